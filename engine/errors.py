@@ -1,0 +1,80 @@
+"""The errors that a user may meet: what is wrong, and what to do about it.
+
+Every boundary (command line, trainer process, dashboard) shows these as text and never as a
+traceback. Anything else that is raised is a fault of medtui itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class MedtuiError(Exception):
+    """A message for the user, a hint that says what to do, and the exit code of the command."""
+
+    exit_code: int = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong in a recipe or in a data folder.
+
+    Attributes:
+        where: file and line, or a case's file.
+        what: what was found there.
+        allowed: what would be legal, or empty where that goes without saying.
+        key: the key concerned (``train.epochs``), or empty.
+    """
+
+    where: str
+    what: str
+    allowed: str = ""
+    key: str = ""
+
+    def __str__(self) -> str:
+        head = f"{self.where}: {self.key}: {self.what}" if self.key else f"{self.where}: {self.what}"
+        return f"{head}\n    allowed: {self.allowed}" if self.allowed else head
+
+
+class ProblemsError(MedtuiError):
+    """An error that lists all the problems that were found, not the first only."""
+
+    def __init__(self, message: str, hint: str = "", problems: tuple[Problem, ...] = ()) -> None:
+        super().__init__(message, hint)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        lines = [self.message, *(f"  {str(p).replace(chr(10), chr(10) + '  ')}" for p in self.problems)]
+        if self.hint:
+            lines.append(self.hint)
+        return "\n".join(lines)
+
+
+class RecipeError(ProblemsError):
+    """The recipe cannot be used. Exit code 2."""
+
+    exit_code = 2
+
+
+class DataError(ProblemsError):
+    """The data cannot be used. Exit code 2."""
+
+    exit_code = 2
+
+
+class UsageError(MedtuiError):
+    """The command line is wrong: no such run, no such file. Exit code 2."""
+
+    exit_code = 2
+
+
+class RunError(MedtuiError):
+    """The run failed. Exit code 1."""

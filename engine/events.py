@@ -1,0 +1,252 @@
+"""The vocabulary of ``events.jsonl``: one frozen, tagged struct a kind.
+
+A line is a JSON object with ``kind``, ``seq`` (1, 2, 3, ... without gaps) and ``time_s`` (seconds
+since the epoch). JSON has no NaN and no infinity: such numbers are written as the strings
+``"nan"``, ``"inf"`` and ``"-inf"``, so that a diverged loss stays visible. `number` reads both.
+A reader skips kinds and fields that it does not know; a new meaning for an old name needs a new
+`SCHEMA`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeAlias
+
+import msgspec
+
+SCHEMA = 1
+
+Number: TypeAlias = float | str | None
+"""A float; ``"nan"``, ``"inf"``, ``"-inf"``; or ``None`` for what could not be measured."""
+
+Metrics: TypeAlias = dict[str, Number]
+"""Metric name -> value, by the names of the run folder's contract (``loss``, ``dice``, ...)."""
+
+
+def number(value: Number) -> float:
+    """The float behind a `Number`; ``nan`` for ``None``."""
+    return math.nan if value is None else float(value)
+
+
+def portable(value: Any) -> Any:
+    """``value`` with every non-finite float, at any depth, replaced by its name."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, dict):
+        return {key: portable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [portable(item) for item in value]
+    return value
+
+
+class Event(msgspec.Struct, frozen=True, tag_field="kind", gc=False, omit_defaults=True, kw_only=True):
+    """What every line has."""
+
+    seq: int = 0
+    time_s: float = 0.0
+
+
+class RunStarted(Event, frozen=True, tag="run_started", kw_only=True):
+    """First line of a stream, and first line after each resume (``resumed`` true)."""
+
+    name: str
+    task: str
+    schema: int = SCHEMA
+    classes: list[str] = []
+    cases: dict[str, int] = {}  # split -> number of cases
+    epochs: int = 0
+    iterations_per_epoch: int = 0
+    first_iteration: int = 0  # 0, or the iteration after which a resumed run goes on
+    first_epoch: int = 1
+    device: str = "cpu"
+    unit: str = "voxel"  # of the surface distances
+    monitor: str = ""  # the metric that chooses best.pt
+    monitor_split: str = "validation"
+    monitor_up: bool = True  # whether more is better
+    resumed: bool = False
+
+
+class Phase(Event, frozen=True, tag="phase", kw_only=True):
+    """The run turns to something else: caching, training, validation, test, figures, report."""
+
+    phase: str
+    total: int = 0  # steps of this phase, 0 where unknown
+    detail: str = ""
+
+
+class Progress(Event, frozen=True, tag="progress", kw_only=True):
+    """How far a phase other than training is."""
+
+    phase: str
+    done: int
+    total: int
+
+
+class Iteration(Event, frozen=True, tag="iteration", kw_only=True):
+    """One optimizer step. ``iteration`` counts from 1 over the whole run."""
+
+    iteration: int
+    epoch: int
+    loss: Number
+    lr: float = 0.0
+    cases_per_s: float = 0.0
+    grad_norm: Number = None
+
+
+class EpochDone(Event, frozen=True, tag="epoch", kw_only=True):
+    """Means over one epoch of training."""
+
+    epoch: int
+    iteration: int
+    metrics: Metrics = {}
+    per_class: dict[str, Metrics] = {}
+    seconds: float = 0.0
+
+
+class Validation(Event, frozen=True, tag="validation", kw_only=True):
+    """One evaluation of the validation split during training."""
+
+    epoch: int
+    iteration: int
+    metrics: Metrics = {}
+    per_class: dict[str, Metrics] = {}  # class -> metrics; None where the class is absent
+    cases: list[dict[str, Any]] = []  # {"id": ..., "dice": ... or "loss": ...}, worst first
+    best: bool = False
+    seconds: float = 0.0
+
+
+class Result(Event, frozen=True, tag="result", kw_only=True):
+    """A split was evaluated with the chosen checkpoint; the whole of it is in metrics.json."""
+
+    split: str
+    metrics: Metrics = {}
+    per_class: dict[str, Metrics] = {}
+    cases: list[dict[str, Any]] = []
+
+
+class Resources(Event, frozen=True, tag="resources", kw_only=True):
+    """What the trainer uses, sampled every few seconds. Percent of one core may exceed 100."""
+
+    cpu_percent: float
+    memory_mb: float
+    memory_total_mb: float = 0.0
+    gpu_percent: float | None = None
+    gpu_memory_mb: float | None = None
+    gpu_memory_total_mb: float | None = None
+    disk_free_gb: float | None = None
+
+
+class CheckpointSaved(Event, frozen=True, tag="checkpoint", kw_only=True):
+    """A checkpoint is safely on disk. ``path`` is relative to the run folder."""
+
+    path: str
+    epoch: int
+    iteration: int
+    why: str = ""  # best, last, request
+    metric: str = ""
+    value: Number = None
+    seconds: float = 0.0
+
+
+class Log(Event, frozen=True, tag="log", kw_only=True):
+    """A line for a person. ``level`` is debug, info, warning or error."""
+
+    message: str
+    level: str = "info"
+
+
+class Control(Event, frozen=True, tag="control", kw_only=True):
+    """The trainer's answer to a request in ``control/``."""
+
+    request: str
+    command: str
+    state: str  # done, refused
+    message: str = ""
+
+
+class Note(Event, frozen=True, tag="note", kw_only=True):
+    """A person's line of text."""
+
+    text: str
+
+
+class Preview(Event, frozen=True, tag="preview", kw_only=True):
+    """Small images for the dashboard; ``path`` is an ``.npz`` relative to the run folder.
+
+    Arrays: ``image`` uint8 (S, H, W) or (S, H, W, 3); ``slices`` int (S,). Segmentation adds
+    ``truth`` and ``prediction`` uint8 (S, H, W); classification adds ``true``, ``predicted`` and
+    ``probability``.
+    """
+
+    path: str
+    epoch: int
+    case: str
+    split: str = "validation"
+    value: Number = None
+
+
+class Figure(Event, frozen=True, tag="figure", kw_only=True):
+    """A figure was drawn, or could not be: then ``message`` says why."""
+
+    path: str
+    ok: bool = True
+    message: str = ""
+
+
+class RunEnded(Event, frozen=True, tag="run_ended", kw_only=True):
+    """Last line: ``state`` is finished, stopped or failed."""
+
+    state: str
+    message: str = ""
+    hint: str = ""
+
+
+AnyEvent: TypeAlias = (
+    RunStarted
+    | Phase
+    | Progress
+    | Iteration
+    | EpochDone
+    | Validation
+    | Result
+    | Resources
+    | CheckpointSaved
+    | Log
+    | Control
+    | Note
+    | Preview
+    | Figure
+    | RunEnded
+)
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(AnyEvent)
+
+
+def encode(event: Event) -> bytes:
+    """One line of the stream, with its newline."""
+    try:
+        fields = {name: portable(getattr(event, name)) for name in _containers(type(event))}
+        event = msgspec.structs.replace(event, **fields) if fields else event
+        return _encoder.encode(event) + b"\n"
+    except (msgspec.EncodeError, UnicodeEncodeError) as error:
+        return encode(Log(seq=event.seq, time_s=event.time_s, level="error", message=f"unwritable event: {error}"))
+
+
+def decode(line: bytes) -> AnyEvent | None:
+    """The event of one line; ``None`` for what is damaged or not known to this version."""
+    try:
+        return _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+_NUMERIC: dict[type, tuple[str, ...]] = {}
+
+
+def _containers(kind: type[Event]) -> tuple[str, ...]:
+    """Fields that may hold a non-finite float; JSON has no name for it, and msgspec writes null."""
+    if kind not in _NUMERIC:
+        names = (f.name for f in msgspec.structs.fields(kind) if f.type not in (str, int, bool))
+        _NUMERIC[kind] = tuple(name for name in names if name != "time_s")
+    return _NUMERIC[kind]

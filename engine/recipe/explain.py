@@ -1,0 +1,176 @@
+"""Validation errors in the words of a person: what was found, what is allowed, the nearest name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any
+
+from pydantic import ValidationError
+
+from engine.errors import Problem
+from engine.recipe.model import Recipe
+
+_SHOWN = 60
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The legal name that was probably meant, or None."""
+    lowered = {known.lower().replace("-", "_"): known for known in names}
+    close = difflib.get_close_matches(name.lower().replace("-", "_"), lowered, n=1, cutoff=0.6)
+    return lowered[close[0]] if close else None
+
+
+def explain(error: ValidationError, place: Callable[[str], str]) -> list[Problem]:
+    """One `Problem` a key; the branches of a union are one problem, not several."""
+    problems: dict[str, Problem] = {}
+    for item in error.errors(include_url=False, include_context=False):
+        key = _key(item["loc"])
+        if key not in problems:
+            problems[key] = _problem(item, key, place)
+    return list(problems.values())
+
+
+def _problem(item: Any, key: str, place: Callable[[str], str]) -> Problem:
+    table, _, name = key.rpartition(".")
+    if item["type"] == "extra_forbidden":
+        legal = list(_fields(table))
+        tables = [] if table else ["extends"]
+        close = nearest(name, legal) or _elsewhere(name)
+        meant = f'; did you mean "{close}"?' if close else ""
+        return Problem(place(key), f"there is no such key{meant}", ", ".join([*legal, *tables]), key)
+    if item["type"] == "missing":
+        return Problem(place(key), "is missing", allowed(key), key)
+    found = item["input"]
+    meant = ""
+    if isinstance(found, str):
+        close = nearest(found, _choices(_schema(key)))
+        meant = f'; did you mean "{close}"?' if close else ""
+    elif key == "" or isinstance(found, dict):
+        return Problem(place(key), "found a table", allowed(key), key)
+    return Problem(place(key), f"found {_show(found)}{meant}", allowed(key), key)
+
+
+def _key(location: tuple[int | str, ...]) -> str:
+    """``train.epochs``, without the positions in arrays and the names of union branches."""
+    if not location:
+        return ""
+    top = str(location[0])
+    is_table = bool(_fields(top))
+    if len(location) > 1 and is_table and isinstance(location[1], str):
+        return f"{top}.{location[1]}"
+    return top
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        text = value.encode("unicode_escape").decode()
+        return f'"{text[:_SHOWN]}…"' if len(text) > _SHOWN else f'"{text}"'
+    if isinstance(value, tuple):
+        text = "[" + ", ".join(_show(item) for item in value) + "]"
+        return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+    return str(value)[:_SHOWN]
+
+
+@cache
+def _whole() -> dict[str, Any]:
+    return Recipe.model_json_schema()
+
+
+def _resolve(schema: dict[str, Any]) -> dict[str, Any]:
+    reference = schema.get("$ref")
+    return _whole()["$defs"][reference.rsplit("/", 1)[1]] if reference else schema
+
+
+def _fields(table: str) -> dict[str, Any]:
+    """The keys of a table ("" for the top), or nothing where it is none."""
+    if not table:
+        return dict(_whole()["properties"])
+    schema = _whole()["properties"].get(table)
+    return dict(_resolve(schema).get("properties", {})) if schema else {}
+
+
+def _schema(key: str) -> dict[str, Any]:
+    table, _, name = key.rpartition(".")
+    return _resolve(_fields(table).get(name, {}))
+
+
+def _elsewhere(name: str) -> str | None:
+    """The full name of a key that stands in another table under just this name."""
+    owners = [table for table in _fields("") if name in _fields(table)]
+    return f"{owners[0]}.{name}" if len(owners) == 1 else None
+
+
+def _choices(schema: dict[str, Any]) -> list[str]:
+    branches = [schema, *(_resolve(branch) for branch in schema.get("anyOf", []))]
+    listed = [
+        choice for branch in branches for choice in branch.get("enum", [branch["const"]] if "const" in branch else [])
+    ]
+    return [choice for choice in listed if isinstance(choice, str)]
+
+
+def allowed(key: str) -> str:
+    """In words, what ``key`` may be."""
+    return describe(_schema(key))
+
+
+def describe(schema: dict[str, Any]) -> str:
+    """In words, what a JSON schema allows."""
+    schema = _resolve(schema)
+    if "anyOf" in schema:
+        parts = [describe(branch) for branch in schema["anyOf"] if branch.get("type") != "null"]
+        return " or ".join(dict.fromkeys(parts))
+    if "const" in schema:
+        return f'"{schema["const"]}"'
+    if "enum" in schema:
+        return "one of " + ", ".join(f'"{choice}"' for choice in schema["enum"])
+    return _describe_type(schema)
+
+
+def _describe_type(schema: dict[str, Any]) -> str:
+    match schema.get("type"):
+        case "boolean":
+            text = "true or false"
+        case "integer":
+            text = "a whole number" + _range(schema)
+        case "number":
+            text = "a number" + _range(schema)
+        case "array":
+            text = _describe_array(schema)
+        case "object":
+            text = "a table [" + (schema.get("title", "").removesuffix("Table").lower() or "...") + "]"
+        case "string" if "pattern" in schema:
+            text = schema.get("description", "a string").splitlines()[0]
+        case _:
+            text = "a string in quotes"
+    return text
+
+
+def _describe_array(schema: dict[str, Any]) -> str:
+    items = schema.get("items") or (schema.get("prefixItems") or [{}])[0]
+    low, high = schema.get("minItems"), schema.get("maxItems")
+    count = (
+        "" if low is None and high is None else f"{low or 0} to {high}" if low != high and high else f"{low or high}"
+    )
+    return f"an array [...] of {count + ' items, each ' if count else ''}{describe(items)}"
+
+
+def _range(schema: dict[str, Any]) -> str:
+    low = schema.get("minimum", schema.get("exclusiveMinimum"))
+    high = schema.get("maximum", schema.get("exclusiveMaximum"))
+    if low is None and high is None:
+        return ""
+    above = "above " if "exclusiveMinimum" in schema else "from "
+    below = " to below " if "exclusiveMaximum" in schema else " to "
+    return (
+        f" {above}{_plain(low)}{below}{_plain(high)}"
+        if low is not None and high is not None
+        else f" {above}{_plain(low)} up"
+    )
+
+
+def _plain(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else f"{value:g}"

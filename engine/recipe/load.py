@@ -1,0 +1,209 @@
+"""From files and ``--set`` options to a `Recipe`, or to the list of everything that is wrong."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pydantic import ValidationError
+
+from engine.errors import Problem, RecipeError
+from engine.recipe.explain import explain, nearest
+from engine.recipe.lines import key_lines
+from engine.recipe.model import Recipe, contradictions
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 8
+_PATH_KEYS = ("data.root", "data.images", "data.labels", "data.table", "model.weights")
+
+
+@dataclass(slots=True)
+class Document:
+    """A merged recipe that is not checked yet, and where each key of it was written."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
+    file: str = "recipe"
+
+    def place(self, key: str) -> str:
+        """``file:line`` of ``key``, else of its table, else the file."""
+        while key:
+            if key in self.places:
+                return self.places[key]
+            key = key.rpartition(".")[0]
+        return self.file
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = (), *, outside: bool = False) -> Recipe:
+    """Read, merge and check the recipe at ``path``.
+
+    Args:
+        path: a TOML file.
+        overrides: ``table.key=value`` texts, as given to ``--set``; they win.
+        outside: let paths in the recipe be absolute or hold ``..`` (``--allow-outside``).
+
+    Raises:
+        RecipeError: with every problem that was found.
+    """
+    document = _read(path, ())
+    document.file = str(path)
+    _override(document, overrides)
+    return _check(document, outside)
+
+
+def parse_recipe(text: str, name: str = "recipe.toml") -> Recipe:
+    """Check a recipe given as text; it cannot extend another."""
+    document = Document(file=name)
+    _merge(document, _parse(text, name), key_lines(text), name)
+    return _check(document, False)
+
+
+def _read(path: Path, trail: tuple[Path, ...]) -> Document:
+    where = str(path)
+    if path in trail or len(trail) >= MAX_DEPTH:
+        chain = " -> ".join(str(p) for p in (*trail, path))
+        raise RecipeError(f"{where}: extends goes round in a circle or is too deep", chain)
+    text = _text(path)
+    values = _parse(text, where)
+    lines = key_lines(text)
+    document = Document(file=where)
+    parent = values.pop("extends", None)
+    if parent is not None:
+        place = f"{where}:{lines.get('extends', 1)}"
+        document = _read(_parent(path, parent, place), (*trail, path))
+    _merge(document, values, lines, where)
+    return document
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.is_dir():
+            raise RecipeError(f"{path} is a folder, not a recipe", "name a .toml file, such as recipes/quickstart.toml")
+        if path.stat().st_size > MAX_BYTES:
+            raise RecipeError(f"{path} is larger than {MAX_BYTES} bytes: not a recipe")
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise RecipeError(f"no recipe at {path}", _recipes_near(path)) from None
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path} is not UTF-8 text (byte {error.start})", "save it as UTF-8") from None
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _recipes_near(path: Path) -> str:
+    names = sorted(p.name for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
+    close = nearest(path.name, names)
+    if close:
+        return f"did you mean {path.parent / close}?"
+    return (
+        f"recipes in {path.parent}: {', '.join(names[:20])}"
+        if names
+        else "name a .toml file, such as recipes/quickstart.toml"
+    )
+
+
+def _parent(path: Path, parent: object, place: str) -> Path:
+    if not isinstance(parent, str) or not parent:
+        problem = Problem(place, f"found {parent!r}", "the file name of another recipe", "extends")
+        raise RecipeError(f"{path} cannot be used:", problems=(problem,))
+    pure = PurePosixPath(parent)
+    if pure.is_absolute() or ".." in pure.parts:
+        problem = Problem(place, f'found "{parent}"', "a recipe in the same folder or below it", "extends")
+        raise RecipeError(f"{path} cannot be used:", problems=(problem,))
+    return path.parent / parent
+
+
+def _parse(text: str, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+        message = str(error).replace("\n", " ") or "nested too deeply"
+        raise RecipeError(
+            f"{where} is not valid TOML: {message}",
+            "a line reads: key = value, with strings in quotes; tables begin with a line such as [train]",
+        ) from None
+
+
+def _merge(document: Document, values: Mapping[str, Any], lines: Mapping[str, int], where: str) -> None:
+    for name, value in values.items():
+        present = document.values.get(name)
+        if isinstance(value, dict) and isinstance(present, dict):
+            present.update(value)
+        else:
+            document.values[name] = dict(value) if isinstance(value, dict) else value
+    document.places.update({key: f"{where}:{line}" for key, line in lines.items()})
+
+
+def _override(document: Document, overrides: Sequence[str]) -> None:
+    problems = []
+    for text in overrides:
+        key, separator, value = text.partition("=")
+        key = key.strip()
+        parts = key.split(".")
+        if not separator or not all(parts) or len(parts) > 2:
+            problems.append(
+                Problem(f"--set {text}", "not of the form table.key=value", "such as --set train.epochs=10")
+            )
+            continue
+        target = document.values
+        if len(parts) == 2:
+            target = document.values.setdefault(parts[0], {})
+        if not isinstance(target, dict):
+            problems.append(Problem(f"--set {text}", f'"{parts[0]}" is not a table', "such as --set train.epochs=10"))
+            continue
+        target[parts[-1]] = _value(value.strip())
+        document.places[key] = f"--set {text}"
+    if problems:
+        raise RecipeError("the command line cannot be used:", problems=tuple(problems))
+
+
+def _value(text: str) -> Any:
+    """A TOML value; what is none is taken as a string, so that quotes need no quoting in a shell."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError):
+        return text
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _frozen(item) for key, item in value.items()}
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+
+
+def _check(document: Document, outside: bool) -> Recipe:
+    problems: list[Problem] = []
+    recipe = None
+    try:
+        recipe = Recipe.model_validate(_frozen(document.values))
+    except ValidationError as error:
+        problems += explain(error, document.place)
+    if recipe is not None:
+        problems += [
+            Problem(document.place(k), f"found {found}", allowed, k) for k, found, allowed in contradictions(recipe)
+        ]
+    if not outside:
+        problems += _paths(document)
+    if problems or recipe is None:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise RecipeError(f"{document.file} cannot be used: {count}", "every key: medtui schema", tuple(problems))
+    return recipe
+
+
+def _paths(document: Document) -> list[Problem]:
+    """Paths that would leave their root. Links inside it are followed: data is linked everywhere."""
+    problems = []
+    for key in _PATH_KEYS:
+        table, name = key.split(".")
+        section = document.values.get(table)
+        value = section.get(name) if isinstance(section, dict) else None
+        if not isinstance(value, str):
+            continue
+        pure = PurePosixPath(value.replace("\\", "/"))
+        if pure.is_absolute() or ".." in pure.parts or value.startswith("~") or "\0" in value or value[1:2] == ":":
+            allowed = "a path below the data root, without .. (or pass --allow-outside on the command line)"
+            problems.append(Problem(document.place(key), f'found "{value}"', allowed, key))
+    return problems

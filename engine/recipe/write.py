@@ -1,0 +1,29 @@
+"""A resolved recipe as TOML that runs again as it is."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from engine.recipe.model import Recipe
+
+
+def recipe_toml(recipe: Recipe) -> str:
+    """Every key with its value, defaults too; keys that are unset are left out."""
+    values = recipe.model_dump(exclude_none=True)
+    lines = [f"{key} = {_toml(value)}" for key, value in values.items() if not isinstance(value, dict)]
+    for name, table in values.items():
+        if isinstance(table, dict):
+            lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        # JSON's escapes are TOML's, but for DEL, which TOML wants escaped and JSON does not.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return repr(value)

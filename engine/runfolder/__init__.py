@@ -1,0 +1,31 @@
+"""The run folder: paths, atomic writes, the event stream, status and control. No torch, no Textual."""
+
+from engine.runfolder.atomic import atomic_open, sync_folder, write_bytes, write_text, write_with
+from engine.runfolder.control import Command, Request, send, take
+from engine.runfolder.paths import RunFolder, create, find_run, list_runs
+from engine.runfolder.status import ENDED, State, Status, own_status, read_status, write_status
+from engine.runfolder.stream import EventReader, EventWriter
+
+__all__ = [
+    "ENDED",
+    "Command",
+    "EventReader",
+    "EventWriter",
+    "Request",
+    "RunFolder",
+    "State",
+    "Status",
+    "atomic_open",
+    "create",
+    "find_run",
+    "list_runs",
+    "own_status",
+    "read_status",
+    "send",
+    "sync_folder",
+    "take",
+    "write_bytes",
+    "write_status",
+    "write_text",
+    "write_with",
+]

@@ -1,0 +1,165 @@
+"""Names and places in ``runs/<id>/``. Everything that knows a file name of a run is here."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import RunError, UsageError
+
+ID_PATTERN = re.compile(r"^\d{8}-\d{6}-[A-Za-z0-9][A-Za-z0-9._-]*$")
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The paths of one run. Making a `RunFolder` touches no disk; `create` does."""
+
+    root: Path
+
+    @property
+    def id(self) -> str:
+        return self.root.name
+
+    @property
+    def recipe(self) -> Path:
+        return self.root / "recipe.toml"
+
+    @property
+    def manifest(self) -> Path:
+        return self.root / "manifest.json"
+
+    @property
+    def events(self) -> Path:
+        return self.root / "events.jsonl"
+
+    @property
+    def status(self) -> Path:
+        return self.root / "status.json"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "train.log"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / ".lock"
+
+    @property
+    def control(self) -> Path:
+        return self.root / "control"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+    @property
+    def last(self) -> Path:
+        return self.checkpoints / "last.pt"
+
+    @property
+    def best(self) -> Path:
+        return self.checkpoints / "best.pt"
+
+    @property
+    def metrics(self) -> Path:
+        return self.root / "metrics.json"
+
+    @property
+    def cases(self) -> Path:
+        return self.root / "cases.csv"
+
+    @property
+    def predictions(self) -> Path:
+        return self.root / "predictions"
+
+    @property
+    def examples(self) -> Path:
+        """Arrays of the cases that figures show: a figure is drawn from the run folder alone."""
+        return self.root / "examples"
+
+    @property
+    def previews(self) -> Path:
+        return self.root / "previews"
+
+    @property
+    def figures(self) -> Path:
+        return self.root / "figures"
+
+    @property
+    def report_html(self) -> Path:
+        return self.root / "report.html"
+
+    @property
+    def report_md(self) -> Path:
+        return self.root / "report.md"
+
+
+def create(runs: Path, name: str, *, now_s: float | None = None) -> RunFolder:
+    """Make ``runs/<YYYYmmdd-HHMMSS>-<name>/``, readable by its owner only.
+
+    Two runs of one name in one second get ``-2``, ``-3``, ... behind the name.
+
+    Raises:
+        RunError: the folder cannot be made (no permission, disk full, not a folder).
+    """
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(time.time() if now_s is None else now_s))
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        for attempt in range(1, 1000):
+            root = runs / (f"{stamp}-{name}" if attempt == 1 else f"{stamp}-{name}-{attempt}")
+            try:
+                root.mkdir(mode=0o700)
+            except FileExistsError:
+                continue
+            folder = RunFolder(root)
+            for part in (folder.control, folder.checkpoints, folder.previews, folder.figures):
+                part.mkdir(mode=0o700)
+            return folder
+    except OSError as error:
+        raise RunError(
+            f"cannot make a run folder in {runs}: {error.strerror or error}",
+            "choose a folder that you may write to with --runs DIR",
+        ) from error
+    raise RunError(f"more than 1000 runs named {name} in one second in {runs}", "choose another --name")
+
+
+def list_runs(runs: Path) -> list[RunFolder]:
+    """All run folders in ``runs``, oldest first. A folder that is not there holds no runs."""
+    try:
+        names = sorted(entry.name for entry in os.scandir(runs) if ID_PATTERN.match(entry.name) and entry.is_dir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise UsageError(
+            f"cannot read {runs}: {error.strerror or error}", "name another folder with --runs DIR"
+        ) from error
+    return [RunFolder(runs / name) for name in names]
+
+
+def find_run(runs: Path, run: str | None) -> RunFolder:
+    """The run folder meant by ``run``: a folder, an id, a unique part of an id, or None for the newest.
+
+    Raises:
+        UsageError: there is none, or more than one.
+    """
+    if run and (Path(run) / "events.jsonl").exists():
+        return RunFolder(Path(run))
+    known = list_runs(runs)
+    if not known:
+        raise UsageError(
+            f"no runs in {runs}",
+            "start one with: medtui run recipes/quickstart.toml (or name the folder with --runs DIR)",
+        )
+    if run is None:
+        return known[-1]
+    exact = [folder for folder in known if folder.id == run]
+    matches = exact or [folder for folder in known if run in folder.id]
+    if len(matches) == 1:
+        return matches[0]
+    if not matches:
+        raise UsageError(f'no run in {runs} is called "{run}"', "see them with: medtui runs")
+    some = "\n".join(f"  {folder.id}" for folder in matches[-8:])
+    raise UsageError(f'"{run}" means {len(matches)} runs:\n{some}', "name one of them by a longer part of its id")

@@ -1,0 +1,156 @@
+"""``events.jsonl``: an append-only stream, written by one process and tailed by any number."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+
+from engine.errors import RunError
+from engine.events import AnyEvent, Event, decode, encode
+
+_CHUNK = 1 << 20
+
+
+class EventWriter:
+    """Appends events; every line is handed to the kernel at once, so a killed trainer loses none.
+
+    Safe to use from several threads of one process. A torn last line (a crash in the middle of a
+    write) is cut off when the stream is opened again, and ``seq`` goes on after the last whole line.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        self._path = path
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise RunError(f"cannot write {path}: {error.strerror or error}") from error
+        self._seq, end = _last_whole_line(path)
+        os.ftruncate(self._file, end)
+        self._position = end
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """(last ``seq``, size in bytes): where a resumed run cuts the stream."""
+        with self._lock:
+            return self._seq, self._position
+
+    def write(self, event: Event) -> int:
+        """Append ``event`` with the next ``seq`` and the time, and return that ``seq``.
+
+        Raises:
+            RunError: the disk is full or gone. What was written of the line is taken back.
+        """
+        with self._lock:
+            stamped = msgspec.structs.replace(event, seq=self._seq + 1, time_s=round(time.time(), 3))
+            line = encode(stamped)
+            try:
+                written = 0
+                while written < len(line):
+                    written += os.pwrite(self._file, line[written:], self._position + written)
+            except OSError as error:
+                self._take_back()
+                raise RunError(
+                    f"cannot write {self._path}: {error.strerror or error}",
+                    "make room or bring the disk back, then: medtui resume " + self._path.parent.name,
+                ) from error
+            self._seq += 1
+            self._position += len(line)
+            return self._seq
+
+    def cut(self, seq: int, position: int) -> None:
+        """Go back to an earlier `position`; the lines after it are kept in ``events.discarded.jsonl``."""
+        with self._lock:
+            if position >= self._position:
+                return
+            tail = os.pread(self._file, self._position - position, position)
+            with (self._path.parent / "events.discarded.jsonl").open("ab") as discarded:
+                discarded.write(tail)
+            os.ftruncate(self._file, position)
+            self._seq, self._position = seq, position
+
+    def sync(self) -> None:
+        """Make what was written so far durable."""
+        os.fsync(self._file)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+    def _take_back(self) -> None:
+        try:
+            os.ftruncate(self._file, self._position)
+        except OSError:
+            return  # the mount is gone; the next writer cuts the torn line
+
+
+def _last_whole_line(path: Path) -> tuple[int, int]:
+    """``seq`` of the last readable line of the stream and the byte after it."""
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        tail = b""
+        start = size
+        while start > 0:
+            step = min(_CHUNK, start)
+            start -= step
+            stream.seek(start)
+            tail = stream.read(step) + tail
+            end = len(tail)
+            while (stop := tail.rfind(b"\n", 0, end)) >= 0:
+                begin = tail.rfind(b"\n", 0, stop) + 1
+                if begin == 0 and start > 0:
+                    break  # the line begins in an earlier chunk
+                event = decode(tail[begin:stop])
+                if event is not None and event.seq > 0:
+                    return event.seq, start + stop + 1
+                end = begin
+                if begin == 0:
+                    break
+    return 0, 0
+
+
+class EventReader:
+    """Reads the whole lines that are new since the last call; never blocks, never raises on damage.
+
+    A last line without its newline waits for the next call. Lines that are damaged or of an unknown
+    kind are skipped and counted in `skipped`. When the stream became shorter (a resumed run cut it),
+    reading starts again and `restarts` counts up, so that a fold can start again too.
+    """
+
+    def __init__(self, path: Path, position: int = 0) -> None:
+        self.path = path
+        self.position = position
+        self.skipped = 0
+        self.restarts = 0
+        self._inode = 0
+
+    def read(self, max_bytes: int = 8 * _CHUNK) -> list[AnyEvent]:
+        """New events, oldest first; at most about ``max_bytes`` of them, so ``[]`` means the end."""
+        try:
+            with self.path.open("rb") as stream:
+                state = os.fstat(stream.fileno())
+                if state.st_size < self.position or (self._inode and state.st_ino != self._inode):
+                    self.position = 0
+                    self.restarts += 1
+                self._inode = state.st_ino
+                if state.st_size == self.position:
+                    return []
+                stream.seek(self.position)
+                block = stream.read(max_bytes)
+        except OSError:
+            return []
+        end = block.rfind(b"\n") + 1
+        if end == 0 and len(block) == max_bytes:  # one absurd line: step over it
+            end = len(block)
+        self.position += end
+        events = []
+        for line in block[:end].splitlines():
+            event = decode(line)
+            if event is None:
+                self.skipped += 1
+            else:
+                events.append(event)
+        return events
