@@ -6,7 +6,29 @@ traceback. Anything else that is raised is a fault of medtui itself.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+# C0 and C1 controls, DEL, what turns the direction of text, line and paragraph separators, surrogates.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str, keep: str = "\n") -> str:
+    """``text`` with control characters spelt out, so that no file name or label moves a terminal's cursor.
+
+    Args:
+        text: anything, also from untrusted files.
+        keep: control characters that stay; for one line of a table give ``""``.
+
+    >>> printable("a\\x1b[2Jb")
+    'a\\\\x1b[2Jb'
+    """
+    return _UNPRINTABLE.sub(lambda m: m[0] if m[0] in keep else m[0].encode("unicode_escape").decode(), text)
+
+
+def well_formed(text: str) -> str:
+    """``text`` that UTF-8 can write: odd bytes of old file names are spelt out."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 class MedtuiError(Exception):

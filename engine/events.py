@@ -10,9 +10,13 @@ A reader skips kinds and fields that it does not know; a new meaning for an old 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeAlias
 
 import msgspec
+
+from engine.errors import well_formed
 
 SCHEMA = 1
 
@@ -24,8 +28,11 @@ Metrics: TypeAlias = dict[str, Number]
 
 
 def number(value: Number) -> float:
-    """The float behind a `Number`; ``nan`` for ``None``."""
-    return math.nan if value is None else float(value)
+    """The float behind a `Number`; ``nan`` for ``None`` and for text that is no number."""
+    try:
+        return math.nan if value is None else float(value)
+    except ValueError:
+        return math.nan
 
 
 def portable(value: Any) -> Any:
@@ -219,34 +226,82 @@ AnyEvent: TypeAlias = (
     | RunEnded
 )
 
-_encoder = msgspec.json.Encoder()
+
+def _foreign(value: Any) -> Any:
+    """Scalars of NumPy and torch as Python's own; msgspec calls this for what it does not know."""
+    if hasattr(value, "item"):
+        return portable(value.item())
+    raise TypeError(f"an event cannot hold a {type(value).__name__}")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_foreign)
 _decoder = msgspec.json.Decoder(AnyEvent)
 
 
 def encode(event: Event) -> bytes:
-    """One line of the stream, with its newline."""
+    """One line of the stream, with its newline.
+
+    Text that is not Unicode (file names of old disks) is written with its odd bytes spelt out.
+    """
+    changes = {name: clean(getattr(event, name)) for name, clean in _cleaners(type(event))}
+    event = msgspec.structs.replace(event, **changes) if changes else event
     try:
-        fields = {name: portable(getattr(event, name)) for name in _containers(type(event))}
-        event = msgspec.structs.replace(event, **fields) if fields else event
         return _encoder.encode(event) + b"\n"
-    except (msgspec.EncodeError, UnicodeEncodeError) as error:
-        return encode(Log(seq=event.seq, time_s=event.time_s, level="error", message=f"unwritable event: {error}"))
+    except UnicodeEncodeError:
+        texts = {name: _spelt(getattr(event, name)) for name in event.__struct_fields__}
+        return _encoder.encode(msgspec.structs.replace(event, **texts)) + b"\n"
 
 
 def decode(line: bytes) -> AnyEvent | None:
     """The event of one line; ``None`` for what is damaged or not known to this version."""
     try:
-        return _decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        event: AnyEvent = _decoder.decode(line)
+        return event
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
-_NUMERIC: dict[type, tuple[str, ...]] = {}
+class _Numbered(msgspec.Struct, gc=False):
+    seq: int = 0
 
 
-def _containers(kind: type[Event]) -> tuple[str, ...]:
-    """Fields that may hold a non-finite float; JSON has no name for it, and msgspec writes null."""
-    if kind not in _NUMERIC:
-        names = (f.name for f in msgspec.structs.fields(kind) if f.type not in (str, int, bool))
-        _NUMERIC[kind] = tuple(name for name in names if name != "time_s")
-    return _NUMERIC[kind]
+_numbered = msgspec.json.Decoder(_Numbered)
+
+
+def sequence_number(line: bytes) -> int:
+    """``seq`` of a line of any kind, also of kinds of a later version; 0 for what is damaged."""
+    try:
+        return _numbered.decode(line).seq
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return 0
+
+
+def _spelt(value: Any) -> Any:
+    if isinstance(value, str):
+        return well_formed(value)
+    if isinstance(value, dict):
+        return {_spelt(key): _spelt(item) for key, item in value.items()}
+    return [_spelt(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _finite(value: float) -> float:
+    return value if math.isfinite(value) else 0.0
+
+
+def _finite_or_none(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+@cache
+def _cleaners(kind: type[Event]) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
+    """How each field that may hold a non-finite float is made fit for JSON.
+
+    A `Number` keeps its name. A plain float has no place for one: it becomes 0, or None where it may.
+    """
+    cleaners: list[tuple[str, Callable[[Any], Any]]] = []
+    for part in msgspec.structs.fields(kind):
+        if part.name == "time_s" or part.type in (str, int, bool):
+            continue
+        plain = {float: _finite, float | None: _finite_or_none}
+        cleaners.append((part.name, plain.get(part.type, portable)))
+    return tuple(cleaners)

@@ -9,9 +9,12 @@ from typing import Literal
 
 import msgspec
 
-from engine.errors import UsageError
+from engine.errors import UsageError, well_formed
 from engine.runfolder.atomic import write_bytes
 from engine.runfolder.paths import RunFolder
+
+_MAX_TEXT = 2000
+_MAX_BYTES = 1 << 16
 
 Command = Literal["pause", "resume", "stop", "stop_now", "checkpoint", "note"]
 
@@ -31,7 +34,9 @@ def send(folder: RunFolder, command: Command, text: str = "") -> Request:
     Raises:
         UsageError: the run folder cannot be written.
     """
-    request = Request(id=uuid.uuid4().hex[:12], command=command, text=text[:2000], time_s=round(time.time(), 3))
+    request = Request(
+        id=uuid.uuid4().hex[:12], command=command, text=well_formed(text[:_MAX_TEXT]), time_s=round(time.time(), 3)
+    )
     try:
         folder.control.mkdir(exist_ok=True)
         write_bytes(folder.control / f"{time.time_ns():020d}-{request.id}.json", msgspec.json.encode(request))
@@ -53,14 +58,22 @@ def take(folder: RunFolder) -> list[Request]:
     for entry in entries:
         if entry.name.startswith("."):
             continue  # being written
-        try:
-            if entry.is_file(follow_symlinks=False):
-                with open(entry.path, "rb") as stream:
-                    requests.append(msgspec.json.decode(stream.read(65536), type=Request))
-        except (OSError, msgspec.DecodeError):
-            pass  # removed below; a request that nobody can read has no one to answer
+        request = _read(entry)
         try:
             os.unlink(entry.path)
         except OSError:
-            continue
+            continue  # what cannot be taken off would be obeyed again and again
+        if request is not None:
+            requests.append(request)
     return requests
+
+
+def _read(entry: os.DirEntry[str]) -> Request | None:
+    """The request in a file; None for what nobody can read, and so nobody waits for."""
+    try:
+        if not entry.is_file(follow_symlinks=False):
+            return None
+        with open(entry.path, "rb") as stream:
+            return msgspec.json.decode(stream.read(_MAX_BYTES), type=Request)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None

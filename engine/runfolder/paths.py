@@ -145,8 +145,9 @@ def find_run(runs: Path, run: str | None) -> RunFolder:
     Raises:
         UsageError: there is none, or more than one.
     """
-    if run and (Path(run) / "events.jsonl").exists():
-        return RunFolder(Path(run))
+    if run and os.path.exists(os.path.join(run, "events.jsonl")):
+        named = Path(run)
+        return RunFolder(named if named.name not in {"", ".."} else Path(os.path.abspath(run)))
     known = list_runs(runs)
     if not known:
         raise UsageError(

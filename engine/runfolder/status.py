@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from engine.errors import well_formed
 from engine.runfolder.atomic import write_bytes
 from engine.runfolder.paths import RunFolder
 
@@ -39,42 +40,64 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 def process_start(pid: int) -> str:
     """The kernel's start time of ``pid``, or "" where it cannot be known."""
+    return _process(pid)[1]
+
+
+def _process(pid: int) -> tuple[str, str]:
+    """State letter and start time of ``pid`` by the kernel's word, or two times ""."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as stream:
-            return stream.read().rsplit(b")", 1)[1].split()[19].decode()
+            fields = stream.read().rsplit(b")", 1)[1].split()
+            return fields[0].decode(), fields[19].decode()
     except (OSError, IndexError):
-        return ""
+        return "", ""
 
 
 def _alive(status: Status) -> bool:
     if status.host != socket.gethostname():
         return time.time() - status.heartbeat_s < STALE_S
+    if status.pid <= 0:
+        return False
     try:
         os.kill(status.pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
-        return True
-    started = process_start(status.pid)
+        pass  # someone else's: it lives
+    letter, started = _process(status.pid)
+    if letter in {"Z", "X"}:  # dead, and its parent has not looked yet
+        return False
     return not status.process_started or not started or status.process_started == started
 
 
 def read_status(folder: RunFolder) -> Status:
     """The status of a run; ``lost`` when it says that it runs and its process is gone."""
+    status = _read(folder)
+    if status.state in ENDED or _alive(status):
+        return status
+    again = _read(folder)  # the process may have written its last word and ended in between
+    if again.state in ENDED:
+        return again
+    return msgspec.structs.replace(again, state="lost", message="the trainer's process is gone")
+
+
+def _read(folder: RunFolder) -> Status:
     try:
-        status = msgspec.json.decode(folder.status.read_bytes(), type=Status)
+        return msgspec.json.decode(folder.status.read_bytes(), type=Status)
     except FileNotFoundError:
         return Status(state="lost", message="no status.json: the trainer never started")
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         return Status(state="lost", message=f"status.json cannot be read: {error}")
-    if status.state in ENDED or (status.pid and _alive(status)):
-        return status
-    return msgspec.structs.replace(status, state="lost", message="the trainer's process is gone")
 
 
 def write_status(folder: RunFolder, status: Status, *, durable: bool = False) -> None:
     """Replace ``status.json`` with a new heartbeat."""
-    stamped = msgspec.structs.replace(status, heartbeat_s=round(time.time(), 3))
+    stamped = msgspec.structs.replace(
+        status,
+        heartbeat_s=round(time.time(), 3),
+        message=well_formed(status.message),
+        hint=well_formed(status.hint),
+    )
     write_bytes(folder.status, msgspec.json.encode(stamped) + b"\n", durable=durable)
 
 

@@ -6,13 +6,15 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
 from engine.errors import RunError
-from engine.events import AnyEvent, Event, decode, encode
+from engine.events import AnyEvent, Event, decode, encode, sequence_number
 
 _CHUNK = 1 << 20
+_BEFORE = 200
 
 
 class EventWriter:
@@ -67,9 +69,11 @@ class EventWriter:
         with self._lock:
             if position >= self._position:
                 return
-            tail = os.pread(self._file, self._position - position, position)
             with (self._path.parent / "events.discarded.jsonl").open("ab") as discarded:
-                discarded.write(tail)
+                start = position
+                while start < self._position and (part := os.pread(self._file, _CHUNK, start)):
+                    discarded.write(part[: self._position - start])
+                    start += len(part)
             os.ftruncate(self._file, position)
             self._seq, self._position = seq, position
 
@@ -103,9 +107,9 @@ def _last_whole_line(path: Path) -> tuple[int, int]:
                 begin = tail.rfind(b"\n", 0, stop) + 1
                 if begin == 0 and start > 0:
                     break  # the line begins in an earlier chunk
-                event = decode(tail[begin:stop])
-                if event is not None and event.seq > 0:
-                    return event.seq, start + stop + 1
+                seq = sequence_number(tail[begin:stop])
+                if seq > 0:
+                    return seq, start + stop + 1
                 end = begin
                 if begin == 0:
                     break
@@ -116,8 +120,9 @@ class EventReader:
     """Reads the whole lines that are new since the last call; never blocks, never raises on damage.
 
     A last line without its newline waits for the next call. Lines that are damaged or of an unknown
-    kind are skipped and counted in `skipped`. When the stream became shorter (a resumed run cut it),
-    reading starts again and `restarts` counts up, so that a fold can start again too.
+    kind are skipped and counted in `skipped`. When what was read is no longer there (a resumed run cut
+    the stream and wrote on), reading starts again and `restarts` counts up, so that a fold can start
+    again too.
     """
 
     def __init__(self, path: Path, position: int = 0) -> None:
@@ -126,31 +131,49 @@ class EventReader:
         self.skipped = 0
         self.restarts = 0
         self._inode = 0
+        self._before = b""  # the last bytes before `position`: they tell a stream that was cut and regrew
 
     def read(self, max_bytes: int = 8 * _CHUNK) -> list[AnyEvent]:
-        """New events, oldest first; at most about ``max_bytes`` of them, so ``[]`` means the end."""
+        """New events, oldest first; of about ``max_bytes`` at most, so ``[]`` means the end."""
+        events: list[AnyEvent] = []
         try:
             with self.path.open("rb") as stream:
-                state = os.fstat(stream.fileno())
-                if state.st_size < self.position or (self._inode and state.st_ino != self._inode):
-                    self.position = 0
-                    self.restarts += 1
-                self._inode = state.st_ino
-                if state.st_size == self.position:
-                    return []
-                stream.seek(self.position)
-                block = stream.read(max_bytes)
+                self._settle(stream)
+                while not events and self._step(stream, max_bytes, events):
+                    pass
         except OSError:
-            return []
+            pass  # not there yet, or a mount that comes back: the next call tries again
+        return events
+
+    def _settle(self, stream: BinaryIO) -> None:
+        """Start again if the file is another one, shorter, or other than it was."""
+        state = os.fstat(stream.fileno())
+        cut = state.st_size < self.position or (self._inode and state.st_ino != self._inode)
+        if not cut and self._before:
+            stream.seek(self.position - len(self._before))
+            cut = stream.read(len(self._before)) != self._before
+        if cut:
+            self.position, self._before = 0, b""
+            self.restarts += 1
+        self._inode = state.st_ino
+
+    def _step(self, stream: BinaryIO, max_bytes: int, events: list[AnyEvent]) -> bool:
+        """Read one block; False at the end of the whole lines."""
+        stream.seek(self.position)
+        block = stream.read(max_bytes)
         end = block.rfind(b"\n") + 1
-        if end == 0 and len(block) == max_bytes:  # one absurd line: step over it
-            end = len(block)
+        if end == 0 and len(block) == max_bytes:
+            end = len(block)  # one absurd line: step over it
+        if end == 0:
+            return False
         self.position += end
-        events = []
-        for line in block[:end].splitlines():
+        self._before = block[max(0, end - _BEFORE) : end]
+        for line in block[:end].split(b"\n"):
+            if not line:
+                continue
             event = decode(line)
             if event is None:
                 self.skipped += 1
             else:
                 events.append(event)
-        return events
+        return True
