@@ -62,7 +62,8 @@ class Problem:
     key: str = ""
 
     def __str__(self) -> str:
-        head = f"{self.where}: {self.key}: {self.what}" if self.key else f"{self.where}: {self.what}"
+        where, key = printable(self.where, keep=""), printable(self.key, keep="")
+        head = f"{where}: {key}: {self.what}" if key else f"{where}: {self.what}"
         return f"{head}\n    allowed: {self.allowed}" if self.allowed else head
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from engine.errors import Problem
+from engine.errors import Problem, printable
 from engine.recipe.model import Recipe
 
 _SHOWN = 60
@@ -24,22 +24,26 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
 
 def explain(error: ValidationError, place: Callable[[str], str]) -> list[Problem]:
     """One `Problem` a key; the branches of a union are one problem, not several."""
-    problems: dict[str, Problem] = {}
+    problems: dict[tuple[str, str], Problem] = {}
     for item in error.errors(include_url=False, include_context=False):
-        key = _key(item["loc"])
-        if key not in problems:
-            problems[key] = _problem(item, key, place)
+        table, name = _key(item["loc"])
+        if (table, name) not in problems:
+            problems[table, name] = _problem(item, table, name, place)
     return list(problems.values())
 
 
-def _problem(item: Any, key: str, place: Callable[[str], str]) -> Problem:
-    table, _, name = key.rpartition(".")
+def bad_keys(error: ValidationError) -> set[tuple[str, str]]:
+    """(table, key) of all that is wrong; the table of a key on top, and of a table, is ""."""
+    return {_key(item["loc"]) for item in error.errors(include_url=False, include_context=False)}
+
+
+def _problem(item: Any, table: str, name: str, place: Callable[[str], str]) -> Problem:
+    key = f"{table}.{name}" if table else name
     if item["type"] == "extra_forbidden":
-        legal = list(_fields(table))
-        tables = [] if table else ["extends"]
+        legal = [*_fields(table), *([] if table else ["extends"])]
         close = nearest(name, legal) or _elsewhere(name)
         meant = f'; did you mean "{close}"?' if close else ""
-        return Problem(place(key), f"there is no such key{meant}", ", ".join([*legal, *tables]), key)
+        return Problem(place(key), f"there is no such key{meant}", ", ".join(legal), key)
     if item["type"] == "missing":
         return Problem(place(key), "is missing", allowed(key), key)
     found = item["input"]
@@ -47,31 +51,31 @@ def _problem(item: Any, key: str, place: Callable[[str], str]) -> Problem:
     if isinstance(found, str):
         close = nearest(found, _choices(_schema(key)))
         meant = f'; did you mean "{close}"?' if close else ""
-    elif key == "" or isinstance(found, dict):
-        return Problem(place(key), "found a table", allowed(key), key)
-    return Problem(place(key), f"found {_show(found)}{meant}", allowed(key), key)
+    return Problem(place(key), f"found {show(found)}{meant}", allowed(key), key)
 
 
-def _key(location: tuple[int | str, ...]) -> str:
-    """``train.epochs``, without the positions in arrays and the names of union branches."""
-    if not location:
-        return ""
-    top = str(location[0])
-    is_table = bool(_fields(top))
-    if len(location) > 1 and is_table and isinstance(location[1], str):
-        return f"{top}.{location[1]}"
-    return top
+def _key(location: tuple[int | str, ...]) -> tuple[str, str]:
+    """("train", "epochs"), without the positions in arrays and the names of union branches."""
+    top = str(location[0]) if location else ""
+    if len(location) > 1 and isinstance(location[1], str) and _fields(top):
+        return top, location[1]
+    return "", top
 
 
-def _show(value: Any) -> str:
+def show(value: Any) -> str:
+    """``value`` as a recipe would say it, cut short."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        text = value.encode("unicode_escape").decode()
+        text = printable(value, keep="")
         return f'"{text[:_SHOWN]}…"' if len(text) > _SHOWN else f'"{text}"'
-    if isinstance(value, tuple):
-        text = "[" + ", ".join(_show(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, tuple | list):
+        text = "[" + ", ".join(show(item) for item in value[:_SHOWN]) + "]"
         return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+    if isinstance(value, int) and abs(value) >= 10**_SHOWN:
+        return "a number of more than 60 digits"  # Python refuses to write some of them
     return str(value)[:_SHOWN]
 
 
@@ -161,15 +165,12 @@ def _describe_array(schema: dict[str, Any]) -> str:
 def _range(schema: dict[str, Any]) -> str:
     low = schema.get("minimum", schema.get("exclusiveMinimum"))
     high = schema.get("maximum", schema.get("exclusiveMaximum"))
-    if low is None and high is None:
-        return ""
-    above = "above " if "exclusiveMinimum" in schema else "from "
-    below = " to below " if "exclusiveMaximum" in schema else " to "
-    return (
-        f" {above}{_plain(low)}{below}{_plain(high)}"
-        if low is not None and high is not None
-        else f" {above}{_plain(low)} up"
-    )
+    text = ""
+    if low is not None:
+        text += f" {'above' if 'exclusiveMinimum' in schema else 'from'} {_plain(low)}"
+    if high is not None:
+        text += f" {'to below' if 'exclusiveMaximum' in schema else 'to'} {_plain(high)}"
+    return text
 
 
 def _plain(value: float) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from engine.errors import Problem, RecipeError
-from engine.recipe.explain import explain, nearest
+from engine.errors import Problem, RecipeError, well_formed
+from engine.recipe.explain import bad_keys, explain, nearest, show
 from engine.recipe.lines import key_lines
 from engine.recipe.model import Recipe, contradictions
 
@@ -57,7 +57,13 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, outside: bool = Fa
 def parse_recipe(text: str, name: str = "recipe.toml") -> Recipe:
     """Check a recipe given as text; it cannot extend another."""
     document = Document(file=name)
-    _merge(document, _parse(text, name), key_lines(text), name)
+    values = _parse(text, name)
+    lines = key_lines(text)
+    if "extends" in values:
+        place = f"{name}:{lines.get('extends', 1)}"
+        problem = Problem(place, "has no meaning in a recipe that is not a file", "all keys in one text", "extends")
+        raise RecipeError(f"{name} cannot be used:", problems=(problem,))
+    _merge(document, values, lines, name)
     return _check(document, False)
 
 
@@ -82,9 +88,13 @@ def _text(path: Path) -> str:
     try:
         if path.is_dir():
             raise RecipeError(f"{path} is a folder, not a recipe", "name a .toml file, such as recipes/quickstart.toml")
-        if path.stat().st_size > MAX_BYTES:
+        if path.exists() and not path.is_file():
+            raise RecipeError(f"{path} is not a plain file", "a recipe is read more than once: save it to a .toml file")
+        with path.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
             raise RecipeError(f"{path} is larger than {MAX_BYTES} bytes: not a recipe")
-        return path.read_bytes().decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except FileNotFoundError:
         raise RecipeError(f"no recipe at {path}", _recipes_near(path)) from None
     except UnicodeDecodeError as error:
@@ -107,19 +117,22 @@ def _recipes_near(path: Path) -> str:
 
 def _parent(path: Path, parent: object, place: str) -> Path:
     if not isinstance(parent, str) or not parent:
-        problem = Problem(place, f"found {parent!r}", "the file name of another recipe", "extends")
+        problem = Problem(place, f"found {show(parent)}", "the file name of another recipe", "extends")
         raise RecipeError(f"{path} cannot be used:", problems=(problem,))
-    pure = PurePosixPath(parent)
-    if pure.is_absolute() or ".." in pure.parts:
-        problem = Problem(place, f'found "{parent}"', "a recipe in the same folder or below it", "extends")
-        raise RecipeError(f"{path} cannot be used:", problems=(problem,))
-    return path.parent / parent
+    target = path.parent / parent
+    if _leaves(parent):
+        problem = Problem(place, f"found {show(parent)}", "a recipe in the same folder or below it", "extends")
+    elif not target.is_file():
+        problem = Problem(place, f"found {show(parent)}: there is no such file", _recipes_near(target), "extends")
+    else:
+        return target
+    raise RecipeError(f"{path} cannot be used:", problems=(problem,))
 
 
 def _parse(text: str, where: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+    except (RecursionError, ValueError) as error:  # TOMLDecodeError is a ValueError
         message = str(error).replace("\n", " ") or "nested too deeply"
         raise RecipeError(
             f"{where} is not valid TOML: {message}",
@@ -141,21 +154,19 @@ def _override(document: Document, overrides: Sequence[str]) -> None:
     problems = []
     for text in overrides:
         key, separator, value = text.partition("=")
-        key = key.strip()
-        parts = key.split(".")
-        if not separator or not all(parts) or len(parts) > 2:
-            problems.append(
-                Problem(f"--set {text}", "not of the form table.key=value", "such as --set train.epochs=10")
-            )
-            continue
-        target = document.values
-        if len(parts) == 2:
-            target = document.values.setdefault(parts[0], {})
-        if not isinstance(target, dict):
-            problems.append(Problem(f"--set {text}", f'"{parts[0]}" is not a table', "such as --set train.epochs=10"))
-            continue
-        target[parts[-1]] = _value(value.strip())
-        document.places[key] = f"--set {text}"
+        table, _, name = key.strip().rpartition(".")
+        place = f"--set {well_formed(text)}"
+        target: Any = document.values.setdefault(table, {}) if table else document.values
+        if not separator or not name or "." in table:
+            problems.append(Problem(place, "not of the form table.key=value", "such as --set train.epochs=10"))
+        elif name == "extends" and not table:
+            problems.append(Problem(place, "extends is for files", "name the other recipe itself"))
+        elif not isinstance(target, dict):
+            problems.append(Problem(place, f'"{table}" is not a table', "such as --set train.epochs=10"))
+        else:
+            target[name] = _value(well_formed(value.strip()))
+            document.places[f"{table}.{name}" if table else name] = place
+            document.places.setdefault(table, place)
     if problems:
         raise RecipeError("the command line cannot be used:", problems=tuple(problems))
 
@@ -163,9 +174,10 @@ def _override(document: Document, overrides: Sequence[str]) -> None:
 def _value(text: str) -> Any:
     """A TOML value; what is none is taken as a string, so that quotes need no quoting in a shell."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError, ValueError):
+        values = tomllib.loads(f"value = {text}")
+    except (RecursionError, ValueError):
         return text
+    return values["value"] if len(values) == 1 else text
 
 
 def _frozen(value: Any) -> Any:
@@ -176,21 +188,54 @@ def _frozen(value: Any) -> Any:
 
 def _check(document: Document, outside: bool) -> Recipe:
     problems: list[Problem] = []
-    recipe = None
+    values = _frozen(document.values)
+    bad: set[tuple[str, str]] = set()
     try:
-        recipe = Recipe.model_validate(_frozen(document.values))
+        recipe = Recipe.model_validate(values)
     except ValidationError as error:
         problems += explain(error, document.place)
-    if recipe is not None:
-        problems += [
-            Problem(document.place(k), f"found {found}", allowed, k) for k, found, allowed in contradictions(recipe)
-        ]
+        bad = bad_keys(error)
+        recipe = Recipe.model_validate(_mended(values, bad))
+    for keys, found, legal in contradictions(recipe):
+        if not any(_is_bad(key, bad) for key in keys):
+            problems.append(Problem(document.place(keys[0]), f"found {found}", legal, keys[0]))
     if not outside:
         problems += _paths(document)
-    if problems or recipe is None:
+    if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise RecipeError(f"{document.file} cannot be used: {count}", "every key: medtui schema", tuple(problems))
     return recipe
+
+
+_LEGAL: dict[str, Any] = {
+    "name": "x",
+    "task": "segmentation",
+    "data": {"source": "left_atrium", "root": "x", "size": (16, 16, 16)},
+    "model": {"name": "unet3d"},
+    "loss": {"name": "dice"},
+    "train": {"epochs": 1, "batch_size": 1},
+}
+
+
+def _mended(values: Mapping[str, Any], bad: set[tuple[str, str]]) -> dict[str, Any]:
+    """``values`` with something legal in place of every bad key, so that the rest can be checked too."""
+    mended: dict[str, Any] = {}
+    for name in {*values, *_LEGAL}:
+        given, legal = values.get(name), _LEGAL.get(name)
+        if ("", name) in bad:
+            given = None
+        if isinstance(given, dict):
+            legal = legal if isinstance(legal, dict) else {}
+            good = {key: item for key, item in given.items() if (name, key) not in bad}
+            mended[name] = {**legal, **good}
+        elif given is not None or legal is not None:
+            mended[name] = given if given is not None else legal
+    return mended
+
+
+def _is_bad(key: str, bad: set[tuple[str, str]]) -> bool:
+    table, _, name = key.rpartition(".")
+    return (table, name) in bad or ("", table) in bad
 
 
 def _paths(document: Document) -> list[Problem]:
@@ -202,8 +247,13 @@ def _paths(document: Document) -> list[Problem]:
         value = section.get(name) if isinstance(section, dict) else None
         if not isinstance(value, str):
             continue
-        pure = PurePosixPath(value.replace("\\", "/"))
-        if pure.is_absolute() or ".." in pure.parts or value.startswith("~") or "\0" in value or value[1:2] == ":":
+        if _leaves(value):
             allowed = "a path below the data root, without .. (or pass --allow-outside on the command line)"
-            problems.append(Problem(document.place(key), f'found "{value}"', allowed, key))
+            problems.append(Problem(document.place(key), f"found {show(value)}", allowed, key))
     return problems
+
+
+def _leaves(path: str) -> bool:
+    """Whether ``path`` is absolute, climbs up, or means something of its own to a shell or another system."""
+    pure = PurePosixPath(path.replace("\\", "/"))
+    return pure.is_absolute() or ".." in pure.parts or path.startswith("~") or "\0" in path or path[1:2] == ":"

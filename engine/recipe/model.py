@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Literal
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -25,6 +25,8 @@ IMAGE_SOURCES = frozenset({"isic2018", "image_folder", "csv"})
 VOLUME_SOURCES = frozenset({"left_atrium", "decathlon", "nnunet", "nifti_pairs", "csv"})
 SEGMENTATION_METRICS = ("loss", "dice", "jaccard", "asd", "assd", "hd95")
 CLASSIFICATION_METRICS = ("loss", "accuracy", "balanced_accuracy", "f1", "auc")
+SEGMENTATION_MODELS = ("unet3d", "resunet", "segresnet", "dynunet")
+CLASSIFICATION_MODELS = ("resnet18", "resnet34", "resnet50", "resnet101")
 _SEGMENTATION_LOSSES = ("bce", "dice", "dice_ce", "dice_bce", "cross_entropy")
 _CLASSIFICATION_LOSSES = ("cross_entropy", "focal", "cross_entropy_focal")
 
@@ -62,81 +64,128 @@ class Recipe(Table):
         return self.monitor not in {"loss", "asd", "assd", "hd95"}
 
 
-def contradictions(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
-    """(key, what was found, what is allowed) of every pair of settings that cannot go together."""
+class Contradiction(NamedTuple):
+    """Settings that are legal each by itself and cannot go together.
+
+    Attributes:
+        keys: all keys concerned; the first is the one to name.
+        found: what was found.
+        allowed: what is legal beside the other keys.
+    """
+
+    keys: tuple[str, ...]
+    found: str
+    allowed: str
+
+
+def contradictions(recipe: Recipe) -> Iterator[Contradiction]:
+    """Every pair of settings that cannot go together."""
+    yield from _by_task(recipe)
+    yield from _weights(recipe)
+    yield from _monitor(recipe)
+    yield from _sizes(recipe)
+    yield from _intensity(recipe)
+    yield from _splits(recipe)
+    yield from _outputs(recipe)
+
+
+def _by_task(recipe: Recipe) -> Iterator[Contradiction]:
     segmentation = recipe.task == "segmentation"
+    task = f'with task "{recipe.task}"'
     sources = VOLUME_SOURCES if segmentation else IMAGE_SOURCES
     if recipe.data.source not in sources:
-        yield "data.source", f'"{recipe.data.source}" with task "{recipe.task}"', _one_of(sorted(sources))
-    resnet = recipe.model.name.startswith("resnet")
-    if resnet == segmentation:
-        names = "unet3d, resunet, segresnet, dynunet" if segmentation else "resnet18, resnet34, resnet50, resnet101"
-        yield "model.name", f'"{recipe.model.name}" with task "{recipe.task}"', names
-    if recipe.model.pretrained and not resnet:
-        yield (
-            "model.pretrained",
+        yield Contradiction(("data.source", "task"), f'"{recipe.data.source}" {task}', _one_of(sorted(sources)))
+    models = SEGMENTATION_MODELS if segmentation else CLASSIFICATION_MODELS
+    if recipe.model.name not in models:
+        yield Contradiction(("model.name", "task"), f'"{recipe.model.name}" {task}', _one_of(models))
+    losses = _SEGMENTATION_LOSSES if segmentation else _CLASSIFICATION_LOSSES
+    if recipe.loss.name not in losses:
+        yield Contradiction(("loss.name", "task"), f'"{recipe.loss.name}" {task}', _one_of(losses))
+    if not segmentation and recipe.model.output != "auto":
+        yield Contradiction(("model.output", "task"), f'"{recipe.model.output}" {task}', '"auto"')
+
+
+def _weights(recipe: Recipe) -> Iterator[Contradiction]:
+    if recipe.model.pretrained and recipe.model.name not in CLASSIFICATION_MODELS:
+        yield Contradiction(
+            ("model.pretrained", "model.name"),
             f'true with model "{recipe.model.name}"',
             "false: ImageNet weights exist for resnet* only",
         )
     if recipe.model.pretrained and recipe.model.weights:
-        yield "model.weights", "a file, and pretrained = true", "one of the two"
-    losses = _SEGMENTATION_LOSSES if segmentation else _CLASSIFICATION_LOSSES
-    if recipe.loss.name not in losses:
-        yield "loss.name", f'"{recipe.loss.name}" with task "{recipe.task}"', _one_of(losses)
-    metrics = SEGMENTATION_METRICS if segmentation else CLASSIFICATION_METRICS
+        yield Contradiction(("model.weights", "model.pretrained"), "a file, and pretrained = true", "one of the two")
+
+
+def _monitor(recipe: Recipe) -> Iterator[Contradiction]:
+    metrics = SEGMENTATION_METRICS if recipe.task == "segmentation" else CLASSIFICATION_METRICS
     if recipe.monitor not in metrics:
-        yield "train.monitor", f'"{recipe.monitor}" with task "{recipe.task}"', _one_of(metrics)
+        yield Contradiction(
+            ("train.monitor", "task"), f'"{recipe.monitor}" with task "{recipe.task}"', _one_of(metrics)
+        )
     elif recipe.monitor in {"asd", "assd", "hd95"} and not recipe.evaluate.surface_validation:
-        yield (
-            "train.monitor",
+        yield Contradiction(
+            ("train.monitor", "evaluate.surface_validation"),
             f'"{recipe.monitor}" with evaluate.surface_validation = false',
             "surface_validation = true, or another metric",
         )
-    yield from _sizes(recipe)
-    yield from _outputs(recipe)
 
 
-def _sizes(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
+def _sizes(recipe: Recipe) -> Iterator[Contradiction]:
     axes = len(recipe.data.size)
     if recipe.task == "classification" and axes != 2:
-        yield "data.size", f"{axes} numbers", "2 numbers, height and width, for classification"
-    if recipe.model.name == "unet3d" and axes != 3:
-        yield "data.size", f'{axes} numbers with model "unet3d"', "3 numbers"
+        yield Contradiction(("data.size", "task"), f"{axes} numbers", "2 numbers, height and width, for classification")
     if recipe.task == "segmentation" and axes != 3:
-        yield "data.size", f"{axes} numbers", "3 numbers: segmentation is in 3-D"
+        yield Contradiction(("data.size", "task"), f"{axes} numbers", "3 numbers: segmentation is in 3-D")
     if recipe.data.spacing is not None and len(recipe.data.spacing) != axes:
-        yield "data.spacing", f"{len(recipe.data.spacing)} numbers", f"{axes} numbers, one an axis of data.size"
+        yield Contradiction(
+            ("data.spacing", "data.size"),
+            f"{len(recipe.data.spacing)} numbers",
+            f"{axes} numbers, one an axis of data.size",
+        )
     if any(axis >= axes for axis in recipe.augment.flip):
-        yield "augment.flip", f"{list(recipe.augment.flip)}", f"axes from 0 to {axes - 1}"
-    if (recipe.data.intensity == "window") != (recipe.data.window is not None):
-        yield (
-            "data.window",
-            "window and intensity do not fit",
+        yield Contradiction(("augment.flip", "data.size"), f"{list(recipe.augment.flip)}", f"axes from 0 to {axes - 1}")
+
+
+def _intensity(recipe: Recipe) -> Iterator[Contradiction]:
+    window = recipe.data.window
+    if (recipe.data.intensity == "window") != (window is not None):
+        yield Contradiction(
+            ("data.window", "data.intensity"),
+            f'intensity = "{recipe.data.intensity}" {"without" if window is None else "with"} a window',
             'intensity = "window" and window = [low, high], or neither',
         )
-    if recipe.data.window is not None and recipe.data.window[0] >= recipe.data.window[1]:
-        yield "data.window", f"{list(recipe.data.window)}", "[low, high] with low below high"
-    if recipe.data.split == "kfold" and recipe.data.fold >= recipe.data.folds:
-        yield "data.fold", f"{recipe.data.fold} of {recipe.data.folds} folds", f"0 to {recipe.data.folds - 1}"
-    if recipe.data.split == "fraction" and recipe.data.validation_fraction + recipe.data.test_fraction >= 0.95:
-        yield (
-            "data.test_fraction",
+    if window is not None and window[0] >= window[1]:
+        yield Contradiction(("data.window",), f"{list(window)}", "[low, high] with low below high")
+
+
+def _splits(recipe: Recipe) -> Iterator[Contradiction]:
+    data = recipe.data
+    if data.split == "kfold" and data.fold >= data.folds:
+        yield Contradiction(
+            ("data.fold", "data.folds", "data.split"), f"{data.fold} of {data.folds} folds", f"0 to {data.folds - 1}"
+        )
+    if data.split == "fraction" and data.validation_fraction + data.test_fraction >= 0.95:
+        yield Contradiction(
+            ("data.test_fraction", "data.validation_fraction", "data.split"),
             "less than 5 % of the cases would be left for training",
             "validation_fraction + test_fraction below 0.95",
         )
+    if data.classes is not None and len(set(data.classes)) != len(data.classes):
+        yield Contradiction(("data.classes",), "a name twice", "every class once")
 
 
-def _outputs(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
+def _outputs(recipe: Recipe) -> Iterator[Contradiction]:
     classes = recipe.data.classes
-    sigmoid = recipe.model.output == "sigmoid"
-    if recipe.task == "classification" and recipe.model.output != "auto":
-        yield "model.output", f'"{recipe.model.output}" with task "classification"', '"auto"'
-    if sigmoid and classes is not None and len(classes) > 1:
-        yield "model.output", f'"sigmoid" with {len(classes)} foreground classes', '"softmax" or "auto"'
+    if recipe.model.output == "sigmoid" and classes is not None and len(classes) > 1:
+        yield Contradiction(
+            ("model.output", "data.classes"), f'"sigmoid" with {len(classes)} foreground classes', '"softmax" or "auto"'
+        )
     if recipe.loss.name in {"bce", "dice_bce"} and recipe.model.output == "softmax":
-        yield "loss.name", f'"{recipe.loss.name}" with model.output = "softmax"', "cross_entropy, dice or dice_ce"
-    if classes is not None and len(set(classes)) != len(classes):
-        yield "data.classes", "a name twice", "every class once"
+        yield Contradiction(
+            ("loss.name", "model.output"),
+            f'"{recipe.loss.name}" with model.output = "softmax"',
+            "cross_entropy, dice or dice_ce",
+        )
     weights = recipe.loss.class_weights
     if (
         isinstance(weights, tuple)
@@ -144,8 +193,10 @@ def _outputs(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
         and recipe.task == "classification"
         and len(weights) != len(classes)
     ):
-        yield "loss.class_weights", f"{len(weights)} numbers", f"{len(classes)}, one a class"
+        yield Contradiction(
+            ("loss.class_weights", "data.classes", "task"), f"{len(weights)} numbers", f"{len(classes)}, one a class"
+        )
 
 
-def _one_of(names: list[str] | tuple[str, ...]) -> str:
+def _one_of(names: Sequence[str]) -> str:
     return "one of " + ", ".join(f'"{name}"' for name in names)
