@@ -1,0 +1,8 @@
+"""Run folder -> images, one kind a file; drawn without a display and without a GPU.
+
+Importing this package imports neither torch nor matplotlib; each kind brings its own.
+"""
+
+from engine.figures.draw import KINDS, FigureResult, draw_all, read_index
+
+__all__ = ["KINDS", "FigureResult", "draw_all", "read_index"]

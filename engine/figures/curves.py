@@ -1,0 +1,218 @@
+"""Loss and metrics while the run trained: by epoch, and by iteration."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.figures import style
+from engine.figures.history import History, Series
+from engine.figures.names import ordered, short, title
+from engine.figures.source import Drawn, FigureError, Job, RunData
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMNS = 1500
+"""More points than this in one curve are drawn as the range of each column."""
+TRAIN = {"color": style.INK, "linestyle": "-", "linewidth": 1.3}
+VALIDATION = {"color": style.ACCENT, "linestyle": "-", "linewidth": 1.6}
+
+
+def plan(run: RunData) -> list[Job]:
+    """The two sheets of curves."""
+    return [
+        Job("curves", "curves", "Curves by epoch", lambda path: by_epoch(run, path)),
+        Job("curves_iterations", "curves", "Curves by iteration", lambda path: by_iteration(run, path)),
+    ]
+
+
+def by_epoch(run: RunData, path: Path) -> Drawn:
+    """Training and validation values of each epoch; the best epoch is marked."""
+    history = run.history
+    names = ordered(_measured([history.train, history.validation]))
+    if not names:
+        raise FigureError("no epoch has ended yet" if run.live or not history.ended else "no epoch was completed")
+    figure, panels = _panels(names)
+    for name, axes in zip(names, panels, strict=True):
+        _both(axes, history, name, epochs=True)
+        axes.set_title(title(name, run.unit))
+        axes.set_xlabel("epoch")
+        axes.locator_params(axis="x", integer=True)
+    _legend(figure, panels)
+    style.save(figure, path, run.options.dpi)
+    return Drawn(_caption(run))
+
+
+def by_iteration(run: RunData, path: Path) -> Drawn:
+    """The loss of every step with its running mean, learning rate, gradient norm, and the metrics."""
+    history = run.history
+    names = ordered(_measured([history.train, history.validation, history.steps]))
+    if not names:
+        raise FigureError("no iteration has ended yet")
+    figure, panels = _panels(names)
+    for name, axes in zip(names, panels, strict=True):
+        step = history.steps.get(name)
+        if step is not None:
+            _steps(axes, step, smooth=name == "loss")
+        _both(axes, history, name, epochs=False, train=step is None)
+        if name == "lr":
+            _learning_rate(axes, history.steps["lr"])
+        axes.set_title(title(name, run.unit))
+        axes.set_xlabel("iteration")
+        for iteration in history.resumed_at:
+            axes.axvline(iteration, color=style.MUTED, linewidth=0.7, linestyle=":")
+    _legend(figure, panels)
+    style.save(figure, path, run.options.dpi)
+    resumed = f" Dotted lines: the run was resumed ({len(history.resumed_at)} times)." if history.resumed_at else ""
+    return Drawn(f"The loss of every iteration (faint) and its running mean.{resumed}")
+
+
+def _measured(groups: Sequence[dict[str, Series]]) -> list[str]:
+    return list({name for group in groups for name, series in group.items() if series.values})
+
+
+def _panels(names: list[str]) -> tuple[Figure, list[Axes]]:
+    columns = 1 if len(names) == 1 else 2 if len(names) in {2, 4} else 3
+    rows = math.ceil(len(names) / columns)
+    figure = style.new_figure(style.WIDTH, 0.35 + 2.0 * rows if columns > 1 else 3.0)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for spare in panels[len(names) :]:
+        spare.remove()
+    return figure, panels[: len(names)]
+
+
+def _both(axes: Axes, history: History, name: str, *, epochs: bool, train: bool = True) -> None:
+    style.grid(axes)
+    if train and name in history.train:
+        _line(axes, history.train[name], epochs, "training", TRAIN)
+    if name in history.validation:
+        series = history.validation[name]
+        marker = "o" if len(series.values) <= 40 else ""
+        _line(axes, series, epochs, "validation", {**VALIDATION, "marker": marker, "markersize": 2.8})
+        _mark_best(axes, history, series, epochs)
+
+
+def _line(axes: Axes, series: Series, epochs: bool, label: str, look: dict[str, object]) -> None:
+    x = np.asarray(series.epochs if epochs else series.iterations, dtype=float)
+    y = np.asarray(series.values)
+    if len(x) == 1 and not look.get("marker"):
+        look = {**look, "marker": "s", "markersize": 3.5}
+    _mark_bad(axes, x, y)
+    axes.plot(x, np.where(np.isfinite(y), y, np.nan), label=label, **look)  # type: ignore[arg-type]
+
+
+def _mark_best(axes: Axes, history: History, series: Series, epochs: bool) -> None:
+    best = history.best
+    if best is None or best.epoch not in series.epochs:
+        return
+    at = series.epochs.index(best.epoch)
+    x, y = (best.epoch if epochs else series.iterations[at]), series.values[at]
+    axes.axvline(x, color=style.ACCENT, linewidth=0.8, linestyle="--", zorder=0.5)
+    if math.isfinite(y):
+        axes.plot([x], [y], "*", color=style.WARNING, markersize=9, label="best epoch", zorder=4, linestyle="none")
+        left = x > np.mean(axes.get_xlim())
+        axes.annotate(
+            short(y),
+            (x, y),
+            xytext=(-6 if left else 6, 6),
+            textcoords="offset points",
+            ha="right" if left else "left",
+            fontsize=style.SMALL,
+            fontweight="bold",
+            bbox={"facecolor": style.PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
+        )
+
+
+def _mark_bad(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
+    """A cross on the lower edge where a value was NaN or infinite: a gap alone is easily overlooked."""
+    bad = x[~np.isfinite(y)]
+    if bad.size and np.isfinite(y).any():
+        axes.plot(
+            bad[:200],
+            np.full(min(bad.size, 200), 0.03),
+            "x",
+            color=style.WARNING,
+            markersize=5,
+            transform=axes.get_xaxis_transform(),
+            label="not finite",
+            linestyle="none",
+        )
+
+
+def _steps(axes: Axes, series: Series, *, smooth: bool) -> None:
+    x, y = np.asarray(series.iterations, dtype=float), np.asarray(series.values)
+    _mark_bad(axes, x, y)
+    y = np.where(np.isfinite(y), y, np.nan)
+    if not smooth:
+        axes.plot(*_thinned(x, y), color=style.INK, linewidth=1.0)
+        return
+    faint = {"color": style.MUTED, "alpha": 0.45}
+    if len(x) > COLUMNS:
+        low, high, at = _ranges(x, y)
+        axes.fill_between(at, low, high, linewidth=0, **faint)  # type: ignore[arg-type]
+    else:
+        axes.plot(x, y, linewidth=0.7, **faint)  # type: ignore[arg-type]
+    axes.plot(*_thinned(x, running_mean(y, max(2, min(200, len(y) // 20)))), label="training", **TRAIN)  # type: ignore[arg-type]
+
+
+def running_mean(values: np.ndarray, span: int) -> np.ndarray:
+    """Exponential running mean over about ``span`` values, free of the start's bias; NaN is stepped over."""
+    share = 2.0 / (span + 1.0)
+    result = np.empty(len(values))
+    mean, weight = 0.0, 0.0
+    for index, value in enumerate(values):
+        if np.isfinite(value):
+            mean = (1 - share) * mean + share * value
+            weight = (1 - share) * weight + share
+        result[index] = mean / weight if weight else np.nan
+    return result
+
+
+def _ranges(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lowest and highest value of each of `COLUMNS` columns, so that no spike is lost."""
+    edges = np.linspace(0, len(x), COLUMNS + 1).astype(int)[:-1]
+    filled_low, filled_high = np.where(np.isnan(y), np.inf, y), np.where(np.isnan(y), -np.inf, y)
+    low, high = np.minimum.reduceat(filled_low, edges), np.maximum.reduceat(filled_high, edges)
+    empty = low > high
+    return np.where(empty, np.nan, low), np.where(empty, np.nan, high), x[edges]
+
+
+def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    step = max(1, len(x) // (2 * COLUMNS))
+    return x[::step], y[::step]
+
+
+def _learning_rate(axes: Axes, series: Series) -> None:
+    """Small numbers as 1e-03 in place of a factor above the axis."""
+    from matplotlib.ticker import FuncFormatter
+
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.2g}"))
+    top = max((value for value in series.values if math.isfinite(value)), default=0.0)
+    if top > 0:
+        axes.set_ylim(0, top * 1.08)
+
+
+def _legend(figure: Figure, panels: Sequence[Axes]) -> None:
+    seen: dict[str, Any] = {}
+    for axes in panels:
+        handles, labels = axes.get_legend_handles_labels()
+        for handle, label in zip(handles, labels, strict=True):
+            seen.setdefault(label, handle)
+    if seen:
+        figure.legend(list(seen.values()), list(seen), loc="outside upper right", ncols=len(seen))
+
+
+def _caption(run: RunData) -> str:
+    best = run.history.best
+    if best is None:
+        return "Means over each epoch of training; there was no validation."
+    monitor = run.history.started.monitor if run.history.started else ""
+    value = best.metrics.get(monitor)
+    shown = f" ({title(monitor)} {short(float(value))})" if monitor and value is not None else ""
+    return f"Training (black) and validation (green) by epoch. Star and dashed line: best epoch, {best.epoch}{shown}."

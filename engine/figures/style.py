@@ -1,0 +1,126 @@
+"""The one place where fonts, sizes and colours of every figure and of the report are set.
+
+Colours are Okabe and Ito's (2008), which people who do not see red and green tell apart; what a colour
+says is said again by a line style, a marker or a label, so that a grey print loses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.runfolder import write_with
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+TRUTH = "#0072B2"  # solid lines
+PREDICTION = "#E69F00"  # dashed lines
+ACCENT = "#009E73"  # the validation split, the best epoch
+WARNING = "#D55E00"
+INK = "#1F2328"
+MUTED = "#6B7280"
+FAINT = "#D5D9DF"
+PAPER = "#FFFFFF"
+
+CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#E69F00", "#8C6D1F")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+SEQUENTIAL = "cividis"  # distances
+HEAT = "inferno"  # class activation maps
+SHARES = "Blues"  # confusion
+
+WIDTH = 7.2  # inches: the text width of an A4 or letter page
+TITLE, LABEL, SMALL = 9.5, 8.5, 7.0  # points
+
+_RC: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": LABEL,
+    "axes.titlesize": TITLE,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": LABEL,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.5,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": SMALL + 0.5,
+    "ytick.labelsize": SMALL + 0.5,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "legend.fontsize": SMALL + 0.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.5,
+    "lines.solid_capstyle": "round",
+    "figure.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
+    "savefig.bbox": "tight",
+    "savefig.pad_inches": 0.06,
+    "svg.fonttype": "path",  # the same letters on every machine
+    "svg.hashsalt": "medtui",  # the same bytes for the same figure
+    "text.parse_math": False,  # a case called "a$b$" is a name, not a formula
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Matplotlib's settings of this project, while the context lasts."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(_RC):  # type: ignore[arg-type]  # the stubs list every key as a Literal
+        yield
+
+
+def new_figure(width: float = WIDTH, height: float = 3.0, **options: Any) -> Figure:
+    """An empty figure of ``width`` x ``height`` inches that needs no display and no pyplot."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout=options.pop("layout", "constrained"), **options)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Figure, path: Path, dpi: int, *, vector: bool = True) -> None:
+    """Write ``path`` (PNG) and, where lines rather than pixels are shown, the SVG beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_with(path, lambda target: figure.savefig(target, dpi=dpi, metadata={"Software": "medtui"}))
+    if vector:
+        options: dict[str, Any] = {"Date": None, "Creator": "medtui"}
+        write_with(path.with_suffix(".svg"), lambda target: figure.savefig(target, dpi=dpi, metadata=options))
+
+
+def line_style(index: int) -> dict[str, Any]:
+    """Colour and dashes of series number ``index``: no two of the first 40 are alike."""
+    return {"color": CYCLE[index % len(CYCLE)], "linestyle": DASHES[(index + index // len(CYCLE)) % len(DASHES)]}
+
+
+def grid(axes: Axes, axis: str = "y") -> None:
+    """Faint guide lines behind the data."""
+    axes.grid(True, axis=axis)  # type: ignore[arg-type]
+
+
+def unit_square(axes: Axes) -> None:
+    """Both axes from 0 to 1, as ROC, precision-recall and reliability have them."""
+    axes.set_xlim(-0.01, 1.01)
+    axes.set_ylim(-0.01, 1.01)
+    axes.set_aspect("equal")
+    ticks = [0, 0.25, 0.5, 0.75, 1]
+    axes.set_xticks(ticks, ["0", "0.25", "0.5", "0.75", "1"])
+    axes.set_yticks(ticks, ["0", "0.25", "0.5", "0.75", "1"])
+    grid(axes, "both")
