@@ -1,0 +1,97 @@
+"""What the rest of the engine sees of a data set: cases, and the cohort that they make."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One case: its files, and where it belongs.
+
+    Attributes:
+        id: unique in the cohort.
+        images: one file a channel (most have one; a file may also hold several channels).
+        label: the mask file (segmentation); for h5 the same file as the image.
+        target: index of the class (classification).
+        group: patient or lesion; a group is never split.
+        split: "train", "validation" or "test"; "" before splits are assigned.
+    """
+
+    id: str
+    images: tuple[Path, ...]
+    label: Path | None = None
+    target: int | None = None
+    group: str | None = None
+    split: str = ""
+
+    @property
+    def unit(self) -> str:
+        """What a split must not cut: the group where it is known, else the case itself."""
+        return f"case {self.id}" if self.group is None else f"group {self.group}"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file of the case, each once."""
+        return self.images if self.label is None or self.label in self.images else (*self.images, self.label)
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """A data set as a run uses it: its cases, each in a split, and what they have in common.
+
+    Attributes:
+        task: "segmentation" or "classification".
+        name: of the data set, for the report.
+        source: DataTable.source.
+        cases: ordered by split, then by id.
+        classes: classification: the classes; segmentation: the foreground classes.
+        label_values: segmentation: the mask value of each foreground class.
+        channels: of an image.
+        spatial_dims: 2 or 3.
+        unit: "mm" when the files carry a spacing, else "voxel".
+        phantom: whether the data is made, and no patient's.
+        published_split: True only if the split is the published one; None where that is not known.
+        notes: what the report must say (cases that were left out, ...).
+        root: folder of the data set; files are named relative to it in messages.
+    """
+
+    task: str
+    name: str
+    source: str
+    cases: tuple[Case, ...]
+    classes: tuple[str, ...]
+    label_values: tuple[int, ...]
+    channels: int
+    spatial_dims: int
+    unit: str
+    phantom: bool
+    published_split: bool | None
+    notes: tuple[str, ...] = ()
+    root: Path = Path()
+
+    def split(self, name: str) -> tuple[Case, ...]:
+        """The cases of the split ``name``, ordered by id."""
+        return tuple(case for case in self.cases if case.split == name)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Split -> class -> number of cases (segmentation: under the one name "cases")."""
+        return {name: self._count(name) for name in SPLITS}
+
+    def _count(self, name: str) -> dict[str, int]:
+        cases = self.split(name)
+        if self.task == "segmentation":
+            return {"cases": len(cases)}
+        targets = Counter(case.target for case in cases)
+        return {label: targets[index] for index, label in enumerate(self.classes)}
+
+    def where(self, path: Path) -> str:
+        """How messages name ``path``: relative to the folder of the data set."""
+        try:
+            return path.relative_to(self.root).as_posix()
+        except ValueError:
+            return str(path)

@@ -1,0 +1,126 @@
+"""Every case read before training: all that is wrong in one list, by file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from engine.data.cases import Case, Cohort
+from engine.data.read import Sample, read_case
+from engine.data.sources.layout import shortened
+from engine.errors import DataError, Problem
+from engine.recipe.tables import DataTable
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong in one case. ``fatal``: the case cannot be used at all."""
+
+    case: Case
+    problems: tuple[Problem, ...]
+    fatal: bool
+
+
+def check_cohort(cohort: Cohort, table: DataTable, *, progress: Callable[[int, int], None] | None = None) -> Cohort:
+    """Read every case of ``cohort`` and return it, less what cannot be used where the recipe skips.
+
+    Looked for: files that are missing or damaged, an image and a mask of other shapes or affines,
+    another number of channels, no voxels, NaN or infinite values, an image of one value throughout,
+    mask values that are no class, a mask without foreground.
+
+    With ``unreadable = "refuse"`` any of these is an error. With "skip", cases that cannot be used
+    are left out, and noted. A mask without foreground can be used: "skip" keeps the case and notes
+    it, since some data sets hold cases where there is nothing to find.
+
+    Args:
+        cohort: what `open_cohort` gave.
+        table: the recipe's [data].
+        progress: called with (cases read, all cases), from this thread.
+
+    Raises:
+        DataError: with every problem (50 shown), by file; or nothing is left to train on.
+    """
+    findings: list[Finding] = []
+    total = len(cohort.cases)
+    with ThreadPoolExecutor(max_workers=cores()) as pool:
+        for done, finding in enumerate(pool.map(lambda case: examine(cohort, case), cohort.cases), 1):
+            if finding is not None:
+                findings.append(finding)
+            if progress is not None:
+                progress(done, total)
+    if not findings:
+        return cohort
+    if table.unreadable == "refuse":
+        raise _refused(cohort, findings)
+    return _skipped(cohort, findings)
+
+
+def examine(cohort: Cohort, case: Case) -> Finding | None:
+    """Read ``case`` and say what is wrong in it; None if nothing is."""
+    try:
+        sample = read_case(cohort, case)
+    except DataError as error:
+        return Finding(case, error.problems, fatal=True)
+    problems = _image_problems(cohort, case, sample)
+    if problems:
+        return Finding(case, tuple(problems), fatal=True)
+    if sample.label is not None and case.label is not None and not sample.label.any():
+        allowed = 'a mask with foreground; unreadable = "skip" keeps the case as it is'
+        return Finding(case, (Problem(cohort.where(case.label), "the label is empty", allowed),), fatal=False)
+    return None
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _image_problems(cohort: Cohort, case: Case, sample: Sample) -> list[Problem]:
+    image = sample.image
+    where = cohort.where(case.images[0])
+    if cohort.task == "classification":
+        return [Problem(where, "every pixel is the same")] if (image == image[0, 0]).all() else []
+    problems = []
+    for index, channel in enumerate(image):
+        place = cohort.where(case.images[index]) if len(case.images) == len(image) else where
+        name = f"channel {index}: " if len(image) > len(case.images) else ""
+        bad = channel.size - int(np.isfinite(channel).sum())
+        if bad:
+            problems.append(Problem(place, f"{name}{bad} NaN or infinite values", "finite numbers"))
+        elif channel.min() == channel.max():
+            problems.append(
+                Problem(place, f"{name}every voxel is {channel.flat[0]:g}", "an image that shows something")
+            )
+    return problems
+
+
+def _refused(cohort: Cohort, findings: list[Finding]) -> DataError:
+    problems = [problem for finding in findings for problem in finding.problems]
+    count = "1 case" if len(findings) == 1 else f"{len(findings)} cases"
+    return DataError(
+        f"{count} of {len(cohort.cases)} in {cohort.root} cannot be used:",
+        'mend the files, or set data.unreadable = "skip" to leave such cases out',
+        shortened(problems),
+    )
+
+
+def _skipped(cohort: Cohort, findings: list[Finding]) -> Cohort:
+    dropped = [finding for finding in findings if finding.fatal]
+    empty = [finding for finding in findings if not finding.fatal]
+    gone = {finding.case.id for finding in dropped}
+    cases = tuple(case for case in cohort.cases if case.id not in gone)
+    if not any(case.split == "train" for case in cases):
+        error = _refused(cohort, dropped)
+        raise DataError("no case is left for training: " + error.message, "mend the files", error.problems)
+    notes = list(cohort.notes)
+    notes += [f"left out: case {finding.case.id}: {_text(finding)}" for finding in dropped]
+    notes += [f"kept with an empty label: case {finding.case.id}" for finding in empty]
+    return replace(cohort, cases=cases, notes=tuple(notes))
+
+
+def _text(finding: Finding) -> str:
+    return "; ".join(f"{problem.where}: {problem.what}" for problem in finding.problems)

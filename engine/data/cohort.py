@@ -1,0 +1,109 @@
+"""From a recipe's data table to a `Cohort`: layout read, splits assigned, leaks refused."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from engine.data.cases import Case, Cohort
+from engine.data.sources import SOURCES, Layout
+from engine.data.splits import assign
+from engine.errors import DataError
+from engine.recipe.tables import DataTable
+
+MARKER = "PHANTOM"
+"""A file of this name in a data folder says that its cases are made."""
+
+
+def data_root(argument: Path | None) -> Path:
+    """The folder that holds data sets: ``--data``, else $MEDTUI_DATA, else ``./data``."""
+    if argument is not None:
+        return argument
+    return Path(os.environ.get("MEDTUI_DATA") or "data")
+
+
+def open_cohort(table: DataTable, task: str, root: Path) -> Cohort:
+    """Read the layout below ``root / table.root``, assign splits, apply limits. No image is read.
+
+    Args:
+        table: the recipe's [data].
+        task: "segmentation" or "classification".
+        root: the data root, see `data_root`.
+
+    Raises:
+        DataError: the folder is not there or not in that layout; an id twice; a group in two given
+            splits; nothing left to train on.
+    """
+    folder = root / table.root
+    if not folder.is_dir():
+        raise _absent(folder, table)
+    layout = SOURCES[table.source](folder, table, task)
+    if not layout.cases:
+        raise DataError(f"{folder} holds no cases in the layout {table.source}")
+    cases = assign(layout.cases, table)
+    return Cohort(
+        task=task,
+        name=layout.name,
+        source=table.source,
+        cases=cases,
+        classes=layout.classes,
+        label_values=layout.label_values,
+        channels=layout.channels,
+        spatial_dims=layout.spatial_dims,
+        unit=layout.unit,
+        phantom=(folder / MARKER).is_file(),
+        published_split=_published(layout, cases, table),
+        notes=(*layout.notes, *_split_notes(cases)),
+        root=folder,
+    )
+
+
+def fingerprint(cohort: Cohort) -> str:
+    """SHA-256 (hex) over ids, splits, targets, groups and file sizes: the same data gives the same.
+
+    A file that is not there counts as size -1.
+    """
+    digest = hashlib.sha256()
+    for part in (cohort.source, cohort.task, *cohort.classes, *map(str, cohort.label_values)):
+        digest.update(part.encode("utf-8", "surrogateescape") + b"\0")
+    for case in sorted(cohort.cases, key=lambda case: case.id):
+        sizes = [_size(path) for path in case.files]
+        line = repr((case.id, case.split, case.target, case.group, sizes))
+        digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
+    return digest.hexdigest()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+def _absent(folder: Path, table: DataTable) -> DataError:
+    ways = "give the folder that holds it with --data or $MEDTUI_DATA"
+    if table.root.endswith("-phantom") or table.source in {"left_atrium", "decathlon", "isic2018"}:
+        ways += ", or make a phantom in its place: medtui data list names them"
+    if folder.exists():
+        return DataError(f"{folder} is not a folder", ways)
+    return DataError(f"no data set at {folder}", f"{ways}; medtui data list says how to get it")
+
+
+def _published(layout: Layout, cases: tuple[Case, ...], table: DataTable) -> bool | None:
+    """True only for the given split, the test of which is whole."""
+    if table.split != "given":
+        return False
+    tests = sum(case.split == "test" for case in layout.cases)
+    whole = sum(case.split == "test" for case in cases) == tests
+    return layout.published_split if whole else False
+
+
+def _split_notes(cases: tuple[Case, ...]) -> tuple[str, ...]:
+    present = {case.split for case in cases}
+    notes = []
+    if "validation" not in present:
+        notes.append("no validation split: the last checkpoint is tested, and nothing is chosen by its metric")
+    if "test" not in present:
+        notes.append("no test split")
+    return tuple(notes)

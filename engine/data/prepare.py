@@ -1,0 +1,220 @@
+"""From a case on disk to what the network sees, and back to the case's own geometry.
+
+No torch: numpy, SciPy and Pillow only. A volume is turned to RAS+ where its affine tells how,
+resampled to `DataTable.spacing`, normalised, and padded with zeros to at least `DataTable.size`.
+`Prepared.restore` undoes all but the normalisation, so predictions lie on the input's own voxels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from nibabel.orientations import apply_orientation, io_orientation
+from PIL import Image
+from scipy import ndimage
+
+from engine.data.read import Affine, Array, Floats, Masks, Sample
+from engine.recipe.tables import DataTable
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+"""Of RGB images from 0 to 1: the values with which torchvision's weights were trained."""
+_CLIP = (0.5, 99.5)
+_SAMPLE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """One volume on the network's grid N, with the way back to its own grid S.
+
+    Attributes:
+        id: the case's.
+        image: float32 (C, *N).
+        label: uint8 (*S), on the case's own grid; None without a mask.
+        label_net: uint8 (*N), on the network's grid; None without a mask.
+        affine: float64 (4, 4) of the case's own grid; None where the file has none.
+        spacing: of the case's own grid in mm; None where the file has none.
+        shape: S.
+        turned: S with its axes in the network's order.
+        resampled: shape after resampling, before padding.
+        orientation: (3, 2), for each own axis the network's axis and its sign, as nibabel has it.
+    """
+
+    id: str
+    image: Floats
+    label: Masks | None
+    label_net: Masks | None
+    affine: Affine | None
+    spacing: tuple[float, ...] | None
+    shape: tuple[int, ...]
+    turned: tuple[int, ...]
+    resampled: tuple[int, ...]
+    orientation: npt.NDArray[np.float64]
+
+    def restore(self, probabilities: Floats) -> Floats:
+        """Bring ``probabilities`` (O, *N) back to the case's own grid, (O, *S).
+
+        Resampled linearly, so values stay between those given; without resampling, exact.
+
+        Raises:
+            ValueError: the array does not lie on this case's network grid.
+        """
+        if probabilities.shape[1:] != self.image.shape[1:]:
+            raise ValueError(f"shape {probabilities.shape} does not end with {self.image.shape[1:]}")
+        inner = probabilities[(slice(None), *_inner(self.image.shape[1:], self.resampled))]
+        inner = np.stack([resample(channel, self.turned) for channel in inner])
+        return np.stack([np.ascontiguousarray(_turn_back(channel, self.orientation)) for channel in inner])
+
+
+def prepare(sample: Sample, table: DataTable) -> Prepared:
+    """Bring the volume of ``sample`` to the network's grid."""
+    orientation = np.array([[0, 1], [1, 1], [2, 1]], dtype=np.float64)
+    if sample.affine is not None:
+        orientation = io_orientation(sample.affine)
+    image = np.stack([apply_orientation(channel, orientation) for channel in sample.image])
+    label = None if sample.label is None else apply_orientation(sample.label, orientation)
+    turned = image.shape[1:]
+    resampled = _resampled_shape(turned, sample.spacing, orientation, table)
+    image = np.stack([resample(normalise(channel, table), resampled) for channel in image])
+    label_net = None if label is None else pad(resample(label, resampled, nearest=True), table.size)
+    return Prepared(
+        id=sample.id,
+        image=np.ascontiguousarray(np.stack([pad(channel, table.size) for channel in image]), dtype=np.float32),
+        label=sample.label,
+        label_net=None if label_net is None else np.ascontiguousarray(label_net, dtype=np.uint8),
+        affine=sample.affine,
+        spacing=sample.spacing,
+        shape=sample.image.shape[1:],
+        turned=turned,
+        resampled=resampled,
+        orientation=orientation,
+    )
+
+
+def normalise(volume: Array, table: DataTable) -> Floats:
+    """One channel (*S) as float32, by ``table.intensity``.
+
+    zscore clips to the 0.5th and 99.5th percentile first: a single hot voxel must not set the scale.
+    imagenet has no meaning for a volume and counts as zscore.
+    """
+    values = volume.astype(np.float32)
+    if table.intensity == "none":
+        return values
+    if table.intensity == "window" and table.window is not None:
+        low, high = table.window
+        return (np.clip(values, low, high) - np.float32(low)) / np.float32(high - low)
+    if table.intensity == "minmax":
+        low, high = float(values.min()), float(values.max())
+        return (values - np.float32(low)) / np.float32(max(high - low, 1e-12))
+    step = max(1, values.size // _SAMPLE)
+    low, high = np.percentile(values.ravel()[::step], _CLIP)
+    if high > low:
+        values = np.clip(values, low, high)
+    mean, deviation = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
+    return (values - np.float32(mean)) / np.float32(max(deviation, 1e-12))
+
+
+def resample(volume: Array, shape: tuple[int, ...], *, nearest: bool = False) -> Array:
+    """``volume`` (*S) on a grid of ``shape`` over the same extent: linear, or the nearest voxel."""
+    if volume.shape == tuple(shape):
+        return volume
+    zoom = [new / old for new, old in zip(shape, volume.shape, strict=True)]
+    resized: Array = ndimage.zoom(volume, zoom, order=0 if nearest else 1, mode="nearest", grid_mode=True)
+    return resized
+
+
+def pad(volume: Array, size: tuple[int, ...]) -> Array:
+    """``volume`` (*S) in the middle of zeros, at least ``size`` along every axis."""
+    outer = tuple(max(side, least) for side, least in zip(volume.shape, size, strict=True))
+    if outer == volume.shape:
+        return volume
+    padded = np.zeros(outer, volume.dtype)
+    padded[_inner(outer, volume.shape)] = volume
+    return padded
+
+
+def resize_image(image: Masks, table: DataTable, box: tuple[float, float, float, float] | None = None) -> Masks:
+    """RGB ``image`` uint8 (H, W, 3) at ``table.size``: stretched, or its centre, as ``table.resize`` says.
+
+    Args:
+        image: the image.
+        table: the recipe's [data].
+        box: (left, top, right, bottom) in pixels: take this part of the image in place of the whole.
+    """
+    height, width = table.size
+    if box is None and table.resize == "crop":
+        box = _centre_box(image.shape[0], image.shape[1], height, width)
+    if box is None and image.shape[:2] == (height, width):
+        return image
+    picture = Image.fromarray(image)
+    return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR, box=box))
+
+
+def intensity_map(image: Masks, table: DataTable) -> tuple[Floats, Floats]:
+    """(scale, shift), float32 (3,) each: ``image / 255 * scale + shift`` is what the network sees.
+
+    zscore and minmax are of the whole image, over its three colours together, so that hues stay.
+    """
+    scale, shift = np.ones(3), np.zeros(3)
+    if table.intensity == "imagenet":
+        scale = 1 / np.array(IMAGENET_STD)
+        shift = -np.array(IMAGENET_MEAN) * scale
+    elif table.intensity == "zscore":
+        deviation = max(float(image.std(dtype=np.float64)) / 255, 1e-6)
+        scale, shift = scale / deviation, shift - float(image.mean(dtype=np.float64)) / 255 / deviation
+    elif table.intensity == "minmax":
+        low, high = int(image.min()), int(image.max())
+        scale, shift = scale * 255 / max(high - low, 1), shift - low / max(high - low, 1)
+    elif table.intensity == "window" and table.window is not None:
+        low_value, high_value = table.window
+        scale, shift = scale * 255 / (high_value - low_value), shift - low_value / (high_value - low_value)
+    return scale.astype(np.float32), shift.astype(np.float32)
+
+
+def normalise_image(image: Masks, table: DataTable) -> Floats:
+    """RGB ``image`` uint8 (H, W, 3) as the network sees it: float32 (3, H, W)."""
+    scale, shift = intensity_map(image, table)
+    values = image.astype(np.float32) / np.float32(255) * scale + shift
+    if table.intensity == "window":
+        values = np.clip(values, 0, 1)
+    return np.ascontiguousarray(values.transpose(2, 0, 1))
+
+
+def _resampled_shape(
+    turned: tuple[int, ...],
+    spacing: tuple[float, ...] | None,
+    orientation: npt.NDArray[np.float64],
+    table: DataTable,
+) -> tuple[int, ...]:
+    """Voxels along each of the network's axes at ``table.spacing``."""
+    if table.spacing is None or spacing is None:
+        return turned
+    own = [0.0] * 3
+    for axis, (place, _) in enumerate(orientation):
+        own[int(place)] = spacing[axis]
+    sides = zip(turned, own, table.spacing, strict=True)
+    return tuple(max(1, round(side * now / wanted)) for side, now, wanted in sides)
+
+
+def _turn_back(volume: Array, orientation: npt.NDArray[np.float64]) -> Array:
+    """Undo nibabel's `apply_orientation`."""
+    back = np.zeros_like(orientation)
+    for axis, (place, sign) in enumerate(orientation):
+        back[int(place)] = (axis, sign)
+    turned: Array = apply_orientation(volume, back)
+    return turned
+
+
+def _inner(outer: tuple[int, ...], inner: tuple[int, ...]) -> tuple[slice, ...]:
+    """Where ``inner`` lies in the middle of ``outer``."""
+    starts = ((whole - part) // 2 for whole, part in zip(outer, inner, strict=True))
+    return tuple(slice(start, start + part) for start, part in zip(starts, inner, strict=True))
+
+
+def _centre_box(rows: int, columns: int, height: int, width: int) -> tuple[float, float, float, float]:
+    """The largest centred part of ``rows`` x ``columns`` with the aspect of ``height`` x ``width``."""
+    scale = min(rows / height, columns / width)
+    top, left = (rows - height * scale) / 2, (columns - width * scale) / 2
+    return left, top, left + width * scale, top + height * scale

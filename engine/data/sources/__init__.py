@@ -1,0 +1,21 @@
+"""Sources of cases: one file a layout on disk. No source reads an image; `engine.data.checks` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from engine.data.sources.decathlon import decathlon
+from engine.data.sources.isic2018 import isic2018
+from engine.data.sources.layout import Layout
+from engine.data.sources.left_atrium import left_atrium
+from engine.recipe.tables import DataTable
+
+SOURCES: dict[str, Callable[[Path, DataTable, str], Layout]] = {
+    "decathlon": decathlon,
+    "isic2018": isic2018,
+    "left_atrium": left_atrium,
+}
+"""DataTable.source -> the function that reads a folder of that layout for a task."""
+
+__all__ = ["SOURCES", "Layout"]

@@ -1,0 +1,61 @@
+"""What the Decathlon and nnU-Net share: a ``dataset.json`` with names and labels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from engine.data.sources.layout import read_text
+from engine.errors import DataError, Problem
+
+FILE = "dataset.json"
+
+
+def read_json(folder: Path) -> dict[str, Any]:
+    """The object in ``dataset.json``.
+
+    Raises:
+        DataError: it is not there, or no JSON object.
+    """
+    text = read_text(folder / FILE, folder)
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{folder / FILE} is not valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise DataError(f"{folder / FILE} holds no JSON object")
+    return value
+
+
+def labels_of(value: Any, problems: list[Problem]) -> dict[int, str]:
+    """Mask value -> name of the foreground classes, from ``{"1": "name"}`` or ``{"name": 1}``."""
+    if not isinstance(value, dict) or not value:
+        problems.append(Problem(FILE, f"labels: found {value!r}", 'a table such as {"1": "liver"}', "labels"))
+        return {}
+    said: dict[int, str] = {}
+    for key, item in value.items():
+        number, name = (item, key) if isinstance(item, int) else (_integer(key), item)
+        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= 65535:
+            problems.append(Problem(FILE, f"found {key!r}: {item!r}", "one mask value a class; no regions", "labels"))
+        elif str(name).lower() == "ignore":
+            problems.append(Problem(FILE, "an ignore label", "labels without one: it is not supported", "labels"))
+        elif number in said:
+            problems.append(Problem(FILE, f"mask value {number} twice", "one name a value", "labels"))
+        elif number > 0:
+            said[number] = str(name)
+    if not said and not problems:
+        problems.append(Problem(FILE, f"found {value!r}", "at least one class beside the background", "labels"))
+    return said
+
+
+def channels_of(value: Any) -> int:
+    """Number of channels in ``modality`` or ``channel_names``; 0 where the table does not say."""
+    return len(value) if isinstance(value, dict | list) else 0
+
+
+def _integer(text: Any) -> int | None:
+    try:
+        return int(text)
+    except (TypeError, ValueError):
+        return None

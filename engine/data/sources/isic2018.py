@@ -1,0 +1,110 @@
+"""ISIC 2018 Task 3: the folder and file names of the release, one-hot tables, lesion groupings.
+
+The published grouping table covers the training images. Images without an entry count as
+lesions of their own.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from engine.data.cases import Case
+from engine.data.sources.layout import Layout, inside, outside, read_text, refuse
+from engine.errors import DataError, Problem
+from engine.recipe.tables import DataTable
+
+CLASSES = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
+PARTS = {"train": "Training", "validation": "Validation", "test": "Test"}
+PUBLISHED = {"train": 10015, "validation": 193, "test": 1512}
+"""Images of the published split."""
+GROUPS = "ISIC2018_Task3_Training_LesionGroupings.csv"
+
+
+def isic2018(folder: Path, table: DataTable, task: str) -> Layout:  # noqa: ARG001  (one signature for all sources)
+    """Read the tables below ``folder``; Validation and Test may be missing, Training may not.
+
+    Raises:
+        DataError: no training table, another header, rows that are not one-hot.
+    """
+    if table.classes is not None and set(table.classes) != set(CLASSES):
+        found, allowed = ", ".join(table.classes), ", ".join(CLASSES)
+        raise DataError("data.classes does not fit ISIC 2018:", problems=(Problem("recipe", found, allowed),))
+    classes = table.classes or CLASSES
+    problems: list[Problem] = []
+    groups, notes = _groups(folder, problems)
+    cases: list[Case] = []
+    for split in PARTS:
+        if split == "train" or (folder / _table_name(split)).exists():
+            cases += _part(folder, split, classes, groups, problems)
+    refuse(folder, problems)
+    counts = {split: sum(case.split == split for case in cases) for split in PARTS}
+    return Layout(
+        name="ISIC 2018 Task 3",
+        cases=tuple(cases),
+        classes=classes,
+        channels=3,
+        spatial_dims=2,
+        unit="voxel",
+        published_split=counts == PUBLISHED,
+        notes=notes,
+    )
+
+
+def _part(
+    folder: Path, split: str, classes: tuple[str, ...], groups: dict[str, str], problems: list[Problem]
+) -> list[Case]:
+    name = _table_name(split)
+    rows = csv.reader(io.StringIO(read_text(folder / name, folder)))
+    header = [cell.strip() for cell in next(rows, [])]
+    if header != ["image", *CLASSES]:
+        found = ",".join(header)[:200] or "an empty file"
+        problems.append(Problem(f"{name}:1", f"header {found}", ",".join(("image", *CLASSES))))
+        return []
+    images = folder / f"ISIC2018_Task3_{PARTS[split]}_Input"
+    cases = []
+    for row in rows:
+        where = f"{name}:{rows.line_num}"
+        if not any(cell.strip() for cell in row):
+            continue
+        target = _target(row)
+        if target is None:
+            problems.append(Problem(where, f"found {','.join(row)[:200]}", "a name, a single 1 and six 0"))
+            continue
+        identity = row[0].strip()
+        path = inside(images, f"{identity}.jpg")
+        if path is None or path.parent != images:
+            problems.append(outside(where, identity))
+            continue
+        index = classes.index(CLASSES[target])
+        cases.append(Case(identity, (path,), target=index, group=groups.get(identity), split=split))
+    return cases
+
+
+def _table_name(split: str) -> str:
+    part = f"ISIC2018_Task3_{PARTS[split]}_GroundTruth"
+    return f"{part}/{part}.csv"
+
+
+def _target(row: list[str]) -> int | None:
+    """Index of the single 1 in a one-hot row; None if it is not one-hot."""
+    try:
+        values = [float(cell) for cell in row[1:]]
+    except ValueError:
+        return None
+    fits = len(values) == len(CLASSES) and sorted(values) == [0.0] * (len(CLASSES) - 1) + [1.0]
+    return values.index(1.0) if fits and row[0].strip() else None
+
+
+def _groups(folder: Path, problems: list[Problem]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Image -> lesion, from the table of groupings; a note where there is none."""
+    if not (folder / GROUPS).exists():
+        note = f"no {GROUPS}: images of one lesion may lie in several of the splits that are drawn here"
+        return {}, (note,)
+    rows = csv.reader(io.StringIO(read_text(folder / GROUPS, folder)))
+    header = [cell.strip() for cell in next(rows, [])]
+    if header[:2] != ["image", "lesion_id"]:
+        problems.append(Problem(f"{GROUPS}:1", f"header {','.join(header)[:200]}", "image,lesion_id,..."))
+        return {}, ()
+    return {row[0].strip(): row[1].strip() for row in rows if len(row) > 1 and row[1].strip()}, ()

@@ -1,0 +1,54 @@
+"""The 2018 Atrial Segmentation Challenge as UA-MT packed it: two lists of ids and an h5 file a case.
+
+``train.list`` and ``test.list`` hold an id a line; ``<id>/mri_norm2.h5`` holds ``image`` and
+``label``. The files carry no spacing, so distances are in voxels.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.data.cases import Case
+from engine.data.sources.layout import Layout, foreground, inside, outside, read_text, refuse
+from engine.errors import Problem
+from engine.recipe.tables import DataTable
+
+PUBLISHED = {"train": 80, "test": 20}
+"""Cases of the split that the papers use."""
+FILE = "mri_norm2.h5"
+
+
+def left_atrium(folder: Path, table: DataTable, task: str) -> Layout:  # noqa: ARG001  (one signature for all sources)
+    """Read the two lists below ``folder``.
+
+    Raises:
+        DataError: no list, or an id that is no folder name.
+    """
+    problems: list[Problem] = []
+    cases = [*_cases(folder, "train", problems), *_cases(folder, "test", problems)]
+    refuse(folder, problems)
+    counts = {split: sum(case.split == split for case in cases) for split in PUBLISHED}
+    classes, values = foreground(table, {1: "left atrium"})
+    return Layout(
+        name="left atrium",
+        cases=tuple(cases),
+        classes=classes,
+        label_values=values,
+        unit="voxel",
+        published_split=counts == PUBLISHED,
+    )
+
+
+def _cases(folder: Path, split: str, problems: list[Problem]) -> list[Case]:
+    name = f"{split}.list"
+    cases = []
+    for number, line in enumerate(read_text(folder / name, folder).splitlines(), 1):
+        identity = line.strip()
+        if not identity:
+            continue
+        place = inside(folder, identity)
+        if place is None or place.parent != folder:
+            problems.append(outside(f"{name}:{number}", identity))
+            continue
+        cases.append(Case(identity, (place / FILE,), place / FILE, split=split))
+    return cases

@@ -1,0 +1,200 @@
+"""Which case is for training, which for validation, which for the test.
+
+A draw depends on the ids, the groups, the classes and `DataTable.split_seed` alone: not on the
+order of the files, not on a random generator's version. A new case changes little of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from engine.data.cases import SPLITS, Case
+from engine.data.sources.layout import shortened
+from engine.errors import DataError, Problem
+from engine.recipe.tables import DataTable
+
+T = TypeVar("T")
+Unit = tuple[Case, ...]
+"""The cases that must stay together: a group, or one case."""
+
+
+def assign(cases: Sequence[Case], table: DataTable) -> tuple[Case, ...]:
+    """``cases`` with every `Case.split` set as the recipe says, ordered by split and id.
+
+    Raises:
+        DataError: an id twice; a group in two of the given splits; no split given; too few cases.
+    """
+    refuse_duplicates(cases)
+    if table.split == "given":
+        _refuse_no_split(cases)
+        refuse_leaks(cases)
+        assigned = list(cases)
+    elif table.split == "fraction":
+        assigned = _holdout(cases, table.test_fraction, "test", table.split_seed)
+    else:
+        assigned = _fold(cases, table)
+    if table.validation_fraction > 0 and not any(case.split == "validation" for case in assigned):
+        train = [case for case in assigned if case.split == "train"]
+        rest = [case for case in assigned if case.split != "train"]
+        assigned = rest + _holdout(train, table.validation_fraction, "validation", table.split_seed)
+    limits = {"train": table.limit_train, "validation": table.limit_validation, "test": table.limit_test}
+    limited = [case for name in SPLITS for case in _limit(assigned, name, limits[name], table.split_seed)]
+    if not any(case.split == "train" for case in limited):
+        raise DataError("no case is left for training", "lower data.test_fraction or data.validation_fraction")
+    return tuple(limited)
+
+
+def refuse_duplicates(cases: Iterable[Case]) -> None:
+    """Raise a DataError that names every id that stands for more than one case."""
+    seen: dict[str, list[Case]] = defaultdict(list)
+    for case in cases:
+        seen[case.id].append(case)
+    twice = [
+        Problem(name, "stands for " + " and ".join(str(case.images[0].name) + _of(case) for case in group[:5]))
+        for name, group in sorted(seen.items())
+        if len(group) > 1
+    ]
+    if twice:
+        raise DataError(
+            f"{_count(len(twice), 'id')} of more than one case:", "every case needs an id of its own", shortened(twice)
+        )
+
+
+def refuse_leaks(cases: Iterable[Case]) -> None:
+    """Raise a DataError that names every group of which cases lie in more than one given split."""
+    members: dict[str, list[Case]] = defaultdict(list)
+    for case in cases:
+        if case.group is not None:
+            members[case.group].append(case)
+    leaks = []
+    for group, found in sorted(members.items()):
+        splits = [name for name in SPLITS if any(case.split == name for case in found)]
+        if len(splits) > 1:
+            ids = [f"{name}: {_names(case.id for case in found if case.split == name)}" for name in splits]
+            leaks.append(Problem(f"group {group}", "; ".join(ids)))
+    if leaks:
+        raise DataError(
+            f"{_count(len(leaks), 'group')} in more than one split:",
+            'what is learned of a group in training would be tested on it; use data.split = "fraction" or "kfold"',
+            shortened(leaks),
+        )
+
+
+def _refuse_no_split(cases: Sequence[Case]) -> None:
+    bare = sum(not case.split for case in cases)
+    if bare:
+        raise DataError(
+            f"the data set gives no split for {bare} of {len(cases)} cases",
+            'set data.split = "fraction" or "kfold" to draw one',
+        )
+
+
+def _holdout(cases: Sequence[Case], share: float, name: str, seed: int) -> list[Case]:
+    """``share`` of ``cases`` in the split ``name`` and the rest in train, by unit, evenly over the classes."""
+    if not cases:
+        return []
+    units = _units(cases)
+    if share > 0 and len(units) < 2:
+        raise DataError(
+            f"{_count(len(cases), 'case')} in {_count(len(units), 'group')}: too few to hold some out for {name}",
+            "use more cases, or set the fraction to 0",
+        )
+    chosen: list[Unit] = []
+    debt = 0.0
+    for stratum in _strata(units).values():
+        ordered = _shuffled(stratum, seed, name)
+        debt += share * sum(map(len, stratum))
+        while ordered and debt >= len(ordered[-1]) / 2:
+            debt -= len(ordered[-1])
+            chosen.append(ordered.pop())
+    if share > 0 and not chosen:
+        chosen = [_shuffled(units, seed, name)[0]]
+    if len(chosen) == len(units):
+        chosen = chosen[1:]
+    held = {case.id for unit in chosen for case in unit}
+    return [replace(case, split=name if case.id in held else "train") for case in cases]
+
+
+def _fold(cases: Sequence[Case], table: DataTable) -> list[Case]:
+    """Fold ``table.fold`` of ``table.folds`` as the test split, the others as train."""
+    units = _units(cases)
+    if len(units) < table.folds:
+        raise DataError(
+            f"{table.folds} folds need {table.folds} groups or more; found {len(units)}", "lower data.folds"
+        )
+    sizes = [0] * table.folds
+    held: set[str] = set()
+    for stratum in _strata(units).values():
+        own = [0] * table.folds
+        for unit in _shuffled(stratum, table.split_seed, "fold"):
+            fold = min(range(table.folds), key=lambda index: (own[index], sizes[index], index))
+            own[fold] += len(unit)
+            sizes[fold] += len(unit)
+            if fold == table.fold:
+                held.update(case.id for case in unit)
+    if not held:
+        raise DataError(f"fold {table.fold} of {table.folds} is empty", "lower data.folds")
+    return [replace(case, split="test" if case.id in held else "train") for case in cases]
+
+
+def _limit(cases: Sequence[Case], split: str, most: int | None, seed: int) -> list[Case]:
+    """At most ``most`` cases of ``split``, in turn from each class, ordered by id."""
+    own = sorted((case for case in cases if case.split == split), key=lambda case: case.id)
+    if most is None or len(own) <= most:
+        return own
+    classes: dict[int, list[Case]] = defaultdict(list)
+    for case in own:
+        classes[-1 if case.target is None else case.target].append(case)
+    queues = [_ordered(classes[target], seed, "limit", lambda case: case.id) for target in sorted(classes)]
+    kept: list[Case] = []
+    turn = 0
+    while len(kept) < most:
+        kept += [queue[turn] for queue in queues if turn < len(queue)][: most - len(kept)]
+        turn += 1
+    return sorted(kept, key=lambda case: case.id)
+
+
+def _units(cases: Iterable[Case]) -> list[Unit]:
+    members: dict[str, list[Case]] = defaultdict(list)
+    for case in sorted(cases, key=lambda case: case.id):
+        members[case.unit].append(case)
+    return [tuple(members[name]) for name in sorted(members)]
+
+
+def _strata(units: Iterable[Unit]) -> dict[int, list[Unit]]:
+    """Units by the class that most of their cases have (the smaller index where two tie)."""
+    strata: dict[int, list[Unit]] = defaultdict(list)
+    for unit in units:
+        targets = [-1 if case.target is None else case.target for case in unit]
+        strata[min(targets, key=lambda target: (-targets.count(target), target))].append(unit)
+    return dict(sorted(strata.items()))
+
+
+def _shuffled(units: Sequence[Unit], seed: int, purpose: str) -> list[Unit]:
+    return _ordered(units, seed, purpose, lambda unit: unit[0].unit)
+
+
+def _ordered(items: Iterable[T], seed: int, purpose: str, name: Callable[[T], str]) -> list[T]:
+    """``items`` in an order that only their names and the seed decide."""
+
+    def key(item: T) -> bytes:
+        return hashlib.blake2b(f"{seed}:{purpose}:{name(item)}".encode("utf-8", "surrogateescape")).digest()
+
+    return sorted(items, key=key)
+
+
+def _names(ids: Iterable[str]) -> str:
+    names = sorted(ids)
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _of(case: Case) -> str:
+    return f" ({case.split})" if case.split else ""
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
