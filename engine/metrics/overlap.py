@@ -1,0 +1,43 @@
+"""Dice and Jaccard of two binary masks."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.metrics.masks import Mask, mask_pair
+
+
+def dice(prediction: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+    """Dice coefficient 2|P and T| / (|P| + |T|): 1 where both masks are empty, 0 where one of them is.
+
+    Args:
+        prediction: binary mask ``(*S)``.
+        truth: binary mask ``(*S)``.
+
+    Raises:
+        ValueError: the shapes differ, or a mask is not binary.
+    """
+    return overlap(*mask_pair(prediction, truth))[0]
+
+
+def jaccard(prediction: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+    """Jaccard index |P and T| / |P or T|: 1 where both masks are empty, 0 where one of them is.
+
+    Args:
+        prediction: binary mask ``(*S)``.
+        truth: binary mask ``(*S)``.
+
+    Raises:
+        ValueError: the shapes differ, or a mask is not binary.
+    """
+    return overlap(*mask_pair(prediction, truth))[1]
+
+
+def overlap(prediction: Mask, truth: Mask) -> tuple[float, float]:
+    """Dice and Jaccard of two boolean masks ``(*S)`` whose shapes were checked before."""
+    both = int(np.count_nonzero(prediction & truth))
+    total = int(np.count_nonzero(prediction)) + int(np.count_nonzero(truth))
+    if total == 0:
+        return 1.0, 1.0
+    return 2 * both / total, both / (total - both)
