@@ -61,11 +61,11 @@ def segmentation_run(
         if number in missed:
             prediction = np.zeros_like(truth)
         per_class = segmentation.case_metrics(prediction, truth, classes, spacing)
-        rows.append(segmentation.SegmentationRow(case, "", per_class))
+        rows.append(segmentation.SegmentationRow(case, None, per_class))
         arrays[case] = (phantom_image(truth, number), truth, prediction)
     summary = segmentation.summarise(rows, classes, unit=unit, protocol="whole volume, sliding window, checkpoint best")
     write_text(folder.metrics, json.dumps({"test": ev.portable(summary)}))
-    _segmentation_cases(folder, rows, classes)
+    _table(folder, *segmentation.case_table(rows, classes, "test"))
     _segmentation_examples(folder, rows, arrays, spacing)
     common = {"task": "segmentation", "classes": classes, "seed": seed, "epochs": epochs, "unit": unit, "state": state}
     _events(folder, name=name, quality=quality, summary=summary, **common)
@@ -109,9 +109,9 @@ def classification_run(
         targets, probabilities, classes, groups=lesions, protocol="whole image, checkpoint best"
     )
     write_text(folder.metrics, json.dumps({"test": ev.portable(summary)}))
-    _classification_cases(
-        folder, ids=ids, groups=lesions, targets=targets, probabilities=probabilities, classes=classes
-    )
+    losses = -np.log(probabilities[np.arange(cases), targets])
+    table = classification.case_table(ids, targets, probabilities, classes, "test", groups=lesions, losses=losses)
+    _table(folder, *table)
     _classification_examples(folder, ids, targets, probabilities)
     common = {
         "task": "classification",
@@ -209,45 +209,11 @@ batch_size = 2
     return recipe_toml(parse_recipe(text))
 
 
-def _table(folder: RunFolder, header: list[str], rows: list[list[object]]) -> None:
+def _table(folder: RunFolder, header: list[str], rows: list[list[str]]) -> None:
     with folder.cases.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(header)
         writer.writerows(rows)
-
-
-def _segmentation_cases(
-    folder: RunFolder, rows: Sequence[segmentation.SegmentationRow], classes: Sequence[str]
-) -> None:
-    metrics = ("dice", "jaccard", "asd", "assd", "hd95", "hd95_max")
-    header = ["id", "group", "split", *metrics, "missed", *(f"{m}:{c}" for c in classes for m in metrics)]
-    lines = []
-    for row in rows:
-        means = [np.mean([row.per_class[c][m] for c in classes]) for m in metrics]
-        missed = any(row.per_class[c]["missed"] for c in classes)
-        lines.append(
-            [row.id, row.group, "test", *means, int(missed), *(row.per_class[c][m] for c in classes for m in metrics)]
-        )
-    _table(folder, header, lines)
-
-
-def _classification_cases(
-    folder: RunFolder,
-    *,
-    ids: list[str],
-    groups: list[str] | None,
-    targets: np.ndarray,
-    probabilities: np.ndarray,
-    classes: Sequence[str],
-) -> None:
-    header = ["id", "group", "split", "true", "predicted", "loss", *(f"prob:{c}" for c in classes)]
-    lines = []
-    for number, case in enumerate(ids):
-        p, true = probabilities[number], int(targets[number])
-        group = groups[number] if groups else ""
-        loss = -float(np.log(p[true]))
-        lines.append([case, group, "test", classes[true], classes[int(p.argmax())], loss, *map(float, p)])
-    _table(folder, header, lines)
 
 
 def _segmentation_examples(
@@ -257,7 +223,7 @@ def _segmentation_examples(
     spacing: tuple[float, float, float] | None,
 ) -> None:
     folder.examples.mkdir(exist_ok=True)
-    dice = {row.id: float(np.mean([values["dice"] for values in row.per_class.values()])) for row in rows}
+    dice = {row.id: row.value("dice") or 0.0 for row in rows}
     order = sorted(dice, key=lambda case: dice[case])
     for role, case in {"worst": order[0], "median": order[len(order) // 2], "best": order[-1]}.items():
         image, truth, prediction = arrays[case]

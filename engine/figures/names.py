@@ -33,16 +33,21 @@ _LOWER_IS_BETTER = frozenset({"loss", *DISTANCES, "ece", "brier"})
 
 def title(metric: str, unit: str = "") -> str:
     """``hd95`` -> ``95HD (mm)``; names that are not known stay as they are, with spaces."""
-    base = metric.removesuffix("_weighted")
+    base = metric.removesuffix("_weighted").removesuffix("_micro")
     text = _TITLES.get(base, base.replace("_", " "))
     if base != metric:
-        text += " (weighted)"
+        text += f" ({metric.removeprefix(base + '_')})"
     return f"{text} [{unit}]" if unit and base in DISTANCES else text
 
 
 def ordered(metrics: Sequence[str]) -> list[str]:
     """``metrics`` in the order in which papers list them; what is not known last, by name."""
-    return sorted(metrics, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
+
+    def place(name: str) -> tuple[int, str]:
+        base = name.removesuffix("_weighted").removesuffix("_micro")
+        return (_ORDER.index(base) if base in _ORDER else len(_ORDER), name)
+
+    return sorted(metrics, key=place)
 
 
 def better_up(metric: str) -> bool:
@@ -67,10 +72,10 @@ def short(value: float | None) -> str:
 
 
 def interval(bounds: Sequence[float | None] | None) -> str:
-    """``[0.851, 0.892]``, or nothing where there is no interval."""
+    """``0.851 to 0.892``, or nothing where there is no interval."""
     if not bounds or any(bound is None or math.isnan(bound) for bound in bounds):
         return ""
-    return f"[{digits(bounds[0])}, {digits(bounds[1])}]"
+    return f"{digits(bounds[0])} to {digits(bounds[1])}"
 
 
 def duration(seconds: float | None) -> str:

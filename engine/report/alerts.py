@@ -1,0 +1,138 @@
+"""What a reader must know before any number: warnings of one run, the gravest first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from engine.events import number
+from engine.figures.names import title
+from engine.figures.source import RunData
+from engine.report.blocks import Alert
+
+_MOST_LOGS = 8
+_FEW_CASES = 10
+
+
+def alerts(run: RunData) -> list[Alert]:
+    """Everything about ``run`` that changes how its numbers may be read."""
+    found = [*_state(run), *_data(run), *_numbers(run), *_protocol(run), *_training(run), *_log(run)]
+    order = {"error": 0, "warning": 1, "note": 2}
+    return sorted(dict.fromkeys(found), key=lambda alert: order.get(alert.level, 3))
+
+
+def _state(run: RunData) -> Iterator[Alert]:
+    state, history, manifest = run.status.state, run.history, run.manifest
+    planned = int(manifest.get("epochs_planned") or (history.started.epochs if history.started else 0))
+    done = int(manifest.get("epochs_done") or history.last_epoch)
+    epochs = f"{done} of {planned} epochs" if planned else f"{done} epochs"
+    if run.live:
+        yield Alert("warning", f"The run is not over ({state}, {epochs}): this is what there is so far.")
+    elif state == "failed":
+        yield Alert("error", f"The run failed after {epochs}: {run.status.message or 'see train.log'}")
+    elif state == "lost":
+        yield Alert(
+            "error",
+            f"The run ended without a word after {epochs}: {run.status.message}. Continue it with: medtui resume",
+        )
+    elif state == "stopped" or manifest.get("stopped"):
+        yield Alert("warning", f"The run was stopped by a person after {epochs}.")
+    elif manifest.get("early_stopped"):
+        yield Alert("note", f"Training was stopped early after {epochs}: the monitored metric no longer improved.")
+    elif planned and done < planned:
+        yield Alert("warning", f"Training ended after {epochs}.")
+
+
+def _data(run: RunData) -> Iterator[Alert]:
+    if run.data.get("phantom"):
+        yield Alert("warning", "The data are a phantom, made by a program. The numbers say nothing about patients.")
+    if run.data.get("published_split") is False:
+        yield Alert(
+            "warning",
+            "The test split is not the published one: its numbers cannot be compared with those in papers.",
+        )
+    for note in run.data.get("notes") or ():
+        yield Alert("note", f"Data: {note}")
+    counts = run.data.get("counts")
+    counts = counts if isinstance(counts, dict) else {}
+    for split in ("train", run.split):
+        of_split = counts.get(split)
+        absent = [name for name in run.classes if not of_split.get(name, 0)] if isinstance(of_split, dict) else []
+        if absent and run.task == "classification":
+            where = "the training cases" if split == "train" else f"the {split} cases"
+            yield Alert("warning", f"Classes without a case among {where}: {', '.join(absent)}.")
+
+
+def _numbers(run: RunData) -> Iterator[Alert]:
+    result = run.result
+    if not result and not run.live and run.status.state == "finished":
+        yield Alert("warning", "There are no metrics of a test or validation split.")
+    cases = result.get("n")
+    if isinstance(cases, int) and 0 < cases < _FEW_CASES:
+        yield Alert("note", f"Only {cases} cases were measured: intervals over so few cases are rough.")
+    missed = result.get("missed")
+    if missed:
+        what = "cases" if len(run.classes) < 2 else "times that a class of a case"
+        text = (
+            f"{missed} of {cases} {what} were missed altogether (empty prediction)"
+            if len(run.classes) < 2
+            else f"{missed} {what} was missed altogether (nowhere in the prediction)"
+        )
+        yield Alert("warning", f"{text}; they count with Dice 0 and the diagonal of the image as distance.")
+    unknown = [title(name) for name, value in result.items() if value is None]
+    if unknown:
+        yield Alert("note", f"Could not be measured: {', '.join(unknown)}.")
+
+
+def _protocol(run: RunData) -> Iterator[Alert]:
+    recipe = run.recipe
+    if run.recipe_text and recipe is None:
+        yield Alert("warning", "The recipe of this run cannot be read by this version of medtui; it is shown as it is.")
+    if recipe is None:
+        return
+    if recipe.task == "segmentation" and recipe.evaluate.mode == "center_crop" and run.result:
+        yield Alert(
+            "warning",
+            "Only the crop in the centre of each volume was measured: not comparable with numbers of whole volumes.",
+        )
+    limits = {
+        "training": recipe.data.limit_train,
+        "validation": recipe.data.limit_validation,
+        "test": recipe.data.limit_test,
+    }
+    limited = [f"{limit} {name} cases" for name, limit in limits.items() if limit]
+    if limited:
+        yield Alert("warning", f"The recipe limits the data to at most {' and '.join(limited)}.")
+    checkpoint = run.manifest.get("checkpoint")
+    if isinstance(checkpoint, dict) and checkpoint.get("name") == "last" and recipe.evaluate.checkpoint == "best":
+        yield Alert("note", "There was no validation split: the last checkpoint was tested, not the best.")
+
+
+def _training(run: RunData) -> Iterator[Alert]:
+    history = run.history
+    loss = history.steps.get("loss")
+    bad = sum(not math.isfinite(value) for value in loss.values) if loss else 0
+    if bad:
+        yield Alert(
+            "warning", f"The training loss was not finite in {bad} of {len(loss.values) if loss else 0} iterations."
+        )
+    for name, series in history.validation.items():
+        wrong = sum(not math.isfinite(number(value)) for value in series.values)
+        if wrong and series.finite:
+            yield Alert("note", f"{title(name)} could not be measured in {wrong} of {len(series.values)} validations.")
+    if len(history.resumed_at) > 0:
+        yield Alert(
+            "note", f"The run was resumed {_times(len(history.resumed_at))}; training went on where it had ended."
+        )
+
+
+def _log(run: RunData) -> Iterator[Alert]:
+    messages = list(dict.fromkeys(log.message for log in run.history.logs if log.message))
+    for message in messages[:_MOST_LOGS]:
+        yield Alert("note", f"Logged: {message}")
+    if len(messages) > _MOST_LOGS:
+        yield Alert("note", f"{len(messages) - _MOST_LOGS} more warnings are in events.jsonl.")
+
+
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")

@@ -1,0 +1,127 @@
+"""What a report is made of: plain frozen values, without a word of HTML or Markdown in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+Level = Literal["error", "warning", "note", "answer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A paragraph."""
+
+    text: str
+    muted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Something that a reader must know before any number."""
+
+    level: Level
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Names and what stands behind them."""
+
+    rows: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One large number: what it is, its value, and its interval."""
+
+    label: str
+    value: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cards:
+    """The numbers that are read first."""
+
+    cards: Sequence[Card]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell with small print: a value and its interval."""
+
+    text: str
+    detail: str = ""
+    strong: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table. The first column is text, the others are numbers and stand to the right.
+
+    Attributes:
+        columns: heads.
+        rows: cells, as many as there are heads.
+        caption: a sentence below it.
+        rule_before: indices of rows with a line above (means below classes).
+        left: indices of further columns of text.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str | Cell]]
+    caption: str = ""
+    rule_before: frozenset[int] = frozenset()
+    left: frozenset[int] = frozenset()
+    small: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A figure on disk, embedded in HTML and linked in Markdown.
+
+    Attributes:
+        path: PNG, GIF or MP4.
+        place: the same relative to the report, for Markdown.
+        vector: SVG to show in place of the PNG, or None.
+        narrow: show at half the width of the page.
+    """
+
+    path: Path
+    place: str
+    title: str
+    caption: str = ""
+    vector: Path | None = None
+    narrow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Text to copy."""
+
+    text: str
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading and what stands below it."""
+
+    title: str
+    blocks: Sequence[Block]
+    new_page: bool = False
+
+
+Block: TypeAlias = "Text | Alert | Facts | Cards | Table | Picture | Code | Section"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A whole report."""
+
+    title: str
+    subtitle: str = ""
+    alerts: Sequence[Alert] = ()
+    blocks: Sequence[Block] = field(default_factory=tuple)

@@ -1,0 +1,174 @@
+"""A report as one HTML file: everything embedded, nothing fetched, every text escaped."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Callable
+from functools import cache
+from html import escape
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from engine.figures import style
+from engine.report.blocks import Alert, Block, Cards, Cell, Code, Document, Facts, Picture, Section, Table, Text
+
+_MEDIA = {".png": "image/png", ".gif": "image/gif", ".svg": "image/svg+xml", ".jpg": "image/jpeg", ".mp4": "video/mp4"}
+_LARGEST_SVG = 600_000
+_LARGEST_PNG = 250_000
+_LABELS = {"error": "Error", "warning": "Warning", "note": "Note", "answer": "Answer"}
+
+
+def render(document: Document, clean: Callable[[str], str]) -> str:
+    """The whole page. ``clean`` takes private names out of every text before it is escaped."""
+    return _Page(document, clean).html()
+
+
+class _Page:
+    def __init__(self, document: Document, clean: Callable[[str], str]) -> None:
+        self.document = document
+        self.clean = clean
+        self.ids: set[str] = set()
+        self.links: list[tuple[str, str]] = []
+
+    def text(self, value: str) -> str:
+        return escape(self.clean(value))
+
+    def html(self) -> str:
+        document = self.document
+        body = "\n".join(self.block(block, 2) for block in document.blocks)
+        alerts = "\n".join(self.block(alert, 2) for alert in document.alerts)
+        links = "".join(f'<a href="#{anchor}">{title}</a>' for anchor, title in self.links)
+        subtitle = f'<p class="subtitle">{self.text(document.subtitle)}</p>' if document.subtitle else ""
+        return (
+            '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+            '<meta name="generator" content="medtui">\n'
+            f"<title>{self.text(document.title)}</title>\n<style>\n{stylesheet()}</style>\n</head>\n<body>\n"
+            f"<header>\n<h1>{self.text(document.title)}</h1>\n{subtitle}\n</header>\n"
+            f'<section class="alerts">\n{alerts}\n</section>\n'
+            f'<nav aria-label="Contents">{links}</nav>\n<main>\n{body}\n</main>\n'
+            "</body>\n</html>\n"
+        )
+
+    def block(self, block: Block, level: int) -> str:
+        """One block; headings of its sections begin at ``level``."""
+        if isinstance(block, Section):
+            return self.section(block, level)
+        return _RENDER[type(block)](self, block)
+
+    def paragraph(self, block: Text) -> str:
+        kind = ' class="muted"' if block.muted else ""
+        return f"<p{kind}>{self.text(block.text)}</p>"
+
+    def alert(self, block: Alert) -> str:
+        label = _LABELS[block.level]
+        return f'<div class="alert {block.level}"><b>{label}</b><span>{self.text(block.text)}</span></div>'
+
+    def facts(self, block: Facts) -> str:
+        rows = (f"<dt>{self.text(name)}</dt><dd>{self.text(value)}</dd>" for name, value in block.rows)
+        return f"<dl>{''.join(rows)}</dl>"
+
+    def code(self, block: Code) -> str:
+        return f"<pre><code>{self.text(block.text)}</code></pre>"
+
+    def section(self, section: Section, level: int) -> str:
+        title = self.text(section.title)
+        anchor = self.anchor(section.title)
+        if level == 2:
+            self.links.append((anchor, title))
+        body = "\n".join(self.block(block, level + 1) for block in section.blocks)
+        kind = ' class="new-page"' if section.new_page else ""
+        tag = f"h{min(level, 4)}"
+        return f'<section id="{anchor}"{kind}>\n<{tag}>{title}</{tag}>\n{body}\n</section>'
+
+    def cards(self, cards: Cards) -> str:
+        one = (
+            f'<div class="card"><span>{self.text(card.label)}</span><strong>{self.text(card.value)}</strong>'
+            f"<small>{self.text(card.detail)}</small></div>"
+            for card in cards.cards
+        )
+        return f'<div class="cards">{"".join(one)}</div>'
+
+    def table(self, table: Table) -> str:
+        def kind(index: int) -> str:
+            return ' class="text"' if index == 0 or index in table.left else ""
+
+        heads = "".join(f'<th scope="col"{kind(i)}>{self.text(name)}</th>' for i, name in enumerate(table.columns))
+        rows = []
+        for number, row in enumerate(table.rows):
+            cells = "".join(f"<td{kind(i)}>{self.cell(cell)}</td>" for i, cell in enumerate(row))
+            rule = ' class="rule"' if number in table.rule_before else ""
+            rows.append(f"<tr{rule}>{cells}</tr>")
+        caption = f'<p class="caption">{self.text(table.caption)}</p>' if table.caption else ""
+        small = " small" if table.small else ""
+        return (
+            f'<div class="table{small}"><table><thead><tr>{heads}</tr></thead>'
+            f"<tbody>{''.join(rows)}</tbody></table>{caption}</div>"
+        )
+
+    def cell(self, cell: str | Cell) -> str:
+        if isinstance(cell, str):
+            return self.text(cell)
+        text = f"<strong>{self.text(cell.text)}</strong>" if cell.strong else self.text(cell.text)
+        return f"{text}<small>{self.text(cell.detail)}</small>" if cell.detail else text
+
+    def picture(self, picture: Picture) -> str:
+        source = embedded(picture.path, picture.vector)
+        title, caption = self.text(picture.title), self.text(picture.caption)
+        shown = f'<img src="{source}" alt="{title}">'
+        if picture.path.suffix == ".mp4":
+            shown = f'<video src="{source}" controls loop muted></video>'
+        width = ' class="narrow"' if picture.narrow else ""
+        return f"<figure{width}>{shown}<figcaption><b>{title}.</b> {caption}</figcaption></figure>"
+
+    def anchor(self, title: str) -> str:
+        base = re.sub(r"[^a-z0-9]+", "-", self.clean(title).lower()).strip("-") or "section"
+        anchor, number = base, 1
+        while anchor in self.ids:
+            number += 1
+            anchor = f"{base}-{number}"
+        self.ids.add(anchor)
+        return anchor
+
+
+_RENDER: dict[type, Callable[[_Page, Any], str]] = {
+    Text: _Page.paragraph,
+    Alert: _Page.alert,
+    Facts: _Page.facts,
+    Cards: _Page.cards,
+    Table: _Page.table,
+    Picture: _Page.picture,
+    Code: _Page.code,
+}
+
+
+def embedded(path: Path, vector: Path | None = None) -> str:
+    """A ``data:`` URL: the SVG where there is a small one, else the image; large photographs as JPEG."""
+    if vector is not None and vector.is_file() and vector.stat().st_size <= _LARGEST_SVG:
+        path = vector
+    content, media = path.read_bytes(), _MEDIA.get(path.suffix, "application/octet-stream")
+    if path.suffix == ".png" and len(content) > _LARGEST_PNG:
+        content, media = _jpeg(content)
+    return f"data:{media};base64,{base64.b64encode(content).decode()}"
+
+
+def _jpeg(content: bytes) -> tuple[bytes, str]:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(content)) as image:
+        stream = io.BytesIO()
+        image.convert("RGB").save(stream, "JPEG", quality=90, subsampling=0, optimize=True)
+    smaller = stream.getvalue()
+    return (smaller, "image/jpeg") if len(smaller) < 0.8 * len(content) else (content, "image/png")
+
+
+@cache
+def stylesheet() -> str:
+    """``report.css`` with the colours of the figures in it."""
+    css = resources.files("engine.report").joinpath("report.css").read_text(encoding="utf-8")
+    colours = {"truth": style.TRUTH, "prediction": style.PREDICTION, "accent": style.ACCENT, "warning": style.WARNING}
+    values = "".join(f"--{name}:{value};" for name, value in colours.items())
+    return f":root{{{values}}}\n{css}"

@@ -1,0 +1,47 @@
+"""How the numbers of a report are defined: the paragraph that a paper needs."""
+
+from __future__ import annotations
+
+from engine.figures.source import RunData
+from engine.report.blocks import Section, Text
+
+_SEGMENTATION = (
+    (
+        "Each metric is measured on every case and class, then averaged over the classes of a case and over the cases. "
+        "Dice = 2|P∩T| / (|P| + |T|), Jaccard = |P∩T| / |P∪T|, with P the predicted and T the true mask."
+    ),
+    (
+        "Distances are in {unit}, between the surface voxels of P and T. ASD: mean distance from the surface of P to "
+        "that of T. ASSD: mean of both directions. 95HD: 95th percentile of the distances of both directions pooled, "
+        "as MedPy defines it."
+    ),
+    (
+        "An empty prediction of a class that is there counts with Dice 0 and, as distances, with the diagonal of the "
+        "image; two empty masks count with Dice 1 and distances 0."
+    ),
+)
+_CLASSIFICATION = (
+    "Precision, recall and F1 are measured for each class against all others; macro: mean over classes; weighted: "
+    "mean weighted by support. Balanced accuracy: mean recall over the classes. AUC: area under the ROC curve of "
+    "each class against all others, macro mean."
+)
+
+
+def methods(run: RunData) -> Section:
+    """Definitions of the metrics and intervals of this run's task."""
+    lines = _segmentation(run) if run.task == "segmentation" else [_CLASSIFICATION]
+    return Section("How the numbers are defined", [Text(line) for line in [*lines, _intervals(run)] if line])
+
+
+def _segmentation(run: RunData) -> list[str]:
+    unit = "millimetres" if run.unit == "mm" else "voxels (the files carry no voxel size)"
+    return [line.format(unit=unit) for line in _SEGMENTATION]
+
+
+def _intervals(run: RunData) -> str:
+    if not run.result.get("ci95"):
+        return ""
+    resamples = run.recipe.evaluate.bootstrap if run.recipe else 1000
+    groups = run.cases().groups
+    over = "over groups (patients, lesions) of cases" if groups else "over cases"
+    return f"95 % intervals: percentile bootstrap {over}, {resamples} resamples."

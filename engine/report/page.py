@@ -1,0 +1,72 @@
+"""The report of one run, put together from its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from engine.figures.source import RunData
+from engine.report import html, markdown, pictures
+from engine.report.alerts import alerts
+from engine.report.blocks import Block, Document
+from engine.report.methods import methods
+from engine.report.private import scrubber
+from engine.report.results import case_section, headline, results
+from engine.report.setup import again, setup
+from engine.runfolder import RunFolder, write_text
+
+
+def write_report(folder: RunFolder, *, show_paths: bool = False) -> tuple[Path, Path]:
+    """Write ``report.html`` (one file, everything embedded) and ``report.md`` (its text and tables).
+
+    A live, stopped or failed run is reported with what there is.
+
+    Args:
+        folder: the run.
+        show_paths: leave absolute paths, user and host names in the text.
+
+    Returns:
+        The two paths.
+
+    Raises:
+        RunError: the files cannot be written.
+    """
+    run = RunData(folder)
+    document = build(run)
+    clean = str if show_paths else private(run)
+    write_text(folder.report_html, html.render(document, clean))
+    write_text(folder.report_md, markdown.render(document, clean))
+    return folder.report_html, folder.report_md
+
+
+def build(run: RunData) -> Document:
+    """The report of ``run`` before it is rendered."""
+    figures = pictures.load(run)
+    blocks: list[Block] = []
+    first = headline(run)
+    if first is not None:
+        blocks.append(first)
+    blocks.append(setup(run))
+    blocks += pictures.sections(run, figures, {"curves"})
+    blocks += results(run)
+    blocks += [section for section in pictures.sections(run, figures) if section.title != "Curves"]
+    missing = pictures.not_drawn(run, figures)
+    if missing is not None:
+        blocks.append(missing)
+    cases = case_section(run)
+    if cases is not None:
+        blocks.append(cases)
+    blocks += [methods(run), again(run)]
+    return Document(run.name, _subtitle(run), alerts(run), blocks)
+
+
+def private(run: RunData) -> Callable[[str], str]:
+    """Takes paths, hosts and users that this run knows out of a text."""
+    places = [str(run.folder.root), str(run.folder.root.parent), str(run.data.get("root") or "")]
+    return scrubber([place for place in places if place], [run.status.host])
+
+
+def _subtitle(run: RunData) -> str:
+    data = str(run.data.get("name") or "")
+    parts = [run.task, data, f"run {run.folder.id}", run.status.state]
+    return " · ".join(part for part in parts if part)

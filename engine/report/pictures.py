@@ -1,0 +1,77 @@
+"""The figures of a run as they stand in its report, and what is said of those that failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine.figures.draw import FigureResult, draw_all, read_index
+from engine.figures.source import RunData
+from engine.report.blocks import Alert, Block, Picture, Section, Text
+
+_HEADINGS = {
+    "curves": "Curves",
+    "roc": "ROC",
+    "precision_recall": "Precision and recall",
+    "confusion": "Confusion",
+    "reliability": "Reliability",
+    "slices": "Slices",
+    "surface": "Surfaces",
+    "distributions": "Distributions over cases",
+    "gradcam": "What the network looked at",
+}
+_NARROW = frozenset({"reliability"})
+
+
+def load(run: RunData) -> list[FigureResult]:
+    """The figures that were drawn; the curves of a run that went on since are drawn again."""
+    drawn = read_index(run.folder)
+    curves = run.folder.figures / "curves.png"
+    if run.history.started is not None and _older(curves, run.folder.events):
+        if run.folder.figures.is_dir() or not run.folder.figures.exists():
+            run.folder.figures.mkdir(exist_ok=True)
+        draw_all(run.folder, only={"curves"})
+        drawn = read_index(run.folder)
+    return drawn
+
+
+def sections(run: RunData, figures: list[FigureResult], kinds: set[str] | None = None) -> Iterator[Section]:
+    """A section for every kind of figure of which there is one."""
+    for kind, heading in _HEADINGS.items():
+        if kinds is not None and kind not in kinds:
+            continue
+        blocks: list[Block] = [
+            picture(run.folder.root, figure) for figure in figures if figure.kind == kind and figure.ok
+        ]
+        blocks += [Alert("note", text) for text in messages(figures, kind)]
+        if blocks:
+            yield Section(heading, blocks)
+
+
+def messages(figures: list[FigureResult], kind: str) -> list[str]:
+    """One line for each reason why figures of ``kind`` are not there or not whole."""
+    reasons: dict[str, list[str]] = {}
+    for figure in figures:
+        if figure.kind == kind and figure.message:
+            reasons.setdefault(figure.message, []).append(figure.title if figure.ok else f"{figure.title} (not drawn)")
+    return [f"{', '.join(titles)}: {reason}" for reason, titles in reasons.items()]
+
+
+def picture(root: Path, figure: FigureResult) -> Picture:
+    """One figure of the index."""
+    vector = root / figure.vector if figure.vector else None
+    return Picture(root / figure.path, figure.path, figure.title, figure.caption, vector, figure.kind in _NARROW)
+
+
+def not_drawn(run: RunData, figures: list[FigureResult]) -> Text | None:
+    """What to do where a finished run has no figures but its curves."""
+    if run.live or any(figure.kind != "curves" for figure in figures):
+        return None
+    return Text(f"Other figures were not drawn; draw them with: medtui figures {run.folder.id}", muted=True)
+
+
+def _older(path: Path, than: Path) -> bool:
+    try:
+        return path.stat().st_mtime < than.stat().st_mtime - 120
+    except OSError:
+        return not path.exists()

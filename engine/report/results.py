@@ -1,0 +1,186 @@
+"""The numbers of a run as tables: the split as a whole, every class, every case."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from engine.figures.names import DISTANCES, digits, interval, ordered, title
+from engine.figures.source import RunData
+from engine.report.blocks import Block, Card, Cards, Cell, Section, Table, Text
+
+SEGMENTATION = ("dice", "jaccard", "asd", "assd", "hd95")
+_HEADLINES = {
+    "segmentation": ("dice", "jaccard", "asd", "hd95"),
+    "classification": ("accuracy", "balanced_accuracy", "f1", "auc"),
+}
+_PER_CLASS = ("precision", "recall", "f1", "auc", "average_precision")
+_WORST_SHOWN = 15
+
+
+def headline(run: RunData) -> Cards | None:
+    """The four numbers that are read first."""
+    result = run.result
+    names = [name for name in _HEADLINES.get(run.task, ()) if name in result]
+    cards = [Card(title(name, run.unit), digits(_float(result[name])), _spread(result, name)) for name in names]
+    return Cards(cards) if cards else None
+
+
+def results(run: RunData) -> list[Section]:
+    """A section for every split that was measured, the reported one first."""
+    splits = [run.split, *(name for name in run.metrics if name != run.split)]
+    return [split_results(run, name) for name in splits if run.metrics.get(name)]
+
+
+def split_results(run: RunData, split: str) -> Section:
+    """The tables of one split."""
+    part = run.metrics[split]
+    blocks: list[Block] = [Text(_protocol(part, split))]
+    if run.task == "classification":
+        blocks += [summary_table(part, run.unit), class_report(part, run.classes)]
+    else:
+        blocks.append(segmentation_table(part, run.classes, run.unit))
+    return Section(f"Results: {split}", blocks)
+
+
+def summary_table(part: Mapping[str, Any], unit: str) -> Table:
+    """Every metric of a split with its interval."""
+    names = ordered([name for name, value in part.items() if _is_number(value) and name not in {"n", "missed"}])
+    rows = [[title(name, unit), digits(_float(part[name])), interval(_bounds(part, name))] for name in names]
+    return Table(["Metric", "Value", "95 % interval"], rows)
+
+
+def class_report(part: Mapping[str, Any], classes: Sequence[str]) -> Table:
+    """Precision, recall, F1 and support of every class, then accuracy, macro and weighted means."""
+    per_class: Mapping[str, Any] = part.get("per_class") or {}
+    names = [name for name in classes if name in per_class] or list(per_class)
+    columns = [name for name in _PER_CLASS if any(name in per_class[c] for c in names)]
+    rows: list[list[str | Cell]] = []
+    for name in names:
+        values = per_class[name]
+        cells = [Cell(digits(_float(values.get(m))), interval(_bounds(part, m, name))) for m in columns]
+        rows.append([name, *cells, _count(values.get("support"))])
+    rule = len(rows)
+    total = _count(part.get("n"))
+    accuracy = Cell(digits(_float(part.get("accuracy"))), interval(_bounds(part, "accuracy")))
+    rows.append(["accuracy", *("" if m != "f1" else accuracy for m in columns), total])
+    for label, ending in (("macro mean", ""), ("weighted mean", "_weighted")):
+        means = [(m + ending) for m in columns]
+        cells = [
+            Cell(digits(_float(part.get(m))), interval(_bounds(part, m))) if m in part else Cell("") for m in means
+        ]
+        rows.append([label, *cells, total])
+    caption = (
+        "Small print: 95 % interval. The accuracy stands in the column of F1, as in scikit-learn's report. "
+        "A dash: the class has no case in this split, or was never predicted."
+    )
+    return Table(["Class", *(title(m) for m in columns), "Support"], rows, caption, rule_before=frozenset({rule}))
+
+
+def segmentation_table(part: Mapping[str, Any], classes: Sequence[str], unit: str) -> Table:
+    """Dice, Jaccard and distances of every class and their mean, with the cases that were missed."""
+    per_class: Mapping[str, Any] = part.get("per_class") or {}
+    names = [name for name in classes if name in per_class] or list(per_class)
+    columns = [name for name in SEGMENTATION if name in part]
+    rows: list[list[str | Cell]] = []
+    for name in names:
+        values = per_class[name]
+        cells = [Cell(digits(_float(values.get(m))), interval(_bounds(part, m, name))) for m in columns]
+        rows.append([name, *cells, _count(values.get("missed", 0))])
+    ruled: frozenset[int] = frozenset()
+    if len(names) != 1:
+        ruled = frozenset({len(rows)})
+        cells = [Cell(digits(_float(part.get(m))), interval(_bounds(part, m)), strong=True) for m in columns]
+        rows.append(["mean", *cells, _count(part.get("missed"))])
+    caption = (
+        f"Means over {part.get('n', '?')} cases; small print: 95 % interval. Missed: cases with an empty prediction."
+    )
+    if any(name in DISTANCES for name in columns):
+        caption += f" Distances in {unit}{'s' if unit == 'voxel' else ''}."
+    return Table(["Class", *(title(m, unit) for m in columns), "Missed"], rows, caption, rule_before=ruled)
+
+
+def case_section(run: RunData) -> Section | None:
+    """Every case of a segmentation, worst first; of a classification, the cases with the largest loss."""
+    cases = run.cases()
+    if not len(cases):
+        return None
+    return _classified(run) if run.task == "classification" else _segmented(run)
+
+
+def _segmented(run: RunData) -> Section:
+    cases = run.cases()
+    columns = [name for name in SEGMENTATION if name in cases.columns]
+    values = {name: cases.numbers(name) for name in columns}
+    missed = cases.numbers("missed")
+    order = (
+        np.argsort(np.where(np.isnan(values["dice"]), np.inf, values["dice"]))
+        if "dice" in values
+        else range(len(cases))
+    )
+    rows: list[list[str | Cell]] = []
+    for index in order:
+        cells = [digits(float(values[name][index])) for name in columns]
+        rows.append([run.case_name(cases.ids[index]), *cells, "yes" if missed[index] > 0 else ""])
+    text = Text(f"All {len(cases)} cases of the {run.split} split, the worst first.")
+    table = Table(["Case", *(title(name, run.unit) for name in columns), "Missed"], rows, small=True)
+    return Section("Cases", [text, table])
+
+
+def _classified(run: RunData) -> Section:
+    cases = run.cases()
+    loss = cases.numbers("loss")
+    order = np.argsort(-np.where(np.isnan(loss), -np.inf, loss))[:_WORST_SHOWN]
+    true, predicted = cases.text("true"), cases.text("predicted")
+    rows: list[list[str | Cell]] = []
+    for index in order:
+        row = cases.rows[index]
+        shares = [digits(_cell(row, f"prob:{name}")) for name in (true[index], predicted[index])]
+        rows.append([run.case_name(row.get("id", "")), true[index], shares[0], predicted[index], shares[1]])
+    wrong = sum(a != b for a, b in zip(true, predicted, strict=True))
+    text = Text(
+        f"{wrong} of {len(cases)} cases of the {run.split} split were classified wrongly. "
+        f"These {len(rows)} have the largest loss; all are in cases.csv."
+    )
+    columns = ["Case", "True", "its probability", "Predicted", "its probability"]
+    return Section("Hardest cases", [text, Table(columns, rows, left=frozenset({1, 3}), small=True)])
+
+
+def _protocol(part: Mapping[str, Any], split: str) -> str:
+    cases, protocol = part.get("n"), part.get("protocol")
+    text = f"{cases} cases of the {split} split" if cases is not None else f"The {split} split"
+    return f"{text}: {protocol}." if protocol else f"{text}."
+
+
+def _spread(part: Mapping[str, Any], name: str) -> str:
+    text = interval(_bounds(part, name))
+    return f"95 %: {text}" if text else ""
+
+
+def _bounds(part: Mapping[str, Any], metric: str, label: str | None = None) -> Sequence[float | None] | None:
+    """Interval of a metric, or of a metric of one class, wherever the split's part keeps it."""
+    intervals = part.get("ci95") or {}
+    bounds = intervals.get(metric if label is None else f"{metric}:{label}")
+    return bounds if isinstance(bounds, Sequence) and len(bounds) == 2 else None
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _float(value: Any) -> float | None:
+    try:
+        return None if value is None else float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _count(value: Any) -> str:
+    return str(int(value)) if isinstance(value, int | float) and math.isfinite(value) else "–"
+
+
+def _cell(row: Mapping[str, str], column: str) -> float | None:
+    return _float(row.get(column) or None)

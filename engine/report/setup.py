@@ -1,0 +1,211 @@
+"""What was trained: recipe, data, machine and versions, in words and tables."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from engine.figures.names import duration, short
+from engine.figures.source import RunData
+from engine.recipe import AugmentTable, Recipe
+from engine.report.blocks import Block, Code, Facts, Section, Table, Text
+
+_SPLITS = ("train", "validation", "test")
+
+
+def setup(run: RunData) -> Section:
+    """The section that another person needs to judge and to repeat the run."""
+    blocks: list[Block] = []
+    if run.recipe and run.recipe.description:
+        blocks.append(Text(run.recipe.description))
+    blocks.append(Facts([(name, value) for name, value in _facts(run) if value]))
+    table = counts_table(run)
+    if table is not None:
+        blocks.append(table)
+    return Section("What was trained", blocks)
+
+
+def again(run: RunData) -> Section:
+    """The command that makes the run, its figures and this report again, and the whole recipe."""
+    place = f"runs/{run.folder.id}"
+    lines = [f"medtui run {place}/recipe.toml --data DATA"]
+    command = run.manifest.get("command")
+    blocks: list[Block] = [
+        Text("This command trains, evaluates, draws and reports again; DATA is the folder that holds the data set."),
+        Code("\n".join(lines), "sh"),
+        Text("Figures and report alone, from the run folder:"),
+        Code(f"medtui figures {run.folder.id}\nmedtui report {run.folder.id}", "sh"),
+    ]
+    if isinstance(command, list) and command:
+        blocks += [Text("The run was started with:"), Code(" ".join(_quoted(str(part)) for part in command), "sh")]
+    if run.recipe_text:
+        blocks.append(Section("Recipe", [Code(_recipe_text(run), "toml")]))
+    return Section("Make it again", blocks, new_page=True)
+
+
+def counts_table(run: RunData) -> Table | None:
+    """Cases a class and a split."""
+    counts = run.data.get("counts")
+    if not isinstance(counts, dict) or not counts:
+        return None
+    splits = [name for name in (*_SPLITS, *counts) if isinstance(counts.get(name), dict)]
+    splits = list(dict.fromkeys(splits))
+    names = [name for name in run.classes if any(name in counts[split] for split in splits)]
+    names += [name for split in splits for name in counts[split] if name not in names]
+    names = list(dict.fromkeys(names))
+    rows = [[name, *(str(counts[split].get(name, 0)) for split in splits)] for name in names]
+    ruled: frozenset[int] = frozenset()
+    if run.task == "classification" and len(names) > 1:
+        ruled = frozenset({len(rows)})
+        rows.append(["all", *(str(sum(counts[split].values())) for split in splits)])
+    what = "Cases" if run.task == "classification" else "Volumes"
+    return Table(["", *splits], rows, f"{what} of each split.", rule_before=ruled)
+
+
+def _facts(run: RunData) -> Iterator[tuple[str, str]]:
+    manifest, recipe = run.manifest, run.recipe
+    yield "Task", run.task
+    yield "Data", _data(run)
+    if recipe is not None:
+        yield from _recipe_facts(run, recipe)
+    yield "Seed", str(manifest.get("seed", recipe.seed if recipe else ""))
+    yield "Checkpoint", _checkpoint(manifest.get("checkpoint"))
+    yield "Epochs", _epochs(run)
+    yield "Duration", _duration(run)
+    yield "Hardware", _hardware(run)
+    yield "Versions", _versions(manifest)
+    commit = str(manifest.get("git_commit") or "")
+    yield "Code", f"git commit {commit[:12]}" if commit else ""
+    yield "Data fingerprint", str(run.data.get("fingerprint") or "")[:16]
+
+
+def _recipe_facts(run: RunData, recipe: Recipe) -> Iterator[tuple[str, str]]:
+    size = " x ".join(str(n) for n in recipe.data.size)
+    yield (
+        "Input",
+        f"{size}, intensity {recipe.data.intensity}"
+        + (f", spacing {' x '.join(short(s) for s in recipe.data.spacing)} mm" if recipe.data.spacing else ""),
+    )
+    yield "Model", _model(run, recipe)
+    yield "Loss", _changed(recipe.loss, recipe.loss.name)
+    yield "Optimizer", _changed(recipe.optimizer, f"{recipe.optimizer.name}, lr {recipe.optimizer.lr:g}", {"lr"})
+    yield "Schedule", _changed(recipe.schedule, recipe.schedule.name)
+    batch = f"{recipe.train.batch_size}"
+    if recipe.train.accumulate > 1:
+        batch += f" x {recipe.train.accumulate} accumulated"
+    yield "Batch size", batch
+    yield "Augmentation", _augmentation(recipe.augment)
+    yield "Evaluation", str(run.result.get("protocol") or _changed(recipe.evaluate, recipe.evaluate.mode))
+
+
+def _data(run: RunData) -> str:
+    data = run.data
+    name, source = str(data.get("name") or ""), str(data.get("source") or "")
+    text = f"{name} ({source})" if name and source and name != source else name or source
+    if not text and run.recipe:
+        text = run.recipe.data.source
+    if data.get("groups"):
+        text += "; no group (patient, lesion) is in two splits"
+    return text
+
+
+def _model(run: RunData, recipe: Recipe) -> str:
+    model = run.manifest.get("model")
+    model = model if isinstance(model, dict) else {}
+    text: str = recipe.model.name
+    if recipe.model.pretrained:
+        text += ", ImageNet weights"
+    elif recipe.model.weights:
+        text += f", weights from {recipe.model.weights}"
+    parameters = model.get("parameters")
+    if isinstance(parameters, int):
+        text += (
+            f", {parameters:,} parameters".replace(",", " ", 1)
+            if parameters < 1000
+            else f", {parameters / 1e6:.2f} M parameters"
+        )
+    output = model.get("output")
+    return f"{text}, {output} output" if output else text
+
+
+def _changed(table: Any, head: str, skip: set[str] | None = None) -> str:
+    """``head`` and every key of a recipe table that is not at its default."""
+    hidden = {"name", *(skip or ())}
+    fields = type(table).model_fields
+    changed = [
+        f"{key} {_plain(getattr(table, key))}"
+        for key, field in fields.items()
+        if key not in hidden and not field.is_required() and getattr(table, key) != field.get_default()
+    ]
+    return ", ".join([head, *changed])
+
+
+def _augmentation(table: AugmentTable) -> str:
+    return _changed(table, "").removeprefix(", ").replace("_", " ") or "none"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, tuple | list):
+        return "(" + ", ".join(_plain(item) for item in value) + ")"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _checkpoint(part: Any) -> str:
+    if not isinstance(part, dict):
+        return ""
+    text = f"{part.get('name', '')}, epoch {part.get('epoch', '?')}"
+    value = part.get("value")
+    if part.get("metric") and isinstance(value, int | float):
+        text += f" (validation {part['metric']} {short(float(value))})"
+    return text
+
+
+def _epochs(run: RunData) -> str:
+    planned = run.manifest.get("epochs_planned") or (run.history.started.epochs if run.history.started else None)
+    done = run.manifest.get("epochs_done") or run.history.last_epoch
+    return f"{done} of {planned}" if planned else ""
+
+
+def _duration(run: RunData) -> str:
+    seconds = run.manifest.get("duration_s")
+    if not isinstance(seconds, int | float) and run.history.last_s:
+        seconds = run.history.last_s - run.history.first_s
+    text = duration(seconds) if isinstance(seconds, int | float) else ""
+    started = run.manifest.get("started_s")
+    if isinstance(started, int | float):
+        text += f", started {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime(started))}"
+    sessions = run.manifest.get("sessions") or run.history.sessions
+    return f"{text}, {sessions} sessions" if isinstance(sessions, int) and sessions > 1 else text
+
+
+def _hardware(run: RunData) -> str:
+    part = run.manifest.get("hardware")
+    part = part if isinstance(part, dict) else {}
+    cores, memory = part.get("cores"), part.get("memory_gb")
+    pieces = [
+        str(part.get("gpu") or ""),
+        str(part.get("cpu") or ""),
+        f"{cores} cores" if cores else "",
+        f"{memory:.0f} GB memory" if isinstance(memory, int | float) else "",
+        f"trained on {run.manifest['device']}" if run.manifest.get("device") else "",
+        f"highest memory {run.history.memory_mb / 1024:.1f} GB" if run.history.memory_mb else "",
+    ]
+    return ", ".join(piece for piece in pieces if piece)
+
+
+def _versions(manifest: dict[str, Any]) -> str:
+    versions = manifest.get("versions")
+    pairs = [("medtui", manifest.get("medtui")), ("Python", manifest.get("python"))]
+    pairs += list(versions.items()) if isinstance(versions, dict) else []
+    return ", ".join(f"{name} {version}" for name, version in pairs if version)
+
+
+def _quoted(part: str) -> str:
+    return part if part and all(c.isalnum() or c in "-_./=:,@+" for c in part) else f"'{part}'"
+
+
+def _recipe_text(run: RunData) -> str:
+    return run.recipe_text.strip()
