@@ -41,22 +41,29 @@ def open_cohort(table: DataTable, task: str, root: Path) -> Cohort:
     layout = SOURCES[table.source](folder, table, task)
     if not layout.cases:
         raise DataError(f"{folder} holds no cases in the layout {table.source}")
-    cases = assign(layout.cases, table)
-    return Cohort(
-        task=task,
-        name=layout.name,
-        source=table.source,
-        cases=cases,
-        classes=layout.classes,
-        label_values=layout.label_values,
-        channels=layout.channels,
-        spatial_dims=layout.spatial_dims,
-        unit=layout.unit,
-        phantom=(folder / MARKER).is_file(),
-        published_split=_published(layout, cases, table),
-        notes=(*layout.notes, *_split_notes(cases)),
-        root=folder,
-    )
+    return _cohort(layout, assign(layout.cases, table), task, table, folder)
+
+
+def open_elsewhere(table: DataTable, task: str, folder: Path) -> Cohort:
+    """All cases of the same kind of data in another place, with the splits that its layout gives.
+
+    Args:
+        table: the recipe's [data], of which the layout and the classes are used.
+        task: "segmentation" or "classification".
+        folder: a data root that holds ``table.root``, or the data set's own folder.
+
+    Raises:
+        DataError: it is neither.
+    """
+    place = folder / table.root if (folder / table.root).is_dir() else folder
+    if not place.is_dir():
+        raise DataError(
+            f"no data set at {place}", "name the folder of the data set, or the one that holds it, with --data"
+        )
+    layout = SOURCES[table.source](place, table, task)
+    if not layout.cases:
+        raise DataError(f"{place} holds no cases in the layout {table.source}")
+    return _cohort(layout, layout.cases, task, table, place)
 
 
 def fingerprint(cohort: Cohort) -> str:
@@ -72,6 +79,24 @@ def fingerprint(cohort: Cohort) -> str:
         line = repr((case.id, case.split, case.target, case.group, sizes))
         digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
     return digest.hexdigest()
+
+
+def _cohort(layout: Layout, cases: tuple[Case, ...], task: str, table: DataTable, folder: Path) -> Cohort:
+    return Cohort(
+        task=task,
+        name=layout.name,
+        source=table.source,
+        cases=cases,
+        classes=layout.classes,
+        label_values=layout.label_values,
+        channels=layout.channels,
+        spatial_dims=layout.spatial_dims,
+        unit=layout.unit,
+        phantom=(folder / MARKER).is_file(),
+        published_split=_published(layout, cases, table),
+        notes=(*layout.notes, *_split_notes(cases)),
+        root=folder,
+    )
 
 
 def _size(path: Path) -> int:

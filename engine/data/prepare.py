@@ -53,6 +53,22 @@ class Prepared:
     resampled: tuple[int, ...]
     orientation: npt.NDArray[np.float64]
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether the network's grid is the case's own: then nothing has to be restored."""
+        straight = np.array_equal(self.orientation, [[0, 1], [1, 1], [2, 1]])
+        return straight and self.shape == self.turned == self.resampled == self.image.shape[1:]
+
+    @property
+    def spacing_net(self) -> tuple[float, ...] | None:
+        """Spacing of the network's grid in mm; None where the file has none."""
+        if self.spacing is None:
+            return None
+        own = [0.0] * 3
+        for axis, (place, _) in enumerate(self.orientation):
+            own[int(place)] = self.spacing[axis]
+        return tuple(step * old / new for step, old, new in zip(own, self.turned, self.resampled, strict=True))
+
     def restore(self, probabilities: Floats) -> Floats:
         """Bring ``probabilities`` (O, *N) back to the case's own grid, (O, *S).
 

@@ -77,6 +77,12 @@ class EventWriter:
             os.ftruncate(self._file, position)
             self._seq, self._position = seq, position
 
+    def tail(self, position: int) -> list[AnyEvent]:
+        """The events that were written from ``position`` on."""
+        with self._lock, self._path.open("rb") as stream:
+            stream.seek(position)
+            return [event for line in stream if (event := decode(line)) is not None]
+
     def sync(self) -> None:
         """Make what was written so far durable."""
         os.fsync(self._file)
