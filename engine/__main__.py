@@ -1,0 +1,164 @@
+"""``python -m engine``: the commands that do work. Each imports what it needs, and no more."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.errors import MedtuiError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; errors are told on stderr, and their exit code is returned."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options))
+    except MedtuiError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m engine", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, function, recipe in (("train", _train, True), ("resume", _resume, False), ("check", _check, True)):
+        command = commands.add_parser(name)
+        command.set_defaults(command=function)
+        command.add_argument("recipe" if recipe else "run", type=Path)
+        command.add_argument("--set", dest="overrides", action="append", default=[])
+        command.add_argument("--data", type=Path)
+        command.add_argument("--allow-outside", action="store_true")
+        if name != "check":
+            command.add_argument("--handshake", type=int)
+    train = commands.choices["train"]
+    train.add_argument("--runs", type=Path, default=Path("runs"))
+    train.add_argument("--name")
+    evaluate = commands.add_parser("evaluate")
+    evaluate.set_defaults(command=_evaluate)
+    evaluate.add_argument("run", type=Path)
+    evaluate.add_argument("--split")
+    evaluate.add_argument("--data", type=Path)
+    evaluate.add_argument("--name")
+    evaluate.add_argument("--checkpoint", choices=("best", "last"))
+    evaluate.add_argument("--device")
+    predict = commands.add_parser("predict")
+    predict.set_defaults(command=_predict)
+    predict.add_argument("run", type=Path)
+    predict.add_argument("inputs", type=Path, nargs="+")
+    predict.add_argument("-o", "--output", type=Path, required=True)
+    predict.add_argument("--checkpoint", choices=("best", "last"))
+    predict.add_argument("--device")
+    figures = commands.add_parser("figures")
+    figures.set_defaults(command=_figures)
+    figures.add_argument("run", type=Path)
+    figures.add_argument("--only", action="append")
+    report = commands.add_parser("report")
+    report.set_defaults(command=_report)
+    report.add_argument("runs", type=Path, nargs="+")
+    report.add_argument("-o", "--output", type=Path)
+    data = commands.add_parser("data").add_subparsers(required=True, metavar="COMMAND")
+    listing = data.add_parser("list")
+    listing.set_defaults(command=_data_list)
+    listing.add_argument("--data", type=Path)
+    listing.add_argument("--json", action="store_true")
+    phantom = data.add_parser("phantom")
+    phantom.set_defaults(command=_data_phantom)
+    phantom.add_argument("name")
+    phantom.add_argument("--data", type=Path)
+    phantom.add_argument("--cases", type=int)
+    phantom.add_argument("--seed", type=int, default=0)
+    fetch = data.add_parser("fetch")
+    fetch.set_defaults(command=_data_fetch)
+    fetch.add_argument("name")
+    fetch.add_argument("--data", type=Path)
+    return parser
+
+
+def _train(options: argparse.Namespace) -> int:
+    from engine.run import Request, train, write_handshake
+
+    request = Request(
+        recipe=options.recipe,
+        overrides=tuple(options.overrides),
+        data=options.data,
+        runs=options.runs,
+        name=options.name,
+        outside=options.allow_outside,
+    )
+    return train(request, write_handshake(options.handshake))
+
+
+def _resume(options: argparse.Namespace) -> int:
+    from engine.run import resume, write_handshake
+    from engine.runfolder import RunFolder
+
+    return resume(RunFolder(options.run), options.data, options.overrides, write_handshake(options.handshake))
+
+
+def _check(options: argparse.Namespace) -> int:
+    from engine.check import check
+
+    return check(options.recipe, options.overrides, options.data, outside=options.allow_outside)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from engine.evaluate import evaluate
+    from engine.runfolder import RunFolder
+
+    return evaluate(
+        RunFolder(options.run),
+        split=options.split,
+        data=options.data,
+        name=options.name,
+        checkpoint=options.checkpoint,
+        device=options.device,
+    )
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from engine.predict import predict
+    from engine.runfolder import RunFolder
+
+    return predict(
+        RunFolder(options.run), options.inputs, options.output, checkpoint=options.checkpoint, device=options.device
+    )
+
+
+def _figures(options: argparse.Namespace) -> int:
+    from engine.drawing import draw_again
+    from engine.runfolder import RunFolder
+
+    return draw_again(RunFolder(options.run), options.only)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from engine.drawing import report_again
+    from engine.runfolder import RunFolder
+
+    return report_again([RunFolder(run) for run in options.runs], options.output)
+
+
+def _data_list(options: argparse.Namespace) -> int:
+    from engine.datasets import print_list
+
+    return print_list(options.data, as_json=options.json)
+
+
+def _data_phantom(options: argparse.Namespace) -> int:
+    from engine.datasets import write_phantom
+
+    return write_phantom(options.name, options.data, cases=options.cases, seed=options.seed)
+
+
+def _data_fetch(options: argparse.Namespace) -> int:
+    from engine.datasets import fetch
+
+    return fetch(options.name, options.data)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""Checkpoints: written atomically, loaded with ``weights_only=True`` and nothing else."""
+
+from __future__ import annotations
+
+import pickle
+import time
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engine.errors import RunError
+from engine.runfolder import atomic_open
+
+FORMAT = 1
+
+# What the zip and pickle readers of torch raise on damaged bytes is not documented; all of these
+# were seen while bytes were changed at random.
+_DAMAGE = (
+    OSError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    ImportError,
+    OverflowError,
+    MemoryError,
+    zipfile.BadZipFile,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a write of a checkpoint cost."""
+
+    path: Path
+    seconds: float
+
+
+def save_checkpoint(path: Path, content: dict[str, Any]) -> Saved:
+    """Replace ``path`` by ``content``; the old file is there until the new one is safely on disk.
+
+    Args:
+        path: ``checkpoints/last.pt`` or ``best.pt``.
+        content: tensors, numbers, strings, and dicts and lists of them: what loads without pickle's
+            power to run code.
+
+    Raises:
+        RunError: the disk is full, gone or read-only. The old checkpoint stays.
+    """
+    start = time.perf_counter()
+    try:
+        with atomic_open(path) as stream:
+            torch.save({"format": FORMAT, **content}, stream)
+    except (OSError, RuntimeError) as error:
+        # torch wraps a full disk into a RuntimeError of its zip writer.
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise RunError(
+            f"cannot write the checkpoint {path.name}: {reason}",
+            "the checkpoint before it is whole; make room, then: medtui resume " + path.parent.parent.name,
+        ) from error
+    return Saved(path, time.perf_counter() - start)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint, on the CPU.
+
+    Raises:
+        RunError: there is none, it is damaged, or it holds anything but plain data and tensors.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise RunError(
+            f"there is no checkpoint {path.name} in this run",
+            "the run ended before its first checkpoint: start it again",
+        ) from None
+    except pickle.UnpicklingError as error:
+        raise RunError(
+            f"{path.name} is refused: it is damaged or holds more than plain data and tensors",
+            "medtui loads no pickled code, whoever wrote it; use a checkpoint written by medtui",
+        ) from error
+    except _DAMAGE as error:
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise RunError(
+            f"{path.name} cannot be read: {reason}", "use the other checkpoint of the run (best or last)"
+        ) from error
+    if not isinstance(content, dict) or "model" not in content:
+        raise RunError(f'{path.name} is not a checkpoint of medtui: it has no "model"')
+    if content.get("format", FORMAT) != FORMAT:
+        raise RunError(f"{path.name} was written by another version of medtui (format {content['format']})")
+    return content
+
+
+def model_state(path: Path) -> dict[str, torch.Tensor]:
+    """The network's state dict in a checkpoint: the averaged weights where training averaged them."""
+    state = load_checkpoint(path)["model"]
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise RunError(f'{path.name}: "model" is not a state dict')
+    return state

@@ -1,0 +1,35 @@
+"""``medtui figures`` and ``medtui report``: draw and write again, from run folders alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.runfolder import RunFolder
+
+
+def draw_again(folder: RunFolder, only: Sequence[str] | None) -> int:
+    """Draw the figures of a run and print a line for each.
+
+    Returns:
+        0, or 1 when a figure could not be drawn.
+    """
+    from engine.figures import draw_all
+
+    results = draw_all(folder, only=only)
+    for result in results:
+        print(f"{'ok    ' if result.ok else 'failed'}  {result.path}{'' if result.ok else '  ' + result.message}")
+    return 0 if all(result.ok for result in results) else 1
+
+
+def report_again(folders: Sequence[RunFolder], output: Path | None) -> int:
+    """Write the report of one run, or the comparison of several, and print where it is."""
+    from engine.report import write_comparison, write_report
+
+    if len(folders) == 1 and output is None:
+        paths = write_report(folders[0])
+    else:
+        paths = write_comparison(folders, output or folders[-1].root.parent / "comparison")
+    for path in paths:
+        print(path)
+    return 0

@@ -1,0 +1,86 @@
+"""Arrays of the cases that figures show, so that a figure needs the run folder and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.data import Cohort
+from engine.data.cases import Case
+from engine.data.prepare import normalise_image, resize_image
+from engine.data.read import read_case, read_image
+from engine.evaluation import ClassificationResult, SegmentationResult
+from engine.recipe import DataTable
+from engine.results import file_name
+from engine.runfolder import RunFolder, write_with
+
+
+def _clear(folder: RunFolder, split: str) -> None:
+    """Drop the examples of an earlier evaluation of ``split``."""
+    folder.examples.mkdir(mode=0o700, exist_ok=True)
+    for path in folder.examples.glob(f"{file_name(split)}_*.npz"):
+        path.unlink()
+
+
+def _save(path: Path, arrays: dict[str, Any]) -> None:
+    write_with(path, lambda temporary: np.savez_compressed(temporary, allow_pickle=False, **arrays))
+
+
+def write_segmentation_examples(
+    folder: RunFolder,
+    cohort: Cohort,
+    split: str,
+    result: SegmentationResult,
+    predict: Callable[[Case], NDArray[np.uint8]],
+) -> None:
+    """Write the best, the median and the worst case by mean Dice."""
+    _clear(folder, split)
+    cases = {case.id: case for case in cohort.cases}
+    dice = {row.id: row.value("dice") or 0.0 for row in result.rows}
+    order = sorted(dice, key=lambda name: (dice[name], name))
+    roles = {"worst": order[0], "median": order[len(order) // 2], "best": order[-1]} if order else {}
+    for name in dict.fromkeys(roles.values()):
+        sample = read_case(cohort, cases[name])
+        arrays = {
+            "image": sample.image,
+            "truth": sample.label,
+            "prediction": predict(cases[name]),
+            "spacing": np.array(sample.spacing or (), np.float64),
+            "affine": np.zeros(0) if sample.affine is None else sample.affine,
+            "role": np.array(next(role for role, chosen in roles.items() if chosen == name)),
+            "dice": np.array(dice[name]),
+            "id": np.array(name),
+        }
+        _save(folder.examples / f"{file_name(split)}_{file_name(name)}.npz", arrays)
+
+
+def write_classification_examples(
+    folder: RunFolder, cohort: Cohort, split: str, result: ClassificationResult, *, data: DataTable, count: int
+) -> None:
+    """Write for each class up to ``count`` images that were right, surest first, and as many wrong."""
+    _clear(folder, split)
+    cases = {case.id: case for case in cohort.cases}
+    predicted = result.probabilities.argmax(axis=1)
+    chosen: list[tuple[int, str]] = []
+    for target in range(len(cohort.classes)):
+        members = np.flatnonzero(result.targets == target)
+        sure = members[np.argsort(-result.probabilities[members, predicted[members]], kind="stable")]
+        chosen += [(int(i), "right") for i in sure if predicted[i] == target][:count]
+        chosen += [(int(i), "wrong") for i in sure if predicted[i] != target][:count]
+    for i, role in chosen:
+        case = cases[result.ids[i]]
+        image = read_image(cohort, case)
+        arrays = {
+            "image": image,
+            "input": normalise_image(resize_image(image, data), data),
+            "true": np.array(result.targets[i]),
+            "predicted": np.array(predicted[i]),
+            "probabilities": result.probabilities[i],
+            "role": np.array(role),
+            "id": np.array(case.id),
+        }
+        _save(folder.examples / f"{file_name(split)}_{file_name(case.id)}.npz", arrays)

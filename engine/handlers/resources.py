@@ -1,0 +1,83 @@
+"""Samples what the trainer uses of the machine, in a thread of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import torch
+
+from engine.errors import RunError
+from engine.events import Event, Resources
+
+EVERY_S = 3.0
+
+
+class ResourceSampler:
+    """Emits `Resources` every few seconds: this process and its loader workers, GPU, disk."""
+
+    def __init__(self, emit: Callable[[Event], object], folder: Path, device: torch.device) -> None:
+        self._emit = emit
+        self._folder = folder
+        self._device = device
+        self._processes: dict[int, psutil.Process] = {}
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="resources", daemon=True)
+
+    def start(self) -> None:
+        """Begin to sample."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop, and wait for the thread."""
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _loop(self) -> None:
+        self._sample()  # psutil's first percentage is 0: it needs two looks
+        while not self._over.wait(EVERY_S):
+            with contextlib.suppress(RunError, OSError):  # the trainer itself meets a full disk
+                self._emit(self._sample())
+
+    def _sample(self) -> Resources:
+        cpu = memory = 0.0
+        for process in self._family():
+            with contextlib.suppress(psutil.Error):
+                cpu += process.cpu_percent()
+                memory += process.memory_info().rss / 1e6
+        use, used, total = self._gpu()
+        return Resources(
+            cpu_percent=round(cpu, 1),
+            memory_mb=round(memory, 1),
+            memory_total_mb=round(psutil.virtual_memory().total / 1e6, 1),
+            gpu_percent=use,
+            gpu_memory_mb=used,
+            gpu_memory_total_mb=total,
+            disk_free_gb=round(shutil.disk_usage(self._folder).free / 1e9, 2),
+        )
+
+    def _family(self) -> list[psutil.Process]:
+        """This process and its children; the objects are kept, for their CPU counters are in them."""
+        me = self._processes.setdefault(0, psutil.Process())
+        with contextlib.suppress(psutil.Error):
+            for child in me.children(recursive=True):
+                self._processes.setdefault(child.pid, child)
+        for pid, process in list(self._processes.items()):
+            if pid and not process.is_running():
+                del self._processes[pid]
+        return list(self._processes.values())
+
+    def _gpu(self) -> tuple[float | None, float | None, float | None]:
+        if self._device.type != "cuda":
+            return None, None, None
+        free, total = torch.cuda.mem_get_info(self._device)
+        try:
+            use: float | None = float(torch.cuda.utilization(self._device))
+        except (ModuleNotFoundError, RuntimeError):  # needs pynvml, and a driver that answers it
+            use = None
+        return use, round((total - free) / 1e6, 1), round(total / 1e6, 1)

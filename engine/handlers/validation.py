@@ -1,0 +1,124 @@
+"""Measures the validation split while training goes on, and decides what is best."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from ignite.engine import Engine, EventEnum, Events
+
+from engine.events import Event, Metrics, Phase, Validation
+
+
+class ValidationEvents(EventEnum):
+    """Fired on the trainer; ``trainer.state.validation`` then holds a `ValidationOutcome`."""
+
+    VALIDATED = "validated"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What measuring the split gave, in the names of the contract."""
+
+    metrics: Metrics
+    per_class: dict[str, Metrics]
+    cases: list[dict[str, Any]]  # worst first
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationOutcome:
+    """The last validation.
+
+    Attributes:
+        value: the monitored metric; NaN where it could not be measured.
+        best: whether it is the best so far.
+    """
+
+    epoch: int
+    iteration: int
+    value: float
+    best: bool
+
+
+class Best:
+    """The best value of a metric so far, and where it was."""
+
+    def __init__(self, metric: str, *, up: bool) -> None:
+        self.metric = metric
+        self.up = up
+        self.value = math.nan
+        self.epoch = 0
+        self.iteration = 0
+
+    def offer(self, value: float, epoch: int, iteration: int) -> bool:
+        """Take ``value`` if it is better; say whether it was. NaN never is."""
+        better = math.isfinite(value) and (
+            math.isnan(self.value) or (value > self.value if self.up else value < self.value)
+        )
+        if better:
+            self.value, self.epoch, self.iteration = value, epoch, iteration
+        return better
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"value": self.value, "epoch": self.epoch, "iteration": self.iteration}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict`."""
+        self.value, self.epoch, self.iteration = state["value"], state["epoch"], state["iteration"]
+
+
+class Validate:
+    """Every so many epochs, and after the last: measure, emit a `Validation`, fire VALIDATED."""
+
+    def __init__(
+        self,
+        emit: Callable[[Event], object],
+        measure: Callable[[int], Measured],
+        best: Best,
+        *,
+        every: int,
+        epochs: int,
+        total: int,
+    ) -> None:
+        self._emit = emit
+        self._measure = measure
+        self._best = best
+        self._every = every
+        self._epochs = epochs
+        self._total = total
+
+    def attach(self, trainer: Engine) -> None:
+        """Listen to the ends of epochs."""
+        trainer.register_events(*ValidationEvents)
+        trainer.add_event_handler(Events.EPOCH_COMPLETED, self._validate)
+
+    def _validate(self, trainer: Engine) -> None:
+        epoch, iteration = trainer.state.epoch, trainer.state.iteration
+        if epoch % self._every and epoch != self._epochs:
+            return
+        self._emit(Phase(phase="validation", total=self._total))
+        start = time.perf_counter()
+        # Loaders draw a seed from the global generator; training must not see whether one was made.
+        with torch.random.fork_rng(devices=[]):
+            measured = self._measure(epoch)
+        number = measured.metrics.get(self._best.metric)
+        value = math.nan if number is None else float(number)
+        is_best = self._best.offer(value, epoch, iteration)
+        self._emit(
+            Validation(
+                epoch=epoch,
+                iteration=iteration,
+                metrics=measured.metrics,
+                per_class=measured.per_class,
+                cases=measured.cases,
+                best=is_best,
+                seconds=round(time.perf_counter() - start, 3),
+            )
+        )
+        self._emit(Phase(phase="training"))
+        trainer.state.validation = ValidationOutcome(epoch, iteration, value, is_best)
+        trainer.fire_event(ValidationEvents.VALIDATED)

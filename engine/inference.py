@@ -1,0 +1,104 @@
+"""From a prepared image to class probabilities on its whole grid."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from monai.inferers import sliding_window_inference
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor, nn
+
+from engine.device import Device
+
+
+@dataclass(frozen=True, slots=True)
+class Predictor:
+    """Runs a trained network.
+
+    Attributes:
+        model: the network, on the device; switched to evaluation by `network`.
+        device: where it runs.
+        kind: ``sigmoid`` or ``softmax``.
+        size: the window of a volume, as in training.
+        overlap: share by which windows overlap.
+        batch_size: windows in one forward pass.
+        mirrors: axes that are mirrored for test-time augmentation, counted without batch and channel.
+    """
+
+    model: nn.Module
+    device: Device
+    kind: str
+    size: tuple[int, ...]
+    overlap: float = 0.5
+    batch_size: int = 4
+    mirrors: tuple[int, ...] = ()
+
+    def network(self, image: Tensor) -> Tensor:
+        """Logits (B, O, ...) in float32 of ``image`` (B, C, *S), the mean over mirrored inputs."""
+        image = self.device.move(image)
+        total: Tensor | None = None
+        flips = [axes for n in range(len(self.mirrors) + 1) for axes in itertools.combinations(self.mirrors, n)]
+        for axes in flips:
+            dims = [axis + 2 for axis in axes]
+            with self.device.autocast():
+                logits = self.model(image.flip(dims) if dims else image).float()
+            if dims and logits.ndim == image.ndim:
+                logits = logits.flip(dims)
+            total = logits if total is None else total + logits
+        assert total is not None  # noqa: S101  the empty combination is always there
+        return total / len(flips)
+
+    @torch.inference_mode()
+    def volume_logits(self, image: NDArray[np.float32]) -> Tensor:
+        """Logits (O, *S) of a volume (C, *S) by Gaussian-weighted sliding windows."""
+        self.model.eval()
+        batch = torch.from_numpy(np.ascontiguousarray(image))[None]
+        if tuple(image.shape[1:]) == self.size:
+            return self.network(batch)[0]
+        logits = sliding_window_inference(
+            batch, self.size, self.batch_size, self.network, overlap=self.overlap, mode="gaussian",
+            sw_device=self.device.device, device=torch.device("cpu"),
+        )  # fmt: skip
+        return torch.as_tensor(logits)[0]
+
+    @torch.inference_mode()
+    def class_logits(self, images: Tensor) -> Tensor:
+        """Logits (B, K) of a batch of images (B, C, H, W)."""
+        self.model.eval()
+        return self.network(images)
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Probabilities along the channel axis of ``logits`` (O, *S), or (B, K) along the classes."""
+        if self.kind == "sigmoid":
+            return logits.sigmoid()
+        return logits.softmax(dim=1 if logits.ndim == 2 else 0)
+
+
+def to_mask(probabilities: NDArray[np.float32], kind: str, threshold: float) -> NDArray[np.uint8]:
+    """Class indices (*S) from probabilities (O, *S): over the threshold, or the most probable."""
+    if kind == "sigmoid":
+        return (probabilities[0] >= threshold).astype(np.uint8)
+    return np.argmax(probabilities, axis=0).astype(np.uint8)
+
+
+def largest_component(mask: NDArray[np.uint8], classes: int) -> NDArray[np.uint8]:
+    """``mask`` (*S) with only the largest face-connected component of each class 1 .. ``classes``."""
+    kept = np.zeros_like(mask)
+    for value in range(1, classes + 1):
+        labels, count = ndimage.label(mask == value)
+        if count:
+            sizes = np.bincount(labels.ravel())
+            sizes[0] = 0
+            kept[labels == sizes.argmax()] = value
+    return kept
+
+
+def center_slices(shape: Sequence[int], size: Sequence[int]) -> tuple[slice, ...]:
+    """Slices of the centre crop of ``size`` in ``shape``; an axis that is too short stays whole."""
+    starts = [max(0, (have - want) // 2) for have, want in zip(shape, size, strict=True)]
+    return tuple(slice(start, start + min(have, want)) for start, have, want in zip(starts, shape, size, strict=True))

@@ -1,0 +1,118 @@
+"""``manifest.json``: what is needed to understand a run, and to make it again."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from engine import __version__
+from engine.data import Cohort, fingerprint
+from engine.events import portable
+from engine.recipe import Recipe
+from engine.runfolder import RunFolder, write_text
+
+_PACKAGES = (
+    "torch", "torchvision", "pytorch-ignite", "monai", "numpy", "scipy", "scikit-learn", "nibabel", "h5py", "grad-cam",
+    "pyvista", "textual", "plotext",
+)  # fmt: skip
+
+
+def first_manifest(recipe: Recipe, cohort: Cohort, command: Sequence[str]) -> dict[str, Any]:
+    """The manifest at the start of a run; `update_manifest` adds to it. It names no person and no host."""
+    return {
+        "medtui": __version__,
+        "python": platform.python_version(),
+        "versions": _versions(),
+        "git_commit": _git_commit(),
+        "hardware": {
+            "cpu": _cpu(),
+            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+            "gpu": None,
+        },
+        "command": list(command),
+        "seed": recipe.seed,
+        "data": {
+            "name": cohort.name,
+            "source": cohort.source,
+            "root": recipe.data.root,
+            "fingerprint": fingerprint(cohort),
+            "phantom": cohort.phantom,
+            "published_split": cohort.published_split,
+            "unit": cohort.unit,
+            "classes": list(cohort.classes),
+            "counts": cohort.counts(),
+            "groups": len({case.group for case in cohort.cases if case.group is not None}),
+            "notes": list(cohort.notes),
+        },
+        "epochs_planned": recipe.train.epochs,
+        "started_s": round(time.time(), 3),
+        "sessions": 1,
+    }
+
+
+def read_manifest(folder: RunFolder) -> dict[str, Any]:
+    """The manifest, or nothing where it cannot be read."""
+    try:
+        content = json.loads(folder.manifest.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def update_manifest(folder: RunFolder, **changes: Any) -> None:
+    """Replace or add top-level entries; a dictionary is merged into one that is there."""
+    content = read_manifest(folder)
+    for key, value in changes.items():
+        present = content.get(key)
+        content[key] = {**present, **value} if isinstance(present, dict) and isinstance(value, Mapping) else value
+    write_text(folder.manifest, json.dumps(portable(content), indent=1) + "\n")
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _git_commit() -> str | None:
+    """Commit of the medtui source in use, with a + when it was changed; None when it is installed."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        git = ["git", "-C", str(root)]
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True)
+        dirty = subprocess.run([*git, "diff", "--quiet", "HEAD"], capture_output=True, timeout=10, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return commit.stdout.strip() + ("+" if dirty.returncode else "")
+
+
+def _cpu() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as stream:
+            names = [line.split(":", 1)[1].strip() for line in stream if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def command_line() -> list[str]:
+    """How this process was asked for, in the words of the ``medtui`` command."""
+    text = os.environ.get("MEDTUI_COMMAND")
+    return json.loads(text) if text else ["python", "-m", "engine", *sys.argv[1:]]

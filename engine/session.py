@@ -1,0 +1,100 @@
+"""One process at work on one run folder: its lock, its stream, its status."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from engine.data import Cohort
+from engine.errors import RunError
+from engine.events import Event, Log, Progress
+from engine.handlers.control import ControlDesk
+from engine.handlers.status import StatusBoard
+from engine.recipe import Recipe
+from engine.runfolder import EventWriter, RunFolder, own_status
+
+_PROGRESS_S = 0.5
+
+
+@dataclass(slots=True)
+class Session:
+    """What the phases of a run share. Made by `open_session`."""
+
+    folder: RunFolder
+    recipe: Recipe
+    cohort: Cohort
+    writer: EventWriter
+    board: StatusBoard
+    desk: ControlDesk
+    lock: int
+    _shown: float = 0.0
+
+    def emit(self, event: Event) -> None:
+        """Write into the stream; what is meant for people goes to ``train.log`` too."""
+        self.writer.write(event)
+        if isinstance(event, Log):
+            stamp = time.strftime("%H:%M:%S")
+            print(f"{stamp}  {event.level:7}  {event.message}", file=sys.stderr, flush=True)
+
+    def log(self, message: str, level: str = "info") -> None:
+        """A line for people."""
+        self.emit(Log(message=message, level=level))
+
+    def progress(self, phase: str, done: int, total: int) -> None:
+        """How far ``phase`` is: twice a second at most, and at its end; answers requests in between.
+
+        Raises:
+            StopRequested: the run was asked to stop now.
+        """
+        now = time.monotonic()
+        if done == total or now - self._shown >= _PROGRESS_S:
+            self._shown = now
+            self.emit(Progress(phase=phase, done=done, total=total))
+        self.desk.poll_or_stop()
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        self.board.close()
+        self.writer.close()
+        os.close(self.lock)
+
+
+def take_lock(folder: RunFolder) -> int:
+    """Lock a run folder for this process and return the lock's file; it ends with the process.
+
+    Raises:
+        RunError: another trainer writes this folder.
+    """
+    lock = os.open(folder.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise RunError(
+            f"another trainer is at work in {folder.id}", f"watch it with: medtui attach {folder.id}"
+        ) from None
+    except OSError as error:  # file systems without locks
+        print(f"the run folder cannot be locked ({error.strerror}): do not start two trainers in it", file=sys.stderr)
+    return lock
+
+
+def open_session(folder: RunFolder, recipe: Recipe, cohort: Cohort, lock: int, **status: Any) -> Session:
+    """Begin to work on a run folder whose lock is held."""
+    import msgspec
+
+    writer = EventWriter(folder.events)
+    first = msgspec.structs.replace(
+        own_status(recipe.name, recipe.task, recipe.train.epochs), metric=recipe.monitor, **status
+    )
+    board = StatusBoard(folder, first)
+
+    def emit(event: Event) -> None:
+        session.emit(event)
+
+    desk = ControlDesk(folder, emit, board)
+    session = Session(folder, recipe, cohort, writer, board, desk, lock)
+    return session

@@ -1,0 +1,148 @@
+"""The training phase: loader, step, handlers in their order, and the trainer over them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from ignite.engine import Engine
+
+from engine.build import Network, build_predictor, build_step, memory_advice
+from engine.data.loaders import build_train_loader
+from engine.device import memory_errors
+from engine.distributed import rank, world
+from engine.engines import EpochStream, TrainStep, make_trainer, run_trainer
+from engine.events import Phase, RunStarted
+from engine.handlers.checkpoints import BestCheckpoint, LastCheckpoint, Snapshot, evaluated_weights
+from engine.handlers.early_stop import EarlyStop
+from engine.handlers.epoch_metrics import EpochMetrics
+from engine.handlers.iteration_events import IterationEvents
+from engine.handlers.status import StatusUpdates
+from engine.handlers.time_limit import TimeLimit
+from engine.handlers.validation import Best, Validate
+from engine.session import Session
+from engine.validate import Validator
+
+
+@dataclass(slots=True)
+class Training:
+    """A trainer with everything attached, ready to run."""
+
+    session: Session
+    trainer: Engine
+    stream: EpochStream
+    step: TrainStep
+    snapshot: Snapshot
+    best: Best
+    early: EarlyStop | None
+    clock: TimeLimit
+    done: int = 0  # iterations behind it
+    epoch_open: bool = False  # the last of them still lacks what ends an epoch
+
+    @property
+    def epochs_done(self) -> int:
+        return int(self.trainer.state.iteration) // len(self.stream)
+
+    def restore(self, content: dict[str, Any]) -> None:
+        """Go back to the moment of a checkpoint, in the stream too."""
+        self.snapshot.restore(content)
+        self.done, self.epoch_open = content["iteration"], content["epoch_open"]
+
+    def ended(self) -> bool:
+        """Whether no training is left to do."""
+        over = self.done >= self.session.recipe.train.epochs * len(self.stream)
+        stopped = self.clock.reached or (self.early is not None and self.early.stopped)
+        return not self.epoch_open and (over or stopped)
+
+    def run(self) -> None:
+        """Train to the end, or to where a stop was asked for (then ``session.desk.stop`` says so)."""
+        recipe = self.session.recipe
+        self.session.emit(Phase(phase="training", total=recipe.train.epochs * len(self.stream)))
+        with memory_errors(memory_advice(recipe)):
+            run_trainer(self.trainer, self.stream, recipe.train.epochs, self.done, epoch_open=self.epoch_open)
+        self.session.desk.detach()
+
+
+def build_training(session: Session, network: Network) -> Training:
+    """Wire the training of a run. The handlers act in the order in which they are attached here."""
+    recipe, cohort = session.recipe, session.cohort
+    labels = len(cohort.classes) + (recipe.task == "segmentation")
+    loader = _loader(session)
+    stream = EpochStream(loader, recipe.train.accumulate)
+    step = build_step(recipe, network, labels, len(stream))
+    trainer = make_trainer(step, stream)
+    best = Best(recipe.monitor, up=recipe.monitor_up)
+    epoch_metrics = EpochMetrics(session.emit, recipe.task, cohort.classes)
+    clock = TimeLimit(session.emit, recipe.train.max_minutes)
+    early = EarlyStop(session.emit, recipe.train.early_stop) if recipe.train.early_stop else None
+    parts = {"best": best, "epoch": epoch_metrics, "clock": clock} | ({"early": early} if early else {})
+    facts = {"task": recipe.task, "classes": list(cohort.classes), "recipe": session.folder.recipe.read_text("utf-8")}
+    snapshot = Snapshot(step, parts, facts)
+
+    IterationEvents(session.emit).attach(trainer)
+    epoch_metrics.attach(trainer)
+    if cohort.split("validation"):
+        validator = Validator(session, build_predictor(recipe, network, evaluated_weights(step)), network.criterion)
+        total, every = len(cohort.split("validation")), recipe.train.validate_every
+        Validate(session.emit, validator, best, every=every, epochs=recipe.train.epochs, total=total).attach(trainer)
+        BestCheckpoint(session.folder, session.emit, snapshot, best).attach(trainer)
+        if early:
+            early.attach(trainer)
+    clock.attach(trainer)
+    StatusUpdates(session.board, best).attach(trainer)
+    last = LastCheckpoint(
+        session.folder,
+        session.emit,
+        session.writer,
+        snapshot,
+        epochs=recipe.train.checkpoint_epochs,
+        iterations=recipe.train.checkpoint_iterations,
+        minutes=recipe.train.checkpoint_minutes,
+    )
+    session.desk.attach(trainer, last.save)
+    last.attach(trainer)
+    return Training(session, trainer, stream, step, snapshot, best, early, clock)
+
+
+def _loader(session: Session) -> Any:
+    recipe = session.recipe
+    session.emit(Phase(phase="caching", total=len(session.cohort.split("train"))))
+
+    def notify(done: int, total: int) -> None:
+        session.progress("caching", done, total)
+
+    return build_train_loader(
+        session.cohort,
+        recipe.data,
+        recipe.augment,
+        recipe.runtime,
+        batch_size=recipe.train.batch_size,
+        seed=recipe.seed,
+        rank=rank(),
+        world=world(),
+        notify=notify,
+    )
+
+
+def started(training: Training, network: Network, *, resumed: bool) -> RunStarted:
+    """The event that opens a session's part of the stream."""
+    session = training.session
+    recipe, cohort = session.recipe, session.cohort
+    length = len(training.stream)
+    return RunStarted(
+        name=recipe.name,
+        task=recipe.task,
+        classes=list(cohort.classes),
+        cases={name: len(cohort.split(name)) for name in ("train", "validation", "test")},
+        epochs=recipe.train.epochs,
+        iterations_per_epoch=length,
+        first_iteration=training.done,
+        first_epoch=math.floor(training.done / length) + 1,
+        device=network.device.name,
+        unit=cohort.unit,
+        monitor=recipe.monitor,
+        monitor_split="validation" if cohort.split("validation") else "train",
+        monitor_up=recipe.monitor_up,
+        resumed=resumed,
+    )
