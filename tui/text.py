@@ -79,7 +79,7 @@ def sparkline(values: Sequence[float], width: int) -> str:
     """A line of at most ``width`` bars, the mean of each stretch; "!" where nothing finite was in it.
 
     >>> sparkline([0, 1, 2, float("nan")], 4)
-    '▁▄█!'
+    '▁▅█!'
     """
     count = len(values)
     if count == 0 or width < 1:

@@ -104,15 +104,14 @@ def _text(path: Path) -> str:
 
 
 def _recipes_near(path: Path) -> str:
-    names = sorted(p.name for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
-    close = nearest(path.name, names)
+    folders = [folder for folder in (path.parent, path.parent / "recipes") if folder.is_dir()]
+    found = [file for folder in folders for file in sorted(folder.glob("*.toml")) if file.name != "pyproject.toml"]
+    close = nearest(path.stem, [file.stem for file in found])
     if close:
-        return f"did you mean {path.parent / close}?"
-    return (
-        f"recipes in {path.parent}: {', '.join(names[:20])}"
-        if names
-        else "name a .toml file, such as recipes/quickstart.toml"
-    )
+        return f"did you mean {next(file for file in found if file.stem == close)}?"
+    if not found:
+        return "name a .toml file, such as recipes/quickstart.toml"
+    return f"recipes near it: {', '.join(str(file) for file in found[:20])}"
 
 
 def _parent(path: Path, parent: object, place: str) -> Path:

@@ -1,0 +1,66 @@
+"""``medtui pause``, ``stop``, ``checkpoint``, ``note``: a request, and the trainer's own answer to it."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from engine.errors import UsageError, printable
+from engine.events import Control
+from engine.runfolder import ENDED, EventReader, RunFolder, find_run, read_status, send
+from engine.runfolder.control import Command
+
+_POLL_S = 0.1
+
+
+def ask(arguments: argparse.Namespace) -> int:
+    """Send the request of a command line and print what the trainer answers. 0 when it was done."""
+    folder = find_run(arguments.runs, arguments.run)
+    command: Command = "stop_now" if arguments.command == "stop" and arguments.now else arguments.command
+    return request(folder, command, getattr(arguments, "text", ""), arguments.wait)
+
+
+def request(folder: RunFolder, command: Command, text: str = "", wait_s: float = 30.0) -> int:
+    """Ask the live trainer of ``folder`` for ``command`` and wait for its answer.
+
+    Raises:
+        UsageError: the run is not live, or its folder cannot be written.
+    """
+    status = read_status(folder)
+    if status.state in ENDED:
+        raise UsageError(
+            f"{folder.id} is {status.state}: there is no trainer to ask", "live runs are shown by: medtui runs"
+        )
+    reader = EventReader(folder.events, position=_size(folder))
+    sent = send(folder, command, text)
+    answer = _answer(folder, reader, sent.id, wait_s)
+    if answer is None:
+        state = read_status(folder).state
+        if state in ENDED:
+            print(printable(f"{folder.id} is {state}; it ended without an answer"))
+        else:
+            print(printable(f"pending: the trainer of {folder.id} has not answered yet"))
+        return 1
+    print(printable(f"{folder.id}: {answer.message or f'{command}: {answer.state}'}"))
+    return 0 if answer.state == "done" else 1
+
+
+def _size(folder: RunFolder) -> int:
+    try:
+        return folder.events.stat().st_size
+    except OSError:
+        return 0
+
+
+def _answer(folder: RunFolder, reader: EventReader, request_id: str, wait_s: float) -> Control | None:
+    """The trainer's answer; None when there is none in time, or when the trainer is gone."""
+    end = time.monotonic() + wait_s
+    while True:
+        over = time.monotonic() >= end or read_status(folder).state in ENDED  # asked before the last look
+        while events := reader.read():
+            for event in events:
+                if isinstance(event, Control) and event.request == request_id:
+                    return event
+        if over:
+            return None
+        time.sleep(_POLL_S)

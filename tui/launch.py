@@ -1,0 +1,96 @@
+"""Start a trainer, learn its run folder, and show it: the dashboard, plain lines, or nothing."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+from engine.errors import MedtuiError, UsageError, printable
+from engine.runfolder import ENDED, RunFolder, find_run, read_status
+from tui.trainer import Trainer, start
+from tui.work import recipe_arguments
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """``medtui run``: check the recipe, start the trainer, show it. The exit code of the run."""
+    if arguments.name is not None and not _NAME.fullmatch(arguments.name):
+        raise UsageError(
+            f'--name: found "{arguments.name}"', "allowed are letters, digits, dot, dash and underscore, 64 at most"
+        )
+    command = ["train", *recipe_arguments(arguments), f"--runs={arguments.runs}"]
+    if arguments.name is not None:
+        command.append(f"--name={arguments.name}")
+    return _show(start(command), arguments)
+
+
+def resume(arguments: argparse.Namespace) -> int:
+    """``medtui resume``: wake a paused run, or start a trainer that goes on from the last checkpoint."""
+    folder = find_run(arguments.runs, arguments.run)
+    if read_status(folder).state not in ENDED:
+        from tui.control import request
+
+        return request(folder, "resume", wait_s=arguments.wait)
+    command = ["resume", str(folder.root)]
+    if arguments.data is not None:
+        command.append(f"--data={arguments.data}")
+    since_s = time.time()
+    return _show(start(command), arguments, since_s)
+
+
+def attach(arguments: argparse.Namespace) -> int:
+    """``medtui attach``: the dashboard, or one text view, or plain lines, of a run that there is."""
+    folder = find_run(arguments.runs, arguments.run)
+    if arguments.plain:
+        from tui.plain import watch
+
+        return watch(folder)
+    if arguments.once or not _has_screen():
+        from tui.once import print_once
+
+        return print_once(folder)
+    _dashboard(_runs_of(folder, arguments.runs), folder)
+    return 0
+
+
+def _show(trainer: Trainer, arguments: argparse.Namespace, since_s: float = 0.0) -> int:
+    folder = trainer.folder
+    if arguments.detach:
+        print(printable(str(folder.root), keep=""))
+        return 0
+    if arguments.plain or not _has_screen():
+        from tui.plain import follow
+
+        return follow(trainer, since_s)
+    try:
+        _dashboard(_runs_of(folder, arguments.runs), folder)
+    finally:
+        if trainer.runs() and read_status(folder).state not in ENDED:
+            print(printable(f"training goes on; attach again with: medtui attach {folder.id}"))
+    from tui.plain import outcome
+
+    return outcome(folder) if read_status(folder).state in ENDED else 0
+
+
+def _dashboard(runs: Path, folder: RunFolder) -> None:
+    from tui.app import MedtuiApp
+
+    app = MedtuiApp(runs, folder)
+    app.run()
+    if app.return_code:
+        raise MedtuiError("the dashboard failed; the training is not touched", "see it in lines: medtui attach --plain")
+
+
+def _runs_of(folder: RunFolder, runs: Path) -> Path:
+    """The folder that the home screen lists: of ``--runs``, or where a run named by its path lies."""
+    parent = folder.root.parent
+    return runs if os.path.realpath(parent) == os.path.realpath(runs) else parent
+
+
+def _has_screen() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"

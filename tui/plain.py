@@ -1,0 +1,176 @@
+"""A run in plain lines: one an epoch, for log files, batch systems and pipes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import time
+from types import FrameType
+
+from engine.errors import UsageError, printable
+from engine.events import AnyEvent
+from engine.runfolder import ENDED, EventReader, RunFolder, read_status, send
+from tui.plain_lines import PlainLines
+from tui.trainer import Trainer
+
+_POLL_S = 0.5
+_INTERRUPTED = 130
+_EXIT_CODES = {"finished": 0, "stopped": 3}
+
+
+def follow(trainer: Trainer, since_s: float = 0.0) -> int:
+    """Print a run that this process started until it ends; the exit code is the run's.
+
+    Ctrl-C and SIGTERM ask the trainer for a checkpoint and its end, a second one kills it, and the code
+    is then 130. SIGHUP ends this process only.
+
+    Args:
+        trainer: the started trainer.
+        since_s: print only what happened after this time (a resumed run has a past).
+    """
+    folder = trainer.folder
+    tail = _Tail(folder, since_s)
+    interrupts = _Interrupts(trainer)
+    with interrupts:
+        tail.say(f"run folder  {folder.root}")
+        while True:
+            over = not trainer.runs() or read_status(folder).state in ENDED  # asked before the last look
+            tail.print_new()
+            interrupts.act(tail)
+            if over:
+                break
+            time.sleep(_POLL_S)
+        tail.end()
+    code = outcome(folder)
+    return _INTERRUPTED if interrupts.count else code
+
+
+def watch(folder: RunFolder) -> int:
+    """Print a run that someone else started, from its beginning, until it ends. Ctrl-C only stops looking."""
+    tail = _Tail(folder, 0.0)
+    while True:
+        over = read_status(folder).state in ENDED
+        tail.print_new()
+        if over:
+            break
+        time.sleep(_POLL_S)
+    tail.end()
+    return outcome(folder)
+
+
+def outcome(folder: RunFolder) -> int:
+    """Say how a run ended and where its results are; its exit code."""
+    status = read_status(folder)
+    if status.state in {"failed", "lost"}:
+        words = [f"medtui: the run {'failed' if status.state == 'failed' else 'was lost'}: {status.message}"]
+        words += [status.hint] if status.hint else []
+        words.append(f"what it printed: {folder.log}")
+        if folder.last.exists():
+            words.append(f"go on from its last checkpoint: medtui resume {folder.id}")
+        print(printable("\n".join(words)), file=sys.stderr, flush=True)
+        return 1
+    lines = [f"{status.state}  {status.message}".strip()]
+    if folder.figures.is_dir() and (count := sum(1 for _ in folder.figures.glob("*.png"))):
+        lines.append(f"figures  {folder.figures} ({count})")
+    if folder.report_html.exists():
+        lines.append(f"report   {folder.report_html}")
+    if status.state == "stopped":
+        lines.append(f"go on    medtui resume {folder.id}")
+    _print("\n".join(lines))
+    return _EXIT_CODES[status.state]
+
+
+class _Interrupts:
+    """The signals that end a run in plain mode: the first asks, the second kills."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.count = 0
+        self._acted = 0
+        self._trainer = trainer
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # A shell starts background jobs with SIGINT ignored: their Ctrl-C is meant for others.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._count)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def act(self, tail: _Tail) -> None:
+        """Do what the signals since the last call ask for."""
+        if self.count == self._acted:
+            return
+        if self._acted == 0 and self.count == 1:
+            tail.say("asked the trainer for a checkpoint and its end; once more kills it")
+            try:
+                send(self._trainer.folder, "stop_now")
+            except UsageError as error:
+                tail.say(str(error))
+        else:
+            self._trainer.kill()
+        self._acted = self.count
+
+    def _count(self, _number: int, _frame: FrameType | None) -> None:
+        self.count += 1
+
+
+class _Tail:
+    """What is new in a stream, on stdout: whole lines, and on a terminal a line of progress."""
+
+    def __init__(self, folder: RunFolder, since_s: float) -> None:
+        self._reader = EventReader(folder.events)
+        self._lines = PlainLines()
+        self._since_s = since_s
+        self._newest_s = 0.0
+        self._restarts = 0
+        self._screen = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self._progress = False
+
+    def print_new(self) -> None:
+        """Print what happened since the last call."""
+        while events := self._reader.read():
+            if self._reader.restarts != self._restarts:  # a resumed run cut what was read
+                self._restarts = self._reader.restarts
+                self._lines, self._since_s = PlainLines(), self._newest_s
+            for event in events:
+                self._take(event)
+        if self._screen and (text := self._lines.progress()):
+            width = shutil.get_terminal_size().columns
+            _print("\r\x1b[K" + printable(text, keep="")[: width - 1], end="")
+            self._progress = True
+
+    def say(self, text: str) -> None:
+        """Print a line of our own."""
+        self._clear()
+        _print(printable(text))
+
+    def end(self) -> None:
+        """Print what waited for an event that did not come."""
+        for line in self._lines.rest():
+            self.say(line)
+        self._clear()
+
+    def _take(self, event: AnyEvent) -> None:
+        lines = self._lines.take(event)
+        self._newest_s = max(self._newest_s, event.time_s)
+        if event.time_s > self._since_s:
+            for line in lines:
+                self.say(line)
+
+    def _clear(self) -> None:
+        if self._progress:
+            _print("\r\x1b[K", end="")
+            self._progress = False
+
+
+def _print(text: str, end: str = "\n") -> None:
+    """Print at once; when the reader of our output is gone the training is none of its business."""
+    try:
+        print(text, end=end, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

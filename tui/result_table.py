@@ -1,0 +1,82 @@
+"""Metrics as aligned text: a line a class under a line for all. No Textual."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from engine.errors import printable
+from engine.events import Metrics, Number, number
+from tui.text import figure, shorten
+
+_ORDER = (
+    "dice",
+    "jaccard",
+    "asd",
+    "assd",
+    "hd95",
+    "accuracy",
+    "balanced_accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "auc",
+    "support",
+    "loss",
+)
+_DISTANCES = frozenset({"asd", "assd", "hd95", "hd95_max"})
+_COUNTS = frozenset({"support", "missed", "n"})
+_LABEL_WIDTH = 28
+_GAP = "  "
+
+
+def metric_table(split: str, metrics: Metrics, per_class: Mapping[str, Metrics], unit: str, width: int) -> list[str]:
+    """Lines of at most ``width`` characters: each metric a column, all cases and each class a row.
+
+    Columns that do not fit go to a block of their own below. Distances bear their unit.
+    """
+    names = _ordered({*metrics, *(name for row in per_class.values() for name in row)})
+    if not names:
+        return [f"{split}: nothing was measured"]
+    rows: list[tuple[str, Metrics]] = [(split, metrics), *per_class.items()]
+    labels = [shorten(printable(label, keep=""), _LABEL_WIDTH) for label, _ in rows]
+    label_width = max(len(label) for label in labels)
+    lines: list[str] = []
+    for block in _blocks(names, unit, width - label_width):
+        heads = [_head(name, unit) for name in block]
+        lines.append(" " * label_width + "".join(_GAP + head for head in heads))
+        for label, (_, values) in zip(labels, rows, strict=True):
+            if not any(name in values for name in block):
+                continue
+            cells = (_cell(values, name).rjust(len(head)) for name, head in zip(block, heads, strict=True))
+            lines.append((label.ljust(label_width) + "".join(_GAP + cell for cell in cells)).rstrip())
+    return lines
+
+
+def _ordered(names: set[str]) -> list[str]:
+    known = [name for name in _ORDER if name in names]
+    return known + sorted(name for name in names if name not in known)
+
+
+def _head(name: str, unit: str) -> str:
+    text = f"{name} {unit}" if name in _DISTANCES and unit else name
+    return printable(text, keep="").rjust(7)
+
+
+def _blocks(names: list[str], unit: str, width: int) -> list[list[str]]:
+    blocks: list[list[str]] = [[]]
+    used = 0
+    for name in names:
+        need = len(_GAP) + len(_head(name, unit))
+        if blocks[-1] and used + need > width:
+            blocks.append([])
+            used = 0
+        blocks[-1].append(name)
+        used += need
+    return blocks
+
+
+def _cell(values: Metrics, name: str) -> str:
+    if name not in values:
+        return ""
+    value: Number = values[name]
+    return f"{number(value):.0f}" if name in _COUNTS else figure(number(value))

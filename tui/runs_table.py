@@ -1,0 +1,86 @@
+"""``medtui runs``: what there is in a folder of runs, for people and for scripts."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from engine.errors import printable
+from engine.runfolder import RunFolder, Status, list_runs, read_status
+from tui.text import age, figure
+
+_HEAD = ("state", "recipe", "epoch", "best", "age", "id")
+_RIGHT = {"epoch", "best", "age"}
+
+
+def print_runs(runs: Path, *, as_json: bool = False) -> int:
+    """Print all runs in ``runs``, the newest last, as an aligned table or as a JSON array."""
+    rows = [(folder, read_status(folder)) for folder in list_runs(runs)]
+    now_s = time.time()
+    if as_json:
+        print(json.dumps([_record(folder, status, now_s) for folder, status in rows], indent=2))
+    elif not rows:
+        print(f"no runs in {printable(str(runs))}; start one with: medtui run recipes/quickstart.toml")
+    else:
+        print(table([_HEAD, *(_row(folder, status, now_s) for folder, status in rows)]))
+    return 0
+
+
+def table(rows: list[tuple[str, ...]]) -> str:
+    """``rows`` as aligned columns; the first row is the head."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            text.rjust(width) if name in _RIGHT else text.ljust(width)
+            for name, text, width in zip(rows[0], row, widths, strict=True)
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _started_s(folder: RunFolder, status: Status) -> float:
+    """When the run started: by its status, else by its id."""
+    if status.started_s:
+        return status.started_s
+    try:
+        return time.mktime(time.strptime(folder.id[:15], "%Y%m%d-%H%M%S"))
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+def _row(folder: RunFolder, status: Status, now_s: float) -> tuple[str, ...]:
+    epochs = f"{status.epoch}/{status.epochs}" if status.epochs else "–"
+    best = f"{status.metric} {figure(status.best)}".strip() if status.best is not None else "–"
+    started_s = _started_s(folder, status)
+    cells = (
+        status.state,
+        status.name or folder.id[16:],
+        epochs,
+        best,
+        age(now_s - started_s) if started_s else "–",
+        folder.id,
+    )
+    return tuple(printable(cell, keep="") for cell in cells)
+
+
+def _record(folder: RunFolder, status: Status, now_s: float) -> dict[str, Any]:
+    started_s = _started_s(folder, status)
+    return {
+        "id": folder.id,
+        "path": str(folder.root),
+        "state": status.state,
+        "name": status.name,
+        "task": status.task,
+        "epoch": status.epoch,
+        "epochs": status.epochs,
+        "metric": status.metric,
+        "best": status.best,
+        "started_s": started_s,
+        "age_s": round(max(0.0, now_s - started_s), 1) if started_s else None,
+        "heartbeat_s": status.heartbeat_s,
+        "message": status.message,
+        "hint": status.hint,
+    }

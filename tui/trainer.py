@@ -1,0 +1,203 @@
+"""The trainer's process: its start, the handshake, its end.
+
+The trainer runs in a session of its own, so that a lost terminal does not reach it. It checks the data
+first, then makes the run folder, turns its output to ``train.log`` and writes one line,
+``{"run": "<path>"}``, into the handshake pipe. Until then what it prints is shown here: lines that end
+with a newline stay, lines that end with a carriage return are progress. A trainer that ends without a
+handshake has said why, and left nothing behind.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO
+
+from engine.errors import MedtuiError, printable
+from engine.runfolder import RunFolder
+from tui.work import engine_command, engine_environment
+
+_GRACE_S = 5.0
+_POLL_S = 0.5
+_CLEAR_LINE = "\r\x1b[K"
+
+
+class NotStartedError(MedtuiError):
+    """The trainer ended before it made a run folder. What it said has been shown, so this says nothing more."""
+
+    def __init__(self, code: int) -> None:
+        said = "" if code > 0 else f"the trainer ended before it started (signal {-code})"
+        super().__init__(said)
+        self.exit_code = code if code > 0 else 1
+
+
+class Trainer:
+    """A trainer that this process started, and the folder of its run."""
+
+    def __init__(self, process: subprocess.Popen[bytes], folder: RunFolder) -> None:
+        self.folder = folder
+        self._process = process
+
+    def runs(self) -> bool:
+        """Whether the process lives; one that is dead is taken off the kernel's table."""
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """End the trainer and its workers at once."""
+        _signal_group(self._process, signal.SIGKILL)
+        self._process.wait()
+
+
+def start(arguments: list[str], *, out: TextIO | None = None) -> Trainer:
+    """Start ``python -m engine`` with ``arguments`` and wait for its handshake.
+
+    Ctrl-C and SIGTERM while waiting end the trainer, and raise `KeyboardInterrupt`.
+
+    Raises:
+        NotStartedError: it ended first, with its exit code.
+    """
+    receiving, sending = os.pipe()
+    try:
+        process = subprocess.Popen(
+            engine_command(*arguments, "--handshake", str(sending)),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=(sending,),
+            env=engine_environment(),
+        )
+    finally:
+        os.close(sending)
+    waiting = _Waiting(process, receiving, out or sys.stderr)
+    try:
+        with terminated_as_interrupt():
+            run = waiting.handshake()
+    except BaseException:
+        _end(process)
+        raise
+    finally:
+        os.close(receiving)
+    if run is None:
+        raise NotStartedError(process.wait())
+    return Trainer(process, RunFolder(Path(run)))
+
+
+class _Waiting:
+    """Shows what the trainer prints until it shakes hands or ends."""
+
+    def __init__(self, process: subprocess.Popen[bytes], receiving: int, out: TextIO) -> None:
+        self._process = process
+        self._receiving = receiving
+        self._out = out
+        self._transient = False
+        self._said = b""
+        assert process.stdout is not None  # noqa: S101 - it is a pipe, see `start`
+        self._printed = process.stdout
+
+    def handshake(self) -> str | None:
+        """The run folder; None when the trainer ended without one."""
+        answer = b""
+        waiting_on = [self._receiving, self._printed.fileno()]
+        try:
+            while self._receiving in waiting_on:
+                ready, _, _ = select.select(waiting_on, [], [], _POLL_S)
+                if not ready and self._process.poll() is not None:
+                    break  # dead, while a worker of its own still holds the pipes
+                if self._printed.fileno() in ready and not self._show():
+                    waiting_on.remove(self._printed.fileno())
+                if self._receiving in ready:
+                    part = os.read(self._receiving, 65536)
+                    answer += part
+                    if not part or b"\n" in answer:
+                        waiting_on.remove(self._receiving)
+            run = _folder_in(answer)
+            patience_s = _POLL_S if run is None else 0.0
+            while select.select([self._printed], [], [], patience_s)[0] and self._show():
+                pass
+            return run
+        finally:
+            self._line(b"")
+            self._printed.close()
+
+    def _show(self) -> bool:
+        """Show what was printed since the last call; False at the end."""
+        part = os.read(self._printed.fileno(), 65536)
+        *lines, self._said = _split(self._said + part)
+        for line in lines:
+            self._line(line)
+        if not part and self._said:
+            self._line(self._said + b"\n")
+            self._said = b""
+        return bool(part)
+
+    def _line(self, line: bytes) -> None:
+        """Show one line with its end. Progress is overwritten on a terminal, and left out of a file."""
+        text = printable(line.rstrip(b"\r\n").decode("utf-8", "replace"), keep="\t")
+        screen = self._out.isatty()
+        clear = _CLEAR_LINE if self._transient else ""
+        self._transient = screen and line.endswith(b"\r")
+        if line.endswith(b"\n"):
+            text += "\n"
+        elif not screen:
+            return
+        self._out.write(clear + text)
+        self._out.flush()
+
+
+def _split(said: bytes) -> list[bytes]:
+    r"""Lines with their ends, ``\n`` or ``\r``; the last piece has none and may be empty."""
+    pieces = said.replace(b"\r\n", b"\n").splitlines(keepends=True)
+    return pieces if pieces and not pieces[-1].endswith((b"\n", b"\r")) else [*pieces, b""]
+
+
+def _folder_in(answer: bytes) -> str | None:
+    try:
+        said: Any = json.loads(answer)
+    except ValueError:
+        return None
+    run = said.get("run") if isinstance(said, dict) else None
+    return run if isinstance(run, str) else None
+
+
+@contextmanager
+def terminated_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM raise `KeyboardInterrupt`, so that both ways to end a command are one."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask the trainer's group to end, and make it after a while."""
+    _signal_group(process, signal.SIGTERM)
+    try:
+        process.wait(_GRACE_S)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        _signal_group(process, signal.SIGKILL)
+        process.wait()
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    try:
+        os.killpg(process.pid, number)
+    except (ProcessLookupError, PermissionError):
+        return  # gone already
