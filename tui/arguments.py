@@ -25,7 +25,7 @@ RUN_HELP = "A RUN is a folder, an id, or a unique part of an id; where it may be
 
 EXAMPLES = """\
 examples:
-  medtui data phantom quickstart                 write a small artificial data set
+  medtui data phantom left_atrium                write a small artificial data set
   medtui run recipes/quickstart.toml             train it and watch
   medtui run recipes/seg_dice.toml --data ~/data --set train.epochs=10
   medtui run recipes/seg_dice.toml --plain > log one line an epoch, for Slurm and nohup
@@ -120,18 +120,15 @@ def _run_argument(command: Parser, *, nargs: str | None = "?", text: str = "") -
 
 def _recipe_options(command: Parser) -> None:
     command.add_argument("recipe", type=Path, metavar="RECIPE", help="a .toml file")
-    command.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="TABLE.KEY=VALUE",
-        dest="overrides",
-        help="override a key of the recipe; may be given often",
-    )
+    _set_option(command, "override a key of the recipe; may be given often")
     _data_option(command)
     command.add_argument(
         "--allow-outside", action="store_true", help="let paths in the recipe be absolute or climb up with .."
     )
+
+
+def _set_option(command: Parser, words: str) -> None:
+    command.add_argument("--set", action="append", default=[], metavar="TABLE.KEY=VALUE", dest="overrides", help=words)
 
 
 def _data_option(command: Parser, words: str = "root of the data sets ($MEDTUI_DATA, else ./data)") -> None:
@@ -197,7 +194,8 @@ def _control(commands: Any) -> None:
         if name == "note":
             command.add_argument("text", metavar="TEXT", help="the line, in quotes")
         if name == "resume":
-            _data_option(command)
+            _set_option(command, "change a key that does not change what is learned (runtime.*, figures.*)")
+            _data_option(command, "root of the data sets (where it was)")
             _screen_options(command)
 
 
@@ -231,6 +229,7 @@ def _results(commands: Any) -> None:
     predict.add_argument("--device", metavar="D", help="auto, cpu, cuda, cuda:1 (as the recipe says)")
     figures = _command(commands, "figures", "Draw the figures of a run again, from its folder alone.")
     _run_argument(figures)
+    figures.add_argument("--only", action="append", metavar="KIND", help="draw this kind only; may be given often")
     report = _command(
         commands,
         "report",
@@ -262,11 +261,12 @@ def _data(commands: Any) -> None:
         commands,
         "data",
         "Data sets: what is known, download with a checksum, make a phantom.",
-        examples=["medtui data list", "medtui data fetch hippocampus", "medtui data phantom quickstart"],
+        examples=["medtui data list", "medtui data fetch hippocampus", "medtui data phantom left_atrium"],
     )
     actions = data.add_subparsers(dest="data_command", metavar="ACTION", required=True, parser_class=Parser)
     listing = _command(actions, "list", "List the data sets that medtui knows, and which of them are there.")
     _data_option(listing)
+    listing.add_argument("--json", action="store_true", help="a JSON array, for scripts")
     fetch = _command(actions, "fetch", "Download a data set and check its sum.")
     fetch.add_argument("name", metavar="NAME", help="see: medtui data list")
     _data_option(fetch)

@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except MedtuiError as error:
         if error.message:
-            print(printable(f"medtui: {error}"), file=sys.stderr)
+            print(printable(str(error)), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -36,7 +36,7 @@ def resume(arguments: argparse.Namespace) -> int:
         from tui.control import request
 
         return request(folder, "resume", wait_s=arguments.wait)
-    command = ["resume", str(folder.root)]
+    command = ["resume", str(folder.root), *(f"--set={text}" for text in arguments.overrides)]
     if arguments.data is not None:
         command.append(f"--data={arguments.data}")
     since_s = time.time()
@@ -93,4 +93,6 @@ def _runs_of(folder: RunFolder, runs: Path) -> Path:
 
 
 def _has_screen() -> bool:
+    if os.environ.get("TEXTUAL_DRIVER"):  # served in a browser
+        return True
     return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"

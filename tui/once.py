@@ -90,9 +90,8 @@ def _metrics(view: RunView, width: int) -> Iterator[str]:
         found = run_view.best(track, up=run_view.higher_is_better(metric))
         words = f"best {figure(found[0])} @ {found[1]}" if found else ""
         name = shorten(f"val {metric}", _NAME_WIDTH - 1)
-        yield (
-            f"{name:{_NAME_WIDTH}}{figure(run_view.last(track)):>9}  {words:17}{sparkline(track['value'].tolist(), spark)}"
-        )
+        course = sparkline(track["value"].tolist(), spark)
+        yield (f"{name:{_NAME_WIDTH}}{figure(run_view.last(track)):>9}  {words:17}{course}")
 
 
 def _classes(view: RunView, width: int) -> list[str]:

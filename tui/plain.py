@@ -64,7 +64,7 @@ def outcome(folder: RunFolder) -> int:
     """Say how a run ended and where its results are; its exit code."""
     status = read_status(folder)
     if status.state in {"failed", "lost"}:
-        words = [f"medtui: the run {'failed' if status.state == 'failed' else 'was lost'}: {status.message}"]
+        words = [f"the run {'failed' if status.state == 'failed' else 'was lost'}: {status.message}"]
         words += [status.hint] if status.hint else []
         words.append(f"what it printed: {folder.log}")
         if folder.last.exists():

@@ -50,13 +50,15 @@ def engine_arguments(arguments: argparse.Namespace) -> list[str]:
             return ["check", *recipe_arguments(arguments)]
         case "data":
             name = [arguments.name] if arguments.data_command != "list" else []
-            return ["data", arguments.data_command, *name, *_data(arguments), *_options(arguments, but=("name",))]
+            words = ["data", arguments.data_command, *name, *_data(arguments), *_options(arguments, but=("name",))]
+            return [*words, "--json"] if getattr(arguments, "json", False) else words
         case "report":
             folders = [str(find_run(arguments.runs, run).root) for run in arguments.run or [None]]
             return ["report", *folders, *_options(arguments)]
     folder = str(find_run(arguments.runs, arguments.run).root)
     inputs = [str(path) for path in getattr(arguments, "inputs", ())]
-    return [arguments.command, folder, *inputs, *_data(arguments), *_options(arguments)]
+    only = [f"--only={kind}" for kind in getattr(arguments, "only", None) or ()]
+    return [arguments.command, folder, *inputs, *_data(arguments), *_options(arguments), *only]
 
 
 def recipe_arguments(arguments: argparse.Namespace) -> list[str]:
