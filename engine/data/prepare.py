@@ -69,6 +69,14 @@ class Prepared:
             own[int(place)] = self.spacing[axis]
         return tuple(step * old / new for step, old, new in zip(own, self.turned, self.resampled, strict=True))
 
+    @property
+    def net_spacing(self) -> tuple[float, ...] | None:
+        """Voxel size along the axes of N, in mm; None where the file has none."""
+        if self.spacing is None:
+            return None
+        own = _turned_spacing(self.spacing, self.orientation)
+        return tuple(side * was / now for side, was, now in zip(own, self.turned, self.resampled, strict=True))
+
     def restore(self, probabilities: Floats) -> Floats:
         """Bring ``probabilities`` (O, *N) back to the case's own grid, (O, *S).
 
@@ -207,11 +215,16 @@ def _resampled_shape(
     """Voxels along each of the network's axes at ``table.spacing``."""
     if table.spacing is None or spacing is None:
         return turned
-    own = [0.0] * 3
+    sides = zip(turned, _turned_spacing(spacing, orientation), table.spacing, strict=True)
+    return tuple(max(1, round(side * now / wanted)) for side, now, wanted in sides)
+
+
+def _turned_spacing(spacing: tuple[float, ...], orientation: npt.NDArray[np.float64]) -> tuple[float, ...]:
+    """``spacing`` in the order of the network's axes."""
+    own = [0.0] * len(spacing)
     for axis, (place, _) in enumerate(orientation):
         own[int(place)] = spacing[axis]
-    sides = zip(turned, own, table.spacing, strict=True)
-    return tuple(max(1, round(side * now / wanted)) for side, now, wanted in sides)
+    return tuple(own)
 
 
 def _turn_back(volume: Array, orientation: npt.NDArray[np.float64]) -> Array:

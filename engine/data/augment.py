@@ -1,0 +1,105 @@
+"""Random changes of intensity, as MONAI transforms that are seeded anew for every sample."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from monai.transforms import (
+    Compose,
+    RandAdjustContrast,
+    RandGaussianNoise,
+    RandomizableTransform,
+    RandScaleIntensity,
+)
+from scipy import ndimage
+
+from engine.recipe.tables import AugmentTable
+
+GREY = (0.299, 0.587, 0.114)
+"""Share of red, green and blue in the brightness of a colour (ITU-R BT.601)."""
+
+
+class RandContrast(RandomizableTransform):  # type: ignore[misc]  # MONAI ships no types
+    """Scale intensities about their mean by a factor within 1 - ``share`` and 1 + ``share``."""
+
+    def __init__(self, share: float, prob: float) -> None:
+        super().__init__(prob)
+        self.share = share
+
+    def __call__(self, image: torch.Tensor) -> torch.Tensor:
+        """``image`` (C, *S), each channel about its own mean."""
+        self.randomize(None)
+        if not self._do_transform:
+            return image
+        factor = float(1 + self.R.uniform(-self.share, self.share))
+        axes = tuple(range(1, image.ndim))
+        mean = torch.from_numpy(np.asarray(image).mean(axis=axes, keepdims=True, dtype=np.float64)).float()
+        return (image - mean) * factor + mean
+
+
+class RandSaturation(RandomizableTransform):  # type: ignore[misc]  # MONAI ships no types
+    """Scale the colours of an RGB image about their grey by a factor within 1 - ``share`` and 1 + ``share``."""
+
+    def __init__(self, share: float, prob: float) -> None:
+        super().__init__(prob)
+        self.share = share
+
+    def __call__(self, image: torch.Tensor) -> torch.Tensor:
+        """``image`` (3, H, W)."""
+        self.randomize(None)
+        if not self._do_transform:
+            return image
+        factor = float(1 + self.R.uniform(-self.share, self.share))
+        grey = GREY[0] * image[0] + GREY[1] * image[1] + GREY[2] * image[2]
+        return (image - grey) * factor + grey
+
+
+class RandBlur(RandomizableTransform):  # type: ignore[misc]  # MONAI ships no types
+    """Gaussian blur with a sigma of at most ``sigma`` voxels; SciPy's, several times faster than a convolution."""
+
+    def __init__(self, sigma: float, prob: float) -> None:
+        super().__init__(prob)
+        self.sigma = sigma
+
+    def __call__(self, image: torch.Tensor) -> torch.Tensor:
+        """``image`` (C, *S)."""
+        self.randomize(None)
+        if not self._do_transform:
+            return image
+        sigma = self.R.uniform(0, self.sigma)
+        sigmas = (0.0, *[sigma] * (image.ndim - 1))
+        return torch.from_numpy(ndimage.gaussian_filter(np.asarray(image), sigmas, truncate=3))
+
+
+def before_normalisation(table: AugmentTable, *, colour: bool) -> Compose | None:
+    """Blur, brightness, contrast, saturation (``colour``) and gamma; None where all are off."""
+    probability = table.intensity_probability
+    parts: list[object] = []
+    if table.blur:
+        parts.append(RandBlur(table.blur, probability))
+    if table.brightness:
+        parts.append(RandScaleIntensity(factors=table.brightness, prob=probability))
+    if table.contrast:
+        parts.append(RandContrast(table.contrast, probability))
+    if table.saturation and colour:
+        parts.append(RandSaturation(table.saturation, probability))
+    if table.gamma:
+        parts.append(RandAdjustContrast(prob=probability, gamma=(max(1 - table.gamma, 1e-3), 1 + table.gamma)))
+    return Compose(parts) if parts and probability > 0 else None
+
+
+def after_normalisation(table: AugmentTable) -> Compose | None:
+    """Gaussian noise with a deviation of exactly ``noise``; None where it is off."""
+    if not table.noise or table.intensity_probability == 0:
+        return None
+    return Compose([RandGaussianNoise(prob=table.intensity_probability, std=table.noise, sample_std=False)])
+
+
+def apply(transforms: Compose | None, image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """``image`` through ``transforms``, every generator of which is seeded from ``rng``."""
+    if transforms is None:
+        return image
+    transforms.set_random_state(state=np.random.RandomState(int(rng.integers(2**32))))
+    changed = transforms(image)
+    plain: torch.Tensor = changed.as_tensor() if hasattr(changed, "as_tensor") else changed
+    return plain

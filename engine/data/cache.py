@@ -1,0 +1,127 @@
+"""Loaded cases kept in memory, as far as they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import psutil
+
+from engine.data.cases import Case, Cohort
+from engine.data.checks import cores
+from engine.data.crops import Voxels, foreground_voxels
+from engine.data.prepare import prepare, resize_image
+from engine.data.read import Floats, Masks, read_case, read_image
+from engine.recipe.tables import DataTable
+
+_GROUP_FILES = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Volume:
+    """A training volume on the network's grid: image (C, *N), label (*N), and where its classes are."""
+
+    image: Floats
+    label: Masks
+    voxels: Voxels
+    sides: tuple[float, ...]  # of a voxel, in mm, or 1 where unknown
+
+    @property
+    def nbytes(self) -> int:
+        return self.image.nbytes + self.label.nbytes + sum(voxels.nbytes for voxels in self.voxels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A training image, uint8 (H, W, 3): already at its size, unless the recipe crops at random."""
+
+    image: Masks
+
+    @property
+    def nbytes(self) -> int:
+        return self.image.nbytes
+
+
+Loaded = Volume | Picture
+
+
+def load(cohort: Cohort, case: Case, table: DataTable, *, resize: bool) -> Loaded:
+    """Read ``case`` and do all that is the same every time it is drawn.
+
+    Raises:
+        DataError: the case cannot be read.
+    """
+    if cohort.task == "classification":
+        image = read_image(cohort, case)
+        return Picture(resize_image(image, table) if resize else image)
+    prepared = prepare(read_case(cohort, case), table)
+    label = prepared.label_net
+    if label is None:
+        label = np.zeros(prepared.image.shape[1:], np.uint8)
+    voxels = foreground_voxels(label) if table.crop == "foreground" else ()
+    return Volume(prepared.image, label, voxels, prepared.net_spacing or (1.0,) * label.ndim)
+
+
+class Cases:
+    """The training cases, by index: from memory where they are kept, else read again."""
+
+    def __init__(self, cohort: Cohort, cases: Sequence[Case], table: DataTable, *, resize: bool) -> None:
+        self.cohort = cohort
+        self.cases = tuple(cases)
+        self.table = table
+        self.resize = resize
+        self.kept: dict[int, Loaded] = {}
+
+    def __getitem__(self, index: int) -> Loaded:
+        kept = self.kept.get(index)
+        return load(self.cohort, self.cases[index], self.table, resize=self.resize) if kept is None else kept
+
+    @property
+    def complete(self) -> bool:
+        """Whether every case is kept."""
+        return len(self.kept) == len(self.cases)
+
+    def fill(self, cache: Literal["auto", "memory", "none"], share: float, notify: Callable[[int, int], None]) -> None:
+        """Load cases in order and keep them: all ("memory"), none, or while they fit ("auto").
+
+        Args:
+            cache: the recipe's `DataTable.cache`.
+            share: of the free memory, that "auto" may take.
+            notify: called with (cases loaded, all cases).
+
+        Raises:
+            DataError: a case cannot be read.
+        """
+        if cache == "none":
+            return
+        room = free_memory() * share if cache == "auto" else float("inf")
+        total, step = len(self.cases), 4 * cores()
+        with ThreadPoolExecutor(max_workers=cores()) as pool:
+            for start in range(0, total, step):
+                indices = range(start, min(start + step, total))
+                for index, loaded in zip(indices, pool.map(self.__getitem__, indices), strict=True):
+                    room -= loaded.nbytes
+                    if room < 0:
+                        return
+                    self.kept[index] = loaded
+                    notify(index + 1, total)
+
+
+def free_memory() -> int:
+    """Bytes that this process may still take: of the machine, or of its container where that is less."""
+    free = int(psutil.virtual_memory().available)
+    for limit_file, used_file in _GROUP_FILES:
+        try:
+            limit, used = Path(limit_file).read_text().strip(), Path(used_file).read_text().strip()
+        except OSError:
+            continue
+        if limit.isdigit() and used.isdigit():
+            free = min(free, max(0, int(limit) - int(used)))
+    return free

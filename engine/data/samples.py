@@ -1,0 +1,94 @@
+"""One training sample: a crop of a volume or a whole image, augmented, as the network sees it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from engine.data import augment
+from engine.data.cache import Picture, Volume
+from engine.data.crops import affine_draw, affine_grid, crop_start, flip_draw, resample_image, resample_label
+from engine.data.prepare import intensity_map, resize_image
+from engine.data.read import Masks
+from engine.recipe.tables import AugmentTable, DataTable
+
+
+class Sampler:
+    """Draws samples by the recipe's [data] and [augment]; all chance comes from the generator it is given."""
+
+    def __init__(self, table: DataTable, augmentation: AugmentTable, *, task: str) -> None:
+        self.table = table
+        self.augmentation = augmentation
+        self.before = augment.before_normalisation(augmentation, colour=task == "classification")
+        self.after = augment.after_normalisation(augmentation)
+
+    def volume(self, volume: Volume, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """A crop: image float32 (C, *size) and label int64 (*size)."""
+        size = self.table.size
+        shape = volume.label.shape
+        start = crop_start(shape, volume.voxels, self.table, rng)
+        draw = affine_draw(self.augmentation, len(size), rng)
+        flips = flip_draw(self.augmentation, rng)
+        if draw is None:
+            box = tuple(slice(first, first + side) for first, side in zip(start, size, strict=True))
+            image = torch.from_numpy(volume.image[(slice(None), *box)])
+            label = torch.from_numpy(volume.label[box])
+        else:
+            grid = affine_grid(shape, start, size, draw, volume.sides)
+            image = resample_image(volume.image, grid, "border")
+            label = resample_label(volume.label, grid)
+        if flips:
+            image, label = image.flip([axis + 1 for axis in flips]), label.flip(flips)
+        image = augment.apply(self.before, image, rng)
+        image = augment.apply(self.after, image, rng)
+        return _own(image), label.long()
+
+    def picture(self, picture: Picture, rng: np.random.Generator) -> torch.Tensor:
+        """A whole image, or a random part of it: float32 (3, H, W)."""
+        pixels = picture.image
+        if self.augmentation.crop_scale < 1:
+            pixels = resize_image(pixels, self.table, self._box(pixels, rng))
+        pixels = self._turn(pixels, rng)
+        scale, shift = (torch.from_numpy(part).reshape(3, 1, 1) for part in intensity_map(pixels, self.table))
+        draw = affine_draw(self.augmentation, 2, rng)
+        image = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float().div_(255)
+        if draw is not None:
+            shape = (image.shape[1], image.shape[2])
+            image = resample_image(image.numpy(), affine_grid(shape, (0, 0), shape, draw, (1.0, 1.0)), "reflection")
+        if self.before is not None:
+            image = augment.apply(self.before, image, rng).clamp(0, 1)
+        image = image * scale + shift
+        if self.table.intensity == "window":
+            image = image.clamp(0, 1)
+        return _own(augment.apply(self.after, image, rng))
+
+    def _turn(self, pixels: Masks, rng: np.random.Generator) -> Masks:
+        """Mirrored and turned by right angles; an image that is not square by 180 degrees only."""
+        flips = flip_draw(self.augmentation, rng)
+        if flips:
+            pixels = np.flip(pixels, flips)
+        if self.augmentation.rotate90:
+            turns = int(rng.integers(4))
+            square = pixels.shape[0] == pixels.shape[1]
+            pixels = np.rot90(pixels, turns if square else 2 * (turns % 2))
+        return pixels
+
+    def _box(self, pixels: Masks, rng: np.random.Generator) -> tuple[float, float, float, float]:
+        """A random part with an area share of at least ``crop_scale`` and an aspect within 3:4 and 4:3
+        of the network's input, or of the whole image where that is stretched."""
+        rows, columns = pixels.shape[:2]
+        height, width = self.table.size
+        aspect = columns / rows if self.table.resize == "stretch" else width / height
+        area = rows * columns * rng.uniform(self.augmentation.crop_scale, 1)
+        aspect *= math.exp(rng.uniform(math.log(3 / 4), math.log(4 / 3)))
+        tall = min(math.sqrt(area / aspect), rows)
+        wide = min(math.sqrt(area * aspect), columns)
+        top, left = rng.uniform(0, rows - tall), rng.uniform(0, columns - wide)
+        return left, top, left + wide, top + tall
+
+
+def _own(image: torch.Tensor) -> torch.Tensor:
+    """float32 and contiguous; `torch.stack` copies it out of the cache."""
+    return image.float().contiguous()
