@@ -1,0 +1,179 @@
+"""What a classifier looked at: for every class images that it took rightly and wrongly, with their maps."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.figures import style
+from engine.figures.names import file_part
+from engine.figures.network import TrainedNetwork
+from engine.figures.source import Drawn, Example, FigureError, Job, RunData
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_MEAN, _STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+_TEXT_ROW = 0.3  # inches above a row of images
+
+
+def plan(run: RunData) -> list[Job]:
+    """A sheet for every class."""
+    network = TrainedNetwork(run, channels=3, volumes=False)
+    stems = _stems(run.classes)
+    return [
+        Job(f"gradcam_{stems[index]}", "gradcam", f"{network.method_name}, {name}", partial(draw, run, network, index))
+        for index, name in enumerate(run.classes)
+    ]
+
+
+def draw(run: RunData, network: TrainedNetwork, label: int, path: Path) -> Drawn:
+    """Original, map and overlay of each example of the class; right ones on the left, wrong ones on the right."""
+    name = run.classes[label]
+    examples = [example for example in run.examples() if int(example.arrays.get("true", -1)) == label]
+    if not examples:
+        raise FigureError(_why_none(run, name))
+    limit = 1 if network.slow else run.options.cam_examples
+    right = [example for example in examples if example.role == "right"][:limit]
+    wrong = [example for example in examples if example.role == "wrong"][:limit]
+    maps = _maps(network, [*right, *wrong])
+    figure = _sheet(run, right, wrong, maps)
+    style.save(figure, path, run.options.dpi, vector=False)
+    return Drawn(_caption(run, network, name, len(right), len(wrong)), _remark(network))
+
+
+def _stems(names: list[str]) -> list[str]:
+    """A file name for every class; two that would be the same get their number."""
+    parts = [file_part(name) for name in names]
+    lower = [part.lower() for part in parts]
+    return [part if lower.count(part.lower()) == 1 else f"{part}_{index}" for index, part in enumerate(parts)]
+
+
+def _why_none(run: RunData, name: str) -> str:
+    if not run.example_files():
+        return f"there are no examples of the {run.split} split yet"
+    return f"{name} has no case in the {run.split} split: there is nothing to look at"
+
+
+def _maps(network: TrainedNetwork, examples: list[Example]) -> dict[str, np.ndarray]:
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    inputs = np.stack([example.arrays["input"] for example in examples]).astype(np.float32)
+    targets = [ClassifierOutputTarget(int(example.arrays["predicted"])) for example in examples]
+    maps = network.maps(inputs, targets)
+    return {example.id: values for example, values in zip(examples, maps, strict=True)}
+
+
+def _sheet(run: RunData, right: list[Example], wrong: list[Example], maps: dict[str, np.ndarray]) -> Figure:
+    rows = max(len(right), len(wrong))
+    first = (right or wrong)[0].arrays["image"]
+    side = (style.WIDTH - 0.7) / 6
+    height = rows * (side * first.shape[0] / first.shape[1] + _TEXT_ROW) + 0.3
+    figure = style.new_figure(style.WIDTH, max(height, 1.4), layout="none")
+    bar = 0.955
+    grid = figure.add_gridspec(
+        rows, 7, left=0.0, right=bar - 0.015, top=1 - 0.42 / height, bottom=0.01, wspace=0.03,
+        hspace=_TEXT_ROW / side * first.shape[1] / first.shape[0], width_ratios=[1, 1, 1, 0.14, 1, 1, 1],
+    )  # fmt: skip
+    for offset, examples, heading in ((0, right, "predicted rightly"), (4, wrong, "predicted wrongly")):
+        x = grid[0, offset].get_position(figure).x0
+        figure.text(x, 1 - 0.02 / height, heading, fontsize=style.LABEL, fontweight="bold", va="top")
+        if not examples:
+            figure.text(x, 1 - 0.3 / height, "none", fontsize=style.LABEL, color=style.MUTED, va="top")
+        for row, example in enumerate(examples):
+            panels = [figure.add_subplot(grid[row, offset + column]) for column in range(3)]
+            _triple(panels, run, example, maps[example.id])
+    _colour_bar(figure, bar, min(height, 2.0) / height)
+    return figure
+
+
+def _triple(panels: list[Axes], run: RunData, example: Example, heat: np.ndarray) -> None:
+    image = example.arrays["image"]
+    shown = _seen(run, example)
+    heat = _resized(heat, shown.shape[:2])
+    panels[0].imshow(image)
+    panels[1].imshow(heat, cmap=style.HEAT, vmin=0, vmax=1)
+    panels[2].imshow(overlay(shown, heat))
+    frame = style.ACCENT if example.role == "right" else style.WARNING
+    for panel in panels:
+        panel.set_xticks([])
+        panel.set_yticks([])
+        panel.spines[:].set_visible(True)
+        panel.spines[:].set_color(frame)
+        panel.spines[:].set_linewidth(1.2)
+    panels[0].text(
+        0, 1.04, _title(run, example), transform=panels[0].transAxes, fontsize=style.SMALL, va="bottom", linespacing=1.1
+    )
+
+
+def _title(run: RunData, example: Example) -> str:
+    probabilities = np.asarray(example.arrays["probabilities"], dtype=float)
+    true, predicted = int(example.arrays["true"]), int(example.arrays["predicted"])
+    mark = "✓" if true == predicted else "✗"
+    case = run.case_name(example.id)
+    case = case if len(case) <= 26 else "…" + case[-25:]
+    return (
+        f"{mark} true {run.classes[true]} {probabilities[true]:.2f}, predicted {run.classes[predicted]} "
+        f"{probabilities[predicted]:.2f}\n{case}"
+    )
+
+
+def _seen(run: RunData, example: Example) -> np.ndarray:
+    """uint8 (H, W, 3): the part of the image that the map covers."""
+    recipe = run.recipe
+    if recipe is None or recipe.data.resize == "stretch":
+        return np.asarray(example.arrays["image"])
+    seen = example.arrays["input"].transpose(1, 2, 0).astype(float)
+    if recipe.data.intensity == "imagenet":
+        seen = seen * _STD + _MEAN
+    else:
+        low, high = seen.min(), seen.max()
+        seen = (seen - low) / (high - low or 1.0)
+    return np.asarray(np.clip(255 * seen, 0, 255).astype(np.uint8))
+
+
+def _resized(heat: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    from PIL import Image
+
+    resized = Image.fromarray(heat.astype(np.float32)).resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
+    return np.clip(np.asarray(resized), 0, 1)
+
+
+def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """``heat`` (H, W) laid over ``image`` uint8 (H, W, 3) or (H, W): the hotter, the less of the image is seen."""
+    from matplotlib import colormaps
+
+    base = image.astype(float) / 255
+    base = np.repeat(base[..., None], 3, axis=2) if base.ndim == 2 else base
+    colours: Any = colormaps[style.HEAT](heat)[..., :3]
+    share = (0.75 * heat**0.8)[..., None]
+    return np.asarray(np.clip((1 - share) * base + share * colours, 0, 1))
+
+
+def _colour_bar(figure: Figure, left: float, height: float) -> None:
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+
+    axes = figure.add_axes((left, 0.5 - height / 4, 0.012, height / 2))
+    bar = figure.colorbar(ScalarMappable(cmap=colormaps[style.HEAT]), cax=axes, ticks=[0, 1])
+    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.ax.set_yticklabels(["low", "high"], fontsize=style.SMALL)
+    bar.ax.tick_params(length=0)
+
+
+def _caption(run: RunData, network: TrainedNetwork, name: str, right: int, wrong: int) -> str:
+    return (
+        f"Cases of class {name} in the {run.split} split, {right} predicted rightly and {wrong} wrongly: the image, "
+        f"the {network.method_name} map of the predicted class at the last feature layer, and the map over the image. "
+        "Numbers: the network's probability."
+    )
+
+
+def _remark(network: TrainedNetwork) -> str:
+    return (
+        "Score-CAM is slow without a GPU: one right and one wrong example a class" if network.slow else network.remark
+    )

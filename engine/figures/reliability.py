@@ -1,0 +1,93 @@
+"""Whether a probability means what it says: confidence against the share that is right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.figures import style
+from engine.figures.names import digits
+from engine.figures.scores import read_scores
+from engine.figures.source import Drawn, Job, RunData
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+BINS = 15
+"""As the expected calibration error of metrics.json counts them."""
+
+
+def plan(run: RunData) -> list[Job]:
+    """The one reliability diagram."""
+    return [Job("reliability", "reliability", "Reliability diagram", lambda path: draw(run, path))]
+
+
+def draw(run: RunData, path: Path) -> Drawn:
+    """Share right in each bin of confidence above, how many cases are in it below."""
+    from engine.metrics.classification import calibration_error
+
+    scores = read_scores(run)
+    confidence = scores.probabilities.max(axis=1)
+    right = scores.predicted == scores.targets
+    bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    counts = np.bincount(bins, minlength=BINS)
+    figure = style.new_figure(4.4, 5.2)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3.2, 1])
+    _diagram(above, confidence, right, bins, counts)
+    centres = (np.arange(BINS) + 0.5) / BINS
+    below.bar(centres, counts, width=0.92 / BINS, color=style.TRUTH, alpha=0.75)
+    below.axvline(float(confidence.mean()), color=style.PREDICTION, linestyle="--", label="mean confidence")
+    below.axvline(float(right.mean()), color=style.INK, linestyle="-", label="share right")
+    below.set_ylabel("cases")
+    below.set_xlabel("confidence (probability of the predicted class)")
+    style.grid(below)
+    below.legend(loc="upper left")
+    ece = calibration_error(scores.targets, scores.probabilities, BINS)
+    above.set_title(f"ECE {digits(ece)}")
+    style.save(figure, path, run.options.dpi)
+    gap = float(confidence.mean() - right.mean())
+    sense = "more sure than right" if gap > 0 else "less sure than right"
+    caption = (
+        f"Cases of the {run.split} split by the probability of the predicted class, in {BINS} bins; whiskers: 95 % "
+        f"Wilson interval. Expected calibration error (ECE) {digits(ece)}. On the whole the network is {sense} by "
+        f"{digits(abs(gap))}."
+    )
+    return Drawn(caption)
+
+
+def wilson(right: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """95 % interval of a share by Wilson's score (J. Am. Stat. Assoc. 22, 1927); (n,) of each bound."""
+    z = 1.959964
+    total = np.maximum(total, 1)
+    share = right / total
+    middle = (share + z**2 / (2 * total)) / (1 + z**2 / total)
+    half = z / (1 + z**2 / total) * np.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
+    return middle - half, middle + half
+
+
+def _diagram(axes: Axes, confidence: np.ndarray, right: np.ndarray, bins: np.ndarray, counts: np.ndarray) -> None:
+    filled = counts > 0
+    safe = np.maximum(counts, 1)
+    x = (np.bincount(bins, weights=confidence, minlength=BINS) / safe)[filled]
+    hits = np.bincount(bins, weights=right, minlength=BINS)
+    y = (hits / safe)[filled]
+    low, high = wilson(hits[filled], counts[filled])
+    axes.plot([0, 1], [0, 1], color=style.MUTED, linestyle=":", linewidth=0.9, label="what it says")
+    axes.vlines(x, np.minimum(x, y), np.maximum(x, y), color=style.PREDICTION, linewidth=5, alpha=0.45, label="gap")
+    axes.errorbar(
+        x,
+        y,
+        yerr=np.clip([y - low, high - y], 0, None),
+        fmt="o-",
+        color=style.TRUTH,
+        markersize=4.5,
+        linewidth=1.2,
+        elinewidth=0.8,
+        capsize=1.8,
+        label="what is right",
+    )
+    style.unit_square(axes)
+    axes.set_ylabel("share of cases that are right")
+    axes.legend(loc="upper left")

@@ -1,0 +1,105 @@
+"""Receiver operating characteristic of every class against all others, micro and macro."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.figures import style
+from engine.figures.names import digits, interval
+from engine.figures.scores import Scores, read_scores, remark
+from engine.figures.source import Drawn, FigureError, Job, RunData
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def plan(run: RunData) -> list[Job]:
+    """The one sheet of ROC curves."""
+    return [Job("roc", "roc", "ROC curves", lambda path: draw(run, path))]
+
+
+def draw(run: RunData, path: Path) -> Drawn:
+    """A curve a class with its AUC and interval, the micro curve and the mean of the classes."""
+    scores = read_scores(run)
+    if not scores.present:
+        raise FigureError(f"every case of the {run.split} split has the same class: there is no ROC")
+    figure = style.new_figure(style.WIDTH, 4.3)
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color=style.MUTED, linewidth=0.8, linestyle=":", label="chance  0.500")
+    curves = [curve(scores.one_hot[:, index], scores.probabilities[:, index]) for index in scores.present]
+    for (x, y), index in zip(curves, scores.present, strict=True):
+        name = scores.classes[index]
+        axes.plot(x, y, label=_label(run, name, index, scores), **style.line_style(index))
+    if len(scores.classes) > 2:
+        _means(axes, run, scores, curves)
+    style.unit_square(axes)
+    axes.set_xlabel("false positive rate (1 − specificity)")
+    axes.set_ylabel("true positive rate (sensitivity)")
+    figure.legend(loc="outside right upper", title="AUC (95 % interval)", alignment="left")
+    style.save(figure, path, run.options.dpi)
+    caption = f"Each class against all others, {len(scores.targets)} cases of the {run.split} split."
+    return Drawn(caption, remark(scores, run.split))
+
+
+def curve(positive: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """False and true positive rate, as scikit-learn gives them; ``positive`` bool (n,), ``score`` (n,)."""
+    from sklearn.metrics import roc_curve
+
+    x, y, _ = roc_curve(positive, score)
+    return x, y
+
+
+def macro_curve(curves: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """The mean true positive rate of the classes at every false positive rate."""
+    x = np.unique(np.concatenate([np.linspace(0, 1, 201), *(c[0] for c in curves)]))
+    y = np.mean([np.interp(x, *c) for c in curves], axis=0)
+    return np.concatenate([[0.0], x]), np.concatenate([[0.0], y])
+
+
+def _means(axes: Axes, run: RunData, scores: Scores, curves: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    result = run.result
+    look: dict[str, Any] = {"color": style.INK, "linewidth": 2.2}
+    micro = _number(result.get("auc_micro"))
+    if micro is None:
+        micro = auc(scores.one_hot.ravel(), scores.probabilities.ravel())
+    axes.plot(
+        *curve(scores.one_hot.ravel(), scores.probabilities.ravel()),
+        label=f"micro  {digits(micro)}",
+        linestyle=(0, (4, 1.5)),
+        **look,
+    )
+    macro = _number(result.get("auc"))
+    if macro is None:
+        macro = float(np.mean([auc(scores.one_hot[:, i], scores.probabilities[:, i]) for i in scores.present]))
+    axes.plot(*macro_curve(curves), label=_text("macro", macro, _bounds(run, "auc")), **look)
+
+
+def _label(run: RunData, name: str, index: int, scores: Scores) -> str:
+    per_class = run.result.get("per_class") or {}
+    value = _number((per_class.get(name) or {}).get("auc"))
+    if value is None:
+        value = auc(scores.one_hot[:, index], scores.probabilities[:, index])
+    return _text(name, value, _bounds(run, f"auc:{name}"))
+
+
+def auc(positive: np.ndarray, score: np.ndarray) -> float:
+    """Area under the ROC curve of one class."""
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(positive, score))
+
+
+def _text(name: str, value: float, bounds: Any) -> str:
+    spread = interval(bounds)
+    return f"{name}  {digits(value)} ({spread})" if spread else f"{name}  {digits(value)}"
+
+
+def _bounds(run: RunData, key: str) -> Any:
+    return (run.result.get("ci95") or {}).get(key)
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
