@@ -24,11 +24,12 @@ _FIRST_CAPACITY = 32
 class _Buffer:
     """The arrays behind a family of snapshots."""
 
-    __slots__ = ("arrays", "lock", "used")
+    __slots__ = ("arrays", "cache", "lock", "used")
 
     def __init__(self, arrays: dict[str, Array], used: int) -> None:
         self.arrays = arrays
         self.used = used
+        self.cache: dict[str, Any] = {}
         self.lock = threading.Lock()
 
     def claim(self, start: int, count: int) -> bool:
@@ -70,6 +71,15 @@ class Columns:
 
     def __repr__(self) -> str:
         return f"Columns({', '.join(self._buffer.arrays)}; {self._length} rows)"
+
+    @property
+    def cache(self) -> dict[str, Any]:
+        """A place for what is derived from rows of this table; snapshots that share rows share it.
+
+        A row that a snapshot has seen never changes, so what was derived from the first n rows holds
+        for every snapshot that has as many.
+        """
+        return self._buffer.cache
 
     def append(self, rows: Mapping[str, Sequence[Any] | Array]) -> Columns:
         """This table with more rows at its end. Every column must be given, all of one length."""

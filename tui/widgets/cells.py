@@ -1,0 +1,166 @@
+"""Lines of styled text, made to measure: cut and padded by cells, framed, compared.
+
+A `Line` is a list of (text, style). Everything that is drawn here passes `to_strip`, which makes
+text from files harmless and turns the screen to ASCII where that is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+Span: TypeAlias = tuple[str, Style]
+Line: TypeAlias = list[Span]
+
+_ASCII = str.maketrans(
+    {
+        **dict.fromkeys("╭╮╰╯┌┐└┘├┤┬┴┼", "+"),
+        **dict.fromkeys("─━╌╸╺", "-"),
+        **dict.fromkeys("│┃╎", "|"),
+        **dict(zip("▁▂▃▄▅▆▇█", "_.-:=+*#", strict=True)),
+        **dict(zip("●▲■◆▼★○△", "o^#xv*@A", strict=True)),
+        "▀": "^",
+        "▴": "^",
+        "▾": "v",
+        "∞": "8",
+        "░": ".",
+        "▒": ":",
+        "▓": "%",
+        "−": "-",
+        "–": "-",
+        "…": "~",
+        "·": ".",
+        "×": "x",
+        "✕": "x",
+        "▸": ">",
+        "←": "<",
+        "→": ">",
+        "↑": "^",
+        "↓": "v",
+        "Δ": "d",
+        "±": "~",
+        "‖": "|",
+        "◌": "o",
+        "≤": "<",
+        "⏎": "<",
+    }
+)
+
+
+def to_ascii(text: str) -> str:
+    """``text`` in ASCII: frames, bars, marks and braille as their likes, other letters as ``?``."""
+    text = text.translate(_ASCII)
+    return text if text.isascii() else "".join(c if c.isascii() else _braille(c) for c in text)
+
+
+def _braille(char: str) -> str:
+    bits = ord(char) - 0x2800
+    if not 0 <= bits < 256:
+        return "?" * max(1, cell_len(char))
+    upper, lower = bits & 0b00011011, bits & 0b11100100
+    if not bits:
+        return " "
+    return ":" if upper and lower else "'" if upper else "."
+
+
+def one_line(text: str) -> str:
+    """``text`` from a file without control characters, escapes, line breaks and turns of direction."""
+    return "".join(c if c.isprintable() else " " if c in "\t\n\r" else "·" for c in text)
+
+
+def fit(text: str, width: int, *, right: bool = False) -> str:
+    """``text`` in exactly ``width`` cells: cut with ``…``, or padded (``right``: on its left)."""
+    size = cell_len(text)
+    if size > width:
+        return set_cell_size(text, max(0, width - 1)) + "…" if width > 0 else ""
+    return " " * (width - size) + text if right else text + " " * (width - size)
+
+
+def length(line: Iterable[Span]) -> int:
+    """Width of a line in cells."""
+    return sum(cell_len(text) for text, _ in line)
+
+
+def joined(left: Line, right: Line, width: int, fill: Style) -> Line:
+    """``left`` and ``right`` at the two ends of ``width`` cells; the left one gives way."""
+    gap = width - length(left) - length(right)
+    if gap >= 0:
+        return [*left, (" " * gap, fill), *right]
+    return [*cut(left, max(0, width - length(right) - 1)), (" ", fill), *right]
+
+
+def cut(line: Line, width: int) -> Line:
+    """The first ``width`` cells of a line, with ``…`` where something is missing."""
+    out: Line = []
+    for text, look in line:
+        size = cell_len(text)
+        if size > width:
+            out.append((fit(text, width), look))
+            return out
+        out.append((text, look))
+        width -= size
+    return out
+
+
+def to_strip(line: Line, width: int, fill: Style, *, ascii_only: bool) -> Strip:
+    """A strip of exactly ``width`` cells."""
+    if ascii_only:
+        line = [(to_ascii(text), look) for text, look in line]
+    segments = [Segment(text, look) for text, look in line if text]
+    return Strip(segments).adjust_cell_length(width, fill).simplify()
+
+
+def framed(
+    body: list[Line], width: int, height: int, *, title: Line, note: Line, border: Style, fill: Style
+) -> list[Line]:
+    """``body`` in a box of ``width`` x ``height`` cells with a title at the left and a note at the right."""
+    inner = width - 2
+    title = cut(title, max(0, inner - 2))
+    room = inner - 4 - length(title)
+    note = cut(note, room - 2) if room > 6 else []
+    bar = inner - length(title) - length(note) - (2 if title else 0) - (2 if note else 0) - 2
+    top: Line = [("╭─", border)]
+    top += [(" ", border), *title, (" ", border)] if title else []
+    top += [("─" * bar, border)]
+    top += [(" ", border), *note, (" ", border)] if note else []
+    top += [("─╮", border)]
+    lines = [top]
+    for row in range(height - 2):
+        content = cut(body[row], inner) if row < len(body) else []
+        lines.append([("│", border), *content, (" " * (inner - length(content)), fill), ("│", border)])
+    return [*lines, [("╰" + "─" * inner + "╯", border)]]
+
+
+def changed(old: Strip, new: Strip) -> tuple[int, int] | None:
+    """First and last-plus-one cell that differ between two strips of one width; ``None`` where none does."""
+    if old is new or list(old) == list(new):
+        return None
+    before, after = _cells(old), _cells(new)
+    if len(before) != len(after):
+        return 0, new.cell_length
+    first = next((i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b), None)
+    if first is None:
+        return None
+    last = next(i for i in range(len(before) - 1, -1, -1) if before[i] != after[i])
+    return first, last + 1
+
+
+def _cells(strip: Strip) -> list[tuple[str, Style | None]]:
+    cells: list[tuple[str, Style | None]] = []
+    for text, look, _ in strip:
+        if text.isascii():
+            cells += [(c, look) for c in text]
+            continue
+        for char in text:
+            size = cell_len(char)
+            if size == 0 and cells:
+                cells[-1] = (cells[-1][0] + char, look)
+                continue
+            cells.append((char, look))
+            cells += [("", look)] * (size - 1)
+    return cells

@@ -1,0 +1,387 @@
+"""The curves of a run: as many charts as fit, in pages, with one horizontal axis for all."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events
+from textual.message import Message
+
+from tui.run_view import RunView
+from tui.widgets.axes import Axis, round_up, step_axis, time_axis
+from tui.widgets.cells import Line, length
+from tui.widgets.chart import Manner, draw_chart, place_text
+from tui.widgets.charts import MODES, Chart, Mode, Steps, charts_of, steps_of, with_ghost
+from tui.widgets.pane import Pane
+from tui.widgets.plotted import SMOOTHING, Window
+
+LEAST_WIDTH, LEAST_HEIGHT = 46, 9
+_ZOOM = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Ghost:
+    """An earlier run behind the curves of this one."""
+
+    name: str
+    view: RunView
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a chart was drawn, for the mouse."""
+
+    chart: str
+    x: int
+    y: int
+    width: int
+    height: int
+    left: int  # first column of the plot area, in the widget
+    columns: int
+
+
+class Curves(Pane):
+    """Charts in a grid. Left and right move a cursor, up and down choose a chart."""
+
+    TITLE = "curves"
+    KEYS = (
+        ("←→", "cursor", "curves.cursor(1)"),
+        ("/", "filter", "filter"),
+        ("y", "log", "curves.log"),
+        ("x", "axis", "curves.axis"),
+        ("- +", "smooth", "curves.smooth(1)"),
+        ("z", "zoom", "curves.zoom(1)"),
+        ("g", "ghost", "ghost"),
+        ("⏎", "full", "curves.full"),
+    )
+    DEFAULT_MODE: ClassVar[Mode] = "iteration"
+
+    class Settled(Message):
+        """The manner of drawing was changed; the app remembers it."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.mode: Mode = self.DEFAULT_MODE
+        self.smoothing = 3
+        self.logs: set[str] = set()
+        self.filter = ""
+        self.ghost: Ghost | None = None
+        self.page = 0
+        self.chosen = ""
+        self.full = False
+        self.cursor: float | None = None
+        self.zoom: tuple[float, float] | None = None
+        self._places: list[_Place] = []
+        self._drag: tuple[int, tuple[float, float]] | None = None
+        self._room = (1, 1)
+        self._window: Window | None = None
+
+    # --- what is drawn -------------------------------------------------------------------------
+
+    def charts(self) -> list[Chart]:
+        """All charts that the filter lets through."""
+        if self.snapshot is None:
+            return []
+        charts = charts_of(self.snapshot.view)
+        if self.filter:
+            words = self.filter.lower().split()
+            charts = [chart for chart in charts if all(word in chart.name.lower() for word in words)]
+        return charts
+
+    def draw(self, width: int, height: int) -> list[Line]:
+        charts = self.charts()
+        if self.snapshot is None or not charts:
+            reason = f'no curve is called "{self.filter}" (/ changes the filter)' if self.filter else "no event yet"
+            return self.reason(reason, width, height)
+        across, down, rows = self._grid(charts, width, height)
+        shown = self._page_of(charts, across * down)
+        view = self.snapshot.view
+        steps = steps_of(view, self.mode)
+        self._window = window = self._visible(view, steps, over=self.snapshot.over)
+        lines: list[Line] = []
+        self._places = []
+        for row in range(down):
+            part = shown[row * across : (row + 1) * across]
+            top = row * rows // down
+            tall = (row + 1) * rows // down - top
+            columns = [self._one(chart, at, across, width, (top, tall), steps, window) for at, chart in enumerate(part)]
+            for y in range(tall):
+                lines.append([span for column in columns for span in column[y]])
+        if rows < height:
+            lines.append(self._settings(charts, shown, width))
+        return lines
+
+    def _grid(self, charts: list[Chart], width: int, height: int) -> tuple[int, int, int]:
+        """Charts across, charts down, and the rows that they take."""
+        rows = height - 1 if height >= LEAST_HEIGHT + 2 else height
+        if self.full:
+            return 1, 1, rows
+        across = max(1, min(width // LEAST_WIDTH, 5, len(charts)))
+        down = max(1, min(rows // LEAST_HEIGHT, -(-len(charts) // across)))
+        return across, down, rows
+
+    def _page_of(self, charts: list[Chart], room: int) -> list[Chart]:
+        names = [chart.name for chart in charts]
+        if self.chosen not in names:
+            self.chosen = names[min(self.page * room, len(names) - 1)]
+        self._room = (room, len(charts))
+        self.page = names.index(self.chosen) // room
+        return charts[self.page * room : (self.page + 1) * room]
+
+    def _visible(self, view: RunView, steps: Steps, *, over: bool) -> Window:
+        end = {"iteration": float(view.iteration), "epoch": view.iteration / max(1, view.iterations_per_epoch)}.get(
+            self.mode, steps.knots[-1]
+        )
+        planned = {"iteration": float(view.iterations), "epoch": float(view.epochs)}.get(self.mode, 0.0)
+        whole = end if over and end > 0 else round_up(end)
+        if planned >= end > 0:
+            whole = min(whole, planned)
+        if self.zoom is None:
+            return Window(0.0, whole, whole)
+        return Window(self.zoom[0], self.zoom[1], whole)
+
+    def _one(
+        self, chart: Chart, at: int, across: int, width: int, rows: tuple[int, int], steps: Steps, window: Window
+    ) -> list[Line]:
+        left = at * width // across
+        wide = (at + 1) * width // across - left
+        manner = Manner(
+            steps,
+            window,
+            self._axis(window, wide),
+            smoothing=SMOOTHING[self.smoothing],
+            log=chart.name in self.logs,
+            cursor=self.cursor,
+            focused=self.has_focus and chart.name == self.chosen,
+            ghost=self.ghost.name if self.ghost else "",
+        )
+        drawn = with_ghost(chart, self.ghost.view, self.mode) if self.ghost else chart
+        picture = draw_chart(drawn, wide, rows[1], manner, self.palette)
+        self._places.append(_Place(chart.name, left, rows[0], wide, rows[1], left + picture.left, picture.columns))
+        return picture.lines
+
+    def _axis(self, window: Window, width: int) -> Axis:
+        make = time_axis if self.mode == "time" else step_axis
+        return make(window.low, window.high, width - 8)
+
+    def _settings(self, charts: list[Chart], shown: list[Chart], width: int) -> Line:
+        """One line under the charts: which of them are shown, and how."""
+        muted, ink = self.look("muted"), self.look("ink")
+        room, count = self._room
+        pages = -(-count // room)
+        parts: list[tuple[str, str]] = []
+        if pages > 1:
+            first = charts.index(shown[0]) + 1
+            parts.append(("charts", f"{first}–{first + len(shown) - 1} of {count}  [ ]"))
+        parts.append(("x", self.mode))
+        share = SMOOTHING[self.smoothing]
+        parts.append(("smoothing", "off" if share == 0 else f"{share * 100:g} %"))
+        if self.zoom is not None and self._window is not None:
+            low, high = (place_text(p, self._text_manner()) for p in (self._window.low, self._window.high))
+            parts.append(("zoom", f"{low} – {high}  0 resets"))
+        if self.ghost:
+            parts.append(("ghost", self.ghost.name))
+        if self.filter:
+            parts.append(("filter", self.filter))
+        line: Line = [(" ", muted)]
+        for name, value in parts:
+            line += [(f" {name} ", muted), (value, ink), ("  ", muted)]
+        return [*line, (" " * max(0, width - length(line)), muted)]
+
+    def _text_manner(self) -> Manner:
+        view = self.snapshot.view if self.snapshot else None
+        assert view is not None and self._window is not None  # noqa: S101, PT018  # set by draw, which calls this
+        return Manner(steps_of(view, self.mode), self._window, Axis(0, 1, ()))
+
+    # --- keys ----------------------------------------------------------------------------------
+
+    def action_log(self) -> None:
+        """Logarithmic or linear values of the chosen chart."""
+        self.logs ^= {self.chosen}
+        self.redraw()
+
+    def action_axis(self) -> None:
+        """The next horizontal axis: iteration, epoch, time."""
+        self.mode = MODES[(MODES.index(self.mode) + 1) % len(MODES)]
+        self.zoom = self.cursor = None
+        self.post_message(self.Settled())
+        self.redraw()
+
+    def action_smooth(self, by: int) -> None:
+        """More or less smoothing."""
+        self.smoothing = max(0, min(len(SMOOTHING) - 1, self.smoothing + by))
+        self.post_message(self.Settled())
+        self.redraw()
+
+    def action_page(self, by: int) -> None:
+        """The next or the previous charts."""
+        charts = self.charts()
+        room, count = self._room
+        pages = max(1, -(-count // room))
+        page = (self.page + by) % pages
+        if charts:
+            self.chosen = charts[min(page * room, len(charts) - 1)].name
+        self.redraw()
+
+    def action_choose(self, by: int) -> None:
+        """The next or the previous chart."""
+        names = [chart.name for chart in self.charts()]
+        if names:
+            at = names.index(self.chosen) if self.chosen in names else 0
+            self.chosen = names[(at + by) % len(names)]
+        self.redraw()
+
+    def action_full(self) -> None:
+        """The chosen chart alone, or all again."""
+        self.full = not self.full
+        self.redraw()
+
+    def action_cursor(self, by: int) -> None:
+        """Move the cursor that reads values; the first press puts it at the newest point."""
+        if self._window is None or self.snapshot is None:
+            return
+        low, high = self._window.low, self._window.high
+        if self.cursor is None:
+            self.cursor = min(high, max(low, self._newest()))
+        else:
+            columns = next((p.columns for p in self._places if p.chart == self.chosen and p.columns), 50)
+            step = (high - low) / columns
+            self.cursor = min(high, max(low, self.cursor + by * (max(step, 1.0) if self.mode == "iteration" else step)))
+        self.redraw()
+
+    def action_pan(self, by: int) -> None:
+        """Move the part that is shown by a quarter of it."""
+        if self.zoom is not None and self._window is not None:
+            self._move((self.zoom[1] - self.zoom[0]) / 4 * by)
+
+    def action_zoom(self, by: int) -> None:
+        """Show less (1) or more (-1) of the horizontal axis, around the cursor or the newest point."""
+        if self._window is not None:
+            self._zoom_at(self.cursor if self.cursor is not None else self._newest(), by)
+
+    def action_reset(self) -> None:
+        """The whole axis, no cursor."""
+        self.zoom = self.cursor = None
+        self.redraw()
+
+    def leave(self) -> bool:
+        """Give up the cursor, the zoom or the full chart, one at a time; False where there is none."""
+        if self.cursor is not None:
+            self.cursor = None
+        elif self.zoom is not None:
+            self.zoom = None
+        elif self.full:
+            self.full = False
+        elif self.filter:
+            self.filter = ""
+        else:
+            return False
+        self.redraw()
+        return True
+
+    def scroll_lines(self, by: int) -> None:
+        self.action_choose(1 if by > 0 else -1)
+
+    def _newest(self) -> float:
+        if self.snapshot is None:
+            return 0.0
+        view = self.snapshot.view
+        steps = steps_of(view, self.mode)
+        table = view.steps
+        return float(steps.outward(table[steps.column][-1:])[0]) if len(table) else 0.0
+
+    def _zoom_at(self, place: float, by: int) -> None:
+        window = self._window
+        if window is None:
+            return
+        place = min(window.high, max(window.low, place))
+        factor = _ZOOM if by > 0 else 1 / _ZOOM
+        length_now = (window.high - window.low) * factor
+        if length_now >= window.whole:
+            self.zoom = None
+        elif length_now >= window.whole * 1e-6:
+            share = (place - window.low) / (window.high - window.low)
+            low = max(0.0, min(window.whole - length_now, place - share * length_now))
+            self.zoom = low, low + length_now
+        self.redraw()
+
+    def _move(self, by: float) -> None:
+        if self.zoom is None or self._window is None:
+            return
+        low, high = self.zoom
+        by = max(-low, min(self._window.whole - high, by))
+        self.zoom = low + by, high + by
+        self.redraw()
+
+    def values(self) -> str:
+        """What the chosen chart says, as text to copy."""
+        place = next((p for p in self._places if p.chart == self.chosen), None)
+        if place is None or place.y >= len(self._strips):
+            return self.chosen
+        text = self._strips[place.y].crop(place.x, place.x + place.width).text
+        return " ".join(text.strip("╭╮─ +-").replace("─", " ").split())
+
+    # --- mouse ---------------------------------------------------------------------------------
+
+    def _under(self, x: int, y: int) -> _Place | None:
+        return next((p for p in self._places if p.x <= x < p.x + p.width and p.y <= y < p.y + p.height), None)
+
+    def _axis_place(self, place: _Place, x: int) -> float | None:
+        if self._window is None or not place.columns:
+            return None
+        share = (x - place.left + 0.5) / place.columns
+        return self._window.low + share * (self._window.high - self._window.low) if 0 <= share <= 1 else None
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        place = self._under(event.x, event.y)
+        if place is not None:
+            self.chosen = place.chart
+            if self._window is not None:
+                self._drag = event.x, (self._window.low, self._window.high)
+                self.capture_mouse()
+            self.redraw()
+
+    def on_mouse_up(self) -> None:
+        self._drag = None
+        self.release_mouse()
+
+    def on_click(self, event: events.Click) -> None:
+        if event.chain == 2:
+            self.action_full()
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        if self._drag is not None and self.zoom is not None:
+            start, (low, high) = self._drag
+            columns = next((p.columns for p in self._places if p.chart == self.chosen), 0) or 50
+            self.zoom = low, high
+            self._move((start - event.x) / columns * (high - low))
+            return
+        place = self._under(event.x, event.y)
+        found = self._axis_place(place, event.x) if place else None
+        now = time.monotonic()
+        if found != self.cursor and now - self._moved_s > 0.03:  # a fast mouse sends hundreds of moves a second
+            self._moved_s = now
+            self.cursor = found
+            self.redraw()
+
+    _moved_s = 0.0
+
+    def on_leave(self) -> None:
+        if self.cursor is not None and not self.has_focus:
+            self.cursor = None
+            self.redraw()
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        self._wheel(event, -1)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        self._wheel(event, 1)
+
+    def _wheel(self, event: events.MouseEvent, by: int) -> None:
+        event.stop()
+        place = self._under(event.x, event.y)
+        at = self._axis_place(place, event.x) if place else None
+        if at is not None:
+            self._zoom_at(at, by)

@@ -1,0 +1,134 @@
+"""What all panes share: a frame with a title, lines drawn from a snapshot, redrawn only where they changed."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.style import Style
+from textual import events
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui.feed import Snapshot
+from tui.theme import DARK, PALETTES, Palette, style
+from tui.widgets.cells import Line, changed, framed, one_line, to_strip
+
+
+class Canvas(Widget):
+    """A widget that is a list of lines. `draw` is asked for them; only cells that changed are sent."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name
+        super().__init__(id=id)
+        self.snapshot: Snapshot | None = None
+        self._strips: list[Strip] = []
+
+    @property
+    def palette(self) -> Palette:
+        return PALETTES.get(self.app.theme, DARK)
+
+    @property
+    def ascii_only(self) -> bool:
+        return bool(getattr(self.app, "ascii_only", False))
+
+    def look(self, color: str, *, bold: bool = False, reverse: bool = False, ground: str = "") -> Style:
+        """A style on this palette's ground; ``color`` is the name of one of its colours, or ``#rrggbb``."""
+        front = color if color.startswith("#") else str(getattr(self.palette, color))
+        back = ground or self.palette.ground
+        return style(
+            front, back if back.startswith("#") else str(getattr(self.palette, back)), bold=bold, reverse=reverse
+        )
+
+    def draw(self, width: int, height: int) -> list[Line]:
+        """The lines of the whole widget."""
+        raise NotImplementedError
+
+    def show(self, snapshot: Snapshot | None) -> None:
+        """Take a new snapshot; draws it only where the widget can be seen."""
+        self.snapshot = snapshot
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw again and send what changed."""
+        width, height = self.size
+        if not self.display or width == 0 or height == 0 or not self.is_attached:
+            return
+        fill = self.look("ink")
+        lines = self.draw(width, height)[:height]
+        lines += [[] for _ in range(height - len(lines))]
+        strips = [to_strip(line, width, fill, ascii_only=self.ascii_only) for line in lines]
+        before, self._strips = self._strips, strips
+        if len(before) != height or (before and before[0].cell_length != width):
+            self.refresh()
+            return
+        spans = [(row, changed(old, new)) for row, (old, new) in enumerate(zip(before, strips, strict=True))]
+        regions = [Region(span[0], row, span[1] - span[0], 1) for row, span in spans if span]
+        if regions:
+            self.refresh(*regions)
+
+    def render_line(self, y: int) -> Strip:
+        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.look("ink"))
+
+    def on_resize(self) -> None:
+        self.redraw()
+
+    def on_show(self) -> None:
+        self.redraw()
+
+
+class Pane(Canvas, can_focus=True):
+    """A framed part of the board that takes the focus."""
+
+    TITLE: ClassVar[str] = ""
+    KEYS: ClassVar[tuple[tuple[str, str, str], ...]] = ()
+    """What the key bar says while this pane has the focus: (key as shown, what it does, action)."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.top = 0  # first line shown, where there are more than fit
+
+    def body(self, width: int, height: int) -> list[Line]:
+        """The lines inside the frame: all of them, also those that do not fit."""
+        raise NotImplementedError
+
+    def note(self) -> Line:
+        """What stands at the right of the title."""
+        return []
+
+    def draw(self, width: int, height: int) -> list[Line]:
+        lines = self.body(width - 4, height - 2)
+        self.top = max(0, min(self.top, len(lines) - (height - 2)))
+        shown = [[(" ", self.look("ink")), *line] for line in lines[self.top : self.top + height - 2]]
+        border = self.look("accent" if self.has_focus else "faint")
+        title: Line = [(self.TITLE, self.look("accent" if self.has_focus else "ink", bold=True))]
+        return framed(shown, width, height, title=title, note=self.note(), border=border, fill=self.look("ink"))
+
+    def reason(self, text: str, width: int, height: int) -> list[Line]:
+        """An empty pane: why, in the middle of it."""
+        words, lines = one_line(text).split(" "), [""]
+        for word in words:
+            if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
+                lines.append("")
+            lines[-1] += (" " if lines[-1] else "") + word
+        above = max(0, (height - len(lines)) // 2)
+        muted = self.look("muted")
+        return [[] for _ in range(above)] + [[(line.center(width), muted)] for line in lines]
+
+    def scroll_lines(self, by: int) -> None:
+        """Move the lines that are shown."""
+        self.top = max(0, self.top + by)
+        self.redraw()
+
+    def on_focus(self) -> None:
+        self.redraw()
+
+    def on_blur(self) -> None:
+        self.redraw()
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self.scroll_lines(3)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self.scroll_lines(-3)
