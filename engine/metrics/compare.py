@@ -233,9 +233,11 @@ def delong(targets: npt.ArrayLike, first: npt.ArrayLike, second: npt.ArrayLike) 
         ValueError: the shapes differ, or a score is not finite.
     """
     positive = np.asarray(targets, dtype=np.bool_)
-    scores = np.stack([np.asarray(s, dtype=np.float64) for s in (first, second)])
-    if positive.ndim != 1 or scores.shape != (2, positive.size):
-        raise ValueError(f"targets {positive.shape} and scores {scores.shape[1:]} do not pair; (n,) each is needed")
+    pair = [np.asarray(s, dtype=np.float64) for s in (first, second)]
+    shapes = [positive.shape, pair[0].shape, pair[1].shape]
+    if positive.ndim != 1 or len(set(shapes)) > 1:
+        raise ValueError("targets {} and scores {} and {} do not pair; (n,) each is needed".format(*shapes))
+    scores = np.stack(pair)
     if not np.isfinite(scores).all():
         raise ValueError("scores are NaN or infinite")
     if min(np.count_nonzero(positive), np.count_nonzero(~positive)) < 2:

@@ -1,0 +1,266 @@
+"""Classification against scikit-learn, on the cases and on every bootstrap resample of them."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as sk
+
+from engine.metrics.classification import calibration_error, case_table, summarise
+from engine.metrics.intervals import resamples_of
+from engine.metrics.resampled import metrics_of, resampled_metrics
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true"),
+    pytest.mark.filterwarnings("ignore:A single label was found"),
+]
+
+
+def random_cases(rng, n, classes, absent=()):
+    """Targets and probabilities, coarse enough for ties, some classes never true."""
+    present = [k for k in range(classes) if k not in absent]
+    targets = rng.choice(present, size=n)
+    raw = np.round(rng.dirichlet(np.ones(classes), size=n) * rng.choice([3, 1e6]), 0) + 1e-3
+    return targets, raw / raw.sum(axis=1, keepdims=True)
+
+
+def expected_metrics(targets, probabilities):
+    """The contract, spelled with scikit-learn alone."""
+    predicted, classes = probabilities.argmax(axis=1), probabilities.shape[1]
+    values = {
+        "accuracy": sk.accuracy_score(targets, predicted),
+        "balanced_accuracy": sk.balanced_accuracy_score(targets, predicted),
+    }
+    for average, ending in (("macro", ""), ("weighted", "_weighted")):
+        three = sk.precision_recall_fscore_support(targets, predicted, average=average, zero_division=0)[:3]
+        values |= {f"{name}{ending}": value for name, value in zip(("precision", "recall", "f1"), three, strict=True)}
+    auc = {
+        k: sk.roc_auc_score(targets == k, probabilities[:, k])
+        for k in range(classes)
+        if 0 < np.sum(targets == k) < len(targets)
+    }
+    values["auc"] = np.mean(list(auc.values())) if auc else np.nan
+    return values, auc
+
+
+def test_equal_scikit_learn_on_random_cases():
+    rng = np.random.default_rng(0)
+    for turn in range(300):
+        classes = int(rng.integers(2, 6))
+        absent = rng.choice(classes, size=rng.integers(0, classes), replace=False)
+        targets, probabilities = random_cases(rng, int(rng.integers(1, 25)), classes, absent)
+        expected, auc = expected_metrics(targets, probabilities)
+        fast = metrics_of(np.ones((1, len(targets))), targets, probabilities)
+        for name, value in expected.items():
+            assert fast[name][0] == pytest.approx(value, abs=1e-12, nan_ok=True), name
+        for k in range(classes):
+            assert fast[f"auc:{k}"][0] == pytest.approx(auc.get(k, np.nan), abs=1e-12, nan_ok=True)
+        if turn % 3 == 0:
+            names = [f"class {k}" for k in range(classes)]
+            summary = summarise(targets, probabilities, names, protocol="", bootstrap=0)
+            known = {name: None if np.isnan(value) else value for name, value in expected.items()}
+            assert {name: summary[name] for name in known} == pytest.approx(known, abs=1e-12)
+            for k, name in enumerate(names):
+                assert summary["per_class"][name]["auc"] == pytest.approx(auc.get(k), abs=1e-12)
+
+
+def counted_by_hand(targets, probabilities):
+    """The same contract without any library: loops over classes, and over pairs of cases for the AUC."""
+    predicted, n, classes = probabilities.argmax(axis=1), len(targets), probabilities.shape[1]
+    rows = []
+    for k in range(classes):
+        right, support, guessed = (np.sum(x) for x in ((targets == k) & (predicted == k), targets == k, predicted == k))
+        if support or guessed:
+            recall, precision = right / support if support else 0.0, right / guessed if guessed else 0.0
+            f1 = 2 * precision * recall / (precision + recall) if right else 0.0
+            rows.append((support, precision, recall, f1))
+    supports = np.array([row[0] for row in rows])
+    values = {"accuracy": np.mean(targets == predicted)}
+    values["balanced_accuracy"] = np.mean([row[2] for row in rows if row[0]])
+    for column, name in enumerate(("precision", "recall", "f1"), start=1):
+        of_classes = np.array([row[column] for row in rows])
+        values |= {name: of_classes.mean(), f"{name}_weighted": of_classes @ supports / n}
+    for k in range(classes):
+        pairs = probabilities[targets == k, k][:, None] - probabilities[targets != k, k][None]
+        values[f"auc:{k}"] = np.mean((pairs > 0) + (pairs == 0) / 2) if pairs.size else np.nan
+    return values
+
+
+def test_equal_a_count_by_hand_on_thousands_of_random_cases():
+    rng = np.random.default_rng(10)
+    for _ in range(3000):
+        classes = int(rng.integers(2, 6))
+        absent = rng.choice(classes, size=rng.integers(0, classes), replace=False)
+        targets, probabilities = random_cases(rng, int(rng.integers(1, 20)), classes, absent)
+        fast = metrics_of(np.ones((1, len(targets))), targets, probabilities)
+        for name, value in counted_by_hand(targets, probabilities).items():
+            assert fast[name][0] == pytest.approx(value, abs=1e-12, nan_ok=True), name
+
+
+def test_every_resample_equals_scikit_learn_on_the_drawn_cases():
+    rng = np.random.default_rng(1)
+    for groups in (None, [str(i // 3) for i in range(40)]):
+        targets, probabilities = random_cases(rng, 40, 4, absent=(2,))
+        fast = resampled_metrics(targets, probabilities, groups, resamples=40, seed=9)
+        counts = np.concatenate(list(resamples_of(40, groups, resamples=40, seed=9))).astype(int)
+        for i, row in enumerate(counts):
+            drawn = np.repeat(np.arange(40), row)
+            expected, auc = expected_metrics(targets[drawn], probabilities[drawn])
+            for name, value in expected.items():
+                assert fast[name][i] == pytest.approx(value, abs=1e-12, nan_ok=True), name
+            assert [fast[f"auc:{k}"][i] for k in range(4)] == pytest.approx(
+                [auc.get(k, np.nan) for k in range(4)], abs=1e-12, nan_ok=True
+            )
+            table = sk.classification_report(
+                targets[drawn], probabilities[drawn].argmax(axis=1), labels=range(4), output_dict=True,
+                zero_division=np.nan,
+            )  # fmt: skip
+            for k in range(4):
+                for ours, theirs in (("precision", "precision"), ("recall", "recall"), ("f1", "f1-score")):
+                    assert fast[f"{ours}:{k}"][i] == pytest.approx(table[str(k)][theirs], abs=1e-12, nan_ok=True)
+
+
+def test_the_rest_of_a_summary_equals_scikit_learn():
+    rng = np.random.default_rng(2)
+    targets, probabilities = random_cases(rng, 300, 5, absent=(3,))
+    names = list("abcde")
+    summary = summarise(targets, probabilities, names, protocol="center crop", bootstrap=50)
+    predicted = probabilities.argmax(axis=1)
+    table = sk.classification_report(targets, predicted, labels=range(5), output_dict=True, zero_division=0)
+    matrix = sk.confusion_matrix(targets, predicted, labels=range(5))
+    assert summary["confusion"] == matrix.tolist()
+    onehot = np.eye(5)[targets]
+    assert summary["auc_micro"] == pytest.approx(sk.roc_auc_score(onehot, probabilities, average="micro"), abs=1e-12)
+    present = [0, 1, 2, 4]
+    weighted = sk.roc_auc_score(onehot[:, present], probabilities[:, present], average="weighted")
+    assert summary["auc_weighted"] == pytest.approx(weighted, abs=1e-12)
+    for k, name in enumerate(names):
+        row = summary["per_class"][name]
+        theirs = table[str(k)]
+        assert [row["precision"], row["recall"], row["f1"], row["support"]] == pytest.approx(
+            [theirs["precision"], theirs["recall"], theirs["f1-score"], theirs["support"]]
+        )
+        others = np.delete(matrix, k, axis=0)
+        assert row["specificity"] == pytest.approx(1 - others[:, k].sum() / others.sum())
+    assert summary["per_class"]["d"]["auc"] is None
+    assert summary["per_class"]["d"]["support"] == 0
+    assert (summary["n"], summary["protocol"]) == (300, "center crop")
+    json.dumps(summary, allow_nan=False)
+
+
+def test_two_classes_have_the_auc_of_the_second():
+    rng = np.random.default_rng(3)
+    targets = rng.integers(2, size=50)
+    second = rng.random(50)
+    summary = summarise(targets, np.stack([1 - second, second], axis=1), ["no", "yes"], protocol="")
+    assert summary["auc"] == pytest.approx(sk.roc_auc_score(targets, second), abs=1e-12)
+
+
+def test_intervals_hold_the_values_and_follow_the_groups():
+    rng = np.random.default_rng(4)
+    targets, probabilities = random_cases(rng, 120, 3)
+    summary = summarise(targets, probabilities, list("xyz"), protocol="")
+    for name in ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "auc"):
+        low, high = summary["ci95"][name]
+        assert low < summary[name] < high, name
+    for name in "xyz":
+        low, high = summary["ci95"][f"auc:{name}"]
+        assert low < summary["per_class"][name]["auc"] < high
+    twice = [np.repeat(values, 4, axis=0) for values in (targets, probabilities)]
+    grouped = summarise(*twice, list("xyz"), groups=[str(i) for i in np.repeat(np.arange(120), 4)], protocol="")
+    assert grouped["ci95"]["accuracy"] == summary["ci95"]["accuracy"]  # the same 120 units, drawn with one seed
+    ungrouped = summarise(*twice, list("xyz"), protocol="")["ci95"]["accuracy"]
+    assert ungrouped[1] - ungrouped[0] < 0.7 * (grouped["ci95"]["accuracy"][1] - grouped["ci95"]["accuracy"][0])
+
+
+def test_few_cases():
+    empty = summarise([], np.zeros((0, 2)), ["a", "b"], protocol="")
+    assert (empty["n"], empty["accuracy"], empty["auc"], empty["ece"], empty["ci95"]) == (0, None, None, None, {})
+    assert empty["confusion"] == [[0, 0], [0, 0]]
+    one = summarise([1], [[0.3, 0.7]], ["a", "b"], protocol="")
+    assert (one["accuracy"], one["auc"], one["ci95"]) == (1.0, None, {})
+    assert one["per_class"]["b"]["specificity"] is None
+    for summary in (empty, one):
+        json.dumps(summary, allow_nan=False)
+
+
+def test_a_class_that_is_predicted_but_never_true_counts_with_zero():
+    summary = summarise([0, 0], [[0.9, 0.1, 0.0], [0.2, 0.8, 0.0]], ["a", "b", "c"], protocol="", bootstrap=0)
+    assert summary["recall"] == pytest.approx((0.5 + 0.0) / 2)  # c, in neither, does not count
+    assert summary["balanced_accuracy"] == pytest.approx(0.5)
+    assert summary["per_class"]["c"] == {
+        "precision": 0.0, "recall": 0.0, "f1": 0.0, "auc": None, "specificity": 1.0, "support": 0,
+    }  # fmt: skip
+
+
+def test_calibration_error_by_hand():
+    """Confidences 0.9, 0.9 (one right) and 0.6 (right): 2/3 * |0.9 - 0.5| + 1/3 * |0.6 - 1|."""
+    probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6]])
+    assert calibration_error(np.array([0, 1, 1]), probabilities) == pytest.approx(0.4)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 60), st.integers(2, 5), st.integers(0, 10**6))
+def test_calibration_error_bin_by_bin(n, classes, seed):
+    targets, probabilities = random_cases(np.random.default_rng(seed), n, classes)
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
+    expected = 0.0
+    for low, high in zip(np.arange(15) / 15, np.arange(1, 16) / 15, strict=True):
+        inside = (confidence > low) & (confidence <= high)
+        if inside.any():
+            expected += inside.mean() * abs(confidence[inside].mean() - right[inside].mean())
+    assert calibration_error(targets, probabilities) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("targets", "probabilities", "words"),
+    [
+        ([0, 1], [[0.5, 0.5]], "do not fit 2 classes"),
+        ([0], [[0.2, 0.3, 0.5]], "do not fit 2 classes"),
+        ([2], [[0.5, 0.5]], "from 2 to 2"),
+        ([-1], [[0.5, 0.5]], "from -1 to -1"),
+        ([0.5], [[0.5, 0.5]], "index of a class"),
+        ([0], [[np.nan, 0.5]], "NaN"),
+        ([0], [[3.0, -2.0]], "within 0 and 1"),
+    ],
+)
+def test_what_is_no_probability_is_refused(targets, probabilities, words):
+    with pytest.raises(ValueError, match=words):
+        summarise(targets, probabilities, ["a", "b"], protocol="")
+
+
+def test_the_bootstrap_is_fast():
+    rng = np.random.default_rng(5)
+    targets, probabilities = random_cases(rng, 1500, 7)
+    start = time.process_time()
+    resampled_metrics(targets, probabilities, resamples=1000)
+    assert time.process_time() - start < 3.0
+
+
+def test_the_rows_of_cases_csv():
+    header, body = case_table(
+        ["i1", "i2"], [0, 1], np.array([[0.25, 0.75], [0.1, 0.9]]), ["MEL", "NV"], "test",
+        groups=["lesion", None], losses=[1.5, 0.1],
+    )  # fmt: skip
+    assert header == ["id", "group", "split", "true", "predicted", "loss", "prob:MEL", "prob:NV"]
+    assert body == [
+        ["i1", "lesion", "test", "MEL", "NV", "1.5", "0.25", "0.75"],
+        ["i2", "", "test", "NV", "NV", "0.1", "0.1", "0.9"],
+    ]
+    assert case_table(["i"], [0], np.array([[1.0]]), ["a"], "test")[1][0][1:6] == ["", "test", "a", "a", ""]
+
+
+def test_segmentation_does_not_pay_for_scikit_learn():
+    import subprocess
+
+    code = (
+        "import sys, engine.metrics.segmentation, engine.metrics.classification, engine.metrics.compare;"
+        "sys.exit(sorted({'sklearn', 'torch', 'monai'} & set(sys.modules)) != [])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

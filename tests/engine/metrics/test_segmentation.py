@@ -1,0 +1,172 @@
+"""The metrics of a case, the summary of a split, and the rows of cases.csv."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from medpy.metric import binary as medpy
+
+from engine.metrics.segmentation import METRICS, SegmentationRow, case_metrics, case_table, summarise
+from engine.metrics.surface import NAMES, surface_metrics
+
+CLASSES = ("anterior", "posterior")
+
+
+def random_labels(rng, shape, classes=2):
+    return rng.integers(0, classes + 1, size=shape).astype(np.uint8)
+
+
+def test_each_class_is_measured_as_its_own_mask():
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        shape = tuple(rng.integers(3, 9, size=3))
+        spacing = tuple(rng.uniform(0.5, 3.0, size=3))
+        prediction, truth = random_labels(rng, shape), random_labels(rng, shape)
+        prediction[: shape[0] // 2] = truth[: shape[0] // 2] = 0  # the crop to what is not background
+        metrics = case_metrics(prediction, truth, CLASSES, spacing)
+        for i, name in enumerate(CLASSES, start=1):
+            masks = prediction == i, truth == i
+            if not all(mask.any() for mask in masks):
+                continue
+            expected = {"dice": medpy.dc(*masks), "jaccard": medpy.jc(*masks)}
+            expected |= {m: getattr(medpy, m)(*masks, spacing) for m in ("asd", "assd", "hd95")}
+            expected["hd95_max"] = surface_metrics(*masks, spacing)["hd95_max"]
+            assert {m: metrics[name][m] for m in METRICS} == pytest.approx(expected, abs=1e-9)
+            assert metrics[name]["missed"] is metrics[name]["absent"] is False
+
+
+def test_memory_order_makes_no_difference():
+    rng = np.random.default_rng(1)
+    prediction, truth = random_labels(rng, (8, 9, 10)), random_labels(rng, (8, 9, 10))
+    spacing = (1.0, 2.0, 3.0)
+    expected = case_metrics(prediction, truth, CLASSES, spacing)
+    turned = case_metrics(np.asfortranarray(prediction), np.asfortranarray(truth), CLASSES, spacing)
+    for name in CLASSES:
+        assert turned[name] == pytest.approx(expected[name], rel=1e-12)
+
+
+def test_missed_made_up_and_absent_classes():
+    truth, prediction = np.zeros((4, 6), np.uint8), np.zeros((4, 6), np.uint8)
+    truth[1, 1] = 1  # missed
+    prediction[2, 2] = 2  # made up
+    metrics = case_metrics(prediction, truth, (*CLASSES, "third"), (3.0, 2.0))
+    diagonal = math.hypot(12, 12)
+    worst = {"dice": 0.0, "jaccard": 0.0, **dict.fromkeys(NAMES, pytest.approx(diagonal))}
+    assert metrics["anterior"] == {**worst, "missed": True, "absent": False}
+    assert metrics["posterior"] == {**worst, "missed": False, "absent": True}
+    best = {"dice": 1.0, "jaccard": 1.0, **dict.fromkeys(NAMES, 0.0)}
+    assert metrics["third"] == {**best, "missed": False, "absent": True}
+
+
+def test_an_empty_image_is_a_match():
+    empty = np.zeros((3, 3), np.uint8)
+    assert case_metrics(empty, empty, ("organ",))["organ"]["dice"] == 1.0
+
+
+def test_without_surfaces_the_distances_are_not_measured():
+    truth = np.eye(4, dtype=np.uint8)
+    metrics = case_metrics(truth, truth, ("line",), surface=False)["line"]
+    assert [metrics[name] for name in NAMES] == [None] * 4
+    assert metrics["dice"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("prediction", "truth", "words"),
+    [
+        (np.zeros((3, 3), int), np.zeros((3, 4), int), "shape"),
+        (np.full((3, 3), 3), np.zeros((3, 3), int), "prediction holds the value 3"),
+        (np.zeros((3, 3), int), np.full((3, 3), -1), "truth holds the value -1"),
+        (np.full((3, 3), 0.4), np.zeros((3, 3), int), "index of a class"),
+    ],
+)
+def test_labels_that_are_no_classes_are_refused(prediction, truth, words):
+    with pytest.raises(ValueError, match=words):
+        case_metrics(prediction, truth, CLASSES)
+
+
+# ------------------------------------------------------------------------------------------- summaries
+
+
+def measured(value, **changes):
+    return dict.fromkeys(METRICS, value) | {"missed": False, "absent": False} | changes
+
+
+ROWS = (
+    SegmentationRow("c1", "p1", {"anterior": measured(0.8), "posterior": measured(0.6)}),
+    SegmentationRow("c2", "p1", {"anterior": measured(0.4), "posterior": measured(0.0, missed=True)}),
+    SegmentationRow("c3", None, {"anterior": measured(1.0, absent=True), "posterior": measured(0.5)}),
+)
+
+
+def test_a_summary_by_hand():
+    summary = summarise(ROWS, CLASSES, unit="mm", protocol="whole volume")
+    assert (summary["n"], summary["missed"], summary["unit"], summary["protocol"]) == (3, 1, "mm", "whole volume")
+    for metric in METRICS:
+        assert summary[metric] == pytest.approx((0.7 + 0.2 + 0.75) / 3)
+        assert summary["per_class"]["anterior"][metric] == pytest.approx(2.2 / 3)
+        assert summary["per_class"]["posterior"][metric] == pytest.approx(1.1 / 3)
+    assert [summary["per_class"][name][key] for name in CLASSES for key in ("n", "missed", "absent")] == [
+        *(3, 0, 1),
+        *(3, 1, 0),
+    ]
+    # Two units: patient p1 with the cases 0.7 and 0.2, and the case c3 alone with 0.75.
+    assert summary["ci95"]["dice"] == pytest.approx([0.45, 0.75])
+    assert summary["ci95"]["hd95:posterior"] == pytest.approx([0.3, 0.5])
+    json.dumps(summary, allow_nan=False)
+
+
+def test_what_was_not_measured_is_null():
+    rows = [SegmentationRow(str(i), None, {"organ": measured(0.5, asd=None)}) for i in range(3)]
+    summary = summarise(rows, ("organ", "never"), unit="voxel", protocol="")
+    assert summary["asd"] is None
+    assert "asd" not in summary["ci95"]
+    assert summary["per_class"]["never"]["dice"] is None
+    assert summary["per_class"]["never"]["n"] == 0
+    assert summary["dice"] == 0.5
+
+
+def test_a_metric_measured_on_some_cases_is_their_mean():
+    rows = [SegmentationRow(str(i), None, {"organ": measured(0.5, asd=a)}) for i, a in enumerate([1.0, None, 3.0])]
+    summary = summarise(rows, ("organ",), unit="voxel", protocol="")
+    assert summary["asd"] == 2.0
+    assert summary["ci95"]["asd"] == [1.0, 3.0]
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_too_few_cases_have_no_interval(count):
+    summary = summarise(ROWS[:count], CLASSES, unit="mm", protocol="")
+    assert summary["n"] == count
+    assert summary["ci95"] == {}
+    assert (summary["dice"] is None) == (count == 0)
+    json.dumps(summary, allow_nan=False)
+
+
+def test_intervals_hold_the_mean_and_can_be_left_out():
+    rng = np.random.default_rng(2)
+    rows = [SegmentationRow(str(i), None, {"organ": measured(float(rng.random()))}) for i in range(30)]
+    summary = summarise(rows, ("organ",), unit="mm", protocol="")
+    low, high = summary["ci95"]["dice"]
+    assert low < summary["dice"] < high
+    assert summarise(rows, ("organ",), unit="mm", protocol="", bootstrap=0)["ci95"] == {}
+
+
+def test_the_rows_of_cases_csv():
+    header, body = case_table(ROWS, CLASSES, "test")
+    means = [*METRICS, "missed"]
+    assert header == ["id", "group", "split", *means, *(f"{m}:{c}" for c in CLASSES for m in means)]
+    assert [row[:3] for row in body] == [["c1", "p1", "test"], ["c2", "p1", "test"], ["c3", "", "test"]]
+    second = dict(zip(header, body[1], strict=True))
+    assert float(second["dice"]) == pytest.approx(0.2)
+    assert (second["missed"], second["missed:anterior"], second["missed:posterior"]) == ("1", "0", "1")
+    assert float(second["hd95:anterior"]) == 0.4
+
+
+def test_an_empty_cell_was_not_measured_and_numbers_read_back():
+    row = SegmentationRow("a", None, {"organ": measured(0.1 + 0.2, asd=None)})
+    header, (cells,) = case_table([row], ("organ", "never"), "test")
+    named = dict(zip(header, cells, strict=True))
+    assert named["asd"] == named["asd:organ"] == named["dice:never"] == ""
+    assert float(named["dice:organ"]) == 0.1 + 0.2
