@@ -1,0 +1,109 @@
+"""Write what follows from the recipe's tables: ``docs/recipes.md`` and ``recipes/recipe.schema.json``.
+
+``python tools/reference.py`` writes them; with ``--check`` it only says whether they are up to date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from engine.recipe import Recipe, json_schema  # noqa: E402
+from engine.recipe.explain import describe  # noqa: E402
+
+HEAD = """\
+# Recipes
+
+<!-- Written by tools/reference.py from engine/recipe/. Change the docstrings there, then: make docs -->
+
+A recipe is a TOML file that says what to train. Keys without a default must be given. An unknown key, a
+wrong type and a value out of range are refused, all at once, with file and line. `extends = "other.toml"`
+on top inherits the keys of another recipe in the same folder or below it; `--set table.key=value` on the
+command line wins over both. A recipe is data: it names things that the engine knows, and no code runs
+because of it.
+
+Editors complete and check recipes by their JSON Schema, which `medtui schema` prints and which lies beside the
+recipes. With the line `#:schema ./recipe.schema.json` on top of a recipe, Even Better TOML (VS Code) and taplo
+find it.
+"""
+
+
+def outputs() -> dict[Path, str]:
+    """Every generated file and its text."""
+    return {
+        ROOT / "docs" / "recipes.md": reference(),
+        ROOT / "recipes" / "recipe.schema.json": json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n",
+    }
+
+
+def reference() -> str:
+    """The page about recipes."""
+    schema = Recipe.model_json_schema()
+    tables = {name: model for name, part in schema["properties"].items() if (model := _model(part))}
+    parts = [HEAD, "## On top of the file\n", *_table(schema, skip=frozenset(tables))]
+    for name, model in tables.items():
+        definition = schema["$defs"][model]
+        parts += [f"\n## [{name}]\n\n{definition.get('description', '')}\n", *_table(definition)]
+    return "\n".join(parts) + "\n"
+
+
+def _model(part: dict[str, Any]) -> str:
+    """The name of the model of a table; "" for a plain key."""
+    reference = part.get("$ref") or part.get("allOf", [{}])[0].get("$ref", "")
+    return str(reference).rpartition("/")[2]
+
+
+def _table(definition: dict[str, Any], skip: frozenset[str] = frozenset()) -> Iterator[str]:
+    required = set(definition.get("required", ()))
+    yield "| key | what it is | allowed | default |"
+    yield "|---|---|---|---|"
+    for name, part in definition["properties"].items():
+        if name in skip:
+            continue
+        what, allowed = _one_line(part.get("description", "")), describe(part)
+        words = [what, "a string in quotes, as said" if allowed == what else allowed]
+        words.append("must be given" if name in required else _default(part.get("default")))
+        yield f"| `{name}` | " + " | ".join(word.replace("|", "\\|") for word in words) + " |"
+
+
+def _default(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, str):
+        return f'`"{value}"`'
+    if isinstance(value, list | tuple):
+        return "`[" + ", ".join(_default(item).strip("`") for item in value) + "]`"
+    return f"`{value}`"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def main() -> int:
+    """Write the files, or check them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 when something is old")
+    options = parser.parse_args()
+    old = {
+        path: text for path, text in outputs().items() if not path.exists() or path.read_text(encoding="utf-8") != text
+    }
+    for path, text in old.items():
+        if options.check:
+            print(f"{path.relative_to(ROOT)} is not up to date: make docs", file=sys.stderr)
+        else:
+            path.write_text(text, encoding="utf-8")
+    return 1 if old and options.check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
