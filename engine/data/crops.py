@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -67,14 +69,76 @@ def flip_draw(table: AugmentTable, rng: np.random.Generator) -> tuple[int, ...]:
     return tuple(axis for axis in sorted(set(table.flip)) if rng.random() < 0.5)
 
 
-def affine_grid(
+@dataclass(frozen=True, slots=True, eq=False)
+class Move:
+    """An affine crop: voxel ``o`` of the crop shows the place ``matrix @ o + origin`` of the volume.
+
+    Attributes:
+        matrix: (axes, axes), from indices of the crop to indices of the volume.
+        origin: (axes,), the place that voxel 0 shows.
+        shape: of the volume.
+        size: of the crop.
+    """
+
+    matrix: Matrix
+    origin: Matrix
+    shape: tuple[int, ...]
+    size: tuple[int, ...]
+
+    def image(self, image: Floats, padding: str) -> torch.Tensor:
+        """``image`` (C, *shape) at the moved places, linearly: float32 (C, *size).
+
+        Args:
+            image: the volume.
+            padding: what lies outside, as `torch.nn.functional.grid_sample` has it.
+        """
+        axes = len(self.size)
+        grid = np.empty((*self.size, axes), np.float32)
+        for axis, side in enumerate(self.shape):
+            factor = 2 / side
+            self._places(axis, factor, (self.origin[axis] + 0.5) * factor - 1, grid[..., axes - 1 - axis])
+        volume, places = torch.from_numpy(image)[None], torch.from_numpy(grid)[None]
+        return functional.grid_sample(volume, places, mode="bilinear", padding_mode=padding, align_corners=False)[0]
+
+    def label(self, label: Masks) -> torch.Tensor:
+        """``label`` (*shape) at the voxels nearest to the moved places, 0 outside: uint8 (*size)."""
+        flat = np.zeros(self.size, np.int32)
+        outside = np.zeros(self.size, np.bool_)
+        place = np.empty(self.size, np.float32)
+        for axis, side in enumerate(self.shape):
+            index = np.rint(self._places(axis, 1.0, self.origin[axis], place), out=place).astype(np.int32)
+            outside |= (index < 0) | (index >= side)
+            flat *= side
+            flat += index
+        np.putmask(flat, outside, 0)
+        moved = label.reshape(-1).take(flat)
+        np.putmask(moved, outside, 0)
+        return torch.from_numpy(moved)
+
+    def _places(self, axis: int, factor: float, offset: float, out: Floats) -> Floats:
+        """``factor * (matrix @ o)[axis] + offset`` for every voxel o of the crop, into ``out`` (*size)."""
+        terms = [
+            (factor * self.matrix[axis, other] * np.arange(side)).reshape(
+                [-1 if other == k else 1 for k in range(len(self.size))]
+            )
+            for other, side in enumerate(self.size)
+        ]
+        terms[-1] = terms[-1] + offset
+        head = terms[0].astype(np.float32)
+        for term in terms[1:-1]:
+            head = head + term.astype(np.float32)
+        np.add(head, terms[-1].astype(np.float32), out=out)
+        return out
+
+
+def affine_move(
     shape: tuple[int, ...],
     start: tuple[int, ...],
     size: tuple[int, ...],
     draw: tuple[Matrix, Matrix],
     sides: tuple[float, ...],
-) -> torch.Tensor:
-    """Where each voxel of the crop lies in the volume: a grid (1, *size, axes) for `grid_sample`.
+) -> Move:
+    """The crop of ``size`` from ``start`` of a volume of ``shape``, moved by ``draw`` about its centre.
 
     Args:
         shape: of the volume.
@@ -84,27 +148,10 @@ def affine_grid(
         sides: of a voxel, in any unit: rotations are rigid in space, not in indices.
     """
     matrix, shift = draw
-    scale = np.array(sides)
+    scale, inner = np.array(sides), np.array(size, dtype=np.float64)
     linear = matrix * scale[None, :] / scale[:, None]
-    inner, outer = np.array(size, dtype=np.float64), np.array(shape, dtype=np.float64)
     centre = np.array(start) + (inner - 1) / 2 - shift * inner
-    theta = np.column_stack([linear * inner[None, :] / outer[:, None], (2 * centre + 1) / outer - 1])
-    reverse = list(range(len(size)))[::-1]
-    theta = theta[np.ix_(reverse, [*reverse, len(size)])]
-    return functional.affine_grid(torch.from_numpy(theta[None]).float(), [1, 1, *size], align_corners=False)
-
-
-def resample_image(image: Floats, grid: torch.Tensor, padding: str) -> torch.Tensor:
-    """``image`` (C, *N) at the places of ``grid``, linearly: (C, *size)."""
-    volume = torch.from_numpy(image)[None]
-    return functional.grid_sample(volume, grid, mode="bilinear", padding_mode=padding, align_corners=False)[0]
-
-
-def resample_label(label: Masks, grid: torch.Tensor) -> torch.Tensor:
-    """``label`` (*N) at the nearest places of ``grid``, background outside: uint8 (*size)."""
-    volume = torch.from_numpy(label)[None, None].float()
-    moved = functional.grid_sample(volume, grid, mode="nearest", padding_mode="zeros", align_corners=False)
-    return moved[0, 0].to(torch.uint8)
+    return Move(linear, centre - linear @ ((inner - 1) / 2), shape, size)
 
 
 def _rotation(angles: Matrix) -> Matrix:

@@ -9,7 +9,7 @@ import torch
 
 from engine.data import augment
 from engine.data.cache import Picture, Volume
-from engine.data.crops import affine_draw, affine_grid, crop_start, flip_draw, resample_image, resample_label
+from engine.data.crops import affine_draw, affine_move, crop_start, flip_draw
 from engine.data.prepare import intensity_map, resize_image
 from engine.data.read import Masks
 from engine.recipe.tables import AugmentTable, DataTable
@@ -36,9 +36,8 @@ class Sampler:
             image = torch.from_numpy(volume.image[(slice(None), *box)])
             label = torch.from_numpy(volume.label[box])
         else:
-            grid = affine_grid(shape, start, size, draw, volume.sides)
-            image = resample_image(volume.image, grid, "border")
-            label = resample_label(volume.label, grid)
+            move = affine_move(shape, start, size, draw, volume.sides)
+            image, label = move.image(volume.image, "border"), move.label(volume.label)
         if flips:
             image, label = image.flip([axis + 1 for axis in flips]), label.flip(flips)
         image = augment.apply(self.before, image, rng)
@@ -56,7 +55,7 @@ class Sampler:
         image = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float().div_(255)
         if draw is not None:
             shape = (image.shape[1], image.shape[2])
-            image = resample_image(image.numpy(), affine_grid(shape, (0, 0), shape, draw, (1.0, 1.0)), "reflection")
+            image = affine_move(shape, (0, 0), shape, draw, (1.0, 1.0)).image(image.numpy(), "reflection")
         if self.before is not None:
             image = augment.apply(self.before, image, rng).clamp(0, 1)
         image = image * scale + shift
