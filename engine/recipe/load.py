@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -132,11 +133,21 @@ def _parse(text: str, where: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except (RecursionError, ValueError) as error:  # TOMLDecodeError is a ValueError
-        message = str(error).replace("\n", " ") or "nested too deeply"
+        said = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        message, line = _toml_error(said, text)
         raise RecipeError(
-            f"{where} is not valid TOML: {message}",
+            f"{where}:{line}: not valid TOML: {message}",
             "a line reads: key = value, with strings in quotes; tables begin with a line such as [train]",
         ) from None
+
+
+def _toml_error(said: str, text: str) -> tuple[str, int]:
+    """What tomllib said, without the place, and the line that it meant."""
+    message, _, place = said.rpartition(" (at ")
+    found = re.match(r"line (\d+)", place)
+    if found:
+        return message, int(found[1])
+    return message or said, text.rstrip("\n").count("\n") + 1
 
 
 def _merge(document: Document, values: Mapping[str, Any], lines: Mapping[str, int], where: str) -> None:

@@ -1,0 +1,32 @@
+"""What all tests share: calm settings for hypothesis, one thread a process, real data where it is there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Several workers share the cores; a test that compares times is no test. Set before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A test must see neither the data root nor the habits of whoever runs it.
+REAL_DATA = os.environ.pop("MEDTUI_DATA", None)
+
+settings.register_profile("medtui", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.load_profile("medtui")
+
+
+@pytest.fixture(autouse=True)
+def _private_habits(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path_factory.getbasetemp() / "home"
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(home / name.lower()))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The root of real data sets, from $MEDTUI_DATA; the test is skipped where there is none."""
+    if not REAL_DATA or not Path(REAL_DATA).is_dir():
+        pytest.skip("no real data: set MEDTUI_DATA")
+    return Path(REAL_DATA)

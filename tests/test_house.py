@@ -1,0 +1,129 @@
+"""The rules of the house: who imports whom, what is never done, and what is generated."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FLOOR = ("engine.errors", "engine.recipe", "engine.events", "engine.runfolder")
+HEAVY = ("torch", "ignite", "monai", "textual", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "nibabel")
+SOURCES = sorted([*ROOT.glob("engine/**/*.py"), *ROOT.glob("tui/**/*.py")])
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, full name) of everything that a file imports, also inside functions."""
+    package = ".".join(path.relative_to(ROOT).with_suffix("").parts[:-1])
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, name.name) for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                base = ".".join([*package.split(".")[: len(package.split(".")) - node.level + 1], base]).rstrip(".")
+            yield from ((node.lineno, f"{base}.{name.name}") for name in node.names)
+
+
+def is_in(name: str, modules: tuple[str, ...]) -> bool:
+    return any(name == module or name.startswith(module + ".") for module in modules)
+
+
+def modules_after(statement: str, tmp_path: Path) -> set[str]:
+    """Names of all modules that a fresh interpreter holds after ``statement``."""
+    code = f"{statement}\nimport sys\nprint(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, timeout=60
+    )
+    return set(done.stdout.split())
+
+
+def test_contracts_of_import_linter_hold():
+    done = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports", "--no-cache"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_engine_never_imports_tui():
+    found = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in ROOT.glob("engine/**/*.py")
+        for line, name in imports(path)
+        if is_in(name, ("tui", "textual"))
+    ]
+    assert not found
+
+
+def test_tui_imports_only_the_floor_of_the_engine():
+    found = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in ROOT.glob("tui/**/*.py")
+        for line, name in imports(path)
+        if is_in(name, ("engine",)) and not is_in(name, FLOOR) and name not in {"engine", "engine.__version__"}
+    ]
+    assert not found
+
+
+def test_the_floor_imports_nothing_above_it():
+    files = [ROOT / f"{name.replace('.', '/')}.py" for name in FLOOR]
+    files = [file for file in files if file.exists()]
+    files += [file for name in FLOOR for file in (ROOT / name.replace(".", "/")).glob("**/*.py")]
+    found = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in files
+        for line, name in imports(path)
+        if is_in(name, HEAVY) or (is_in(name, ("engine", "tui")) and not is_in(name, FLOOR))
+    ]
+    assert len(files) > 10
+    assert not found
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        ("import tui.cli", ("torch", "textual", "numpy", "pydantic", "msgspec", "engine.recipe")),
+        ("import tui.arguments; tui.arguments.parser(str).format_help()", ("torch", "textual", "numpy", "pydantic")),
+        ("import engine.errors, engine.events, engine.runfolder", ("torch", "textual", "numpy", "pydantic")),
+        ("import engine.recipe", ("torch", "textual", "numpy", "ignite", "monai")),
+        ("import tui.launch, tui.control, tui.runs_table", ("torch", "textual", "numpy", "pydantic")),
+        ("import tui.plain, tui.once", ("torch", "textual", "matplotlib", "pydantic")),
+        ("import engine.data", ("torch", "textual", "monai")),
+        ("import engine.metrics", ("torch", "textual", "monai")),
+    ],
+)
+def test_nothing_heavy_comes_along(statement, absent, tmp_path):
+    present = modules_after(statement, tmp_path)
+    assert not [name for name in absent if name in present]
+
+
+def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
+    """Every call of a file with the dotted name that it calls."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node
+
+
+def test_nothing_unsafe_is_loaded():
+    wrong = []
+    for path in SOURCES:
+        for name, call in calls(path):
+            options = {word.arg: ast.unparse(word.value) for word in call.keywords}
+            if name == "torch.load" and options.get("weights_only") != "True":
+                wrong.append(f"{path}:{call.lineno} loads without weights_only=True")
+            if name in {"eval", "exec", "pickle.load", "pickle.loads", "os.system", "marshal.loads", "yaml.load"}:
+                wrong.append(f"{path}:{call.lineno} calls {name}")
+            if options.get("allow_pickle") == "True" or options.get("shell") == "True":
+                wrong.append(f"{path}:{call.lineno}: {name}")
+    assert not wrong
+
+
+def test_generated_files_are_up_to_date():
+    done = subprocess.run(
+        [sys.executable, "tools/reference.py", "--check"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
