@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 from textual import events
+from textual.geometry import Region
 from textual.message import Message
 
 from tui.run_view import RunView
@@ -34,10 +36,7 @@ class _Place:
     """Where a chart was drawn, for the mouse."""
 
     chart: str
-    x: int
-    y: int
-    width: int
-    height: int
+    box: Region  # in the widget
     left: int  # first column of the plot area, in the widget
     columns: int
 
@@ -47,14 +46,14 @@ class Curves(Pane):
 
     TITLE = "curves"
     KEYS = (
-        ("←→", "cursor", "curves.cursor(1)"),
         ("/", "filter", "filter"),
-        ("y", "log", "curves.log"),
-        ("x", "axis", "curves.axis"),
-        ("- +", "smooth", "curves.smooth(1)"),
-        ("z", "zoom", "curves.zoom(1)"),
+        ("y", "log axis", "log"),
+        ("x", "x axis", "axis"),
+        ("- +", "smoothing", "smooth(1)"),
+        ("z Z", "zoom", "zoom(1)"),
+        ("← →", "cursor", "side(1)"),
+        ("[ ]", "page", "page(1)"),
         ("g", "ghost", "ghost"),
-        ("⏎", "full", "curves.full"),
     )
     DEFAULT_MODE: ClassVar[Mode] = "iteration"
 
@@ -68,7 +67,7 @@ class Curves(Pane):
         self.logs: set[str] = set()
         self.filter = ""
         self.ghost: Ghost | None = None
-        self.page = 0
+        self.page_at = 0
         self.chosen = ""
         self.full = False
         self.cursor: float | None = None
@@ -106,9 +105,10 @@ class Curves(Pane):
             part = shown[row * across : (row + 1) * across]
             top = row * rows // down
             tall = (row + 1) * rows // down - top
-            columns = [self._one(chart, at, across, width, (top, tall), steps, window) for at, chart in enumerate(part)]
-            for y in range(tall):
-                lines.append([span for column in columns for span in column[y]])
+            edges = [at * width // across for at in range(across + 1)]
+            boxes = [Region(left, top, right - left, tall) for left, right in pairwise(edges)]
+            columns = [self._one(chart, box, steps, window) for chart, box in zip(part, boxes, strict=False)]
+            lines += [[span for column in columns for span in column[y]] for y in range(tall)]
         if rows < height:
             lines.append(self._settings(charts, shown, width))
         return lines
@@ -125,10 +125,10 @@ class Curves(Pane):
     def _page_of(self, charts: list[Chart], room: int) -> list[Chart]:
         names = [chart.name for chart in charts]
         if self.chosen not in names:
-            self.chosen = names[min(self.page * room, len(names) - 1)]
+            self.chosen = names[min(self.page_at * room, len(names) - 1)]
         self._room = (room, len(charts))
-        self.page = names.index(self.chosen) // room
-        return charts[self.page * room : (self.page + 1) * room]
+        self.page_at = names.index(self.chosen) // room
+        return charts[self.page_at * room : (self.page_at + 1) * room]
 
     def _visible(self, view: RunView, steps: Steps, *, over: bool) -> Window:
         end = {"iteration": float(view.iteration), "epoch": view.iteration / max(1, view.iterations_per_epoch)}.get(
@@ -142,15 +142,11 @@ class Curves(Pane):
             return Window(0.0, whole, whole)
         return Window(self.zoom[0], self.zoom[1], whole)
 
-    def _one(
-        self, chart: Chart, at: int, across: int, width: int, rows: tuple[int, int], steps: Steps, window: Window
-    ) -> list[Line]:
-        left = at * width // across
-        wide = (at + 1) * width // across - left
+    def _one(self, chart: Chart, box: Region, steps: Steps, window: Window) -> list[Line]:
         manner = Manner(
             steps,
             window,
-            self._axis(window, wide),
+            self._axis(window, box.width),
             smoothing=SMOOTHING[self.smoothing],
             log=chart.name in self.logs,
             cursor=self.cursor,
@@ -158,8 +154,8 @@ class Curves(Pane):
             ghost=self.ghost.name if self.ghost else "",
         )
         drawn = with_ghost(chart, self.ghost.view, self.mode) if self.ghost else chart
-        picture = draw_chart(drawn, wide, rows[1], manner, self.palette)
-        self._places.append(_Place(chart.name, left, rows[0], wide, rows[1], left + picture.left, picture.columns))
+        picture = draw_chart(drawn, box.width, box.height, manner, self.palette)
+        self._places.append(_Place(chart.name, box, box.x + picture.left, picture.columns))
         return picture.lines
 
     def _axis(self, window: Window, width: int) -> Axis:
@@ -220,7 +216,7 @@ class Curves(Pane):
         charts = self.charts()
         room, count = self._room
         pages = max(1, -(-count // room))
-        page = (self.page + by) % pages
+        page = (self.page_at + by) % pages
         if charts:
             self.chosen = charts[min(page * room, len(charts) - 1)].name
         self.redraw()
@@ -284,6 +280,12 @@ class Curves(Pane):
     def scroll_lines(self, by: int) -> None:
         self.action_choose(1 if by > 0 else -1)
 
+    def side(self, by: int) -> None:
+        self.action_cursor(by)
+
+    def page(self, by: int) -> None:
+        self.action_page(by)
+
     def _newest(self) -> float:
         if self.snapshot is None:
             return 0.0
@@ -318,15 +320,15 @@ class Curves(Pane):
     def values(self) -> str:
         """What the chosen chart says, as text to copy."""
         place = next((p for p in self._places if p.chart == self.chosen), None)
-        if place is None or place.y >= len(self._strips):
+        if place is None or place.box.y >= len(self._strips):
             return self.chosen
-        text = self._strips[place.y].crop(place.x, place.x + place.width).text
+        text = self._strips[place.box.y].crop(place.box.x, place.box.right).text
         return " ".join(text.strip("╭╮─ +-").replace("─", " ").split())
 
     # --- mouse ---------------------------------------------------------------------------------
 
     def _under(self, x: int, y: int) -> _Place | None:
-        return next((p for p in self._places if p.x <= x < p.x + p.width and p.y <= y < p.y + p.height), None)
+        return next((p for p in self._places if p.box.contains(x, y)), None)
 
     def _axis_place(self, place: _Place, x: int) -> float | None:
         if self._window is None or not place.columns:

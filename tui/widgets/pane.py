@@ -119,6 +119,13 @@ class Pane(Canvas, can_focus=True):
         self.top = max(0, self.top + by)
         self.redraw()
 
+    def side(self, by: int) -> None:
+        """Left (-1) or right (1) was pressed."""
+
+    def page(self, by: int) -> None:
+        """The next (1) or the previous (-1) page was asked for."""
+        self.scroll_lines(by * max(1, self.size.height - 3))
+
     def on_focus(self) -> None:
         self.redraw()
 

@@ -1,0 +1,92 @@
+"""The dashboard as a Textual app: screens, theme, what is remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import msgspec
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from engine.runfolder import RunFolder, list_runs
+from tui.screens.help import Help
+from tui.screens.run import RunScreen
+from tui.settings import load_settings, save_settings
+from tui.terminal import wants_ascii
+from tui.theme import DARK, LIGHT, PALETTES, textual_theme
+
+
+class MedtuiApp(App[None]):
+    """Opens on ``run``, or on the newest run in ``runs``."""
+
+    CSS_PATH = "styles/medtui.tcss"
+    TITLE = "medtui"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q,ctrl+q", "quit", "close", show=False),
+        Binding("question_mark,f1", "help", "help", show=False),
+        Binding("d", "theme", "dark or light", show=False),
+        Binding("r", "runs", "runs", show=False),
+    ]
+
+    def __init__(
+        self, runs: Path, run: RunFolder | None, *, read_only: bool = False, ascii_only: bool | None = None
+    ) -> None:
+        """A dashboard.
+
+        Args:
+            runs: the folder of all runs.
+            run: the run to open; ``None`` for the newest.
+            read_only: take no command that changes a run.
+            ascii_only: draw with ASCII characters; by default where the terminal writes no Unicode.
+        """
+        super().__init__()
+        self.runs, self.run_folder, self.read_only = runs, run, read_only
+        self.ascii_only = wants_ascii() if ascii_only is None else ascii_only
+        self.settings = load_settings()
+
+    def on_mount(self) -> None:
+        for palette in PALETTES.values():
+            self.register_theme(textual_theme(palette))
+        self.theme = self.settings.theme if self.settings.theme in PALETTES else DARK.name
+        self.set_class(self.ascii_only, "ascii")
+        folder = self.run_folder
+        if folder is None:
+            known = list_runs(self.runs)
+            folder = known[-1] if known else None
+        if folder is not None:
+            self.push_screen(RunScreen(self.runs, folder, read_only=self.read_only))
+
+    def remember(self, **choices: Any) -> None:
+        """Keep choices for the next time."""
+        settings = msgspec.structs.replace(self.settings, **choices)
+        if settings != self.settings:
+            self.settings = settings
+            save_settings(settings)
+
+    def action_help(self) -> None:
+        """All keys."""
+        if not isinstance(self.screen, Help):
+            self.push_screen(Help())
+
+    def action_theme(self) -> None:
+        """Dark or light."""
+        self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
+        self.remember(theme=self.theme)
+        if isinstance(self.screen, RunScreen):
+            self.screen.repaint()
+
+    def action_runs(self) -> None:
+        """All runs."""
+        self.notify("run: medtui runs")
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """What Ctrl+P offers."""
+        yield SystemCommand("Help", "All keys and marks", self.action_help)
+        yield SystemCommand("Dark or light", "Change the theme", self.action_theme)
+        if isinstance(screen, RunScreen):
+            yield from (SystemCommand(title, help_, call) for title, help_, call in screen.commands())
+        yield SystemCommand("Close", "Close the dashboard; the training goes on", self.exit)

@@ -1,0 +1,58 @@
+"""Reads preview files: small arrays that the trainer leaves at validation."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from engine.events import Preview
+from engine.runfolder import RunFolder
+from tui.run_view import RunView
+from tui.series import Array
+from tui.widgets.slice_view import PreviewImages
+
+LARGEST_BYTES = 64 << 20
+
+
+def read_preview(folder: RunFolder, preview: Preview, view: RunView) -> PreviewImages | str:
+    """The arrays of ``preview``, or a short reason why they cannot be shown."""
+    path = folder.root / preview.path
+    if not _inside(path, folder.root):
+        return "the preview lies outside of the run folder"
+    try:
+        if path.stat().st_size > LARGEST_BYTES:
+            return "the preview is too big to show"
+        with np.load(path, allow_pickle=False) as arrays:
+            return _checked({name: arrays[name] for name in arrays.files}, view)
+    except FileNotFoundError:
+        return "the preview is no longer there"
+    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile):
+        return "the preview cannot be read"
+
+
+def _checked(arrays: dict[str, Array], view: RunView) -> PreviewImages | str:
+    image = arrays["image"]
+    slices = arrays.get("slices", np.arange(len(image)))
+    masks = {name: arrays[name] for name in ("truth", "prediction") if name in arrays}
+    if image.dtype != np.uint8 or image.ndim not in {3, 4} or not image.size or len(slices) != len(image):
+        return "the preview has another layout than this version knows"
+    if any(mask.shape != image.shape[:3] for mask in masks.values()):
+        return "the masks of the preview have another shape than its image"
+    told = [int(arrays[name].ravel()[0]) for name in ("true", "predicted") if "predicted" in arrays]
+    sure = float(arrays["probability"].ravel()[0]) if "probability" in arrays else float("nan")
+    return PreviewImages(image, slices, masks.get("truth"), masks.get("prediction"), _said(told, sure, view))
+
+
+def _said(told: list[int], sure: float, view: RunView) -> str:
+    """``nevus taken for melanoma (71 %)``."""
+    names = [view.classes[at] if 0 <= at < len(view.classes) else str(at) for at in told]
+    if len(names) < 2:
+        return ""
+    share = f" ({sure * 100:.0f} %)" if np.isfinite(sure) else ""
+    return f"{names[0]}: said {names[1]}{share}"
+
+
+def _inside(path: Path, root: Path) -> bool:
+    return path.resolve().is_relative_to(root.resolve())

@@ -1,0 +1,43 @@
+"""What the dashboard remembers from one time to the next, in the user's configuration folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from engine.runfolder import write_bytes
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Choices made by keys. A field that a later version does not know is left alone by it."""
+
+    theme: str = ""  # "": dark, unless the terminal says that it is light
+    smoothing: int = 3
+    axis: str = "iteration"
+    pane: str = "curves"
+
+
+def settings_path() -> Path:
+    """``$XDG_CONFIG_HOME/medtui/dashboard.json``, by default under ``~/.config``."""
+    base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    return Path(base).expanduser() / "medtui" / "dashboard.json"
+
+
+def load_settings() -> Settings:
+    """The remembered choices; the usual ones where there are none or they cannot be read."""
+    try:
+        return msgspec.json.decode(settings_path().read_bytes(), type=Settings)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return Settings()
+
+
+def save_settings(settings: Settings) -> None:
+    """Remember; a home that cannot be written to is no reason to stop."""
+    path = settings_path()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(path, msgspec.json.encode(settings) + b"\n")
+    except OSError:
+        return

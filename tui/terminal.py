@@ -1,0 +1,39 @@
+"""What is said to the terminal itself: its title, its bell, a notification, whether it writes Unicode."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+
+from tui.widgets.cells import one_line
+
+_NOTIFIES_BY_777 = ("rxvt", "foot", "ghostty", "urxvt")
+
+
+def wants_ascii(environ: Mapping[str, str] = os.environ, encoding: str | None = None) -> bool:
+    """Whether to draw with ASCII only: asked for by MEDTUI_ASCII, or the output is not UTF-8."""
+    if environ.get("MEDTUI_ASCII", "").lower() not in {"", "0", "no", "false"}:
+        return True
+    coding = (encoding if encoding is not None else getattr(sys.__stdout__, "encoding", "") or "").lower()
+    return coding not in {"", "utf-8", "utf8", "utf_8"}
+
+
+def title(text: str) -> str:
+    """The sequence that names the terminal's window (OSC 2)."""
+    return f"\x1b]2;{one_line(text)[:120]}\x07"
+
+
+def notification(text: str, environ: Mapping[str, str] = os.environ) -> str:
+    """The sequence of a desktop notification: OSC 777 where the terminal takes it, else OSC 9.
+
+    tmux and screen keep such a sequence to themselves unless it is wrapped; a bell reaches the user
+    through both.
+    """
+    said = one_line(text).replace(";", ",")[:200]
+    term = environ.get("TERM", "")
+    by_777 = term.startswith(_NOTIFIES_BY_777) or "VTE_VERSION" in environ
+    sequence = f"\x1b]777;notify;medtui;{said}\x07" if by_777 else f"\x1b]9;{said}\x07"
+    if environ.get("TMUX"):
+        return "\x1bPtmux;" + sequence.replace("\x1b", "\x1b\x1b") + "\x1b\\"
+    return sequence

@@ -1,0 +1,101 @@
+"""The worst cases of the newest validation, worst first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textual import events
+from textual.message import Message
+
+from tui.run_view import RunView
+from tui.text import figure
+from tui.widgets.cells import Line, fit, one_line
+from tui.widgets.pane import Pane
+
+
+class Cases(Pane):
+    """A table; Enter opens the case under the cursor."""
+
+    TITLE = "worst cases"
+    KEYS = (("↑↓", "choose", "scroll(1)"), ("⏎", "open", "open"))
+
+    class Opened(Message):
+        """A person wants to see a case."""
+
+        def __init__(self, case: str) -> None:
+            super().__init__()
+            self.case = case
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.row = 0
+
+    def rows(self) -> tuple[dict[str, Any], ...]:
+        return self.snapshot.view.worst if self.snapshot else ()
+
+    def note(self) -> Line:
+        view = self.snapshot.view if self.snapshot else None
+        newest = next((v for v in reversed(view.validations) if v.cases), None) if view else None
+        return [(f"epoch {newest.epoch}", self.look("muted"))] if newest else []
+
+    def body(self, width: int, height: int) -> list[Line]:
+        rows = self.rows()
+        if not rows:
+            return self.reason(self._why_empty(), width, height)
+        self.row = max(0, min(self.row, len(rows) - 1))
+        names = [key for key in rows[0] if key != "id" and _shown(rows[0][key])][: max(1, (width - 10) // 9)]
+        label = max(4, width - 9 * len(names))
+        muted = self.look("muted")
+        head: Line = [(fit("case", label), muted), *((fit(one_line(n), 9, right=True), muted) for n in names)]
+        self._follow(height)
+        return [head, *(self._line(row, at == self.row, names, label) for at, row in enumerate(rows))]
+
+    def _follow(self, height: int) -> None:
+        """Keep the chosen row in sight."""
+        at = self.row + 1
+        self.top = 0 if at < height else max(self.top, at - height + 1)
+        self.top = min(self.top, at)
+
+    def _line(self, row: dict[str, Any], chosen: bool, names: list[str], label: int) -> Line:
+        ground = "raised" if chosen else "ground"
+        ink = self.look("ink", ground=ground, bold=chosen)
+        mark = "▸" if chosen and self.has_focus else " "
+        line: Line = [(fit(f"{mark}{one_line(str(row.get('id', '?')))}", label), ink)]
+        return [*line, *((fit(_text(row.get(name)), 9, right=True), ink) for name in names)]
+
+    def _why_empty(self) -> str:
+        view: RunView | None = self.snapshot.view if self.snapshot else None
+        if view is None or view.started is None:
+            return "the run has not started yet"
+        if not view.started.cases.get("validation", 1):
+            return "no validation split in this run"
+        return "the validation named no case" if view.validations else "first validation after the first epoch"
+
+    def scroll_lines(self, by: int) -> None:
+        self.row = max(0, min(len(self.rows()) - 1, self.row + (1 if by > 0 else -1) * min(abs(by), 1)))
+        self.redraw()
+
+    def action_open(self) -> None:
+        """Show the chosen case."""
+        if rows := self.rows():
+            self.post_message(self.Opened(str(rows[self.row].get("id", ""))))
+
+    def on_click(self, event: events.Click) -> None:
+        at = event.y - 2 + self.top
+        if 0 <= at < len(self.rows()):
+            self.row = at
+            self.redraw()
+            if event.chain == 2:
+                self.action_open()
+
+
+def _shown(value: Any) -> bool:
+    return isinstance(value, int | float | str) or value is None
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return "yes" if value else "–"
+    if isinstance(value, int | float):
+        return figure(float(value))
+    return one_line(str(value)) if isinstance(value, str) else "?"

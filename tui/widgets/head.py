@@ -1,0 +1,152 @@
+"""The two lines on top of a run: how it stands, how long it still takes, how far it is."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from tui.estimate import done_share, elapsed_s, left_s
+from tui.feed import Snapshot
+from tui.run_view import RunView
+from tui.text import clock, figure, rate
+from tui.widgets.cells import Line, cut, length, one_line
+from tui.widgets.pane import Canvas
+
+STATE_MARKS = {
+    "starting": "◌",
+    "running": "●",
+    "paused": "‖",
+    "finished": "■",
+    "stopped": "■",
+    "failed": "✕",
+    "lost": "✕",
+}
+STATE_COLORS = {
+    "running": "accent",
+    "finished": "accent",
+    "paused": "warning",
+    "stopped": "warning",
+    "failed": "error",
+    "lost": "error",
+}
+
+
+class Head(Canvas):
+    """State, elapsed, left, metric; below it the bar, iteration, speed, device, learning rate."""
+
+    def draw(self, width: int, height: int) -> list[Line]:
+        if self.snapshot is None:
+            return [[(" medtui", self.look("accent", bold=True))], []]
+        return [self._first(self.snapshot, width, time.time()), self._second(self.snapshot, width)][:height]
+
+    def _first(self, snapshot: Snapshot, width: int, now: float) -> Line:
+        view, state = snapshot.view, snapshot.state
+        ink, muted = self.look("ink"), self.look("muted")
+        name = one_line(view.started.name if view.started else snapshot.status.name or "run")
+        color = self.look(STATE_COLORS.get(state, "ink"), bold=True)
+        parts: list[Line] = [[(f"{STATE_MARKS.get(state, '●')} {state}", color)]]
+        parts.append([(clock(elapsed_s(view, now)), ink), (" elapsed", muted)])
+        if not snapshot.over and view.started is not None:
+            left = left_s(view, now)
+            parts.append([("–" if left is None else clock(left), ink), (" left", muted)])
+        if metric := self._metric(view):
+            parts.append(metric)
+        if snapshot.read_share < 1:
+            parts.append([(f"reading {snapshot.read_share * 100:.0f} %", self.look("warning"))])
+        right = _fitted(parts, width - 24)
+        left_part: Line = [(" medtui ", self.look("accent", bold=True)), (f"  {name}", self.look("ink", bold=True))]
+        left_part = cut(left_part, max(8, width - length(right) - 2))
+        return [*left_part, (" " * max(1, width - length(left_part) - length(right) - 1), ink), *right]
+
+    def _metric(self, view: RunView) -> Line:
+        """The newest monitored value and whether it went up or down."""
+        track = view.validation.get(view.monitor)
+        if track is None or not len(track):
+            return []
+        values = track["value"]
+        arrow, better = "", True
+        if len(values) > 1 and math.isfinite(float(values[-1] - values[-2])) and values[-1] != values[-2]:
+            arrow = " ▲" if values[-1] > values[-2] else " ▼"
+            better = (values[-1] > values[-2]) == view.monitor_up
+        name = one_line(view.monitor)
+        color = self.look("accent" if better else "warning")
+        return [
+            (f"val {name} ", self.look("muted")),
+            (figure(float(values[-1])), self.look("ink", bold=True)),
+            (arrow, color),
+        ]
+
+    def _second(self, snapshot: Snapshot, width: int) -> Line:
+        view = snapshot.view
+        if snapshot.problem:
+            return cut([(f" {one_line(snapshot.problem)}", self.look("error"))], width)
+        said = self._ending(snapshot)
+        if said and snapshot.state != "finished":
+            return cut([(f" {said}", self.look("error" if snapshot.state != "stopped" else "warning"))], width)
+        ink, muted = self.look("ink"), self.look("muted")
+        left: Line = [
+            (" epoch ", muted),
+            (f"{view.epoch}/{view.epochs}" if view.epochs else str(view.epoch), ink),
+            ("  ", ink),
+        ]
+        share = done_share(view)
+        parts = self._facts(snapshot, share)
+        right = _fitted(parts, width - length(left) - 14)
+        room = width - length(left) - length(right) - 3
+        return [*left, *self._bar(share or 0.0, max(4, room)), ("  ", ink), *right]
+
+    def _facts(self, snapshot: Snapshot, share: float | None) -> list[Line]:
+        view = snapshot.view
+        ink, muted = self.look("ink"), self.look("muted")
+        parts: list[Line] = []
+        if share is not None:
+            parts.append([(f"{share * 100:3.0f} %", ink)])
+        parts.append(self._step(view))
+        speed = float(view.steps["cases_per_s"][-1]) if len(view.steps) else 0.0
+        if speed > 0 and not snapshot.over:
+            parts.append([(figure(speed), ink), (" cases/s", muted)])
+        if view.started is not None:
+            parts.append([(one_line(view.started.device), ink)])
+        if len(view.steps):
+            parts.append([("lr ", muted), (rate(float(view.steps["lr"][-1])), ink)])
+        return [part for part in parts if part]
+
+    def _step(self, view: RunView) -> Line:
+        """The iteration of the epoch, or how far another phase is."""
+        ink, muted = self.look("ink"), self.look("muted")
+        phase = view.phase.phase if view.phase else ""
+        if view.ended is None and phase and not phase.startswith("train"):
+            done = f" {view.progress.done}/{view.progress.total}" if view.progress else ""
+            return [(one_line(phase), self.look("accent")), (done, ink)]
+        if not view.iterations_per_epoch:
+            return [("iteration ", muted), (str(view.iteration), ink)]
+        digits = len(str(view.iterations_per_epoch))
+        return [("iteration ", muted), (f"{view.iteration_in_epoch:>{digits}}/{view.iterations_per_epoch}", ink)]
+
+    def _ending(self, snapshot: Snapshot) -> str:
+        """What the run said at its end, or what is known of a lost one."""
+        if not snapshot.over:
+            return ""
+        ended = snapshot.view.ended
+        message = ended.message if ended and ended.message else snapshot.status.message
+        hint = ended.hint if ended and ended.hint else snapshot.status.hint
+        if snapshot.state == "lost" and not hint:
+            hint = "medtui resume goes on from its last checkpoint"
+        return one_line(" – ".join(part for part in (message or f"the run is {snapshot.state}", hint) if part))
+
+    def _bar(self, share: float, width: int) -> Line:
+        halves = round(min(1.0, max(0.0, share)) * width * 2)
+        full, half = divmod(halves, 2)
+        bar = "━" * full + ("╸" if half else "")
+        return [(bar, self.look("accent")), ("─" * (width - len(bar)), self.look("faint"))]
+
+
+def _fitted(parts: list[Line], width: int) -> Line:
+    """The parts that fit, three cells apart, from the first on; the last ones give way."""
+    line: Line = []
+    for part in parts:
+        gap: Line = [("   ", part[0][1])] if line else []
+        if length(line) + length(gap) + length(part) > width:
+            break
+        line += [*gap, *part]
+    return line

@@ -1,0 +1,145 @@
+"""Panes of lines with a time: the log, and the notable events."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from collections.abc import Sequence
+from typing import ClassVar
+
+from engine.events import CheckpointSaved, Control, Figure, Log, Note, Phase, Result, RunEnded, RunStarted
+from tui.run_view import JournalEvent
+from tui.text import figure
+from tui.widgets.cells import Line, one_line
+from tui.widgets.pane import Pane
+
+LEVELS = ("debug", "info", "warning", "error")
+LEVEL_COLORS = {"warning": "warning", "error": "error", "debug": "muted"}
+
+
+class Lines(Pane):
+    """Lines of which the newest is at the bottom; scrolled up it stays where it is."""
+
+    KEYS: ClassVar[tuple[tuple[str, str, str], ...]] = (("↑↓", "scroll", "scroll(1)"), ("G", "newest", "newest"))
+    EMPTY: ClassVar[str] = "nothing yet"
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.back = 0  # entries between the newest and the last one shown
+
+    def entries(self) -> Sequence[JournalEvent]:
+        """What there is to show, oldest first."""
+        raise NotImplementedError
+
+    def body(self, width: int, height: int) -> list[Line]:
+        entries = self.entries()
+        if not entries:
+            return self.reason(self.EMPTY, width, height)
+        self.back = max(0, min(self.back, len(entries) - 1))
+        lines: list[Line] = []
+        for entry in reversed(entries[: len(entries) - self.back]):
+            lines[:0] = self._wrapped(entry, width)
+            if len(lines) >= height:
+                break
+        return lines[-height:] if height > 0 else []
+
+    def _wrapped(self, entry: JournalEvent, width: int) -> list[Line]:
+        kind, text, color = describe(entry)
+        head = time.strftime("%H:%M:%S", time.localtime(entry.time_s)) + "  "
+        kind = f"{kind}  " if kind else ""
+        indent = len(head) + len(kind)
+        if width - indent < 20:
+            indent = min(indent, 4)
+        first = textwrap.wrap(one_line(text), max(8, width - len(head) - len(kind))) or [""]
+        rest = textwrap.wrap(" ".join(first[1:]), max(8, width - indent)) if len(first) > 1 else []
+        lines: list[Line] = [
+            [(head, self.look("muted")), (kind, self.look(color, bold=color == "error")), (first[0], self.look("ink"))]
+        ]
+        return [*lines, *([(" " * indent + row, self.look("ink"))] for row in rest)]
+
+    def scroll_lines(self, by: int) -> None:
+        self.back = max(0, self.back - by)
+        self.redraw()
+
+    def action_newest(self) -> None:
+        """Back to the newest line."""
+        self.back = 0
+        self.redraw()
+
+    def note(self) -> Line:
+        return [(f"{self.back} newer below", self.look("warning"))] if self.back else []
+
+
+class LogPane(Lines):
+    """The log, from a level on."""
+
+    TITLE = "log"
+    EMPTY = "no line of this level yet (e changes it)"
+    KEYS = (("↑↓", "scroll", "scroll(1)"), ("e", "level", "level"), ("G", "newest", "newest"), ("v", "copy", "copy"))
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.level = "info"
+
+    def entries(self) -> Sequence[Log]:
+        if self.snapshot is None:
+            return ()
+        least = LEVELS.index(self.level)
+        if least <= 0:
+            return self.snapshot.view.logs
+        return [line for line in self.snapshot.view.logs if _rank(line.level) >= least]
+
+    def note(self) -> Line:
+        return super().note() or [(f"{self.level} and above" if self.level != "debug" else "all", self.look("muted"))]
+
+    def action_level(self) -> None:
+        """Show fewer levels, then all again."""
+        self.level = LEVELS[(LEVELS.index(self.level) + 1) % len(LEVELS)]
+        self.back = 0
+        self.redraw()
+
+
+class Journal(Lines):
+    """Checkpoints, warnings, control, notes, phases."""
+
+    TITLE = "events"
+    EMPTY = "no checkpoint, warning or request yet"
+
+    def entries(self) -> Sequence[JournalEvent]:
+        return [e for e in self.snapshot.view.journal if notable(e)] if self.snapshot else ()
+
+
+def notable(event: JournalEvent) -> bool:
+    """Whether an event belongs in the journal: turns to training and validation come every epoch and do not."""
+    return not (isinstance(event, Phase) and event.phase.startswith(("train", "valid")))
+
+
+def describe(event: JournalEvent) -> tuple[str, str, str]:  # noqa: PLR0911  # one answer a kind
+    """(kind, text, colour) of an event in words."""
+    match event:
+        case Log(level=level, message=message):
+            return ("" if level == "info" else level), message, LEVEL_COLORS.get(level, "muted")
+        case CheckpointSaved(path=path, metric=metric, value=value, why=why):
+            text = path.removeprefix("checkpoints/")
+            if metric and isinstance(value, int | float):
+                text += f"  {metric} {figure(float(value))}"
+            return "checkpoint", f"{text}  epoch {event.epoch}" + (f"  ({why})" if why == "request" else ""), "accent"
+        case Control(command=command, state=state, message=message):
+            return "control", f"{command.replace('_', ' ')}: {state}{'  ' + message if message else ''}", "truth"
+        case Note(text=text):
+            return "note", text, "prediction"
+        case Phase(phase=phase, detail=detail):
+            return "phase", f"{phase}{'  ' + detail if detail else ''}", "muted"
+        case Figure(path=path, ok=ok, message=message):
+            return "figure", path if ok else f"{path}: {message}", "muted" if ok else "warning"
+        case Result(split=split, metrics=metrics):
+            values = (f"{k} {figure(float(v))}" for k, v in metrics.items() if isinstance(v, int | float))
+            return "result", f"{split}: {'  '.join(values)}", "accent"
+        case RunEnded(state=state, message=message):
+            return state, message or f"the run is {state}", "accent" if state == "finished" else "error"
+        case RunStarted(resumed=resumed, first_iteration=first):
+            return "start", f"resumed after iteration {first}" if resumed else "the run starts", "accent"
+
+
+def _rank(level: str) -> int:
+    return LEVELS.index(level) if level in LEVELS else 1

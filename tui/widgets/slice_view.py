@@ -1,0 +1,211 @@
+"""A slice of a validation case with truth and prediction as contours, in half-block characters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from textual.message import Message
+
+from engine.events import Preview, number
+from tui.text import figure
+from tui.widgets.cells import Line, length, one_line
+from tui.widgets.pane import Pane
+
+Bytes = NDArray[np.uint8]
+_RAMP = " .:-=+*#%@"
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewImages:
+    """The arrays of one preview file.
+
+    Attributes:
+        image: (S, H, W) or (S, H, W, 3).
+        slices: (S,) where in the volume each stands.
+        truth: (S, H, W) class of each pixel, or None.
+        prediction: the same of the prediction.
+        said: what a classifier said, or "".
+    """
+
+    image: Bytes
+    slices: NDArray[np.int64]
+    truth: Bytes | None = None
+    prediction: Bytes | None = None
+    said: str = ""
+
+
+class SliceView(Pane):
+    """One slice; up and down walk through slices, left and right through epochs, [ and ] through cases."""
+
+    TITLE = "validation slice"
+    KEYS = (("↑ ↓", "slice", "scroll(1)"), ("← →", "epoch", "side(1)"), ("[ ]", "case", "page(1)"))
+
+    class Wanted(Message):
+        """The arrays of a preview are needed; the screen reads files, a widget does not."""
+
+        def __init__(self, preview: Preview) -> None:
+            super().__init__()
+            self.preview = preview
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.epoch: int | None = None  # None: the newest
+        self.case: str | None = None
+        self.at: int | None = None  # slice; None: the one with the most truth
+        self._images: dict[str, PreviewImages | str] = {}  # by path; a text says why it cannot be read
+        self._asked: set[str] = set()
+
+    def chosen(self) -> Preview | None:
+        """The preview that is to be shown."""
+        previews = self.snapshot.view.previews if self.snapshot else ()
+        if not previews:
+            return None
+        epoch = self.epoch if self.epoch is not None else previews[-1].epoch
+        same = [p for p in previews if p.epoch == epoch] or [p for p in previews if p.epoch == previews[-1].epoch]
+        return next((p for p in same if p.case == self.case), same[0])
+
+    def arrived(self, path: str, images: PreviewImages | str) -> None:
+        """Take the arrays that were asked for, or the reason why there are none."""
+        if len(self._images) > 64:
+            self._images.clear()
+            self._asked.clear()
+        self._images[path] = images
+        self.redraw()
+
+    def note(self) -> Line:
+        preview = self.chosen()
+        if preview is None:
+            return []
+        images = self._images.get(preview.path)
+        at = f"  z {images.slices[self._slice(images)]}" if isinstance(images, PreviewImages) else ""
+        value = "" if preview.value is None else f"  {figure(number(preview.value))}"
+        return [(f"case {one_line(preview.case)}{at}  epoch {preview.epoch}{value}", self.look("muted"))]
+
+    def body(self, width: int, height: int) -> list[Line]:
+        preview = self.chosen()
+        if preview is None:
+            return self.reason("no preview yet: the trainer writes some at each validation", width, height)
+        images = self._images.get(preview.path)
+        if images is None:
+            if preview.path not in self._asked:
+                self._asked.add(preview.path)
+                self.post_message(self.Wanted(preview))
+            return self.reason("reading the preview", width, height)
+        if isinstance(images, str):
+            return self.reason(images, width, height)
+        at = self._slice(images)
+        rows = height - 1
+        picture = paint(images, at, (width, rows), truth=self.palette.truth, prediction=self.palette.prediction)
+        lines = self._text(picture) if self.ascii_only else self._blocks(picture)
+        pad = max(0, (width - picture.shape[1]) // 2)
+        ink = self.look("ink")
+        return [*([(" " * pad, ink), *line] for line in lines), self._key(images, width)]
+
+    def _key(self, images: PreviewImages, width: int) -> Line:
+        """What the colours mean."""
+        if images.said:
+            return [(one_line(images.said)[:width], self.look("prediction"))]
+        if images.truth is None:
+            return []
+        muted = self.look("muted")
+        line: Line = [
+            ("● ", self.look("truth")),
+            ("truth  ", muted),
+            ("▲ ", self.look("prediction")),
+            ("prediction", muted),
+        ]
+        return [(" " * max(0, (width - length(line)) // 2), muted), *line]
+
+    def _slice(self, images: PreviewImages) -> int:
+        count = len(images.image)
+        if self.at is not None:
+            return max(0, min(count - 1, self.at))
+        if images.truth is None:
+            return count // 2
+        return int(np.argmax((images.truth > 0).reshape(count, -1).sum(axis=1)))
+
+    def _blocks(self, picture: Bytes) -> list[Line]:
+        lines: list[Line] = []
+        for upper, lower in zip(picture[::2], picture[1::2], strict=True):
+            pairs = zip(upper.tolist(), lower.tolist(), strict=True)
+            lines.append([("▀", self.look(_hex(a), ground=_hex(b))) for a, b in pairs])
+        return lines
+
+    def _text(self, picture: Bytes) -> list[Line]:
+        grey = picture[::2].astype(int).sum(axis=2) * (len(_RAMP) - 1) // 765
+        return [[("".join(_RAMP[value] for value in row), self.look("ink"))] for row in grey.tolist()]
+
+    def scroll_lines(self, by: int) -> None:
+        preview = self.chosen()
+        images = self._images.get(preview.path) if preview else None
+        if isinstance(images, PreviewImages):
+            self.at = max(0, min(len(images.image) - 1, self._slice(images) + (1 if by > 0 else -1)))
+            self.redraw()
+
+    def side(self, by: int) -> None:
+        """The next or the previous epoch with previews."""
+        previews = self.snapshot.view.previews if self.snapshot else ()
+        epochs = sorted({p.epoch for p in previews})
+        preview = self.chosen()
+        if preview and epochs:
+            at = max(0, min(len(epochs) - 1, epochs.index(preview.epoch) + by))
+            self.epoch = None if at == len(epochs) - 1 else epochs[at]
+            self.redraw()
+
+    def page(self, by: int) -> None:
+        """The next or the previous case of the epoch."""
+        preview = self.chosen()
+        if preview is None or self.snapshot is None:
+            return
+        cases = [p.case for p in self.snapshot.view.previews if p.epoch == preview.epoch]
+        self.case = cases[(cases.index(preview.case) + by) % len(cases)]
+        self.at = None
+        self.redraw()
+
+    def open_case(self, case: str) -> bool:
+        """Show a case by its name; False where it has no preview."""
+        previews = self.snapshot.view.previews if self.snapshot else ()
+        found = [p for p in previews if p.case == case]
+        if not found:
+            return False
+        newest = previews[-1].epoch
+        self.case, self.at = case, None
+        self.epoch = None if found[-1].epoch == newest else found[-1].epoch
+        self.redraw()
+        return True
+
+
+def paint(images: PreviewImages, at: int, cells: tuple[int, int], *, truth: str, prediction: str) -> Bytes:
+    """Slice ``at`` with its contours on ``cells`` (width, rows): pixels (2 * rows, width, 3) at most."""
+    width, rows = cells
+    image = images.image[at]
+    high, wide = image.shape[:2]
+    scale = min(width / wide, 2 * rows / high)
+    size = max(2, int(high * scale) // 2 * 2), max(1, int(wide * scale))
+    down = np.minimum((np.arange(size[0]) + 0.5) * high / size[0], high - 1).astype(int)
+    across = np.minimum((np.arange(size[1]) + 0.5) * wide / size[1], wide - 1).astype(int)
+    picked = image[down][:, across]
+    picture = picked.copy() if picked.ndim == 3 else np.repeat(picked[..., None], 3, axis=2)
+    for mask, color in ((images.prediction, prediction), (images.truth, truth)):
+        if mask is not None:
+            small = mask[at][down][:, across]
+            for label in np.unique(small[small > 0]):
+                picture[_edge(small == label)] = _rgb(color)
+    return picture
+
+
+def _edge(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Pixels of a mask that have a neighbour outside of it."""
+    padded = np.pad(mask, 1)
+    inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    return mask & ~inner
+
+
+def _rgb(color: str) -> tuple[int, int, int]:
+    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
+
+
+def _hex(pixel: list[int]) -> str:
+    return f"#{pixel[0]:02x}{pixel[1]:02x}{pixel[2]:02x}"
