@@ -28,7 +28,7 @@ class EventWriter:
         self._lock = threading.Lock()
         self._path = path
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise RunError(f"cannot write {path}: {error.strerror or error}") from error
         self._seq, end = _last_whole_line(path)
