@@ -60,7 +60,11 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(command=_report)
     report.add_argument("runs", type=Path, nargs="+")
     report.add_argument("-o", "--output", type=Path)
-    data = commands.add_parser("data").add_subparsers(required=True, metavar="COMMAND")
+    _add_data(commands.add_parser("data").add_subparsers(required=True, metavar="COMMAND"))
+    return parser
+
+
+def _add_data(data: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     listing = data.add_parser("list")
     listing.set_defaults(command=_data_list)
     listing.add_argument("--data", type=Path)
@@ -75,7 +79,6 @@ def _parser() -> argparse.ArgumentParser:
     fetch.set_defaults(command=_data_fetch)
     fetch.add_argument("name")
     fetch.add_argument("--data", type=Path)
-    return parser
 
 
 def _train(options: argparse.Namespace) -> int:

@@ -60,7 +60,7 @@ def build_network(recipe: Recipe, cohort: Cohort, root: Path) -> Network:
         root=root,
     )
     layout = device.layout(cohort.spatial_dims + 2)
-    model = model.to(device=device.device, memory_format=layout)  # type: ignore[call-overload]
+    model = model.to(device=device.device, memory_format=layout)
     kind = output_kind(recipe.model, recipe.task, classes)
     balanced = recipe.loss.class_weights == "balanced"
     counts = class_counts(cohort) if balanced else None
@@ -103,8 +103,10 @@ def build_step(recipe: Recipe, network: Network, labels: int, iterations_per_epo
         iterations_per_epoch=iterations_per_epoch,
     )
     called = wrap_model(model)
+    if recipe.runtime.compile:
+        called.compile()
     return TrainStep(
-        model=torch.compile(called) if recipe.runtime.compile else called,  # type: ignore[arg-type]
+        model=called,
         weights=model,
         criterion=network.criterion,
         optimizer=optimizer,

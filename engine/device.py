@@ -66,7 +66,7 @@ def open_device(table: RuntimeTable, amp: Literal["off", "auto", "bf16", "fp16"]
     # Some 3-D kernels have no deterministic form on a GPU: then torch warns, and the log shows it.
     torch.use_deterministic_algorithms(table.deterministic, warn_only=True)
     # Filling new memory with NaN, which that switch brings, finds bugs in kernels and costs time.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     dtype = _amp(device, amp)
     # Measured: 1.05 to 1.4 times faster on CPUs; on GPUs the tensor cores of 16-bit types want it.
     automatic = device.type == "cpu" or dtype is not None

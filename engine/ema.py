@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class Ema:
@@ -20,8 +20,8 @@ class Ema:
         self.decay = decay
         self.steps = 0
         self.module = copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
-        self._averages = list(self.module.parameters())
-        self._weights = list(model.parameters())
+        self._averages: list[Tensor] = list(self.module.parameters())
+        self._weights: list[Tensor] = list(model.parameters())
         self._copies = list(self.module.buffers())
         self._buffers = list(model.buffers())
 

@@ -89,7 +89,7 @@ class TrainStep:
         value = float(loss.detach())
         if not math.isfinite(value):
             raise RunError(_not_finite(value, engine, batch), _NOT_FINITE_HINT)
-        self.scaler.scale(loss).backward()
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         return value, _confusion(logits.detach(), label, self.labels)
 
     def _update(self) -> float:

@@ -117,7 +117,6 @@ class Measure:
         result = SegmentationResult()
         evaluator = make_evaluator(lambda _, prepared: self._volume(predictor, prepared, protocol, groups))
 
-        @evaluator.on(Events.ITERATION_COMPLETED)
         def keep(engine: Any) -> None:
             case: SegmentedCase = engine.state.output
             result.rows.append(case.row)
@@ -127,6 +126,8 @@ class Measure:
             engine.state.output = None
             if progress is not None:
                 progress(min(total, engine.state.iteration * world()), total)
+
+        evaluator.add_event_handler(Events.ITERATION_COMPLETED, keep)
 
         cases: Iterator[Prepared] = iter_prepared(self.cohort, self.data, split, rank=rank(), world=world())
         share = len(range(rank(), total, world()))
@@ -138,7 +139,7 @@ class Measure:
     def _volume(
         self, predictor: Predictor, prepared: Prepared, protocol: Protocol, groups: dict[str, str | None]
     ) -> SegmentedCase:
-        mask_net, mask, loss = self._predict(predictor, prepared, protocol)
+        mask_net, mask, loss = self.predict(predictor, prepared, protocol)
         truth, measured, spacing = prepared.label, mask, prepared.spacing
         if protocol.mode == "center_crop" and prepared.label_net is not None:
             crop = center_slices(mask_net.shape, self.data.size)
@@ -151,7 +152,7 @@ class Measure:
         row = segmentation.SegmentationRow(id=prepared.id, group=groups.get(prepared.id), per_class=per_class)
         return SegmentedCase(row, loss, mask, mask_net, prepared)
 
-    def _predict(
+    def predict(
         self, predictor: Predictor, prepared: Prepared, protocol: Protocol
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], float]:
         """The mask (*N) on the network's grid, the mask (*S) on the input's own, and the loss.
@@ -176,7 +177,7 @@ class Measure:
     def mask_of(self, predictor: Predictor, case: Case, protocol: Protocol) -> NDArray[np.uint8]:
         """The mask (*S) of one case on its own grid, predicted again."""
         prepared = prepare(read_case(self.cohort, case), self.data)
-        return self._predict(predictor, prepared, protocol)[1]
+        return self.predict(predictor, prepared, protocol)[1]
 
     def _mask(self, probabilities: NDArray[np.float32], kind: str) -> NDArray[np.uint8]:
         mask = to_mask(probabilities, kind, self.table.threshold)

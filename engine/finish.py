@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engine.build import Network, build_predictor
 from engine.checkpoint import load_checkpoint
-from engine.data.cases import Cohort
+from engine.data.cases import Case, Cohort
 from engine.errors import MedtuiError
 from engine.evaluation import (
     Measure,
@@ -26,7 +29,7 @@ from engine.examples import write_classification_examples, write_segmentation_ex
 from engine.manifest import update_manifest
 from engine.metrics import classification, segmentation
 from engine.recipe import Recipe
-from engine.results import Table, file_name, write_cases, write_mask, write_metrics
+from engine.results import Table, file_name, read_mask, write_cases, write_mask, write_metrics
 from engine.runfolder import RunFolder
 from engine.session import Session
 from engine.validate import CLASSIFICATION, SEGMENTATION, per_class, pick
@@ -123,13 +126,14 @@ class Tester:
 
         result = task.measure.segment(predictor, task.split, task.protocol, progress=self._report, sink=sink)
         if task.keep:
-            write_segmentation_examples(
-                self._folder,
-                cohort,
-                task.name,
-                result,
-                lambda case: task.measure.mask_of(predictor, case, task.protocol),
-            )
+
+
+            def mask_of(case: Case) -> NDArray[np.uint8]:
+                path = folder / f"{file_name(case.id)}.nii.gz"
+                saved = self._recipe.evaluate.save_predictions
+                return read_mask(path, cohort) if saved else task.measure.mask_of(predictor, case, task.protocol)
+
+            write_segmentation_examples(self._folder, cohort, task.name, result, mask_of)
         evaluate = self._recipe.evaluate
         summary = summarise_segmentation(
             result, cohort, self._words(task), bootstrap=evaluate.bootstrap, seed=self._recipe.seed
@@ -149,12 +153,12 @@ class Tester:
         )
         table = classification.case_table(
             result.ids,
-            result.targets,
+            result.targets.tolist(),
             result.probabilities,
             cohort.classes,
             task.name,
             groups=result.groups,
-            losses=result.losses,
+            losses=result.losses.tolist(),
         )
         return summary, table, classification_cases(result, cohort.classes)
 

@@ -82,8 +82,9 @@ class Predictor:
 def to_mask(probabilities: NDArray[np.float32], kind: str, threshold: float) -> NDArray[np.uint8]:
     """Class indices (*S) from probabilities (O, *S): over the threshold, or the most probable."""
     if kind == "sigmoid":
-        return (probabilities[0] >= threshold).astype(np.uint8)
-    return np.argmax(probabilities, axis=0).astype(np.uint8)
+        mask: NDArray[np.uint8] = (probabilities[0] >= threshold).astype(np.uint8)
+        return mask
+    return np.asarray(np.argmax(probabilities, axis=0), dtype=np.uint8)
 
 
 def largest_component(mask: NDArray[np.uint8], classes: int) -> NDArray[np.uint8]:

@@ -51,6 +51,8 @@ def first_manifest(recipe: Recipe, cohort: Cohort, command: Sequence[str]) -> di
             "published_split": cohort.published_split,
             "unit": cohort.unit,
             "classes": list(cohort.classes),
+            "label_values": list(cohort.label_values),
+            "channels": cohort.channels,
             "counts": cohort.counts(),
             "groups": len({case.group for case in cohort.cases if case.group is not None}),
             "notes": list(cohort.notes),

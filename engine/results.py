@@ -76,6 +76,15 @@ def write_mask(
     write_with(path, lambda temporary: nibabel.save(image, temporary))
 
 
+def read_mask(path: Path, cohort: Cohort) -> NDArray[np.uint8]:
+    """What `write_mask` wrote, as class indices (*S)."""
+    data = np.asarray(nibabel.load(path).dataobj)
+    mask = np.zeros(data.shape, np.uint8)
+    for index, value in enumerate(cohort.label_values, 1):
+        mask[data == value] = index
+    return mask
+
+
 def file_name(case_id: str) -> str:
     """A case id as a file name: what could leave the folder or trouble a shell becomes ``_``."""
     safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in case_id).lstrip(".")

@@ -14,7 +14,7 @@ from engine.device import memory_errors
 from engine.distributed import rank, world
 from engine.engines import EpochStream, TrainStep, make_trainer, run_trainer
 from engine.events import Phase, RunStarted
-from engine.handlers.checkpoints import BestCheckpoint, LastCheckpoint, Snapshot, evaluated_weights
+from engine.handlers.checkpoints import BestCheckpoint, LastCheckpoint, Snapshot, Stateful, evaluated_weights
 from engine.handlers.early_stop import EarlyStop
 from engine.handlers.epoch_metrics import EpochMetrics
 from engine.handlers.iteration_events import IterationEvents
@@ -76,7 +76,9 @@ def build_training(session: Session, network: Network) -> Training:
     epoch_metrics = EpochMetrics(session.emit, recipe.task, cohort.classes)
     clock = TimeLimit(session.emit, recipe.train.max_minutes)
     early = EarlyStop(session.emit, recipe.train.early_stop) if recipe.train.early_stop else None
-    parts = {"best": best, "epoch": epoch_metrics, "clock": clock} | ({"early": early} if early else {})
+    parts: dict[str, Stateful] = {"best": best, "epoch": epoch_metrics, "clock": clock}
+    if early:
+        parts["early"] = early
     facts = {"task": recipe.task, "classes": list(cohort.classes), "recipe": session.folder.recipe.read_text("utf-8")}
     snapshot = Snapshot(step, parts, facts)
 

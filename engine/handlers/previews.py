@@ -61,7 +61,7 @@ class PreviewWriter:
         for n, case in enumerate(wrong):
             image = read_image(self._session.cohort, by_id[case["id"]])
             step = max(1, -(-max(image.shape[:2]) // SIDE))
-            arrays = {
+            arrays: dict[str, NDArray[Any]] = {
                 "image": image[None, ::step, ::step],
                 "slices": np.zeros(1, np.int64),
                 "true": np.array(case["true"]),

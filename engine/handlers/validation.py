@@ -14,7 +14,7 @@ from ignite.engine import Engine, EventEnum, Events
 from engine.events import Event, Metrics, Phase, Validation
 
 
-class ValidationEvents(EventEnum):
+class ValidationEvents(EventEnum):  # type: ignore[misc]
     """Fired on the trainer; ``trainer.state.validation`` then holds a `ValidationOutcome`."""
 
     VALIDATED = "validated"
