@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -169,6 +171,18 @@ def test_nothing_costs_more_than_a_missed_mask():
 def test_what_cannot_be_measured_is_refused(prediction, truth, spacing, words):
     with pytest.raises(ValueError, match=words):
         surface_metrics(prediction, truth, spacing)
+
+
+@pytest.mark.skipif("MEDTUI_DATA" not in os.environ, reason="needs real data in MEDTUI_DATA")
+def test_equals_medpy_on_real_labels():
+    nibabel = pytest.importorskip("nibabel")
+    files = sorted(Path(os.environ["MEDTUI_DATA"]).glob("Task04_Hippocampus/labelsTr/*.nii.gz"))[:12]
+    if len(files) < 2:
+        pytest.skip("no Task04_Hippocampus there")
+    for file, other in itertools.pairwise(files):
+        truth, prediction = (np.asarray(nibabel.load(f).dataobj) > 0 for f in (file, other))
+        box = tuple(slice(0, min(n)) for n in zip(truth.shape, prediction.shape, strict=True))
+        assert_as_medpy(prediction[box], truth[box], (1.0, 1.5, 0.8))
 
 
 # ------------------------------------------------------------------------------------------- properties
