@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -173,10 +171,9 @@ def test_what_cannot_be_measured_is_refused(prediction, truth, spacing, words):
         surface_metrics(prediction, truth, spacing)
 
 
-@pytest.mark.skipif("MEDTUI_DATA" not in os.environ, reason="needs real data in MEDTUI_DATA")
-def test_equals_medpy_on_real_labels():
+def test_equals_medpy_on_real_labels(real_data):
     nibabel = pytest.importorskip("nibabel")
-    files = sorted(Path(os.environ["MEDTUI_DATA"]).glob("Task04_Hippocampus/labelsTr/*.nii.gz"))[:12]
+    files = sorted(real_data.glob("Task04_Hippocampus/labelsTr/*.nii.gz"))[:12]
     if len(files) < 2:
         pytest.skip("no Task04_Hippocampus there")
     for file, other in itertools.pairwise(files):
