@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.data import Sampler as BatchSampler
@@ -170,11 +171,12 @@ def _collate(items: list[Batch | _Failure]) -> Batch | _Failure:
         if isinstance(item, _Failure):
             return item
         made.append(item)
-    return {
-        "image": torch.stack([item["image"] for item in made]),
-        "label": torch.stack([item["label"] for item in made]),
-        "id": [item["id"] for item in made],
-    }
+    return {"image": _stack(made, "image"), "label": _stack(made, "label"), "id": [item["id"] for item in made]}
+
+
+def _stack(made: list[Batch], key: str) -> torch.Tensor:
+    """NumPy's stack: torch's goes through all threads for a plain copy, and was up to 20 times slower."""
+    return torch.from_numpy(np.stack([item[key].numpy() for item in made]))
 
 
 def _worker(_number: int) -> None:
