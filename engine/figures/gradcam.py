@@ -140,7 +140,7 @@ def _resized(heat: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     from PIL import Image
 
     resized = Image.fromarray(heat.astype(np.float32)).resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
-    return np.clip(np.asarray(resized), 0, 1)
+    return np.asarray(np.clip(np.asarray(resized), 0, 1))
 
 
 def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
@@ -160,7 +160,7 @@ def _colour_bar(figure: Figure, left: float, height: float) -> None:
 
     axes = figure.add_axes((left, 0.5 - height / 4, 0.012, height / 2))
     bar = figure.colorbar(ScalarMappable(cmap=colormaps[style.HEAT]), cax=axes, ticks=[0, 1])
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.ax.set_yticklabels(["low", "high"], fontsize=style.SMALL)
     bar.ax.tick_params(length=0)
 

@@ -19,6 +19,8 @@ from engine.figures.history import History, read_history
 from engine.recipe import FiguresTable, Recipe, load_recipe
 from engine.runfolder import RunFolder, Status, read_status
 
+_DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -179,15 +181,38 @@ class RunData:
 
     def examples(self, split: str | None = None) -> Iterator[Example]:
         """The examples of ``split``, in the order of their file names; damaged files are left out."""
-        split = split or self.split
+        for path in self.example_files(split):
+            try:
+                yield self.example(path)
+            except FigureError:
+                continue
+
+    def example(self, path: Path) -> Example:
+        """One file of ``examples/``.
+
+        Raises:
+            FigureError: it is damaged.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+        except _DAMAGED as error:
+            raise FigureError(f"{path.name} is damaged") from error
+        split, _, case = path.stem.partition("_")
+        return Example(path, str(arrays.get("id", case)), split, str(arrays.get("role", "")), arrays)
+
+    def example_heads(self, split: str | None = None) -> list[tuple[Path, str, str]]:
+        """(file, case, role) of each example, without reading its large arrays."""
+        heads = []
         for path in self.example_files(split):
             try:
                 with np.load(path, allow_pickle=False) as file:
-                    arrays = {name: file[name] for name in file.files}
-            except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+                    role = str(file["role"]) if "role" in file.files else ""
+                    case = str(file["id"]) if "id" in file.files else path.stem.partition("_")[2]
+            except _DAMAGED:
                 continue
-            case = str(arrays["id"]) if "id" in arrays else path.stem.removeprefix(f"{split}_")
-            yield Example(path, case, split, str(arrays.get("role", "")), arrays)
+            heads.append((path, case, role))
+        return heads
 
     def example_files(self, split: str | None = None) -> list[Path]:
         """``examples/<split>_*.npz``, sorted."""

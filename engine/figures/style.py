@@ -30,7 +30,7 @@ CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#E69
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
-SEQUENTIAL = "cividis"  # distances
+SEQUENTIAL = "YlGnBu"  # distances
 HEAT = "inferno"  # class activation maps
 SHARES = "Blues"  # confusion
 

@@ -1,0 +1,251 @@
+"""Slices of the best, the median and the worst case in three planes: truth, prediction, and where they differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.figures import style
+from engine.figures.names import digits, file_part
+from engine.figures.source import Drawn, FigureError, Job, RunData
+from engine.figures.volume import Volume, read_volume
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+ROLES = ("best", "median", "worst")
+_PLANES = {2: ("axial", "xy"), 1: ("coronal", "xz"), 0: ("sagittal", "yz")}
+_EDGES = {2: "RLPA", 1: "RLIS", 0: "APIS"}  # left, right, bottom, top of a plane in radiological view
+_MARGIN = 0.12
+
+
+@dataclass(frozen=True)
+class Plane:
+    """One slice, ready for the eye: rows are up, columns are right.
+
+    Attributes:
+        image, truth, prediction: (rows, columns).
+        extent: left, right, bottom, top in the volume's unit.
+        box: the part around the masks, as ``extent``.
+        name: of the plane and its index.
+        letters: what lies left, right, below and above, or nothing.
+    """
+
+    image: np.ndarray
+    truth: np.ndarray
+    prediction: np.ndarray
+    extent: tuple[float, float, float, float]
+    box: tuple[float, float, float, float]
+    name: str
+    letters: str
+
+
+def plan(run: RunData) -> list[Job]:
+    """A sheet for each of the best, median and worst case."""
+    jobs = []
+    for path, case, role in chosen(run):
+        title = f"Slices, {role} case {run.case_name(case)}"
+        jobs.append(Job(f"slices_{file_part(run.case_name(case))}", "slices", title, partial(draw, run, path)))
+    return jobs or [Job("slices", "slices", "Slices", _none(run))]
+
+
+def chosen(run: RunData) -> list[tuple[Path, str, str]]:
+    """(file, case, role) of the examples: best, median, worst."""
+    heads = [head for head in run.example_heads() if head[2] in ROLES]
+    return sorted(heads, key=lambda head: ROLES.index(head[2]))
+
+
+def _none(run: RunData) -> Any:
+    def fail(_: Path) -> Drawn:
+        raise FigureError(f"there are no examples of the {run.split} split yet")
+
+    return fail
+
+
+def draw(run: RunData, source: Path, path: Path) -> Drawn:
+    """Three planes of one case: the image, both contours, and the differences."""
+    example = run.example(source)
+    volume = read_volume(example)
+    planes = [cut(volume, axis) for axis in (2, 1, 0)]
+    figure = _sheet(volume, planes, run)
+    style.save(figure, path, run.options.dpi, vector=False)
+    dice = example.arrays.get("dice")
+    value = f" Dice {digits(float(dice))}." if dice is not None else ""
+    caption = (
+        f"{example.role.capitalize()} case of the {run.split} split, {run.case_name(example.id)}.{value} In each plane "
+        "the slice with the most foreground: the image, contours of truth (solid, blue) and prediction (dashed, "
+        "orange), and what was missed, added or taken for another class."
+    )
+    return Drawn(caption, f"{run.case_name(example.id)}: {volume.empty}" if volume.empty else "")
+
+
+def cut(volume: Volume, axis: int) -> Plane:
+    """The slice across ``axis`` with the most foreground in truth and prediction."""
+    found = volume.found
+    others = tuple(other for other in range(3) if other != axis)
+    areas = found.sum(axis=others)
+    index = int(areas.argmax()) if areas.any() else found.shape[axis] // 2
+
+    def flat(array: np.ndarray) -> np.ndarray:
+        plane = np.asarray(np.take(array, index, axis=axis)).T
+        return plane[:, ::-1] if volume.oriented else plane  # radiological: the patient's right is on the left
+
+    step = [volume.spacing[other] for other in others]
+    image = flat(volume.image)
+    extent = (0.0, image.shape[1] * step[0], 0.0, image.shape[0] * step[1])
+    name = _PLANES[axis][0 if volume.oriented else 1] + (
+        f" {index + 1}" if volume.oriented else f" plane, {'xyz'[axis]} {index + 1}"
+    )
+    return Plane(
+        image,
+        flat(volume.truth),
+        flat(volume.prediction),
+        extent,
+        _box(flat(found), extent, step),
+        name,
+        _EDGES[axis] if volume.oriented else "",
+    )
+
+
+def _box(found: np.ndarray, extent: tuple[float, ...], step: list[float]) -> tuple[float, float, float, float]:
+    """The masks with a margin around: a part of the slice with the slice's own proportions."""
+    if not found.any():
+        return (extent[0], extent[1], extent[2], extent[3])
+    spans = []
+    for axis, end in ((1, extent[1]), (0, extent[3])):
+        hit = np.flatnonzero(found.any(axis=1 - axis)) * step[1 - axis]
+        spans.append((float(hit[0]), float(hit[-1]) + step[1 - axis], end))
+    share = max((high - low) / end for low, high, end in spans) * (1 + 2 * _MARGIN)
+    share = min(1.0, max(0.4, share))
+    bounds: list[float] = []
+    for low, high, end in spans:
+        start = min(max(0.0, (low + high - share * end) / 2), end * (1 - share))
+        bounds += [start, start + share * end]
+    return (bounds[0], bounds[1], bounds[2], bounds[3])
+
+
+def _sheet(volume: Volume, planes: list[Plane], run: RunData) -> Figure:
+    column = (style.WIDTH - 0.5) / 3
+    ratios = [min(1.6, plane.extent[3] / plane.extent[1]) for plane in planes]
+    figure = style.new_figure(style.WIDTH, column * sum(ratios) + 0.75)
+    panels = figure.subplots(3, 3, height_ratios=ratios, squeeze=False)
+    for row, plane in enumerate(planes):
+        low, high = _window(volume.image)
+        for axes in panels[row]:
+            axes.imshow(plane.image, cmap="gray", vmin=low, vmax=high, origin="lower", extent=plane.extent)
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.spines[:].set_visible(False)
+        panels[row][0].set_ylabel(plane.name, fontsize=style.LABEL)
+        _whole(panels[row][0], plane)
+        _contours(panels[row][1], plane, run.classes)
+        _differences(panels[row][2], plane)
+        for axes in panels[row][1:]:
+            axes.set_xlim(plane.box[0], plane.box[1])
+            axes.set_ylim(plane.box[2], plane.box[3])
+        _scale_bar(panels[row][1], plane.box, volume.unit)
+    for axes, title in zip(panels[0], ("Image", "Contours", "Differences"), strict=True):
+        axes.set_title(title)
+    _legend(figure, planes)
+    return figure
+
+
+def _window(image: np.ndarray) -> tuple[float, float]:
+    finite = image[np.isfinite(image)]
+    if not finite.size:
+        return 0.0, 1.0
+    low, high = np.percentile(finite[:: max(1, finite.size // 500_000)], [0.5, 99.5])
+    return float(low), float(high if high > low else low + 1)
+
+
+def _whole(axes: Axes, plane: Plane) -> None:
+    from matplotlib.patches import Rectangle
+
+    left, right, bottom, top = plane.box
+    axes.add_patch(
+        Rectangle((left, bottom), right - left, top - bottom, fill=False, color=style.PAPER, linewidth=0.8, alpha=0.8)
+    )
+    places = ((0.02, 0.5, "left"), (0.98, 0.5, "right"), (0.5, 0.02, "center"), (0.5, 0.98, "center"))
+    for letter, (x, y, side) in zip(plane.letters, places, strict=False):
+        vertical = {0.02: "bottom", 0.98: "top"}.get(y, "center")
+        axes.text(x, y, letter, transform=axes.transAxes, color=style.PAPER, fontsize=style.SMALL, ha=side, va=vertical)
+
+
+def _contours(axes: Axes, plane: Plane, classes: list[str]) -> None:
+    from matplotlib.patheffects import withStroke
+
+    halo = [withStroke(linewidth=2.6, foreground=style.PAPER, alpha=0.55)]
+    for label in range(1, max(len(classes), int(plane.truth.max()), int(plane.prediction.max())) + 1):
+        for mask, colour, dashes in (
+            (plane.truth == label, style.TRUTH, "-"),
+            (plane.prediction == label, style.PREDICTION, (0, (3.5, 1.6))),
+        ):
+            if mask.any():
+                outline(axes, mask, plane.extent, colors=colour, linestyles=[dashes], linewidths=1.5, path_effects=halo)
+        if len(classes) > 1 and (plane.truth == label).any():
+            rows, columns = np.nonzero(plane.truth == label)
+            height, width = plane.truth.shape
+            x = (columns.mean() + 0.5) / width * plane.extent[1]
+            y = (rows.mean() + 0.5) / height * plane.extent[3]
+            axes.text(x, y, str(label), color=style.PAPER, fontsize=style.SMALL, ha="center", va="center")
+
+
+def outline(axes: Axes, mask: np.ndarray, extent: tuple[float, ...], **look: Any) -> None:
+    """The border of a binary mask (rows, columns); one that touches the edge of the image is closed there."""
+    padded = np.pad(mask.astype(float), 1)
+    rows, columns = padded.shape
+    step = (extent[1] - extent[0]) / (columns - 2), (extent[3] - extent[2]) / (rows - 2)
+    x = extent[0] + (np.arange(columns) - 0.5) * step[0]
+    y = extent[2] + (np.arange(rows) - 0.5) * step[1]
+    axes.contour(x, y, padded, levels=[0.5], **look)
+
+
+def _differences(axes: Axes, plane: Plane) -> None:
+    from matplotlib.colors import to_rgba
+
+    truth, prediction = plane.truth, plane.prediction
+    paint = np.zeros((*truth.shape, 4))
+    paint[(truth > 0) & (prediction == truth)] = to_rgba(style.PAPER, 0.28)
+    paint[(truth > 0) & (prediction == 0)] = to_rgba(style.TRUTH, 0.9)
+    paint[(truth == 0) & (prediction > 0)] = to_rgba(style.PREDICTION, 0.9)
+    paint[(truth > 0) & (prediction > 0) & (truth != prediction)] = to_rgba(style.CYCLE[3], 0.9)
+    axes.imshow(paint, origin="lower", extent=plane.extent, interpolation="nearest")
+
+
+def _scale_bar(axes: Axes, box: tuple[float, ...], unit: str) -> None:
+    """A bar of a round length in the lower left corner."""
+    from matplotlib.patheffects import withStroke
+
+    width, height = box[1] - box[0], box[3] - box[2]
+    length = round_length(width / 4)
+    x, y = box[0] + 0.05 * width, box[2] + 0.06 * height
+    axes.plot([x, x + length], [y, y], color=style.PAPER, linewidth=2.2, solid_capstyle="butt")
+    text = f"{length:g} {unit}{'s' if unit == 'voxel' and length != 1 else ''}"
+    halo = [withStroke(linewidth=1.6, foreground="black", alpha=0.6)]
+    axes.text(x, y + 0.02 * height, text, color=style.PAPER, fontsize=style.SMALL, va="bottom", path_effects=halo)
+
+
+def round_length(length: float) -> float:
+    """The largest of 1, 2, 5, 10, 20, 50, ... that is not longer than ``length``."""
+    power = 10.0 ** np.floor(np.log10(max(length, 1e-9)))
+    return float(max(step * power for step in (1, 2, 5) if step * power <= length * (1 + 1e-9)))
+
+
+def _legend(figure: Figure, planes: list[Plane]) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles: list[Any] = [
+        Line2D([], [], color=style.TRUTH, label="truth"),
+        Line2D([], [], color=style.PREDICTION, linestyle=(0, (3.5, 1.6)), label="prediction"),
+        Patch(color=style.TRUTH, label="missed"),
+        Patch(color=style.PREDICTION, label="added"),
+    ]
+    if any(((p.truth > 0) & (p.prediction > 0) & (p.truth != p.prediction)).any() for p in planes):
+        handles.append(Patch(color=style.CYCLE[3], label="another class"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))

@@ -1,0 +1,73 @@
+"""A segmented case as figures show it: turned to the patient's axes where the file says how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.figures.source import Example, FigureError
+
+
+@dataclass(frozen=True)
+class Volume:
+    """Image, truth and prediction on one grid.
+
+    Attributes:
+        image: float32 (X, Y, Z), the first channel.
+        truth: uint8 (X, Y, Z), 0 background, i + 1 the class.
+        prediction: uint8 (X, Y, Z).
+        spacing: distance of voxels along the axes, in ``unit``.
+        unit: ``mm``, or ``voxel`` where the file knows no spacing.
+        oriented: whether the axes run to the patient's right, front and head (RAS+).
+    """
+
+    image: np.ndarray
+    truth: np.ndarray
+    prediction: np.ndarray
+    spacing: tuple[float, float, float]
+    unit: str
+    oriented: bool
+
+    @property
+    def found(self) -> np.ndarray:
+        """bool (X, Y, Z): foreground of the truth or of the prediction."""
+        return np.asarray((self.truth > 0) | (self.prediction > 0))
+
+    @property
+    def empty(self) -> str:
+        """Which of the masks is empty, in words; empty text where neither is."""
+        names = [name for name, mask in (("truth", self.truth), ("prediction", self.prediction)) if not mask.any()]
+        return {0: "", 1: f"the {names[0]} is empty" if names else "", 2: "truth and prediction are empty"}[len(names)]
+
+
+def read_volume(example: Example) -> Volume:
+    """The arrays of a segmentation example, in RAS+ where it has an affine.
+
+    Raises:
+        FigureError: an array is missing, or they do not lie on one grid in 3-D.
+    """
+    arrays = example.arrays
+    missing = [name for name in ("image", "truth", "prediction") if name not in arrays]
+    if missing:
+        raise FigureError(f"{example.path.name} has no {', '.join(missing)}")
+    image, truth, prediction = arrays["image"], arrays["truth"], arrays["prediction"]
+    image = image[0] if image.ndim == truth.ndim + 1 else image
+    if truth.ndim != 3 or image.shape != truth.shape or prediction.shape != truth.shape:
+        raise FigureError(
+            f"{example.path.name}: image {image.shape}, truth {truth.shape}, prediction {prediction.shape}"
+        )
+    given = [float(step) for step in arrays.get("spacing", np.zeros(0))]
+    known = len(given) == 3 and min(given) > 0
+    spacing = (given[0], given[1], given[2]) if known else (1.0, 1.0, 1.0)
+    unit = "mm" if known else "voxel"
+    affine = arrays.get("affine", np.zeros(0))
+    oriented = affine.shape == (4, 4) and bool(np.isfinite(affine).all()) and abs(np.linalg.det(affine[:3, :3])) > 0
+    if oriented:
+        from nibabel.orientations import apply_orientation, io_orientation
+
+        turn = io_orientation(affine)
+        image, truth, prediction = (apply_orientation(array, turn) for array in (image, truth, prediction))
+        place = np.argsort(turn[:, 0])
+        spacing = (spacing[int(place[0])], spacing[int(place[1])], spacing[int(place[2])])
+    return Volume(image, truth, prediction, spacing, unit, oriented)
