@@ -243,7 +243,7 @@ class RunScreen(Screen[None]):
         pane = self.pane(board.chosen)
         pane.focus(scroll_visible=False)
         control = () if self.read_only or (self.snapshot is not None and self.snapshot.over) else _CONTROL
-        self.query_one("#keys", Keys).tell((*pane.KEYS, *control, *_ALWAYS))
+        self.query_one("#keys", Keys).tell((*pane.KEYS, *control, *_ALWAYS), pane.MORE)
 
     def _choose(self, name: str, *, full: bool | None = None) -> None:
         self.board.chosen = name

@@ -88,21 +88,27 @@ class Keys(Canvas):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.keys: tuple[tuple[str, str, str], ...] = ()
+        self.more: tuple[tuple[str, str, str], ...] = ()
         self._ends: list[tuple[int, str]] = []
 
-    def tell(self, keys: tuple[tuple[str, str, str], ...]) -> None:
-        """Take other keys: (key as shown, what it does, action)."""
-        self.keys = keys
+    def tell(self, keys: tuple[tuple[str, str, str], ...], more: tuple[tuple[str, str, str], ...] = ()) -> None:
+        """Take other keys, (key as shown, what it does, action): those that matter, and more for wide screens."""
+        self.keys, self.more = keys, more
         self.redraw()
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
         line: Line = [(" ", self.look("ink"))]
         self._ends, at = [], 1
-        last = self.keys[-1:]
-        room = width - sum(len(key) + len(does) + 3 for key, does, _ in last)
-        for key, does, action in self.keys:
+        room = width - 1 - sum(len(key) + len(does) + 3 for key, does, _ in self.keys)
+        more = []
+        for extra in self.more:
+            room -= len(extra[0]) + len(extra[1]) + 3
+            if room >= 0:
+                more.append(extra)
+        for key, does, action in (*self.keys[:-1], *more, *self.keys[-1:]):
             size = len(key) + len(does) + 3
-            if at + size > room and (key, does, action) not in last:
+            last = (key, does, action) == self.keys[-1]
+            if not last and at + size > width - sum(len(part) for part in self.keys[-1][:2]) - 2:
                 continue
             line += [(key, self.look("accent", bold=True)), (f" {does}  ", self.look("muted"))]
             at += size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.cells import cell_len
 from textual import events
 from textual.message import Message
 
@@ -43,12 +44,15 @@ class Cases(Pane):
         if not rows:
             return self.reason(self._why_empty(), width, height)
         self.row = max(0, min(self.row, len(rows) - 1))
-        names = [key for key in rows[0] if key != "id" and _shown(rows[0][key])][: max(1, (width - 10) // 9)]
-        label = max(4, width - 9 * len(names))
+        columns = _columns(rows, width)
+        label = max(6, width - sum(size for _, size in columns))
         muted = self.look("muted")
-        head: Line = [(fit("case", label), muted), *((fit(one_line(n), 9, right=True), muted) for n in names)]
+        head: Line = [
+            (fit("case", label), muted),
+            *((fit(one_line(n), size - 1, right=True) + " ", muted) for n, size in columns),
+        ]
         self._follow(height)
-        return [head, *(self._line(row, at == self.row, names, label) for at, row in enumerate(rows))]
+        return [head, *(self._line(row, at == self.row, columns, label) for at, row in enumerate(rows))]
 
     def _follow(self, height: int) -> None:
         """Keep the chosen row in sight."""
@@ -56,12 +60,12 @@ class Cases(Pane):
         self.top = 0 if at < height else max(self.top, at - height + 1)
         self.top = min(self.top, at)
 
-    def _line(self, row: dict[str, Any], chosen: bool, names: list[str], label: int) -> Line:
+    def _line(self, row: dict[str, Any], chosen: bool, columns: list[tuple[str, int]], label: int) -> Line:
         ground = "raised" if chosen else "ground"
         ink = self.look("ink", ground=ground, bold=chosen)
         mark = "▸" if chosen and self.has_focus else " "
         line: Line = [(fit(f"{mark}{one_line(str(row.get('id', '?')))}", label), ink)]
-        return [*line, *((fit(_text(row.get(name)), 9, right=True), ink) for name in names)]
+        return [*line, *((fit(_text(row.get(name)), size - 1, right=True) + " ", ink) for name, size in columns)]
 
     def _why_empty(self) -> str:
         view: RunView | None = self.snapshot.view if self.snapshot else None
@@ -89,8 +93,19 @@ class Cases(Pane):
                 self.action_open()
 
 
-def _shown(value: Any) -> bool:
-    return isinstance(value, int | float | str) or value is None
+def _columns(rows: tuple[dict[str, Any], ...], width: int) -> list[tuple[str, int]]:
+    """Name and width of the columns that fit behind the name of the case."""
+    room = width - min(20, max(6, *(cell_len(str(row.get("id", "?"))) + 2 for row in rows)))
+    columns: list[tuple[str, int]] = []
+    for name in rows[0]:
+        if name == "id" or not all(isinstance(row.get(name), int | float | str | None) for row in rows):
+            continue
+        size = min(16, max(8, *(cell_len(_text(row.get(name))) + 2 for row in rows)))
+        if size > room:
+            break
+        columns.append((name, size))
+        room -= size
+    return columns
 
 
 def _text(value: Any) -> str:

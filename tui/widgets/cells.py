@@ -107,6 +107,21 @@ def cut(line: Line, width: int) -> Line:
     return out
 
 
+def fitted(parts: Iterable[Line], width: int, gap: int = 3) -> Line:
+    """The first parts that fit in ``width`` cells, ``gap`` cells apart; the others are left out whole."""
+    line: Line = []
+    used = 0
+    for part in parts:
+        size = length(part) + (gap if line else 0)
+        if not part or used + size > width:
+            if part:
+                break
+            continue
+        line += [(" " * gap, part[0][1]), *part] if line else part
+        used += size
+    return line
+
+
 def to_strip(line: Line, width: int, fill: Style, *, ascii_only: bool) -> Strip:
     """A strip of exactly ``width`` cells."""
     if ascii_only:

@@ -9,7 +9,7 @@ from tui.run_view import best
 from tui.text import clock, figure
 from tui.theme import Palette, style
 from tui.widgets.axes import Axis, value_axis
-from tui.widgets.cells import Line, cut, length
+from tui.widgets.cells import Line, cut, fitted, length
 from tui.widgets.charts import Chart, Steps
 from tui.widgets.plot_area import PlotArea, color_of
 from tui.widgets.plotted import Plotted, Window, plot, reading, value_range
@@ -54,7 +54,7 @@ def draw_chart(chart: Chart, width: int, height: int, manner: Manner, palette: P
         area.remark(ghost_remark(plotted, manner))
     border, muted, faint = (style(c, palette.ground) for c in (_edge(manner, palette), palette.muted, palette.faint))
     ticks = _ticks(axis, rows)
-    lines = [_top(chart, width, manner, palette, legend(chart, plotted, manner, palette))]
+    lines = [_top(chart, width, manner, palette, legend(chart, plotted, manner, palette, width - 12 - len(chart.name)))]
     for row, cells in enumerate(raster.lines()):
         text = ticks.get(rows - 1 - row)
         label = [((text or "").rjust(left), muted), ("│" if text is None else "┤", faint)]
@@ -97,13 +97,12 @@ def _edge(manner: Manner, palette: Palette) -> str:
     return palette.accent if manner.focused else palette.faint
 
 
-def _top(chart: Chart, width: int, manner: Manner, palette: Palette, note: Line) -> Line:
+def _top(chart: Chart, width: int, manner: Manner, palette: Palette, parts: list[Line]) -> Line:
     border = style(_edge(manner, palette), palette.ground)
     title: Line = [(chart.name, style(palette.accent if manner.focused else palette.ink, palette.ground, bold=True))]
     title += [(" log", style(palette.muted, palette.ground))] if manner.log else []
     title = cut(title, max(0, width - 6))
-    room = width - 8 - length(title)
-    note = cut(note, room) if room >= 6 else []
+    note = fitted(parts, width - 9 - length(title), 2)
     bar = width - 6 - length(title) - (length(note) + 2 if note else 0)
     line: Line = [("╭─ ", border), *title, (" " + "─" * bar, border)]
     line += [(" ", border), *note, (" ", border)] if note else []
@@ -145,26 +144,30 @@ def _empty(chart: Chart, width: int, height: int, manner: Manner, palette: Palet
     return [*lines, [("╰" + "─" * (width - 2) + "╯", border)]][:height]
 
 
-def legend(chart: Chart, plotted: list[Plotted], manner: Manner, palette: Palette) -> Line:
-    """Mark, name and value of each curve: at the cursor, else the newest; then the best of a monitored metric."""
+def legend(chart: Chart, plotted: list[Plotted], manner: Manner, palette: Palette, *, width: int) -> list[Line]:
+    """Mark, name and value of each curve: at the cursor, else the newest; then the best of a monitored metric.
+
+    The names give way where ``width`` cells are too few for them: the table of classes has the same marks.
+    """
     ink, muted = style(palette.ink, palette.ground), style(palette.muted, palette.ground)
     own = [p for p in plotted if not p.curve.ghost]
-    line: Line = []
+    parts: list[Line] = []
     if manner.cursor is not None:
-        line.append((f"@ {place_text(manner.cursor, manner)} ", muted))
+        parts.append([(f"@ {place_text(manner.cursor, manner)}", muted)])
+    names = sum(len(p.curve.name) + 10 for p in own) < width
     for p in own:
         value = reading(p, manner.window.high if manner.cursor is None else manner.cursor)
-        line += [("  ", ink)] if line else []
-        line += [(f"{p.curve.mark} ", style(color_of(p.curve, palette), palette.ground))] if len(own) > 1 else []
-        line += [(f"{p.curve.name} ", muted)] if p.curve.name != chart.name else []
-        line += [(figure(value), ink)]
-    lost = sum(p.lost for p in own)
-    line += [(f"  ✕ {lost}", style(palette.error, palette.ground))] if lost else []
+        part: Line = []
+        part += [(p.curve.mark, style(color_of(p.curve, palette), palette.ground))] if len(own) > 1 else []
+        part += [(f"{' ' if part else ''}{p.curve.name}", muted)] if names and p.curve.name != chart.name else []
+        parts.append([*part, (f" {figure(value)}" if part else figure(value), ink)])
     found = best(own[-1].curve.table, up=chart.up) if chart.monitored and own and manner.cursor is None else None
     if found:
-        line += [("  ", ink), ("★ ", style(palette.warning, palette.ground)), ("best ", muted)]
-        line += [(figure(found[0]), ink), (f" @ {found[1]}", muted)]
-    return line
+        star = ("★ ", style(palette.warning, palette.ground))
+        parts.append([star, ("best ", muted), (figure(found[0]), ink), (f" @ {found[1]}", muted)])
+    lost = sum(p.lost for p in own)
+    parts += [[(f"✕ {lost}", style(palette.error, palette.ground))]] if lost else []
+    return parts
 
 
 def ghost_remark(plotted: list[Plotted], manner: Manner) -> str:

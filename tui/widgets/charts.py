@@ -182,12 +182,14 @@ def _class_charts(view: RunView, metric: str) -> list[Chart]:
         (label, view.validation_classes[label])
         for label in view.classes
         if metric in view.validation_classes.get(label, {})
+        and np.isfinite(view.validation_classes[label][metric]["value"]).any()
     ]
     if len(tracks) < 2:
         return []
     if len(tracks) > MOST_CLASSES:
         tracks = sorted(tracks, key=lambda item: _standing(item[1][metric], metric))[:MOST_CLASSES]
-    curves = tuple(_curve(one_line(label), t[metric], str(at), at) for at, (label, t) in enumerate(tracks))
+    places = {label: at for at, label in enumerate(view.classes)}  # the mark and colour of a class are its own
+    curves = tuple(_curve(one_line(label), t[metric], str(places[label]), places[label]) for label, t in tracks)
     return [Chart(f"{one_line(metric)} by class", curves, up=higher_is_better(metric))]
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from rich.cells import cell_len
 
-from engine.events import Number, number
-from tui.run_view import RunView, Tracks, best, higher_is_better, last
+from engine.events import number
+from tui.run_view import RunView, best, higher_is_better, last
+from tui.series import Columns
 from tui.text import figure, sparkline
 from tui.theme import MARKS
-from tui.widgets.cells import Line, Span, fit, length, one_line
+from tui.widgets.cells import Line, Span, cut, fit, length, one_line
 from tui.widgets.pane import Pane
 
 _MAIN = ("dice", "f1", "recall", "accuracy")
@@ -19,14 +20,26 @@ _SECOND = ("hd95", "recall", "precision", "jaccard")
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
-    """The columns of the table."""
+class _Row:
+    """One line of the table: the course of one metric of one class."""
 
-    metric: str
-    second: str  # a second metric, or ""
-    label: int  # cells of the name
-    spark: int  # cells of the course, 0 for none
-    test: Mapping[str, Number] | None  # class -> value in the test, where there was one
+    name: Line  # what stands at its left
+    track: Columns | None
+    up: bool
+    color: str
+    second: Columns | None = None
+    test: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Widths:
+    """The columns of the table, in cells; 0 for one that is left out."""
+
+    label: int
+    spark: int
+    change: int
+    second: int
+    test: int
 
 
 class Classes(Pane):
@@ -69,48 +82,68 @@ class Classes(Pane):
         names = self.metrics(view)
         if not names:
             return self.reason(_why_empty(view), width, height)
+        if len(view.classes) * (len(names) + 1) + 1 <= height:
+            return self._grouped(view, names, width)
+        return self._compact(view, names, width)
+
+    def _grouped(self, view: RunView, names: list[str], width: int) -> list[Line]:
+        """All metrics of each class, where there is room for them."""
+        widths = _widths(
+            width, max(len(one_line(name)) for name in names) + 2, second=False, test="test" in view.results
+        )
+        lines = [self._header(widths, "last", "")]
+        for at, label in enumerate(view.classes):
+            color = self.palette.series[at % len(self.palette.series)]
+            mark = MARKS[at % len(MARKS)]
+            lines.append([(f"{mark} ", self.look(color)), (one_line(label), self.look("ink", bold=True))])
+            for name in names:
+                track = view.validation_classes.get(label, {}).get(name)
+                title: Line = [("  " + one_line(name), self.look("muted"))]
+                test = _tested(view, label, name) if widths.test else None
+                lines.append(self._line(_Row(title, track, higher_is_better(name), color, test=test), widths))
+        return lines
+
+    def _compact(self, view: RunView, names: list[str], width: int) -> list[Line]:
+        """One metric and a second one, a line a class."""
         metric = self.metric if self.metric in names else names[0]
         second = next((m for m in _SECOND if m in names and m != metric), "")
-        test = view.results["test"].per_class if "test" in view.results else {}
-        heads = [metric, "best", "Δ", *([second] if second else []), *(["test"] if test else [])]
-        numbers = 7 * len(heads)
-        label = max(
-            8,
-            min(
-                max((length([(one_line(c), self.look("ink"))]) for c in view.classes), default=8),
-                24,
-                width - numbers - 2,
-            ),
-        )
-        spark = max(0, min(40, width - numbers - label - 3))
-        if spark < 5:
-            spark = 0
-        muted = self.look("muted")
-        gap = 2 + label + (spark + 1 if spark else 0)
-        lines: list[Line] = [[(" " * gap, muted), *((fit(_short(h), 7, right=True), muted) for h in heads)]]
-        shown = _Shown(metric, second, label, spark, {k: v.get(metric) for k, v in test.items()} if test else None)
-        return [*lines, *(self._row(view, at, name, shown) for at, name in enumerate(view.classes))]
+        longest = max((cell_len(one_line(label)) for label in view.classes), default=8) + 2
+        widths = _widths(width, longest, second=bool(second), test="test" in view.results)
+        lines = [self._header(widths, metric, second)]
+        for at, label in enumerate(view.classes):
+            color = self.palette.series[at % len(self.palette.series)]
+            tracks = view.validation_classes.get(label, {})
+            title: Line = [(MARKS[at % len(MARKS)] + " ", self.look(color)), (one_line(label), self.look("ink"))]
+            test = _tested(view, label, metric) if widths.test else None
+            row = _Row(title, tracks.get(metric), higher_is_better(metric), color, tracks.get(second), test)
+            lines.append(self._line(row, widths))
+        return lines
 
-    def _row(self, view: RunView, at: int, name: str, shown: _Shown) -> Line:
+    def _header(self, widths: _Widths, metric: str, second: str) -> Line:
+        heads = [_short(metric), "best"]
+        heads += ["Δ"] if widths.change else []
+        heads += [_short(second)] if widths.second else []
+        heads += ["test"] if widths.test else []
+        muted = self.look("muted")
+        return [(" " * (widths.label + widths.spark), muted), *((fit(head, 7, right=True), muted) for head in heads)]
+
+    def _line(self, row: _Row, widths: _Widths) -> Line:
         ink, muted = self.look("ink"), self.look("muted")
-        tracks: Tracks = view.validation_classes.get(name, {})
-        color = self.look(self.palette.series[at % len(self.palette.series)])
-        line: Line = [(MARKS[at % len(MARKS)] + " ", color), (fit(one_line(name), shown.label), ink)]
-        track = tracks.get(shown.metric)
+        name = cut(row.name, widths.label)
+        line: Line = [*name, (" " * (widths.label - length(name)), ink)]
+        track = row.track
         if track is None or not np.isfinite(track["value"]).any():
-            why = "no case in validation" if track is not None and len(track) else "not measured yet"
-            return [*line, (f"  {why}", muted)]
-        up = higher_is_better(shown.metric)
-        found, now = best(track, up=up), last(track)
-        if shown.spark:
-            line += [(" ", ink), (sparkline(track["value"].tolist(), shown.spark).ljust(shown.spark), color)]
-        line.append((fit(figure(now), 7, right=True), self.look("ink", bold=True)))
-        line.append((fit(figure(found[0]) if found else "–", 7, right=True), ink))
-        line.append(self._change(now, found[0] if found else now, up=up))
-        if shown.second:
-            line.append((fit(figure(last(tracks.get(shown.second))), 7, right=True), muted))
-        if shown.test is not None:
-            line.append((fit(figure(number(shown.test.get(name))), 7, right=True), self.look("accent")))
+            why = "absent: no case in validation" if track is not None and len(track) else "not measured yet"
+            return [*line, (f" {why}", muted)]
+        found, now = best(track, up=row.up), last(track)
+        top = found[0] if found else now
+        if widths.spark:
+            bars = sparkline(track["value"].tolist(), widths.spark - 2)
+            line.append((f" {bars}".ljust(widths.spark), self.look(row.color)))
+        line += [(fit(figure(now), 7, right=True), self.look("ink", bold=True)), (fit(figure(top), 7, right=True), ink)]
+        line += [self._change(now, top, up=row.up)] if widths.change else []
+        line += [(fit(figure(last(row.second)), 7, right=True), muted)] if widths.second else []
+        line += [(fit(figure(row.test), 7, right=True), self.look("accent"))] if widths.test else []
         return line
 
     def _change(self, now: float, top: float, *, up: bool) -> Span:
@@ -121,6 +154,23 @@ class Classes(Pane):
             return fit("★", 7, right=True), self.look("accent")
         text = f"{'+' if change > 0 else '−'}{figure(abs(change))}"
         return fit(text, 7, right=True), self.look("ink" if (change > 0) == up else "warning")
+
+
+def _widths(width: int, label: int, *, second: bool, test: bool) -> _Widths:
+    """Which columns fit: the name, the last and the best value always; then test, change, course, second metric."""
+    label = min(label, 26, max(8, width - 14))
+    room = width - label - 14
+    shown = {}
+    for name, wanted in (("test", 7 if test else 0), ("change", 7), ("spark", 8), ("second", 7 if second else 0)):
+        shown[name] = wanted if wanted and room >= wanted else 0
+        room -= shown[name]
+    if shown["spark"]:
+        shown["spark"] += min(room, 30)
+    return _Widths(label, **shown)
+
+
+def _tested(view: RunView, label: str, metric: str) -> float:
+    return number(view.results["test"].per_class.get(label, {}).get(metric))
 
 
 def _short(name: str) -> str:

@@ -47,13 +47,16 @@ class Curves(Pane):
     TITLE = "curves"
     KEYS = (
         ("/", "filter", "filter"),
-        ("y", "log axis", "log"),
-        ("x", "x axis", "axis"),
-        ("- +", "smoothing", "smooth(1)"),
-        ("z Z", "zoom", "zoom(1)"),
-        ("← →", "cursor", "side(1)"),
-        ("[ ]", "page", "page(1)"),
+        ("y", "log", "log"),
+        ("x", "axis", "axis"),
+        ("- +", "smooth", "smooth(1)"),
         ("g", "ghost", "ghost"),
+    )
+    MORE = (
+        ("[ ]", "page", "page(1)"),
+        ("← →", "cursor", "side(1)"),
+        ("z Z", "zoom", "zoom(1)"),
+        ("Enter", "full", "open"),
     )
     DEFAULT_MODE: ClassVar[Mode] = "iteration"
 
@@ -94,35 +97,37 @@ class Curves(Pane):
         if self.snapshot is None or not charts:
             reason = f'no curve is called "{self.filter}" (/ changes the filter)' if self.filter else "no event yet"
             return self.reason(reason, width, height)
-        across, down, rows = self._grid(charts, width, height)
-        shown = self._page_of(charts, across * down)
+        per_row, rows = self._grid(charts, width, height)
+        shown = self._page_of(charts, per_row)
         view = self.snapshot.view
         steps = steps_of(view, self.mode)
         self._window = window = self._visible(view, steps, over=self.snapshot.over)
         lines: list[Line] = []
         self._places = []
-        for row in range(down):
-            part = shown[row * across : (row + 1) * across]
-            top = row * rows // down
-            tall = (row + 1) * rows // down - top
-            edges = [at * width // across for at in range(across + 1)]
+        rest = iter(shown)
+        for row, count in enumerate(_shared(len(shown), len(per_row))):
+            top = row * rows // len(per_row)
+            tall = (row + 1) * rows // len(per_row) - top
+            edges = [at * width // max(1, count) for at in range(count + 1)]
             boxes = [Region(left, top, right - left, tall) for left, right in pairwise(edges)]
-            columns = [self._one(chart, box, steps, window) for chart, box in zip(part, boxes, strict=False)]
+            columns = [self._one(chart, box, steps, window) for box, chart in zip(boxes, rest, strict=False)]
             lines += [[span for column in columns for span in column[y]] for y in range(tall)]
         if rows < height:
             lines.append(self._settings(charts, shown, width))
         return lines
 
-    def _grid(self, charts: list[Chart], width: int, height: int) -> tuple[int, int, int]:
-        """Charts across, charts down, and the rows that they take."""
+    def _grid(self, charts: list[Chart], width: int, height: int) -> tuple[list[int], int]:
+        """Charts in each row of a page, and the lines that all rows take."""
         rows = height - 1 if height >= LEAST_HEIGHT + 2 else height
         if self.full:
-            return 1, 1, rows
-        across = max(1, min(width // LEAST_WIDTH, 5, len(charts)))
-        down = max(1, min(rows // LEAST_HEIGHT, -(-len(charts) // across)))
-        return across, down, rows
+            return [1], rows
+        tall = LEAST_HEIGHT if rows < 30 else LEAST_HEIGHT + 2
+        across = max(1, min(width // LEAST_WIDTH, 5))
+        down = max(1, min(rows // tall, -(-len(charts) // across)))
+        return _shared(min(len(charts), across * down), down), rows
 
-    def _page_of(self, charts: list[Chart], room: int) -> list[Chart]:
+    def _page_of(self, charts: list[Chart], per_row: list[int]) -> list[Chart]:
+        room = sum(per_row)
         names = [chart.name for chart in charts]
         if self.chosen not in names:
             self.chosen = names[min(self.page_at * room, len(names) - 1)]
@@ -387,3 +392,8 @@ class Curves(Pane):
         at = self._axis_place(place, event.x) if place else None
         if at is not None:
             self._zoom_at(at, by)
+
+
+def _shared(count: int, rows: int) -> list[int]:
+    """``count`` charts in ``rows`` rows, the first ones with one more where it does not go up."""
+    return [count // rows + (1 if row < count % rows else 0) for row in range(rows)]

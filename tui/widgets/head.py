@@ -9,7 +9,7 @@ from tui.estimate import done_share, elapsed_s, left_s
 from tui.feed import Snapshot
 from tui.run_view import RunView
 from tui.text import clock, figure, rate
-from tui.widgets.cells import Line, cut, length, one_line
+from tui.widgets.cells import Line, cut, fitted, length, one_line
 from tui.widgets.pane import Canvas
 
 STATE_MARKS = {
@@ -47,16 +47,20 @@ class Head(Canvas):
         parts: list[Line] = [[(f"{STATE_MARKS.get(state, '●')} {state}", color)]]
         parts.append([(clock(elapsed_s(view, now)), ink), (" elapsed", muted)])
         if not snapshot.over and view.started is not None:
-            left = left_s(view, now)
-            parts.append([("–" if left is None else clock(left), ink), (" left", muted)])
+            rest = left_s(view, now)
+            parts.append([("–" if rest is None else clock(rest), ink), (" left", muted)])
         if metric := self._metric(view):
             parts.append(metric)
         if snapshot.read_share < 1:
             parts.append([(f"reading {snapshot.read_share * 100:.0f} %", self.look("warning"))])
-        right = _fitted(parts, width - 24)
-        left_part: Line = [(" medtui ", self.look("accent", bold=True)), (f"  {name}", self.look("ink", bold=True))]
-        left_part = cut(left_part, max(8, width - length(right) - 2))
-        return [*left_part, (" " * max(1, width - length(left_part) - length(right) - 1), ink), *right]
+        brand: Line = [(" medtui ", self.look("accent", bold=True)), ("  ", ink)]
+        if width < 100:
+            brand = [(" ", ink)]
+        left: Line = [*brand, (name, self.look("ink", bold=True))]
+        gap = 3 if width >= 100 else 2
+        right = fitted(parts, max(width - length(left) - 3, width - 30), gap)
+        left = cut(left, width - length(right) - 2)
+        return [*left, (" " * (width - length(left) - length(right) - 1), ink), *right]
 
     def _metric(self, view: RunView) -> Line:
         """The newest monitored value and whether it went up or down."""
@@ -91,7 +95,7 @@ class Head(Canvas):
         ]
         share = done_share(view)
         parts = self._facts(snapshot, share)
-        right = _fitted(parts, width - length(left) - 14)
+        right = fitted(parts, width - length(left) - 14, 3 if width >= 100 else 2)
         room = width - length(left) - length(right) - 3
         return [*left, *self._bar(share or 0.0, max(4, room)), ("  ", ink), *right]
 
@@ -139,14 +143,3 @@ class Head(Canvas):
         full, half = divmod(halves, 2)
         bar = "━" * full + ("╸" if half else "")
         return [(bar, self.look("accent")), ("─" * (width - len(bar)), self.look("faint"))]
-
-
-def _fitted(parts: list[Line], width: int) -> Line:
-    """The parts that fit, three cells apart, from the first on; the last ones give way."""
-    line: Line = []
-    for part in parts:
-        gap: Line = [("   ", part[0][1])] if line else []
-        if length(line) + length(gap) + length(part) > width:
-            break
-        line += [*gap, *part]
-    return line

@@ -123,7 +123,7 @@ def describe(event: JournalEvent) -> tuple[str, str, str]:  # noqa: PLR0911  # o
             text = path.removeprefix("checkpoints/")
             if metric and isinstance(value, int | float):
                 text += f"  {metric} {figure(float(value))}"
-            return "checkpoint", f"{text}  epoch {event.epoch}" + (f"  ({why})" if why == "request" else ""), "accent"
+            return "checkpoint", f"{text} @ {event.epoch}" + (f"  ({why})" if why == "request" else ""), "accent"
         case Control(command=command, state=state, message=message):
             return "control", f"{command.replace('_', ' ')}: {state}{'  ' + message if message else ''}", "truth"
         case Note(text=text):

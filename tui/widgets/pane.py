@@ -83,6 +83,9 @@ class Pane(Canvas, can_focus=True):
     KEYS: ClassVar[tuple[tuple[str, str, str], ...]] = ()
     """What the key bar says while this pane has the focus: (key as shown, what it does, action)."""
 
+    MORE: ClassVar[tuple[tuple[str, str, str], ...]] = ()
+    """Further keys, said where there is room."""
+
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.top = 0  # first line shown, where there are more than fit

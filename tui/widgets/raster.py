@@ -45,12 +45,14 @@ class Raster:
     def _edge(self, row: int, column: int, share: float, color: str, *, upper: bool) -> None:
         """A cell that is filled by ``share`` from its bottom (``upper``: from its top)."""
         eighths = round(share * 8)
+        if eighths <= 1:
+            return  # a hairline is noise
         if eighths >= 8:
             self.back[self.height - 1 - row, column] = color
-        elif eighths > 0 and upper:  # blocks grow from the bottom only: the rest of the cell is drawn instead
+        elif upper:  # blocks grow from the bottom only: the rest of the cell is drawn instead
             self._put(row, column, _LOWER[8 - eighths], self.ground)
             self.back[self.height - 1 - row, column] = color
-        elif eighths > 0:
+        else:
             self._put(row, column, _LOWER[eighths], color)
 
     def line(self, x: Floats, y: Floats, color: str) -> None:

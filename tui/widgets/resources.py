@@ -47,7 +47,7 @@ class Resources(Pane):
             (fit(name, 8), self.look("muted")),
             (text, self.look("ink")),
             ("  ", self.look("ink")),
-            (bars, self.look("truth")),
+            (bars, self.look("faint")),
         ]
 
     def _share(self, name: str, table: Columns, column: str, total: str, width: int) -> Line:
@@ -63,6 +63,6 @@ class Resources(Pane):
         room = width - 20
         if known and math.isfinite(used) and room >= 4:
             full = round(min(1.0, used / whole) * room)
-            color = "error" if used / whole > 0.95 else "warning" if used / whole > 0.85 else "truth"
+            color = "error" if used / whole > 0.95 else "warning" if used / whole > 0.85 else "muted"
             line += [("━" * full, self.look(color)), ("─" * (room - full), self.look("faint"))]
         return line

@@ -10,7 +10,7 @@ from textual.message import Message
 
 from engine.events import Preview, number
 from tui.text import figure
-from tui.widgets.cells import Line, length, one_line
+from tui.widgets.cells import Line, fitted, length, one_line
 from tui.widgets.pane import Pane
 
 Bytes = NDArray[np.uint8]
@@ -39,7 +39,7 @@ class PreviewImages:
 class SliceView(Pane):
     """One slice; up and down walk through slices, left and right through epochs, [ and ] through cases."""
 
-    TITLE = "validation slice"
+    TITLE = "slice"
     KEYS = (("↑ ↓", "slice", "scroll(1)"), ("← →", "epoch", "side(1)"), ("[ ]", "case", "page(1)"))
 
     class Wanted(Message):
@@ -79,9 +79,14 @@ class SliceView(Pane):
         if preview is None:
             return []
         images = self._images.get(preview.path)
-        at = f"  z {images.slices[self._slice(images)]}" if isinstance(images, PreviewImages) else ""
-        value = "" if preview.value is None else f"  {figure(number(preview.value))}"
-        return [(f"case {one_line(preview.case)}{at}  epoch {preview.epoch}{value}", self.look("muted"))]
+        muted = self.look("muted")
+        parts: list[Line] = [[(f"case {one_line(preview.case)}", muted)]]
+        if isinstance(images, PreviewImages):
+            parts.append([(f"z {images.slices[self._slice(images)]}", muted)])
+        parts.append([(f"epoch {preview.epoch}", muted)])
+        if preview.value is not None:
+            parts.append([(figure(number(preview.value)), muted)])
+        return fitted(parts, self.size.width - len(self.TITLE) - 9, 2)
 
     def body(self, width: int, height: int) -> list[Line]:
         preview = self.chosen()
