@@ -1,0 +1,133 @@
+"""Optimizers and learning-rate schedules."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from engine.recipe import OptimizerTable, ScheduleTable
+
+# Smith and Topin 2018, with the numbers that most libraries use.
+_CYCLE_START = 1 / 25
+_CYCLE_RISE = 0.3
+
+
+def build_optimizer(table: OptimizerTable, model: nn.Module) -> Optimizer:
+    """The optimizer of a recipe, over the parameters of ``model`` that are trained.
+
+    adamw decays neither norms nor biases (the weights with one axis); the L2 term of adam and sgd is
+    on everything, as is usual for them. torch chooses the kernels: all weights at once on CUDA. Its
+    fused CPU kernels are left alone: they take the memory of weights and of moments as it lies, and
+    go wrong without a word when one of them changes between the default layout and channels_last.
+    """
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    common: dict[str, Any] = {"lr": table.lr, "weight_decay": table.weight_decay}
+    match table.name:
+        case "adam":
+            return Adam(parameters, betas=table.betas, **common)
+        case "adamw":
+            return AdamW(_decay_groups(parameters, table.weight_decay), betas=table.betas, **common)
+        case "sgd":
+            # Nesterov's form of no momentum is no momentum, and torch refuses it.
+            nesterov = table.nesterov and table.momentum > 0
+            return SGD(parameters, momentum=table.momentum, nesterov=nesterov, **common)
+
+
+def _decay_groups(parameters: Iterable[nn.Parameter], decay: float) -> list[dict[str, Any]]:
+    """Weights of convolutions and of linear layers, and apart from them, without decay, the others."""
+    listed = list(parameters)
+    groups = [
+        {"params": [p for p in listed if p.ndim > 1], "weight_decay": decay},
+        {"params": [p for p in listed if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def build_schedule(
+    table: ScheduleTable, optimizer: Optimizer, *, iterations: int, iterations_per_epoch: int
+) -> LRScheduler:
+    """The schedule of a recipe, to be stepped once after every optimizer step.
+
+    Args:
+        table: ``[schedule]``.
+        optimizer: its ``lr`` is the highest that the schedule reaches.
+        iterations: optimizer steps of the whole training, warm-up included.
+        iterations_per_epoch: optimizer steps of one epoch.
+
+    The learning rate depends on the number of steps alone, so a state dict resumes it exactly.
+    """
+    warmup = min(round(table.warmup_epochs * iterations_per_epoch), iterations)
+    return Schedule(optimizer, shape(table), warmup, max(iterations, 1))
+
+
+class Schedule(LRScheduler):
+    """Linear warm-up, then a shape over the steps that remain.
+
+    In warm-up, step ``t`` of ``warmup`` (from 0) has ``(t + 1) / warmup`` of the learning rate with
+    which the shape begins, so that no step is taken with none.
+
+    Args:
+        optimizer: its learning rates are multiplied.
+        factor: from progress after warm-up (0 to 1) to a share of the learning rate.
+        warmup: optimizer steps of warm-up.
+        iterations: optimizer steps in all.
+    """
+
+    def __init__(self, optimizer: Optimizer, factor: Callable[[float], float], warmup: int, iterations: int) -> None:
+        self.factor = factor
+        self.warmup = warmup
+        self.iterations = iterations
+        super().__init__(optimizer)
+
+    def share(self, step: int) -> float:
+        """The learning rate of optimizer step ``step`` (from 0), as a share of the highest."""
+        if step < self.warmup:
+            return self.factor(0.0) * (step + 1) / self.warmup
+        left = self.iterations - self.warmup
+        return self.factor(min((step - self.warmup) / left, 1.0) if left else 1.0)
+
+    def get_lr(self) -> list[float | Tensor]:
+        """The learning rate of each parameter group, for the next step."""
+        return [float(rate) * self.share(self.last_epoch) for rate in self.base_lrs]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain numbers; the shape comes from the recipe."""
+        return {"last_epoch": self.last_epoch, "base_lrs": list(self.base_lrs)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go to the step that was saved. The optimizer's own state holds its learning rates."""
+        self.last_epoch = state_dict["last_epoch"]
+        self.base_lrs = list(state_dict["base_lrs"])
+        self._last_lr = self.get_lr()
+
+
+def shape(table: ScheduleTable) -> Callable[[float], float]:
+    """From progress (0 to 1) to a share of ``optimizer.lr``.
+
+    cosine: Loshchilov and Hutter 2017, without restarts. polynomial: ``(1 - progress)^power``.
+    one_cycle: from 1/25 up to 1 in the first 30 %, then down, both along a cosine (Smith and Topin
+    2018). All but constant end at ``final_share``.
+    """
+    final = table.final_share
+    match table.name:
+        case "constant":
+            return lambda _: 1.0
+        case "cosine":
+            return lambda progress: _cosine(1.0, final, progress)
+        case "polynomial":
+            return lambda progress: final + (1.0 - final) * (1.0 - progress) ** table.power
+        case "one_cycle":
+            return lambda progress: (
+                _cosine(_CYCLE_START, 1.0, progress / _CYCLE_RISE)
+                if progress < _CYCLE_RISE
+                else _cosine(1.0, final, (progress - _CYCLE_RISE) / (1.0 - _CYCLE_RISE))
+            )
+
+
+def _cosine(start: float, end: float, progress: float) -> float:
+    return end + (start - end) * 0.5 * (1.0 + math.cos(math.pi * progress))
