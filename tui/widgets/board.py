@@ -49,14 +49,14 @@ def _middle(width: int, height: int) -> dict[str, Region]:
     """Curves above; below them classes, the slice, and worst cases over resources."""
     below = max(13, min(22, round(height * 0.38)))
     top = height - below
-    third = width // 3
+    classes, cases = round(width * 0.38), round(width * 0.3)
     resources = 7
     return {
         "curves": Region(0, 0, width, top),
-        "classes": Region(0, top, width - 2 * third + 2, below),
-        "slice": Region(width - 2 * third + 2, top, third, below),
-        "cases": Region(width - third + 2, top, third - 2, below - resources),
-        "resources": Region(width - third + 2, height - resources, third - 2, resources),
+        "classes": Region(0, top, classes, below),
+        "slice": Region(classes, top, width - classes - cases, below),
+        "cases": Region(width - cases, top, cases, below - resources),
+        "resources": Region(width - cases, height - resources, cases, resources),
     }
 
 

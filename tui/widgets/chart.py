@@ -54,7 +54,9 @@ def draw_chart(chart: Chart, width: int, height: int, manner: Manner, palette: P
         area.remark(ghost_remark(plotted, manner))
     border, muted, faint = (style(c, palette.ground) for c in (_edge(manner, palette), palette.muted, palette.faint))
     ticks = _ticks(axis, rows)
-    lines = [_top(chart, width, manner, palette, legend(chart, plotted, manner, palette, width - 12 - len(chart.name)))]
+    lines = [
+        _top(chart, width, manner, palette, legend(chart, plotted, manner, palette, width=width - 12 - len(chart.name)))
+    ]
     for row, cells in enumerate(raster.lines()):
         text = ticks.get(rows - 1 - row)
         label = [((text or "").rjust(left), muted), ("│" if text is None else "┤", faint)]

@@ -133,7 +133,7 @@ class Classes(Pane):
         line: Line = [*name, (" " * (widths.label - length(name)), ink)]
         track = row.track
         if track is None or not np.isfinite(track["value"]).any():
-            why = "absent: no case in validation" if track is not None and len(track) else "not measured yet"
+            why = "absent: no case" if track is not None and len(track) else "not measured yet"
             return [*line, (f" {why}", muted)]
         found, now = best(track, up=row.up), last(track)
         top = found[0] if found else now
@@ -158,7 +158,7 @@ class Classes(Pane):
 
 def _widths(width: int, label: int, *, second: bool, test: bool) -> _Widths:
     """Which columns fit: the name, the last and the best value always; then test, change, course, second metric."""
-    label = min(label, 26, max(8, width - 14))
+    label = min(label, 26, max(13, width - 14 - 7 - 8))
     room = width - label - 14
     shown = {}
     for name, wanted in (("test", 7 if test else 0), ("change", 7), ("spark", 8), ("second", 7 if second else 0)):
