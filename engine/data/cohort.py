@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from engine.data.cases import Case, Cohort
+from engine.data.read import channels_in
 from engine.data.sources import SOURCES, Layout
 from engine.data.splits import assign
 from engine.errors import DataError
@@ -89,12 +90,12 @@ def _cohort(layout: Layout, cases: tuple[Case, ...], task: str, table: DataTable
         cases=cases,
         classes=layout.classes,
         label_values=layout.label_values,
-        channels=layout.channels,
+        channels=layout.channels or channels_in(cases[0].images[0]),
         spatial_dims=layout.spatial_dims,
         unit=layout.unit,
         phantom=(folder / MARKER).is_file(),
         published_split=_published(layout, cases, table),
-        notes=(*layout.notes, *_split_notes(cases)),
+        notes=(*layout.notes, *_split_notes(cases, layout.classes)),
         root=folder,
     )
 
@@ -124,9 +125,12 @@ def _published(layout: Layout, cases: tuple[Case, ...], table: DataTable) -> boo
     return layout.published_split if whole else False
 
 
-def _split_notes(cases: tuple[Case, ...]) -> tuple[str, ...]:
+def _split_notes(cases: tuple[Case, ...], classes: tuple[str, ...]) -> tuple[str, ...]:
     present = {case.split for case in cases}
+    trained = {case.target for case in cases if case.split == "train"}
     notes = []
+    if None not in trained:
+        notes += [f"class {name} has no training case" for index, name in enumerate(classes) if index not in trained]
     if "validation" not in present:
         notes.append("no validation split: the last checkpoint is tested, and nothing is chosen by its metric")
     if "test" not in present:

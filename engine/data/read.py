@@ -108,6 +108,17 @@ def read_volume(path: Path) -> tuple[Array, Affine | None]:
     return _nifti(path)
 
 
+def channels_in(path: Path) -> int:
+    """Channels of the volume in ``path``, from its header; 1 where it cannot be read: `read_case` says why."""
+    try:
+        if path.suffix.lower() in _H5:
+            return 1
+        shape = nibabel.load(path).shape
+    except _UNREADABLE:
+        return 1
+    return int(shape[-1]) if len(shape) > 3 else 1
+
+
 def spacing_of(affine: Affine) -> tuple[float, ...]:
     """Voxel size along each axis, in the unit of ``affine`` (4, 4): the lengths of its columns."""
     return tuple(float(value) for value in np.sqrt((affine[:3, :3] ** 2).sum(axis=0)))

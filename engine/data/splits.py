@@ -89,7 +89,7 @@ def _refuse_no_split(cases: Sequence[Case]) -> None:
     if bare:
         raise DataError(
             f"the data set gives no split for {bare} of {len(cases)} cases",
-            'set data.split = "fraction" or "kfold" to draw one',
+            'set data.split = "fraction" or "kfold" to draw one (csv: or name data.split_column)',
         )
 
 

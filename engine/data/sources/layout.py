@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -10,6 +11,12 @@ from engine.data.cases import Case
 from engine.errors import DataError, Problem
 from engine.recipe.tables import DataTable
 
+NIFTI = (".nii.gz", ".nii")
+_SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
 MAX_LIST_BYTES = 64_000_000
 """Lists and tables larger than this are not read."""
 
@@ -118,3 +125,22 @@ def shortened(problems: Sequence[Problem], most: int = 50) -> tuple[Problem, ...
     if len(problems) <= most:
         return tuple(problems)
     return (*problems[:most], Problem("and", f"{len(problems) - most} more"))
+
+
+def identities(paths: Sequence[Path], folder: Path, endings: Collection[str]) -> list[str]:
+    """A name for each file: its stem where that is unique among them, else its path below ``folder``.
+
+    Slashes of a path become ``__``, so that a name can be part of a file name.
+    """
+    stems = [stem(path, endings) for path in paths]
+    counts = Counter(stems)
+    longer = [path.relative_to(folder).parent.as_posix().replace("/", "__") for path in paths]
+    return [
+        name if counts[name] == 1 else f"{above}__{path.name}"
+        for name, above, path in zip(stems, longer, paths, strict=True)
+    ]
+
+
+def split_named(text: str) -> str | None:
+    """The split that a folder or a cell of a table means; None for any other text."""
+    return _SPLIT_NAMES.get(text.strip().lower())

@@ -1,0 +1,133 @@
+"""A CSV table of paths: an image and its class or mask a row, with its group and split where known."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.data.cases import Case
+from engine.data.sources.image_folder import ENDINGS
+from engine.data.sources.layout import (
+    NIFTI,
+    Layout,
+    foreground,
+    identities,
+    inside,
+    outside,
+    read_text,
+    refuse,
+    split_named,
+)
+from engine.errors import DataError, Problem
+from engine.recipe.tables import DataTable
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table: its number, and its cells."""
+
+    where: str
+    image: Path
+    label: str
+    group: str | None
+    split: str
+
+
+def csv_table(folder: Path, table: DataTable, task: str) -> Layout:
+    """Read the table below ``folder``; its paths are relative to ``folder``.
+
+    Raises:
+        DataError: no table, a column that is not there, or rows that cannot be used.
+    """
+    problems: list[Problem] = []
+    rows = list(_rows(folder, table, problems))
+    refuse(folder, problems)
+    if task == "segmentation":
+        return _segmentation(folder, table, rows)
+    found = {row.label for row in rows}
+    classes = table.classes or tuple(sorted(found))
+    problems = [
+        Problem(row.where, f'class "{row.label}"', f"{', '.join(classes)}, as data.classes says", table.label_column)
+        for row in rows
+        if row.label not in classes
+    ]
+    refuse(folder, problems)
+    names = identities([row.image for row in rows], folder, ENDINGS)
+    cases = tuple(
+        Case(name, (row.image,), target=classes.index(row.label), group=row.group, split=row.split)
+        for name, row in zip(names, rows, strict=True)
+    )
+    return Layout(name=folder.name, cases=cases, classes=classes, channels=3, spatial_dims=2, unit="voxel")
+
+
+def _segmentation(folder: Path, table: DataTable, rows: list[Row]) -> Layout:
+    if table.classes is None:
+        raise DataError(
+            f"nothing names the classes of {folder / table.table}",
+            'name them in the recipe: data.classes = ["liver"] for the mask value 1',
+        )
+    classes, values = foreground(table, {})
+    problems = [outside(row.where, row.label) for row in rows if inside(folder, row.label) is None]
+    refuse(folder, problems)
+    names = identities([row.image for row in rows], folder, NIFTI)
+    cases = tuple(
+        Case(name, (row.image,), inside(folder, row.label), group=row.group, split=row.split)
+        for name, row in zip(names, rows, strict=True)
+    )
+    spaced = all(row.image.name.lower().endswith(NIFTI) for row in rows)
+    return Layout(
+        name=folder.name,
+        cases=cases,
+        classes=classes,
+        label_values=values,
+        channels=0,
+        unit="mm" if spaced else "voxel",
+    )
+
+
+def _rows(folder: Path, table: DataTable, problems: list[Problem]) -> Iterator[Row]:
+    """The rows of the table that can be used; what is wrong with the others goes to ``problems``."""
+    name = table.table
+    place = inside(folder, name) or folder / "table.csv"
+    try:
+        lines = list(csv.reader(io.StringIO(read_text(place, folder))))
+    except csv.Error as error:
+        raise DataError(f"{place} is not a CSV table: {error}") from None
+    header = [cell.strip() for cell in lines[0]] if lines else []
+    wanted = (table.path_column, table.label_column, table.group_column, table.split_column)
+    columns = [None if column is None else _column(header, column, name, problems) for column in wanted]
+    if problems:
+        return
+    for number, line in enumerate(lines[1:], 2):
+        if not any(cell.strip() for cell in line):
+            continue
+        cells = [None if at is None else (line[at].strip() if at < len(line) else "") for at in columns]
+        row = _row(folder, table, f"{name}:{number}", cells, problems)
+        if row is not None:
+            yield row
+
+
+def _column(header: list[str], column: str, name: str, problems: list[Problem]) -> int:
+    if column in header:
+        return header.index(column)
+    problems.append(Problem(f"{name}:1", f'no column "{column}"', ", ".join(header)[:300] or "a header line"))
+    return 0
+
+
+def _row(folder: Path, table: DataTable, where: str, cells: list[str | None], problems: list[Problem]) -> Row | None:
+    path, label, group, split = cells
+    image = inside(folder, path or "")
+    count = len(problems)
+    if image is None:
+        problems.append(outside(where, path or ""))
+    if not label:
+        problems.append(Problem(where, "found nothing", "a class, or the path of a mask", table.label_column))
+    named = "" if split is None else split_named(split)
+    if named is None:
+        problems.append(Problem(where, f'found "{split}"', "train, validation or test", table.split_column or ""))
+    if len(problems) > count or image is None or not label or named is None:
+        return None
+    return Row(where, image, label, group or None, named)

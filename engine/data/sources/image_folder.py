@@ -1,0 +1,54 @@
+"""Folders of images, one a class; below ``train``, ``validation`` and ``test`` where a split is given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.data.cases import Case
+from engine.data.sources.layout import Layout, identities, refuse, split_named
+from engine.errors import DataError, Problem
+from engine.recipe.tables import DataTable
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+
+
+def image_folder(folder: Path, table: DataTable, task: str) -> Layout:  # noqa: ARG001  (one signature for all sources)
+    """Read the names of folders and files below ``folder``.
+
+    Raises:
+        DataError: no class folders, a class that the recipe does not name, a class without images.
+    """
+    parts = [(path, split) for path in _folders(folder) if (split := split_named(path.name))] or [(folder, "")]
+    if parts[0][1] and not any(split == "train" for _, split in parts):
+        raise DataError(f"{folder} has no folder train beside {parts[0][0].name}", "a split needs a training part")
+    found = {path.name for part, _ in parts for path in _folders(part)}
+    if not found:
+        raise DataError(f"{folder} has no folders of images", "put the images of each class in a folder of its name")
+    classes = table.classes or tuple(sorted(found))
+    problems = [
+        Problem(name, "a folder of no class", f"{', '.join(classes)}, as data.classes says")
+        for name in sorted(found - {*classes})
+    ]
+    cases: list[Case] = []
+    for part, split in parts:
+        for path in _folders(part):
+            if path.name in classes:
+                cases += _cases(folder, path, classes.index(path.name), split, problems)
+    refuse(folder, problems)
+    names = identities([case.images[0] for case in cases], folder, ENDINGS)
+    named = [
+        Case(name, case.images, target=case.target, split=case.split) for name, case in zip(names, cases, strict=True)
+    ]
+    return Layout(name=folder.name, cases=tuple(named), classes=classes, channels=3, spatial_dims=2, unit="voxel")
+
+
+def _cases(folder: Path, path: Path, target: int, split: str, problems: list[Problem]) -> list[Case]:
+    files = sorted(file for file in path.iterdir() if file.name.lower().endswith(ENDINGS) and file.name[0] != ".")
+    if not files:
+        where = path.relative_to(folder).as_posix()
+        problems.append(Problem(where, "no images in it", f"files that end with {', '.join(ENDINGS)}"))
+    return [Case(file.name, (file,), target=target, split=split) for file in files]
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))

@@ -1,0 +1,68 @@
+"""nnU-Net's raw layout, version 2: ``dataset.json``, ``imagesTr/<case>_0000.nii.gz``, ``labelsTr/<case>.nii.gz``.
+
+``imagesTs`` and ``labelsTs`` are the given test split where both are there. Regions and ignore
+labels are not supported.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from engine.data.cases import Case
+from engine.data.sources.dataset_json import FILE, channels_of, labels_of, read_json
+from engine.data.sources.layout import NIFTI, Layout, foreground, listed, refuse
+from engine.errors import Problem
+from engine.recipe.tables import DataTable
+
+_CHANNEL = re.compile(r"(.+)_(\d{4})")
+
+
+def nnunet(folder: Path, table: DataTable, task: str) -> Layout:  # noqa: ARG001  (one signature for all sources)
+    """Read ``dataset.json`` and the folders beside it.
+
+    Raises:
+        DataError: a file or folder is not there, or says what is not supported.
+    """
+    value = read_json(folder)
+    problems: list[Problem] = []
+    classes, values = foreground(table, labels_of(value.get("labels"), problems))
+    channels = channels_of(value.get("channel_names"))
+    if channels == 0:
+        problems.append(Problem(FILE, "no channels", '{"0": "CT"} or the like', "channel_names"))
+    ending = value.get("file_ending")
+    if ending not in NIFTI:
+        problems.append(Problem(FILE, f"found {ending!r}", '".nii.gz" or ".nii"', "file_ending"))
+    refuse(folder, problems)
+    ending = str(ending)
+    cases = _cases(folder, "Tr", "train", ending, channels)
+    notes: tuple[str, ...] = ()
+    if (folder / "labelsTs").is_dir():
+        cases += _cases(folder, "Ts", "test", ending, channels)
+    elif (folder / "imagesTs").is_dir():
+        notes = ("imagesTs is not used: there is no labelsTs",)
+    return Layout(
+        name=str(value.get("name") or folder.name),
+        cases=tuple(cases),
+        classes=classes,
+        label_values=values,
+        channels=channels,
+        notes=notes,
+    )
+
+
+def _cases(folder: Path, part: str, split: str, ending: str, channels: int) -> list[Case]:
+    """A case for every image and every label; files that lack are found when the cases are read."""
+    names = {path.name[: -len(ending)] for path in listed(folder, f"labels{part}", (ending,))}
+    for path in listed(folder, f"images{part}", (ending,)):
+        match = _CHANNEL.fullmatch(path.name[: -len(ending)])
+        names.add(match[1] if match else path.name[: -len(ending)])
+    return [
+        Case(
+            name,
+            tuple(folder / f"images{part}" / f"{name}_{channel:04d}{ending}" for channel in range(channels)),
+            folder / f"labels{part}" / f"{name}{ending}",
+            split=split,
+        )
+        for name in sorted(names)
+    ]
