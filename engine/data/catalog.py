@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from engine.data.cohort import MARKER
-from engine.data.phantom import PHANTOMS
+from engine.data.phantom import PHANTOMS, Phantom
+from engine.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """A public data set: where it comes from, and what may be done with it.
+    """A data set: where it comes from, and what may be done with it.
 
     Attributes:
         name: short, as in commands.
         title: in full.
         task: "segmentation" or "classification".
         source: its layout, as in DataTable.source.
-        folder: the folder below the data root that the recipes name.
+        folder: the folder below the data root that recipes name.
         marker: a file or folder in it by which it is told.
         licence: its terms.
         cite: what to cite.
-        get: how to get it.
+        how: how to get it.
+        url: an archive that may be downloaded as it is, or "".
+        md5: of that archive, as its publisher gives it.
     """
 
     name: str
@@ -33,19 +37,19 @@ class DataSet:
     marker: str
     licence: str
     cite: str
-    get: str
+    how: str
+    url: str = ""
+    md5: str = ""
+
+    def describe(self, root: Path) -> dict[str, Any]:
+        """All that is known, and whether it lies below the data root ``root``, for a table or as JSON."""
+        place = root / self.folder
+        present = (place / self.marker).exists()
+        phantom = (place / MARKER).is_file() if present else self.marker == MARKER
+        return {**asdict(self), "place": str(place), "present": present, "phantom": phantom}
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Whether a data set is there: "yes", "phantom" or "no", and where it was looked for."""
-
-    data: DataSet
-    state: str
-    place: Path
-
-
-DATASETS: tuple[DataSet, ...] = (
+_PUBLIC = (
     DataSet(
         name="left_atrium",
         title="2018 Atrial Segmentation Challenge, as packed for UA-MT",
@@ -55,7 +59,7 @@ DATASETS: tuple[DataSet, ...] = (
         marker="train.list",
         licence="terms of the challenge",
         cite="Xiong et al., Medical Image Analysis 67, 2021, doi:10.1016/j.media.2020.101832",
-        get="github.com/yulequan/UA-MT, folder data: train.list, test.list, <id>/mri_norm2.h5",
+        how="github.com/yulequan/UA-MT, folder data: train.list, test.list, <id>/mri_norm2.h5",
     ),
     DataSet(
         name="hippocampus",
@@ -66,7 +70,9 @@ DATASETS: tuple[DataSet, ...] = (
         marker="dataset.json",
         licence="CC BY-SA 4.0",
         cite="Antonelli et al., Nature Communications 13, 2022, doi:10.1038/s41467-022-30695-9",
-        get="medicaldecathlon.com: Task04_Hippocampus.tar, unpacked",
+        how="medtui data fetch hippocampus, or medicaldecathlon.com: Task04_Hippocampus.tar, unpacked",
+        url="https://msd-for-monai.s3-us-west-2.amazonaws.com/Task04_Hippocampus.tar",
+        md5="9d24dba78a72977dbd1d2e110310f31b",
     ),
     DataSet(
         name="isic2018",
@@ -77,30 +83,10 @@ DATASETS: tuple[DataSet, ...] = (
         marker="ISIC2018_Task3_Training_GroundTruth",
         licence="CC BY-NC 4.0",
         cite="Tschandl et al., Scientific Data 5, 2018, doi:10.1038/sdata.2018.161; Codella et al., arXiv:1902.03368",
-        get="challenge.isic-archive.com/data, 2018, Task 3: the Input and GroundTruth archives and "
+        how="challenge.isic-archive.com/data, 2018, Task 3: the Input and GroundTruth archives and "
         "LesionGroupings.csv, unpacked side by side",
     ),
 )
-
-
-def find_datasets(root: Path) -> tuple[Found, ...]:
-    """Which of `DATASETS`, and of the phantoms that can be made, lie below the data root ``root``."""
-    found = [Found(data, _state(root / data.folder, data.marker), root / data.folder) for data in DATASETS]
-    for phantom in PHANTOMS.values():
-        place = root / phantom_folder(phantom.name)
-        data = DataSet(
-            name=place.name,
-            title=phantom.title,
-            task=phantom.task,
-            source=phantom.source,
-            folder=place.name,
-            marker=MARKER,
-            licence="none: made here",
-            cite="",
-            get=f"medtui data phantom {phantom.name}",
-        )
-        found.append(Found(data, _state(place, MARKER), place))
-    return tuple(found)
 
 
 def phantom_folder(name: str) -> str:
@@ -108,7 +94,33 @@ def phantom_folder(name: str) -> str:
     return f"{name}-phantom"
 
 
-def _state(place: Path, marker: str) -> str:
-    if not (place / marker).exists():
-        return "no"
-    return "phantom" if (place / MARKER).is_file() else "yes"
+def _made(phantom: Phantom) -> DataSet:
+    folder = phantom_folder(phantom.name)
+    return DataSet(
+        name=folder,
+        title=phantom.title,
+        task=phantom.task,
+        source=phantom.source,
+        folder=folder,
+        marker=MARKER,
+        licence="none: made here",
+        cite="",
+        how=f"medtui data phantom {phantom.name}",
+    )
+
+
+DATASETS: dict[str, DataSet] = {
+    data.name: data for data in (*_PUBLIC, *(_made(phantom) for phantom in PHANTOMS.values()))
+}
+"""Name -> data set: the public ones, then the phantoms that can be made."""
+
+
+def find_dataset(name: str) -> DataSet:
+    """The data set ``name``.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if name in DATASETS:
+        return DATASETS[name]
+    raise UsageError(f'no data set "{name}"', f"there are {', '.join(DATASETS)}")
