@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine.errors import MedtuiError, UsageError, printable
 from engine.runfolder import ENDED, RunFolder, find_run, read_status
-from tui.trainer import Trainer, start
+from tui.trainer import Interrupts, start
 from tui.work import recipe_arguments
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     command = ["train", *recipe_arguments(arguments), f"--runs={arguments.runs}"]
     if arguments.name is not None:
         command.append(f"--name={arguments.name}")
-    return _show(start(command), arguments)
+    return _launch(command, arguments)
 
 
 def resume(arguments: argparse.Namespace) -> int:
@@ -40,7 +40,7 @@ def resume(arguments: argparse.Namespace) -> int:
     if arguments.data is not None:
         command.append(f"--data={arguments.data}")
     since_s = time.time()
-    return _show(start(command), arguments, since_s)
+    return _launch(command, arguments, since_s)
 
 
 def attach(arguments: argparse.Namespace) -> int:
@@ -58,23 +58,29 @@ def attach(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _show(trainer: Trainer, arguments: argparse.Namespace, since_s: float = 0.0) -> int:
+def _launch(command: list[str], arguments: argparse.Namespace, since_s: float = 0.0) -> int:
+    """Start a trainer and show it. ``since_s``: when plain lines begin, as a resumed run has a past."""
+    with Interrupts() as interrupts:
+        trainer = start(command, interrupts)
+        if not arguments.detach and (arguments.plain or not _has_screen()):
+            from tui.plain import follow
+
+            return follow(trainer, interrupts, since_s)
     folder = trainer.folder
     if arguments.detach:
         print(printable(str(folder.root), keep=""))
         return 0
-    if arguments.plain or not _has_screen():
-        from tui.plain import follow
-
-        return follow(trainer, since_s)
     try:
         _dashboard(_runs_of(folder, arguments.runs), folder)
     finally:
-        if trainer.runs() and read_status(folder).state not in ENDED:
+        live = trainer.runs() and read_status(folder).state not in ENDED
+        if live:
             print(printable(f"training goes on; attach again with: medtui attach {folder.id}"))
+    if live:
+        return 0
     from tui.plain import outcome
 
-    return outcome(folder) if read_status(folder).state in ENDED else 0
+    return outcome(folder)
 
 
 def _dashboard(runs: Path, folder: RunFolder) -> None:

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import sys
 import time
-from types import FrameType
 
 from engine.errors import UsageError, printable
 from engine.events import AnyEvent
 from engine.runfolder import ENDED, EventReader, RunFolder, read_status, send
 from tui.plain_lines import PlainLines
-from tui.trainer import Trainer
+from tui.trainer import Interrupts, Trainer
 
 _POLL_S = 0.5
 _INTERRUPTED = 130
 _EXIT_CODES = {"finished": 0, "stopped": 3}
 
 
-def follow(trainer: Trainer, since_s: float = 0.0) -> int:
+def follow(trainer: Trainer, interrupts: Interrupts, since_s: float = 0.0) -> int:
     """Print a run that this process started until it ends; the exit code is the run's.
 
     Ctrl-C and SIGTERM ask the trainer for a checkpoint and its end, a second one kills it, and the code
@@ -28,23 +26,38 @@ def follow(trainer: Trainer, since_s: float = 0.0) -> int:
 
     Args:
         trainer: the started trainer.
+        interrupts: counts the signals since its handshake.
         since_s: print only what happened after this time (a resumed run has a past).
     """
     folder = trainer.folder
     tail = _Tail(folder, since_s)
-    interrupts = _Interrupts(trainer)
-    with interrupts:
-        tail.say(f"run folder  {folder.root}")
-        while True:
-            over = not trainer.runs() or read_status(folder).state in ENDED  # asked before the last look
-            tail.print_new()
-            interrupts.act(tail)
-            if over:
-                break
-            time.sleep(_POLL_S)
-        tail.end()
+    tail.say(f"run folder  {folder.root}")
+    heard = 0
+    while True:
+        over = not trainer.runs() or read_status(folder).state in ENDED  # asked before the last look
+        tail.print_new()
+        if over:
+            break
+        count = interrupts.count  # once: another may come while this one is acted on
+        if count > heard:
+            _interrupted(trainer, tail, first=heard == 0 and count == 1)
+            heard = count
+        time.sleep(_POLL_S)
+    tail.end()
     code = outcome(folder)
-    return _INTERRUPTED if interrupts.count else code
+    return _INTERRUPTED if heard else code
+
+
+def _interrupted(trainer: Trainer, tail: _Tail, *, first: bool) -> None:
+    """The first signal asks for a checkpoint and the end, any other kills."""
+    if not first:
+        trainer.kill()
+        return
+    tail.say("asked the trainer for a checkpoint and its end; once more kills it")
+    try:
+        send(trainer.folder, "stop_now")
+    except UsageError as error:
+        tail.say(str(error))
 
 
 def watch(folder: RunFolder) -> int:
@@ -80,43 +93,6 @@ def outcome(folder: RunFolder) -> int:
         lines.append(f"go on    medtui resume {folder.id}")
     _print("\n".join(lines))
     return _EXIT_CODES[status.state]
-
-
-class _Interrupts:
-    """The signals that end a run in plain mode: the first asks, the second kills."""
-
-    def __init__(self, trainer: Trainer) -> None:
-        self.count = 0
-        self._acted = 0
-        self._trainer = trainer
-        self._before: dict[int, object] = {}
-
-    def __enter__(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            # A shell starts background jobs with SIGINT ignored: their Ctrl-C is meant for others.
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                self._before[number] = signal.signal(number, self._count)
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-
-    def act(self, tail: _Tail) -> None:
-        """Do what the signals since the last call ask for."""
-        if self.count == self._acted:
-            return
-        if self._acted == 0 and self.count == 1:
-            tail.say("asked the trainer for a checkpoint and its end; once more kills it")
-            try:
-                send(self._trainer.folder, "stop_now")
-            except UsageError as error:
-                tail.say(str(error))
-        else:
-            self._trainer.kill()
-        self._acted = self.count
-
-    def _count(self, _number: int, _frame: FrameType | None) -> None:
-        self.count += 1
 
 
 class _Tail:

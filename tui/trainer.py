@@ -16,11 +16,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
 from engine.errors import MedtuiError, printable
 from engine.runfolder import RunFolder
@@ -57,10 +55,10 @@ class Trainer:
         self._process.wait()
 
 
-def start(arguments: list[str], *, out: TextIO | None = None) -> Trainer:
+def start(arguments: list[str], interrupts: Interrupts, *, out: TextIO | None = None) -> Trainer:
     """Start ``python -m engine`` with ``arguments`` and wait for its handshake.
 
-    Ctrl-C and SIGTERM while waiting end the trainer, and raise `KeyboardInterrupt`.
+    A `KeyboardInterrupt` while waiting ends the trainer; from the handshake on ``interrupts`` counts.
 
     Raises:
         NotStartedError: it ended first, with its exit code.
@@ -80,8 +78,8 @@ def start(arguments: list[str], *, out: TextIO | None = None) -> Trainer:
         os.close(sending)
     waiting = _Waiting(process, receiving, out or sys.stderr)
     try:
-        with terminated_as_interrupt():
-            run = waiting.handshake()
+        run = waiting.handshake()
+        interrupts.counting = run is not None
     except BaseException:
         _end(process)
         raise
@@ -169,21 +167,35 @@ def _folder_in(answer: bytes) -> str | None:
     return run if isinstance(run, str) else None
 
 
-@contextmanager
-def terminated_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM raise `KeyboardInterrupt`, so that both ways to end a command are one."""
+class Interrupts:
+    """SIGINT and SIGTERM while a trainer is started and followed.
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+    Until the handshake they raise `KeyboardInterrupt`, which ends the trainer; after it they are
+    counted, and whoever follows the run acts on them. A context manager: it puts back what was there.
+    """
 
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    def __init__(self) -> None:
+        self.count = 0
+        self.counting = False
+        self._before: list[tuple[signal.Signals, Any]] = []
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before = signal.getsignal(number)
+            # A shell starts background jobs with SIGINT ignored: that Ctrl-C is meant for others.
+            if before is not signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+                self._before.append((number, before))
+                signal.signal(number, self._take)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, before in self._before:
+            signal.signal(number, before)
+
+    def _take(self, _number: int, _frame: FrameType | None) -> None:
+        if not self.counting:
+            raise KeyboardInterrupt
+        self.count += 1
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
