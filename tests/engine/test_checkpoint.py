@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import errno
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.checkpoint import load_checkpoint, model_state, save_checkpoint
+from engine.errors import RunError
+
+
+class Payload:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.mark}",)
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    state = {"w": torch.randn(3, 4), "n": torch.tensor(5)}
+    save_checkpoint(tmp_path / "last.pt", {"model": state, "iteration": 7, "parts": {"best": {"value": float("nan")}}})
+    content = load_checkpoint(tmp_path / "last.pt")
+    assert content["iteration"] == 7
+    assert all(torch.equal(content["model"][key], state[key]) for key in state)
+
+
+@pytest.mark.parametrize("save", [torch.save, lambda content, path: Path(path).write_bytes(pickle.dumps(content))])
+def test_a_payload_is_refused_and_does_not_run(tmp_path, save):
+    mark = tmp_path / "ran"
+    save({"model": {"w": Payload(mark)}}, tmp_path / "best.pt")
+    with pytest.raises(RunError):
+        load_checkpoint(tmp_path / "best.pt")
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("content", [{}, {"weights": {}}, [1, 2], {"model": {"w": torch.ones(1)}, "format": 99}])
+def test_what_is_no_checkpoint_is_refused(tmp_path, content):
+    torch.save(content, tmp_path / "last.pt")
+    with pytest.raises(RunError):
+        load_checkpoint(tmp_path / "last.pt")
+
+
+def test_a_missing_checkpoint_and_a_wrong_model_are_told(tmp_path):
+    with pytest.raises(RunError, match="no checkpoint"):
+        load_checkpoint(tmp_path / "last.pt")
+    torch.save({"model": {"w": "text"}}, tmp_path / "last.pt")
+    with pytest.raises(RunError, match="state dict"):
+        model_state(tmp_path / "last.pt")
+
+
+@given(st.data())
+@settings(max_examples=300)
+def test_damaged_bytes_are_loaded_or_told_and_nothing_else(tmp_path_factory, data):
+    folder = tmp_path_factory.getbasetemp()
+    path = folder / "damaged.pt"
+    if not (folder / "whole.pt").exists():
+        save_checkpoint(folder / "whole.pt", {"model": {"w": torch.arange(12.0)}, "iteration": 3})
+    content = bytearray((folder / "whole.pt").read_bytes())
+    for _ in range(data.draw(st.integers(1, 6))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(bytes(content[: data.draw(st.integers(0, len(content)))]) if data.draw(st.booleans()) else content)
+    try:
+        load_checkpoint(path)
+    except RunError as error:
+        assert "damaged.pt" in error.message  # noqa: PT017
+
+
+def test_a_failed_write_keeps_the_old_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, {"model": {}, "iteration": 1})
+
+    def full(_handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunError, match="No space left"):
+        save_checkpoint(path, {"model": {}, "iteration": 2})
+    monkeypatch.undo()
+    assert load_checkpoint(path)["iteration"] == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
