@@ -72,7 +72,7 @@ def _own(trained: Trained, split: str) -> tuple[Cohort, str]:
 
 
 def _elsewhere(trained: Trained, data: Path, split: str | None) -> tuple[Cohort, str]:
-    cohort = open_elsewhere(trained.recipe.data, trained.recipe.task, data)
+    cohort = open_elsewhere(trained.recipe.data, trained.recipe.task, data, classes=trained.classes)
     label = file_name(data.resolve().name)
     chosen = _choose(cohort, split or "all")
     return chosen, label if split in {None, "all"} else f"{label}-{split}"

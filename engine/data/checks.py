@@ -113,9 +113,12 @@ def _skipped(cohort: Cohort, findings: list[Finding]) -> Cohort:
     empty = [finding for finding in findings if not finding.fatal]
     gone = {finding.case.id for finding in dropped}
     cases = tuple(case for case in cohort.cases if case.id not in gone)
-    if not any(case.split == "train" for case in cases):
+    trained = any(case.split == "train" for case in cohort.cases)
+    if not cases or (trained and not any(case.split == "train" for case in cases)):
         error = _refused(cohort, dropped)
-        raise DataError("no case is left for training: " + error.message, "mend the files", error.problems)
+        raise DataError(
+            f"no case is left{' for training' if trained else ''}: " + error.message, "mend the files", error.problems
+        )
     notes = list(cohort.notes)
     notes += [f"left out: case {finding.case.id}: {_text(finding)}" for finding in dropped]
     notes += [f"kept with an empty label: case {finding.case.id}" for finding in empty]

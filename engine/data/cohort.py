@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from engine.data.cases import Case, Cohort
 from engine.data.read import channels_in
 from engine.data.sources import SOURCES, Layout
-from engine.data.splits import assign
-from engine.errors import DataError
+from engine.data.splits import assign, refuse_duplicates
+from engine.errors import DataError, Problem
 from engine.recipe.tables import DataTable
 
 MARKER = "PHANTOM"
@@ -42,29 +43,43 @@ def open_cohort(table: DataTable, task: str, root: Path) -> Cohort:
     layout = SOURCES[table.source](folder, table, task)
     if not layout.cases:
         raise DataError(f"{folder} holds no cases in the layout {table.source}")
-    return _cohort(layout, assign(layout.cases, table), task, table, folder)
+    cases = assign(layout.cases, table)
+    layout = replace(
+        layout,
+        published_split=_published(layout, cases, table),
+        notes=(*layout.notes, *_split_notes(cases, layout.classes)),
+    )
+    return _cohort(layout, cases, task, table, folder)
 
 
-def open_elsewhere(table: DataTable, task: str, folder: Path) -> Cohort:
+def open_elsewhere(table: DataTable, task: str, folder: Path, *, classes: tuple[str, ...] | None = None) -> Cohort:
     """All cases of the same kind of data in another place, with the splits that its layout gives.
 
     Args:
         table: the recipe's [data], of which the layout and the classes are used.
         task: "segmentation" or "classification".
         folder: a data root that holds ``table.root``, or the data set's own folder.
+        classes: those of the trained network, which the data must have too: a class that is absent
+            there must not shift the others.
 
     Raises:
-        DataError: it is neither.
+        DataError: it is neither, an id stands for two cases, or its classes are others.
     """
     place = folder / table.root if (folder / table.root).is_dir() else folder
     if not place.is_dir():
         raise DataError(
             f"no data set at {place}", "name the folder of the data set, or the one that holds it, with --data"
         )
+    if classes is not None and task == "classification":
+        table = table.model_copy(update={"classes": classes})
     layout = SOURCES[table.source](place, table, task)
     if not layout.cases:
         raise DataError(f"{place} holds no cases in the layout {table.source}")
-    return _cohort(layout, layout.cases, task, table, place)
+    if classes is not None and layout.classes != classes:
+        found, allowed = ", ".join(layout.classes), f"{', '.join(classes)}: what the network was trained for"
+        raise DataError(f"{place} has other classes:", problems=(Problem("classes", found, allowed),))
+    refuse_duplicates(layout.cases)
+    return _cohort(replace(layout, published_split=None), layout.cases, task, table, place)
 
 
 def fingerprint(cohort: Cohort) -> str:
@@ -94,8 +109,8 @@ def _cohort(layout: Layout, cases: tuple[Case, ...], task: str, table: DataTable
         spatial_dims=layout.spatial_dims,
         unit=layout.unit,
         phantom=(folder / MARKER).is_file(),
-        published_split=_published(layout, cases, table),
-        notes=(*layout.notes, *_split_notes(cases, layout.classes)),
+        published_split=layout.published_split,
+        notes=layout.notes,
         root=folder,
     )
 
