@@ -24,9 +24,9 @@ _TEXT_ROW = 0.3  # inches above a row of images
 def plan(run: RunData) -> list[Job]:
     """A sheet for every class."""
     network = TrainedNetwork(run, channels=3, volumes=False)
-    stems = _stems(run.classes)
+    parts = stems(run.classes)
     return [
-        Job(f"gradcam_{stems[index]}", "gradcam", f"{network.method_name}, {name}", partial(draw, run, network, index))
+        Job(f"gradcam_{parts[index]}", "gradcam", f"{network.method_name}, {name}", partial(draw, run, network, index))
         for index, name in enumerate(run.classes)
     ]
 
@@ -46,7 +46,7 @@ def draw(run: RunData, network: TrainedNetwork, label: int, path: Path) -> Drawn
     return Drawn(_caption(run, network, name, len(right), len(wrong)), _remark(network))
 
 
-def _stems(names: list[str]) -> list[str]:
+def stems(names: list[str]) -> list[str]:
     """A file name for every class; two that would be the same get their number."""
     parts = [file_part(name) for name in names]
     lower = [part.lower() for part in parts]
@@ -98,6 +98,9 @@ def _triple(panels: list[Axes], run: RunData, example: Example, heat: np.ndarray
     panels[0].imshow(image)
     panels[1].imshow(heat, cmap=style.HEAT, vmin=0, vmax=1)
     panels[2].imshow(overlay(shown, heat))
+    if heat.max() < 1e-6:
+        panels[1].text(0.5, 0.5, "nothing positive", color=style.FAINT, fontsize=style.SMALL - 1, ha="center",
+                       va="center", transform=panels[1].transAxes)  # fmt: skip
     frame = style.ACCENT if example.role == "right" else style.WARNING
     for panel in panels:
         panel.set_xticks([])

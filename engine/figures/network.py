@@ -7,7 +7,7 @@ import io
 import pickle
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -80,7 +80,7 @@ class TrainedNetwork:
         model, error = self._loaded
         if error is not None:
             raise error
-        return model  # type: ignore[no-any-return]
+        return cast("nn.Module", model)
 
     def maps(self, inputs: np.ndarray, targets: list[Any]) -> np.ndarray:
         """Class activation maps from 0 to 1.
@@ -102,6 +102,8 @@ class TrainedNetwork:
         layer.requires_grad_(True)  # gradients are needed from this layer on, and no memory before it
         method = getattr(pytorch_grad_cam, METHODS[self.method][0])
         batch = torch.from_numpy(np.ascontiguousarray(inputs)).to(self._device)
+        if not any(True for _ in layer.parameters()):
+            batch.requires_grad_()  # a layer without weights gets its gradients from the input's graph
         with contextlib.redirect_stderr(io.StringIO()), method(model=self.model, target_layers=[layer]) as cam:
             maps = cam(input_tensor=batch, targets=targets)
         return np.nan_to_num(np.asarray(maps, dtype=np.float32))
@@ -110,8 +112,9 @@ class TrainedNetwork:
         """Logits (B, O, *N) for float32 ``inputs`` (B, C, *N)."""
         import torch
 
+        model = self.model  # loaded out here: weights made in inference mode could never have gradients
         with torch.inference_mode():
-            logits = self.model(torch.from_numpy(np.ascontiguousarray(inputs)).to(self._device))
+            logits = model(torch.from_numpy(np.ascontiguousarray(inputs)).to(self._device))
         return np.asarray(logits.float().cpu().numpy())
 
     def _load(self) -> nn.Module:

@@ -22,7 +22,7 @@ def draw(run: RunData, path: Path) -> Drawn:
     scores = read_scores(run)
     if not scores.present:
         raise FigureError(f"every case of the {run.split} split has the same class: there is no precision-recall curve")
-    figure = style.new_figure(style.WIDTH, 4.3)
+    figure = style.new_figure(style.WIDTH, 4.0)
     axes = figure.subplots()
     for index in scores.present:
         positive, score = scores.one_hot[:, index], scores.probabilities[:, index]
@@ -36,6 +36,7 @@ def draw(run: RunData, path: Path) -> Drawn:
             right = (guessed & positive).sum()
             axes.plot(right / positive.sum(), right / guessed.sum(), "o", color=look["color"], markersize=4.5)
     style.unit_square(axes)
+    axes.set_anchor("E")
     axes.set_xlabel("recall (sensitivity)")
     axes.set_ylabel("precision")
     figure.legend(loc="outside right upper", title="average precision (share of cases)", alignment="left")

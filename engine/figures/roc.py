@@ -26,7 +26,7 @@ def draw(run: RunData, path: Path) -> Drawn:
     scores = read_scores(run)
     if not scores.present:
         raise FigureError(f"every case of the {run.split} split has the same class: there is no ROC")
-    figure = style.new_figure(style.WIDTH, 4.3)
+    figure = style.new_figure(style.WIDTH, 4.0)
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color=style.MUTED, linewidth=0.8, linestyle=":", label="chance  0.500")
     curves = [curve(scores.one_hot[:, index], scores.probabilities[:, index]) for index in scores.present]
@@ -36,6 +36,7 @@ def draw(run: RunData, path: Path) -> Drawn:
     if len(scores.classes) > 2:
         _means(axes, run, scores, curves)
     style.unit_square(axes)
+    axes.set_anchor("E")
     axes.set_xlabel("false positive rate (1 − specificity)")
     axes.set_ylabel("true positive rate (sensitivity)")
     figure.legend(loc="outside right upper", title="AUC (95 % interval)", alignment="left")

@@ -1,0 +1,154 @@
+"""Each metric over the cases of a split: its spread above, and every case by name below."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.figures import style
+from engine.figures.names import DISTANCES, better_up, short, title
+from engine.figures.source import CaseTable, Drawn, FigureError, Job, RunData
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+METRICS = ("dice", "jaccard", "asd", "assd", "hd95")
+A_PAGE = 60
+"""Cases named on one sheet."""
+_ROW = 0.135  # inches a case
+
+
+def plan(run: RunData) -> list[Job]:
+    """A sheet for every 60 cases; each has the spread over all of them."""
+    pages = max(1, math.ceil(len(run.cases()) / A_PAGE))
+    jobs = []
+    for page in range(pages):
+        suffix, of = ("", "") if page == 0 else (f"_{page + 1}", f", part {page + 1} of {pages}")
+        jobs.append(Job(f"distributions{suffix}", "distributions", f"Metrics over cases{of}", partial(draw, run, page)))
+    return jobs
+
+
+def draw(run: RunData, page: int, path: Path) -> Drawn:
+    """Box and dots of each metric over all cases; below, the cases of this page, the worst first."""
+    cases = run.cases()
+    names = [name for name in METRICS if np.isfinite(cases.numbers(name)).any()]
+    if not names:
+        raise FigureError(f"cases.csv has no measured case of the {run.split} split yet")
+    order = _order(cases, names[0])
+    part = order[page * A_PAGE : (page + 1) * A_PAGE]
+    rows = max(len(part) * _ROW, 0.6)
+    spread = 0.3 + 0.25 * len(_rows(run, cases, names[0]))
+    figure = style.new_figure(style.WIDTH, spread + rows + 1.15)
+    panels = figure.subplots(2, len(names), sharex="col", height_ratios=[spread, rows], squeeze=False)
+    missed = cases.numbers("missed") > 0
+    for column, name in enumerate(names):
+        values = cases.numbers(name)
+        _spread(panels[0][column], _rows(run, cases, name), title(name, run.unit))
+        _cases(panels[1][column], values, part, missed, name)
+    boxes = [text for text, _ in _rows(run, cases, names[0])]
+    if len(boxes) > 1:
+        panels[0][0].set_yticks(range(len(boxes)), boxes)
+    labels = [run.case_name(cases.ids[index]) for index in part]
+    panels[1][0].set_yticks(range(len(part)), [text if len(text) <= 22 else "…" + text[-21:] for text in labels])
+    for axes in panels[1][1:]:
+        axes.set_yticks([])
+    style.save(figure, path, run.options.dpi)
+    return Drawn(_caption(run, cases, missed, page, len(part)))
+
+
+def _order(cases: CaseTable, metric: str) -> list[int]:
+    """Worst case first; what was not measured before everything."""
+    values = cases.numbers(metric)
+    keys = np.where(np.isnan(values), -np.inf, values if better_up(metric) else -values)
+    return [int(index) for index in np.argsort(keys, kind="stable")]
+
+
+def _rows(run: RunData, cases: CaseTable, name: str) -> list[tuple[str, np.ndarray]]:
+    """(label, values) of the mean over the classes, and of every class where there are several."""
+    rows = [("mean", cases.numbers(name))]
+    if len(run.classes) > 1:
+        rows += [(label, cases.numbers(f"{name}:{label}")) for label in run.classes]
+    return rows
+
+
+def _spread(axes: Axes, rows: list[tuple[str, np.ndarray]], heading: str) -> None:
+    """A box for each of ``rows``: the mean over the classes first, then every class where there are several."""
+    axes.boxplot(
+        [values[np.isfinite(values)] for _, values in rows],
+        orientation="horizontal",
+        positions=range(len(rows)),
+        widths=0.6,
+        showfliers=False,
+        patch_artist=True,
+        boxprops={"facecolor": style.FAINT, "edgecolor": style.MUTED, "linewidth": 0.8},
+        medianprops={"color": style.INK, "linewidth": 1.4},
+        whiskerprops={"color": style.MUTED, "linewidth": 0.8},
+        capprops={"color": style.MUTED, "linewidth": 0.8},
+    )
+    draw = np.random.default_rng(0)
+    for place, (_, values) in enumerate(rows):
+        known = values[np.isfinite(values)]
+        jitter = place + draw.uniform(-0.22, 0.22, len(known))
+        axes.plot(known, jitter, "o", color=style.TRUTH, markersize=2.4, alpha=0.65, markeredgewidth=0)
+        if known.size:
+            axes.plot([known.mean()], [place], "D", color=style.WARNING, markersize=4.5, zorder=4)
+    axes.set_ylim(len(rows) - 0.45, -0.55)
+    axes.set_yticks([])
+    axes.spines[["left", "bottom"]].set_visible(False)
+    axes.tick_params(axis="both", length=0, labelbottom=False)
+    axes.set_title(heading, pad=26)
+    known = rows[0][1][np.isfinite(rows[0][1])]
+    text = f"mean {short(float(known.mean()))}\nmedian {short(float(np.median(known)))}"
+    label = axes.text(0, 1.0, text, transform=axes.transAxes, fontsize=style.SMALL, color=style.MUTED, va="bottom")
+    label.set_in_layout(False)
+
+
+def _cases(axes: Axes, values: np.ndarray, part: list[int], missed: np.ndarray, name: str) -> None:
+    shown, lost = values[part], missed[part]
+    rows = np.arange(len(part))
+    low, high = _limits(values, missed, name)
+    axes.set_xlim(low, high)
+    axes.hlines(rows, 0, 1, transform=axes.get_yaxis_transform(), color=style.FAINT, linewidth=0.5, zorder=0)
+    axes.plot(shown[~lost], rows[~lost], "o", color=style.TRUTH, markersize=3.4)
+    for value, row in zip(shown[lost], rows[lost], strict=True):
+        outside = value > high
+        axes.plot([min(value, high)], [row], "X", color=style.WARNING, markersize=5.5, clip_on=False, zorder=4)
+        if outside:
+            axes.annotate(short(value), (high, row), xytext=(-6, 0), textcoords="offset points", ha="right",
+                          va="center", fontsize=6, color=style.WARNING)  # fmt: skip
+    axes.axvline(float(np.nanmean(values)), color=style.WARNING, linewidth=0.8, linestyle="--")
+    axes.set_ylim(len(part) - 0.4, -0.6)
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0, labelsize=6.0)
+    axes.tick_params(axis="x", labelsize=style.SMALL - 0.5)
+    axes.locator_params(axis="x", nbins=3)
+
+
+def _limits(values: np.ndarray, missed: np.ndarray, name: str) -> tuple[float, float]:
+    """Ends of the axis: the cases that were not missed, so that the diagonal of the image squeezes nothing."""
+    kept = values[np.isfinite(values) & ~missed]
+    kept = kept if kept.size else values[np.isfinite(values)]
+    low, high = float(kept.min()), float(max(kept.max(), np.nanmean(values)))
+    margin = 0.06 * (high - low or abs(high) or 1.0)
+    if name in DISTANCES:
+        return -margin / 2, high + margin
+    low = min(low, float(np.nanmin(values)))
+    return low - margin, min(high + margin, 1.0 + margin / 2)
+
+
+def _caption(run: RunData, cases: CaseTable, missed: np.ndarray, page: int, shown: int) -> str:
+    first = page * A_PAGE
+    which = "every case" if shown == len(cases) else f"cases {first + 1} to {first + shown} of {len(cases)}"
+    text = (
+        f"Above: quartiles, median and mean (diamond) over the {len(cases)} cases of the {run.split} split. "
+        f"Below: {which}, the lowest Dice first; dashed: mean."
+    )
+    return (
+        f"{text} Crosses: cases with a missed class ({int(missed.sum())}), with their distance where it lies outside."
+        if missed.any()
+        else text
+    )

@@ -1,0 +1,201 @@
+"""What a segmentation network looked at: the map of each class on slices of the median case."""
+
+from __future__ import annotations
+
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.figures import style
+from engine.figures.gradcam import overlay, stems
+from engine.figures.network import TrainedNetwork
+from engine.figures.slices import chosen, outline
+from engine.figures.source import Drawn, Example, FigureError, Job, RunData
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_PLANES = {2: "xy", 1: "xz", 0: "yz"}
+_ORIENTED = {2: "axial", 1: "coronal", 0: "sagittal"}
+
+
+class Patch:
+    """The part of the median case that goes through the network once, around what is to be found.
+
+    Args:
+        run: the run.
+        source: the example.
+    """
+
+    def __init__(self, run: RunData, source: Path) -> None:
+        self.run = run
+        self.source = source
+
+    @cached_property
+    def example(self) -> Example:
+        return self.run.example(self.source)
+
+    @cached_property
+    def network(self) -> TrainedNetwork:
+        return TrainedNetwork(self.run, channels=int(self.example.arrays["image"].shape[0]), volumes=True)
+
+    @cached_property
+    def _crops(self) -> tuple[np.ndarray, np.ndarray]:
+        from engine.data.prepare import prepare
+        from engine.data.read import Sample
+
+        recipe, arrays = self.run.recipe, self.example.arrays
+        if recipe is None:
+            raise FigureError("the recipe of this run cannot be read: its network cannot be built")
+        affine = arrays["affine"] if arrays["affine"].shape == (4, 4) else None
+        spacing = tuple(float(step) for step in arrays["spacing"]) or None
+        sample = Sample(self.example.id, arrays["image"], arrays["truth"], affine, spacing)
+        prepared = prepare(sample, recipe.data)
+        label = prepared.label_net if prepared.label_net is not None else np.zeros(prepared.image.shape[1:], np.uint8)
+        box = _around(label > 0, recipe.data.size)
+        return prepared.image[(slice(None), *box)], label[box]
+
+    @property
+    def image(self) -> np.ndarray:
+        """float32 (C, *N): what the network sees, N being ``data.size``."""
+        return self._crops[0]
+
+    @property
+    def truth(self) -> np.ndarray:
+        """uint8 (*N)."""
+        return self._crops[1]
+
+    @property
+    def oriented(self) -> bool:
+        return bool(self.example.arrays["affine"].shape == (4, 4))
+
+    @cached_property
+    def _logits(self) -> np.ndarray:
+        return np.asarray(self.network.predict(self.image[None])[0])
+
+    @cached_property
+    def prediction(self) -> np.ndarray:
+        """uint8 (*N): the class of each voxel, from one pass through the network."""
+        logits = self._logits
+        if len(logits) == 1:
+            threshold = self.run.recipe.evaluate.threshold if self.run.recipe else 0.5
+            return np.asarray(1 / (1 + np.exp(-logits[0].astype(np.float64))) >= threshold).astype(np.uint8)
+        return np.asarray(logits.argmax(axis=0).astype(np.uint8))
+
+    def heat(self, label: int) -> np.ndarray:
+        """float32 (*N): the map of class ``label`` (counted from 1), explained over the voxels predicted as it."""
+        where = self.prediction == label
+        where = where if where.any() else self.truth == label
+        channel = 0 if len(self._logits) == 1 else label
+        target = _Target(channel, where if where.any() else np.ones_like(where))
+        return np.asarray(self.network.maps(self.image[None], [target])[0])
+
+
+class _Target:
+    """The mean logit of one channel over a region, after Vinogradova et al. (AAAI 2020, Seg-Grad-CAM)."""
+
+    def __init__(self, channel: int, region: np.ndarray) -> None:
+        self._channel = channel
+        self._region = region
+
+    def __call__(self, output: Any) -> Any:
+        import torch
+
+        region = torch.from_numpy(self._region).to(output.device)
+        return output[self._channel][region].mean()
+
+
+def plan(run: RunData) -> list[Job]:
+    """A sheet for every foreground class."""
+    heads = {role: path for path, _, role in chosen(run)}
+    source = heads.get("median") or heads.get("best") or heads.get("worst")
+    patch = Patch(run, source) if source else None
+    return [
+        Job(f"gradcam_{stem}", "gradcam", f"Class activation, {name}", partial(draw, run, patch, index))
+        for index, (name, stem) in enumerate(zip(run.classes, stems(run.classes), strict=True))
+    ]
+
+
+def draw(run: RunData, patch: Patch | None, index: int, path: Path) -> Drawn:
+    """Image with contours, map, and map over the image, in three planes through the class."""
+    if patch is None:
+        raise FigureError(f"there are no examples of the {run.split} split yet")
+    label = index + 1
+    heat = patch.heat(label)
+    figure = _sheet(patch, label, heat)
+    style.save(figure, path, run.options.dpi, vector=False)
+    name, case = run.classes[index], run.case_name(patch.example.id)
+    text = (
+        f"{patch.example.role.capitalize()} case of the {run.split} split, {case}: {patch.network.method_name} of "
+        f"class {name} at the last feature layer, explained over the voxels that were predicted as {name}. Contours: truth "
+        "(solid, blue) and prediction of this crop (dashed, orange)."
+    )
+    remarks = [patch.network.remark]
+    if not (patch.truth == label).any():
+        remarks.append(f"{name} is not in {case}")
+    return Drawn(text, "; ".join(remark for remark in remarks if remark))
+
+
+def _around(found: np.ndarray, size: tuple[int, ...]) -> tuple[slice, ...]:
+    """A box of ``size`` with the middle of ``found`` in its own middle, as far as the border allows."""
+    box = []
+    for axis, (side, wanted) in enumerate(zip(found.shape, size, strict=True)):
+        hit = np.flatnonzero(found.any(axis=tuple(other for other in range(found.ndim) if other != axis)))
+        middle = (int(hit[0]) + int(hit[-1]) + 1) // 2 if hit.size else side // 2
+        start = min(max(0, middle - wanted // 2), max(0, side - wanted))
+        box.append(slice(start, start + wanted))
+    return tuple(box)
+
+
+def _sheet(patch: Patch, label: int, heat: np.ndarray) -> Figure:
+    image, truth, prediction = patch.image[0], patch.truth == label, patch.prediction == label
+    column = (style.WIDTH - 0.9) / 3
+    ratios = [min(1.3, image.shape[1 if axis == 2 else 2] / image.shape[1 if axis == 0 else 0]) for axis in (2, 1, 0)]
+    figure = style.new_figure(style.WIDTH, column * sum(ratios) + 0.6)
+    panels = figure.subplots(3, 3, height_ratios=ratios, squeeze=False)
+    low, high = np.percentile(image, [0.5, 99.5])
+    for row, axis in zip(panels, (2, 1, 0), strict=True):
+        others = tuple(other for other in range(3) if other != axis)
+        areas = (truth | prediction).sum(axis=others)
+        place = int(areas.argmax()) if areas.any() else image.shape[axis] // 2
+        cut = [_flat(array, axis, place, patch.oriented) for array in (image, heat, truth, prediction)]
+        grey = np.clip((cut[0] - low) / (high - low or 1.0), 0, 1)
+        row[0].imshow(grey, cmap="gray", origin="lower", vmin=0, vmax=1)
+        row[1].imshow(cut[1], cmap=style.HEAT, origin="lower", vmin=0, vmax=1)
+        row[2].imshow(overlay((255 * grey).astype(np.uint8), np.clip(cut[1], 0, 1)), origin="lower")
+        for axes in (row[0], row[2]):
+            _contours(axes, cut[2], cut[3])
+        for axes in row:
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.spines[:].set_visible(False)
+        row[0].set_ylabel((_ORIENTED if patch.oriented else _PLANES)[axis], fontsize=style.LABEL)
+    for axes, title in zip(panels[0], ("Image", "Map", "Overlay"), strict=True):
+        axes.set_title(title)
+    _colour_bar(figure, panels)
+    return figure
+
+
+def _flat(array: np.ndarray, axis: int, place: int, oriented: bool) -> np.ndarray:
+    plane = np.asarray(np.take(array, place, axis=axis)).T
+    return plane[:, ::-1] if oriented else plane
+
+
+def _contours(axes: Axes, truth: np.ndarray, prediction: np.ndarray) -> None:
+    extent = (-0.5, truth.shape[1] - 0.5, -0.5, truth.shape[0] - 0.5)
+    for mask, colour, dashes in ((truth, style.TRUTH, "-"), (prediction, style.PREDICTION, (0, (3.5, 1.6)))):
+        if mask.any():
+            outline(axes, mask, extent, colors=colour, linestyles=[dashes], linewidths=1.3)
+
+
+def _colour_bar(figure: Figure, panels: np.ndarray) -> None:
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+
+    bar = figure.colorbar(ScalarMappable(cmap=colormaps[style.HEAT]), ax=panels, shrink=0.4, aspect=22, pad=0.01)
+    bar.set_ticks([0, 1], labels=["low", "high"])
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(length=0)
