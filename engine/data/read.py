@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,8 +29,14 @@ MAX_VOXELS = 2**31
 """Larger volumes are refused: a damaged header must not ask for all the memory there is."""
 AFFINE_TOLERANCE = 0.1
 """Share of the smallest voxel side by which two grids may lie apart and still count as the same."""
+logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # its remarks on headers; faults are raised
+
 _H5 = (".h5", ".hdf5")
-_UNREADABLE = (OSError, EOFError, ValueError, KeyError, zlib.error, ImageFileError, HeaderDataError, MemoryError)
+_UNREADABLE = (
+    *(OSError, EOFError, ValueError, KeyError, IndexError, TypeError, OverflowError, MemoryError, SyntaxError),
+    *(RuntimeError, zlib.error, struct.error, ImageFileError, HeaderDataError, Image.DecompressionBombError),
+)
+"""What h5py, nibabel and Pillow raise over files that are damaged in every way, as fuzzing found."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +90,7 @@ def read_image(cohort: Cohort, case: Case) -> Masks:
             return rgb(file)
     except FileNotFoundError:
         problem = Problem(cohort.where(path), missing(path))
-    except (*_UNREADABLE, Image.DecompressionBombError, SyntaxError) as error:
+    except _UNREADABLE as error:
         problem = Problem(cohort.where(path), f"cannot be read as an image: {_why(error)}")
     raise DataError(f"case {case.id} cannot be used:", problems=(problem,))
 
