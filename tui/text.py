@@ -9,6 +9,7 @@ from engine.errors import printable
 
 __all__ = ["age", "clock", "figure", "printable", "rate", "shorten", "sparkline"]
 
+_HUGE = 1e300  # sums and differences of what is larger overflow
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -88,7 +89,7 @@ def sparkline(values: Sequence[float], width: int) -> str:
     means = []
     for column in range(width):
         part = values[column * count // width : max((column + 1) * count // width, column * count // width + 1)]
-        finite = [float(value) for value in part if math.isfinite(value)]
+        finite = [max(-_HUGE, min(_HUGE, float(value))) for value in part if math.isfinite(value)]
         means.append(sum(finite) / len(finite) if finite else math.nan)
     known = [mean for mean in means if not math.isnan(mean)]
     low, high = (min(known), max(known)) if known else (0.0, 0.0)
