@@ -1,0 +1,93 @@
+"""DynUNet, MONAI's version of the network of nnU-Net (Isensee et al. 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from engine.models.layers import GROUPS
+from engine.models.shapes import refuse, require_multiples
+
+# nnU-Net's: 32 features at the top, never more than 320, and no axis below 4 voxels.
+_TOP = 32
+_MOST = 320
+_SMALLEST = 4
+_LEVELS = 6
+_NORMS = {
+    "instance": ("instance", {"affine": True}),
+    "batch": "batch",
+    "group": ("group", {"num_groups": GROUPS}),
+    "none": "",
+}
+
+
+def plan_strides(size: Sequence[int], levels: int | None = None) -> list[tuple[int, ...]]:
+    """Strides of each level, the first one 1.
+
+    An axis is halved while that leaves a whole number of at least 4 voxels; so a flat volume is
+    halved in its plane only. Without ``levels``, up to 6 as long as some axis can be halved.
+    """
+    left = list(size)
+    strides = [(1,) * len(size)]
+    while len(strides) < (levels or _LEVELS):
+        stride = tuple(2 if n % 2 == 0 and n // 2 >= _SMALLEST else 1 for n in left)
+        if max(stride) == 1:
+            break
+        left = [n // s for n, s in zip(left, stride, strict=True)]
+        strides.append(stride)
+    return strides
+
+
+def build_dynunet(
+    channels: int,
+    out_channels: int,
+    size: Sequence[int],
+    *,
+    features: Sequence[int] | None = None,
+    norm: str = "instance",
+    dropout: float = 0.0,
+) -> nn.Module:
+    """DynUNet with strides from the size of its input, without deep supervision.
+
+    Args:
+        channels: of the image.
+        out_channels: of the logits.
+        size: voxels of the input along each axis.
+        features: of each level, from the top. Default: 32, 64, ... 320, as many as the size allows.
+        norm: "instance", "batch", "group" (8 groups) or "none".
+        dropout: share of the features of each convolution that is dropped in training.
+
+    Raises:
+        RecipeError: the size allows fewer levels than ``features`` has, or fewer than three.
+    """
+    from monai.networks.blocks.dynunet_block import UnetOutBlock
+    from monai.networks.nets import DynUNet
+
+    strides = plan_strides(size, len(features) if features else None)
+    if len(strides) < max(len(features or ()), 3):
+        levels = max(len(features or ()), 3)
+        require_multiples(size, [2 ** (levels - 1)] * len(size), f"a dynunet of {levels} levels")
+        raise refuse(
+            "data.size", f"found {list(size)}", f"at least {_SMALLEST * 2 ** (levels - 1)} along some axis for dynunet"
+        )
+    filters = list(features) if features else [min(_TOP * 2**level, _MOST) for level in range(len(strides))]
+    if norm == "group" and any(n % GROUPS for n in filters):
+        raise refuse("model.channels", f"found {filters}", f"multiples of {GROUPS}, for its {GROUPS} groups")
+    model: nn.Module = DynUNet(
+        spatial_dims=len(size),
+        in_channels=channels,
+        out_channels=out_channels,
+        kernel_size=[(3,) * len(size)] * len(strides),
+        strides=strides,
+        upsample_kernel_size=strides[1:],
+        filters=filters,
+        norm_name=_NORMS[norm],
+        dropout=dropout or None,
+    )
+    if dropout:
+        # MONAI drops logits too.
+        head = UnetOutBlock(len(size), filters[0], out_channels)
+        head.apply(DynUNet.initialize_weights)
+        model.output_block = head
+    return model

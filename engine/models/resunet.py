@@ -1,0 +1,142 @@
+"""A residual U-Net with norm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from engine.models.layers import initialise, norm_layer
+
+SLOPE = 0.01
+_TOP = 16
+_LEVELS = 5
+_SMALLEST = 4
+
+
+def plan_channels(size: Sequence[int], patch: int) -> tuple[int, ...]:
+    """The default features: 16, 32, ... 256, as many levels as leave 4 voxels along the shortest axis."""
+    smallest = min(size) // patch
+    levels = 1
+    while levels < _LEVELS and smallest >> levels >= _SMALLEST:
+        levels += 1
+    return tuple(_TOP * 2**level for level in range(levels))
+
+
+class ResUNet(nn.Module):
+    """U-Net of residual blocks (after Ronneberger et al. 2015, He et al. 2016, Kerfoot et al. 2018).
+
+    With ``patch = 2`` a block of 2x2x2 voxels comes in as one voxel with eight times the channels,
+    and the logits go out likewise (Shi et al. 2016), so that no convolution works at the full
+    resolution and none of it is lost. Down goes by convolutions of stride 2, up by transposed ones.
+
+    Args:
+        in_channels: channels ``C`` of the image.
+        out_channels: channels ``O`` of the logits.
+        channels: features of each level, from the top.
+        units: convolutions in the residual block of a level; 0: one, without the shortcut.
+        norm: "instance", "batch", "group" (8 groups) or "none".
+        dropout: share of the features of a level that is dropped in training.
+        patch: voxels along an axis that are taken as one, 1 or 2.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        channels: Sequence[int],
+        *,
+        units: int = 2,
+        norm: str = "instance",
+        dropout: float = 0.0,
+        patch: int = 2,
+    ) -> None:
+        super().__init__()
+        self.patch = patch
+        self.multiple = patch * 2 ** (len(channels) - 1)
+
+        def block(given: int, features: int, stride: int) -> Block:
+            return Block(given, features, stride, units=units, norm=norm, dropout=dropout)
+
+        widths = (in_channels * patch**3, *channels)
+        self.down = nn.ModuleList(block(a, b, 2 if i else 1) for i, (a, b) in enumerate(pairwise(widths)))
+        self.up = nn.ModuleList(nn.ConvTranspose3d(below, here, 2, 2) for here, below in pairwise(channels))
+        self.join = nn.ModuleList(block(2 * here, here, 1) for here in channels[:-1])
+        self.final = nn.Conv3d(channels[0], out_channels * patch**3, 1)
+        initialise(self, SLOPE)
+
+    @property
+    def cam_layer(self) -> nn.Module:
+        """The last layer that makes features."""
+        return self.join[0] if len(self.join) else self.down[0]
+
+    def forward(self, image: Tensor) -> Tensor:
+        """``(B, C, H, W, D)`` to logits ``(B, O, H, W, D)``; each axis a multiple of ``multiple``."""
+        features = self.down[0](fold(image, self.patch))
+        skips = []
+        for level in self.down[1:]:
+            skips.append(features)
+            features = level(features)
+        for up, join in zip(reversed(self.up), reversed(self.join), strict=True):
+            features = join(torch.cat((skips.pop(), up(features)), 1))
+        return unfold(self.final(features), self.patch)
+
+
+class Block(nn.Module):
+    """Convolutions with norm and leaky ReLU, and a shortcut around them.
+
+    Args:
+        given: features of the input.
+        features: of the output.
+        stride: of the first convolution, 1 or 2.
+        units: convolutions; 0: one, without the shortcut.
+        norm: see `ResUNet`.
+        dropout: see `ResUNet`.
+    """
+
+    def __init__(self, given: int, features: int, stride: int, *, units: int, norm: str, dropout: float) -> None:
+        super().__init__()
+        bias = norm == "none"
+        self.convolutions = nn.ModuleList(
+            nn.Conv3d(features if i else given, features, 3, 1 if i else stride, padding=1, bias=bias)
+            for i in range(max(units, 1))
+        )
+        self.norms = nn.ModuleList(norm_layer(norm, features) for _ in self.convolutions)
+        self.shortcut: nn.Module | None = None
+        if units:
+            same = given == features and stride == 1
+            self.shortcut = nn.Identity() if same else nn.Conv3d(given, features, stride, stride)
+        self.activation = nn.LeakyReLU(SLOPE, inplace=True)
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(B, C, H, W, D)`` to ``(B, features, H / stride, W / stride, D / stride)``."""
+        out = features
+        for index, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
+            out = norm(convolution(self.activation(out) if index else out))
+        if self.shortcut is not None:
+            out = out + self.shortcut(features)
+        activated: Tensor = self.dropout(self.activation(out))
+        return activated
+
+
+def fold(image: Tensor, patch: int) -> Tensor:
+    """``(B, C, H, W, D)`` to ``(B, C * patch**3, H / patch, W / patch, D / patch)``; nothing is lost."""
+    if patch == 1:
+        return image
+    batch, channels, *size = image.shape
+    h, w, d = (side // patch for side in size)
+    blocks = image.reshape(batch, channels, h, patch, w, patch, d, patch)
+    return blocks.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(batch, channels * patch**3, h, w, d)
+
+
+def unfold(features: Tensor, patch: int) -> Tensor:
+    """The way back of `fold`."""
+    if patch == 1:
+        return features
+    batch, channels, h, w, d = features.shape
+    blocks = features.reshape(batch, channels // patch**3, patch, patch, patch, h, w, d)
+    voxels = blocks.permute(0, 1, 5, 2, 6, 3, 7, 4)
+    return voxels.reshape(batch, channels // patch**3, h * patch, w * patch, d * patch)

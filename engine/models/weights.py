@@ -1,0 +1,177 @@
+"""Weights to start from: torchvision's ImageNet weights, and files of one's own."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from engine.errors import Problem, RecipeError
+
+TIMEOUT_S = 30
+_CHUNK = 1 << 20
+_SHOWN = 5
+
+
+def load_imagenet(model: nn.Module, name: str) -> None:
+    """Give ``model``, a ResNet, torchvision's ImageNet weights, all but the final layer.
+
+    The weights are torchvision's ``IMAGENET1K_V1``, which all four ResNets have. They are read from
+    the cache of torch hub, and downloaded there on first use. With other than three input channels
+    the kernels of the first convolution are repeated over them in turn and scaled by ``3 / channels``
+    (one channel gets their sum), so that a grey image gives the features that it gives in colour.
+
+    Raises:
+        RecipeError: there is no such file in the cache, and it cannot be downloaded.
+    """
+    import torchvision
+
+    weights = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"]
+    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
+    if not path.is_file():
+        _download(weights.url, path)
+    state = read_state(path, "model.pretrained")
+    channels = model.get_parameter("conv1.weight").shape[1]
+    state["conv1.weight"] = adapt_channels(state["conv1.weight"], channels)
+    head = [key for key in state if key.startswith("fc.")]
+    load_state(model, {key: value for key, value in state.items() if key not in head}, path, "model.pretrained", "fc.")
+
+
+def adapt_channels(weight: Tensor, channels: int) -> Tensor:
+    """First convolution ``(O, C, *K)`` for another number of input channels, see `load_imagenet`."""
+    given = weight.shape[1]
+    if channels == given:
+        return weight
+    if channels == 1:
+        return weight.sum(1, keepdim=True)
+    return weight[:, [channel % given for channel in range(channels)]] * (given / channels)
+
+
+def load_file(model: nn.Module, file: str, root: Path, head: str) -> None:
+    """Give ``model`` the weights of ``model.weights``.
+
+    Args:
+        model: the network.
+        file: the path in the recipe, relative to ``root``.
+        root: the data root.
+        head: how the names of the final layer begin. It may be of another size, or missing; then it
+            keeps its random start.
+
+    Raises:
+        RecipeError: no such file, no state dict in it, or one of another network.
+    """
+    path = root / file
+    load_state(model, read_state(path, "model.weights"), path, "model.weights", head)
+
+
+def read_state(path: Path, key: str) -> dict[str, Tensor]:
+    """The state dict in a file, bare or under ``model`` (our checkpoints) or ``state_dict``.
+
+    Only tensors and plain values are read (``weights_only``): a file cannot make code run.
+
+    Raises:
+        RecipeError: for the recipe's ``key``.
+    """
+    try:
+        found: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise _refuse(key, f"there is no file {path}", "a file with a state dict, relative to the data root") from None
+    except pickle.UnpicklingError:
+        found_text = f"{path} is damaged, or holds more than tensors and plain values"
+        raise _refuse(key, found_text, "a state dict, as torch.save writes it") from None
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise _refuse(key, f"cannot read {path}: {reason}", "a state dict, as torch.save writes it") from None
+    for name in ("model", "state_dict"):
+        if isinstance(found, Mapping) and isinstance(found.get(name), Mapping):
+            found = found[name]
+    if not isinstance(found, Mapping) or not found or not all(isinstance(value, Tensor) for value in found.values()):
+        raise _refuse(key, f"{path} holds no state dict", "names and tensors, bare or under `model`")
+    # DistributedDataParallel puts its own name before every key.
+    return {str(name).removeprefix("module."): value for name, value in found.items()}
+
+
+def load_state(model: nn.Module, state: Mapping[str, Tensor], path: Path, key: str, head: str) -> None:
+    """Load ``state``, strictly but for the final layer, whose names begin with ``head``.
+
+    Raises:
+        RecipeError: naming the keys that are missing, unknown or of another shape.
+    """
+    own = model.state_dict()
+    fits = {name: value for name, value in state.items() if name in own and value.shape == own[name].shape}
+    heads = {name for name in {*own, *state} if name.startswith(head)}
+    if not heads & own.keys() <= fits.keys():
+        # A new weight with an old bias would be neither.
+        fits = {name: value for name, value in fits.items() if name not in heads}
+    problems = [
+        *_listed("missing", [name for name in own if name not in state and name not in heads]),
+        *_listed("unknown", [name for name in state if name not in own and name not in heads]),
+        *_listed(
+            "of another shape",
+            [
+                f"{name} ({_shape(state[name])}, the network has {_shape(own[name])})"
+                for name in own
+                if name in state and state[name].shape != own[name].shape and name not in heads
+            ],
+        ),
+    ]
+    if problems:
+        raise _refuse(key, f"{path} is of another network: {'; '.join(problems)}", "weights of the network in [model]")
+    model.load_state_dict(fits, strict=False)
+
+
+def _listed(what: str, names: list[str]) -> list[str]:
+    if not names:
+        return []
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return [f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{more}"]
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "a number"
+
+
+def _download(url: str, path: Path) -> None:
+    """Fetch a file whose name ends in the first figures of its SHA-256; it appears whole or not at all."""
+    digest = hashlib.sha256()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".partial", delete=False) as file:
+            partial = Path(file.name)
+            try:
+                with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310 - torchvision's URL
+                    while chunk := answer.read(_CHUNK):
+                        digest.update(chunk)
+                        file.write(chunk)
+                file.close()
+                if not digest.hexdigest().startswith(path.stem.rpartition("-")[2]):
+                    raise _absent(url, path, "what came is not the file: its SHA-256 is another")
+                os.replace(partial, path)
+            finally:
+                partial.unlink(missing_ok=True)
+    except (OSError, urllib.error.URLError) as error:
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+        raise _absent(url, path, str(reason)) from None
+
+
+def _absent(url: str, path: Path, reason: str) -> RecipeError:
+    problem = Problem("recipe", f"cannot download {url}: {reason}", key="model.pretrained")
+    hint = (
+        f"without a network: put the file {path.name} into {path.parent}, from any computer that can fetch it; "
+        "or go on without ImageNet weights: --set model.pretrained=false"
+    )
+    return RecipeError("the ImageNet weights are not there:", hint, (problem,))
+
+
+def _refuse(key: str, found: str, allowed: str) -> RecipeError:
+    hint = "delete the file, so that it is downloaded again" if key == "model.pretrained" else ""
+    return RecipeError("the weights cannot be used:", hint, (Problem("recipe", found, allowed, key),))
