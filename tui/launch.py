@@ -75,7 +75,7 @@ def _launch(command: list[str], arguments: argparse.Namespace, since_s: float = 
     finally:
         live = trainer.runs() and read_status(folder).state not in ENDED
         if live:
-            print(printable(f"training goes on; attach again with: medtui attach {folder.id}"))
+            print(printable(f"training goes on; attach again with: medtui attach {folder.address}"))
     if live:
         return 0
     from tui.plain import outcome

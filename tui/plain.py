@@ -81,7 +81,7 @@ def outcome(folder: RunFolder) -> int:
         words += [status.hint] if status.hint else []
         words.append(f"what it printed: {folder.log}")
         if folder.last.exists():
-            words.append(f"go on from its last checkpoint: medtui resume {folder.id}")
+            words.append(f"go on from its last checkpoint: medtui resume {folder.address}")
         print(printable("\n".join(words)), file=sys.stderr, flush=True)
         return 1
     lines = [f"{status.state}  {status.message}".strip()]
@@ -90,7 +90,7 @@ def outcome(folder: RunFolder) -> int:
     if folder.report_html.exists():
         lines.append(f"report   {folder.report_html}")
     if status.state == "stopped":
-        lines.append(f"go on    medtui resume {folder.id}")
+        lines.append(f"go on    medtui resume {folder.address}")
     _print("\n".join(lines))
     return _EXIT_CODES[status.state]
 

@@ -24,6 +24,11 @@ class RunFolder:
         return self.root.name
 
     @property
+    def address(self) -> str:
+        """How a command names this run from here: by its id in ``runs/``, else by its path."""
+        return self.id if os.path.abspath(self.root.parent) == os.path.abspath("runs") else str(self.root)
+
+    @property
     def recipe(self) -> Path:
         return self.root / "recipe.toml"
 

@@ -76,6 +76,14 @@ def test_the_folder_of_the_shell_is_a_run_with_a_name(tmp_path, monkeypatch):
     assert find_run(tmp_path, ".").id == folder.id
 
 
+def test_a_run_is_named_as_a_command_here_would_name_it(tmp_path, monkeypatch):
+    folder = create(tmp_path / "runs", "seg", now_s=NOW)
+    assert folder.address == str(folder.root)
+    monkeypatch.chdir(tmp_path)
+    assert folder.address == folder.id
+    assert find_run(tmp_path / "runs", folder.address) == folder
+
+
 def test_what_is_not_found_is_told(tmp_path):
     with pytest.raises(UsageError, match="no runs in") as caught:
         find_run(tmp_path, None)
