@@ -102,8 +102,8 @@ def build_training(session: Session, network: Network) -> Training:
         iterations=recipe.train.checkpoint_iterations,
         minutes=recipe.train.checkpoint_minutes,
     )
-    session.desk.attach(trainer, last.save)
     last.attach(trainer)
+    session.desk.attach(trainer, last.save)
     return Training(session, trainer, stream, step, snapshot, best, early, clock)
 
 

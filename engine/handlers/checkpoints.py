@@ -140,9 +140,11 @@ class LastCheckpoint:
         self._trainer: Engine | None = None
         self._written = time.monotonic()
         self._open: dict[str, Any] | None = None
+        self._saved = (0, False)  # iteration, and whether its epoch was open
 
     def attach(self, trainer: Engine) -> None:
-        """Listen to iterations and epochs; attach after every handler with a state of its own."""
+        """Listen to iterations and epochs; attach after every handler with a state of its own, and
+        before the desk that may stop the trainer."""
         self._trainer = trainer
         trainer.add_event_handler(Events.ITERATION_COMPLETED, self._after_iteration)
         trainer.add_event_handler(Events.EPOCH_COMPLETED, self._after_epoch)
@@ -155,7 +157,8 @@ class LastCheckpoint:
         """
         assert self._trainer is not None  # noqa: S101  attach comes first
         state = self._trainer.state
-        if state.iteration == 0:
+        place = (state.iteration, self._open is not None)
+        if state.iteration == 0 or place == self._saved:
             return
         content = self._snapshot.take(epoch=state.epoch, iteration=state.iteration)
         if self._open is not None:
@@ -163,6 +166,7 @@ class LastCheckpoint:
         else:
             content |= {"epoch_open": False, "stream": list(self._writer.position)}
         self._write(content, why)
+        self._saved = place
 
     def _write(self, content: dict[str, Any], why: str) -> None:
         self._writer.sync()

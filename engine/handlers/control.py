@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections import deque
 from collections.abc import Callable
 from types import FrameType
 from typing import Literal
@@ -42,6 +43,7 @@ class ControlDesk:
         self.stop: Literal["", "epoch", "now"] = ""
         self.reason = ""
         self._signal = 0
+        self._waiting: deque[Request] = deque()
 
     def listen(self) -> None:
         """Take over the signals that ask a process to end."""
@@ -71,7 +73,7 @@ class ControlDesk:
         if now - self._looked < POLL_S:
             return
         self._looked = now
-        for request in take(self._folder):
+        while request := self._next():
             self._handle(request)
 
     def poll_or_stop(self) -> None:
@@ -82,6 +84,8 @@ class ControlDesk:
         """
         self.poll()
         if self.stop == "now":
+            if self._save is not None:
+                self._save("stop")
             raise StopRequested
 
     def _after_iteration(self, trainer: Engine) -> None:
@@ -96,6 +100,8 @@ class ControlDesk:
     def _after_epoch(self, trainer: Engine) -> None:
         self.poll()
         if self.stop:
+            assert self._save is not None  # noqa: S101  attach gave it
+            self._save("stop")
             trainer.terminate()
 
     def _handle(self, request: Request) -> None:
@@ -131,7 +137,7 @@ class ControlDesk:
         try:
             while not self._signal and not self.stop:
                 time.sleep(POLL_S)
-                for request in take(self._folder):
+                while request := self._next():
                     if request.command == "resume":
                         self._answer(request, f"goes on {self._place}")
                         return
@@ -142,6 +148,11 @@ class ControlDesk:
             self._answer_signal()
         finally:
             self._board.set(state="running")
+
+    def _next(self) -> Request | None:
+        """The oldest request that is not answered yet."""
+        self._waiting.extend(take(self._folder))
+        return self._waiting.popleft() if self._waiting else None
 
     def _answer(self, request: Request, message: str, state: str = "done") -> None:
         self._emit(Control(request=request.id, command=request.command, state=state, message=message))

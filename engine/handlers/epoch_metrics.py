@@ -42,19 +42,16 @@ class EpochMetrics:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict`."""
         self._confusion, self._loss, self._cases = state["confusion"].clone(), state["loss"], state["cases"]
-        self._resumed = True
 
     def _reset(self) -> None:
         self._confusion = torch.zeros(self._labels, self._labels, dtype=torch.int64)
         self._loss = 0.0
         self._cases = 0
-        self._resumed = False
 
-    def _begin(self) -> None:
+    def _begin(self, trainer: Engine) -> None:
         # What was counted of an epoch before it was interrupted belongs to it.
-        if not self._resumed:
+        if trainer.state.iteration % trainer.state.epoch_length == 0:
             self._reset()
-        self._resumed = False
         self._start = time.perf_counter()
 
     def _count(self, trainer: Engine) -> None:

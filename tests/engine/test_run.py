@@ -135,7 +135,9 @@ def test_what_cannot_run_leaves_nothing_behind(tmp_path, override, error):
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_as_failed_and_names_the_cases(tmp_path):
-    code, folder = run(tmp_path, SEGMENTATION, "optimizer.lr=100.0", "schedule.warmup_epochs=0.0", "train.epochs=60")
+    # Every step multiplies the weights by 1 - 100 * 10: they overflow within some twenty steps.
+    exploding = ("optimizer.name=sgd", "optimizer.lr=100.0", "optimizer.weight_decay=10.0", "model.norm=none")
+    code, folder = run(tmp_path, SEGMENTATION, *exploding, "schedule.warmup_epochs=0.0", "train.epochs=30")
     status = read_status(folder)
     assert code == 1
     assert status.state == "failed"
