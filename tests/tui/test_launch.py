@@ -165,7 +165,7 @@ def test_ctrl_c_asks_for_a_checkpoint_and_waits_for_it(medtui, number):
     assert read_status(run).state == "stopped"
     assert "stop_now" in read_status(run).message
     assert run.last.exists()
-    assert f"go on    medtui resume {run.root}" in out
+    assert f"go on    medtui resume {run.id}" in out
 
 
 def test_a_second_ctrl_c_kills(medtui):
@@ -335,7 +335,7 @@ def test_leaving_the_dashboard_says_how_to_come_back(medtui, monkeypatch):
     read_until(master, b"small")
     os.write(master, b"q")
     seen = read_until(master, b"medtui attach")
-    assert f"training goes on; attach again with: medtui attach {run.root}".encode() in seen
+    assert f"training goes on; attach again with: medtui attach {run.id}".encode() in seen
     assert process.wait(20) == 0
     os.close(master)
     assert read_status(run).state == "running"
