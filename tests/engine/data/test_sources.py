@@ -1,0 +1,190 @@
+"""Every layout: what is found in it, and that its cases can be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.data import Cohort, check_cohort, data_root, fingerprint, open_cohort
+from engine.data.cohort import open_elsewhere
+from engine.data.phantom_volumes import write_nifti
+from engine.data.read import read_case
+from engine.errors import DataError
+from tests.engine.data import builders as b
+from tests.phantoms import TASKS, data_table, phantom_root
+
+
+def opened(root: Path, source: str, task: str, **changes: object) -> Cohort:
+    table = b.table(source, **changes)
+    return check_cohort(open_cohort(table, task, root), table)
+
+
+def sizes(cohort: Cohort) -> tuple[int, int, int]:
+    return tuple(len(cohort.split(name)) for name in ("train", "validation", "test"))
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_phantoms_open_as_the_data_sets_they_stand_for(name: str, tmp_path: Path) -> None:
+    table = data_table(name, validation_fraction=0.2)
+    cohort = open_cohort(table, TASKS[name], phantom_root(tmp_path, name, cases=40 if name == "isic2018" else 12))
+    assert cohort.phantom
+    assert cohort.published_split is False
+    assert all(sizes(cohort))
+    assert check_cohort(cohort, table) == cohort
+
+
+def test_left_atrium_keeps_its_lists(tmp_path: Path) -> None:
+    root = phantom_root(tmp_path, "left_atrium", cases=8)
+    cohort = open_cohort(data_table("left_atrium"), "segmentation", root)
+    wanted = (root / "left_atrium" / "test.list").read_text().split()
+    assert [case.id for case in cohort.split("test")] == wanted
+    assert (cohort.unit, cohort.classes, cohort.label_values) == ("voxel", ("left atrium",), (1,))
+    assert "no validation split" in " ".join(cohort.notes)
+
+
+def test_decathlon_names_classes_and_channels(tmp_path: Path) -> None:
+    folder = b.decathlon(tmp_path / "d")
+    labels = {"0": "background", "1": "edema", "2": "core", "4": "enhancing"}
+    rows = [{"image": "imagesTr/c0.nii.gz", "label": "labelsTr/c0.nii.gz"}]
+    b.write_json(folder, {"name": "Brain", "modality": {"0": "T1", "1": "T2"}, "labels": labels}, rows)
+    image = np.stack([b.volume(0), b.volume(1)], axis=-1)
+    label = b.mask(value=4)
+    label[0, 0, 0] = 2
+    write_nifti(folder / "imagesTr" / "c0.nii.gz", image, b.affine(1, 2, 3))
+    write_nifti(folder / "labelsTr" / "c0.nii.gz", label, b.affine(1, 2, 3))
+    cohort = opened(tmp_path, "decathlon", "segmentation")
+    sample = read_case(cohort, cohort.cases[0])
+    assert (cohort.name, cohort.classes, cohort.label_values) == ("Brain", ("edema", "core", "enhancing"), (1, 2, 4))
+    assert sample.image.dtype == np.float32
+    np.testing.assert_array_equal(sample.image, np.moveaxis(image, -1, 0))
+    np.testing.assert_array_equal(sample.label, np.where(label == 4, 3, np.where(label == 2, 2, 0)))
+    assert sample.spacing == (1.0, 2.0, 3.0)
+
+
+def test_nnunet_joins_channel_files_and_takes_the_test_part(tmp_path: Path) -> None:
+    b.nnunet(tmp_path / "d")
+    cohort = opened(tmp_path, "nnunet", "segmentation")
+    assert sizes(cohort) == (4, 0, 2)
+    assert cohort.channels == 2
+    sample = read_case(cohort, cohort.split("train")[1])
+    np.testing.assert_array_equal(sample.image, np.stack([b.volume(10), b.volume(11)]))
+
+
+def test_nnunet_names_the_channel_that_lacks(tmp_path: Path) -> None:
+    folder = b.nnunet(tmp_path / "d", test=False)
+    (folder / "imagesTr" / "Tr1_0001.nii.gz").unlink()
+    (folder / "labelsTr" / "Tr2.nii.gz").unlink()
+    with pytest.raises(DataError) as caught:
+        opened(tmp_path, "nnunet", "segmentation")
+    assert {p.where for p in caught.value.problems} == {"imagesTr/Tr1_0001.nii.gz", "labelsTr/Tr2.nii.gz"}
+
+
+@pytest.mark.parametrize(("parts", "wanted"), [(("",), (3, 0, 1)), (("train", "val", "test"), (4, 4, 4))])
+def test_nifti_pairs(tmp_path: Path, parts: tuple[str, ...], wanted: tuple[int, int, int]) -> None:
+    b.pairs(tmp_path / "d", parts)
+    split = "given" if len(parts) > 1 else "fraction"
+    cohort = opened(tmp_path, "nifti_pairs", "segmentation", classes=("organ",), split=split)
+    assert sizes(cohort) == wanted
+    assert cohort.unit == "mm"
+
+
+def test_nifti_pairs_need_names_for_their_classes(tmp_path: Path) -> None:
+    b.pairs(tmp_path / "d")
+    with pytest.raises(DataError, match=r"data\.classes"):
+        opened(tmp_path, "nifti_pairs", "segmentation", split="fraction")
+
+
+def test_nifti_pairs_name_the_mask_without_an_image(tmp_path: Path) -> None:
+    folder = b.pairs(tmp_path / "d")
+    (folder / "images" / "1.nii.gz").unlink()
+    with pytest.raises(DataError, match=r"images/1\.nii\.gz: image: no such file"):
+        opened(tmp_path, "nifti_pairs", "segmentation", classes=("organ",), split="fraction")
+
+
+@pytest.mark.parametrize(("parts", "wanted"), [(("",), (6, 0, 2)), (("train", "validation", "test"), (8, 8, 8))])
+def test_image_folder(tmp_path: Path, parts: tuple[str, ...], wanted: tuple[int, int, int]) -> None:
+    b.image_folder(tmp_path / "d", parts)
+    split = "given" if len(parts) > 1 else "fraction"
+    cohort = opened(tmp_path, "image_folder", "classification", split=split)
+    assert sizes(cohort) == wanted
+    assert cohort.classes == ("cat", "dog")
+    assert all(cohort.classes[case.target or 0] in case.id for case in cohort.cases)
+
+
+def test_same_names_in_two_folders_get_longer_ids(tmp_path: Path) -> None:
+    for label in ("a", "b"):
+        for index in range(4):
+            b.picture(tmp_path / "d" / label / f"{index}.png", index)
+    cohort = opened(tmp_path, "image_folder", "classification", split="fraction")
+    assert {case.id for case in cohort.cases} == {f"{label}__{index}.png" for label in "ab" for index in range(4)}
+
+
+def test_csv_with_groups_and_splits(tmp_path: Path) -> None:
+    for index in range(4):
+        b.picture(tmp_path / "d" / "x" / f"{index}.png", index)
+    rows = ["x/0.png,b,train,p1", "x/1.png,a,Train,p1", "x/2.png,a,val,", "x/3.png,b,test,p3"]
+    b.csv_table(tmp_path / "d", rows, "path,label,part,patient")
+    cohort = opened(tmp_path, "csv", "classification", split_column="part", group_column="patient")
+    assert [(c.id, c.target, c.group, c.split) for c in cohort.cases] == [
+        ("0", 1, "p1", "train"),
+        ("1", 0, "p1", "train"),
+        ("2", 0, None, "validation"),
+        ("3", 1, "p3", "test"),
+    ]
+
+
+def test_csv_of_masks(tmp_path: Path) -> None:
+    b.pairs(tmp_path / "d", cases=5)
+    b.csv_table(tmp_path / "d", [f"images/{i}.nii.gz,labels/{i}.nii.gz" for i in range(5)])
+    cohort = opened(tmp_path, "csv", "segmentation", classes=("organ",), split="fraction", size=(8, 8, 8))
+    assert sizes(cohort) == (4, 0, 1)
+    assert read_case(cohort, cohort.cases[0]).label is not None
+
+
+def test_isic_lesions_stay_together_when_a_split_is_drawn(tmp_path: Path) -> None:
+    root = phantom_root(tmp_path, "isic2018", cases=120)
+    cohort = open_cohort(data_table("isic2018", split="kfold", validation_fraction=0.2), "classification", root)
+    places: dict[str, set[str]] = {}
+    for case in cohort.cases:
+        places.setdefault(case.unit, set()).add(case.split)
+    assert len(places) < len(cohort.cases)
+    assert all(len(splits) == 1 for splits in places.values())
+    assert sum(cohort.counts()["test"].values()) == len(cohort.split("test"))
+
+
+def test_links_are_followed(tmp_path: Path) -> None:
+    real = b.decathlon(tmp_path / "elsewhere")
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "d").symlink_to(real)
+    moved = real / "imagesTr" / "c0.nii.gz"
+    moved.rename(tmp_path / "moved.nii.gz")
+    moved.symlink_to(tmp_path / "moved.nii.gz")
+    assert len(opened(tmp_path / "root", "decathlon", "segmentation", split="fraction").cases) == 5
+
+
+def test_elsewhere_keeps_the_classes_of_the_network(tmp_path: Path) -> None:
+    b.image_folder(tmp_path / "d")
+    table = b.table("image_folder")
+    cohort = open_elsewhere(table, "classification", tmp_path / "d", classes=("bird", "cat", "dog"))
+    assert {(case.target, "dog" in case.id) for case in cohort.cases} == {(1, False), (2, True)}
+    with pytest.raises(DataError, match="a folder of no class"):
+        open_elsewhere(table, "classification", tmp_path, classes=("bird", "cat"))
+
+
+def test_the_fingerprint_follows_the_data(tmp_path: Path) -> None:
+    folder = b.image_folder(tmp_path / "d")
+    before = fingerprint(opened(tmp_path, "image_folder", "classification", split="fraction"))
+    assert fingerprint(opened(tmp_path, "image_folder", "classification", split="fraction")) == before
+    assert fingerprint(opened(tmp_path, "image_folder", "classification", split="fraction", split_seed=3)) != before
+    b.picture(folder / "cat" / "cat0.png", seed=9, size=(30, 30))
+    assert fingerprint(opened(tmp_path, "image_folder", "classification", split="fraction")) != before
+
+
+def test_the_data_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MEDTUI_DATA", raising=False)
+    assert data_root(None) == Path("data")
+    monkeypatch.setenv("MEDTUI_DATA", "/somewhere")
+    assert data_root(None) == Path("/somewhere")
+    assert data_root(Path("here")) == Path("here")
