@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
-from textual.app import App, SystemCommand
+from rich.text import Text
+from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
+from textual.widgets import Static
 
 from engine.runfolder import RunFolder, list_runs
 from tui.screens.help import Help
@@ -59,6 +61,12 @@ class MedtuiApp(App[None]):
             folder = known[-1] if known else None
         if folder is not None:
             self.push_screen(RunScreen(self.runs, folder, read_only=self.read_only))
+
+    def compose(self) -> ComposeResult:
+        """What stands behind all screens, seen only where there is no run."""
+        yield Static(
+            Text(f"no runs in {self.runs}\n\nstart one with: medtui run recipes/quickstart.toml\n\nq closes"), id="none"
+        )
 
     def remember(self, **choices: Any) -> None:
         """Keep choices for the next time."""

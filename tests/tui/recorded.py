@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from PIL import Image
 
@@ -38,7 +39,7 @@ from engine.events import (
     Validation,
     encode,
 )
-from engine.runfolder import RunFolder, Status, own_status
+from engine.runfolder import RunFolder, Status, own_status, take
 from engine.runfolder.paths import create
 
 HIPPOCAMPUS = ("anterior", "posterior")
@@ -93,11 +94,7 @@ class Recorder:
     def write(self, event: Event, after_s: float = 0.0) -> None:
         self.now_s += after_s
         self.seq += 1
-        stamped = type(event)(**{**{n: getattr(event, n) for n in event.__struct_fields__}, "seq": self.seq})
-        stamped = type(event)(
-            **{**{n: getattr(stamped, n) for n in stamped.__struct_fields__}, "time_s": round(self.now_s, 3)}
-        )
-        self.lines.append(encode(stamped))
+        self.lines.append(encode(msgspec.structs.replace(event, seq=self.seq, time_s=round(self.now_s, 3))))
 
     def flush(self) -> None:
         with self.folder.events.open("ab") as stream:
@@ -371,8 +368,6 @@ def write_state(recorder: Recorder, plan: Plan, state: str, **more: Any) -> None
         "best": plan.level,
         **more,
     }
-    import msgspec
-
     recorder.folder.status.write_bytes(msgspec.json.encode(Status(**values)))
 
 
@@ -524,22 +519,47 @@ def huge(runs: Path, iterations: int = 1_000_000, per_epoch: int = 1000) -> RunF
 
 
 KINDS: dict[str, Callable[[Path], RunFolder]] = {
-    function.__name__: function
-    for function in (
-        finished, live, live_gpu, live_classes, failed, lost, torn, one_iteration, starting, no_validation, nan, resumed,
-        hostile,
-    )
-}  # fmt: skip
+    "finished": finished,
+    "live": live,
+    "live_gpu": live_gpu,
+    "live_classes": live_classes,
+    "failed": failed,
+    "lost": lost,
+    "torn": torn,
+    "one_iteration": one_iteration,
+    "starting": starting,
+    "no_validation": no_validation,
+    "nan": nan,
+    "resumed": resumed,
+    "hostile": hostile,
+}
+
+
+_AFTER = {"pause": "paused", "resume": "running", "stop": "stopped", "stop_now": "stopped"}
+
+
+def answer(recorder: Recorder, plan: Plan, state: str) -> str:
+    """Answer what waits in control/, as a trainer would; gives the state that the run is in then."""
+    for request in take(recorder.folder):
+        state = _AFTER.get(request.command, state)
+        if request.command == "note":
+            recorder.write(Note(text=request.text))
+        recorder.write(Control(request=request.id, command=request.command, state="done"))
+        write_state(recorder, plan, state)
+    return state
 
 
 def go_on(runs: Path, rate: float, plan: Plan) -> None:
-    """A live run that adds ``rate`` iterations a second until it is interrupted."""
+    """A live run that adds ``rate`` iterations a second and answers requests until it is stopped."""
     recorder = record(runs, plan)
     print(recorder.folder.root, os.getpid(), flush=True)
-    epoch, step = plan.done + 1, plan.extra_steps
-    while True:
+    epoch, step, state = plan.done + 1, plan.extra_steps, "running"
+    batch = max(1, int(rate / 10))
+    while state != "stopped":
         begin = time.time()
-        for _ in range(max(1, int(rate / 10)) if rate >= 10 else 1):
+        recorder.now_s = begin
+        state = answer(recorder, plan, state)
+        for _ in range(batch if state == "running" else 0):
             step += 1
             if step > plan.per_epoch:
                 if plan.validation:
@@ -547,13 +567,19 @@ def go_on(runs: Path, rate: float, plan: Plan) -> None:
                 epoch, step = epoch + 1, 1
             recorder.now_s = time.time()
             iteration = (epoch - 1) * plan.per_epoch + step
-            recorder.write(
-                Iteration(iteration=iteration, epoch=epoch, loss=loss_at(recorder, plan, iteration), lr=1e-3,
-                          cases_per_s=rate * 2, grad_norm=1.0)
-            )  # fmt: skip
+            event = Iteration(
+                iteration=iteration,
+                epoch=epoch,
+                loss=loss_at(recorder, plan, iteration),
+                lr=1e-3,
+                cases_per_s=rate * 2,
+                grad_norm=1.0,
+            )
+            recorder.write(event)
         resources(recorder, plan)
         recorder.flush()
-        time.sleep(max(0.0, (0.1 if rate >= 10 else 1 / rate) - (time.time() - begin)))
+        time.sleep(max(0.0, batch / rate - (time.time() - begin)))
+    end(recorder, plan, "stopped", "stopped on request")
 
 
 if __name__ == "__main__":

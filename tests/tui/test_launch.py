@@ -155,7 +155,7 @@ def test_detach_prints_the_folder_and_leaves(medtui):
     wait_for(lambda: read_status(run).state == "stopped")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_ctrl_c_asks_for_a_checkpoint_and_waits_for_it(medtui, number):
     process = medtui.start("run", str(medtui.recipe), "--plain", mode="long")
     run = medtui.live_run()
@@ -181,6 +181,16 @@ def test_a_second_ctrl_c_kills(medtui):
     assert not alive(pid)
     assert read_status(run).state == "lost"
     assert "the run was lost" in err
+
+
+def test_notice_given_twice_is_still_notice(medtui):
+    process = medtui.start("run", str(medtui.recipe), "--plain", mode="deaf")
+    run = medtui.live_run()
+    for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGTERM):  # as batch systems do before they preempt
+        process.send_signal(number)
+        time.sleep(0.7)
+    assert read_status(run).state == "running"
+    assert len(os.listdir(run.control)) == 1
 
 
 def test_a_lost_terminal_does_not_touch_the_training(medtui):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from rich.table import Table
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
+from tui.widgets.cells import to_ascii
+
+Section: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
+KEYS: tuple[Section, ...] = (
     (
         "everywhere",
         (
@@ -86,21 +89,24 @@ class Help(ModalScreen[None]):
     ]
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(id="help"):
-            yield Static(self._table())
+        two = self.app.size.width >= 124
+        with VerticalScroll(id="help", classes="wide" if two else ""), Horizontal():
+            if two:
+                yield Static(self._table(KEYS[:2]))
+                yield Static(self._table(KEYS[2:]))
+            else:
+                yield Static(self._table(KEYS))
 
     def action_scroll(self, by: int) -> None:
         """Scroll by lines."""
         self.query_one("#help", VerticalScroll).scroll_relative(y=by, animate=False)
 
-    def _table(self) -> Table:
-        from tui.widgets.cells import to_ascii
-
+    def _table(self, sections: tuple[Section, ...]) -> Table:
         plain = bool(getattr(self.app, "ascii_only", False))
         table = Table.grid(padding=(0, 2))
-        table.add_column(justify="right", no_wrap=True)
+        table.add_column(justify="right", no_wrap=True, min_width=18)
         table.add_column()
-        for at, (section, keys) in enumerate(KEYS):
+        for at, (section, keys) in enumerate(sections):
             if at:
                 table.add_row("", "")
             table.add_row("", Text(section, style="bold underline"))

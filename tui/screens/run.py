@@ -10,6 +10,7 @@ from typing import ClassVar
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.geometry import Size
 from textual.message import Message
 from textual.screen import Screen
 
@@ -24,7 +25,7 @@ from tui.previews import read_preview
 from tui.run_view import RunView
 from tui.screens.confirm import Confirm, Prompt
 from tui.widgets.bars import Keys, Tabs, Ticker
-from tui.widgets.board import PANES, Board
+from tui.widgets.board import PANES, Board, arrange
 from tui.widgets.cases import Cases
 from tui.widgets.classes import Classes
 from tui.widgets.curves import Curves, Ghost
@@ -38,6 +39,8 @@ from tui.widgets.slice_view import SliceView
 _ALWAYS = (("Tab", "pane", "pane(1)"), ("r", "runs", "app.runs"), ("q", "close", "app.quit"), ("?", "help", "app.help"))
 _CONTROL = (("p", "pause", "pause"), ("s", "stop", "stop"), ("c", "checkpoint", "checkpoint"), ("n", "note", "note"))
 _CLOCK_S = 1.0
+_SETTLING_S = 0.2
+"""Textual lays a new screen out several times, each time sending all of it: it is empty till then."""
 
 
 class RunScreen(Screen[None]):
@@ -97,6 +100,7 @@ class RunScreen(Screen[None]):
         self._ghosts: list[RunFolder] | None = None
         self._ghost_at = -1
         self._title = ""
+        self._drawing = False
 
     def compose(self) -> ComposeResult:
         yield Head(id="head")
@@ -139,20 +143,29 @@ class RunScreen(Screen[None]):
         self._read_recipe()
         self._feed.start()
         self.set_interval(_CLOCK_S, self._tick)
+        self.set_timer(_SETTLING_S, self._begin)
+
+    def _begin(self) -> None:
+        """The layout is settled: from here on panes are drawn."""
+        self._drawing = True
+        self._draw_all()
 
     def on_unmount(self) -> None:
         self._feed.stop()
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self._settle)
+        self._settle()
 
     def on_screen_resume(self) -> None:
-        self._draw_all()
+        if self._drawing:
+            self._draw_all()
 
     def on_run_screen_updated(self, message: Updated) -> None:
         before, self.snapshot = self.snapshot, message.snapshot
+        if before is None or before.over != message.snapshot.over:
+            self._settle()  # the keys of control come or go
         self._answered(message.snapshot.view)
-        if self.is_current:
+        if self._drawing and self.is_current:
             self._draw_all()
         self._tell_terminal(before, message.snapshot)
 
@@ -233,23 +246,22 @@ class RunScreen(Screen[None]):
 
     def _settle(self) -> None:
         """After a change of size, pane or fullness: who is shown, and what the bars say."""
-        board = self.board
-        board.settle()
-        crowded = board.crowded
-        tabs = self.query_one("#tabs", Tabs)
-        tabs.display = crowded
-        tabs.choose(board.chosen)
-        self.query_one("#ticker", Ticker).display = not crowded or self.size.height >= 30
-        pane = self.pane(board.chosen)
-        pane.focus(scroll_visible=False)
-        control = () if self.read_only or (self.snapshot is not None and self.snapshot.over) else _CONTROL
-        self.query_one("#keys", Keys).tell((*pane.KEYS, *control, *_ALWAYS), pane.MORE)
+        self._choose(self.board.chosen)
 
     def _choose(self, name: str, *, full: bool | None = None) -> None:
-        self.board.chosen = name
-        if full is not None:
-            self.board.full = full
-        self._settle()
+        """Give a pane the focus, alone or among the others."""
+        board, size = self.board, self.app.size
+        full = board.full if full is None else full
+        crowded = len(arrange(size.width, size.height - 4, name, full=full)) == 1
+        tabs, ticker = self.query_one("#tabs", Tabs), self.query_one("#ticker", Ticker)
+        tabs.display, ticker.display = crowded, not crowded or size.height >= 30
+        board.place(name, full=full, size=Size(size.width, size.height - 3 - tabs.display - ticker.display))
+        tabs.choose(name)
+        pane = self.pane(name)
+        pane.focus(scroll_visible=False)
+        over = self.snapshot is not None and self.snapshot.over
+        control = () if self.read_only or over else _CONTROL
+        self.query_one("#keys", Keys).tell((*pane.KEYS, *control, *_ALWAYS), pane.MORE)
 
     def on_descendant_focus(self) -> None:
         focused = self.focused
@@ -483,9 +495,9 @@ class RunScreen(Screen[None]):
         """Take answers off the list of what is waited for."""
         for answer in view.controls:
             command = self._waiting.pop(answer.request, None)
-            if command is not None:
+            if command is not None and answer.state != "done":
                 said = f"{command.replace('_', ' ')}: {answer.state} {answer.message}".strip()
-                self.notify(said, severity="information" if answer.state == "done" else "warning", markup=False)
+                self.notify(said, severity="warning", markup=False)
         self._show_waiting()
 
     def _show_waiting(self) -> None:

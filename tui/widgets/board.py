@@ -101,27 +101,24 @@ class Board(Widget):
         super().__init__(*children, id=id)
         self.chosen = PANES[0][0]
         self.full = False
+        self._regions: dict[str, Region] = {}
         self._board_layout = _BoardLayout()
 
     @property
     def layout(self) -> Layout:
         return self._board_layout
 
-    @property
-    def crowded(self) -> bool:
-        """Whether only one pane is shown."""
-        return len(self.regions()) == 1
+    def place(self, chosen: str, *, full: bool, size: Size) -> bool:
+        """Show the panes that have a place on ``size`` cells and hide the others; True where one is alone."""
+        self.chosen, self.full = chosen, full
+        regions = arrange(size.width, size.height, chosen, full=full)
+        if regions != self._regions:  # a layout paints the whole screen again
+            self._regions = regions
+            for child in self.children:
+                child.display = child.id in regions
+            self.refresh(layout=True)
+        return len(regions) == 1
 
     def regions(self) -> dict[str, Region]:
         """The panes that are shown, and where."""
         return arrange(self.size.width, self.size.height, self.chosen, full=self.full)
-
-    def settle(self) -> None:
-        """Show those that have a place, hide the others."""
-        regions = self.regions()
-        for child in self.children:
-            child.display = child.id in regions
-        self.refresh(layout=True)
-
-    def on_resize(self) -> None:
-        self.settle()
