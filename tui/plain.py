@@ -21,41 +21,38 @@ _EXIT_CODES = {"finished": 0, "stopped": 3}
 def follow(trainer: Trainer, interrupts: Interrupts, since_s: float = 0.0) -> int:
     """Print a run that this process started until it ends; the exit code is the run's.
 
-    Ctrl-C and SIGTERM ask the trainer for a checkpoint and its end, a second one kills it, and the code
-    is then 130. SIGHUP ends this process only.
+    Ctrl-C, SIGTERM and SIGUSR1 ask the trainer for a checkpoint and its end, Ctrl-C once more kills it,
+    and the code is then 130. SIGHUP ends this process only.
 
     Args:
         trainer: the started trainer.
-        interrupts: counts the signals since its handshake.
+        interrupts: holds the signals since its handshake.
         since_s: print only what happened after this time (a resumed run has a past).
     """
     folder = trainer.folder
     tail = _Tail(folder, since_s)
     tail.say(f"run folder  {folder.root}")
-    heard = 0
+    asked = False
     while True:
         over = not trainer.runs() or read_status(folder).state in ENDED  # asked before the last look
         tail.print_new()
         if over:
             break
-        count = interrupts.count  # once: another may come while this one is acted on
-        if count > heard:
-            _interrupted(trainer, tail, first=heard == 0 and count == 1)
-            heard = count
+        if interrupts.insisted:
+            trainer.kill()
+        elif interrupts.asked and not asked:
+            asked = True
+            _ask_to_stop(folder, tail)
         time.sleep(_POLL_S)
     tail.end()
     code = outcome(folder)
-    return _INTERRUPTED if heard else code
+    return _INTERRUPTED if interrupts.asked else code
 
 
-def _interrupted(trainer: Trainer, tail: _Tail, *, first: bool) -> None:
-    """The first signal asks for a checkpoint and the end, any other kills."""
-    if not first:
-        trainer.kill()
-        return
-    tail.say("asked the trainer for a checkpoint and its end; once more kills it")
+def _ask_to_stop(folder: RunFolder, tail: _Tail) -> None:
+    tail.say("asked the trainer for a checkpoint and its end; Ctrl-C once more kills it")
     try:
-        send(trainer.folder, "stop_now")
+        send(folder, "stop_now")
     except UsageError as error:
         tail.say(str(error))
 

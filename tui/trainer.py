@@ -168,19 +168,26 @@ def _folder_in(answer: bytes) -> str | None:
 
 
 class Interrupts:
-    """SIGINT and SIGTERM while a trainer is started and followed.
+    """SIGINT, SIGTERM and SIGUSR1 while a trainer is started and followed.
 
-    Until the handshake they raise `KeyboardInterrupt`, which ends the trainer; after it they are
-    counted, and whoever follows the run acts on them. A context manager: it puts back what was there.
+    Until the handshake they raise `KeyboardInterrupt`, which ends the trainer; after it they are kept
+    for whoever follows the run. A context manager: it puts back what was there.
+
+    Attributes:
+        counting: whether the handshake was made.
+        asked: whether there was any signal since.
+        insisted: whether Ctrl-C came twice. A batch system that sends one signal after another (SIGUSR1,
+            then SIGTERM) only gives notice; what it means to kill it kills itself.
     """
 
     def __init__(self) -> None:
-        self.count = 0
         self.counting = False
+        self.asked = False
+        self._keyboard = 0
         self._before: list[tuple[signal.Signals, Any]] = []
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
             before = signal.getsignal(number)
             # A shell starts background jobs with SIGINT ignored: that Ctrl-C is meant for others.
             if before is not signal.SIG_IGN and threading.current_thread() is threading.main_thread():
@@ -192,10 +199,15 @@ class Interrupts:
         for number, before in self._before:
             signal.signal(number, before)
 
-    def _take(self, _number: int, _frame: FrameType | None) -> None:
+    @property
+    def insisted(self) -> bool:
+        return self._keyboard > 1
+
+    def _take(self, number: int, _frame: FrameType | None) -> None:
         if not self.counting:
             raise KeyboardInterrupt
-        self.count += 1
+        self.asked = True
+        self._keyboard += number == signal.SIGINT
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
