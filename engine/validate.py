@@ -21,6 +21,7 @@ from engine.session import Session
 
 CLASSIFICATION = ("loss", "accuracy", "balanced_accuracy", "precision", "recall", "f1", "auc")
 SEGMENTATION = ("loss", "dice", "jaccard", "asd", "assd", "hd95")
+DISTANCES = ("asd", "assd", "hd95")
 PER_CLASS = ("dice", "jaccard", "asd", "assd", "hd95", "precision", "recall", "f1", "auc", "support")
 _WORST = 50
 
@@ -66,8 +67,9 @@ class Validator:
 
 
 def pick(summary: dict[str, Any], names: tuple[str, ...]) -> Metrics:
-    """The plain metrics of a split's summary."""
-    return {name: summary[name] for name in names if name in summary}
+    """The plain metrics of a split's summary; distances only where they were measured."""
+    left_out = [name for name in DISTANCES if summary.get(name) is None]
+    return {name: summary[name] for name in names if name in summary and name not in left_out}
 
 
 def per_class(summary: dict[str, Any]) -> dict[str, Metrics]:

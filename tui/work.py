@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import subprocess
@@ -30,6 +31,8 @@ def engine_environment() -> dict[str, str]:
     if home.name not in {"site-packages", "dist-packages"}:
         known = environment.get("PYTHONPATH")
         environment["PYTHONPATH"] = f"{home}{os.pathsep}{known}" if known else str(home)
+    # The manifest names the command that a person typed, not the one that we make of it.
+    environment["MEDTUI_COMMAND"] = json.dumps(["medtui", *sys.argv[1:]])
     return environment
 
 
