@@ -2,7 +2,7 @@
 
 from engine.runfolder.atomic import atomic_open, sync_folder, write_bytes, write_text, write_with
 from engine.runfolder.control import Command, Request, send, take
-from engine.runfolder.paths import RunFolder, create, find_run, list_runs
+from engine.runfolder.paths import RunFolder, create, find_run, list_runs, refuse_links
 from engine.runfolder.status import ENDED, State, Status, own_status, read_status, write_status
 from engine.runfolder.stream import EventReader, EventWriter
 
@@ -21,6 +21,7 @@ __all__ = [
     "list_runs",
     "own_status",
     "read_status",
+    "refuse_links",
     "send",
     "sync_folder",
     "take",

@@ -38,7 +38,9 @@ def send(folder: RunFolder, command: Command, text: str = "") -> Request:
         id=uuid.uuid4().hex[:12], command=command, text=well_formed(text[:_MAX_TEXT]), time_s=round(time.time(), 3)
     )
     try:
-        folder.control.mkdir(exist_ok=True)
+        folder.control.mkdir(mode=0o700, exist_ok=True)
+        if folder.control.is_symlink():
+            raise UsageError(f"{folder.control} is a link", "a run folder holds no links: this one was changed")
         write_bytes(folder.control / f"{time.time_ns():020d}-{request.id}.json", msgspec.json.encode(request))
     except OSError as error:
         raise UsageError(f"cannot write to {folder.control}: {error.strerror or error}") from error
@@ -51,29 +53,35 @@ def take(folder: RunFolder) -> list[Request]:
     What is not a request (damaged, unknown command, a link) is removed and ignored.
     """
     try:
-        entries = sorted((e for e in os.scandir(folder.control) if e.name.endswith(".json")), key=lambda e: e.name)
+        place = os.open(folder.control, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         return []
     requests = []
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue  # being written
-        request = _read(entry)
-        try:
-            os.unlink(entry.path)
-        except OSError:
-            continue  # what cannot be taken off would be obeyed again and again
-        if request is not None:
-            requests.append(request)
+    try:
+        names = sorted(name for name in os.listdir(place) if name.endswith(".json") and not name.startswith("."))
+        for name in names:
+            request = _read(place, name)
+            try:
+                os.unlink(name, dir_fd=place)
+            except OSError:
+                continue  # what cannot be taken off would be obeyed again and again
+            if request is not None:
+                requests.append(request)
+    except OSError:
+        return requests  # the mount went away in between
+    finally:
+        os.close(place)
     return requests
 
 
-def _read(entry: os.DirEntry[str]) -> Request | None:
-    """The request in a file; None for what nobody can read, and so nobody waits for."""
+def _read(place: int, name: str) -> Request | None:
+    """The request in a file of the folder ``place``; None for what nobody can read, and so nobody waits for."""
     try:
-        if not entry.is_file(follow_symlinks=False):
-            return None
-        with open(entry.path, "rb") as stream:
-            return msgspec.json.decode(stream.read(_MAX_BYTES), type=Request)
+        # Not to be blocked by a pipe of that name.
+        handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=place)
+        try:
+            return msgspec.json.decode(os.read(handle, _MAX_BYTES), type=Request)
+        finally:
+            os.close(handle)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None

@@ -131,6 +131,21 @@ def create(runs: Path, name: str, *, now_s: float | None = None) -> RunFolder:
     raise RunError(f"more than 1000 runs named {name} in one second in {runs}", "choose another --name")
 
 
+def refuse_links(folder: RunFolder) -> None:
+    """Make sure that what a run writes or removes lies in its own folder.
+
+    Raises:
+        RunError: a folder in it is a link to another place, or a file where a folder belongs.
+    """
+    parts = (folder.control, folder.checkpoints, folder.previews, folder.figures, folder.examples, folder.predictions)
+    for part in parts:
+        if part.is_symlink() or (part.exists() and not part.is_dir()):
+            raise RunError(
+                f"{part} is {'a link' if part.is_symlink() else 'no folder'}: a run writes into its own folder only",
+                "put the folder itself there; to keep runs on another disk, link or name the folder of all runs",
+            )
+
+
 def list_runs(runs: Path) -> list[RunFolder]:
     """All run folders in ``runs``, oldest first. A folder that is not there holds no runs."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import time
@@ -98,7 +99,25 @@ def write_status(folder: RunFolder, status: Status, *, durable: bool = False) ->
         message=well_formed(status.message),
         hint=well_formed(status.hint),
     )
-    write_bytes(folder.status, msgspec.json.encode(stamped) + b"\n", durable=durable)
+    content = msgspec.json.encode(stamped) + b"\n"
+    try:
+        write_bytes(folder.status, content, durable=durable)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        _overwrite(folder, content)
+
+
+def _overwrite(folder: RunFolder, content: bytes) -> None:
+    """On a full disk: one write over the old status, into the block that it has already.
+
+    A run that ends because the disk is full can so still say why.
+    """
+    handle = os.open(folder.status, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        os.pwrite(handle, content.ljust(os.fstat(handle).st_size), 0)
+    finally:
+        os.close(handle)
 
 
 def own_status(name: str, task: str, epochs: int) -> Status:

@@ -50,18 +50,22 @@ class EventWriter:
         with self._lock:
             stamped = msgspec.structs.replace(event, seq=self._seq + 1, time_s=round(time.time(), 3))
             line = encode(stamped)
+            before = self._seq, self._position
             try:
                 written = 0
                 while written < len(line):
                     written += os.pwrite(self._file, line[written:], self._position + written)
+                self._seq += 1
+                self._position += len(line)
             except OSError as error:
-                self._take_back()
+                self._take_back(before)
                 raise RunError(
                     f"cannot write {self._path}: {error.strerror or error}",
                     "make room or bring the disk back, then: medtui resume " + self._path.parent.name,
                 ) from error
-            self._seq += 1
-            self._position += len(line)
+            except BaseException:  # a second Ctrl-C: the next line must begin where a whole one ended
+                self._take_back(before)
+                raise
             return self._seq
 
     def cut(self, seq: int, position: int) -> None:
@@ -69,7 +73,8 @@ class EventWriter:
         with self._lock:
             if position >= self._position:
                 return
-            with (self._path.parent / "events.discarded.jsonl").open("ab") as discarded:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+            with os.fdopen(os.open(self._path.parent / "events.discarded.jsonl", flags, 0o600), "ab") as discarded:
                 start = position
                 while start < self._position and (part := os.pread(self._file, _CHUNK, start)):
                     discarded.write(part[: self._position - start])
@@ -90,7 +95,8 @@ class EventWriter:
     def close(self) -> None:
         os.close(self._file)
 
-    def _take_back(self) -> None:
+    def _take_back(self, before: tuple[int, int]) -> None:
+        self._seq, self._position = before
         try:
             os.ftruncate(self._file, self._position)
         except OSError:

@@ -1,0 +1,127 @@
+"""Nothing of a run is written or removed through a link, and everything is the owner's alone."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from engine.errors import RunError, UsageError
+from engine.events import Log
+from engine.runfolder import (
+    EventWriter,
+    RunFolder,
+    create,
+    own_status,
+    read_status,
+    refuse_links,
+    send,
+    take,
+    write_status,
+)
+from engine.runfolder import status as status_file
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    return create(tmp_path / "runs", "x")
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    place = tmp_path / "elsewhere"
+    place.mkdir()
+    (place / "precious.json").write_text("{}")
+    return place
+
+
+def test_control_that_is_a_link_is_neither_read_nor_emptied(folder, elsewhere):
+    folder.control.rmdir()
+    folder.control.symlink_to(elsewhere)
+    assert take(folder) == []
+    with pytest.raises(UsageError, match="link"):
+        send(folder, "stop")
+    assert [path.name for path in elsewhere.iterdir()] == ["precious.json"]
+
+
+def test_a_request_that_is_a_link_a_pipe_or_a_folder_is_not_followed(folder, elsewhere):
+    (folder.control / "1.json").symlink_to(elsewhere / "precious.json")
+    os.mkfifo(folder.control / "2.json")
+    (folder.control / "3.json").mkdir()
+    asked = send(folder, "stop")
+    handles = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else 0
+    assert take(folder) == [asked]
+    for _ in range(20):
+        assert take(folder) == []
+    if handles:
+        assert len(os.listdir("/proc/self/fd")) <= handles
+    assert (elsewhere / "precious.json").exists()
+
+
+@pytest.mark.parametrize("part", ["control", "checkpoints", "previews", "figures", "examples", "predictions"])
+def test_a_run_with_a_linked_part_is_refused(folder, elsewhere, part):
+    refuse_links(folder)
+    place = getattr(folder, part)
+    if place.exists():
+        place.rmdir()
+    place.symlink_to(elsewhere)
+    with pytest.raises(RunError, match="link"):
+        refuse_links(folder)
+    place.unlink()
+    place.write_text("")
+    with pytest.raises(RunError, match="no folder"):
+        refuse_links(folder)
+
+
+def test_cut_lines_do_not_go_through_a_link_and_are_private(folder, elsewhere):
+    writer = EventWriter(folder.events)
+    writer.write(Log(message="one"))
+    place = writer.position
+    writer.write(Log(message="two"))
+    discarded = folder.root / "events.discarded.jsonl"
+    discarded.symlink_to(elsewhere / "precious.json")
+    with pytest.raises(OSError, match="symbolic link") as caught:
+        writer.cut(*place)
+    assert caught.value.errno == errno.ELOOP
+    assert (elsewhere / "precious.json").read_text() == "{}"
+    discarded.unlink()
+    before = os.umask(0)
+    try:
+        writer.cut(*place)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(discarded.stat().st_mode) == 0o600
+
+
+def test_a_line_that_is_interrupted_leaves_a_whole_stream(folder, monkeypatch):
+    writer = EventWriter(folder.events)
+    writer.write(Log(message="one"))
+    real = os.pwrite
+
+    def interrupted(handle: int, data: bytes, place: int) -> int:
+        real(handle, data, place)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "pwrite", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        writer.write(Log(message="a long line that is taken back " * 10))
+    monkeypatch.undo()
+    assert writer.write(Log(message="two")) == 2
+    lines = folder.events.read_text().splitlines()
+    assert [("one" in line, "two" in line) for line in lines] == [(True, False), (False, True)]
+
+
+def test_the_status_can_be_told_on_a_full_disk(folder, monkeypatch):
+    write_status(folder, own_status("x", "segmentation", 3))
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(status_file, "write_bytes", full)
+    for message in ("no space left, and a rather long explanation of it", "short"):
+        changed = own_status("x", "segmentation", 3)
+        write_status(folder, type(changed)(state="failed", message=message))
+        assert read_status(folder).message == message
