@@ -3,6 +3,7 @@
 Importing this package imports neither torch nor matplotlib; each kind brings its own.
 """
 
+from engine.figures.comparison import draw_comparison
 from engine.figures.draw import KINDS, FigureResult, draw_all, read_index
 
-__all__ = ["KINDS", "FigureResult", "draw_all", "read_index"]
+__all__ = ["KINDS", "FigureResult", "draw_all", "draw_comparison", "read_index"]

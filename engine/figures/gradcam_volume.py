@@ -130,7 +130,7 @@ def draw(run: RunData, patch: Patch | None, index: int, path: Path) -> Drawn:
     name, case = run.classes[index], run.case_name(patch.example.id)
     text = (
         f"{patch.example.role.capitalize()} case of the {run.split} split, {case}: {patch.network.method_name} of "
-        f"class {name} at the last feature layer, explained over the voxels that were predicted as {name}. Contours: truth "
+        f"class {name} at the last feature layer, explained over the voxels predicted as {name}. Contours: truth "
         "(solid, blue) and prediction of this crop (dashed, orange)."
     )
     remarks = [patch.network.remark]

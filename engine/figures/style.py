@@ -69,8 +69,6 @@ _RC: dict[str, Any] = {
     "lines.solid_capstyle": "round",
     "figure.facecolor": PAPER,
     "savefig.facecolor": PAPER,
-    "savefig.bbox": "tight",
-    "savefig.pad_inches": 0.06,
     "svg.fonttype": "path",  # the same letters on every machine
     "svg.hashsalt": "medtui",  # the same bytes for the same figure
     "text.parse_math": False,  # a case called "a$b$" is a name, not a formula
@@ -99,10 +97,16 @@ def new_figure(width: float = WIDTH, height: float = 3.0, **options: Any) -> Fig
 def save(figure: Figure, path: Path, dpi: int, *, vector: bool = True) -> None:
     """Write ``path`` (PNG) and, where lines rather than pixels are shown, the SVG beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_with(path, lambda target: figure.savefig(target, dpi=dpi, metadata={"Software": "medtui"}))
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # laid out once: solving it again for each file takes longer than drawing
+    box = figure.get_tightbbox().padded(0.06)
+    metadata = {"Software": "medtui"}
+    write_with(path, lambda target: figure.savefig(target, dpi=dpi, metadata=metadata, bbox_inches=box))
     if vector:
         options: dict[str, Any] = {"Date": None, "Creator": "medtui"}
-        write_with(path.with_suffix(".svg"), lambda target: figure.savefig(target, dpi=dpi, metadata=options))
+        write_with(
+            path.with_suffix(".svg"), lambda target: figure.savefig(target, dpi=dpi, metadata=options, bbox_inches=box)
+        )
 
 
 def line_style(index: int) -> dict[str, Any]:

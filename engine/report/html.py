@@ -18,6 +18,8 @@ from engine.report.blocks import Alert, Block, Cards, Cell, Code, Document, Fact
 _MEDIA = {".png": "image/png", ".gif": "image/gif", ".svg": "image/svg+xml", ".jpg": "image/jpeg", ".mp4": "video/mp4"}
 _LARGEST_SVG = 600_000
 _LARGEST_PNG = 250_000
+_SHORT_TABLE = 16  # rows that are kept together on a printed page
+_LONG_CODE = 40  # lines from which code stands in two columns
 _LABELS = {"error": "Error", "warning": "Warning", "note": "Note", "answer": "Answer"}
 
 
@@ -72,7 +74,8 @@ class _Page:
         return f"<dl>{''.join(rows)}</dl>"
 
     def code(self, block: Code) -> str:
-        return f"<pre><code>{self.text(block.text)}</code></pre>"
+        kind = ' class="columns"' if block.text.count("\n") > _LONG_CODE else ""
+        return f"<pre{kind}><code>{self.text(block.text)}</code></pre>"
 
     def section(self, section: Section, level: int) -> str:
         title = self.text(section.title)
@@ -103,7 +106,7 @@ class _Page:
             rule = ' class="rule"' if number in table.rule_before else ""
             rows.append(f"<tr{rule}>{cells}</tr>")
         caption = f'<p class="caption">{self.text(table.caption)}</p>' if table.caption else ""
-        small = " small" if table.small else ""
+        small = (" small" if table.small else "") + (" whole" if len(table.rows) <= _SHORT_TABLE else "")
         return (
             f'<div class="table{small}"><table><thead><tr>{heads}</tr></thead>'
             f"<tbody>{''.join(rows)}</tbody></table>{caption}</div>"

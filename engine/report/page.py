@@ -50,12 +50,7 @@ def build(run: RunData) -> Document:
     blocks += pictures.sections(run, figures, {"curves"})
     blocks += results(run)
     blocks += [section for section in pictures.sections(run, figures) if section.title != "Curves"]
-    missing = pictures.not_drawn(run, figures)
-    if missing is not None:
-        blocks.append(missing)
-    cases = case_section(run)
-    if cases is not None:
-        blocks.append(cases)
+    blocks += [part for part in (pictures.failed(figures), pictures.not_drawn(run, figures), case_section(run)) if part]
     blocks += [methods(run), again(run)]
     return Document(run.name, _subtitle(run), alerts(run), blocks)
 

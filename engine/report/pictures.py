@@ -28,8 +28,6 @@ def load(run: RunData) -> list[FigureResult]:
     drawn = read_index(run.folder)
     curves = run.folder.figures / "curves.png"
     if run.history.started is not None and _older(curves, run.folder.events):
-        if run.folder.figures.is_dir() or not run.folder.figures.exists():
-            run.folder.figures.mkdir(exist_ok=True)
         draw_all(run.folder, only={"curves"})
         drawn = read_index(run.folder)
     return drawn
@@ -38,22 +36,24 @@ def load(run: RunData) -> list[FigureResult]:
 def sections(run: RunData, figures: list[FigureResult], kinds: set[str] | None = None) -> Iterator[Section]:
     """A section for every kind of figure of which there is one."""
     for kind, heading in _HEADINGS.items():
-        if kinds is not None and kind not in kinds:
-            continue
-        blocks: list[Block] = [
-            picture(run.folder.root, figure) for figure in figures if figure.kind == kind and figure.ok
-        ]
-        blocks += [Alert("note", text) for text in messages(figures, kind)]
-        if blocks:
-            yield Section(heading, blocks)
+        drawn = [figure for figure in figures if figure.kind == kind and figure.ok]
+        if drawn and (kinds is None or kind in kinds):
+            blocks: list[Block] = [picture(run.folder.root, figure) for figure in drawn]
+            yield Section(heading, [*blocks, *(Alert("note", text) for text in messages(drawn))])
 
 
-def messages(figures: list[FigureResult], kind: str) -> list[str]:
-    """One line for each reason why figures of ``kind`` are not there or not whole."""
+def failed(figures: list[FigureResult]) -> Section | None:
+    """What could not be drawn, and why."""
+    missing = [figure for figure in figures if not figure.ok]
+    return Section("Figures that are missing", [Alert("note", text) for text in messages(missing)]) if missing else None
+
+
+def messages(figures: list[FigureResult]) -> list[str]:
+    """One line for each reason why figures are not there or not whole."""
     reasons: dict[str, list[str]] = {}
     for figure in figures:
-        if figure.kind == kind and figure.message:
-            reasons.setdefault(figure.message, []).append(figure.title if figure.ok else f"{figure.title} (not drawn)")
+        if figure.message:
+            reasons.setdefault(figure.message, []).append(figure.title)
     return [f"{', '.join(titles)}: {reason}" for reason, titles in reasons.items()]
 
 

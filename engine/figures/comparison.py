@@ -1,0 +1,238 @@
+"""Several runs in one figure: curves over each other, ROC over each other, differences case by case."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.figures import style
+from engine.figures.draw import FigureResult, draw_job
+from engine.figures.names import better_up, digits, ordered, short, title
+from engine.figures.roc import auc, curve, macro_curve
+from engine.figures.scores import Scores, read_scores
+from engine.figures.source import Drawn, FigureError, Job
+from engine.figures.together import Runs, open_runs
+from engine.runfolder import RunFolder
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_NAMED = 60  # cases with a name at their row
+_ROW = 0.125
+
+
+def draw_comparison(folders: Sequence[RunFolder], out: Path) -> list[FigureResult]:
+    """Draw the figures of a comparison into the folder ``out``.
+
+    Args:
+        folders: two or more runs of one task.
+        out: made where it is missing.
+
+    Raises:
+        UsageError: the runs cannot be compared.
+    """
+    together = open_runs(folders)
+    out.mkdir(parents=True, exist_ok=True)
+    return [draw_job(job, out, out.parent) for job in plan(together)]
+
+
+def plan(together: Runs) -> list[Job]:
+    """Curves; ROC of a classification; differences."""
+    jobs = [Job("compare_curves", "comparison", "Curves of the runs", partial(_curves, together))]
+    if together.task == "classification":
+        jobs.append(Job("compare_roc", "comparison", "ROC of the runs", partial(_roc, together)))
+        jobs.append(
+            Job("compare_differences", "comparison", "Differences case by case", partial(_classified, together))
+        )
+    else:
+        jobs.append(Job("compare_differences", "comparison", "Differences case by case", partial(_segmented, together)))
+    return jobs
+
+
+def _dpi(together: Runs) -> int:
+    return together.runs[0].options.dpi
+
+
+def _curves(together: Runs, path: Path) -> Drawn:
+    histories = [run.history for run in together.runs]
+    names = ordered(list({name for history in histories for name in history.validation}))
+    panels = [("training loss", None), *((f"validation {title(name, together.runs[0].unit)}", name) for name in names)]
+    columns = min(3, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    figure = style.new_figure(style.WIDTH, 0.4 + 2.1 * rows)
+    grid = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for spare in grid[len(panels) :]:
+        spare.remove()
+    for (heading, name), axes in zip(panels, grid, strict=False):
+        for index, (history, label) in enumerate(zip(histories, together.labels, strict=True)):
+            series = history.train.get("loss") if name is None else history.validation.get(name)
+            if series is None:
+                continue
+            values = np.where(np.isfinite(series.values), series.values, np.nan)
+            axes.plot(series.epochs, values, label=label, **style.line_style(index))
+            if name is not None and history.best and history.best.epoch in series.epochs:
+                at = series.epochs.index(history.best.epoch)
+                axes.plot(series.epochs[at], values[at], "*", color=style.line_style(index)["color"], markersize=8)
+        axes.set_title(heading)
+        axes.set_xlabel("epoch")
+        axes.locator_params(axis="x", integer=True)
+        style.grid(axes)
+    _legend(figure, grid[: len(panels)])
+    style.save(figure, path, _dpi(together))
+    return Drawn("Star: the best epoch of each run. Losses of different kinds have different scales.")
+
+
+def _legend(figure: Any, panels: Sequence[Any]) -> None:
+    seen: dict[str, Any] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            seen.setdefault(label, handle)
+    if seen:
+        figure.legend(list(seen.values()), list(seen), loc="outside upper left", ncols=min(4, len(seen)))
+
+
+def _roc(together: Runs, path: Path) -> Drawn:
+    scores = [read_scores(run, together.split) for run in together.runs]
+    if any(part.classes != scores[0].classes for part in scores):
+        raise FigureError("the runs have different classes: their ROC curves cannot be laid over each other")
+    if not all(part.present for part in scores):
+        raise FigureError("a run has cases of one class only: there is no ROC")
+    classes = scores[0].classes
+    panels = [*([-1] if len(classes) > 2 else []), *range(len(classes))]
+    columns = min(4, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    side = style.WIDTH / columns
+    figure = style.new_figure(style.WIDTH, rows * (side + 0.25) + 0.35)
+    grid = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for spare in grid[len(panels) :]:
+        spare.remove()
+    for which, axes in zip(panels, grid, strict=False):
+        axes.plot([0, 1], [0, 1], color=style.MUTED, linewidth=0.7, linestyle=":")
+        texts = [_one_roc(axes, part, which, index, together.labels[index]) for index, part in enumerate(scores)]
+        style.unit_square(axes)
+        axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+        axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+        axes.set_title("macro" if which < 0 else classes[which], fontsize=style.LABEL)
+        for row, (text, colour) in enumerate(reversed(texts)):
+            axes.text(0.97, 0.05 + 0.11 * row, text, color=colour, transform=axes.transAxes, ha="right",
+                      fontsize=style.SMALL, fontweight="bold")  # fmt: skip
+    figure.supxlabel("false positive rate", fontsize=style.LABEL)
+    figure.supylabel("true positive rate", fontsize=style.LABEL)
+    _legend(figure, grid[: len(panels)])
+    style.save(figure, path, _dpi(together))
+    return Drawn(
+        f"Each class against all others on the {together.split} split; numbers: AUC, in the order of the legend."
+    )
+
+
+def _one_roc(axes: Axes, scores: Scores, which: int, index: int, label: str) -> tuple[str, str]:
+    look = style.line_style(index)
+    if which < 0:
+        curves = [curve(scores.one_hot[:, k], scores.probabilities[:, k]) for k in scores.present]
+        x, y = macro_curve(curves)
+        value = float(np.mean([auc(scores.one_hot[:, k], scores.probabilities[:, k]) for k in scores.present]))
+    elif which in scores.present:
+        x, y = curve(scores.one_hot[:, which], scores.probabilities[:, which])
+        value = auc(scores.one_hot[:, which], scores.probabilities[:, which])
+    else:
+        return "no case", style.MUTED
+    axes.plot(x, y, label=label, **look)
+    return digits(value), str(look["color"])
+
+
+def _segmented(together: Runs, path: Path) -> Drawn:
+    """For each pair and metric a bar a case, sorted by the difference in Dice."""
+    common, pairs = together.common, together.pairs
+    if not common:
+        raise FigureError("the runs share no case")
+    metrics = [name for name in ("dice", "hd95") if _measured(together, name)]
+    named = len(common) <= _NAMED
+    height = len(common) * _ROW if named else 2.4
+    figure = style.new_figure(style.WIDTH, len(pairs) * (height + 0.75) + 0.2)
+    panels = figure.subplots(len(pairs), len(metrics), squeeze=False)
+    for row, (first, second) in zip(panels, pairs, strict=True):
+        tables = together.table(first), together.table(second)
+        order = np.argsort(tables[0].numbers(metrics[0]) - tables[1].numbers(metrics[0]), kind="stable")
+        for axes, name in zip(row, metrics, strict=True):
+            differences = (tables[0].numbers(name) - tables[1].numbers(name))[order]
+            _bars(axes, differences, better_up(name))
+            names = f"{together.labels[first]} − {together.labels[second]}"
+            axes.set_title(f"{title(name, together.runs[0].unit)}: {names}", fontsize=style.LABEL)
+            axes.set_yticks([])
+        if named:
+            labels = [together.runs[0].case_name(common[index]) for index in order]
+            row[0].set_yticks(range(len(labels)), [t if len(t) <= 22 else "…" + t[-21:] for t in labels], fontsize=6)
+    style.save(figure, path, _dpi(together), vector=False)
+    return Drawn(
+        f"The {len(common)} cases of the {together.split} split that all runs measured. Blue, full: the first run is "
+        "better on the case; orange, hatched: the second is. Line: mean difference."
+    )
+
+
+def _measured(together: Runs, name: str) -> bool:
+    return all(np.isfinite(together.table(index).numbers(name)).any() for index in range(len(together.runs)))
+
+
+def _bars(axes: Axes, differences: np.ndarray, up: bool) -> None:
+    rows = np.arange(len(differences))
+    better = differences > 0 if up else differences < 0
+    look: dict[str, Any] = {"height": 0.72, "linewidth": 0}
+    axes.barh(rows[better], differences[better], color=style.TRUTH, **look)
+    axes.barh(rows[~better], differences[~better], color=style.PREDICTION, hatch="////", edgecolor=style.PAPER, **look)
+    mean = float(np.nanmean(differences))
+    axes.axvline(0, color=style.INK, linewidth=0.8)
+    axes.axvline(mean, color=style.WARNING, linewidth=1.2, linestyle="--")
+    axes.set_ylim(-0.6, len(differences) - 0.4)
+    axes.margins(x=0.06)
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    axes.locator_params(axis="x", nbins=5)
+    axes.set_xlabel(f"mean difference {short(mean)}", fontsize=style.SMALL)
+
+
+def _classified(together: Runs, path: Path) -> Drawn:
+    """For each pair the difference in the probability of the true class, sorted over the cases."""
+    common, pairs = together.common, together.pairs
+    if not common:
+        raise FigureError("the runs share no case")
+    columns = min(3, len(pairs))
+    rows = math.ceil(len(pairs) / columns)
+    figure = style.new_figure(style.WIDTH, rows * 2.5 + 0.3)
+    grid = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for spare in grid[len(pairs) :]:
+        spare.remove()
+    shares = [_true_share(together, index) for index in range(len(together.runs))]
+    for (first, second), axes in zip(pairs, grid, strict=False):
+        differences = np.sort(shares[first] - shares[second])
+        x = (np.arange(len(differences)) + 0.5) / len(differences)
+        axes.fill_between(x, differences, where=differences > 0, color=style.TRUTH, linewidth=0, step="mid")
+        axes.fill_between(x, differences, where=differences <= 0, color=style.PREDICTION, linewidth=0, step="mid",
+                          hatch="////", edgecolor=style.PAPER)  # fmt: skip
+        axes.axhline(0, color=style.INK, linewidth=0.8)
+        axes.set_xlim(0, 1)
+        axes.set_ylim(-1, 1)
+        axes.set_title(f"{together.labels[first]} − {together.labels[second]}", fontsize=style.LABEL)
+        axes.set_xlabel(f"cases, sorted; mean {short(float(differences.mean()))}", fontsize=style.SMALL)
+        axes.set_xticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
+        style.grid(axes)
+    grid[0].set_ylabel("difference in the probability\nof the true class")
+    style.save(figure, path, _dpi(together))
+    return Drawn(
+        f"The {len(common)} cases of the {together.split} split that all runs measured. Blue: the first run gives the "
+        "true class a higher probability; orange, hatched: the second does."
+    )
+
+
+def _true_share(together: Runs, index: int) -> np.ndarray:
+    table = together.table(index)
+    values = [_float(row.get(f"prob:{row.get('true', '')}")) for row in table.rows]
+    return np.array(values)
+
+
+def _float(cell: str | None) -> float:
+    return float(cell) if cell else math.nan

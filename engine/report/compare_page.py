@@ -1,0 +1,123 @@
+"""The report that compares runs: one table, paired tests, and what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from engine.errors import RunError
+from engine.figures.comparison import draw_comparison
+from engine.figures.draw import FigureResult
+from engine.figures.together import Runs, open_runs
+from engine.report import html, markdown
+from engine.report.blocks import Alert, Block, Code, Document, Picture, Section
+from engine.report.compare_tables import differences, metrics_table, per_class, seeds, settings
+from engine.report.page import private
+from engine.report.paired import compare
+from engine.report.verdict import verdicts
+from engine.runfolder import RunFolder, write_text
+
+
+def write_comparison(folders: Sequence[RunFolder], out: Path, *, show_paths: bool = False) -> tuple[Path, Path]:
+    """Write ``report.html`` and ``report.md`` of a comparison into the folder ``out``, figures beside them.
+
+    Args:
+        folders: two or more runs of one task.
+        out: made where it is missing.
+        show_paths: leave absolute paths, user and host names in the text.
+
+    Returns:
+        The two paths.
+
+    Raises:
+        UsageError: the runs cannot be compared.
+        RunError: the folder cannot be written.
+    """
+    together = open_runs(folders)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        document = build(together, draw_comparison(folders, out / "figures"), out)
+        clean = str if show_paths else _private(together)
+        paths = out / "report.html", out / "report.md"
+        write_text(paths[0], html.render(document, clean))
+        write_text(paths[1], markdown.render(document, clean))
+    except OSError as error:
+        raise RunError(f"cannot write the comparison to {out}: {error.strerror or error}") from error
+    return paths
+
+
+def build(together: Runs, figures: list[FigureResult], out: Path) -> Document:
+    """The comparison before it is rendered."""
+    comparisons = compare(together)
+    blocks: list[Block] = [
+        Section("The runs", [metrics_table(together), *seeds(together)]),
+        *per_class(together),
+        differences(together, comparisons),
+        *_figures(figures, out),
+        settings(together),
+        _again(together),
+    ]
+    alerts = [*verdicts(together, comparisons), *_alerts(together)]
+    names = " · ".join(together.labels)
+    return Document("Comparison", f"{together.task} · {together.split} split · {names}", alerts, blocks)
+
+
+def _figures(figures: list[FigureResult], out: Path) -> Iterator[Section]:
+    blocks: list[Block] = []
+    for figure in figures:
+        if figure.ok:
+            vector = out / figure.vector if figure.vector else None
+            blocks.append(Picture(out / figure.path, figure.path, figure.title, figure.caption, vector))
+        else:
+            blocks.append(Alert("note", f"{figure.title}: {figure.message}"))
+    if blocks:
+        yield Section("Figures", blocks)
+
+
+def _alerts(together: Runs) -> Iterator[Alert]:
+    runs, split = together.runs, together.split
+    prints = {str(run.data.get("fingerprint")) for run in runs if run.data.get("fingerprint")}
+    counts = [len(run.cases(split)) for run in runs]
+    common = len(together.common)
+    if any(count != common for count in counts):
+        text = (
+            f"The runs did not measure the same cases: the tests use the {common} that all share, of "
+            f"{', '.join(str(count) for count in counts)}; the first table uses all of each run."
+        )
+        yield Alert("warning", text)
+    elif len(prints) > 1:
+        yield Alert("note", "The runs were trained on different data or splits; their test cases are the same.")
+    protocols = {str(run.metrics[split].get("protocol", "")) for run in runs}
+    if len(protocols) > 1:
+        yield Alert("warning", f"The runs were measured in different ways: {'; '.join(sorted(protocols))}.")
+    if len({run.unit for run in runs}) > 1 and together.task == "segmentation":
+        yield Alert("warning", "The runs measure distances in different units.")
+    if len({tuple(run.classes) for run in runs}) > 1:
+        yield Alert("warning", "The runs have different classes.")
+    if split != "test":
+        yield Alert("warning", f"These are numbers of the {split} split: a run may have been chosen by them.")
+    if any(run.data.get("phantom") for run in runs):
+        yield Alert("warning", "The data are a phantom, made by a program. The numbers say nothing about patients.")
+    if any(run.data.get("published_split") is False for run in runs):
+        yield Alert("warning", "The test split is not the published one: its numbers cannot be compared with papers.")
+    for run, label in zip(runs, together.labels, strict=True):
+        if run.status.state != "finished":
+            yield Alert("note", f"{label}: {run.status.state}, {run.history.last_epoch} epochs.")
+    if common < 10 and common:
+        yield Alert("note", f"Only {common} cases are shared: small differences cannot be found with so few.")
+
+
+def _again(together: Runs) -> Section:
+    ids = " ".join(run.folder.id for run in together.runs)
+    return Section("Make it again", [Code(f"medtui report {ids}", "sh")])
+
+
+def _private(together: Runs) -> Callable[[str], str]:
+    cleaners = [private(run) for run in together.runs]
+
+    def clean(text: str) -> str:
+        for cleaner in cleaners:
+            text = cleaner(text)
+        return text
+
+    return clean

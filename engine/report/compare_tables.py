@@ -1,0 +1,201 @@
+"""The tables that compare runs: metrics side by side, classes, differences with their tests, settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from engine.figures.names import DISTANCES, better_up, digits, duration, interval, short, title
+from engine.figures.source import RunData
+from engine.figures.together import Runs
+from engine.report.blocks import Block, Cell, Section, Table, Text
+from engine.report.paired import TESTS, Comparison
+from engine.report.verdict import p_value
+
+_SHOWN = {
+    "segmentation": ("dice", "jaccard", "asd", "assd", "hd95"),
+    "classification": ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "auc"),
+}
+
+
+def metrics_table(together: Runs) -> Table:
+    """A row a run, as papers print it; the best value of each column is bold."""
+    parts = [run.metrics[together.split] for run in together.runs]
+    columns = [name for name in _SHOWN[together.task] if any(part.get(name) is not None for part in parts)]
+    best = {name: _best([part.get(name) for part in parts], name) for name in columns}
+    rows: list[list[str | Cell]] = []
+    for index, (label, part) in enumerate(zip(together.labels, parts, strict=True)):
+        cells = [
+            Cell(digits(part.get(name)), interval((part.get("ci95") or {}).get(name)), strong=index in best[name])
+            for name in columns
+        ]
+        row: list[str | Cell] = [label, *cells]
+        if together.task == "segmentation":
+            row.append(str(part.get("missed", "–")))
+        rows.append([*row, str(part.get("n", "–"))])
+    heads = ["Run", *(title(name, together.runs[0].unit) for name in columns)]
+    heads += ["Missed", "Cases"] if together.task == "segmentation" else ["Cases"]
+    caption = f"The {together.split} split; small print: 95 % interval; bold: the best value."
+    if any(name in DISTANCES for name in columns):
+        unit = together.runs[0].unit
+        caption += f" Distances in {unit}{'s' if unit == 'voxel' else ''}."
+    return Table(heads, rows, caption)
+
+
+def _best(values: list[float | None], metric: str) -> set[int]:
+    known = [value for value in values if value is not None]
+    if len(known) < 2:
+        return set()
+    top = max(known) if better_up(metric) else min(known)
+    return {index for index, value in enumerate(values) if value == top}
+
+
+def seeds(together: Runs) -> Iterator[Table]:
+    """Mean and deviation over the seeds of one recipe, where there are several."""
+    families: dict[str, list[int]] = {}
+    for index, run in enumerate(together.runs):
+        if run.recipe is not None:
+            families.setdefault(run.recipe.model_copy(update={"seed": 0}).model_dump_json(), []).append(index)
+    repeated = [members for members in families.values() if len(members) > 1]
+    if not repeated:
+        return
+    columns = [name for name in _SHOWN[together.task] if name in together.runs[0].metrics[together.split]]
+    rows: list[list[str]] = []
+    for members in repeated:
+        parts = [together.runs[index].metrics[together.split] for index in members]
+        cells = []
+        for name in columns:
+            known = [part[name] for part in parts if part.get(name) is not None]
+            spread = f" ± {digits(float(np.std(known, ddof=1)))}" if len(known) > 1 else ""
+            cells.append(f"{digits(float(np.mean(known)))}{spread}" if known else "–")
+        rows.append([together.runs[members[0]].name, str(len(members)), *cells])
+    heads = ["Recipe", "Seeds", *(title(name, together.runs[0].unit) for name in columns)]
+    yield Table(heads, rows, "Mean and standard deviation over runs that differ in the seed only.")
+
+
+def per_class(together: Runs) -> Iterator[Section]:
+    """F1 and AUC, or Dice and 95HD, of every class in every run; nothing where there is one class."""
+    parts = [run.metrics[together.split].get("per_class") or {} for run in together.runs]
+    classes = [name for name in together.runs[0].classes if all(name in part for part in parts)]
+    if len(classes) < 2:
+        return
+    wanted = ("f1", "auc") if together.task == "classification" else ("dice", "hd95")
+    blocks: list[Block] = []
+    for metric in wanted:
+        rows: list[list[str | Cell]] = []
+        for name in classes:
+            values = [part[name].get(metric) for part in parts]
+            best = _best(values, metric)
+            rows.append([name, *(Cell(digits(v), strong=i in best) for i, v in enumerate(values))])
+        unit = together.runs[0].unit
+        blocks.append(Table(["Class", *together.labels], rows, f"{title(metric, unit)} of each class."))
+    yield Section("Classes", blocks)
+
+
+def differences(together: Runs, comparisons: list[Comparison]) -> Section:
+    """Every difference with its interval and test."""
+    if not comparisons:
+        return Section("Differences", [Text("The runs share no case that both measured.")])
+    several = len(together.pairs) > 1
+    rows: list[list[str | Cell]] = []
+    rules: set[int] = set()
+    before: tuple[int, int] | None = None
+    for one in comparisons:
+        pair = one.first, one.second
+        if before is not None and pair != before:
+            rules.add(len(rows))
+        names = together.labels[one.first], together.labels[one.second]
+        head = "" if pair == before else f"{names[0]} − {names[1]}"
+        before = pair
+        rows.append([head, *_difference(one, names, together.runs[0].unit, several)])
+    heads = [
+        "Runs",
+        "Metric",
+        "Difference",
+        "95 % interval",
+        "Test",
+        "p",
+        *(["corrected"] if several else []),
+        "Better",
+    ]
+    caption = f"The first run minus the second on the {len(together.common)} cases that all runs measured. "
+    if several:
+        caption += f"p is corrected by Holm over the {len(together.pairs)} pairs of runs, for each metric by itself. "
+    caption += "A run is called better where p is below 0.05 and the interval excludes 0."
+    left = frozenset({1, 4, len(heads) - 1})
+    return Section(
+        "Differences",
+        [Table(heads, rows, caption, frozenset(rules), left, small=True), Text(_tests_in_words(together))],
+    )
+
+
+def _difference(one: Comparison, names: tuple[str, str], unit: str, several: bool) -> list[str | Cell]:
+    test = one.test
+    corrected = [Cell(p_value(one.corrected), strong=one.significant)] if several else []
+    p = p_value(test.p) if several else Cell(p_value(test.p), strong=one.significant)
+    return [
+        title(one.metric, unit) + (f", {one.label}" if one.label else ""),
+        digits(test.difference),
+        interval(test.ci95),
+        TESTS.get(test.test, test.test),
+        p,
+        *corrected,
+        (names[0] if one.first_is_better else names[1]) if one.significant else "not told",
+    ]
+
+
+def _tests_in_words(together: Runs) -> str:
+    grouped = together.table(0).groups is not None
+    over = "groups (patients, lesions)" if grouped else "cases"
+    if together.task == "segmentation":
+        return f"Wilcoxon signed-rank test over {over}; interval of the mean difference: bootstrap over {over}."
+    auc = "bootstrap" if grouped else "DeLong's test"
+    return (
+        "Accuracy: exact McNemar test, which takes cases as independent. Balanced accuracy, macro F1 and macro AUC: "
+        f"bootstrap over {over}. AUC of one class: {auc}."
+    )
+
+
+def settings(together: Runs) -> Section:
+    """The keys of the recipes that are not the same in all runs, and what it cost."""
+    recipes = [_flat(run) for run in together.runs]
+    keys = [
+        key for key in dict.fromkeys(key for recipe in recipes for key in recipe) if key not in {"name", "description"}
+    ]
+    rows: list[list[str]] = [
+        [key, *(recipe.get(key, "–") for recipe in recipes)]
+        for key in keys
+        if len({recipe.get(key) for recipe in recipes}) > 1
+    ]
+    rows.append(
+        ["epochs done", *(str(run.manifest.get("epochs_done", run.history.last_epoch)) for run in together.runs)]
+    )
+    rows.append(["duration", *(_duration(run) for run in together.runs)])
+    rows.append(["parameters", *(_parameters(run) for run in together.runs)])
+    left = frozenset(range(1, len(together.runs) + 1))
+    return Section("What differs", [Table(["", *together.labels], rows, left=left, small=True)])
+
+
+def _flat(run: RunData) -> dict[str, str]:
+    if run.recipe is None:
+        return {}
+    flat: dict[str, str] = {}
+    for key, value in run.recipe.model_dump(mode="json").items():
+        if isinstance(value, dict):
+            flat.update({f"{key}.{name}": str(item) for name, item in value.items()})
+        else:
+            flat[key] = str(value)
+    return flat
+
+
+def _duration(run: RunData) -> str:
+    seconds = run.manifest.get("duration_s")
+    return duration(float(seconds)) if isinstance(seconds, int | float) else "–"
+
+
+def _parameters(run: RunData) -> str:
+    model: Any = run.manifest.get("model") or {}
+    count = model.get("parameters")
+    return f"{short(count / 1e6)} M" if isinstance(count, int) else "–"
