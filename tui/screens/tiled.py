@@ -28,7 +28,7 @@ class TiledScreen(Screen[None]):
     """Id and short name of each pane, in the order of Tab and of the number keys."""
     BAR: ClassVar[tuple[Key, ...]] = ()
     """What the key bar says whatever pane has the focus."""
-    HELP: ClassVar[tuple[tuple[str, tuple[tuple[str, str], ...]], ...]] = ()
+    SECTIONS: ClassVar[tuple[tuple[str, tuple[tuple[str, str], ...]], ...]] = ()
     """Sections for the help screen."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "pane(1)", "next pane", show=False),
@@ -59,14 +59,14 @@ class TiledScreen(Screen[None]):
         """What stands between the panes and the keys."""
         return ()
 
-    def arrange(self, width: int, height: int, chosen: str) -> dict[str, Region]:
+    def placed(self, width: int, height: int, chosen: str) -> dict[str, Region]:
         """Where the panes stand."""
         raise NotImplementedError
 
     def compose(self) -> ComposeResult:
         yield from self.top()
         yield Tabs(self.PANES, id="tabs")
-        yield Tiles(*self.panes(), arrangement=self.arrange, id="tiles")
+        yield Tiles(*self.panes(), arrangement=self.placed, id="tiles")
         yield from self.below()
         yield Keys(id="keys")
 

@@ -99,7 +99,7 @@ class RowsPane(Pane):
 
     def on_click(self, event: events.Click) -> None:
         at = event.y - 1 - len(self.header(max(0, self.size.width - 4)))
-        if 0 <= at and self.first + at < self.count():
+        if at >= 0 and self.first + at < self.count():
             self.go(self.first + at)
             if event.chain == 2:
                 self.open()

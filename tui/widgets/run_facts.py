@@ -1,0 +1,129 @@
+"""The run under the cursor in a few lines: what it said, how it went, what it reached."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+
+import numpy as np
+
+from tui.run_facts import RunFacts, headline
+from tui.runs_index import RunRow
+from tui.text import age, clock, figure, sparkline
+from tui.widgets.axes import step_axis
+from tui.widgets.cells import Line, fitted, one_line
+from tui.widgets.chart import Manner, draw_chart
+from tui.widgets.charts import charts_of, steps_of
+from tui.widgets.pane import Pane
+from tui.widgets.plotted import SMOOTHING, Window
+
+_CHART_ROWS = 12
+_NAMES = ("dice", "jaccard", "hd95", "assd", "missed", "balanced_accuracy", "accuracy", "f1", "auc", "loss", "n")
+
+
+class FactsPane(Pane):
+    """Lines about one run."""
+
+    TITLE = "run"
+    KEYS = (("↑↓", "scroll", "scroll(1)"),)
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.run: RunRow | None = None
+        self.facts: RunFacts | None = None
+
+    def tell(self, run: RunRow | None, facts: RunFacts | None) -> None:
+        """Show another run; ``facts`` come later than ``run``."""
+        self.run, self.facts = run, facts
+        self.redraw()
+
+    def note(self) -> Line:
+        return [(one_line(self.run.id), self.look("muted"))] if self.run else []
+
+    def body(self, width: int, height: int) -> list[Line]:
+        run = self.run
+        if run is None:
+            return self.reason("no run is chosen", width, height)
+        lines = self._state(run, width)
+        if self.facts is None:
+            return [*lines, [("reading", self.look("muted"))]]
+        facts = self.facts
+        lines += [*self._course(facts, width), *self._results(facts, width), *self._made(facts, width)]
+        return [*lines, *self._curves(facts, width, height - len(lines))]
+
+    def _curves(self, facts: RunFacts, width: int, height: int) -> list[Line]:
+        """The first charts of the run, where there is room for them."""
+        lines: list[Line] = []
+        view = facts.view
+        steps = steps_of(view, "epoch")
+        end = max(1.0, view.iteration / max(1, view.iterations_per_epoch))
+        window = Window(0.0, end, end)
+        for chart in charts_of(view)[: max(0, (height - 1) // _CHART_ROWS)]:
+            manner = Manner(steps, window, step_axis(0.0, end, width - 8), smoothing=SMOOTHING[3])
+            lines += [*([[]] if not lines else []), *draw_chart(chart, width, _CHART_ROWS, manner, self.palette).lines]
+        return lines if len(view.steps) else []
+
+    def _state(self, run: RunRow, width: int) -> list[Line]:
+        """What a run that ended badly said, and what helps."""
+        lines: list[Line] = []
+        for text, color in (
+            (run.status.message, "error" if run.state == "failed" else "warning"),
+            (run.status.hint, "ink"),
+        ):
+            lines += [[(row, self.look(color))] for row in _wrapped(text, width)]
+        if run.state == "lost":
+            lines.append([(f"medtui resume {one_line(run.id)}"[:width], self.look("ink"))])
+        return lines
+
+    def _course(self, facts: RunFacts, width: int) -> list[Line]:
+        view, ink, muted = facts.view, self.look("ink"), self.look("muted")
+        course, found = facts.course, facts.best
+        if not course or not np.isfinite(course).any():
+            loss = view.steps["loss"]
+            if not len(loss):
+                return [[("no iteration yet", muted)]]
+            bars = sparkline(loss[-4000:].tolist(), max(8, min(60, width - 24)))
+            return [[("train loss ", muted), (bars, ink), (f" {figure(float(loss[-1]))}", ink)]]
+        name = one_line(view.monitor)
+        parts: list[Line] = [[(f"val {name}", muted)]]
+        if found:
+            parts.append([("best ", muted), (figure(found[0]), self.look("ink", bold=True)), (f" @ {found[1]}", muted)])
+        room = max(8, min(60, width - sum(len(text) for part in parts for text, _ in part) - 6))
+        bars = sparkline(course, room)
+        return [
+            [*parts[0], (" ", ink), (bars, self.look("accent")), ("  ", ink), *(parts[1] if len(parts) > 1 else [])]
+        ]
+
+    def _results(self, facts: RunFacts, width: int) -> list[Line]:
+        """The headline of each split."""
+        lines: list[Line] = []
+        for split, values in sorted(facts.results.items(), key=lambda item: item[0] != "test"):
+            parts: list[Line] = [[(one_line(split), self.look("muted"))]]
+            parts += [[(f"{n} ", self.look("muted")), (t, self.look("ink"))] for n, t in headline(values, _NAMES)]
+            lines.append(fitted(parts, width, 2))
+        return lines
+
+    def _made(self, facts: RunFacts, width: int) -> list[Line]:
+        """Cases, device, time."""
+        view, ink, muted = facts.view, self.look("ink"), self.look("muted")
+        if view.started is None:
+            return []
+        cases = "  ".join(f"{one_line(split)} {n}" for split, n in view.started.cases.items())
+        worked = steps_of(view, "time").knots[-1]
+        parts: list[Line] = [[("worked ", muted), (clock(worked), ink)]]
+        parts.append([("on ", muted), (one_line(view.started.device), ink)])
+        parts += [[("cases ", muted), (cases, ink)]] if cases else []
+        parts.append([("classes ", muted), (", ".join(map(one_line, view.classes)), ink)])
+        parts.append([("last event ", muted), (age(time.time() - view.time_s), ink), (" ago", muted)])
+        lines: list[Line] = []
+        for part in parts:
+            joined = [*lines[-1], ("   ", ink), *part] if lines else part
+            if lines and sum(len(text) for text, _ in joined) <= width:
+                lines[-1] = joined
+            else:
+                lines.append(part)
+        return lines
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(one_line(text), max(10, width))

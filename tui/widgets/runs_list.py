@@ -1,0 +1,194 @@
+"""All runs as a table: state, recipe, task, epoch, best value, age."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events
+from textual.message import Message
+
+from tui.runs_index import SORT_KEYS, RunRow, SortKey
+from tui.text import age, figure, shorten
+from tui.theme import MARKS
+from tui.widgets.cells import Line, Span, fit, one_line
+from tui.widgets.head import STATE_COLORS, STATE_MARKS
+from tui.widgets.rows import RowsPane
+
+MOST_MARKED = 8
+"""Runs that can be marked: more curves cannot be told apart."""
+_TASKS = {"segmentation": "seg", "classification": "cls"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Widths in cells; 0 for a column that is left out."""
+
+    recipe: int
+    task: int
+    bar: int
+    best: int
+    folder: int
+
+
+class RunsList(RowsPane):
+    """One line a run. Space marks, Enter opens."""
+
+    TITLE = "runs"
+    KEYS: ClassVar[tuple[tuple[str, str, str], ...]] = (
+        ("⏎", "open", "open"),
+        ("space", "mark", "mark"),
+        ("c", "compare", "compare"),
+        ("/", "filter", "filter"),
+        ("o", "order", "order"),
+    )
+    MORE = (("O", "backwards", "backwards"), ("t", "replay", "replay"), ("f", "figures", "figures"))
+
+    class Ordered(Message):
+        """The head of a column was clicked."""
+
+        def __init__(self, key: SortKey) -> None:
+            super().__init__()
+            self.key = key
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.rows: list[RunRow] = []
+        self.total = 0
+        self.marked: list[str] = []  # ids, in the order of marking
+        self.key: SortKey = "age"
+        self.backwards = False
+        self.filter = ""
+        self.whole = False  # all folders were looked at
+        self.where = ""  # the folder of runs, as it is said to people
+        self._heads: list[tuple[int, SortKey]] = []  # end of each head, for the mouse
+
+    def count(self) -> int:
+        return len(self.rows)
+
+    def chosen_row(self) -> RunRow | None:
+        """The run under the cursor."""
+        return self.rows[min(self.row, len(self.rows) - 1)] if self.rows else None
+
+    def take(self, rows: list[RunRow], total: int) -> None:
+        """Show other rows; the cursor stays on its run."""
+        before = self.chosen_row()
+        place = self.row - self.first
+        self.rows, self.total = rows, total
+        if before is not None and self.row > 0:
+            self.row = next((at for at, row in enumerate(rows) if row.id == before.id), self.row)
+            self.first = max(0, self.row - place)
+        self.redraw()
+
+    def why_empty(self) -> str:
+        if not self.whole:
+            return "looking for runs"
+        if self.filter:
+            return (
+                f'none of {self.total} runs has "{one_line(self.filter)}" in it (/ changes the filter, Esc clears it)'
+            )
+        return f"no runs in {one_line(self.where)} yet; start one with: medtui run recipes/quickstart.toml"
+
+    def note(self) -> Line:
+        muted = self.look("muted")
+        parts: list[Span] = []
+        if self.filter:
+            parts += [("filter ", muted), (one_line(self.filter), self.look("warning")), ("  ", muted)]
+        if self.filter and self.rows:
+            parts += [(f"{len(self.rows)} of {self.total}", muted)]
+        else:
+            parts += self.position()
+        return parts
+
+    def header(self, width: int) -> list[Line]:
+        columns = _columns(width, self.rows)
+        muted, at = self.look("muted"), 2
+        line: Line = [("  ", muted)]
+        self._heads = []
+        heads: list[tuple[SortKey, int, bool]] = [
+            ("state", 11, False),
+            ("recipe", columns.recipe, False),
+            ("task", columns.task, False),
+            ("epoch", 9 + columns.bar, True),
+            ("best", columns.best, True),
+            ("age", 8, True),
+        ]
+        for key, size, right in heads:
+            if not size:
+                continue
+            mark = ("▴" if self.backwards else "▾") if key == self.key else ""
+            text = fit(f"{key}{mark}", size - 1, right=right) + " "
+            line.append((text, self.look("accent") if mark else muted))
+            at += size
+            self._heads.append((at, key))
+        if columns.folder:
+            line.append((fit("  folder", columns.folder), muted))
+        return [line]
+
+    def line(self, at: int, width: int, *, chosen: bool) -> Line:
+        row, columns = self.rows[at], _columns(width, self.rows)
+        ground = "raised" if chosen else "ground"
+        ink, muted = self.look("ink", ground=ground), self.look("muted", ground=ground)
+        line: Line = [self._mark(row, chosen, ground)]
+        color = self.look(STATE_COLORS.get(row.state, "ink"), ground=ground)
+        line.append((fit(f"{STATE_MARKS.get(row.state, '●')} {row.state}", 11), color))
+        recipe = shorten(one_line(row.recipe), columns.recipe - 1)
+        line.append((fit(recipe, columns.recipe), self.look("ink", ground=ground, bold=row.live)))
+        if columns.task:
+            task = one_line(row.status.task) or "–"
+            line.append((fit(task if columns.task > 8 else _TASKS.get(task, task), columns.task), muted))
+        line += self._epoch(row, columns.bar, ground)
+        line.append((fit(_best(row, columns.best - 1), columns.best - 1, right=True) + " ", ink))
+        line.append((fit(age(time.time() - row.started_s) if row.started_s else "–", 7, right=True) + " ", muted))
+        if columns.folder:
+            line.append((fit("  " + shorten(one_line(row.id), columns.folder - 2), columns.folder), muted))
+        return line
+
+    def _mark(self, row: RunRow, chosen: bool, ground: str) -> Span:
+        if row.id in self.marked:
+            place = self.marked.index(row.id) % len(MARKS)
+            return f"{MARKS[place]} ", self.look(self.palette.series[place % len(self.palette.series)], ground=ground)
+        return f"{self.cursor(chosen=chosen)} ", self.look("accent", ground=ground)
+
+    def _epoch(self, row: RunRow, bar: int, ground: str) -> Line:
+        status = row.status
+        ink, faint = self.look("ink", ground=ground), self.look("faint", ground=ground)
+        done = f"{status.epoch}/{status.epochs}" if status.epochs else "–"
+        line: Line = [(fit(done, 8, right=True) + " ", ink)]
+        if bar:
+            share = min(1.0, status.epoch / status.epochs) if status.epochs else 0.0
+            full = round(share * (bar - 2))
+            color = self.look("accent" if row.live or row.state == "finished" else "muted", ground=ground)
+            line = [(" ", ink), ("━" * full, color), ("─" * (bar - 2 - full), faint), (" ", ink), *line]
+        return line
+
+    def on_click(self, event: events.Click) -> None:
+        if event.y == 1:
+            event.prevent_default()
+            key = next((key for end, key in self._heads if event.x - 2 < end), None)
+            if key in SORT_KEYS:
+                self.post_message(self.Ordered(key))
+
+
+def _best(row: RunRow, width: int) -> str:
+    """``dice 0.881``; the metric's name gives way where the room is too small for it."""
+    if row.status.best is None:
+        return "–"
+    value = figure(row.status.best)
+    name = shorten(one_line(row.status.metric), max(0, width - len(value) - 1))
+    return f"{name} {value}" if len(name) > 2 else value
+
+
+def _columns(width: int, rows: list[RunRow]) -> _Columns:
+    """Which columns fit in ``width`` cells: the recipe grows with its names, the folder takes the rest."""
+    longest = max((len(row.recipe) for row in rows[:200]), default=10) + 2
+    task = 15 if width >= 110 else 5
+    bar = 14 if width >= 110 else 0
+    best = 27 if width >= 130 else 18 if width >= 70 else 12
+    room = width - 2 - 11 - task - 9 - bar - best - 8
+    recipe = max(8, min(longest, 36, room))
+    rest = room - recipe
+    if rest >= 24:
+        return _Columns(recipe, task, bar, best, rest)
+    return _Columns(min(room, 60) if room > recipe else recipe, task, bar, best, 0)
