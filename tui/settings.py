@@ -17,6 +17,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     smoothing: int = 3
     axis: str = "iteration"
     pane: str = "curves"
+    alone: bool = False  # whether that pane stood alone
 
 
 def settings_path() -> Path:

@@ -101,6 +101,7 @@ class RunScreen(Screen[None]):
         self._ghost_at = -1
         self._title = ""
         self._drawing = False
+        self._left_at = ("curves", False)  # the pane with the focus, and whether it stands alone
 
     def compose(self) -> ComposeResult:
         yield Head(id="head")
@@ -139,7 +140,7 @@ class RunScreen(Screen[None]):
         settings = self.app.settings  # type: ignore[attr-defined]
         self.curves.smoothing = settings.smoothing
         self.curves.mode = settings.axis
-        self._choose(settings.pane if settings.pane in dict(PANES) else "curves")
+        self._choose(settings.pane if settings.pane in dict(PANES) else "curves", full=settings.alone)
         self._read_recipe()
         self._feed.start()
         self.set_interval(_CLOCK_S, self._tick)
@@ -151,6 +152,7 @@ class RunScreen(Screen[None]):
         self._draw_all()
 
     def on_unmount(self) -> None:
+        self.app.remember(pane=self._left_at[0], alone=self._left_at[1])  # type: ignore[attr-defined]
         self._feed.stop()
 
     def on_resize(self) -> None:
@@ -252,6 +254,7 @@ class RunScreen(Screen[None]):
         """Give a pane the focus, alone or among the others."""
         board, size = self.board, self.app.size
         full = board.full if full is None else full
+        self._left_at = name, full
         crowded = len(arrange(size.width, size.height - 4, name, full=full)) == 1
         tabs, ticker = self.query_one("#tabs", Tabs), self.query_one("#ticker", Ticker)
         tabs.display, ticker.display = crowded, not crowded or size.height >= 30

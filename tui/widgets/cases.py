@@ -8,6 +8,7 @@ from rich.cells import cell_len
 from textual import events
 from textual.message import Message
 
+from engine.events import number
 from tui.run_view import RunView
 from tui.text import figure
 from tui.widgets.cells import Line, fit, one_line
@@ -113,4 +114,6 @@ def _text(value: Any) -> str:
         return "yes" if value else "–"
     if isinstance(value, int | float):
         return figure(float(value))
-    return one_line(str(value)) if isinstance(value, str) else "?"
+    if value in {"nan", "inf", "-inf"}:
+        return figure(number(value))
+    return one_line(value) if isinstance(value, str) else "?"

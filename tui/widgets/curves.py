@@ -276,7 +276,7 @@ class Curves(Pane):
         elif self.full:
             self.full = False
         elif self.filter:
-            self.filter = ""
+            self.filter, self.chosen, self.page_at = "", "", 0
         else:
             return False
         self.redraw()
