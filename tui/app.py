@@ -7,22 +7,22 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
-from rich.text import Text
-from textual.app import App, ComposeResult, SystemCommand
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Static
 
-from engine.runfolder import RunFolder, list_runs
+from engine.runfolder import RunFolder
 from tui.screens.help import Help
+from tui.screens.home import HomeScreen
 from tui.screens.run import RunScreen
+from tui.screens.tiled import TiledScreen
 from tui.settings import load_settings, save_settings
 from tui.terminal import wants_ascii
 from tui.theme import DARK, LIGHT, PALETTES, textual_theme
 
 
 class MedtuiApp(App[None]):
-    """Opens on ``run``, or on the newest run in ``runs``."""
+    """Opens on ``run``, or on the list of all runs in ``runs``."""
 
     CSS_PATH = "styles/medtui.tcss"
     TITLE = "medtui"
@@ -41,7 +41,7 @@ class MedtuiApp(App[None]):
 
         Args:
             runs: the folder of all runs.
-            run: the run to open; ``None`` for the newest.
+            run: the run to open; ``None`` for the list of all runs.
             read_only: take no command that changes a run.
             ascii_only: draw with ASCII characters; by default where the terminal writes no Unicode.
         """
@@ -57,16 +57,9 @@ class MedtuiApp(App[None]):
         self.set_class(self.ascii_only, "ascii")
         folder = self.run_folder
         if folder is None:
-            known = list_runs(self.runs)
-            folder = known[-1] if known else None
-        if folder is not None:
+            self.push_screen(HomeScreen(self.runs, read_only=self.read_only))
+        else:
             self.push_screen(RunScreen(self.runs, folder, read_only=self.read_only))
-
-    def compose(self) -> ComposeResult:
-        """What stands behind all screens, seen only where there is no run."""
-        yield Static(
-            Text(f"no runs in {self.runs}\n\nstart one with: medtui run recipes/quickstart.toml\n\nq closes"), id="none"
-        )
 
     def remember(self, **choices: Any) -> None:
         """Keep choices for the next time."""
@@ -84,17 +77,24 @@ class MedtuiApp(App[None]):
         """Dark or light."""
         self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
         self.remember(theme=self.theme)
-        if isinstance(self.screen, RunScreen):
+        if isinstance(self.screen, RunScreen | TiledScreen):
             self.screen.repaint()
 
     def action_runs(self) -> None:
-        """All runs."""
-        self.notify("run: medtui runs")
+        """All runs; a run that was opened from there gives way to it."""
+        if any(isinstance(screen, HomeScreen) for screen in self.screen_stack):
+            while not isinstance(self.screen, HomeScreen):
+                self.pop_screen()
+            return
+        run = next((screen for screen in reversed(self.screen_stack) if isinstance(screen, RunScreen)), None)
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        self.push_screen(HomeScreen(self.runs, at=run.folder if run else None, read_only=self.read_only))
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """What Ctrl+P offers."""
         yield SystemCommand("Help", "All keys and marks", self.action_help)
         yield SystemCommand("Dark or light", "Change the theme", self.action_theme)
-        if isinstance(screen, RunScreen):
+        if isinstance(screen, RunScreen | TiledScreen):
             yield from (SystemCommand(title, help_, call) for title, help_, call in screen.commands())
         yield SystemCommand("Close", "Close the dashboard; the training goes on", self.exit)
