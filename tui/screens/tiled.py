@@ -114,7 +114,8 @@ class TiledScreen(Screen[None]):
     def tell_keys(self) -> None:
         """Say what can be pressed now."""
         pane = self.chosen
-        more = (("v", "copy", "copy"), ("Tab", "pane", "pane(1)")) if len(self.PANES) > 1 else (("v", "copy", "copy"),)
+        said = {key for key, _, _ in (*pane.KEYS, *self.BAR)}
+        more = [key for key in (("v", "copy", "copy"), ("Tab", "pane", "pane(1)")) if key[0] not in said]
         self.query_one("#keys", Keys).tell((*pane.KEYS, *self.BAR, ("?", "help", "app.help")), (*pane.MORE, *more))
 
     def choose(self, name: str, *, full: bool | None = None) -> None:

@@ -1,0 +1,256 @@
+"""Runs side by side: curves over each other, metrics in a table, and what their recipes have different."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import ClassVar
+
+from textual import work
+from textual.binding import Binding, BindingType
+from textual.geometry import Region
+from textual.message import Message
+from textual.widget import Widget
+
+from engine.runfolder import RunFolder, read_status
+from tui.comparison import Side, labels, metric_rows, read_side, recipe_rows, warnings
+from tui.feed import Feed, Snapshot
+from tui.screens.confirm import Prompt
+from tui.screens.tiled import Key, TiledScreen
+from tui.theme import MARKS
+from tui.widgets.cells import Line, cut, fitted
+from tui.widgets.compare_table import CompareTable, MetricsTable, RecipeTable
+from tui.widgets.compared_curves import ComparedCurves
+from tui.widgets.head import STATE_COLORS
+from tui.widgets.pane import Canvas, Pane
+
+
+class CompareHead(Canvas):
+    """The runs by mark, name and state."""
+
+    DEFAULT_CSS = "CompareHead { height: 1; }"
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.sides: Sequence[Side] = ()
+
+    def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
+        ink = self.look("ink")
+        brand: Line = (
+            [(" medtui ", self.look("accent", bold=True)), ("  compare ", ink)] if width >= 100 else [(" ", ink)]
+        )
+        parts: list[Line] = []
+        for at, side in enumerate(self.sides):
+            color = self.look(self.palette.series[at % len(self.palette.series)], bold=True)
+            part: Line = [(f"{MARKS[at % len(MARKS)]} ", color), (side.label, ink)]
+            part += [(f" {side.state}", self.look(STATE_COLORS.get(side.state, "muted")))] if width >= 100 else []
+            parts.append(part)
+        room = width - sum(len(text) for text, _ in brand) - 2
+        shown = fitted(parts, room - 6, 2)
+        left_out = len(parts) - sum(1 for text, _ in shown if text[0] in MARKS)
+        more: Line = [(f"  +{left_out}", self.look("muted"))] if left_out else []
+        return [cut([*brand, *shown, *more], width)]
+
+
+class CompareScreen(TiledScreen):
+    """Follows two to eight runs while it is open."""
+
+    PANES = (("curves", "curves"), ("metrics", "metrics"), ("recipes", "recipe"))
+    BAR: ClassVar[tuple[Key, ...]] = (("Tab", "pane", "pane(1)"), ("Esc", "back", "back"))
+    SECTIONS = (
+        (
+            "comparison",
+            (
+                ("Tab  1 2 3", "next pane, one pane alone"),
+                ("← →", "curves: cursor that reads values; tables: the runs that do not fit"),
+                ("x  y  - +", "axis, logarithm, smoothing"),
+                ("z Z  H L  0", "zoom, pan, whole axis"),
+                ("/", "filter curves by name"),
+                ("★", "the best of the row"),
+                ("v", "copy the pane"),
+                ("Esc", "back to the runs"),
+            ),
+        ),
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("minus", "smooth(-1)", "less smoothing", show=False),
+        Binding("plus,equals_sign", "smooth(1)", "more smoothing", show=False),
+        Binding("y", "log", "log axis", show=False),
+        Binding("x", "axis", "x axis", show=False),
+        Binding("z", "zoom(1)", "zoom in", show=False),
+        Binding("Z", "zoom(-1)", "zoom out", show=False),
+        Binding("0", "reset", "whole axis", show=False),
+        Binding("H,shift+left", "pan(-1)", "pan left", show=False),
+        Binding("L,shift+right", "pan(1)", "pan right", show=False),
+        Binding("slash", "filter", "filter", show=False),
+    ]
+
+    class Updated(Message):
+        """A new snapshot of one of the runs."""
+
+        def __init__(self, at: int, snapshot: Snapshot) -> None:
+            super().__init__()
+            self.at, self.snapshot = at, snapshot
+
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, CompareScreen.Updated) and message.at == self.at
+
+    class Read(Message):
+        """The recipes and names of the runs."""
+
+        def __init__(self, sides: list[Side]) -> None:
+            super().__init__()
+            self.sides = sides
+
+    def __init__(self, folders: Sequence[RunFolder]) -> None:
+        super().__init__()
+        self.folders = list(folders)
+        self.sides = [Side(folder, folder.id) for folder in folders]
+        self._reference: Snapshot | None = None  # any of them: the curves need one to be drawn at all
+        self._feeds = [Feed(folder, partial(self._post, at)) for at, folder in enumerate(folders)]
+
+    def top(self) -> Iterable[Widget]:
+        yield CompareHead(id="compare_head")
+
+    def panes(self) -> Iterable[Pane]:
+        yield ComparedCurves(id="curves")
+        yield MetricsTable(id="metrics")
+        yield RecipeTable(id="recipes")
+
+    def placed(self, width: int, height: int, chosen: str) -> dict[str, Region]:
+        if width >= 170 and height >= 30:
+            left, top = width * 3 // 5, height * 3 // 5
+            return {
+                "curves": Region(0, 0, left, height),
+                "metrics": Region(left, 0, width - left, top),
+                "recipes": Region(left, top, width - left, height - top),
+            }
+        if width >= 100 and height >= 28:
+            top, half = height // 2, width // 2
+            return {
+                "curves": Region(0, 0, width, top),
+                "metrics": Region(0, top, half, height - top),
+                "recipes": Region(half, top, width - half, height - top),
+            }
+        return {chosen: Region(0, 0, width, height)}
+
+    @property
+    def curves(self) -> ComparedCurves:
+        return self.query_one("#curves", ComparedCurves)
+
+    # --- life ----------------------------------------------------------------------------------
+
+    def on_mount(self) -> None:
+        self.curves.mode = "epoch"
+        self._read()
+        for feed in self._feeds:
+            feed.start()
+
+    def on_unmount(self) -> None:
+        for feed in self._feeds:
+            feed.stop()
+
+    @work(thread=True)
+    def _read(self) -> None:
+        names = [read_status(folder).name or folder.id[16:] for folder in self.folders]
+        called = labels(self.folders, names)
+        sides = [read_side(folder, label) for folder, label in zip(self.folders, called, strict=True)]
+        self.post_message(self.Read(sides))
+
+    def _post(self, at: int, snapshot: Snapshot) -> None:
+        if self.is_running:
+            self.post_message(self.Updated(at, snapshot))
+
+    def on_compare_screen_read(self, message: Read) -> None:
+        self.sides = [
+            replace(new, view=old.view, state=old.state) for new, old in zip(message.sides, self.sides, strict=True)
+        ]
+        self._tell()
+
+    def on_compare_screen_updated(self, message: Updated) -> None:
+        at, snapshot = message.at, message.snapshot
+        self.sides[at] = replace(self.sides[at], view=snapshot.view, state=snapshot.state)
+        self._reference = snapshot
+        self._tell()
+
+    def _tell(self) -> None:
+        """Give all panes what is known now."""
+        sides, called = list(self.sides), tuple(side.label for side in self.sides)
+        head = self.query_one("#compare_head", CompareHead)
+        head.sides = sides
+        head.redraw()
+        self.curves.sides = sides
+        self.curves.show(self._reference)
+        said = warnings(sides)
+        read = all(side.recipe or side.problem for side in sides)
+        self.query_one("#metrics", MetricsTable).tell(called, metric_rows(sides), said)
+        recipes = self.query_one("#recipes", RecipeTable)
+        recipes.tell(called, recipe_rows(sides) if read else [], [side.problem for side in sides if side.problem])
+
+    # --- keys ----------------------------------------------------------------------------------
+
+    def action_back(self) -> None:
+        """Cursor, zoom, full chart; then the pane alone; then the screen."""
+        if self.tiles.chosen == "curves" and self.curves.leave():
+            return
+        super().action_back()
+
+    def action_open(self) -> None:
+        """The chosen chart alone, or the pane."""
+        if self.tiles.chosen == "curves":
+            self.curves.action_full()
+            self.choose("curves", full=self.curves.full)
+        else:
+            super().action_open()
+
+    def action_smooth(self, by: int) -> None:
+        """More or less smoothing."""
+        self.curves.action_smooth(by)
+
+    def action_log(self) -> None:
+        """Logarithmic axis of the chosen curve."""
+        self.curves.action_log()
+
+    def action_axis(self) -> None:
+        """The next horizontal axis."""
+        self.curves.action_axis()
+
+    def action_zoom(self, by: int) -> None:
+        """Zoom in or out."""
+        self.curves.action_zoom(by)
+
+    def action_pan(self, by: int) -> None:
+        """Move the zoomed part."""
+        self.curves.action_pan(by)
+
+    def action_reset(self) -> None:
+        """The whole axis."""
+        self.curves.action_reset()
+
+    def action_filter(self) -> None:
+        """Ask which curves to show."""
+
+        def taken(text: str | None) -> None:
+            if text is not None:
+                self.curves.filter = text.strip()
+                self.curves.redraw()
+
+        self.app.push_screen(Prompt("curves whose name contains", self.curves.filter, hint="dice"), taken)
+
+    def copied(self) -> str:
+        if self.tiles.chosen == "curves":
+            return self.curves.values()
+        pane = self.chosen
+        if isinstance(pane, CompareTable):
+            rows = ["\t".join(("", *pane.labels)), *("\t".join((row.name, *row.cells)) for row in pane.rows)]
+            return "\n".join(rows)
+        return super().copied()
+
+    def commands(self) -> list[tuple[str, str, Callable[[], None]]]:
+        return [
+            ("Filter curves", "Show curves by name", self.action_filter),
+            ("X axis", "By iteration, epoch or time", self.action_axis),
+            ("Log axis", "Logarithmic values of the chosen curve", self.action_log),
+            *super().commands(),
+        ]

@@ -1,0 +1,128 @@
+"""A table with a column for each compared run."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import ClassVar
+
+from rich.cells import cell_len
+
+from tui.comparison import TableRow
+from tui.text import shorten
+from tui.theme import MARKS
+from tui.widgets.cells import Line, cut, fit, one_line
+from tui.widgets.pane import Pane
+
+_LEAST, _MOST = 13, 40
+"""Cells of a run's column: fewer are not shown, more are not needed."""
+
+
+class CompareTable(Pane):
+    """Rows of names and values; left and right move through the runs where they do not all fit."""
+
+    KEYS: ClassVar[tuple[tuple[str, str, str], ...]] = (("↑↓", "scroll", "scroll(1)"), ("← →", "runs", "side(1)"))
+    EMPTY: ClassVar[str] = ""
+    RIGHT: ClassVar[bool] = True  # cells are numbers
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.labels: tuple[str, ...] = ()
+        self.rows: tuple[TableRow, ...] = ()
+        self.warnings: tuple[str, ...] = ()
+        self.left = 0  # the first run in sight
+        self.first = 0  # the first line in sight
+        self._fit = 1  # runs in sight
+        self._name, self._cell = 8, _LEAST
+
+    def tell(self, labels: tuple[str, ...], rows: list[TableRow], warnings: list[str]) -> None:
+        """Take other rows."""
+        self.labels, self.rows, self.warnings = labels, tuple(rows), tuple(warnings)
+        self.redraw()
+
+    def note(self) -> Line:
+        if self._fit >= len(self.labels):
+            return []
+        return [(f"runs {self.left + 1}–{self.left + self._fit} of {len(self.labels)}  ← →", self.look("warning"))]
+
+    def body(self, width: int, height: int) -> list[Line]:
+        if not self.rows:
+            return self.reason(self.EMPTY, width, height)
+        self._measure(width)
+        head = self._head(width)
+        lines = [line for row in self.rows for line in self._row(row)]
+        room = max(1, height - len(head))
+        self.first = max(0, min(self.first, len(lines) - room))
+        return [*head, *lines[self.first : self.first + room]]
+
+    def scroll_lines(self, by: int) -> None:
+        self.first = max(0, self.first + by)
+        self.redraw()
+
+    def side(self, by: int) -> None:
+        self.left = max(0, min(self.left + by, len(self.labels) - self._fit))
+        self.redraw()
+
+    def _measure(self, width: int) -> None:
+        """Widths of the first column and of the others, and how many of those fit."""
+        names = max((cell_len(one_line(row.name)) for row in self.rows if not row.head), default=8)
+        self._name = max(8, min(names + 2, width // 3 + 2))
+        cells = max((cell_len(cell) + 3 for row in self.rows for cell in row.cells), default=_LEAST)
+        wanted = min(_MOST, max(_LEAST, cells, *(cell_len(label) + 4 for label in self.labels)))
+        room = max(1, width - self._name)
+        self._cell = min(room, max(_LEAST, min(wanted, room // max(1, len(self.labels)))))
+        self._fit = max(1, min(len(self.labels), room // self._cell))
+        self.left = max(0, min(self.left, len(self.labels) - self._fit))
+
+    def _shown(self) -> range:
+        return range(self.left, min(len(self.labels), self.left + self._fit))
+
+    def _head(self, width: int) -> list[Line]:
+        """Warnings, and the runs by mark and name."""
+        lines: list[Line] = [
+            [(fit(part, width), self.look("warning"))] for text in self.warnings for part in textwrap.wrap(text, width)
+        ]
+        line: Line = [(" " * self._name, self.look("ink"))]
+        for at in self._shown():
+            name = shorten(self.labels[at], self._cell - 4)
+            color = self.look(self.palette.series[at % len(self.palette.series)], bold=True)
+            pad = max(0, self._cell - 2 - cell_len(name) - 1)
+            before, after = (pad, 1) if self.RIGHT else (0, pad + 1)
+            line += [(" " * before + MARKS[at % len(MARKS)] + " ", color), (name + " " * after, self.look("ink"))]
+        used = self._name + self._cell * len(self._shown())
+        return [*lines, cut([*line, (" " * max(0, width - used), self.look("ink"))], width)]
+
+    def _row(self, row: TableRow) -> list[Line]:
+        if row.head:
+            return [[(one_line(row.name), self.look("accent", bold=True))]]
+        cells = [_wrapped(row.cells[at], self._cell - 3) for at in self._shown()]
+        lines: list[Line] = []
+        for y in range(max((len(cell) for cell in cells), default=1)):
+            name = fit(one_line(row.name), self._name - 1) if y == 0 else " " * (self._name - 1)
+            line: Line = [(name + " ", self.look("muted"))]
+            for at, cell in zip(self._shown(), cells, strict=True):
+                text = cell[y] if y < len(cell) else ""
+                mark = "★" if at in row.best and y == 0 else " "
+                ink = self.look("ink", bold=at in row.best)
+                line.append((fit(text, self._cell - 2, right=self.RIGHT), ink))
+                line.append((mark + " ", self.look("accent")))
+            lines.append(line)
+        return lines
+
+
+class MetricsTable(CompareTable):
+    """Metrics side by side; the best of each row is marked."""
+
+    TITLE = "metrics"
+    EMPTY = "reading the runs"
+
+
+class RecipeTable(CompareTable):
+    """The keys of the recipes that differ."""
+
+    TITLE = "recipe differences"
+    EMPTY = "the recipes are the same"
+    RIGHT = False
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, max(6, width), break_long_words=True) or [""]

@@ -1,0 +1,45 @@
+"""The curves of several runs over each other, with all the keys of a run's own curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tui.comparison import Side, compared_charts
+from tui.run_view import RunView
+from tui.widgets.charts import Chart, Mode, Steps, steps_of
+from tui.widgets.curves import Curves
+from tui.widgets.plotted import Window
+
+
+class ComparedCurves(Curves):
+    """Charts with a curve a run; the horizontal axis is as long as the longest run."""
+
+    DEFAULT_MODE: Mode = "epoch"
+    KEYS = (("/", "filter", "filter"), ("y", "log", "log"), ("x", "axis", "axis"), ("- +", "smooth", "smooth(1)"))
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.sides: Sequence[Side] = ()
+
+    def charts(self) -> list[Chart]:
+        words = self.filter.lower().split()
+        charts = compared_charts(self.sides, self.mode)
+        return [chart for chart in charts if all(word in chart.name.lower() for word in words)]
+
+    def _end(self) -> float:
+        ends = [_end_of(side.view, self.mode) for side in self.sides]
+        return max([1.0 if self.mode != "time" else 60.0, *ends])
+
+    def _visible(self, view: RunView, steps: Steps, *, over: bool) -> Window:  # noqa: ARG002
+        end = self._end()
+        low, high = self.zoom or (0.0, end)
+        return Window(low, high, end)
+
+    def _newest(self) -> float:
+        return self._end()
+
+
+def _end_of(view: RunView, mode: Mode) -> float:
+    if mode == "time":
+        return steps_of(view, mode).knots[-1]
+    return view.iteration / (max(1, view.iterations_per_epoch) if mode == "epoch" else 1)
