@@ -61,10 +61,10 @@ LIGHT = Palette(
     band="#dde2e8",
     accent="#00795a",
     truth="#0072b2",
-    prediction="#b36b00",
+    prediction="#a35f00",
     warning="#9a5b00",
     error="#c24400",
-    series=("#0072b2", "#b36b00", "#00795a", "#a94f80", "#6b6100", "#c24400", "#4b57b8", "#7a5a20"),
+    series=("#0072b2", "#a35f00", "#00795a", "#a94f80", "#6b6100", "#c24400", "#4b57b8", "#7a5a20"),
 )
 PALETTES = {palette.name: palette for palette in (DARK, LIGHT)}
 

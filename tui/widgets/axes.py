@@ -91,7 +91,7 @@ def label(value: float, step: float) -> str:
     if value == 0:
         return "0"
     if size >= 1e5 or step < 1e-4:
-        return rate(value)
+        return f"{value:.3g}".replace("e+0", "e").replace("e+", "e").replace("e-0", "e-")
     decimals = 0
     while decimals < 6 and abs(round(step, decimals) - step) > step * 1e-6:
         decimals += 1
