@@ -201,8 +201,9 @@ class RunScreen(Screen[None]):
         """Title with the progress; a bell and a notification when the run ends."""
         share = done_share(now.view)
         name = now.view.started.name if now.view.started else self.folder.id
-        percent = "" if share is None or now.over else f"{share * 100:.0f} % "
-        self._say_title(f"{percent}{now.state if now.over or now.state == 'paused' else ''} {name} – medtui".strip())
+        percent = "" if share is None or now.over else f"{share * 100:.0f} %"
+        state = now.state if now.over or now.state == "paused" else ""
+        self._say_title(" ".join(word for word in (percent, state, name, "– medtui") if word))
         if before is not None and not before.over and now.over and before.read_share == 1:
             self.app.bell()
             self._say(terminal.notification(f"{name}: {now.state}"))

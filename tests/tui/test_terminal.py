@@ -1,0 +1,125 @@
+"""The dashboard on a real pseudo-terminal: what it sends, and what its end leaves alone; titles and bells."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.tui import recorded
+from tui.settings import Settings, load_settings, save_settings, settings_path
+from tui.terminal import notification, title, wants_ascii
+
+OPEN = (
+    "import fcntl, sys, termios\nfcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"  # its terminal, whose end reaches it
+    "from pathlib import Path\nfrom engine.runfolder import RunFolder\nfrom tui.app import MedtuiApp\n"
+    "MedtuiApp(Path(sys.argv[1]).parent, RunFolder(Path(sys.argv[1]))).run()"
+)
+
+
+class Terminal:
+    """A dashboard in a pseudo-terminal of 120x40."""
+
+    def __init__(self, folder: Path, home: Path) -> None:
+        self.master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+        env = dict(os.environ, TERM="xterm-256color", COLORTERM="truecolor", XDG_CONFIG_HOME=str(home))
+
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", OPEN, str(folder)],
+            stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True, cwd=Path(__file__).parents[2],
+        )  # fmt: skip
+        os.close(slave)
+
+    def read(self, seconds: float, until: bytes = b"") -> bytes:
+        end, seen = time.monotonic() + seconds, b""
+        while time.monotonic() < end and (not until or until not in seen):
+            if select.select([self.master], [], [], 0.05)[0]:
+                seen += os.read(self.master, 1 << 16)
+        return seen
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def plan() -> recorded.Plan:
+    return recorded.Plan(epochs=200, done=12, per_epoch=40, step_s=0.5)
+
+
+def test_few_bytes_in_the_steady_state_and_sighup_ends_the_viewer_only(tmp_path: Path, plan: recorded.Plan) -> None:
+    script = (
+        "import sys; from pathlib import Path; from tests.tui import recorded as r; "
+        "r.go_on(Path(sys.argv[1]), 2, r.Plan(epochs=200, done=12, per_epoch=40, step_s=0.5))"
+    )
+    trainer = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, start_new_session=True,
+        cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert trainer.stdout is not None
+    folder = Path(trainer.stdout.readline().split()[0].decode())
+    terminal = Terminal(folder, tmp_path)
+    try:
+        assert b"running" in terminal.read(20, until=b"running")
+        terminal.read(2)
+        count = len(terminal.read(5))
+        assert 0 < count < 5 * 8000
+        before = (folder / "events.jsonl").stat().st_size
+        os.close(terminal.master)  # the terminal goes: the kernel sends SIGHUP
+        assert terminal.process.wait(timeout=10) is not None
+        time.sleep(1.5)
+        assert trainer.poll() is None
+        assert (folder / "events.jsonl").stat().st_size > before
+    finally:
+        terminal.close()
+        trainer.send_signal(signal.SIGKILL)
+        trainer.wait()
+
+
+def test_the_end_of_a_run_rings_and_is_told(tmp_path: Path, plan: recorded.Plan) -> None:
+    recorder = recorded.record(tmp_path, plan)
+    terminal = Terminal(recorder.folder.root, tmp_path)
+    try:
+        assert b"]2;6 % seg_best" in terminal.read(20, until=b"]2;6 %")
+        terminal.read(1.0)
+        recorded.end(recorder, plan, "failed", "out of memory")
+        seen = terminal.read(8, until=b"out of memory") + terminal.read(1)
+        assert b"\x1b]9;seg_best: failed\x07" in seen
+        assert seen.replace(b"failed\x07", b"").count(b"\x07") >= 1
+        os.write(terminal.master, b"q")
+        assert terminal.process.wait(timeout=10) == 0
+    finally:
+        terminal.close()
+
+
+def test_titles_and_notifications_carry_no_sequence_of_a_name() -> None:
+    assert title("a\x1b]0;x\x07b") == "\x1b]2;a·]0;x·b\x07"
+    assert notification("a;b\x07", {"TERM": "foot"}) == "\x1b]777;notify;medtui;a,b·\x07"
+    assert notification("a", {"TERM": "xterm"}) == "\x1b]9;a\x07"
+    assert notification("a", {"TERM": "tmux-256color", "TMUX": "x"}) == "\x1bPtmux;\x1b\x1b]9;a\x07\x1b\\"
+
+
+def test_ascii_is_chosen_by_request_or_by_the_terminals_coding() -> None:
+    assert wants_ascii({"MEDTUI_ASCII": "1"}, "utf-8")
+    assert not wants_ascii({"MEDTUI_ASCII": "0"}, "utf-8")
+    assert wants_ascii({}, "ANSI_X3.4-1968")
+    assert not wants_ascii({}, "UTF-8")
+
+
+def test_settings_survive_and_damage_does_not_matter() -> None:
+    assert load_settings() == Settings()
+    save_settings(Settings(theme="medtui-light", smoothing=5))
+    assert load_settings() == Settings(theme="medtui-light", smoothing=5)
+    settings_path().write_text('{"smoothing": "many"}')
+    assert load_settings() == Settings()
