@@ -43,7 +43,7 @@ class Patch:
         return TrainedNetwork(self.run, channels=int(self.example.arrays["image"].shape[0]), volumes=True)
 
     @cached_property
-    def _crops(self) -> tuple[np.ndarray, np.ndarray]:
+    def _crops(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         from engine.data.prepare import prepare
         from engine.data.read import Sample
 
@@ -52,11 +52,14 @@ class Patch:
             raise FigureError("the recipe of this run cannot be read: its network cannot be built")
         affine = arrays["affine"] if arrays["affine"].shape == (4, 4) else None
         spacing = tuple(float(step) for step in arrays["spacing"]) or None
-        sample = Sample(self.example.id, arrays["image"], arrays["truth"], affine, spacing)
-        prepared = prepare(sample, recipe.data)
-        label = prepared.label_net if prepared.label_net is not None else np.zeros(prepared.image.shape[1:], np.uint8)
-        box = _around(label > 0, recipe.data.size)
-        return prepared.image[(slice(None), *box)], label[box]
+        case = prepare(Sample(self.example.id, arrays["image"], arrays["truth"], affine, spacing), recipe.data)
+        nothing = np.zeros((1, *arrays["truth"].shape), np.float32)
+        found = prepare(Sample(self.example.id, nothing, arrays["prediction"], affine, spacing), recipe.data)
+        truth, prediction = case.label_net, found.label_net
+        if truth is None or prediction is None:
+            raise FigureError(f"{self.source.name} has no masks")
+        box = _around((truth > 0) | (prediction > 0), recipe.data.size)
+        return case.image[(slice(None), *box)], truth[box], prediction[box]
 
     @property
     def image(self) -> np.ndarray:
@@ -69,43 +72,35 @@ class Patch:
         return self._crops[1]
 
     @property
+    def prediction(self) -> np.ndarray:
+        """uint8 (*N)."""
+        return self._crops[2]
+
+    @property
     def oriented(self) -> bool:
         return bool(self.example.arrays["affine"].shape == (4, 4))
-
-    @cached_property
-    def _logits(self) -> np.ndarray:
-        return np.asarray(self.network.predict(self.image[None])[0])
-
-    @cached_property
-    def prediction(self) -> np.ndarray:
-        """uint8 (*N): the class of each voxel, from one pass through the network."""
-        logits = self._logits
-        if len(logits) == 1:
-            threshold = self.run.recipe.evaluate.threshold if self.run.recipe else 0.5
-            return np.asarray(1 / (1 + np.exp(-logits[0].astype(np.float64))) >= threshold).astype(np.uint8)
-        return np.asarray(logits.argmax(axis=0).astype(np.uint8))
 
     def heat(self, label: int) -> np.ndarray:
         """float32 (*N): the map of class ``label`` (counted from 1), explained over the voxels predicted as it."""
         where = self.prediction == label
         where = where if where.any() else self.truth == label
-        channel = 0 if len(self._logits) == 1 else label
-        target = _Target(channel, where if where.any() else np.ones_like(where))
+        target = _Target(label, where if where.any() else np.ones_like(where))
         return np.asarray(self.network.maps(self.image[None], [target])[0])
 
 
 class _Target:
-    """The mean logit of one channel over a region, after Vinogradova et al. (AAAI 2020, Seg-Grad-CAM)."""
+    """The mean logit of one class over a region, after Vinogradova et al. (AAAI 2020, Seg-Grad-CAM)."""
 
-    def __init__(self, channel: int, region: np.ndarray) -> None:
-        self._channel = channel
+    def __init__(self, label: int, region: np.ndarray) -> None:
+        self._label = label
         self._region = region
 
     def __call__(self, output: Any) -> Any:
         import torch
 
         region = torch.from_numpy(self._region).to(output.device)
-        return output[self._channel][region].mean()
+        channel = 0 if len(output) == 1 else self._label  # one sigmoid channel, or softmax with the background first
+        return output[channel][region].mean()
 
 
 def plan(run: RunData) -> list[Job]:
@@ -131,7 +126,7 @@ def draw(run: RunData, patch: Patch | None, index: int, path: Path) -> Drawn:
     text = (
         f"{patch.example.role.capitalize()} case of the {run.split} split, {case}: {patch.network.method_name} of "
         f"class {name} at the last feature layer, explained over the voxels predicted as {name}. Contours: truth "
-        "(solid, blue) and prediction of this crop (dashed, orange)."
+        "(solid, blue) and prediction (dashed, orange)."
     )
     remarks = [patch.network.remark]
     if not (patch.truth == label).any():

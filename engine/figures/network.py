@@ -108,15 +108,6 @@ class TrainedNetwork:
             maps = cam(input_tensor=batch, targets=targets)
         return np.nan_to_num(np.asarray(maps, dtype=np.float32))
 
-    def predict(self, inputs: np.ndarray) -> np.ndarray:
-        """Logits (B, O, *N) for float32 ``inputs`` (B, C, *N)."""
-        import torch
-
-        model = self.model  # loaded out here: weights made in inference mode could never have gradients
-        with torch.inference_mode():
-            logits = model(torch.from_numpy(np.ascontiguousarray(inputs)).to(self._device))
-        return np.asarray(logits.float().cpu().numpy())
-
     def _load(self) -> nn.Module:
         import torch
 

@@ -86,7 +86,7 @@ class Picture:
         path: PNG, GIF or MP4.
         place: the same relative to the report, for Markdown.
         vector: SVG to show in place of the PNG, or None.
-        narrow: show at half the width of the page.
+        shape: ``narrow`` for half the width of the page, ``tall`` for what may fill a printed page.
     """
 
     path: Path
@@ -94,7 +94,7 @@ class Picture:
     title: str
     caption: str = ""
     vector: Path | None = None
-    narrow: bool = False
+    shape: Literal["", "narrow", "tall"] = ""
 
 
 @dataclass(frozen=True, slots=True)

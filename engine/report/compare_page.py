@@ -67,7 +67,7 @@ def _figures(figures: list[FigureResult], out: Path) -> Iterator[Section]:
     for figure in figures:
         if figure.ok:
             vector = out / figure.vector if figure.vector else None
-            blocks.append(Picture(out / figure.path, figure.path, figure.title, figure.caption, vector))
+            blocks.append(Picture(out / figure.path, figure.path, figure.title, figure.caption, vector, "tall"))
         else:
             blocks.append(Alert("note", f"{figure.title}: {figure.message}"))
     if blocks:

@@ -124,8 +124,8 @@ class _Page:
         shown = f'<img src="{source}" alt="{title}">'
         if picture.path.suffix == ".mp4":
             shown = f'<video src="{source}" controls loop muted></video>'
-        width = ' class="narrow"' if picture.narrow else ""
-        return f"<figure{width}>{shown}<figcaption><b>{title}.</b> {caption}</figcaption></figure>"
+        look = f' class="{picture.shape}"' if picture.shape else ""
+        return f"<figure{look}>{shown}<figcaption><b>{title}.</b> {caption}</figcaption></figure>"
 
     def anchor(self, title: str) -> str:
         base = re.sub(r"[^a-z0-9]+", "-", self.clean(title).lower()).strip("-") or "section"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from engine.figures.draw import FigureResult, draw_all, read_index
 from engine.figures.source import RunData
@@ -20,7 +21,7 @@ _HEADINGS = {
     "distributions": "Distributions over cases",
     "gradcam": "What the network looked at",
 }
-_NARROW = frozenset({"reliability"})
+_SHAPES: dict[str, Literal["", "narrow", "tall"]] = {"reliability": "narrow", "distributions": "tall"}
 
 
 def load(run: RunData) -> list[FigureResult]:
@@ -60,7 +61,7 @@ def messages(figures: list[FigureResult]) -> list[str]:
 def picture(root: Path, figure: FigureResult) -> Picture:
     """One figure of the index."""
     vector = root / figure.vector if figure.vector else None
-    return Picture(root / figure.path, figure.path, figure.title, figure.caption, vector, figure.kind in _NARROW)
+    return Picture(root / figure.path, figure.path, figure.title, figure.caption, vector, _SHAPES.get(figure.kind, ""))
 
 
 def not_drawn(run: RunData, figures: list[FigureResult]) -> Text | None:
