@@ -68,7 +68,7 @@ def _log_axis(low: float, high: float, rows: int) -> Axis:
 def step_axis(low: float, high: float, width: int) -> Axis:
     """A horizontal axis of numbers on ``width`` cells."""
     low, high = _apart(low, high)
-    step = max(1.0, step_for(high - low, max(1, width // 12)))  # there is no half iteration
+    step = max(1.0, step_for(high - low, max(1, width // 9)))  # there is no half iteration
     first = math.ceil(low / step - 1e-9)
     places = [k * step for k in range(first, first + 100) if k * step <= high + step * 1e-9]
     return Axis(low, high, tuple((place, big(place, step)) for place in places))

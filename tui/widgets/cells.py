@@ -20,7 +20,9 @@ Line: TypeAlias = list[Span]
 _ASCII = str.maketrans(
     {
         **dict.fromkeys("╭╮╰╯┌┐└┘├┤┬┴┼", "+"),
-        **dict.fromkeys("─━╌╸╺", "-"),
+        **dict.fromkeys("─╌╺", "-"),
+        "━": "=",
+        "╸": ">",
         **dict.fromkeys("│┃╎", "|"),
         **dict(zip("▁▂▃▄▅▆▇█", "_.-:=+*#", strict=True)),
         **dict(zip("●▲■◆▼★○△", "o^#xv*@A", strict=True)),

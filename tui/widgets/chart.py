@@ -28,6 +28,7 @@ class Manner:
     cursor: float | None = None  # place on the horizontal axis
     focused: bool = False
     ghost: str = ""  # name of the earlier run behind the curves
+    plain: bool = False  # for ASCII
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def draw_chart(chart: Chart, width: int, height: int, manner: Manner, palette: P
         return Picture(_empty(chart, width, height, manner, palette))
     left = _label_width(axis)
     columns = width - 3 - left
-    raster = Raster(columns, rows, palette.ground)
+    raster = Raster(columns, rows, palette.ground, plain=manner.plain)
     area = PlotArea(raster, axis, manner.window, palette)
     area.fill(chart, plotted, manner.cursor)
     if manner.ghost and plotted[0].curve.ghost:

@@ -157,6 +157,7 @@ class Curves(Pane):
             cursor=self.cursor,
             focused=self.has_focus and chart.name == self.chosen,
             ghost=self.ghost.name if self.ghost else "",
+            plain=self.ascii_only,
         )
         drawn = with_ghost(chart, self.ghost.view, self.mode) if self.ghost else chart
         picture = draw_chart(drawn, box.width, box.height, manner, self.palette)

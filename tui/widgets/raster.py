@@ -21,7 +21,9 @@ _LOWER = " ▁▂▃▄▅▆▇█"
 class Raster:
     """A drawing area of ``width`` x ``height`` cells. Places are in cells from the left and the bottom."""
 
-    def __init__(self, width: int, height: int, ground: str) -> None:
+    def __init__(self, width: int, height: int, ground: str, *, plain: bool = False) -> None:
+        """An empty area; ``plain``: bands by whole cells, for terminals without block characters."""
+        self.plain = plain
         self.width, self.height, self.ground = width, height, ground
         self.chars = np.full((height, width), " ", "<U1")
         self.bits = np.zeros((height, width), np.uint8)
@@ -33,6 +35,9 @@ class Raster:
         low, high = np.clip(low, 0, self.height), np.clip(high, 0, self.height)
         for column, bottom, top in zip(columns.tolist(), low.tolist(), high.tolist(), strict=True):
             if top - bottom < 0.125:
+                continue
+            if self.plain:
+                self.back[self.height - round(top) : self.height - round(bottom), column] = color
                 continue
             first, last = int(bottom), min(self.height - 1, int(np.ceil(top)) - 1)
             if first == last:
