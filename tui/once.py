@@ -35,7 +35,7 @@ def lines(folder: RunFolder, status: Status, view: RunView, width: int, now_s: f
     if status.state in ENDED:
         now_s = view.time_s
     parts = [
-        _head(folder, status, view, now_s),
+        _head(folder, status, view, width, now_s),
         _metrics(view, width),
         _classes(view, width),
         _results(view, width),
@@ -49,7 +49,7 @@ def lines(folder: RunFolder, status: Status, view: RunView, width: int, now_s: f
     return text
 
 
-def _head(folder: RunFolder, status: Status, view: RunView, now_s: float) -> Iterator[str]:
+def _head(folder: RunFolder, status: Status, view: RunView, width: int, now_s: float) -> Iterator[str]:
     yield f"{status.name or folder.id[16:]}  {status.state}  {folder.root}"
     if status.message:
         yield status.message
@@ -58,10 +58,7 @@ def _head(folder: RunFolder, status: Status, view: RunView, now_s: float) -> Ite
     if view.started is None:
         yield "nothing has happened yet"
         return
-    share = done_share(view)
-    words = [f"epoch {view.epoch}/{view.epochs}"]
-    if share is not None:
-        words.append(f"{_bar(share)} {share:.0%}")
+    words = []
     phase = view.phase.phase if view.phase is not None else ""
     if phase and status.state not in ENDED:
         words.append(phase)
@@ -72,10 +69,13 @@ def _head(folder: RunFolder, status: Status, view: RunView, now_s: float) -> Ite
     words.append(view.started.device)
     if len(view.steps):
         words.append(f"lr {rate(float(view.steps['lr'][-1]))}")
-    yield "  ".join(words)
+    epoch, rest, share = f"epoch {view.epoch}/{view.epochs}", "  ".join(words), done_share(view)
+    room = width - len(epoch) - len(rest) - len("    100%  ")
+    progress = "" if share is None else f"  {_bar(share, min(24, room))} {share:4.0%}" if room > 5 else f"  {share:.0%}"
+    yield f"{epoch}{progress}  {rest}"
 
 
-def _bar(share: float, width: int = 24) -> str:
+def _bar(share: float, width: int) -> str:
     full = round(share * width)
     return "━" * full + "─" * (width - full)
 
