@@ -1,4 +1,4 @@
-"""Several runs side by side: their curves on one chart, their metrics and recipes in one table. Pure but for `read_side`."""
+"""Several runs side by side: curves on one chart, metrics and recipes in one table. Pure but for `read_side`."""
 
 from __future__ import annotations
 

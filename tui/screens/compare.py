@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
 from textual import work
-from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.message import Message
 from textual.widget import Widget
@@ -16,8 +15,8 @@ from textual.widget import Widget
 from engine.runfolder import RunFolder, read_status
 from tui.comparison import Side, labels, metric_rows, read_side, recipe_rows, warnings
 from tui.feed import Feed, Snapshot
-from tui.screens.confirm import Prompt
-from tui.screens.tiled import Key, TiledScreen
+from tui.screens.curve_keys import CURVE_KEYS, CurveScreen
+from tui.screens.tiled import Key
 from tui.theme import MARKS
 from tui.widgets.cells import Line, cut, fitted
 from tui.widgets.compare_table import CompareTable, MetricsTable, RecipeTable
@@ -53,7 +52,7 @@ class CompareHead(Canvas):
         return [cut([*brand, *shown, *more], width)]
 
 
-class CompareScreen(TiledScreen):
+class CompareScreen(CurveScreen):
     """Follows two to eight runs while it is open."""
 
     PANES = (("curves", "curves"), ("metrics", "metrics"), ("recipes", "recipe"))
@@ -64,27 +63,13 @@ class CompareScreen(TiledScreen):
             (
                 ("Tab  1 2 3", "next pane, one pane alone"),
                 ("← →", "curves: cursor that reads values; tables: the runs that do not fit"),
-                ("x  y  - +", "axis, logarithm, smoothing"),
-                ("z Z  H L  0", "zoom, pan, whole axis"),
-                ("/", "filter curves by name"),
+                *CURVE_KEYS,
                 ("★", "the best of the row"),
                 ("v", "copy the pane"),
                 ("Esc", "back to the runs"),
             ),
         ),
     )
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("minus", "smooth(-1)", "less smoothing", show=False),
-        Binding("plus,equals_sign", "smooth(1)", "more smoothing", show=False),
-        Binding("y", "log", "log axis", show=False),
-        Binding("x", "axis", "x axis", show=False),
-        Binding("z", "zoom(1)", "zoom in", show=False),
-        Binding("Z", "zoom(-1)", "zoom out", show=False),
-        Binding("0", "reset", "whole axis", show=False),
-        Binding("H,shift+left", "pan(-1)", "pan left", show=False),
-        Binding("L,shift+right", "pan(1)", "pan right", show=False),
-        Binding("slash", "filter", "filter", show=False),
-    ]
 
     class Updated(Message):
         """A new snapshot of one of the runs."""
@@ -136,13 +121,13 @@ class CompareScreen(TiledScreen):
         return {chosen: Region(0, 0, width, height)}
 
     @property
-    def curves(self) -> ComparedCurves:
+    def compared(self) -> ComparedCurves:
+        """The pane of curves."""
         return self.query_one("#curves", ComparedCurves)
 
     # --- life ----------------------------------------------------------------------------------
 
     def on_mount(self) -> None:
-        self.curves.mode = "epoch"
         self._read()
         for feed in self._feeds:
             feed.start()
@@ -180,8 +165,8 @@ class CompareScreen(TiledScreen):
         head = self.query_one("#compare_head", CompareHead)
         head.sides = sides
         head.redraw()
-        self.curves.sides = sides
-        self.curves.show(self._reference)
+        self.compared.sides = sides
+        self.compared.show(self._reference)
         said = warnings(sides)
         read = all(side.recipe or side.problem for side in sides)
         self.query_one("#metrics", MetricsTable).tell(called, metric_rows(sides), said)
@@ -190,67 +175,9 @@ class CompareScreen(TiledScreen):
 
     # --- keys ----------------------------------------------------------------------------------
 
-    def action_back(self) -> None:
-        """Cursor, zoom, full chart; then the pane alone; then the screen."""
-        if self.tiles.chosen == "curves" and self.curves.leave():
-            return
-        super().action_back()
-
-    def action_open(self) -> None:
-        """The chosen chart alone, or the pane."""
-        if self.tiles.chosen == "curves":
-            self.curves.action_full()
-            self.choose("curves", full=self.curves.full)
-        else:
-            super().action_open()
-
-    def action_smooth(self, by: int) -> None:
-        """More or less smoothing."""
-        self.curves.action_smooth(by)
-
-    def action_log(self) -> None:
-        """Logarithmic axis of the chosen curve."""
-        self.curves.action_log()
-
-    def action_axis(self) -> None:
-        """The next horizontal axis."""
-        self.curves.action_axis()
-
-    def action_zoom(self, by: int) -> None:
-        """Zoom in or out."""
-        self.curves.action_zoom(by)
-
-    def action_pan(self, by: int) -> None:
-        """Move the zoomed part."""
-        self.curves.action_pan(by)
-
-    def action_reset(self) -> None:
-        """The whole axis."""
-        self.curves.action_reset()
-
-    def action_filter(self) -> None:
-        """Ask which curves to show."""
-
-        def taken(text: str | None) -> None:
-            if text is not None:
-                self.curves.filter = text.strip()
-                self.curves.redraw()
-
-        self.app.push_screen(Prompt("curves whose name contains", self.curves.filter, hint="dice"), taken)
-
     def copied(self) -> str:
-        if self.tiles.chosen == "curves":
-            return self.curves.values()
         pane = self.chosen
         if isinstance(pane, CompareTable):
             rows = ["\t".join(("", *pane.labels)), *("\t".join((row.name, *row.cells)) for row in pane.rows)]
             return "\n".join(rows)
         return super().copied()
-
-    def commands(self) -> list[tuple[str, str, Callable[[], None]]]:
-        return [
-            ("Filter curves", "Show curves by name", self.action_filter),
-            ("X axis", "By iteration, epoch or time", self.action_axis),
-            ("Log axis", "Logarithmic values of the chosen curve", self.action_log),
-            *super().commands(),
-        ]

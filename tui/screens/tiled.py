@@ -27,7 +27,9 @@ class TiledScreen(Screen[None]):
     PANES: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Id and short name of each pane, in the order of Tab and of the number keys."""
     BAR: ClassVar[tuple[Key, ...]] = ()
-    """What the key bar says whatever pane has the focus."""
+    """What the key bar says whatever pane has the focus, after the keys of the pane."""
+    LEAD: ClassVar[tuple[Key, ...]] = ()
+    """The same, before the keys of the pane."""
     SECTIONS: ClassVar[tuple[tuple[str, tuple[tuple[str, str], ...]], ...]] = ()
     """Sections for the help screen."""
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -114,9 +116,15 @@ class TiledScreen(Screen[None]):
     def tell_keys(self) -> None:
         """Say what can be pressed now."""
         pane = self.chosen
-        said = {key for key, _, _ in (*pane.KEYS, *self.BAR)}
+        said = {key for key, _, _ in (*self.LEAD, *pane.KEYS, *self.BAR)}
         more = [key for key in (("v", "copy", "copy"), ("Tab", "pane", "pane(1)")) if key[0] not in said]
-        self.query_one("#keys", Keys).tell((*pane.KEYS, *self.BAR, ("?", "help", "app.help")), (*pane.MORE, *more))
+        keys = [key for key in (*self.LEAD, *pane.KEYS, *self.BAR, ("?", "help", "app.help")) if self._can(key)]
+        self.query_one("#keys", Keys).tell(tuple(keys), tuple(key for key in (*pane.MORE, *more) if self._can(key)))
+
+    def _can(self, key: Key) -> bool:
+        """Whether this screen does what a pane offers: panes are used by several."""
+        name = key[2].partition("(")[0]
+        return name.startswith("app.") or hasattr(self, f"action_{name}")
 
     def choose(self, name: str, *, full: bool | None = None) -> None:
         """Give a pane the focus."""

@@ -32,7 +32,7 @@ class CompareTable(Pane):
         self.left = 0  # the first run in sight
         self.first = 0  # the first line in sight
         self._fit = 1  # runs in sight
-        self._name, self._cell = 8, _LEAST
+        self._first_cells, self._run_cells = 8, _LEAST
 
     def tell(self, labels: tuple[str, ...], rows: list[TableRow], warnings: list[str]) -> None:
         """Take other rows."""
@@ -65,12 +65,12 @@ class CompareTable(Pane):
     def _measure(self, width: int) -> None:
         """Widths of the first column and of the others, and how many of those fit."""
         names = max((cell_len(one_line(row.name)) for row in self.rows if not row.head), default=8)
-        self._name = max(8, min(names + 2, width // 3 + 2))
+        self._first_cells = max(8, min(names + 2, width // 3 + 2))
         cells = max((cell_len(cell) + 3 for row in self.rows for cell in row.cells), default=_LEAST)
         wanted = min(_MOST, max(_LEAST, cells, *(cell_len(label) + 4 for label in self.labels)))
-        room = max(1, width - self._name)
-        self._cell = min(room, max(_LEAST, min(wanted, room // max(1, len(self.labels)))))
-        self._fit = max(1, min(len(self.labels), room // self._cell))
+        room = max(1, width - self._first_cells)
+        self._run_cells = min(room, max(_LEAST, min(wanted, room // max(1, len(self.labels)))))
+        self._fit = max(1, min(len(self.labels), room // self._run_cells))
         self.left = max(0, min(self.left, len(self.labels) - self._fit))
 
     def _shown(self) -> range:
@@ -81,29 +81,29 @@ class CompareTable(Pane):
         lines: list[Line] = [
             [(fit(part, width), self.look("warning"))] for text in self.warnings for part in textwrap.wrap(text, width)
         ]
-        line: Line = [(" " * self._name, self.look("ink"))]
+        line: Line = [(" " * self._first_cells, self.look("ink"))]
         for at in self._shown():
-            name = shorten(self.labels[at], self._cell - 4)
+            name = shorten(self.labels[at], self._run_cells - 4)
             color = self.look(self.palette.series[at % len(self.palette.series)], bold=True)
-            pad = max(0, self._cell - 2 - cell_len(name) - 1)
+            pad = max(0, self._run_cells - 2 - cell_len(name) - 1)
             before, after = (pad, 1) if self.RIGHT else (0, pad + 1)
             line += [(" " * before + MARKS[at % len(MARKS)] + " ", color), (name + " " * after, self.look("ink"))]
-        used = self._name + self._cell * len(self._shown())
+        used = self._first_cells + self._run_cells * len(self._shown())
         return [*lines, cut([*line, (" " * max(0, width - used), self.look("ink"))], width)]
 
     def _row(self, row: TableRow) -> list[Line]:
         if row.head:
             return [[(one_line(row.name), self.look("accent", bold=True))]]
-        cells = [_wrapped(row.cells[at], self._cell - 3) for at in self._shown()]
+        cells = [_wrapped(row.cells[at], self._run_cells - 3) for at in self._shown()]
         lines: list[Line] = []
         for y in range(max((len(cell) for cell in cells), default=1)):
-            name = fit(one_line(row.name), self._name - 1) if y == 0 else " " * (self._name - 1)
+            name = fit(one_line(row.name), self._first_cells - 1) if y == 0 else " " * (self._first_cells - 1)
             line: Line = [(name + " ", self.look("muted"))]
             for at, cell in zip(self._shown(), cells, strict=True):
                 text = cell[y] if y < len(cell) else ""
                 mark = "★" if at in row.best and y == 0 else " "
                 ink = self.look("ink", bold=at in row.best)
-                line.append((fit(text, self._cell - 2, right=self.RIGHT), ink))
+                line.append((fit(text, self._run_cells - 2, right=self.RIGHT), ink))
                 line.append((mark + " ", self.look("accent")))
             lines.append(line)
         return lines

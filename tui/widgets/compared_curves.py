@@ -14,11 +14,9 @@ from tui.widgets.plotted import Window
 class ComparedCurves(Curves):
     """Charts with a curve a run; the horizontal axis is as long as the longest run."""
 
-    DEFAULT_MODE: Mode = "epoch"
-    KEYS = (("/", "filter", "filter"), ("y", "log", "log"), ("x", "axis", "axis"), ("- +", "smooth", "smooth(1)"))
-
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
+        self.mode = "epoch"
         self.sides: Sequence[Side] = ()
 
     def charts(self) -> list[Chart]:

@@ -1,0 +1,264 @@
+"""Replay of a run by a time slider: curves, classes, slices and worst cases as they were at each epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import ClassVar
+
+import numpy as np
+from textual import work
+from textual.binding import Binding, BindingType
+from textual.geometry import Region
+from textual.message import Message
+from textual.timer import Timer
+from textual.widget import Widget
+
+from engine.runfolder import RunFolder
+from tui.feed import Feed, Snapshot
+from tui.previews import read_preview
+from tui.replaying import Stop, beside, nearest, stops, view_at
+from tui.run_view import RunView, last
+from tui.screens.curve_keys import CURVE_KEYS, CurveScreen
+from tui.screens.tiled import Key
+from tui.text import clock, figure
+from tui.widgets.cases import Cases
+from tui.widgets.cells import Line, cut, fitted, length, one_line
+from tui.widgets.charts import steps_of
+from tui.widgets.classes import Classes
+from tui.widgets.pane import Canvas, Pane
+from tui.widgets.replay_curves import ReplayCurves
+from tui.widgets.slice_view import SliceView
+from tui.widgets.slider import Slider
+
+_FRAME_S = 0.2
+_FRAMES = 100
+"""A run of more epochs is played in steps of several."""
+
+
+class ReplayHead(Canvas):
+    """Where in the run the screen stands."""
+
+    DEFAULT_CSS = "ReplayHead { height: 1; }"
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.stop: Stop | None = None
+        self.whole: RunView | None = None
+        self.share = 1.0
+
+    def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
+        ink, muted = self.look("ink"), self.look("muted")
+        whole, view = self.whole, self.snapshot.view if self.snapshot else None
+        brand: Line = [(" medtui   " if width >= 100 else " ", self.look("accent", bold=True)), ("replay ", muted)]
+        if whole is None or view is None or self.stop is None:
+            return [[*brand, ("reading the run", muted)]]
+        name = one_line(whole.started.name if whole.started else "")
+        left = cut([*brand, (name, self.look("ink", bold=True))], max(20, width // 3))
+        parts: list[Line] = [[("epoch ", muted), (f"{view.epoch}/{whole.epochs}", self.look("ink", bold=True))]]
+        parts.append([("iteration ", muted), (f"{view.iteration}/{whole.iteration}", ink)])
+        parts.append([(self._clock(whole), ink), (" in", muted)])
+        track = view.validation.get(view.monitor)
+        if track is not None:
+            parts.append(
+                [(f"val {one_line(view.monitor)} ", muted), (figure(last(track)), self.look("accent", bold=True))]
+            )
+        if self.stop.end:
+            parts.append([("the end", muted)])
+        if self.share < 1:
+            parts.append([(f"reading {self.share * 100:.0f} %", self.look("warning"))])
+        right = fitted(parts, width - length(left) - 3, 3)
+        return [[*left, (" " * (width - length(left) - length(right) - 1), ink), *right]]
+
+    def _clock(self, whole: RunView) -> str:
+        assert self.stop is not None  # noqa: S101  # the caller has looked
+        return clock(float(steps_of(whole, "time").outward(np.array([self.stop.time_s]))[0]))
+
+
+class ReplayScreen(CurveScreen):
+    """One run at a moment that keys choose."""
+
+    PANES = (("curves", "curves"), ("classes", "classes"), ("slice", "slice"), ("cases", "worst"))
+    LEAD: ClassVar[tuple[Key, ...]] = (
+        ("← →", "epoch", "side(1)"),
+        ("space", "play", "play"),
+        (", .", "iteration", "step(1)"),
+    )
+    BAR: ClassVar[tuple[Key, ...]] = (("Tab", "pane", "pane(1)"), ("Esc", "back", "back"))
+    SECTIONS = (
+        (
+            "replay",
+            (
+                ("← →  h l", "an epoch earlier, later"),
+                (",  .", "an iteration earlier, later"),
+                ("Home End", "the beginning, the end"),
+                ("space", "play, wait"),
+                ("Tab  1 … 4", "next pane, one pane alone"),
+                ("↑ ↓", "slice, case, class; [ ] the next of them"),
+                ("m", "classes: next metric"),
+                *CURVE_KEYS,
+                ("Esc", "back"),
+            ),
+        ),
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "play", "play", show=False),
+        Binding("comma", "step(-1)", "an iteration earlier", show=False),
+        Binding("full_stop", "step(1)", "an iteration later", show=False),
+        Binding("m", "metric", "metric", show=False),
+    ]
+
+    class Updated(Message):
+        """A new snapshot of the run."""
+
+        def __init__(self, snapshot: Snapshot) -> None:
+            super().__init__()
+            self.snapshot = snapshot
+
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, ReplayScreen.Updated)
+
+    def __init__(self, folder: RunFolder) -> None:
+        super().__init__()
+        self.folder = folder
+        self.whole: Snapshot | None = None
+        self.places: tuple[Stop, ...] = ()
+        self.stop: Stop | None = None
+        self._feed = Feed(folder, self._post)
+        self._timer: Timer | None = None
+
+    def top(self) -> Iterable[Widget]:
+        yield ReplayHead(id="replay_head")
+
+    def panes(self) -> Iterable[Pane]:
+        yield ReplayCurves(id="curves")
+        yield Classes(id="classes")
+        yield SliceView(id="slice")
+        yield Cases(id="cases")
+
+    def below(self) -> Iterable[Widget]:
+        yield Slider(id="slider")
+
+    def placed(self, width: int, height: int, chosen: str) -> dict[str, Region]:
+        if width >= 100 and height >= 28:
+            below = max(13, min(26, round(height * 0.42)))
+            top, first, second = height - below, round(width * 0.36), round(width * 0.28)
+            return {
+                "curves": Region(0, 0, width, top),
+                "classes": Region(0, top, first, below),
+                "slice": Region(first, top, width - first - second, below),
+                "cases": Region(width - second, top, second, below),
+            }
+        return {chosen: Region(0, 0, width, height)}
+
+    # --- life ----------------------------------------------------------------------------------
+
+    def on_mount(self) -> None:
+        self.curves.smoothing = self.app.settings.smoothing  # type: ignore[attr-defined]
+        self._feed.start()
+
+    def on_unmount(self) -> None:
+        self._feed.stop()
+
+    def _post(self, snapshot: Snapshot) -> None:
+        if self.is_running:
+            self.post_message(self.Updated(snapshot))
+
+    def on_replay_screen_updated(self, message: Updated) -> None:
+        """More of the run was read, or a live run went on: the moment stays, but for the end, which moves."""
+        self.whole = message.snapshot
+        self.places = stops(message.snapshot.view)
+        if self.places:
+            self.move(self.places[-1] if self.stop is None or self.stop.end else self.stop)
+
+    def move(self, stop: Stop) -> None:
+        """Show the run at ``stop``."""
+        whole = self.whole
+        if whole is None:
+            return
+        self.stop = stop
+        head, slider = self.query_one("#replay_head", ReplayHead), self.query_one("#slider", Slider)
+        head.stop, head.whole, head.share = stop, whole.view, whole.read_share
+        slider.stop, slider.total = stop, whole.view.iteration
+        slider.stars = tuple(c.iteration for c in whole.view.checkpoints if c.why == "best")[-1:]
+        slider.plays = self._timer is not None
+        self.query_one("#curves", ReplayCurves).whole = whole.view
+        self.show(Snapshot(view_at(whole.view, stop), whole.status, whole.read_share))
+
+    def on_slice_view_wanted(self, message: SliceView.Wanted) -> None:
+        if self.whole is not None:
+            self._read_preview(message, self.whole.view)
+
+    @work(thread=True, group="previews")
+    def _read_preview(self, message: SliceView.Wanted, view: RunView) -> None:
+        found = read_preview(self.folder, message.preview, view)
+        self.app.call_from_thread(self.query_one("#slice", SliceView).arrived, message.preview.path, found)
+
+    # --- keys ----------------------------------------------------------------------------------
+
+    def action_side(self, by: int) -> None:
+        """An epoch earlier or later."""
+        self._hold()
+        self._by(by)
+
+    def action_step(self, by: int) -> None:
+        """An iteration earlier or later."""
+        self._hold()
+        if self.whole is not None and self.stop is not None:
+            self.move(beside(self.whole.view, self.stop, by))
+
+    def action_end(self, last: int) -> None:
+        """The beginning or the end."""
+        self._hold()
+        if self.places:
+            self.move(self.places[-1 if last else 0])
+
+    def action_play(self) -> None:
+        """Play from here, or from the beginning where this is the end; or wait."""
+        if self._timer is not None or not self.places or self.stop is None:
+            self._hold()
+        else:
+            self._timer = self.set_interval(_FRAME_S, partial(self._by, max(1, len(self.places) // _FRAMES)))
+            self.move(self.places[0] if self.stop.end else self.stop)
+            return
+        if self.stop is not None:
+            self.move(self.stop)
+
+    def on_slider_moved(self, message: Slider.Moved) -> None:
+        if self.whole is not None and self.places:
+            self._hold()
+            wanted = message.share * self.whole.view.iteration
+            self.move(min(self.places, key=lambda place: abs(place.iteration - wanted)))
+
+    def action_metric(self) -> None:
+        """The next metric of the table of classes."""
+        self.query_one("#classes", Classes).action_metric()
+
+    def action_open(self) -> None:
+        """A worst case in the slice pane; else the pane alone."""
+        if self.tiles.chosen == "cases":
+            self.query_one("#cases", Cases).action_open()
+        else:
+            super().action_open()
+
+    def on_cases_opened(self, message: Cases.Opened) -> None:
+        if self.query_one("#slice", SliceView).open_case(message.case):
+            self.choose("slice")
+        else:
+            self.notify(f"there is no preview of case {message.case}", severity="warning", markup=False)
+
+    def _by(self, by: int) -> None:
+        """So many stops on; playing ends at the end."""
+        if self.stop is None or not self.places:
+            return
+        at = nearest(self.places, self.stop)
+        between = not self.stop.end and self.places[at].iteration < self.stop.iteration
+        at = max(0, min(len(self.places) - 1, at + by + (1 if between and by < 0 else 0)))
+        if at == len(self.places) - 1:
+            self._hold()
+        self.move(self.places[at])
+
+    def _hold(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer = None

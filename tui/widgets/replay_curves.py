@@ -1,0 +1,26 @@
+"""The curves of a run in replay: its axis is that of the whole run, so that nothing jumps."""
+
+from __future__ import annotations
+
+from tui.run_view import EMPTY, RunView
+from tui.widgets.charts import Steps, steps_of
+from tui.widgets.curves import Curves
+from tui.widgets.plotted import Window
+
+
+class ReplayCurves(Curves):
+    """As the run's own curves."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.whole: RunView = EMPTY
+
+    def _visible(self, view: RunView, steps: Steps, *, over: bool) -> Window:  # noqa: ARG002
+        whole = self.whole
+        if self.mode == "time":
+            end = steps_of(whole, "time").knots[-1]
+        else:
+            end = whole.iteration / (max(1, whole.iterations_per_epoch) if self.mode == "epoch" else 1)
+        end = max(end, 1.0)
+        low, high = self.zoom or (0.0, end)
+        return Window(low, high, end)

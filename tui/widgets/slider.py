@@ -1,0 +1,51 @@
+"""A time slider: one line that says where in the run the screen stands."""
+
+from __future__ import annotations
+
+from textual import events
+from textual.message import Message
+
+from tui.replaying import Stop
+from tui.widgets.cells import Line
+from tui.widgets.pane import Canvas
+
+
+class Slider(Canvas):
+    """A bar with a knob; a click moves it. Stars are the checkpoints that were the best so far."""
+
+    DEFAULT_CSS = "Slider { height: 1; }"
+
+    class Moved(Message):
+        """A place on the bar was clicked; ``share`` is 0 to 1."""
+
+        def __init__(self, share: float) -> None:
+            super().__init__()
+            self.share = share
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.stop: Stop | None = None
+        self.total = 0  # iterations of the whole run
+        self.stars: tuple[int, ...] = ()  # iterations
+        self.plays = False
+
+    def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
+        ink, accent, faint = self.look("ink"), self.look("accent"), self.look("faint")
+        stop = self.stop
+        if stop is None:
+            return [[(" nothing to replay yet", self.look("muted"))]]
+        left: Line = [(" ▸ " if self.plays else " ‖ ", self.look("warning" if self.plays else "muted", bold=True))]
+        room = width - 5
+        knob = room - 1 if stop.end else self._column(stop.iteration, room)
+        chars = [("━" if at < knob else "─", accent if at < knob else faint) for at in range(room)]
+        for star in self.stars:
+            at = self._column(star, room)
+            chars[at] = ("★", self.look("warning" if at <= knob else "faint"))
+        chars[knob] = ("●", self.look("accent", bold=True))
+        return [[*left, *chars, (" ", ink)]]
+
+    def _column(self, iteration: int, room: int) -> int:
+        return max(0, min(room - 1, round(iteration / max(1, self.total) * (room - 1))))
+
+    def on_click(self, event: events.Click) -> None:
+        self.post_message(self.Moved(max(0.0, min(1.0, (event.x - 3) / max(1, self.size.width - 6)))))
