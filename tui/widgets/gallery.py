@@ -1,0 +1,127 @@
+"""Panes of the gallery: the list of figures, and the picture."""
+
+from __future__ import annotations
+
+import textwrap
+
+from tui.figure_files import FigureFile, Pixels, view_of
+from tui.text import shorten
+from tui.widgets.cells import Line, one_line
+from tui.widgets.half_blocks import half_blocks, letters
+from tui.widgets.pane import Pane
+from tui.widgets.rows import RowsPane
+
+_MOST_ZOOM = 16.0
+
+
+class FigureList(RowsPane):
+    """The figures by title and file; those that could not be drawn say so."""
+
+    TITLE = "figures"
+    KEYS = (("↑↓", "figure", "scroll(1)"),)
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.figures: tuple[FigureFile, ...] | None = None
+
+    def count(self) -> int:
+        return len(self.figures or ())
+
+    def why_empty(self) -> str:
+        if self.figures is None:
+            return "looking for figures"
+        return "no figure yet: they are drawn when the training has ended (medtui figures RUN draws them now)"
+
+    def header(self, width: int) -> list[Line]:  # noqa: ARG002
+        return []
+
+    def line(self, at: int, width: int, *, chosen: bool) -> Line:
+        figure = (self.figures or ())[at]
+        ground = "raised" if chosen else "ground"
+        look = self.look("ink" if figure.ok else "warning", ground=ground, bold=chosen)
+        mark = self.cursor(chosen=chosen) if figure.ok else "✕"
+        name = shorten(one_line(figure.name), width - 2)
+        rest = width - 2 - len(name) - 2
+        title = one_line(figure.title) if len(figure.title) <= rest and figure.title != figure.name[:-4] else ""
+        return [
+            (f"{mark} ", self.look("accent" if figure.ok else "warning", ground=ground)),
+            (name, look),
+            (f"  {title}", self.look("muted", ground=ground)),
+        ]
+
+
+class Picture(Pane):
+    """One figure; zoomed in, the arrows move it."""
+
+    TITLE = "figure"
+    KEYS = (("← →", "figure", "side(1)"), ("z Z", "zoom", "zoom(1)"), ("v", "copy path", "copy"))
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.figure: FigureFile | None = None
+        self.place = ""  # "3 of 12"
+        self.pixels: Pixels | str | None = None
+        self.zoom = 1.0
+        self.centre = (0.5, 0.5)
+        self.why_empty = ""
+        self._shown: tuple[object, list[Line]] | None = None
+
+    def tell(self, figure: FigureFile | None, place: str, pixels: Pixels | str | None, why_empty: str) -> None:
+        """Show a figure; ``pixels`` are a reason where there are none, and ``None`` while they are read."""
+        if figure != self.figure:
+            self.zoom, self.centre = 1.0, (0.5, 0.5)
+        self.figure, self.place, self.pixels, self.why_empty = figure, place, pixels, why_empty
+        self.redraw()
+
+    def note(self) -> Line:
+        if self.figure is None:
+            return []
+        zoom = f"  zoom {self.zoom:.2g}" if self.zoom > 1 else ""
+        return [(f"{one_line(self.figure.name)}  {self.place}{zoom}", self.look("muted"))]
+
+    def body(self, width: int, height: int) -> list[Line]:
+        if self.figure is None:
+            return self.reason(self.why_empty, width, height)
+        if self.pixels is None:
+            return self.reason("reading the figure", width, height)
+        if isinstance(self.pixels, str):
+            return self.reason(f"{self.figure.name}: {self.pixels}", width, height)
+        said = self._said(width, height)
+        rows = height - len(said)
+        lines = self._painted(self.pixels, width, rows)
+        above = (rows - len(lines)) // 2
+        return [*([] for _ in range(above)), *lines, *([] for _ in range(rows - len(lines) - above)), *said]
+
+    def _said(self, width: int, height: int) -> list[Line]:
+        """The caption, where there is room for it, and the path."""
+        assert self.figure is not None  # noqa: S101  # the caller has looked
+        lines: list[Line] = []
+        if height >= 16 and self.figure.caption:
+            rows = textwrap.wrap(one_line(self.figure.caption), width)[: max(1, height // 10)]
+            lines = [[(row, self.look("ink"))] for row in rows]
+        return [*lines, [(shorten(one_line(self.figure.path), width), self.look("muted"))]]
+
+    def _painted(self, pixels: Pixels, width: int, rows: int) -> list[Line]:
+        key = (id(pixels), width, rows, self.zoom, self.centre, self.ascii_only, self.palette.name)
+        if self._shown is None or self._shown[0] != key:
+            picture = view_of(pixels, width, rows, self.zoom, self.centre)
+            ink, ground = self.palette.ink, self.palette.ground
+            lines = letters(picture, ink, ground, dark=self.palette.dark) if self.ascii_only else half_blocks(picture)
+            pad = " " * ((width - picture.shape[1]) // 2)
+            self._shown = key, [[(pad, self.look("ink")), *line] for line in lines]
+        return self._shown[1]
+
+    def zoom_by(self, by: int) -> None:
+        """Closer (1) or farther (-1)."""
+        self.zoom = max(1.0, min(_MOST_ZOOM, self.zoom * (1.5 if by > 0 else 1 / 1.5)))
+        if self.zoom < 1.01:
+            self.zoom, self.centre = 1.0, (0.5, 0.5)
+        self.redraw()
+
+    def pan(self, across: int, down: int) -> None:
+        """Move what is shown by a quarter of it."""
+        step, room = 0.25 / self.zoom, 0.5 / self.zoom
+        self.centre = tuple(  # type: ignore[assignment]  # two of them
+            min(1 - room, max(room, place + by * step)) for place, by in zip(self.centre, (across, down), strict=True)
+        )
+        self.redraw()
