@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import sys
@@ -15,7 +16,7 @@ from engine.events import Event, Log, Progress
 from engine.handlers.control import ControlDesk
 from engine.handlers.status import StatusBoard
 from engine.recipe import Recipe
-from engine.runfolder import EventWriter, RunFolder, own_status
+from engine.runfolder import EventWriter, RunFolder, own_status, refuse_links
 
 _PROGRESS_S = 0.5
 
@@ -37,8 +38,7 @@ class Session:
         """Write into the stream; what is meant for people goes to ``train.log`` too."""
         self.writer.write(event)
         if isinstance(event, Log):
-            stamp = time.strftime("%H:%M:%S")
-            print(f"{stamp}  {event.level:7}  {event.message}", file=sys.stderr, flush=True)
+            tell(f"{time.strftime('%H:%M:%S')}  {event.level:7}  {event.message}")
 
     def log(self, message: str, level: str = "info") -> None:
         """A line for people."""
@@ -60,16 +60,48 @@ class Session:
         """Let go of the folder."""
         self.board.close()
         self.writer.close()
-        os.close(self.lock)
+        release_lock(self.lock)
+
+
+def tell(text: str) -> None:
+    """A line for ``train.log``; a disk that does not take it is no reason to end."""
+    with contextlib.suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)
+
+
+_locks: set[int] = set()
+
+
+def _leave_locks() -> None:
+    """In a process that was forked off, such as a loader worker: the lock is its parent's, and ends with it."""
+    for lock in _locks:
+        with contextlib.suppress(OSError):
+            os.close(lock)
+    _locks.clear()
+
+
+os.register_at_fork(after_in_child=_leave_locks)
+
+
+def release_lock(lock: int) -> None:
+    """Let others write the folder."""
+    _locks.discard(lock)
+    os.close(lock)
 
 
 def take_lock(folder: RunFolder) -> int:
     """Lock a run folder for this process and return the lock's file; it ends with the process.
 
     Raises:
-        RunError: another trainer writes this folder.
+        RunError: another trainer writes this folder, or it cannot be written, or it leads elsewhere.
     """
-    lock = os.open(folder.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    refuse_links(folder)
+    try:
+        lock = os.open(folder.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise RunError(
+            f"cannot write in {folder.root}: {error.strerror or error}", "a run goes on in its own folder only"
+        ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -78,7 +110,8 @@ def take_lock(folder: RunFolder) -> int:
             f"another trainer is at work in {folder.id}", f"watch it with: medtui attach {folder.id}"
         ) from None
     except OSError as error:  # file systems without locks
-        print(f"the run folder cannot be locked ({error.strerror}): do not start two trainers in it", file=sys.stderr)
+        tell(f"the run folder cannot be locked ({error.strerror}): do not start two trainers in it")
+    _locks.add(lock)
     return lock
 
 

@@ -30,7 +30,8 @@ class ControlDesk:
     """Takes requests at every iteration, and between the cases of an evaluation.
 
     A pause waits inside `poll`. ``stop`` ends training after the epoch, ``stop_now`` and the first
-    SIGINT, SIGTERM or SIGUSR1 after the iteration; a second signal ends the process at once.
+    SIGINT, SIGTERM or SIGUSR1 after the iteration. A second SIGINT, or a second SIGTERM, ends the
+    process at once; a batch system that gives notice by one signal and then by another does not.
     """
 
     def __init__(self, folder: RunFolder, emit: Callable[[Event], object], board: StatusBoard) -> None:
@@ -43,6 +44,7 @@ class ControlDesk:
         self.stop: Literal["", "epoch", "now"] = ""
         self.reason = ""
         self._signal = 0
+        self._over = False
         self._waiting: deque[Request] = deque()
 
     def listen(self) -> None:
@@ -50,6 +52,12 @@ class ControlDesk:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
             signal.signal(number, self._on_signal)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal may go; training stays
+
+    @staticmethod
+    def deafen() -> None:
+        """The run is over and its end is being written: no signal may cut that short."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, signal.SIG_IGN)
 
     def attach(self, trainer: Engine, save: Callable[[str], None]) -> None:
         """Listen to iterations and epochs; ``save(why)`` writes last.pt. Attach after all others."""
@@ -60,6 +68,7 @@ class ControlDesk:
     def detach(self) -> None:
         """Training is over: what can be saved is saved."""
         self._save = None
+        self._over = True
         self._place = "after training"
 
     def poll(self) -> None:
@@ -125,7 +134,8 @@ class ControlDesk:
 
     def _checkpoint(self, request: Request) -> None:
         if self._save is None:
-            self._answer(request, "training is over: best.pt and last.pt are written", state="refused")
+            why = "training is over: its checkpoints are written" if self._over else "there is nothing to save yet"
+            self._answer(request, why, state="refused")
             return
         self._save("request")
         self._answer(request, f"last.pt written {self._place}")
@@ -158,7 +168,7 @@ class ControlDesk:
         self._emit(Control(request=request.id, command=request.command, state=state, message=message))
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if self._signal:
+        if self._signal == number and number != signal.SIGUSR1:
             raise KeyboardInterrupt  # asked twice: now
         self._signal = number
 
