@@ -14,7 +14,7 @@ RECENT_STEPS = 300
 
 def elapsed_s(view: RunView, now_s: float) -> float:
     """Seconds that the sessions of the run took, until ``now_s`` or its end. Gaps between them do not count."""
-    if view.started is None:
+    if view.session_s == 0.0:
         return 0.0
     end = view.time_s if view.ended else max(now_s, view.session_s)
     return sum(max(0.0, stop - start) for start, stop in view.sessions) + max(0.0, end - view.session_s)

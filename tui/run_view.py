@@ -75,7 +75,8 @@ class RunView:
 
     started: RunStarted | None = None  # the last one: of the session that runs or ran last
     sessions: tuple[tuple[float, float], ...] = ()  # (start_s, end_s) of the earlier sessions
-    session_s: float = 0.0  # start of the last session
+    session_s: float = 0.0  # start of the last session; of the first one: the first event, before its RunStarted
+    worked_s: float = 0.0  # time of the newest step, measurement or checkpoint
     time_s: float = 0.0  # time of the newest event
     seq: int = 0
     phase: Phase | None = None
@@ -160,6 +161,8 @@ def fold(view: RunView, events: Iterable[AnyEvent]) -> RunView:
     batch = _Batch()
     newest: AnyEvent | None = None
     for event in events:
+        if view.session_s == 0.0:
+            view = replace(view, session_s=event.time_s)
         if type(event) is Iteration:
             batch.iterations.append(event)
         elif isinstance(event, RunStarted):
@@ -214,6 +217,7 @@ class _Batch:
         self.lists: dict[str, list[Any]] = {}
         self.rows: dict[tuple[str, str, str], list[tuple[int, int, float, Number]]] = {}
         self.samples: list[Resources] = []
+        self.worked_s = 0.0
 
     def take(self, event: AnyEvent) -> None:
         """Fold in one event that is neither an `Iteration` nor a `RunStarted`."""
@@ -236,6 +240,8 @@ class _Batch:
                 self.values["ended"] = event
             case _:
                 self._list(_LISTS[type(event)], event)
+        if isinstance(event, _WORK):
+            self.worked_s = max(self.worked_s, event.time_s)
         if isinstance(event, JournalEvent) and not (isinstance(event, Log) and event.level in _QUIET):
             self._list("journal", event)
 
@@ -250,9 +256,12 @@ class _Batch:
         if self.iterations:
             columns = {name: [getattr(event, name) for event in self.iterations] for name in STEP_COLUMNS}
             values["steps"] = _grown(view.steps, columns)
+            self.worked_s = max(self.worked_s, *columns["time_s"], 0.0)
         if self.samples:
             samples = {name: [getattr(event, name) for event in self.samples] for name in RESOURCE_COLUMNS}
             values["resources"] = view.resources.append(samples)
+        if self.worked_s > view.worked_s:
+            values["worked_s"] = self.worked_s
         values |= self._tracks(view)
         return replace(view, **values) if values else view
 
@@ -287,6 +296,7 @@ class _Batch:
         return fields
 
 
+_WORK = (EpochDone, Validation, CheckpointSaved, Result, RunEnded)
 _QUIET = frozenset({"debug", "info"})
 _MANY = 1_000_000
 _LISTS: dict[type, str] = {
@@ -306,14 +316,19 @@ def _stamped(view: RunView, newest: AnyEvent | None) -> RunView:
 
 
 def _session(view: RunView, event: RunStarted) -> RunView:
-    """``view`` as a new session finds it."""
+    """``view`` as a new session finds it.
+
+    A trainer that goes on writes some lines before its `RunStarted` (caching, notes that waited): the
+    earlier session ended with its last piece of work, not with the newest line.
+    """
     if view.started is not None:
-        view = replace(view, sessions=(*view.sessions, (view.session_s, view.time_s)))
+        earlier = (view.session_s, max(view.session_s, view.worked_s))
+        view = replace(view, sessions=(*view.sessions, earlier), session_s=event.time_s)
     if event.resumed:
         view = _taken_back(view, event.first_iteration, event.first_epoch - 1)
         view = replace(view, resumes=(*view.resumes, (event.time_s, event.first_iteration)))
     journal = (*view.journal, event)[-JOURNAL:]
-    return replace(view, started=event, session_s=event.time_s, phase=None, progress=None, ended=None, journal=journal)
+    return replace(view, started=event, phase=None, progress=None, ended=None, journal=journal)
 
 
 def _taken_back(view: RunView, iteration: int, epoch: int) -> RunView:

@@ -11,7 +11,7 @@ from tui.run_view import EMPTY, RunView, fold
 
 def run(epochs: int, *, validation_s: float = 0.0, pause_after: int = 0) -> RunView:
     """Ten epochs of ten iterations of 2 s are planned; ``epochs`` of them are done."""
-    view = fold(EMPTY, [RunStarted(time_s=0.0, name="a", task="t", epochs=10, iterations_per_epoch=10)])
+    view = fold(EMPTY, [RunStarted(time_s=1e-9, name="a", task="t", epochs=10, iterations_per_epoch=10)])
     now = 0.0
     for epoch in range(1, epochs + 1):
         for step in range(1, 11):

@@ -105,6 +105,14 @@ def test_a_resumed_run_takes_back_what_came_after_its_checkpoint() -> None:
     assert view.resumes == ((100.0, 4),)
 
 
+def test_a_session_ends_with_its_work_not_with_what_the_next_one_writes_before_its_start() -> None:
+    first = [Phase(time_s=5.0, phase="caching"), START, step(1), step(2)]
+    second = RunStarted(time_s=500.0, name="a", task="t", resumed=True, first_iteration=2)
+    view = fold(EMPTY, [*first, Phase(time_s=490.0, phase="caching"), second])
+    assert view.sessions == ((5.0, 12.0),)
+    assert view.session_s == 500.0
+
+
 def test_older_views_stay_as_they_were() -> None:
     first = fold(EMPTY, [START, step(1), step(2)])
     second = fold(first, [step(3)])
