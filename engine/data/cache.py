@@ -16,6 +16,7 @@ from engine.data.checks import cores
 from engine.data.crops import Voxels, foreground_voxels
 from engine.data.prepare import prepare, resize_image
 from engine.data.read import Floats, Masks, read_case, read_image
+from engine.errors import DataError
 from engine.recipe.tables import DataTable
 
 _GROUP_FILES = (
@@ -106,12 +107,23 @@ class Cases:
         with ThreadPoolExecutor(max_workers=cores()) as pool:
             for start in range(0, total, step):
                 indices = range(start, min(start + step, total))
-                for index, loaded in zip(indices, pool.map(self.__getitem__, indices), strict=True):
+                for index, loaded in zip(indices, pool.map(self._readable, indices), strict=True):
+                    if loaded is None:
+                        continue
                     room -= loaded.nbytes
                     if room < 0:
                         return
                     self.kept[index] = loaded
                     notify(index + 1, total)
+
+    def _readable(self, index: int) -> Loaded | None:
+        """Case ``index``; None where it broke since it was checked and the recipe skips such."""
+        try:
+            return self[index]
+        except DataError:
+            if self.table.unreadable == "refuse":
+                raise
+            return None
 
 
 def free_memory() -> int:

@@ -38,6 +38,7 @@ def build_train_loader(
     rank: int = 0,
     world: int = 1,
     notify: Callable[[int, int], None] | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> TrainLoader:
     """The loader of the training split; fills its cache now.
 
@@ -51,6 +52,7 @@ def build_train_loader(
         rank: number of this process among ``world``.
         world: processes that train together; each gets its share of every epoch.
         notify: called with (cases loaded, all cases) while the cache is filled.
+        warn: called with a line for each case that broke since it was checked, where the recipe skips such.
 
     Raises:
         DataError: a case cannot be read.
@@ -65,6 +67,7 @@ def build_train_loader(
         workers=_workers(runtime, cases, batch_size, world),
         threads=max(1, min(cores() // world, batch_size, MAX_WORKERS)),
         pin_memory=torch.cuda.is_available() and runtime.device.startswith(("auto", "cuda")),
+        warn=warn,
     )
 
 

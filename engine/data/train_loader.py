@@ -6,23 +6,20 @@ and an epoch can be taken up in its middle.
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
-from torch.utils.data import Sampler as BatchSampler
+from torch.utils.data import Dataset
 
-from engine.data.cache import Cases, Picture
+from engine.data.cache import Cases, Loaded, Picture
 from engine.data.order import Draw, batch_count, batches, epoch_order, sample_rng
+from engine.data.processes import Processes
 from engine.data.samples import Sampler
 from engine.data.threads import Threads
-from engine.errors import DataError, Problem, RunError
+from engine.errors import DataError, Problem
 from engine.recipe.tables import AugmentTable, DataTable
 
 Batch: TypeAlias = dict[str, Any]
@@ -53,30 +50,34 @@ class Samples(Dataset[Any]):
         return Samples(self.cases, self.data, self.augment, self.seed)
 
     def __getitem__(self, draw: Draw) -> Batch | _Failure:
-        case = self.cases.cases[draw.case]
         rng = sample_rng(self.seed, draw)
         try:
-            loaded = self.cases[draw.case]
+            index, loaded, skipped = self._load(draw.case)
         except DataError as error:
             return _Failure(error.message, error.hint, error.problems)
+        case = self.cases.cases[index]
         if isinstance(loaded, Picture):
             target = -1 if case.target is None else case.target
-            return {"image": self._sampler.picture(loaded, rng), "label": torch.tensor(target), "id": case.id}
-        image, label = self._sampler.volume(loaded, rng)
-        return {"image": image, "label": label, "id": case.id}
+            image, label = self._sampler.picture(loaded, rng), torch.tensor(target)
+        else:
+            image, label = self._sampler.volume(loaded, rng)
+        return {"image": image, "label": label, "id": case.id, "skipped": skipped}
 
+    def _load(self, index: int) -> tuple[int, Loaded, list[str]]:
+        """Case ``index``; where the recipe skips what cannot be read, the next one that can be.
 
-class _Plan(BatchSampler[list[Draw]]):
-    """The batches that are to be made next; read by the loader in the main process."""
-
-    def __init__(self) -> None:
-        self.batches: list[list[Draw]] = []
-
-    def __iter__(self) -> Iterator[list[Draw]]:
-        return iter(self.batches)
-
-    def __len__(self) -> int:
-        return len(self.batches)
+        All cases were read before training: this is a file that broke since then.
+        """
+        skipped: list[str] = []
+        count = len(self.cases.cases)
+        for place in range(index, index + count):
+            try:
+                return place % count, self.cases[place % count], skipped
+            except DataError as error:
+                if self.data.unreadable == "refuse" or place == index + count - 1:
+                    raise
+                skipped.append("; ".join(map(str, error.problems)) or error.message)
+        raise AssertionError("no cases")
 
 
 class TrainLoader:
@@ -97,22 +98,23 @@ class TrainLoader:
         workers: int = 0,
         threads: int = 1,
         pin_memory: bool = False,
+        warn: Callable[[str], None] | None = None,
     ) -> None:
         """See `engine.data.loaders.build_train_loader`; ``threads`` make the batches where ``workers`` is 0."""
+        self._warn = warn or (lambda _text: None)
+        self._told: set[str] = set()
         self.workers = workers
         self.cached = len(samples.cases.kept)
         self._samples = samples
         self._batch_size = batch_size
         self._rank, self._world = rank, world
         self._pin_memory = pin_memory
-        self._plan = _Plan()
         self._closed = False
-        self._threads: Threads[Draw, Batch | _Failure] | None = None
-        self._loader: DataLoader[Any] | None = None
+        self._maker: Threads[Draw, Batch | _Failure] | Processes[Draw, Batch | _Failure]
         if workers:
-            self._loader = _processes(samples, self._plan, workers, pin_memory)
+            self._maker = Processes(samples, _collate, workers, pin_memory=pin_memory)
         else:
-            self._threads = Threads(threads, lambda: samples.copy().__getitem__)
+            self._maker = Threads(threads, lambda: samples.copy().__getitem__)
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -131,14 +133,16 @@ class TrainLoader:
         for batch in self._made(self._batches(epoch)[first_batch:]):
             if isinstance(batch, _Failure):
                 raise DataError(batch.message, batch.hint, batch.problems)
+            for text in batch.pop("skipped"):
+                if text not in self._told:
+                    self._told.add(text)
+                    self._warn(f"left out, another case is taken in its place: {text}")
             yield batch
 
     def close(self) -> None:
         """End the loader's processes and threads. A closed loader has no more epochs."""
         self._closed = True
-        self._loader = None
-        if self._threads is not None:
-            self._threads.close()
+        self._maker.close()
 
     def _batches(self, epoch: int) -> list[list[Draw]]:
         data = self._samples.data
@@ -152,17 +156,14 @@ class TrainLoader:
         return batches(order, epoch, self._batch_size, self._rank, self._world)
 
     def _made(self, groups: list[list[Draw]]) -> Iterator[Batch | _Failure]:
-        if self._threads is not None:
-            for group in groups:
-                batch = _collate(self._threads.map(group))
-                if self._pin_memory and not isinstance(batch, _Failure):
-                    batch |= {"image": batch["image"].pin_memory(), "label": batch["label"].pin_memory()}
-                yield batch
+        if isinstance(self._maker, Processes):
+            yield from self._maker.batches(groups)
             return
-        self._plan.batches = groups
-        iterator = iter(self._loader or ())
-        while (made := _next(iterator)) is not None:
-            yield made
+        for group in groups:
+            batch = _collate(self._maker.map(group))
+            if self._pin_memory and not isinstance(batch, _Failure):
+                batch |= {"image": batch["image"].pin_memory(), "label": batch["label"].pin_memory()}
+            yield batch
 
 
 def _collate(items: list[Batch | _Failure]) -> Batch | _Failure:
@@ -171,45 +172,14 @@ def _collate(items: list[Batch | _Failure]) -> Batch | _Failure:
         if isinstance(item, _Failure):
             return item
         made.append(item)
-    return {"image": _stack(made, "image"), "label": _stack(made, "label"), "id": [item["id"] for item in made]}
+    return {
+        "image": _stack(made, "image"),
+        "label": _stack(made, "label"),
+        "id": [item["id"] for item in made],
+        "skipped": [text for item in made for text in item["skipped"]],
+    }
 
 
 def _stack(made: list[Batch], key: str) -> torch.Tensor:
     """NumPy's stack: torch's goes through all threads for a plain copy, and was up to 20 times slower."""
     return torch.from_numpy(np.stack([item[key].numpy() for item in made]))
-
-
-def _worker(_number: int) -> None:
-    """In a loader process: one thread; Ctrl-C is for the trainer; no signal handlers of the trainer's."""
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _processes(samples: Samples, plan: _Plan, workers: int, pin_memory: bool) -> DataLoader[Any]:
-    """Loader processes that live as long as the loader; on Linux they share the cached cases with this one."""
-    context = multiprocessing.get_context("fork") if sys.platform == "linux" else None
-    return DataLoader(
-        samples,
-        batch_sampler=plan,
-        num_workers=workers,
-        collate_fn=_collate,
-        pin_memory=pin_memory,
-        persistent_workers=True,
-        worker_init_fn=_worker,
-        multiprocessing_context=context,
-        generator=torch.Generator(),  # its own: the loader must not draw from torch's global one
-    )
-
-
-def _next(iterator: Iterator[Batch | _Failure]) -> Batch | _Failure | None:
-    """The next batch of loader processes, None at the end; a killed process becomes a RunError."""
-    try:
-        return next(iterator, None)
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise RunError(
-            f"a loader worker was killed (out of memory?): {str(error).splitlines()[0]}",
-            'set runtime.workers = 0 or lower, or data.cache = "none"; in a container, raise its memory and /dev/shm',
-        ) from None

@@ -145,7 +145,10 @@ BAD: dict[str, tuple[Callable[[Path], Bad], tuple[str, ...]]] = {
         ("1 id of more than one case", "c1"),
     ),
     "no train.list": (_atrium(lambda d: (d / "train.list").unlink()), ("has no train.list",)),
-    "id that climbs out": (_atrium(lambda d: _edit(d / "train.list", "PHANTOM00000", "../x")), ("train.list:1", "../x")),
+    "id that climbs out": (
+        _atrium(lambda d: _edit(d / "train.list", "PHANTOM00000", "../x")),
+        ("train.list:1", "../x"),
+    ),
     "case not there": (_atrium(lambda d: _edit(d / "train.list", "PHANTOM00000", "X")), ("X/mri_norm2.h5", "no such")),
     "truncated h5": (
         _atrium(lambda d: _truncate(d / "PHANTOM00000" / "mri_norm2.h5")),

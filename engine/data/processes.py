@@ -1,0 +1,137 @@
+"""Batches made by loader processes, which live as long as the loader."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from engine.errors import RunError
+
+Job = TypeVar("Job")
+Made = TypeVar("Made")
+
+_WATCH_S = 2.0
+
+
+class _Plan(Sampler[list[Job]]):
+    """The batches that are to be made next; read by the loader in the main process."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[Job]] = []
+
+    def __iter__(self) -> Iterator[list[Job]]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+class Processes(Generic[Job, Made]):
+    """Loader processes over one set of samples. On Linux they share the cached cases with this process."""
+
+    def __init__(
+        self, samples: Dataset[Any], collate: Callable[[list[Any]], Made], count: int, *, pin_memory: bool
+    ) -> None:
+        """``samples[job]`` makes a sample, ``collate`` a batch of them; the processes start with the first batch."""
+        self._plan: _Plan[Job] = _Plan()
+        self._children: list[BaseProcess] = []
+        context = multiprocessing.get_context("fork") if sys.platform == "linux" else None
+        with _quiet():
+            self._loader: DataLoader[Any] | None = DataLoader(
+                samples,
+                batch_sampler=self._plan,
+                num_workers=count,
+                collate_fn=collate,
+                pin_memory=pin_memory,
+                persistent_workers=True,
+                worker_init_fn=_begin,
+                multiprocessing_context=context,
+                generator=torch.Generator(),  # its own: the loader must not draw from torch's global one
+            )
+
+    def batches(self, groups: list[list[Job]]) -> Iterator[Made]:
+        """A batch for each of ``groups``.
+
+        Raises:
+            RunError: a process was killed.
+        """
+        self._plan.batches = groups
+        iterator = self._iterator()
+        for _ in groups:
+            try:
+                batch: Made = next(iterator)
+            except (RuntimeError, EOFError, OSError) as error:
+                code = self._died()
+                if code is None:
+                    raise
+                raise _killed(code) from error
+            yield batch
+
+    def close(self) -> None:
+        """End the processes."""
+        self._loader = None
+
+    def _iterator(self) -> Iterator[Made]:
+        """The loader's iterator. Torch's handler of dying children is taken off again: it raises its error
+        wherever the trainer happens to be; without it, the error comes when the next batch is asked for."""
+        main = threading.current_thread() is threading.main_thread()
+        handler = signal.getsignal(signal.SIGCHLD)
+        before = set(multiprocessing.active_children())
+        with _quiet():
+            iterator = iter(self._loader or ())
+        if main:
+            signal.signal(signal.SIGCHLD, handler if handler is not None else signal.SIG_DFL)
+        self._children += [child for child in multiprocessing.active_children() if child not in before]
+        return iterator
+
+    def _died(self) -> int | None:
+        """Exit code of a process that ended though nobody asked it to; None where all live."""
+        for child in self._children:
+            child.join(timeout=1.0 / len(self._children))
+            if child.exitcode:
+                return child.exitcode
+        return None
+
+
+def _begin(_number: int) -> None:
+    """In a loader process: one thread; Ctrl-C is for the trainer; none of the trainer's signal handlers."""
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _leave_with(trainer: int) -> None:
+    """End this process when the trainer is gone: full of batches that nobody takes, it would wait for ever."""
+    while os.getppid() == trainer:
+        time.sleep(_WATCH_S)
+    os._exit(1)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without torch's remark on more processes than cores: the recipe asked for them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="This DataLoader will create")
+        yield
+
+
+def _killed(code: int) -> RunError:
+    why = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    return RunError(
+        f"a loader worker was killed (out of memory?): {why}",
+        'set runtime.workers = 0 or lower, or data.cache = "none"; in a container, raise its memory and /dev/shm',
+    )

@@ -1,0 +1,114 @@
+"""Reading: damaged files are DataErrors whatever the damage; images come out as they are seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import nibabel
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from engine.data.cases import Case, Cohort
+from engine.data.read import read_case
+from engine.errors import DataError
+from tests.engine.data import builders as b
+
+
+def cohort(task: str, root: Path) -> Cohort:
+    segmentation = task == "segmentation"
+    return Cohort(
+        task=task,
+        name="x",
+        source="csv",
+        cases=(),
+        classes=("a",),
+        label_values=(1,) if segmentation else (),
+        channels=1 if segmentation else 3,
+        spatial_dims=3 if segmentation else 2,
+        unit="mm",
+        phantom=True,
+        published_split=None,
+        root=root,
+    )
+
+
+ENDINGS = (".nii", ".h5", ".jpg", ".png", ".tif", ".bmp")
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damage_is_a_data_error_or_harmless(ending: str, tmp_path: Path, data: st.DataObject) -> None:
+    content = bytearray(_content(ending, tmp_path))
+    if data.draw(st.booleans()):
+        content = content[: data.draw(st.integers(0, len(content) - 1))]
+    else:
+        for _ in range(data.draw(st.integers(1, 6))):
+            content[data.draw(st.integers(0, min(400, len(content) - 1)))] = data.draw(st.integers(0, 255))
+    path = tmp_path / f"damaged{ending}"
+    path.write_bytes(bytes(content))
+    volume = ending in {".nii", ".h5"}
+    case = Case("damaged", (path,), path if ending == ".h5" else None, target=0)
+    try:
+        read_case(cohort("segmentation" if volume else "classification", tmp_path), case)
+    except DataError as error:
+        assert error.problems[0].where == path.name
+
+
+def _content(ending: str, folder: Path) -> bytes:
+    if ending == ".nii":
+        return nibabel.Nifti1Image(b.volume(), b.affine()).to_bytes()
+    path = folder / f"whole{ending}"
+    if not path.exists() and ending == ".h5":
+        with h5py.File(path, "w") as file:
+            file.create_dataset("image", data=b.volume(), compression="gzip")
+            file.create_dataset("label", data=b.mask(), compression="gzip")
+    elif not path.exists():
+        b.picture(path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("pixels", "wanted"),
+    [
+        (np.array([[0, 255], [7, 9]], np.uint8), [0, 255, 7, 9]),
+        (np.array([[0, 65535], [257, 514]], np.uint16), [0, 255, 1, 2]),
+    ],
+)
+def test_grey_images_become_three_equal_channels(tmp_path: Path, pixels: np.ndarray, wanted: list[int]) -> None:
+    Image.fromarray(pixels).save(tmp_path / "grey.png")
+    image = read_case(cohort("classification", tmp_path), Case("grey", (tmp_path / "grey.png",), target=0)).image
+    assert image.dtype == np.uint8
+    for channel in range(3):
+        assert image[..., channel].ravel().tolist() == wanted
+
+
+def test_a_turned_photograph_is_read_upright(tmp_path: Path) -> None:
+    pixels = np.zeros((4, 6, 3), np.uint8)
+    pixels[0, 0] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned by 90 degrees clockwise
+    Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
+    image = read_case(cohort("classification", tmp_path), Case("turned", (tmp_path / "turned.png",), target=0)).image
+    assert image.shape == (6, 4, 3)
+    assert image[0, 3].tolist() == [255, 255, 255]
+
+
+def test_a_volume_with_one_channel_axis_is_read_as_one_channel(tmp_path: Path) -> None:
+    b.write_nifti(tmp_path / "v.nii.gz", b.volume()[..., None], b.affine())
+    sample = read_case(cohort("segmentation", tmp_path), Case("v", (tmp_path / "v.nii.gz",)))
+    np.testing.assert_array_equal(sample.image, b.volume()[None])
+    assert sample.label is None
+
+
+def test_scaled_integers_are_read_with_their_scale(tmp_path: Path) -> None:
+    image = nibabel.Nifti1Image(np.arange(2 * 3 * 4).reshape(2, 3, 4).astype(np.int16), b.affine())
+    image.header.set_slope_inter(2.0, -1024.0)
+    (tmp_path / "ct.nii").write_bytes(image.to_bytes())
+    sample = read_case(cohort("segmentation", tmp_path), Case("ct", (tmp_path / "ct.nii",)))
+    wanted = np.asarray(nibabel.load(tmp_path / "ct.nii").get_fdata(), np.float32)
+    np.testing.assert_array_equal(sample.image[0], wanted)
