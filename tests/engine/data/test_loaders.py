@@ -291,3 +291,19 @@ def test_batch_counts_are_those_of_the_batches(samples: int, world: int) -> None
         made = [batches(order, 1, size, rank, world) for rank in range(world)]
         assert {len(own) for own in made} == {batch_count(samples, size, world)}
         assert all(len(batch) > 1 for own in made for batch in own) or size == 1 or len(made[0]) == 1
+
+
+def test_a_file_that_breaks_during_training_can_be_skipped(tmp_path: Path) -> None:
+    phantom_root(tmp_path, "left_atrium", cases=4)
+    cohort, table = opened(tmp_path, "left_atrium", cache="none", unreadable="skip")
+    said: list[str] = []
+    loader = build_train_loader(
+        cohort, table, AugmentTable(), RuntimeTable(workers=0), batch_size=2, seed=0, warn=said.append
+    )
+    victim = cohort.split("train")[0].images[0]
+    victim.write_bytes(victim.read_bytes()[:1000])
+    names = {name for batch in loader.epoch(1) for name in batch["id"]}
+    loader.close()
+    assert names == {case.id for case in cohort.split("train")[1:]}
+    assert len(said) == 1
+    assert "PHANTOM00000/mri_norm2.h5" in said[0]
