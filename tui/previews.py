@@ -40,14 +40,21 @@ def _checked(arrays: dict[str, Array], view: RunView) -> PreviewImages | str:
         return "the preview has another layout than this version knows"
     if any(mask.shape != image.shape[:3] for mask in masks.values()):
         return "the masks of the preview have another shape than its image"
-    told = [int(arrays[name].ravel()[0]) for name in ("true", "predicted") if "predicted" in arrays]
+    told = [_class_name(arrays[name], view) for name in ("true", "predicted") if "predicted" in arrays]
     sure = float(arrays["probability"].ravel()[0]) if "probability" in arrays else float("nan")
-    return PreviewImages(image, slices, masks.get("truth"), masks.get("prediction"), _said(told, sure, view))
+    return PreviewImages(image, slices, masks.get("truth"), masks.get("prediction"), _said(told, sure))
 
 
-def _said(told: list[int], sure: float, view: RunView) -> str:
-    """``nevus taken for melanoma (71 %)``."""
-    names = [view.classes[at] if 0 <= at < len(view.classes) else str(at) for at in told]
+def _class_name(array: Array, view: RunView) -> str:
+    """The class that an array of one value names: by its name, or by its place in the run's classes."""
+    value = array.ravel()[0]
+    if array.dtype.kind not in "iu":
+        return str(value)
+    return view.classes[int(value)] if 0 <= int(value) < len(view.classes) else str(value)
+
+
+def _said(names: list[str], sure: float) -> str:
+    """``nevus: said melanoma (71 %)``."""
     if len(names) < 2:
         return ""
     share = f" ({sure * 100:.0f} %)" if np.isfinite(sure) else ""
