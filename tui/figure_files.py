@@ -96,7 +96,7 @@ def view_of(pixels: Pixels, width: int, rows: int, zoom: float, centre: tuple[fl
         by = int(0.67 / scale)
         source = _thickened(pixels, by)
     inner = tuple(min(edge / by, source.shape[1 - at % 2]) for at, edge in enumerate(box))
-    small = Image.fromarray(source).resize(size, filter_, box=inner)  # type: ignore[arg-type]  # four of them
+    small = Image.fromarray(source).resize(size, filter_, box=inner)
     return np.asarray(small)
 
 

@@ -149,10 +149,7 @@ class TiledScreen(Screen[None]):
     def action_pane(self, by: int) -> None:
         """The next or the previous pane."""
         names = [name for name, _ in self.PANES]
-        shown = self.tiles.regions()
-        reachable = names if len(shown) == 1 else [name for name in names if name in shown]
-        at = reachable.index(self.tiles.chosen) if self.tiles.chosen in reachable else 0
-        self.choose(reachable[(at + by) % len(reachable)])
+        self.choose(names[(names.index(self.tiles.chosen) + by) % len(names)])
 
     def action_number(self, number: int) -> None:
         """One pane alone, or all again."""

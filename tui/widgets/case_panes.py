@@ -1,0 +1,274 @@
+"""Panes of the case screen: the list of cases, the numbers of one, its image."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+from rich.cells import cell_len
+
+from tui.case_files import CaseRow, Order, course, main_metric
+from tui.run_view import RunView, higher_is_better
+from tui.text import figure, sparkline
+from tui.widgets.cells import Line, fit, fitted, one_line
+from tui.widgets.pane import Pane
+from tui.widgets.rows import RowsPane
+from tui.widgets.slice_view import PreviewImages, SliceView
+
+_ORDERED = {"worst": "worst first", "best": "best first", "id": "by id"}
+
+
+class CaseList(RowsPane):
+    """All cases, the worst first."""
+
+    TITLE = "cases"
+    KEYS: ClassVar[tuple[tuple[str, str, str], ...]] = (
+        ("↑↓", "case", "scroll(1)"),
+        ("⏎", "open", "open"),
+        ("/", "filter", "filter"),
+        ("o", "order", "order"),
+    )
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.rows: list[CaseRow] | None = None
+        self.metric = ""
+        self.filter = ""
+        self.order: Order = "worst"
+
+    def take(self, rows: list[CaseRow], metric: str) -> None:
+        """Show other rows; the cursor stays on its case."""
+        before = self.chosen_case()
+        self.rows, self.metric = rows, metric
+        if before is not None:
+            same = (at for at, row in enumerate(rows) if (row.id, row.split) == (before.id, before.split))
+            self.row = next(same, self.row)
+        self.redraw()
+
+    def chosen_case(self) -> CaseRow | None:
+        """The case under the cursor."""
+        return self.rows[min(self.row, len(self.rows) - 1)] if self.rows else None
+
+    def count(self) -> int:
+        return len(self.rows or ())
+
+    def why_empty(self) -> str:
+        if self.rows is None:
+            return "reading the cases"
+        if self.filter:
+            return f'no case has "{one_line(self.filter)}" in it (/ changes the filter)'
+        return "no case was measured yet: first validation after the first epoch"
+
+    def note(self) -> Line:
+        muted = self.look("muted")
+        parts: list[Line] = [[(_ORDERED[self.order], muted)]]
+        parts += [[(f"filter {one_line(self.filter)}", self.look("warning"))]] if self.filter else []
+        parts += [self.position()]
+        return fitted(parts, self.size.width - 14, 2)
+
+    def header(self, width: int) -> list[Line]:
+        label, split, words, size = self._columns(width)
+        muted = self.look("muted")
+        line: Line = [(fit("  case", label), muted), (fit("split", split) if split else "", muted)]
+        line += [(fit("true → predicted", words), muted)] if words else []
+        return [[*line, *((fit(one_line(name), size, right=True), muted) for name in self._metrics(width))]]
+
+    def line(self, at: int, width: int, *, chosen: bool) -> Line:
+        row = (self.rows or [])[at]
+        label, split, words, size = self._columns(width)
+        ground = "raised" if chosen else "ground"
+        ink, muted = self.look("ink", ground=ground, bold=chosen), self.look("muted", ground=ground)
+        line: Line = [
+            (f"{self.cursor(chosen=chosen)} ", self.look("accent", ground=ground)),
+            (fit(one_line(row.id), label - 3) + " ", ink),
+            (fit(one_line(row.split), split) if split else "", muted),
+        ]
+        if words:
+            right = row.true == row.predicted
+            said = row.true if right else f"{row.true} → {row.predicted}"
+            line.append((fit(one_line(said), words - 1) + " ", self.look("ink" if right else "warning", ground=ground)))
+        for name in self._metrics(width):
+            line.append((fit(figure(row.values.get(name, math.nan)), size, right=True), ink))
+        return line
+
+    def _metrics(self, width: int) -> list[str]:
+        """The metric that orders, and others where there is room."""
+        label, split, words, size = self._columns(width)
+        known = list((self.rows or [CaseRow("")])[0].values)
+        names = [self.metric, *(name for name in known if name != self.metric and "hd95_max" not in name)]
+        return [name for name in names if name][: max(1, (width - label - split - words) // size)]
+
+    def _columns(self, width: int) -> tuple[int, int, int, int]:
+        """Cells of: case, split, classes, each metric."""
+        rows = (self.rows or [])[:200]
+        longest = max((cell_len(row.id) for row in rows), default=6) + 4
+        size = 9
+        words = 0
+        if any(row.true for row in rows):
+            wanted = max(len(f"{row.true} → {row.predicted}") for row in rows) + 2
+            words = max(0, min(wanted, width - size - min(longest, 18)))
+            words = words if words >= 8 else 0
+        split = 11 if width - words - size - longest >= 11 else 0
+        return max(8, min(longest, width - words - split - size)), split, words, size
+
+
+class CaseImage(SliceView):
+    """Slices of one case: of the previews of each epoch, then of the example of its test."""
+
+    TITLE = "image"
+    KEYS = (("↑ ↓", "slice", "scroll(1)"), ("← →", "epoch", "side(1)"), ("[ ]", "case", "next(1)"))
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.why_empty = ""
+
+    def note(self) -> Line:
+        preview = self.chosen()
+        if preview is None:
+            return []
+        muted = self.look("muted")
+        images = self._images.get(preview.path)
+        epochs = sorted({p.epoch for p in (self.snapshot.view.previews if self.snapshot else ())})
+        example = preview.path.startswith("examples/")
+        parts: list[Line] = [
+            [(f"{one_line(preview.split)}, chosen checkpoint" if example else f"epoch {preview.epoch}", muted)]
+        ]
+        if isinstance(images, PreviewImages) and len(images.image) > 1:
+            parts.append([(f"z {images.slices[self._slice(images)]}", muted)])
+        if len(epochs) > 1:
+            parts.append([(f"{epochs.index(preview.epoch) + 1} of {len(epochs)}  ← →", muted)])
+        return fitted(parts, self.size.width - len(self.TITLE) - 9, 2)
+
+    def body(self, width: int, height: int) -> list[Line]:
+        if self.chosen() is None:
+            return self.reason(self.why_empty, width, height)
+        return super().body(width, height)
+
+    def side(self, by: int) -> None:
+        before = self.chosen()
+        super().side(by)
+        now = self.chosen()
+        if before and now and before.path.split("/")[0] != now.path.split("/")[0]:
+            self.at = None  # an example has all slices, a preview a few: a place in one means nothing in the other
+            self.redraw()
+
+
+class CaseNumbers(Pane):
+    """What was measured of one case."""
+
+    TITLE = "numbers"
+    KEYS = (("↑↓", "scroll", "scroll(1)"), ("[ ]", "case", "next(1)"))
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.case: CaseRow | None = None
+        self._course_of: tuple[object, list[tuple[int, float]]] = (None, [])
+
+    def note(self) -> Line:
+        return [(one_line(self.case.id), self.look("ink"))] if self.case else []
+
+    def body(self, width: int, height: int) -> list[Line]:
+        row = self.case
+        if row is None:
+            return self.reason("no case is chosen", width, height)
+        ink, muted = self.look("ink"), self.look("muted")
+        lines: list[Line] = [[("split ", muted), (one_line(row.split) or "–", ink)]]
+        if row.group:
+            lines[0] += [("   group ", muted), (one_line(row.group), ink)]
+        lines += self._said(row)
+        lines += self._table({"": row.values, **row.per_class} if len(row.per_class) > 1 else {"": row.values}, width)
+        lines += self._bars(row, width)
+        view = self.snapshot.view if self.snapshot else None
+        return [*lines, *(self._course(row, view, width) if view else [])]
+
+    def _said(self, row: CaseRow) -> list[Line]:
+        if not row.true:
+            return []
+        right = row.true == row.predicted
+        muted = self.look("muted")
+        said = ("right", self.look("accent")) if right else ("wrong", self.look("warning", bold=True))
+        return [
+            [("true      ", muted), (one_line(row.true), self.look("truth", bold=True))],
+            [("predicted ", muted), (one_line(row.predicted), self.look("prediction", bold=True)), ("  ", muted), said],
+        ]
+
+    def _table(self, columns: dict[str, object], width: int) -> list[Line]:
+        """Metrics down, the case and its classes across, as many as fit."""
+        row = self.case
+        if row is None or not row.values:
+            return []
+        names = [name for name in row.values if name != "missed"]
+        labels = ["case", *(label for label in columns if label)]
+        size = 10
+        first = max(cell_len(one_line(name)) for name in names) + 1
+        shown = labels[: max(1, (width - first) // size)]
+        lines: list[Line] = [[]]
+        if len(labels) > 1:
+            heads = ((fit(one_line(label), size - 1, right=True) + " ", self.look("muted")) for label in shown)
+            lines.append([(" " * first, self.look("muted")), *heads])
+        for name in names:
+            line: Line = [(fit(one_line(name), first), self.look("muted"))]
+            for label in shown:
+                values = row.values if label == "case" else row.per_class[label]
+                line.append((fit(figure(values.get(name, math.nan)), size - 1, right=True) + " ", self.look("ink")))
+            lines.append(line)
+        if row.values.get("missed", 0) > 0:
+            lines.append([("missed: nothing of it was found", self.look("warning"))])
+        if len(shown) < len(labels):
+            lines.append(
+                [(f"{len(labels) - len(shown)} more classes do not fit (a wider pane shows them)", self.look("muted"))]
+            )
+        return lines
+
+    def _bars(self, row: CaseRow, width: int) -> list[Line]:
+        """The probability of each class, the likeliest first."""
+        if not row.probabilities:
+            return []
+        label = min(22, max(cell_len(one_line(name)) for name in row.probabilities) + 3)
+        room = max(4, width - label - 8)
+        lines: list[Line] = [[]]
+        for name, share in sorted(row.probabilities.items(), key=lambda item: -_known(item[1])):
+            mark, color = (
+                ("●", "truth") if name == row.true else ("▲", "prediction") if name == row.predicted else (" ", "muted")
+            )
+            full = round(_known(share) * room)
+            lines.append(
+                [
+                    (f"{mark} ", self.look(color)),
+                    (fit(one_line(name), label - 2), self.look("ink" if mark != " " else "muted")),
+                    ("━" * full, self.look(color)),
+                    ("─" * (room - full), self.look("faint")),
+                    (fit(figure(share), 7, right=True), self.look("ink")),
+                ]
+            )
+        return lines
+
+    def _course(self, row: CaseRow, view: RunView, width: int) -> list[Line]:
+        """The case in the validations that named it."""
+        metric = main_metric([row])
+        key = (id(view.validations), len(view.validations), row.id, metric)
+        if self._course_of[0] != key:
+            self._course_of = key, course(view, row.id, metric)
+        points = self._course_of[1]
+        if not points:
+            return []
+        values = [value for _, value in points]
+        best = max(values) if higher_is_better(metric) else min(values)
+        bars = sparkline(values, max(8, width))
+        muted = self.look("muted")
+        said = f"{one_line(metric)} in {len(points)} validations, epoch {points[0][0]} to {points[-1][0]}"
+        return [
+            [],
+            [(fit(said, width).rstrip(), muted)],
+            [(bars, self.look("accent"))],
+            [
+                ("last ", muted),
+                (figure(values[-1]), self.look("ink")),
+                ("   best ", muted),
+                (figure(best), self.look("ink")),
+            ],
+        ]
+
+
+def _known(share: float) -> float:
+    return share if math.isfinite(share) else 0.0
