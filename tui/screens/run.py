@@ -74,6 +74,8 @@ class RunScreen(Screen[None]):
         Binding("G", "newest", "newest", show=False),
         Binding("v", "copy", "copy", show=False),
         Binding("V", "copy_path", "copy path", show=False),
+        Binding("t", "replay", "replay", show=False),
+        Binding("f", "figures", "figures", show=False),
         Binding("p", "pause", "pause", show=False),
         Binding("c", "checkpoint", "checkpoint", show=False),
         Binding("s", "stop", "stop after the epoch", show=False),
@@ -232,6 +234,8 @@ class RunScreen(Screen[None]):
             ("Log axis", "Logarithmic values of the chosen curve", self.action_log),
             ("X axis", "By iteration, epoch or time", self.action_axis),
             ("Copy path", "The path of the run folder", self.action_copy_path),
+            ("Replay", "The run at an earlier moment, by a time slider", self.action_replay),
+            ("Figures", "What the run has drawn", self.action_figures),
             ("Copy pane", "What the pane says", self.action_copy),
             *((f"Pane: {name}", "Show it alone", partial(self.action_alone, pane)) for pane, name in PANES),
         ]
@@ -311,10 +315,21 @@ class RunScreen(Screen[None]):
             self.action_alone(chosen)
 
     def on_cases_opened(self, message: Cases.Opened) -> None:
-        if self.query_one("#slice", SliceView).open_case(message.case):
-            self._choose("slice")
-        else:
-            self.notify(f"there is no preview of case {message.case}", severity="warning", markup=False)
+        from tui.screens.case import CaseScreen
+
+        self.app.push_screen(CaseScreen(self.folder, lambda: self.snapshot, case=message.case))
+
+    def action_replay(self) -> None:
+        """The run at an earlier moment."""
+        from tui.screens.replay import ReplayScreen
+
+        self.app.push_screen(ReplayScreen(self.folder))
+
+    def action_figures(self) -> None:
+        """The figures of the run."""
+        from tui.screens.gallery import GalleryScreen
+
+        self.app.push_screen(GalleryScreen(self.folder))
 
     def on_slice_view_wanted(self, message: SliceView.Wanted) -> None:
         if self.snapshot is not None:
