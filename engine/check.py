@@ -7,67 +7,93 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from engine.data import data_root
-from engine.data.cases import Cohort
+from engine.data import Cohort, data_root
+from engine.errors import RecipeError
 from engine.recipe import Recipe, load_recipe
 from engine.run import open_checked
+
+if TYPE_CHECKING:
+    from engine.build import Network
 
 
 def check(path: Path, overrides: Sequence[str], data: Path | None, *, outside: bool) -> int:
     """Check recipe and data, then train on one batch that is thrown away; print what was found.
 
+    ImageNet weights that are not here and cannot be fetched now are a note, not an error: the batch is
+    run without them.
+
     Raises:
         RecipeError, DataError: as ``run`` would.
         RunError: the step fails (memory, a loss that is not finite).
     """
+    from engine.build import memory_advice
+    from engine.device import memory_errors
+
     recipe = load_recipe(path, overrides, outside=outside)
-    print(f"recipe   ok   {recipe.name}: {recipe.task}, {recipe.model.name}, {recipe.loss.name}", flush=True)
+    _say("recipe", f"{recipe.name}: {recipe.task}, {recipe.model.name}, {recipe.loss.name}")
     root = data_root(data)
     cohort = open_checked(recipe, root)
     counts = {split: sum(classes.values()) for split, classes in cohort.counts().items()}
     words = ", ".join(f"{n} {split}" for split, n in counts.items() if n)
-    print(f"data     ok   {cohort.name}: {words}; classes {', '.join(cohort.classes)}", flush=True)
+    _say("data", f"{cohort.name}: {words}; classes {', '.join(cohort.classes)}")
     for note in cohort.notes:
-        print(f"         note {note}")
-    _step(recipe, root, cohort)
+        _say("", note, "note")
+    with memory_errors(memory_advice(recipe)):
+        network = _network(recipe, cohort, root)
+        _say("model", f"{recipe.model.name}, {network.parameters / 1e6:.2f} M weights, on {network.device.name}")
+        _step(recipe, cohort, network)
+    _memory(network)
     return 0
 
 
-def _step(recipe: Recipe, root: Path, cohort: Cohort) -> None:
-    import torch
+def _say(what: str, words: str, state: str = "ok") -> None:
+    # Progress on stderr ends with a carriage return: on a terminal this line begins where it began.
+    clear = "\r\x1b[K" if sys.stdout.isatty() else ""
+    print(f"{clear}{what:9}{state:5}{words}", flush=True)
 
-    from engine.build import build_network, build_step, memory_advice
+
+def _network(recipe: Recipe, cohort: Cohort, root: Path) -> Network:
+    from engine.build import build_network
+
+    try:
+        return build_network(recipe, cohort, root)
+    except RecipeError as error:
+        if [problem.key for problem in error.problems] != ["model.pretrained"]:
+            raise
+        _say("weights", f"{error.problems[0].what}. {error.hint}", "note")
+        bare = recipe.model.model_copy(update={"pretrained": False})
+        return build_network(recipe.model_copy(update={"model": bare}), cohort, root)
+
+
+def _step(recipe: Recipe, cohort: Cohort, network: Network) -> None:
+    """One optimizer step, with a loader that neither caches nor starts processes."""
+    from engine.build import build_step
     from engine.data.loaders import build_train_loader
-    from engine.device import memory_errors
     from engine.engines import EpochStream, make_trainer
 
-    with memory_errors(memory_advice(recipe)):
-        network = build_network(recipe, cohort, root)
-        few = recipe.data.model_copy(update={"cache": "none"})
-        runtime = recipe.runtime.model_copy(update={"workers": 0})
-        loader = build_train_loader(
-            cohort, few, recipe.augment, runtime, batch_size=recipe.train.batch_size, seed=recipe.seed
-        )
-        stream = EpochStream(loader, recipe.train.accumulate)
-        labels = len(cohort.classes) + (recipe.task == "segmentation")
-        step = build_step(recipe, network, labels, len(stream))
-        trainer = make_trainer(step, stream)
-        batches = next(iter(stream))
-        start = time.perf_counter()
-        output = step(trainer, batches)
+    data = recipe.data.model_copy(update={"cache": "none"})
+    runtime = recipe.runtime.model_copy(update={"workers": 0})
+    size = recipe.train.batch_size
+    loader = build_train_loader(cohort, data, recipe.augment, runtime, batch_size=size, seed=recipe.seed)
+    stream = EpochStream(loader, recipe.train.accumulate)
+    step = build_step(recipe, network, len(cohort.classes) + (recipe.task == "segmentation"), len(stream))
+    batches = next(iter(stream))
+    start = time.perf_counter()
+    output = step(make_trainer(step, stream), batches)
     seconds = time.perf_counter() - start
-    device = network.device
-    print(f"model    ok   {recipe.model.name}, {network.parameters / 1e6:.2f} M weights, on {device.name}")
-    print(
-        f"batch    ok   {output.cases} cases in {seconds:.2f} s, loss {output.loss:.4g}; {len(stream)} steps an epoch"
-    )
-    if device.device.type == "cuda":
-        peak = torch.cuda.max_memory_allocated(device.device) / 2**30
-        total = torch.cuda.get_device_properties(device.device).total_memory / 2**30
-        print(f"memory   ok   {peak:.2f} of {total:.1f} GiB on the GPU")
-    else:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        print(f"memory   ok   {peak:.2f} GiB at the peak")
     loader.close()
-    sys.stdout.flush()
+    _say("batch", f"{output.cases} cases in {seconds:.2f} s, loss {output.loss:.4g}; {len(stream)} steps an epoch")
+
+
+def _memory(network: Network) -> None:
+    import torch
+
+    device = network.device.device
+    if device.type == "cuda":
+        peak = torch.cuda.max_memory_allocated(device) / 2**30
+        total = torch.cuda.get_device_properties(device).total_memory / 2**30
+        _say("memory", f"{peak:.2f} of {total:.1f} GiB on the GPU")
+    else:
+        _say("memory", f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB at the peak")
