@@ -121,7 +121,7 @@ def normalise(volume: Array, table: DataTable) -> Floats:
     """One channel (*S) as float32, by ``table.intensity``.
 
     zscore clips to the 0.5th and 99.5th percentile first: a single hot voxel must not set the scale.
-    imagenet has no meaning for a volume and counts as zscore.
+    imagenet has no meaning for a volume: a recipe that asks for it is refused.
     """
     values = volume.astype(np.float32)
     if table.intensity == "none":

@@ -156,6 +156,12 @@ def _intensity(recipe: Recipe) -> Iterator[Contradiction]:
         )
     if window is not None and window[0] >= window[1]:
         yield Contradiction(("data.window",), f"{list(window)}", "[low, high] with low below high")
+    if recipe.data.intensity == "imagenet" and recipe.task == "segmentation":
+        yield Contradiction(
+            ("data.intensity", "task"),
+            '"imagenet" for volumes',
+            '"zscore", "minmax", "window" or "none": ImageNet has means of colour images only',
+        )
 
 
 def _splits(recipe: Recipe) -> Iterator[Contradiction]:
