@@ -179,6 +179,7 @@ def draw_and_report(folder: RunFolder, emit: Callable[[Event], object]) -> None:
     from engine.figures import draw_all
     from engine.report import write_report
 
+    update_manifest(folder, measured=True)
     emit(Phase(phase="figures"))
     draw_all(folder, emit=emit)
     emit(Phase(phase="report"))

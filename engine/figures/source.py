@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from engine.errors import RecipeError
@@ -108,7 +109,11 @@ class RunData:
 
     @cached_property
     def status(self) -> Status:
-        return read_status(self.folder)
+        """What the run says of itself; one that has only its report left to write counts as finished."""
+        status = read_status(self.folder)
+        if status.state == "running" and self.manifest.get("measured"):
+            return msgspec.structs.replace(status, state="finished")
+        return status
 
     @cached_property
     def _rows(self) -> list[dict[str, str]]:
