@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import threading
 import time
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 from engine.events import AnyEvent
 from engine.runfolder import ENDED, EventReader, RunFolder, Status, read_status
@@ -27,6 +31,8 @@ PUBLISH_S = 1.0
 FASTEST_POLL_S = 0.25
 SLOWEST_POLL_S = 1.0
 ENDED_POLL_S = 3.0
+MOST_RECIPE = 200_000
+"""Characters of a recipe that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,18 @@ class Snapshot:
     read_share: float = 1.0  # below 1: the view is made of samples of the stream
     skipped: int = 0  # lines that could not be read
     problem: str = ""  # why the feed ended, if it did
+    recipe_text: str | None = None  # recipe.toml, None where it is not there
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """The tables of the recipe; empty where it cannot be read."""
+        return _tables(self.recipe_text or "")
+
+    @property
+    def validate_every(self) -> int:
+        """Epochs between validations."""
+        every = self.recipe.get("train", {}).get("validate_every", 1)
+        return every if isinstance(every, int) else 1
 
     @property
     def state(self) -> str:
@@ -66,6 +84,7 @@ class Feed:
         self._thread = threading.Thread(target=self._run, name=f"feed {folder.id}", daemon=True)
         self._last: Snapshot | None = None
         self._last_s = 0.0
+        self._recipe: str | None = None
 
     def start(self) -> None:
         self._thread.start()
@@ -112,7 +131,7 @@ class Feed:
         if size < BIG_BYTES:
             return fold(EMPTY, reader.read(BIG_BYTES))
         sampled = fold(EMPTY, sample(self.folder, size))
-        self._hand_out(Snapshot(sampled, read_status(self.folder), 0.0))
+        self._hand_out(self._snapshot(sampled, 0.0))
         tail = EventReader(self.folder.events, size)
         whole = EMPTY
         while not self._stopped.is_set():
@@ -124,7 +143,7 @@ class Feed:
             whole = fold(whole, events)
             if time.monotonic() - self._last_s >= self._interval_s:
                 sampled = fold(sampled, tail.read(CHUNK_BYTES))
-                self._hand_out(Snapshot(sampled, read_status(self.folder), min(0.99, reader.position / size)))
+                self._hand_out(self._snapshot(sampled, min(0.99, reader.position / size)))
             time.sleep(0.001)  # lets the screen's thread have the interpreter
         return whole
 
@@ -133,9 +152,14 @@ class Feed:
         if not (now or due or self._last is None or self._last.read_share < 1):
             return
         last = self._last
-        snapshot = Snapshot(view, read_status(self.folder), 1.0, reader.skipped)
+        snapshot = self._snapshot(view, 1.0, reader.skipped)
         if last is None or last.view is not view or last.status != snapshot.status or last.read_share < 1:
             self._hand_out(snapshot)
+
+    def _snapshot(self, view: RunView, share: float, skipped: int = 0) -> Snapshot:
+        if self._recipe is None:
+            self._recipe = _read_text(self.folder.recipe)
+        return Snapshot(view, read_status(self.folder), share, skipped, recipe_text=self._recipe)
 
     def _hand_out(self, snapshot: Snapshot) -> None:
         self._last, self._last_s = snapshot, time.monotonic()
@@ -160,3 +184,18 @@ def _size(folder: RunFolder) -> int:
         return folder.events.stat().st_size
     except OSError:
         return 0
+
+
+def _read_text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")[:MOST_RECIPE]
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=8)
+def _tables(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return {}

@@ -143,7 +143,6 @@ class RunScreen(Screen[None]):
         self.curves.smoothing = settings.smoothing
         self.curves.mode = settings.axis
         self._choose(settings.pane if settings.pane in dict(PANES) else "curves", full=settings.alone)
-        self._read_recipe()
         self._feed.start()
         self.set_interval(_CLOCK_S, self._tick)
         self.set_timer(_SETTLING_S, self._begin)
@@ -185,19 +184,6 @@ class RunScreen(Screen[None]):
     def _draw_all(self) -> None:
         for canvas in self.query(Canvas):
             canvas.show(self.snapshot)
-
-    @work(thread=True, exclusive=True, group="recipe")
-    def _read_recipe(self) -> None:
-        try:
-            text: str | None = self.folder.recipe.read_text(encoding="utf-8", errors="replace")[:200_000]
-        except OSError:
-            text = None
-        self.app.call_from_thread(self._take_recipe, text)
-
-    def _take_recipe(self, text: str | None) -> None:
-        pane = self.query_one("#recipe", RecipePane)
-        pane.text = text
-        pane.redraw()
 
     def _tell_terminal(self, before: Snapshot | None, now: Snapshot) -> None:
         """Title with the progress; a bell and a notification when the run ends."""

@@ -42,7 +42,7 @@ def value_axis(low: float, high: float, rows: int, *, log: bool = False) -> Axis
     if log:
         return _log_axis(low, high, rows)
     low, high = _apart(low, high)
-    step = step_for(high - low, max(2, rows // 3))
+    step = step_for(high - low, max(3, rows // 3))
     fine = step / 2
     bottom, top = math.floor(low / fine + 1e-9) * fine, math.ceil(high / fine - 1e-9) * fine
     first = math.ceil(bottom / step - 1e-9)

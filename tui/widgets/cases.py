@@ -9,7 +9,7 @@ from textual import events
 from textual.message import Message
 
 from engine.events import number
-from tui.run_view import RunView
+from tui.reasons import no_validation
 from tui.text import figure
 from tui.widgets.cells import Line, fit, one_line
 from tui.widgets.pane import Pane
@@ -43,7 +43,7 @@ class Cases(Pane):
     def body(self, width: int, height: int) -> list[Line]:
         rows = self.rows()
         if not rows:
-            return self.reason(self._why_empty(), width, height)
+            return self.reason(no_validation(self.snapshot), width, height)
         self.row = max(0, min(self.row, len(rows) - 1))
         columns = _columns(rows, width)
         label = max(6, width - sum(size for _, size in columns))
@@ -67,14 +67,6 @@ class Cases(Pane):
         mark = "▸" if chosen and self.has_focus else " "
         line: Line = [(fit(f"{mark}{one_line(str(row.get('id', '?')))}", label), ink)]
         return [*line, *((fit(_text(row.get(name)), size - 1, right=True) + " ", ink) for name, size in columns)]
-
-    def _why_empty(self) -> str:
-        view: RunView | None = self.snapshot.view if self.snapshot else None
-        if view is None or view.started is None:
-            return "the run has not started yet"
-        if not view.started.cases.get("validation", 1):
-            return "no validation split in this run"
-        return "the validation named no case" if view.validations else "first validation after the first epoch"
 
     def scroll_lines(self, by: int) -> None:
         self.row = max(0, min(len(self.rows()) - 1, self.row + (1 if by > 0 else -1) * min(abs(by), 1)))

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from tui.run_view import best
-from tui.text import clock, figure
+from tui.text import clock, figure, rate
 from tui.theme import Palette, style
 from tui.widgets.axes import Axis, value_axis
 from tui.widgets.cells import Line, cut, fitted, length
@@ -163,7 +163,8 @@ def legend(chart: Chart, plotted: list[Plotted], manner: Manner, palette: Palett
         part: Line = []
         part += [(p.curve.mark, style(color_of(p.curve, palette), palette.ground))] if len(own) > 1 else []
         part += [(f"{' ' if part else ''}{p.curve.name}", muted)] if names and p.curve.name != chart.name else []
-        parts.append([*part, (f" {figure(value)}" if part else figure(value), ink)])
+        shown = rate(value) if chart.name == "lr" else figure(value)
+        parts.append([*part, (f" {shown}" if part else shown, ink)])
     found = best(own[-1].curve.table, up=chart.up) if chart.monitored and own and manner.cursor is None else None
     if found:
         star = ("★ ", style(palette.warning, palette.ground))

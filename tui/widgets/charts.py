@@ -30,6 +30,8 @@ UNIT_METRICS = frozenset(
     }
 )
 """Metrics between 0 and 1: their axis does not go beyond."""
+NO_STEP, NO_VALIDATION = "no iteration yet", "no validation yet"
+"""Why a chart is empty, as far as a view alone tells."""
 MOST_CLASSES = 8
 """Curves on one chart of classes; more cannot be told apart."""
 
@@ -116,7 +118,7 @@ def charts_of(view: RunView) -> list[Chart]:
     loss = [Curve("train", view.steps, "loss", "ink", MARKS[0], dense=True)]
     if "loss" in view.validation:
         loss.append(_curve("val", view.validation["loss"], "accent", 1))
-    charts = [Chart("loss", tuple(loss), up=False, reason="no iteration yet")]
+    charts = [Chart("loss", tuple(loss), up=False, reason=NO_STEP)]
     for metric in _metrics(view):
         charts.append(_metric_chart(view, metric))
         charts += _class_charts(view, metric) if metric == view.monitor else []
@@ -124,7 +126,7 @@ def charts_of(view: RunView) -> list[Chart]:
         if metric != view.monitor:
             charts += _class_charts(view, metric)
     charts += [
-        Chart(name, (Curve(name, view.steps, column, "ink", MARKS[0], dense=dense),), reason="no iteration yet")
+        Chart(name, (Curve(name, view.steps, column, "ink", MARKS[0], dense=dense),), reason=NO_STEP)
         for name, column, dense in (
             ("lr", "lr", False),
             ("grad norm", "grad_norm", True),
@@ -172,7 +174,7 @@ def _metric_chart(view: RunView, metric: str) -> Chart:
         tuple(curves),
         up=up,
         monitored=metric == view.monitor,
-        reason="first validation after the first epoch",
+        reason=NO_VALIDATION,
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from rich.cells import cell_len
 
 from engine.events import number
+from tui.reasons import no_validation
 from tui.run_view import RunView, best, higher_is_better, last
 from tui.series import Columns
 from tui.text import figure, sparkline
@@ -77,11 +78,11 @@ class Classes(Pane):
 
     def body(self, width: int, height: int) -> list[Line]:
         if self.snapshot is None:
-            return self.reason("no event yet", width, height)
+            return self.reason(no_validation(None), width, height)
         view = self.snapshot.view
         names = self.metrics(view)
         if not names:
-            return self.reason(_why_empty(view), width, height)
+            return self.reason(no_validation(self.snapshot), width, height)
         if len(view.classes) * (len(names) + 1) + 1 <= height:
             return self._grouped(view, names, width)
         return self._compact(view, names, width)
@@ -178,13 +179,3 @@ def _short(name: str) -> str:
     return {"accuracy": "acc", "precision": "prec", "jaccard": "jacc", "sensitivity": "sens"}.get(
         name, one_line(name)[:6]
     )
-
-
-def _why_empty(view: RunView) -> str:
-    if view.started is None:
-        return "the run has not started yet"
-    if not view.started.cases.get("validation", 1):
-        return "no validation split in this run: classes are measured by the test at its end"
-    if view.validations:
-        return "the last validation measured nothing by class"
-    return "first validation after the first epoch"

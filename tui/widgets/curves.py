@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import ClassVar
 
@@ -11,11 +11,22 @@ from textual import events
 from textual.geometry import Region
 from textual.message import Message
 
+from tui.reasons import no_step, no_validation
 from tui.run_view import RunView
 from tui.widgets.axes import Axis, round_up, step_axis, time_axis
 from tui.widgets.cells import Line, length
 from tui.widgets.chart import Manner, draw_chart, place_text
-from tui.widgets.charts import MODES, Chart, Mode, Steps, charts_of, steps_of, with_ghost
+from tui.widgets.charts import (
+    MODES,
+    NO_STEP,
+    NO_VALIDATION,
+    Chart,
+    Mode,
+    Steps,
+    charts_of,
+    steps_of,
+    with_ghost,
+)
 from tui.widgets.pane import Pane
 from tui.widgets.plotted import SMOOTHING, Window
 
@@ -86,7 +97,8 @@ class Curves(Pane):
         """All charts that the filter lets through."""
         if self.snapshot is None:
             return []
-        charts = charts_of(self.snapshot.view)
+        why = {NO_STEP: no_step(self.snapshot), NO_VALIDATION: no_validation(self.snapshot)}
+        charts = [replace(chart, reason=why.get(chart.reason, chart.reason)) for chart in charts_of(self.snapshot.view)]
         if self.filter:
             words = self.filter.lower().split()
             charts = [chart for chart in charts if all(word in chart.name.lower() for word in words)]
@@ -95,7 +107,7 @@ class Curves(Pane):
     def draw(self, width: int, height: int) -> list[Line]:
         charts = self.charts()
         if self.snapshot is None or not charts:
-            reason = f'no curve is called "{self.filter}" (/ changes the filter)' if self.filter else "no event yet"
+            reason = f'no curve is called "{self.filter}" (/ changes the filter)' if self.filter else no_step(None)
             return self.reason(reason, width, height)
         per_row, rows = self._grid(charts, width, height)
         shown = self._page_of(charts, per_row)

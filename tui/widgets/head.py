@@ -45,7 +45,10 @@ class Head(Canvas):
         name = one_line(view.started.name if view.started else snapshot.status.name or "run")
         color = self.look(STATE_COLORS.get(state, "ink"), bold=True)
         parts: list[Line] = [[(f"{STATE_MARKS.get(state, '●')} {state}", color)]]
-        parts.append([(clock(elapsed_s(view, now)), ink), (" elapsed", muted)])
+        elapsed = elapsed_s(view, now)
+        if view.session_s == 0.0 and snapshot.status.started_s and not snapshot.over:
+            elapsed = now - snapshot.status.started_s  # the process lives, the stream has not begun
+        parts.append([(clock(elapsed), ink), (" elapsed", muted)])
         if not snapshot.over and view.started is not None:
             rest = left_s(view, now)
             parts.append([("–" if rest is None else clock(rest), ink), (" left", muted)])

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui.widgets.charts import Chart, Curve, Steps
-from tui.widgets.reduce import Flags, Floats, average, columns_before, reduce, search
+from tui.widgets.reduce import Flags, Floats, average, columns_before, reduce, search, usable
 
 SMOOTHING = (0.0, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16)
 """Half-lives of the smoothed line, as shares of the whole horizontal axis."""
@@ -92,11 +92,11 @@ def _points(curve: Curve, steps: Steps, at: Rows, half_life: float) -> tuple[Flo
     x = steps.outward(curve.table[steps.column][begin:last])
     y = curve.table[curve.column][begin:last].astype(np.float64)
     if half_life:
-        known = np.isfinite(y)
+        known = usable(y)
         x, y, kept = x[known], y[known], np.arange(begin, last)[known]
         y = average(x, y, np.ones(len(y)), half_life)
         return x[kept >= first], y[kept >= first]
-    return x, np.where(np.isfinite(y), y, np.nan)
+    return x, np.where(usable(y), y, np.nan)
 
 
 def _means(curve: Curve, steps: Steps, window: Window, columns: int, half_life: float) -> tuple[Floats, Floats]:

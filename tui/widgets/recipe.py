@@ -12,18 +12,15 @@ class RecipePane(Pane):
     TITLE = "recipe"
     KEYS = (("↑↓", "scroll", "scroll(1)"), ("v", "copy path", "copy"))
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.text: str | None = None
-
     def body(self, width: int, height: int) -> list[Line]:
-        if not self.text:
+        text = self.snapshot.recipe_text if self.snapshot else None
+        if not text:
             return self.reason(
-                "recipe.toml is not there yet" if self.text is None else "recipe.toml is empty", width, height
+                "recipe.toml is not there yet" if text is None else "recipe.toml is empty", width, height
             )
         lines: list[Line] = []
         label = min(22, max(10, width // 3))
-        for raw in self.text.splitlines():
+        for raw in text.splitlines():
             row = one_line(raw).strip()
             key, equals, value = row.partition("=")
             if row.startswith("[") and row.endswith("]"):
@@ -36,6 +33,5 @@ class RecipePane(Pane):
         return lines
 
     def note(self) -> Line:
-        return (
-            [("scroll for more", self.look("muted"))] if self.text and self.size.height < self.text.count("\n") else []
-        )
+        text = self.snapshot.recipe_text if self.snapshot else None
+        return [("scroll for more", self.look("muted"))] if text and self.size.height < text.count("\n") else []

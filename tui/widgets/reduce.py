@@ -17,6 +17,8 @@ from tui.series import Array, Columns
 Floats: TypeAlias = NDArray[np.float64]
 Flags: TypeAlias = NDArray[np.bool_]
 BLOCK = 64
+LARGEST = 1e100
+"""What is beyond counts as infinite: an axis up to it would overflow."""
 _BLOCKS_A_COLUMN = 8
 """Through blocks an edge is off by up to half a block: less than a sixteenth of a column."""
 _MEMORY = 6.0
@@ -25,9 +27,9 @@ _MEMORY = 6.0
 
 @dataclass(frozen=True, slots=True)
 class Reduced:
-    """One row a column: of its finite values the range, the sum and the number; and what was not finite."""
+    """One row a column: of its usable values the range, the sum and the number; and what was not finite."""
 
-    least: Floats  # nan where no finite value is
+    least: Floats  # nan where there is none
     most: Floats
     total: Floats
     count: Floats
@@ -93,10 +95,15 @@ def columns_before(half_life: float, width: float, limit: int) -> int:
     return min(int(np.ceil(_MEMORY * half_life / width)), limit) if width > 0 else 0
 
 
+def usable(values: Array) -> Flags:
+    """Which values can be drawn."""
+    return np.abs(values) <= LARGEST
+
+
 def _single(values: Array) -> Reduced:
     """Each value as a range of its own."""
     values = values.astype(np.float64, copy=False)
-    finite = np.isfinite(values)
+    finite = usable(values)
     if finite.all():
         none = np.zeros(len(values), bool)
         return Reduced(values, values, values, np.ones(len(values)), none, none, none)
@@ -106,8 +113,8 @@ def _single(values: Array) -> Reduced:
         np.where(finite, values, 0.0),
         finite.astype(np.float64),
         np.isnan(values),
-        values == np.inf,
-        values == -np.inf,
+        values > LARGEST,
+        values < -LARGEST,
     )
 
 

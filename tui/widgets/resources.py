@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from tui.reasons import no_sample
 from tui.series import Columns
 from tui.text import figure, sparkline
 from tui.widgets.cells import Line, fit
@@ -21,7 +22,7 @@ class Resources(Pane):
     def body(self, width: int, height: int) -> list[Line]:
         table = self.snapshot.view.resources if self.snapshot else None
         if table is None or not len(table):
-            return self.reason("first sample a few seconds after the start", width, height)
+            return self.reason(no_sample(self.snapshot), width, height)
         lines = [self._course("cpu", table, "cpu_percent", width, max(100.0, float(np.nanmax(table["cpu_percent"]))))]
         lines.append(self._share("memory", table, "memory_mb", "memory_total_mb", width))
         if math.isfinite(table["gpu_percent"][-1]) or math.isfinite(table["gpu_memory_mb"][-1]):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from textual.message import Message
 
 from engine.events import Preview, number
+from tui.reasons import no_preview
 from tui.text import figure
 from tui.widgets.cells import Line, fitted, length, one_line
 from tui.widgets.pane import Pane
@@ -91,7 +92,7 @@ class SliceView(Pane):
     def body(self, width: int, height: int) -> list[Line]:
         preview = self.chosen()
         if preview is None:
-            return self.reason("no preview yet: the trainer writes some at each validation", width, height)
+            return self.reason(no_preview(self.snapshot), width, height)
         images = self._images.get(preview.path)
         if images is None:
             if preview.path not in self._asked:
