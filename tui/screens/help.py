@@ -26,6 +26,7 @@ KEYS: tuple[Section, ...] = (
             ("v  V", "copy what the pane says, the path of the run"),
             ("d", "dark or light"),
             ("r", "all runs"),
+            ("t  f", "replay the run by a time slider, its figures"),
             ("Ctrl+P", "every command by name"),
             ("q", "close the dashboard; the training goes on"),
         ),
@@ -61,7 +62,7 @@ KEYS: tuple[Section, ...] = (
             ("m", "classes: next metric"),
             ("e", "log: only this level and above"),
             ("G", "log, events: the newest line"),
-            ("Enter", "worst cases: open the case"),
+            ("Enter", "worst cases: open the case (all cases, images, numbers)"),
             ("← →  ↑ ↓  [ ]", "slice: epoch, slice, case"),
         ),
     ),
@@ -89,13 +90,20 @@ class Help(ModalScreen[None]):
     ]
 
     def compose(self) -> ComposeResult:
+        sections = self._sections()
         two = self.app.size.width >= 124
         with VerticalScroll(id="help", classes="wide" if two else ""), Horizontal():
             if two:
-                yield Static(self._table(KEYS[:2]))
-                yield Static(self._table(KEYS[2:]))
+                yield Static(self._table(sections[:2]))
+                yield Static(self._table(sections[2:]))
             else:
-                yield Static(self._table(KEYS))
+                yield Static(self._table(sections))
+
+    def _sections(self) -> tuple[Section, ...]:
+        """What the screen beneath says of itself before what holds everywhere; else the keys of a run."""
+        beneath = self.app.screen_stack[-2] if len(self.app.screen_stack) > 1 else None
+        own: tuple[Section, ...] = getattr(beneath, "SECTIONS", ())
+        return (KEYS[0], *own, KEYS[-1]) if own else KEYS
 
     def action_scroll(self, by: int) -> None:
         """Scroll by lines."""
