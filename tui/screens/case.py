@@ -111,7 +111,7 @@ class CaseScreen(TiledScreen):
 
     def placed(self, width: int, height: int, chosen: str) -> dict[str, Region]:
         if width >= 110:
-            left, right = round(width * 0.3), round(width * 0.3)
+            left, right = round(width * 0.34), max(34, round(width * 0.26))
             return {
                 "cases": Region(0, 0, left, height),
                 "image": Region(left, 0, width - left - right, height),

@@ -61,9 +61,8 @@ class CaseList(RowsPane):
 
     def note(self) -> Line:
         muted = self.look("muted")
-        parts: list[Line] = [[(_ORDERED[self.order], muted)]]
-        parts += [[(f"filter {one_line(self.filter)}", self.look("warning"))]] if self.filter else []
-        parts += [self.position()]
+        parts: list[Line] = [[(f"filter {one_line(self.filter)}", self.look("warning"))]] if self.filter else []
+        parts += [[(_ORDERED[self.order], muted)], self.position()]
         return fitted(parts, self.size.width - 14, 2)
 
     def header(self, width: int) -> list[Line]:
