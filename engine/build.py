@@ -60,7 +60,7 @@ def build_network(recipe: Recipe, cohort: Cohort, root: Path) -> Network:
         root=root,
     )
     layout = device.layout(cohort.spatial_dims + 2)
-    model = model.to(device=device.device, memory_format=layout)
+    model = model.to(device=device.device).to(memory_format=layout)
     kind = output_kind(recipe.model, recipe.task, classes)
     balanced = recipe.loss.class_weights == "balanced"
     counts = class_counts(cohort) if balanced else None

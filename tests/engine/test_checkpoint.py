@@ -70,7 +70,7 @@ def test_damaged_bytes_are_loaded_or_told_and_nothing_else(tmp_path_factory, dat
     try:
         load_checkpoint(path)
     except RunError as error:
-        assert "damaged.pt" in error.message  # noqa: PT017
+        assert "damaged.pt" in error.message
 
 
 def test_a_failed_write_keeps_the_old_checkpoint(tmp_path, monkeypatch):

@@ -32,7 +32,11 @@ def make_step(model: nn.Module, lr: float = 0.1, **options) -> TrainStep:
 def make_batch(n: int, seed: int = 0):
     generator = torch.Generator().manual_seed(seed)
     image = torch.randn(n, 5, generator=generator)
-    return {"image": image, "label": torch.randint(0, 3, (n,), generator=generator), "id": [f"case{i}" for i in range(n)]}
+    return {
+        "image": image,
+        "label": torch.randint(0, 3, (n,), generator=generator),
+        "id": [f"case{i}" for i in range(n)],
+    }
 
 
 def linear() -> nn.Linear:
@@ -48,7 +52,11 @@ class Batches:
 
     def epoch(self, epoch: int, first_batch: int = 0):
         for number in range(first_batch, 5):
-            yield {"image": torch.full((1, 5), float(epoch)), "label": torch.tensor([number % 3]), "id": [f"{epoch}.{number}"]}
+            yield {
+                "image": torch.full((1, 5), float(epoch)),
+                "label": torch.tensor([number % 3]),
+                "id": [f"{epoch}.{number}"],
+            }
 
 
 def test_accumulated_batches_train_as_one_batch_of_unequal_parts():
@@ -89,7 +97,7 @@ def test_a_nan_names_iteration_and_cases():
     model = linear()
     batch = make_batch(2)
     batch["image"][0, 0] = math.nan
-    with pytest.raises(RunError, match="NaN at iteration 0.*case0, case1"):
+    with pytest.raises(RunError, match=r"NaN at iteration 0.*case0, case1"):
         make_step(model)(make_trainer(make_step(model), EpochStream(Batches(), 1)), [batch])
 
 

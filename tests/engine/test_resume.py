@@ -104,7 +104,13 @@ def test_requests_are_answered_by_the_trainer(tmp_path):
 
     code, folder = run(tmp_path, SEGMENTATION, "train.epochs=40", then=ask)
     answers = [(event.command, event.state) for event in events(folder) if isinstance(event, Control)]
-    assert answers == [("checkpoint", "done"), ("pause", "done"), ("pause", "refused"), ("resume", "done"), ("stop", "done")]
+    assert answers == [
+        ("checkpoint", "done"),
+        ("pause", "done"),
+        ("pause", "refused"),
+        ("resume", "done"),
+        ("stop", "done"),
+    ]
     assert code == 3
     assert json.loads(folder.manifest.read_text())["stopped"] is True
 

@@ -103,7 +103,10 @@ def test_a_classification_run_has_every_metric_and_a_row_an_image(tmp_path):
 
 def test_predictions_of_tilted_scans_lie_on_their_input(tmp_path):
     phantom_root(tmp_path / "data", "hippocampus", cases=6)
-    text = SEGMENTATION.replace('source = "left_atrium"\nroot = "left_atrium"', 'source = "decathlon"\nroot = "hippocampus"\nsplit = "fraction"\nspacing = [1.5, 1.5, 1.5]')  # noqa: E501
+    text = SEGMENTATION.replace(
+        'source = "left_atrium"\nroot = "left_atrium"',
+        'source = "decathlon"\nroot = "hippocampus"\nsplit = "fraction"\nspacing = [1.5, 1.5, 1.5]',
+    )
     text = text.replace("dice_bce", "dice_ce")
     path = tmp_path / "recipe.toml"
     path.write_text(text)
