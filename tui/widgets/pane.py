@@ -129,10 +129,9 @@ class Pane(Canvas, can_focus=True):
         """The next (1) or the previous (-1) page was asked for."""
         self.scroll_lines(by * max(1, self.size.height - 3))
 
-    def on_focus(self) -> None:
-        self.redraw()
-
-    def on_blur(self) -> None:
+    def watch_has_focus(self, _has_focus: bool) -> None:
+        """The border says who has the focus; on_blur would come before the focus is gone."""
+        super().watch_has_focus(_has_focus)
         self.redraw()
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
