@@ -220,6 +220,8 @@ class CaseScreen(TiledScreen):
     def _why_no_image(self, case: CaseRow | None) -> str:
         if case is None:
             return "no case is chosen"
+        if self.view.previews and all(preview.case.startswith("case ") for preview in self.view.previews):
+            return "previews are kept without names in this run: figures.case_names is false in its recipe"
         kept = "the worst of each validation, and of the test the best, the median and the worst"
         if self.view.started is not None and self.view.started.task == "classification":
             kept = "the worst mistakes of each validation, and some right and wrong ones of the test"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -258,7 +259,7 @@ class CaseNumbers(Pane):
         said = f"{one_line(metric)} in {len(points)} validations, epoch {points[0][0]} to {points[-1][0]}"
         return [
             [],
-            [(fit(said, width).rstrip(), muted)],
+            *([(part, muted)] for part in textwrap.wrap(said, max(10, width))),
             [(bars, self.look("accent"))],
             [
                 ("last ", muted),
