@@ -495,6 +495,10 @@ def hostile(runs: Path) -> RunFolder:
     recorder = record(runs, plan)
     recorder.write(Log(level="error", message=f"first\nsecond {nasty} \x1b]0;title\x07"))
     recorder.write(Note(text=nasty))
+    recorder.write(Log(level=nasty, message="odd level"))
+    recorder.write(Control(request="x", command=nasty, state=nasty, message=nasty))
+    recorder.write(CheckpointSaved(path=nasty, epoch=7, iteration=49, metric=nasty, value=1.0))
+    recorder.write(Phase(phase=nasty, detail=nasty, total=3))
     recorder.write(
         Validation(epoch=7, iteration=49, metrics={nasty: 0.5}, cases=[{"id": nasty, "dice": "nan", "x": [1]}])
     )

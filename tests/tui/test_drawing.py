@@ -120,6 +120,12 @@ def test_ticks_are_round_numbers(low: float, high: float, labels: list[str]) -> 
     assert set(labels) <= set(shown)
 
 
+def test_small_and_big_ticks_can_be_told_apart() -> None:
+    small = [text for _, text in value_axis(0.001, 0.0011, 12).ticks]
+    assert small == ["1.000e-3", "1.025e-3", "1.050e-3", "1.075e-3", "1.100e-3"]
+    assert [text for _, text in value_axis(0, 4e29, 12).ticks] == ["0", "1e29", "2e29", "3e29", "4e29"]
+
+
 def test_counts_and_times_read_well() -> None:
     assert [text for _, text in step_axis(0, 1_000_000, 60).ticks][:3] == ["0", "200k", "400k"]
     assert [text for _, text in step_axis(0, 3, 100).ticks] == ["0", "1", "2", "3"]
@@ -212,6 +218,12 @@ def test_one_absurd_value_does_not_flatten_the_others() -> None:
     lines = picture(Chart("loss", (Curve("train", steps(values), "loss", "ink", "●", dense=True),)), smoothing=0.0)
     assert "e+" not in "".join(lines)
     assert "1.0┤" in "".join(lines)
+
+
+def test_early_values_still_count_where_most_of_a_curve_is_flat() -> None:
+    values = np.concatenate([np.linspace(6.0, 1.0, 40), np.ones(400)])
+    chart = Chart("grad norm", (Curve("grad norm", steps(values), "loss", "ink", "●", dense=True),))
+    assert "6┤" in "".join(picture(chart, end=440.0, smoothing=0.0))
 
 
 def test_a_log_axis_leaves_out_what_is_not_positive() -> None:

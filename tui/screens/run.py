@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message
+from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
 from engine.errors import MedtuiError
@@ -27,6 +28,7 @@ from tui.screens.confirm import Confirm, Prompt
 from tui.widgets.bars import Keys, Tabs, Ticker
 from tui.widgets.board import PANES, Board, arrange
 from tui.widgets.cases import Cases
+from tui.widgets.cells import one_line
 from tui.widgets.classes import Classes
 from tui.widgets.curves import Curves, Ghost
 from tui.widgets.head import Head
@@ -195,7 +197,13 @@ class RunScreen(Screen[None]):
         if before is not None and not before.over and now.over and before.read_share == 1:
             self.app.bell()
             self._say(terminal.notification(f"{name}: {now.state}"))
-            self.notify(f"the run is {now.state}", severity="information" if now.state == "finished" else "error")
+            self.notify(
+                f"the run is {now.state}", severity="information" if now.state == "finished" else "error", markup=False
+            )
+
+    def _tell(self, text: str, severity: SeverityLevel = "information") -> None:
+        """A short message over the corner of the screen; names in it come from files."""
+        self.notify(one_line(text), severity=severity, markup=False, timeout=3)
 
     def _say_title(self, text: str) -> None:
         if text != self._title:
@@ -416,7 +424,7 @@ class RunScreen(Screen[None]):
         self.curves.redraw()
         if none:
             self._ghosts = None
-            self.notify(f"no other finished run of {name} to compare with", markup=False)
+            self._tell(f"no other finished run of {name} to compare with")
 
     # --- copies --------------------------------------------------------------------------------
 
@@ -441,7 +449,7 @@ class RunScreen(Screen[None]):
     def _copy(self, text: str) -> None:
         self.app.copy_to_clipboard(text)
         first = text.splitlines()[0][:60] if text else ""
-        self.notify(f"copied: {first}", markup=False, timeout=2)
+        self._tell(f"copied: {first}")
 
     # --- control -------------------------------------------------------------------------------
 
@@ -477,9 +485,9 @@ class RunScreen(Screen[None]):
 
     def _may_ask(self) -> bool:
         if self.read_only:
-            self.notify("this dashboard only looks: it was opened read-only", severity="warning")
+            self._tell("this dashboard only looks: it was opened read-only", "warning")
         elif self.snapshot is not None and self.snapshot.over:
-            self.notify(f"the run is {self.snapshot.state}: nobody would answer", severity="warning")
+            self._tell(f"the run is {self.snapshot.state}: nobody would answer", "warning")
         else:
             return True
         return False
@@ -490,7 +498,7 @@ class RunScreen(Screen[None]):
         try:
             request = send(self.folder, command, text)
         except MedtuiError as error:
-            self.notify(str(error), severity="error", markup=False)
+            self._tell(str(error), "error")
             return
         self._waiting[request.id] = command
         self._show_waiting()
@@ -502,7 +510,7 @@ class RunScreen(Screen[None]):
             command = self._waiting.pop(answer.request, None)
             if command is not None and answer.state != "done":
                 said = f"{command.replace('_', ' ')}: {answer.state} {answer.message}".strip()
-                self.notify(said, severity="warning", markup=False)
+                self._tell(said, "warning")
         self._show_waiting()
 
     def _show_waiting(self) -> None:

@@ -91,11 +91,17 @@ def label(value: float, step: float) -> str:
     if value == 0:
         return "0"
     if size >= 1e5 or step < 1e-4:
-        return f"{value:.3g}".replace("e+0", "e").replace("e+", "e").replace("e-0", "e-")
+        power = math.floor(math.log10(abs(value)) + 1e-12)
+        return f"{value / 10.0**power:.{_decimals(step / 10.0**power)}f}e{power}"
+    return f"{value:.{_decimals(step)}f}"
+
+
+def _decimals(step: float) -> int:
+    """How many decimals tell multiples of ``step`` apart."""
     decimals = 0
     while decimals < 6 and abs(round(step, decimals) - step) > step * 1e-6:
         decimals += 1
-    return f"{value:.{decimals}f}"
+    return decimals
 
 
 def big(value: float, step: float) -> str:

@@ -125,7 +125,8 @@ def fitted(parts: Iterable[Line], width: int, gap: int = 3) -> Line:
 
 
 def to_strip(line: Line, width: int, fill: Style, *, ascii_only: bool) -> Strip:
-    """A strip of exactly ``width`` cells."""
+    """A strip of exactly ``width`` cells, without anything that a terminal would obey."""
+    line = [(text if text.isprintable() else one_line(text), look) for text, look in line]
     if ascii_only:
         line = [(to_ascii(text), look) for text, look in line]
     segments = [Segment(text, look) for text, look in line if text]

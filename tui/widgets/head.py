@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 
+from engine.events import number
 from tui.estimate import done_share, elapsed_s, left_s
 from tui.feed import Snapshot
 from tui.run_view import RunView
@@ -40,7 +41,7 @@ class Head(Canvas):
         return [self._first(self.snapshot, width, time.time()), self._second(self.snapshot, width)][:height]
 
     def _first(self, snapshot: Snapshot, width: int, now: float) -> Line:
-        view, state = snapshot.view, snapshot.state
+        view, state = snapshot.view, one_line(snapshot.state)[:12]
         ink, muted = self.look("ink"), self.look("muted")
         name = one_line(view.started.name if view.started else snapshot.status.name or "run")
         color = self.look(STATE_COLORS.get(state, "ink"), bold=True)
@@ -66,7 +67,11 @@ class Head(Canvas):
         return [*left, (" " * (width - length(left) - length(right) - 1), ink), *right]
 
     def _metric(self, view: RunView) -> Line:
-        """The newest monitored value and whether it went up or down."""
+        """The newest monitored value and whether it went up or down; after the test, that of the test."""
+        tested = view.results.get("test")
+        if tested is not None and view.monitor in tested.metrics:
+            value = figure(number(tested.metrics[view.monitor]))
+            return [(f"test {one_line(view.monitor)} ", self.look("muted")), (value, self.look("accent", bold=True))]
         track = view.validation.get(view.monitor)
         if track is None or not len(track):
             return []

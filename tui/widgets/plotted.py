@@ -14,8 +14,8 @@ from tui.widgets.reduce import Flags, Floats, average, columns_before, reduce, s
 
 SMOOTHING = (0.0, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16)
 """Half-lives of the smoothed line, as shares of the whole horizontal axis."""
-_OUTLIER = 50.0
-"""Interquartile ranges from the middle half of the values beyond which a value does not stretch the axis."""
+_OUTLIER = 1000.0
+"""A value so many times as big as three quarters of the others does not stretch the axis."""
 
 
 Rows: TypeAlias = NDArray[np.intp]
@@ -135,12 +135,10 @@ def value_range(chart: Chart, plotted: list[Plotted], *, log: bool) -> tuple[flo
 
 def _without_outliers(values: Floats) -> tuple[float, float]:
     """The range of ``values`` but for those absurdly far off: a loss of 1e30 must not flatten all others."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        low, high = np.percentile(values, [25.0, 75.0])
-        room = _OUTLIER * (high - low)
-        near = values[(values >= low - room) & (values <= high + room)]
-    chosen = near if len(near) and math.isfinite(room) else values
-    return float(chosen.min()), float(chosen.max())
+    sizes = np.abs(values)
+    usual = sizes[sizes > 0]
+    near = values[sizes <= _OUTLIER * np.percentile(usual, 75.0)] if len(usual) else values
+    return float(near.min()), float(near.max())
 
 
 def reading(p: Plotted, x: float) -> float:

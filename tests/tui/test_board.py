@@ -1,0 +1,29 @@
+"""Where panes stand: they cover the board, none over another, at any size."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tui.widgets.board import PANES, arrange
+
+
+@given(st.integers(1, 320), st.integers(1, 120), st.sampled_from([pane for pane, _ in PANES]), st.booleans())
+def test_panes_cover_the_board_and_do_not_overlap(width: int, height: int, chosen: str, full: bool) -> None:
+    regions = arrange(width, height, chosen, full=full)
+    cells = np.zeros((height, width), int)
+    for region in regions.values():
+        assert region.width > 0
+        assert region.height > 0
+        cells[region.y : region.bottom, region.x : region.right] += 1
+        assert region.right <= width
+        assert region.bottom <= height
+    assert (cells == 1).all()
+
+
+def test_small_terminals_have_one_pane_and_big_ones_log_and_recipe_too() -> None:
+    assert list(arrange(80, 20, "log", full=False)) == ["log"]
+    assert {"curves", "classes", "slice", "cases", "resources"} == set(arrange(120, 36, "curves", full=False))
+    assert {"log", "journal", "recipe"} <= set(arrange(200, 56, "curves", full=False))
+    assert list(arrange(200, 56, "cases", full=True)) == ["cases"]
