@@ -99,6 +99,7 @@ class CaseScreen(TiledScreen):
         self._seen: RunView | None = None
         self._all: tuple[CaseRow, ...] = ()
         self._from_file = False
+        self._shown: tuple[str, str] | None = None
         self._examples: dict[tuple[str, str], str] = {}
 
     def top(self) -> Iterable[Widget]:
@@ -196,6 +197,9 @@ class CaseScreen(TiledScreen):
             self.query_one("#numbers", CaseNumbers),
             self.image,
         )
+        if case is None or (case.split, case.id) != self._shown:
+            self._shown = (case.split, case.id) if case else None
+            image.epoch = image.at = None
         head.case, head.metric = case, self.cases.metric
         head.redraw()
         snapshot = self._source()
@@ -242,7 +246,6 @@ class CaseScreen(TiledScreen):
 
     def on_rows_pane_moved(self) -> None:
         self._wanted = ""
-        self.image.epoch = self.image.at = None
         self._show()
 
     def on_rows_pane_opened(self) -> None:
@@ -258,6 +261,14 @@ class CaseScreen(TiledScreen):
             super().action_page(by)
         else:
             self.action_next(by)
+
+    def action_end(self, last: int) -> None:
+        """The first or the last slice, case or line."""
+        if self.tiles.chosen == "image":
+            self.image.at = 1 << 30 if last else 0  # the pane knows how many there are
+            self.image.redraw()
+        else:
+            super().action_end(last)
 
     def action_back(self) -> None:
         """The pane alone, the list, then the screen before."""

@@ -56,18 +56,17 @@ class ReplayHead(Canvas):
         name = one_line(whole.started.name if whole.started else "")
         left = cut([*brand, (name, self.look("ink", bold=True))], max(20, width // 3))
         parts: list[Line] = [[("epoch ", muted), (f"{view.epoch}/{whole.epochs}", self.look("ink", bold=True))]]
-        parts.append([("iteration ", muted), (f"{view.iteration}/{whole.iteration}", ink)])
-        parts.append([(self._clock(whole), ink), (" in", muted)])
         track = view.validation.get(view.monitor)
         if track is not None:
-            parts.append(
-                [(f"val {one_line(view.monitor)} ", muted), (figure(last(track)), self.look("accent", bold=True))]
-            )
+            name = one_line(view.monitor)
+            parts.append([(f"val {name} ", muted), (figure(last(track)), self.look("accent", bold=True))])
+        parts.append([("iteration ", muted), (f"{view.iteration}/{whole.iteration}", ink)])
+        parts.append([(self._clock(whole), ink), (" in", muted)])
         if self.stop.end:
             parts.append([("the end", muted)])
         if self.share < 1:
             parts.append([(f"reading {self.share * 100:.0f} %", self.look("warning"))])
-        right = fitted(parts, width - length(left) - 3, 3)
+        right = fitted(parts, width - length(left) - 3, 3 if width >= 100 else 2)
         return [[*left, (" " * (width - length(left) - length(right) - 1), ink), *right]]
 
     def _clock(self, whole: RunView) -> str:

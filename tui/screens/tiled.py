@@ -1,4 +1,4 @@
-"""What all screens but the run's share: tiles of panes, the same keys to move among and inside them."""
+"""What all screens share: tiles of panes, the same keys to move among and inside them."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ class TiledScreen(Screen[None]):
     """The same, before the keys of the pane."""
     SECTIONS: ClassVar[tuple[tuple[str, tuple[tuple[str, str], ...]], ...]] = ()
     """Sections for the help screen."""
+    AUTO_FOCUS = ""  # the chosen pane takes the focus, which need not be the first
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "pane(1)", "next pane", show=False),
         Binding("shift+tab", "pane(-1)", "previous pane", show=False),
-        *(Binding(str(n), f"number({n})", "pane alone", show=False) for n in range(1, 7)),
+        *(Binding(str(n), f"number({n})", "pane alone", show=False) for n in range(1, 9)),
         Binding("escape", "back", "back", show=False),
         Binding("enter", "open", "open", show=False),
         Binding("up,k", "scroll(-1)", "up", show=False),
@@ -115,11 +116,15 @@ class TiledScreen(Screen[None]):
 
     def tell_keys(self) -> None:
         """Say what can be pressed now."""
-        pane = self.chosen
-        said = {key for key, _, _ in (*self.LEAD, *pane.KEYS, *self.BAR)}
+        self.say_keys(self.chosen.KEYS, self.BAR)
+
+    def say_keys(self, own: tuple[Key, ...], always: tuple[Key, ...]) -> None:
+        """Say the keys of the pane, and those of the screen."""
+        said = {key for key, _, _ in (*self.LEAD, *own, *always)}
         more = [key for key in (("v", "copy", "copy"), ("Tab", "pane", "pane(1)")) if key[0] not in said]
-        keys = [key for key in (*self.LEAD, *pane.KEYS, *self.BAR, ("?", "help", "app.help")) if self._can(key)]
-        self.query_one("#keys", Keys).tell(tuple(keys), tuple(key for key in (*pane.MORE, *more) if self._can(key)))
+        keys = [key for key in (*self.LEAD, *own, *always, ("?", "help", "app.help")) if self._can(key)]
+        further = (key for key in (*self.chosen.MORE, *more) if self._can(key))
+        self.query_one("#keys", Keys).tell(tuple(keys), tuple(further))
 
     def _can(self, key: Key) -> bool:
         """Whether this screen does what a pane offers: panes are used by several."""
