@@ -207,7 +207,7 @@ async def test_cases_and_examples_of_a_finished_run(tmp_path: Path) -> None:
     app = dashboard(folder)
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot)
-        await pilot.press("tab", "tab", "tab", "home")
+        await pilot.press("tab", "tab", "home")
         await see(pilot, "t1", "t2", "validation")
         await pilot.press("1", "1", "home")
         screen = app.screen
