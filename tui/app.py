@@ -77,7 +77,7 @@ class MedtuiApp(App[None]):
         """Dark or light."""
         self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
         self.remember(theme=self.theme)
-        if isinstance(self.screen, RunScreen | TiledScreen):
+        if isinstance(self.screen, TiledScreen):
             self.screen.repaint()
 
     def action_runs(self) -> None:
@@ -95,6 +95,6 @@ class MedtuiApp(App[None]):
         """What Ctrl+P offers."""
         yield SystemCommand("Help", "All keys and marks", self.action_help)
         yield SystemCommand("Dark or light", "Change the theme", self.action_theme)
-        if isinstance(screen, RunScreen | TiledScreen):
+        if isinstance(screen, TiledScreen):
             yield from (SystemCommand(title, help_, call) for title, help_, call in screen.commands())
         yield SystemCommand("Close", "Close the dashboard; the training goes on", self.exit)

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from tui.widgets.board import PANES, arrange
 
 
-@given(st.integers(1, 320), st.integers(1, 120), st.sampled_from([pane for pane, _ in PANES]), st.booleans())
-def test_panes_cover_the_board_and_do_not_overlap(width: int, height: int, chosen: str, full: bool) -> None:
-    regions = arrange(width, height, chosen, full=full)
+@given(st.integers(1, 320), st.integers(1, 120), st.sampled_from([pane for pane, _ in PANES]))
+def test_panes_cover_the_board_and_do_not_overlap(width: int, height: int, chosen: str) -> None:
+    regions = arrange(width, height, chosen)
+    assert chosen in regions
     cells = np.zeros((height, width), int)
     for region in regions.values():
         assert region.width > 0
@@ -23,7 +24,7 @@ def test_panes_cover_the_board_and_do_not_overlap(width: int, height: int, chose
 
 
 def test_small_terminals_have_one_pane_and_big_ones_log_and_recipe_too() -> None:
-    assert list(arrange(80, 20, "log", full=False)) == ["log"]
-    assert {"curves", "classes", "slice", "cases", "resources"} == set(arrange(120, 36, "curves", full=False))
-    assert {"log", "journal", "recipe"} <= set(arrange(200, 56, "curves", full=False))
-    assert list(arrange(200, 56, "cases", full=True)) == ["cases"]
+    assert list(arrange(80, 20, "log")) == ["log"]
+    assert {"curves", "classes", "slice", "cases", "resources"} == set(arrange(120, 36, "curves"))
+    assert {"log", "journal", "recipe"} <= set(arrange(200, 56, "curves"))
+    assert list(arrange(120, 36, "recipe")) == ["recipe"]

@@ -9,7 +9,9 @@ from pathlib import Path
 from engine.events import Control
 from tests.tui import recorded
 from tests.tui.screens import dashboard, requests, see, text_of
+from tui.screens.case import CaseScreen
 from tui.settings import load_settings
+from tui.widgets.cases import Cases
 
 
 async def test_curve_keys_change_what_is_drawn(tmp_path: Path) -> None:
@@ -126,9 +128,10 @@ async def test_enter_on_a_worst_case_opens_its_slice(tmp_path: Path) -> None:
     app = dashboard(recorded.live(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
         await see(pilot, "worst cases", "truth")
+        case = str(app.screen.query_one("#cases", Cases).rows()[1]["id"])
         await pilot.press("4", "4", "j", "enter")
-        cases = app.screen.query_one("#cases")
-        await see(pilot, f"case {cases.rows()[1]['id']}")  # type: ignore[attr-defined]
+        assert isinstance(app.screen, CaseScreen)
+        await see(pilot, case)
 
 
 async def test_copies_go_to_the_clipboard(tmp_path: Path) -> None:

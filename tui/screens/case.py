@@ -164,7 +164,7 @@ class CaseScreen(TiledScreen):
     @work(thread=True, exclusive=True, group="cases")
     def _read(self) -> None:
         rows, examples = read_cases(self.folder), list_examples(self.folder)
-        self.app.call_from_thread(self._arrived, rows, examples)
+        self.call_later(self._arrived, rows, examples)
 
     def _arrived(self, rows: tuple[CaseRow, ...], examples: dict[tuple[str, str], str]) -> None:
         self._examples = examples
@@ -240,7 +240,7 @@ class CaseScreen(TiledScreen):
             found = read_example(self.folder, preview.path, view.classes)
         else:
             found = read_preview(self.folder, preview, view)
-        self.app.call_from_thread(self.image.arrived, preview.path, found)
+        self.call_later(self.image.arrived, preview.path, found)
 
     # --- keys ----------------------------------------------------------------------------------
 

@@ -104,7 +104,7 @@ class GalleryScreen(TiledScreen):
     @work(thread=True, exclusive=True, group="list")
     def _look(self) -> None:
         found = list_figures(self.folder)
-        self.app.call_from_thread(self._listed, found)
+        self.call_later(self._listed, found)
 
     def _listed(self, found: tuple[FigureFile, ...]) -> None:
         before = self.figures.figures
@@ -135,7 +135,7 @@ class GalleryScreen(TiledScreen):
     @work(thread=True, exclusive=True, group="picture")
     def _read(self, figure: FigureFile) -> None:
         pixels = load_figure(self.folder, figure)
-        self.app.call_from_thread(self._arrived, figure, pixels)
+        self.call_later(self._arrived, figure, pixels)
 
     def _arrived(self, figure: FigureFile, pixels: Pixels | str) -> None:
         while len(self._pixels) >= _KEPT:

@@ -192,7 +192,7 @@ class HomeScreen(TiledScreen):
     @work(thread=True, exclusive=True, group="facts")
     def _read(self, row: RunRow) -> None:
         facts = read_facts(row.folder)
-        self.app.call_from_thread(self._take, row, facts)
+        self.call_later(self._take, row, facts)
 
     def _take(self, row: RunRow, facts: RunFacts) -> None:
         if len(self._facts) > 50:

@@ -27,8 +27,8 @@ from tui.widgets.cells import Line, cut, fitted, length, one_line
 from tui.widgets.charts import steps_of
 from tui.widgets.classes import Classes
 from tui.widgets.pane import Canvas, Pane
-from tui.widgets.replay_curves import ReplayCurves
-from tui.widgets.slice_view import SliceView
+from tui.widgets.replay_panes import ReplayCurves, ReplaySlice
+from tui.widgets.slice_view import PreviewImages, SliceView
 from tui.widgets.slider import Slider
 
 _FRAME_S = 0.2
@@ -132,7 +132,7 @@ class ReplayScreen(CurveScreen):
     def panes(self) -> Iterable[Pane]:
         yield ReplayCurves(id="curves")
         yield Classes(id="classes")
-        yield SliceView(id="slice")
+        yield ReplaySlice(id="slice")
         yield Cases(id="cases")
 
     def below(self) -> Iterable[Widget]:
@@ -182,6 +182,7 @@ class ReplayScreen(CurveScreen):
         slider.stars = tuple(c.iteration for c in whole.view.checkpoints if c.why == "best")[-1:]
         slider.plays = self._timer is not None
         self.query_one("#curves", ReplayCurves).whole = whole.view
+        self.query_one("#slice", ReplaySlice).whole = whole.view
         self.show(Snapshot(view_at(whole.view, stop), whole.status, whole.read_share))
 
     def on_slice_view_wanted(self, message: SliceView.Wanted) -> None:
@@ -191,7 +192,11 @@ class ReplayScreen(CurveScreen):
     @work(thread=True, group="previews")
     def _read_preview(self, message: SliceView.Wanted, view: RunView) -> None:
         found = read_preview(self.folder, message.preview, view)
-        self.app.call_from_thread(self.query_one("#slice", SliceView).arrived, message.preview.path, found)
+        self.call_later(self._take_preview, message.preview.path, found)  # dropped where the screen was left
+
+    def _take_preview(self, path: str, found: PreviewImages | str) -> None:
+        for pane in self.query(SliceView):
+            pane.arrived(path, found)
 
     # --- keys ----------------------------------------------------------------------------------
 

@@ -39,6 +39,7 @@ class Tiles(Widget):
         self.full = False
         self._arrangement = arrangement
         self._tiles_layout = _TilesLayout()
+        self._shown: dict[str, Region] = {}
 
     @property
     def layout(self) -> Layout:
@@ -54,9 +55,11 @@ class Tiles(Widget):
     def settle(self) -> None:
         """Show those that have a place, hide the others."""
         regions = self.regions()
-        for child in self.children:
-            child.display = child.id in regions
-        self.refresh(layout=True)
+        if regions != self._shown:  # a layout sends the whole screen again
+            self._shown = regions
+            for child in self.children:
+                child.display = child.id in regions
+            self.refresh(layout=True)
 
     def on_resize(self) -> None:
         self.settle()
