@@ -237,6 +237,8 @@ def warnings(sides: Sequence[Side]) -> list[str]:
     found = [f"{side.label}: {side.problem}" for side in sides if side.problem]
     if len({side.view.started.task for side in sides if side.view.started}) > 1:
         found.append("the tasks differ")
+    if len({side.view.classes for side in sides if side.view.started}) > 1:
+        found.append("the classes differ")
     if len({side.data for side in sides if side.data}) > 1:
         found.append("the runs saw different data: their numbers are not of the same cases")
     if len({side.view.started.unit for side in sides if side.view.started}) > 1:

@@ -86,6 +86,8 @@ async def test_replay_moves_all_panes_together(size: tuple[int, int], tmp_path: 
         if size[0] == 80:
             await pilot.press("tab")
         await see(pilot, "validation epoch 3")
+        if size[0] != 80:
+            await see(pilot, "no preview yet: the first")
         await pilot.press("full_stop")
         await see(pilot, "iteration 22/525")
         await pilot.press("left")

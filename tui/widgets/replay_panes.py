@@ -1,11 +1,13 @@
-"""The curves of a run in replay: its axis is that of the whole run, so that nothing jumps."""
+"""Panes of the replay that know the whole run: the axis of curves holds still, an empty slice says until when."""
 
 from __future__ import annotations
 
 from tui.run_view import EMPTY, RunView
+from tui.widgets.cells import Line
 from tui.widgets.charts import Steps, steps_of
 from tui.widgets.curves import Curves
 from tui.widgets.plotted import Window
+from tui.widgets.slice_view import SliceView
 
 
 class ReplayCurves(Curves):
@@ -24,3 +26,17 @@ class ReplayCurves(Curves):
         end = max(end, 1.0)
         low, high = self.zoom or (0.0, end)
         return Window(low, high, end)
+
+
+class ReplaySlice(SliceView):
+    """As the run's own slices."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.whole: RunView = EMPTY
+
+    def body(self, width: int, height: int) -> list[Line]:
+        later = self.whole.previews
+        if self.chosen() is None and later:
+            return self.reason(f"no preview yet: the first that is kept is of epoch {later[0].epoch}", width, height)
+        return super().body(width, height)
