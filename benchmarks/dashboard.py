@@ -139,8 +139,9 @@ def attach(runs: Path) -> None:
     terminal = Terminal(folder.root, runs)
     terminal.read(30, until=b"train 0.")
     say("attach: first useful screen", time.monotonic() - terminal.began, "s", "(below 1)")
-    terminal.read(60, until=b"reading 9")
-    terminal.read(4)
+    before = terminal.processor_s()
+    while terminal.read(0.5) >= 0 and (now := terminal.processor_s()) - before > 0.1:
+        before = now
     say("attach: whole stream read within", time.monotonic() - terminal.began, "s")
     say("attach: most memory", terminal.peak_mb, "MB", "(below 250)")
     terminal.close()

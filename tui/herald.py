@@ -32,8 +32,16 @@ class Herald:
             self._say(terminal.notification(f"{name}: {now.state}"))
             say(self._app, f"the run is {now.state}", "information" if now.state == "finished" else "error")
 
+    def leave(self) -> None:
+        """Give the terminal the title back that it had."""
+        if self._title:
+            self._say(terminal.GIVE_TITLE_BACK)
+            self._title = ""
+
     def _name(self, title: str) -> None:
         if title != self._title:
+            if not self._title:
+                self._say(terminal.KEEP_TITLE)
             self._title = title
             self._say(terminal.title(title))
 

@@ -238,6 +238,12 @@ def test_the_cursor_reads_the_value_at_its_place() -> None:
     assert "@ iteration 35  val 0.300" in picture(Chart("dice", (curve,)), cursor=35.0)[0]
 
 
+def test_a_line_stands_where_the_run_was_resumed() -> None:
+    curve = Curve("val", track([0.1, 0.1, 0.1]), "value", "accent", "▲")
+    rows = picture(Chart("dice", (curve,)), end=100.0, resumes=(50.0,))
+    assert sum("╎" in row for row in rows) >= len(rows) - 3
+
+
 def test_the_best_point_of_a_monitored_metric_is_starred() -> None:
     curve = Curve("val", track([0.1, 0.7, 0.3]), "value", "accent", "▲")
     lines = picture(Chart("dice", (curve,), monitored=True), end=30.0)

@@ -72,6 +72,7 @@ KEYS: tuple[Section, ...] = (
             ("✕ ∞", "a value that is not a number, or infinite"),
             ("▴ ▾", "raw values beyond the axis"),
             ("★", "best value"),
+            ("╎", "the run was resumed here"),
             ("◌", "an earlier run; a request that waits for its answer"),
         ),
     ),

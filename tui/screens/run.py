@@ -103,6 +103,7 @@ class RunScreen(ControlScreen):
     def on_unmount(self) -> None:
         self.app.remember(pane=self._left_at[0], alone=self._left_at[1])  # type: ignore[attr-defined]
         self.feed.stop()
+        self._herald.leave()
 
     def on_screen_resume(self) -> None:
         if self._drawing:

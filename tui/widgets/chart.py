@@ -29,6 +29,7 @@ class Manner:
     focused: bool = False
     ghost: str = ""  # name of the earlier run behind the curves
     plain: bool = False  # for ASCII
+    resumes: tuple[float, ...] = ()  # places where the run was resumed
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ def draw_chart(chart: Chart, width: int, height: int, manner: Manner, palette: P
     columns = width - 3 - left
     raster = Raster(columns, rows, palette.ground, plain=manner.plain)
     area = PlotArea(raster, axis, manner.window, palette)
+    area.rule(manner.resumes)
     area.fill(chart, plotted, manner.cursor)
     if manner.ghost and plotted[0].curve.ghost:
         area.remark(ghost_remark(plotted, manner))

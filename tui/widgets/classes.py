@@ -85,7 +85,8 @@ class Classes(Pane):
             return self.reason(no_validation(self.snapshot), width, height)
         if len(view.classes) * (len(names) + 1) + 1 <= height:
             return self._grouped(view, names, width)
-        return self._compact(view, names, width)
+        self.top = max(0, min(self.top, len(view.classes) + 1 - height))
+        return self._compact(view, names, width, range(self.top - 1, self.top + height))
 
     def _grouped(self, view: RunView, names: list[str], width: int) -> list[Line]:
         """All metrics of each class, where there is room for them."""
@@ -104,14 +105,17 @@ class Classes(Pane):
                 lines.append(self._line(_Row(title, track, higher_is_better(name), color, test=test), widths))
         return lines
 
-    def _compact(self, view: RunView, names: list[str], width: int) -> list[Line]:
-        """One metric and a second one, a line a class."""
+    def _compact(self, view: RunView, names: list[str], width: int, seen: range) -> list[Line]:
+        """One metric and a second one, a line a class; of a thousand classes those in ``seen`` are drawn."""
         metric = self.metric if self.metric in names else names[0]
         second = next((m for m in _SECOND if m in names and m != metric), "")
         longest = max((cell_len(one_line(label)) for label in view.classes), default=8) + 2
         widths = _widths(width, longest, second=bool(second), test="test" in view.results)
         lines = [self._header(widths, metric, second)]
         for at, label in enumerate(view.classes):
+            if at not in seen:
+                lines.append([])
+                continue
             color = self.palette.series[at % len(self.palette.series)]
             tracks = view.validation_classes.get(label, {})
             title: Line = [(MARKS[at % len(MARKS)] + " ", self.look(color)), (one_line(label), self.look("ink"))]

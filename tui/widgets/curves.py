@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import ClassVar
 
+import numpy as np
 from textual import events
 from textual.geometry import Region
 from textual.message import Message
@@ -89,6 +90,8 @@ class Curves(Pane):
         self._places: list[_Place] = []
         self._drag: tuple[int, tuple[float, float]] | None = None
         self._room = (1, 1)
+        self._moved_s = 0.0  # when the mouse last moved the cursor
+        self._hovering = False  # the cursor is the mouse's
         self._window: Window | None = None
 
     # --- what is drawn -------------------------------------------------------------------------
@@ -170,11 +173,18 @@ class Curves(Pane):
             focused=self.has_focus and chart.name == self.chosen,
             ghost=self.ghost.name if self.ghost else "",
             plain=self.ascii_only,
+            resumes=self._resumes(steps),
         )
         drawn = with_ghost(chart, self.ghost.view, self.mode) if self.ghost else chart
         picture = draw_chart(drawn, box.width, box.height, manner, self.palette)
         self._places.append(_Place(chart.name, box, box.x + picture.left, picture.columns))
         return picture.lines
+
+    def _resumes(self, steps: Steps) -> tuple[float, ...]:
+        """Where the run was resumed, on the horizontal axis."""
+        found = self.snapshot.view.resumes if self.snapshot else ()
+        inner = [time_s if steps.mode == "time" else float(iteration) for time_s, iteration in found]
+        return tuple(steps.outward(np.array(inner)).tolist()) if inner else ()
 
     def _axis(self, window: Window, width: int) -> Axis:
         make = time_axis if self.mode == "time" else step_axis
@@ -257,6 +267,7 @@ class Curves(Pane):
         if self._window is None or self.snapshot is None:
             return
         low, high = self._window.low, self._window.high
+        self._hovering = False
         if self.cursor is None:
             self.cursor = min(high, max(low, self._newest()))
         else:
@@ -383,13 +394,11 @@ class Curves(Pane):
         now = time.monotonic()
         if found != self.cursor and now - self._moved_s > 0.03:  # a fast mouse sends hundreds of moves a second
             self._moved_s = now
-            self.cursor = found
+            self.cursor, self._hovering = found, True
             self.redraw()
 
-    _moved_s = 0.0
-
     def on_leave(self) -> None:
-        if self.cursor is not None and not self.has_focus:
+        if self.cursor is not None and self._hovering:  # one that was put by a key stays
             self.cursor = None
             self.redraw()
 

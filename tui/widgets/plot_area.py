@@ -62,6 +62,12 @@ class PlotArea:
         if chart.monitored and plotted:
             self._star(plotted[-1], up=chart.up)
 
+    def rule(self, places: tuple[float, ...]) -> None:
+        """Faint vertical lines behind all else."""
+        for place in places:
+            for row in range(self.raster.height):
+                self.put(place, row, "╎", self.palette.faint)
+
     def put(self, x: float, row: float, char: str, color: str) -> None:
         """A character at a place on the horizontal axis and a row; the edges count as inside."""
         column = float(self.across(np.array([x]))[0])
