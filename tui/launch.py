@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from engine.errors import MedtuiError, UsageError, printable
-from engine.runfolder import ENDED, RunFolder, find_run, list_runs, read_status
+from engine.runfolder import ENDED, RunFolder, find_run, read_status
 from tui.trainer import Interrupts, start
 from tui.work import recipe_arguments
 
@@ -44,10 +44,7 @@ def resume(arguments: argparse.Namespace) -> int:
 
 
 def attach(arguments: argparse.Namespace) -> int:
-    """``medtui attach``: the dashboard, or one text view, or plain lines, of a run that there is.
-
-    Without a RUN the dashboard lists all of them, where there are several; text is of the newest.
-    """
+    """``medtui attach``: the dashboard, or one text view, or plain lines, of a run; without one, of the newest."""
     folder = find_run(arguments.runs, arguments.run)
     if arguments.plain:
         from tui.plain import watch
@@ -57,10 +54,7 @@ def attach(arguments: argparse.Namespace) -> int:
         from tui.once import print_once
 
         return print_once(folder)
-    if arguments.run is None and len(list_runs(arguments.runs)) > 1:
-        _dashboard(arguments.runs, None)
-    else:
-        _dashboard(_runs_of(folder, arguments.runs), folder)
+    _dashboard(_runs_of(folder, arguments.runs), folder)
     return 0
 
 
