@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,22 +43,23 @@ def picture(meshes: list[Any], colours: list[np.ndarray], view: View, size: int)
     row = np.floor((1 - points @ view.up / view.half) / 2 * size).astype(int)[order]
     light = np.clip(normals @ (0.35 * view.right + 0.45 * view.up + 0.82 * view.eye), 0, 1)
     lit = np.clip(shades * (0.35 + 0.7 * light[:, None]), 0, 1)[order]
-    nearest = np.full((size, size), -1, dtype=np.int64)
-    for right, down in ((0, 0), (1, 0), (0, 1), (1, 1)):  # a point covers 2 x 2 pixels
-        u, v = column + right, row + down
-        inside = (u >= 0) & (u < size) & (v >= 0) & (v < size)
-        np.maximum.at(nearest, (v[inside], u[inside]), np.flatnonzero(inside))
+    at = np.full((size, size), -1, dtype=np.int64)
+    inside = (column >= 0) & (column < size) & (row >= 0) & (row < size)
+    at[row[inside], column[inside]] = np.flatnonzero(inside)  # of several in one pixel NumPy keeps the last
+    nearest = at.copy()
+    for right, down in itertools.product((-1, 0, 1), repeat=2):  # a point covers 3 x 3 pixels: no gap lets through
+        nearest = np.maximum(nearest, np.roll(at, (down, right), axis=(0, 1)))
     image[nearest >= 0] = lit[nearest[nearest >= 0]]
     return np.asarray((255 * image).astype(np.uint8))
 
 
 def _points(mesh: Any, colours: np.ndarray, pixel: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Points spread evenly over the triangles, about two to a pixel, with normals and colours."""
+    """Points spread evenly over the triangles, a little more than one to a pixel, with normals and colours."""
     points, normals = np.asarray(mesh.points, dtype=float), np.asarray(mesh.point_data["Normals"], dtype=float)
     faces = np.asarray(mesh.faces).reshape(-1, 4)[:, 1:]
     corners = points[faces]
     areas = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
-    chosen = np.repeat(faces, np.ceil(2 * areas / pixel**2).astype(int) + 1, axis=0)
+    chosen = np.repeat(faces, np.ceil(1.3 * areas / pixel**2).astype(int), axis=0)
     weights = np.random.default_rng(0).dirichlet((1.0, 1.0, 1.0), len(chosen))
     values = [np.einsum("nk,nkc->nc", weights, array[chosen]) for array in (points, normals, colours)]
     return values[0], values[1], values[2]

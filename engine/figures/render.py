@@ -26,6 +26,7 @@ VIEWS_PLAIN = (
     ("along x", (-1.0, 0.25, 0.25), (0.0, 0.0, 1.0)),
     ("along z", (0.0, -0.2, 1.0), (0.0, 1.0, 0.0)),
 )
+_LARGEST_PAINTED = 400
 _NO_OPENGL = (
     "drawn without OpenGL (neither libEGL nor OSMesa works here), so shading is coarse; libegl1 or libosmesa6 mends it"
 )
@@ -75,11 +76,11 @@ class Renderer:
             "spacing": np.asarray(volume.spacing),
             "views": np.array([[eye, up] for _, eye, up in views]),
             "frames": np.array(frames),
-            "size": np.array(size),
         }
         reasons = []
         for opengl in tuple(self._ways):
-            found = _run({**given, "opengl": np.array(opengl)})
+            pixels = size if opengl else min(size, _LARGEST_PAINTED)
+            found = _run({**given, "size": np.array(pixels), "opengl": np.array(opengl)})
             if isinstance(found, str):
                 reasons.append(found)
                 continue

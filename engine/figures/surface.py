@@ -47,7 +47,7 @@ def _none(run: RunData, _: Path) -> Drawn:
 def _rendered(run: RunData, renderer: Renderer, source: Path, frames: int) -> tuple[Volume, Rendering, str]:
     example = run.example(source)
     volume = read_volume(example)
-    size = int(np.clip(2 * run.options.dpi * style.WIDTH / 4, 360, 1200))
+    size = int(np.clip(2 * run.options.dpi * style.WIDTH / 4, 240, 1200))
     return volume, renderer.render(volume, size=size if not frames else min(size, 480), frames=frames), example.role
 
 
