@@ -34,6 +34,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--allow-outside", action="store_true")
         if name != "check":
             command.add_argument("--handshake", type=int)
+    resume = commands.choices["resume"]
+    resume.add_argument("--fork", action="store_true")
+    resume.add_argument("--name")
     train = commands.choices["train"]
     train.add_argument("--runs", type=Path, default=Path("runs"))
     train.add_argument("--name")
@@ -96,10 +99,14 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _resume(options: argparse.Namespace) -> int:
-    from engine.run import resume, write_handshake
+    from engine.resume import fork, resume
+    from engine.run import write_handshake
     from engine.runfolder import RunFolder
 
-    return resume(RunFolder(options.run), options.data, options.overrides, write_handshake(options.handshake))
+    handshake = write_handshake(options.handshake)
+    if options.fork:
+        return fork(RunFolder(options.run), options.data, options.overrides, options.name, handshake)
+    return resume(RunFolder(options.run), options.data, options.overrides, handshake)
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from engine.data.loaders import TrainLoader
 from engine.device import Device
 from engine.ema import Ema
-from engine.errors import RunError
+from engine.errors import MedtuiError, RunError
 
 Batch = dict[str, Any]
 
@@ -138,6 +138,7 @@ class EpochStream:
         self.loader = loader
         self.accumulate = accumulate
         self.trainer: Engine | None = None
+        self.broken = False  # what ended training came from the loader
 
     def __len__(self) -> int:
         return math.ceil(len(self.loader) / self.accumulate)
@@ -146,15 +147,31 @@ class EpochStream:
         done = 0 if self.trainer is None else int(self.trainer.state.iteration)
         epoch, group = divmod(done, len(self))
         while True:
-            group_batches: list[Batch] = []
-            left = len(self.loader) - group * self.accumulate
-            for batch in self.loader.epoch(epoch + 1, group * self.accumulate):
-                group_batches.append(batch)
-                left -= 1
-                if len(group_batches) == self.accumulate or left == 0:
-                    yield group_batches
-                    group_batches = []
+            yield from self._groups(epoch + 1, group)
             epoch, group = epoch + 1, 0
+
+    def _groups(self, epoch: int, group: int) -> Iterator[list[Batch]]:
+        """The groups of one epoch from ``group`` on."""
+        batches: list[Batch] = []
+        left = len(self.loader) - group * self.accumulate
+        for batch in self._fetched(epoch, group * self.accumulate):
+            batches.append(batch)
+            left -= 1
+            if len(batches) == self.accumulate or left == 0:
+                yield batches
+                batches = []
+
+    def _fetched(self, epoch: int, first: int) -> Iterator[Batch]:
+        source = self.loader.epoch(epoch, first)
+        while True:
+            try:
+                batch = next(source, None)
+            except MedtuiError:
+                self.broken = True
+                raise
+            if batch is None:
+                return
+            yield batch
 
 
 def make_trainer(step: TrainStep, stream: EpochStream) -> Engine:

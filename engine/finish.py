@@ -127,7 +127,6 @@ class Tester:
         result = task.measure.segment(predictor, task.split, task.protocol, progress=self._report, sink=sink)
         if task.keep:
 
-
             def mask_of(case: Case) -> NDArray[np.uint8]:
                 path = folder / f"{file_name(case.id)}.nii.gz"
                 saved = self._recipe.evaluate.save_predictions

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.data import Cohort, check_cohort, data_root, fingerprint, open_cohort
-from engine.errors import DataError, MedtuiError, Problem, RecipeError, RunError
+from engine.data import Cohort, check_cohort, data_root, open_cohort
+from engine.errors import MedtuiError, ProblemsError, RunError
 from engine.events import Log, Note, RunEnded
 from engine.manifest import command_line, first_manifest, read_manifest, update_manifest
 from engine.progress import show_progress
 from engine.recipe import Recipe, load_recipe, recipe_toml
-from engine.runfolder import ENDED, RunFolder, create, read_status, write_text
+from engine.runfolder import RunFolder, create, write_text
 
 if TYPE_CHECKING:
     from engine.build import Network
     from engine.session import Session
+    from engine.training import Training
 
 EXIT_CODES = {"finished": 0, "failed": 1, "stopped": 3}
 Handshake = Callable[[RunFolder], None]
@@ -59,41 +61,15 @@ def train(request: Request, handshake: Handshake) -> int:
         recipe = load_recipe(request.recipe, (*request.overrides, f'name="{request.name}"'), outside=request.outside)
     root = data_root(request.data)
     cohort = open_checked(recipe, root)
-    network = _network(recipe, cohort, root)
+    network = build(recipe, cohort, root)
+    from engine.session import take_lock
+
     folder = create(request.runs, recipe.name)
     write_text(folder.recipe, recipe_toml(recipe))
     manifest = first_manifest(recipe, cohort, command_line())
     update_manifest(folder, **manifest)
-    update_manifest(folder, **_network_facts(network, recipe, root))
-    return _work(folder, recipe, cohort, network, handshake, resume=False)
-
-
-def resume(folder: RunFolder, data: Path | None, overrides: Sequence[str], handshake: Handshake) -> int:
-    """Go on with a run that stopped, failed or was lost, from its last checkpoint.
-
-    Raises:
-        RunError: it is alive, or finished, or has no checkpoint.
-        RecipeError: ``overrides`` would make it another run.
-        DataError: the data is not what the run was trained on.
-    """
-    status = read_status(folder)
-    if status.state not in ENDED:
-        raise RunError(f"{folder.id} is {status.state}", f"watch it with: medtui attach {folder.id}")
-    if status.state == "finished":
-        raise RunError(f"{folder.id} is finished", "a longer training is a new run: change train.epochs in the recipe")
-    recipe = _resumed_recipe(folder, overrides)
-    manifest = read_manifest(folder)
-    root = data_root(data or _remembered_root(manifest))
-    cohort = open_checked(recipe, root)
-    known = manifest.get("data", {}).get("fingerprint")
-    if known and known != fingerprint(cohort):
-        raise DataError(
-            f"the data in {root / recipe.data.root} is not what {folder.id} was trained on (its fingerprint differs)",
-            "bring the old data back, name it with --data, or start a new run",
-        )
-    network = _network(recipe, cohort, root)
-    update_manifest(folder, sessions=int(manifest.get("sessions", 1)) + 1)
-    return _work(folder, recipe, cohort, network, handshake, resume=True)
+    update_manifest(folder, **facts_of(network, recipe, root))
+    return work(folder, recipe, cohort, network, handshake, lock=take_lock(folder), resume=False)
 
 
 def open_checked(recipe: Recipe, root: Path) -> Cohort:
@@ -106,7 +82,8 @@ def open_checked(recipe: Recipe, root: Path) -> Cohort:
     return check_cohort(cohort, recipe.data, progress=show_progress("checking the data"))
 
 
-def _network(recipe: Recipe, cohort: Cohort, root: Path) -> Network:
+def build(recipe: Recipe, cohort: Cohort, root: Path) -> Network:
+    """The untrained network of a recipe; memory that runs out is told with what to change."""
     from engine.build import build_network, memory_advice
     from engine.device import memory_errors
 
@@ -114,7 +91,8 @@ def _network(recipe: Recipe, cohort: Cohort, root: Path) -> Network:
         return build_network(recipe, cohort, root)
 
 
-def _network_facts(network: Network, recipe: Recipe, root: Path) -> dict[str, Any]:
+def facts_of(network: Network, recipe: Recipe, root: Path) -> dict[str, Any]:
+    """The manifest's entries on network and device."""
     device = network.device
     gpu = device.name.partition(" ")[2] if device.device.type == "cuda" else None
     return {
@@ -125,88 +103,99 @@ def _network_facts(network: Network, recipe: Recipe, root: Path) -> dict[str, An
     }
 
 
-def _remembered_root(manifest: dict[str, Any]) -> Path | None:
-    known = manifest.get("data_root")
-    return Path(known) if isinstance(known, str) and not os.environ.get("MEDTUI_DATA") else None
-
-
-_FREE = ("runtime.", "figures.", "train.checkpoint_", "name", "description")
-"""Keys that may change when a run goes on: none of them changes what is learned."""
-
-
-def _resumed_recipe(folder: RunFolder, overrides: Sequence[str]) -> Recipe:
-    recipe = load_recipe(folder.recipe, outside=True)
-    if not overrides:
-        return recipe
-    changed = load_recipe(folder.recipe, overrides, outside=True)
-    before, after = _flat(recipe.model_dump()), _flat(changed.model_dump())
-    differing = [key for key in after if after[key] != before.get(key) and not key.startswith(_FREE)]
-    if differing:
-        problems = tuple(
-            Problem("--set", f"{after[key]!r} in place of {before.get(key)!r}", "as it was", key) for key in differing
-        )
-        hint = f"a changed recipe is a new run: medtui run {folder.recipe} --set ..."
-        raise RecipeError(f"{folder.id} cannot go on with another recipe:", hint, problems)
-    write_text(folder.recipe, recipe_toml(changed))
-    return changed
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
-
-
-def _work(
-    folder: RunFolder, recipe: Recipe, cohort: Cohort, network: Network, handshake: Handshake, *, resume: bool
+def work(
+    folder: RunFolder,
+    recipe: Recipe,
+    cohort: Cohort,
+    network: Network,
+    handshake: Handshake,
+    *,
+    lock: int,
+    resume: bool,
 ) -> int:
-    """Do the run and give its outcome a state, an event and an exit code. Here broad catching ends."""
-    from engine.handlers.control import StopRequested
-    from engine.session import open_session, take_lock
+    """Do the run in a folder that is locked, and give its outcome a state, an event and an exit code."""
+    from engine.session import open_session
 
-    lock = take_lock(folder)
     session = open_session(folder, recipe, cohort, lock)
-    handshake(folder)
     session.desk.listen()
-    start = time.time()
+    handshake(folder)
+    start = time.monotonic()
     try:
-        state, message, hint = _phases(session, network, resume=resume)
-    except StopRequested:
-        state, message, hint = "stopped", session.desk.reason, f"go on with: medtui resume {folder.id}"
-    except KeyboardInterrupt:
-        state, message, hint = "stopped", "stopped at once, asked twice", f"go on with: medtui resume {folder.id}"
-    except MedtuiError as error:
-        state, message, hint = "failed", error.message, error.hint
-        traceback.print_exc()
-    except Exception as error:  # noqa: BLE001  the boundary of the process: a user sees text, the log the rest
-        traceback.print_exc()
-        state, message = "failed", f"unexpected {type(error).__name__}: {error}"
-        hint = f"the traceback is in {folder.id}/train.log; please report it"
-    _conclude(session, state, message, hint, start)
-    return EXIT_CODES[state]
+        outcome = _phases(session, network, resume=resume)
+    except BaseException as error:  # noqa: BLE001  the boundary: whatever it was, the run gets an end
+        session.desk.deafen()
+        outcome = _outcome(session, error)
+    session.desk.deafen()
+    _conclude(session, outcome, time.monotonic() - start)
+    return EXIT_CODES[outcome.state]
 
 
-def _conclude(session: Session, state: str, message: str, hint: str, start: float) -> None:
-    """Write the end of a run wherever the disk still takes it."""
-    try:
-        spent = read_manifest(session.folder).get("duration_s", 0.0) + time.time() - start
-        update_manifest(
-            session.folder, ended_s=round(time.time(), 3), duration_s=round(spent, 1), stopped=state == "stopped"
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended: its state, and what a user reads."""
+
+    state: str
+    message: str = ""
+    hint: str = ""
+
+
+def _outcome(session: Session, error: BaseException) -> Outcome:
+    """What an exception means for the run: text for the user, the traceback for train.log."""
+    from engine.handlers.control import StopRequested
+    from engine.session import tell
+
+    name = session.folder.id
+    go_on = f"go on with: medtui resume {name}"
+    if isinstance(error, StopRequested):
+        return Outcome("stopped", session.desk.reason, go_on)
+    if isinstance(error, KeyboardInterrupt):
+        return Outcome("stopped", "stopped at once, asked twice", go_on)
+    tell("".join(traceback.format_exception(error)))
+    if isinstance(error, ProblemsError):
+        return Outcome("failed", "\n".join([error.message, *map(str, error.problems)]), error.hint)
+    if isinstance(error, MedtuiError):
+        return Outcome("failed", error.message, error.hint)
+    if isinstance(error, OSError):
+        place = error.filename or session.folder.root
+        return Outcome(
+            "failed",
+            f"the disk failed: {error.strerror or error}: {place}",
+            f"bring it back or make room, then {go_on}",
         )
+    hint = f"the traceback is in {name}/train.log; please report it"
+    return Outcome("failed", f"unexpected {type(error).__name__}: {error}", hint)
+
+
+def _conclude(session: Session, outcome: Outcome, seconds: float) -> None:
+    """Write the end of a run wherever the disk still takes it."""
+    from engine.session import tell
+
+    state, message, hint = outcome.state, outcome.message, outcome.hint
+
+    def manifest() -> None:
+        spent = round(float(read_manifest(session.folder).get("duration_s", 0.0)) + seconds, 1)
+        update_manifest(session.folder, ended_s=round(time.time(), 3), duration_s=spent, stopped=state == "stopped")
+
+    def log() -> None:
         if state == "failed":
             session.emit(Log(level="error", message=message))
-        session.emit(RunEnded(state=state, message=message, hint=hint))
-    except (OSError, RunError) as error:
-        print(f"the end of the run could not be written: {error}", file=sys.stderr)
-    try:
-        session.board.set(state=state, message=message, hint=hint, durable=True)
-    except OSError as error:
-        print(f"the status could not be written: {error}", file=sys.stderr)
+
+    for what, write in (
+        ("manifest", manifest),
+        ("stream", log),
+        ("stream", lambda: session.emit(RunEnded(state=state, message=message, hint=hint))),
+        ("status", lambda: session.board.set(state=state, message=message, hint=hint, durable=True)),
+    ):
+        try:
+            write()
+        except (OSError, RunError) as error:
+            tell(f"the end of the run could not be written into its {what}: {error}")
     session.close()
 
 
-def _phases(session: Session, network: Network, *, resume: bool) -> tuple[str, str, str]:
+def _phases(session: Session, network: Network, *, resume: bool) -> Outcome:
+    from engine.build import memory_advice
+    from engine.device import memory_errors
     from engine.finish import draw_and_report, finish
     from engine.handlers.resources import ResourceSampler
     from engine.training import build_training, started
@@ -223,17 +212,19 @@ def _phases(session: Session, network: Network, *, resume: bool) -> tuple[str, s
         early = training.early is not None and training.early.stopped
         update_manifest(session.folder, epochs_done=training.epochs_done, early_stopped=early)
         if session.desk.stop:
-            return "stopped", session.desk.reason, f"go on with: medtui resume {session.folder.id}"
+            return Outcome("stopped", session.desk.reason, f"go on with: medtui resume {session.folder.id}")
+        session.desk.detach()
         training.stream.loader.close()
-        finish(session, network)
+        with memory_errors(memory_advice(session.recipe)):
+            finish(session, network)
         if session.recipe.figures.enabled:
-            draw_and_report(session.folder, session.emit)
+            draw_and_report(session.folder, session.emit_and_answer)
     finally:
         sampler.close()
-    return "finished", "", ""
+    return Outcome("finished")
 
 
-def _restore(session: Session, training: Any) -> None:
+def _restore(session: Session, training: Training) -> None:
     """Go back to ``last.pt``, in the stream too; without one the run starts from its beginning."""
     from engine.checkpoint import load_checkpoint
 
@@ -242,8 +233,7 @@ def _restore(session: Session, training: Any) -> None:
         session.log("there was no checkpoint yet: the run starts again from its beginning", "warning")
         return
     content = load_checkpoint(session.folder.last)
-    training.restore(content)
-    seq, position = content["stream"]
+    seq, position = training.restore(content)
     notes = [event for event in session.writer.tail(position) if isinstance(event, Note)]
     session.writer.cut(seq, position)
     for note in notes:
@@ -257,13 +247,14 @@ def write_handshake(descriptor: int | None) -> Handshake:
         if descriptor is None:
             print(folder.root, flush=True)
             return
-        log = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        log = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
         sys.stdout.flush()
         sys.stderr.flush()
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.close(log)
-        with os.fdopen(descriptor, "w") as pipe:
+        # A launcher that is gone by now, with its terminal, is no reason to give the run up.
+        with contextlib.suppress(BrokenPipeError), os.fdopen(descriptor, "w") as pipe:
             pipe.write(json.dumps({"run": str(folder.root)}) + "\n")
 
     return handshake

@@ -40,6 +40,15 @@ class Session:
         if isinstance(event, Log):
             tell(f"{time.strftime('%H:%M:%S')}  {event.level:7}  {event.message}")
 
+    def emit_and_answer(self, event: Event) -> None:
+        """`emit`, then answer what waits: between figures, which have no iterations to do it after.
+
+        Raises:
+            StopRequested: the run was asked to stop now.
+        """
+        self.emit(event)
+        self.desk.poll_or_stop()
+
     def log(self, message: str, level: str = "info") -> None:
         """A line for people."""
         self.emit(Log(message=message, level=level))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +14,9 @@ from engine.data.loaders import build_train_loader
 from engine.device import memory_errors
 from engine.distributed import rank, world
 from engine.engines import EpochStream, TrainStep, make_trainer, run_trainer
+from engine.errors import MedtuiError, RunError
 from engine.events import Phase, RunStarted
-from engine.handlers.checkpoints import BestCheckpoint, LastCheckpoint, Snapshot, Stateful, evaluated_weights
+from engine.handlers.checkpoints import BestCheckpoint, LastCheckpoint
 from engine.handlers.early_stop import EarlyStop
 from engine.handlers.epoch_metrics import EpochMetrics
 from engine.handlers.iteration_events import IterationEvents
@@ -22,6 +24,7 @@ from engine.handlers.status import StatusUpdates
 from engine.handlers.time_limit import TimeLimit
 from engine.handlers.validation import Best, Validate
 from engine.session import Session
+from engine.snapshot import Snapshot, Stateful, evaluated_weights
 from engine.validate import Validator
 
 
@@ -37,6 +40,7 @@ class Training:
     best: Best
     early: EarlyStop | None
     clock: TimeLimit
+    last: LastCheckpoint
     done: int = 0  # iterations behind it
     epoch_open: bool = False  # the last of them still lacks what ends an epoch
 
@@ -44,10 +48,30 @@ class Training:
     def epochs_done(self) -> int:
         return int(self.trainer.state.iteration) // len(self.stream)
 
-    def restore(self, content: dict[str, Any]) -> None:
-        """Go back to the moment of a checkpoint, in the stream too."""
-        self.snapshot.restore(content)
-        self.done, self.epoch_open = content["iteration"], content["epoch_open"]
+    def restore(self, content: dict[str, Any]) -> tuple[int, int]:
+        """Go back to the moment of a checkpoint.
+
+        Returns:
+            The place in the stream that belongs to it: (``seq``, bytes).
+
+        Raises:
+            RunError: the checkpoint is damaged, or of another run.
+        """
+        try:
+            seq, position = (int(number) for number in content["stream"])
+            self.done, self.epoch_open = int(content["iteration"]), bool(content["epoch_open"])
+            if content.get("forked"):
+                self.done = _moved(content, len(self.stream))
+            self.snapshot.restore(content, self.done)
+        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError, AssertionError) as error:
+            reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+            raise RunError(
+                f"last.pt does not fit this run: {type(error).__name__}: {reason}",
+                "it is damaged or of another run; best.pt, if there is one, still serves evaluate and predict",
+            ) from error
+        if seq < 0 or position < 0 or self.done < 0:
+            raise RunError("last.pt is damaged: it names no place in the stream")
+        return seq, position
 
     def ended(self) -> bool:
         """Whether no training is left to do."""
@@ -59,8 +83,15 @@ class Training:
         """Train to the end, or to where a stop was asked for (then ``session.desk.stop`` says so)."""
         recipe = self.session.recipe
         self.session.emit(Phase(phase="training", total=recipe.train.epochs * len(self.stream)))
-        with memory_errors(memory_advice(recipe)):
-            run_trainer(self.trainer, self.stream, recipe.train.epochs, self.done, epoch_open=self.epoch_open)
+        try:
+            with memory_errors(memory_advice(recipe)):
+                run_trainer(self.trainer, self.stream, recipe.train.epochs, self.done, epoch_open=self.epoch_open)
+        except MedtuiError:
+            with contextlib.suppress(RunError):  # the disk itself may be what failed
+                self.last.write_best()
+                if self.stream.broken:  # between two iterations: nothing of what was learned is in doubt
+                    self.last.save("stop")
+            raise
         self.session.desk.detach()
 
 
@@ -82,13 +113,15 @@ def build_training(session: Session, network: Network) -> Training:
     facts = {"task": recipe.task, "classes": list(cohort.classes), "recipe": session.folder.recipe.read_text("utf-8")}
     snapshot = Snapshot(step, parts, facts)
 
+    keeper: BestCheckpoint | None = None
     IterationEvents(session.emit).attach(trainer)
     epoch_metrics.attach(trainer)
     if cohort.split("validation"):
         validator = Validator(session, build_predictor(recipe, network, evaluated_weights(step)), network.criterion)
         total, every = len(cohort.split("validation")), recipe.train.validate_every
         Validate(session.emit, validator, best, every=every, epochs=recipe.train.epochs, total=total).attach(trainer)
-        BestCheckpoint(session.folder, session.emit, snapshot, best).attach(trainer)
+        keeper = BestCheckpoint(session.folder, session.emit, snapshot, best)
+        keeper.attach(trainer)
         if early:
             early.attach(trainer)
     clock.attach(trainer)
@@ -98,13 +131,29 @@ def build_training(session: Session, network: Network) -> Training:
         session.emit,
         session.writer,
         snapshot,
+        keeper,
         epochs=recipe.train.checkpoint_epochs,
         iterations=recipe.train.checkpoint_iterations,
         minutes=recipe.train.checkpoint_minutes,
     )
     last.attach(trainer)
     session.desk.attach(trainer, last.save)
-    return Training(session, trainer, stream, step, snapshot, best, early, clock)
+    return Training(session, trainer, stream, step, snapshot, best, early, clock, last)
+
+
+def _moved(content: dict[str, Any], length: int) -> int:
+    """Iterations behind a fork whose epochs are ``length`` iterations long.
+
+    Raises:
+        RunError: the length changed and the checkpoint lies inside an epoch.
+    """
+    done, before = int(content["iteration"]), int(content["length"])
+    if length != before and done % before:
+        raise RunError(
+            f"an epoch was {before} iterations long and is {length} now, and last.pt lies inside one",
+            "keep what gives an epoch its length (batch_size, accumulate, data), or fork at the end of an epoch",
+        )
+    return done // before * length + done % before
 
 
 def _loader(session: Session) -> Any:
@@ -124,6 +173,7 @@ def _loader(session: Session) -> Any:
         rank=rank(),
         world=world(),
         notify=notify,
+        warn=lambda text: session.log(text, "warning"),
     )
 
 

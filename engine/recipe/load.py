@@ -55,8 +55,8 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, outside: bool = Fa
     return _check(document, outside)
 
 
-def parse_recipe(text: str, name: str = "recipe.toml") -> Recipe:
-    """Check a recipe given as text; it cannot extend another."""
+def parse_recipe(text: str, name: str = "recipe.toml", *, outside: bool = False) -> Recipe:
+    """Check a recipe given as text; it cannot extend another. ``outside``: see `load_recipe`."""
     document = Document(file=name)
     values = _parse(text, name)
     lines = key_lines(text)
@@ -65,7 +65,7 @@ def parse_recipe(text: str, name: str = "recipe.toml") -> Recipe:
         problem = Problem(place, "has no meaning in a recipe that is not a file", "all keys in one text", "extends")
         raise RecipeError(f"{name} cannot be used:", problems=(problem,))
     _merge(document, values, lines, name)
-    return _check(document, False)
+    return _check(document, outside)
 
 
 def _read(path: Path, trail: tuple[Path, ...]) -> Document:

@@ -195,7 +195,8 @@ class TrainTable(Table):
     early_stop: Count | None = None
     """Validations without a better `monitor` after which training ends."""
     checkpoint_epochs: Count = 1
-    """Epochs between two writes of last.pt."""
+    """Epochs between two writes of last.pt. Where that would cost more than 2 % of the time, the write waits for a
+    later epoch."""
     checkpoint_iterations: Count | None = None
     """Also write last.pt every so many iterations."""
     checkpoint_minutes: Annotated[float, Field(gt=0.0, le=10_000.0)] | None = 15.0

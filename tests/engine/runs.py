@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from engine.events import AnyEvent
-from engine.run import Request, resume, train
+from engine.resume import resume
+from engine.run import Request, train
 from engine.runfolder import EventReader, RunFolder, list_runs
 from tests.phantoms import phantom_root
 
@@ -102,7 +103,11 @@ def request(folder: Path, text: str = SEGMENTATION, *overrides: str, cases: int 
 
 
 def run(
-    folder: Path, text: str = SEGMENTATION, *overrides: str, cases: int = 8, then: Callable[[RunFolder], None] | None = None
+    folder: Path,
+    text: str = SEGMENTATION,
+    *overrides: str,
+    cases: int = 8,
+    then: Callable[[RunFolder], None] | None = None,
 ) -> tuple[int, RunFolder]:
     """Train in this process; ``then`` is called when the run folder is there. Exit code and folder."""
     asked = request(folder, text, *overrides, cases=cases)
