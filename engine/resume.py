@@ -51,7 +51,7 @@ def resume(folder: RunFolder, data: Path | None, overrides: Sequence[str], hands
             write_text(folder.recipe, recipe_toml(recipe))
         if not known:  # it was killed before its manifest was written
             update_manifest(folder, **first_manifest(recipe, cohort, command_line()))
-        update_manifest(folder, sessions=int(manifest.get("sessions", 1)) + 1)
+        update_manifest(folder, sessions=int(manifest.get("sessions", 1)) + 1, measured=False)
         update_manifest(folder, **facts_of(network, recipe, root))
     except BaseException:
         release_lock(lock)
