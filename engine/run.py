@@ -210,9 +210,13 @@ def _phases(session: Session, network: Network, *, resume: bool) -> Outcome:
         if not training.ended():
             training.run()
         early = training.early is not None and training.early.stopped
-        update_manifest(session.folder, epochs_done=training.epochs_done, early_stopped=early)
-        if session.desk.stop:
-            return Outcome("stopped", session.desk.reason, f"go on with: medtui resume {session.folder.id}")
+        cut = session.desk.stop != "" and not training.complete
+        update_manifest(session.folder, epochs_done=training.epochs_done, early_stopped=early, stopped=cut)
+        outcome = Outcome("finished")
+        if cut:
+            outcome = Outcome("stopped", session.desk.reason, f"go on with: medtui resume {session.folder.id}")
+        if cut and session.desk.stop == "now":
+            return outcome
         session.desk.detach()
         training.stream.loader.close()
         with memory_errors(memory_advice(session.recipe)):
@@ -221,7 +225,7 @@ def _phases(session: Session, network: Network, *, resume: bool) -> Outcome:
             draw_and_report(session.folder, session.emit_and_answer)
     finally:
         sampler.close()
-    return Outcome("finished")
+    return outcome
 
 
 def _restore(session: Session, training: Training) -> None:

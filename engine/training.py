@@ -46,7 +46,13 @@ class Training:
 
     @property
     def epochs_done(self) -> int:
-        return int(self.trainer.state.iteration) // len(self.stream)
+        return max(self.done, int(self.trainer.state.iteration)) // len(self.stream)
+
+    @property
+    def complete(self) -> bool:
+        """Whether training came to an end of its own."""
+        stopped = self.clock.reached or (self.early is not None and self.early.stopped)
+        return not self.last.epoch_open and (stopped or self.epochs_done >= self.session.recipe.train.epochs)
 
     def restore(self, content: dict[str, Any]) -> tuple[int, int]:
         """Go back to the moment of a checkpoint.

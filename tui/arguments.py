@@ -194,7 +194,9 @@ def _control(commands: Any) -> None:
         if name == "note":
             command.add_argument("text", metavar="TEXT", help="the line, in quotes")
         if name == "resume":
-            _set_option(command, "change a key that does not change what is learned (runtime.*, figures.*)")
+            _set_option(command, "a key that does not change what is learned (runtime.*, figures.*); with --fork any")
+            command.add_argument("--fork", action="store_true", help="begin a new run at this one's last checkpoint")
+            command.add_argument("--name", metavar="NAME", help="--fork: name of the new run (the old one's)")
             _data_option(command, "root of the data sets (where it was)")
             _screen_options(command)
 

@@ -19,26 +19,33 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 def run(arguments: argparse.Namespace) -> int:
     """``medtui run``: check the recipe, start the trainer, show it. The exit code of the run."""
-    if arguments.name is not None and not _NAME.fullmatch(arguments.name):
-        raise UsageError(
-            f'--name: found "{arguments.name}"', "allowed are letters, digits, dot, dash and underscore, 64 at most"
-        )
+    _check_name(arguments.name)
     command = ["train", *recipe_arguments(arguments), f"--runs={arguments.runs}"]
     if arguments.name is not None:
         command.append(f"--name={arguments.name}")
     return _launch(command, arguments)
 
 
+def _check_name(name: str | None) -> None:
+    if name is not None and not _NAME.fullmatch(name):
+        raise UsageError(f'--name: found "{name}"', "allowed are letters, digits, dot, dash and underscore, 64 at most")
+
+
 def resume(arguments: argparse.Namespace) -> int:
     """``medtui resume``: wake a paused run, or start a trainer that goes on from the last checkpoint."""
     folder = find_run(arguments.runs, arguments.run)
-    if read_status(folder).state not in ENDED:
+    if read_status(folder).state not in ENDED and not arguments.fork:
         from tui.control import request
 
         return request(folder, "resume", wait_s=arguments.wait)
+    _check_name(arguments.name)
     command = ["resume", str(folder.root), *(f"--set={text}" for text in arguments.overrides)]
     if arguments.data is not None:
         command.append(f"--data={arguments.data}")
+    if arguments.fork:
+        command.append("--fork")
+    if arguments.name is not None:
+        command.append(f"--name={arguments.name}")
     since_s = time.time()
     return _launch(command, arguments, since_s)
 

@@ -51,7 +51,7 @@ class History:
     gpu_memory_mb: float | None = None
     cases_per_s: list[float] = field(default_factory=list)
     ended: ev.RunEnded | None = None
-    first_s: float = 0.0
+    active_s: float = 0.0  # over all sessions, without the time between them
     last_s: float = 0.0
 
 
@@ -66,7 +66,8 @@ def read_history(path: Path) -> History:
 
 
 def _fold(history: History, event: ev.AnyEvent) -> None:  # noqa: C901, PLR0912  one branch a kind
-    history.first_s = history.first_s or event.time_s
+    if history.last_s and not isinstance(event, ev.RunStarted):
+        history.active_s += max(0.0, event.time_s - history.last_s)
     history.last_s = max(history.last_s, event.time_s)
     match event:
         case ev.RunStarted():

@@ -123,6 +123,11 @@ class LastCheckpoint:
         trainer.add_event_handler(Events.ITERATION_COMPLETED, self._after_iteration)
         trainer.add_event_handler(Events.EPOCH_COMPLETED, self._after_epoch)
 
+    @property
+    def epoch_open(self) -> bool:
+        """Whether an epoch's last iteration is done and what ends an epoch is not."""
+        return self._open is not None
+
     def save(self, why: str) -> None:
         """Write ``last.pt`` for the iteration that was completed last.
 

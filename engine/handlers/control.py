@@ -123,14 +123,20 @@ class ControlDesk:
             case "checkpoint":
                 self._checkpoint(request)
             case "stop":
-                self.stop, self.reason = self.stop or "epoch", "stopped on request after the epoch"
-                self._answer(request, "stops after this epoch" if self._save else "stops after this step")
+                self._stop_after_epoch(request)
             case "stop_now":
                 self.stop, self.reason = "now", f"stopped on request {self._place}"
                 self._answer(request, self.reason)
             case "note":
                 self._emit(Note(text=request.text))
                 self._answer(request, "noted")
+
+    def _stop_after_epoch(self, request: Request) -> None:
+        if self._save is None:
+            self._answer(request, "training is over; stop --now leaves before the report", state="refused")
+            return
+        self.stop, self.reason = self.stop or "epoch", "stopped on request after the epoch"
+        self._answer(request, "trains to the end of this epoch, then is tested as far as it came")
 
     def _checkpoint(self, request: Request) -> None:
         if self._save is None:

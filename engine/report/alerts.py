@@ -61,6 +61,11 @@ def _data(run: RunData) -> Iterator[Alert]:
         if absent and run.task == "classification":
             where = "the training cases" if split == "train" else f"the {split} cases"
             yield Alert("warning", f"Classes without a case among {where}: {', '.join(absent)}.")
+    per_class = run.result.get("per_class")
+    if run.task == "segmentation" and isinstance(per_class, dict):
+        nowhere = [name for name, part in per_class.items() if part.get("n") and part.get("absent") == part["n"]]
+        if nowhere:
+            yield Alert("warning", f"In no mask of the {run.split} split: {', '.join(nowhere)}.")
 
 
 def _numbers(run: RunData) -> Iterator[Alert]:

@@ -171,9 +171,9 @@ def _epochs(run: RunData) -> str:
 
 def _duration(run: RunData) -> str:
     seconds = run.manifest.get("duration_s")
-    if not isinstance(seconds, int | float) and run.history.last_s:
-        seconds = run.history.last_s - run.history.first_s
-    text = duration(seconds) if isinstance(seconds, int | float) else ""
+    known = float(seconds) if isinstance(seconds, int | float) else 0.0
+    seconds = max(known, run.history.active_s)  # the manifest learns of the last session after its report is written
+    text = duration(seconds) if seconds else ""
     started = run.manifest.get("started_s")
     if isinstance(started, int | float):
         text += f", started {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime(started))}"

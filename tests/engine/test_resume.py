@@ -113,6 +113,7 @@ def test_requests_are_answered_by_the_trainer(tmp_path):
     ]
     assert code == 3
     assert json.loads(folder.manifest.read_text())["stopped"] is True
+    assert folder.metrics.exists()  # a stop after the epoch is tested as far as it came
 
 
 def test_what_would_be_another_run_is_refused(tmp_path, alone):
