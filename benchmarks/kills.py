@@ -34,9 +34,8 @@ def main() -> int:
             found = differences(alone, folder)
             wrong += [f"run {runs}: {', '.join(found)}"] if found else []
             print(f"{kills} kills, {runs} runs, {len(wrong)} that differ", flush=True)
-    print(
-        f"{kills} kills in {runs} runs and {time.monotonic() - start:.0f} s: {len(wrong)} runs differ from one left alone"
-    )
+    took = time.monotonic() - start
+    print(f"{kills} kills in {runs} runs and {took:.0f} s: {len(wrong)} runs differ from one left alone")
     for line in wrong:
         print(line)
     return 1 if wrong else 0

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.errors import MedtuiError
+from engine.errors import MedtuiError, printable, well_formed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,10 +17,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.command(options))
     except MedtuiError as error:
-        print(error, file=sys.stderr)
+        _tell(str(error))
         return error.exit_code
     except KeyboardInterrupt:
         return 130
+    except Exception as error:  # noqa: BLE001  the boundary of the process: a user sees text
+        if os.environ.get("MEDTUI_TRACEBACK"):
+            raise
+        _tell(f"unexpected {type(error).__name__}: {error}\nMEDTUI_TRACEBACK=1 shows where; please report it")
+        return 1
+
+
+def _tell(text: str) -> None:
+    """A message on stderr, over the progress that may stand on the line."""
+    clear = "\r\x1b[K" if sys.stderr.isatty() else ""
+    print(clear + printable(well_formed(text)), file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

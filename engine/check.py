@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.data import Cohort, data_root
-from engine.errors import RecipeError
+from engine.errors import RecipeError, printable
 from engine.recipe import Recipe, load_recipe
 from engine.run import open_checked
 
@@ -51,7 +51,7 @@ def check(path: Path, overrides: Sequence[str], data: Path | None, *, outside: b
 def _say(what: str, words: str, state: str = "ok") -> None:
     # Progress on stderr ends with a carriage return: on a terminal this line begins where it began.
     clear = "\r\x1b[K" if sys.stdout.isatty() else ""
-    print(f"{clear}{what:9}{state:5}{words}", flush=True)
+    print(f"{clear}{what:9}{state:5}{printable(words)}", flush=True)
 
 
 def _network(recipe: Recipe, cohort: Cohort, root: Path) -> Network:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.data import Cohort, check_cohort, open_cohort
 from engine.data.cohort import open_elsewhere
-from engine.errors import DataError, UsageError
+from engine.errors import DataError, UsageError, printable
 from engine.events import Event, Log
 from engine.finish import Tester
 from engine.progress import show_progress
@@ -97,7 +97,7 @@ def _stream(folder: RunFolder) -> Callable[[Event], object]:
 
 
 def _print(name: str, summary: dict[str, object]) -> None:
-    print(f"{name}: n {summary.get('n')}, {summary.get('protocol')}")
+    print(printable(f"{name}: n {summary.get('n')}, {summary.get('protocol')}"))
     intervals = summary.get("ci95")
     for key, value in summary.items():
         if isinstance(value, float):

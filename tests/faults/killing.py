@@ -112,9 +112,8 @@ def differences(one: RunFolder, other: RunFolder) -> list[str]:
     ]
     if learned(one) != learned(other):
         found.append("stream")
-    for name in ("metrics", "cases"):
-        if getattr(one, name).read_bytes() != getattr(other, name).read_bytes():
-            found.append(name)
+    tables = ("metrics", "cases")
+    found += [name for name in tables if getattr(one, name).read_bytes() != getattr(other, name).read_bytes()]
     numbers = [json.loads(line)["seq"] for line in other.events.read_text(encoding="utf-8").splitlines()]
     if numbers != list(range(1, len(numbers) + 1)):
         found.append("sequence numbers")
