@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return 130
-    except Exception as error:  # noqa: BLE001  the boundary of the process: a user sees text
+    except Exception as error:
         if os.environ.get("MEDTUI_TRACEBACK"):
             raise
         _tell(f"unexpected {type(error).__name__}: {error}\nMEDTUI_TRACEBACK=1 shows where; please report it")
