@@ -12,6 +12,7 @@ from pathlib import Path
 _POSIX = re.compile(r"(?<![\w./…<])(?:file://)?/(?:[^\s/\"'`,;:|<>()\[\]{}]+/)*[^\s/\"'`,;:|<>()\[\]{}]+/?")
 _WINDOWS = re.compile(r"(?<!\w)[A-Za-z]:\\(?:[^\s\\\"'`,;:|<>]+\\)*[^\s\\\"'`,;:|<>]*")
 _HOME = re.compile(r"(?<![\w/])~[\w.-]*/(?:[^\s/\"'`,;]+/)*[^\s/\"'`,;]*")
+_HOMES = frozenset({"home", "Users", "users"})
 _COMMON = frozenset(
     {"root", "user", "data", "test", "train", "runs", "medtui", "ubuntu", "debian", "localhost", "host"}
 )
@@ -33,15 +34,24 @@ def scrubber(paths: Iterable[Path | str], hosts: Iterable[str] = ()) -> Callable
 
     def clean(text: str) -> str:
         for prefix in prefixes:
-            text = text.replace(prefix, "…/" + Path(prefix).name)
-        text = _WINDOWS.sub(lambda match: "…\\" + match.group().rstrip("\\").rpartition("\\")[2], text)
-        text = _HOME.sub(lambda match: "…/" + match.group().rstrip("/").rpartition("/")[2], text)
-        text = _POSIX.sub(lambda match: "…/" + match.group().rstrip("/").rpartition("/")[2], text)
+            text = text.replace(prefix, _short(prefix))
+        text = _WINDOWS.sub(lambda match: _short(match.group().replace("\\", "/")), text)
+        text = _HOME.sub(lambda match: _short(match.group()), text)
+        text = _POSIX.sub(lambda match: _short(match.group()), text)
         for word, name in words.items():
             text = re.sub(rf"(?<![\w-]){re.escape(word)}(?![\w-])", name, text)
         return text
 
     return clean
+
+
+def _short(path: str) -> str:
+    """``…/`` and the last part; of a person's own folder (``/home/jane``, ``~``) not even that."""
+    parts = [part for part in path.split("/") if part]
+    own = path.rstrip("/") == str(Path.home()) or (len(parts) == 1 and parts[0].startswith("~"))
+    if own or (len(parts) >= 2 and parts[-2] in _HOMES):
+        return "…"
+    return f"…/{parts[-1]}"
 
 
 def _words(names: Iterable[str], instead: str) -> dict[str, str]:

@@ -1,0 +1,224 @@
+"""Comparisons: one table, the tests of SciPy and statsmodels, and plain answers."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
+from statsmodels.stats.multitest import multipletests
+
+from engine.errors import UsageError
+from engine.figures import draw_comparison
+from engine.figures.together import open_runs
+from engine.metrics.compare import PairedTest
+from engine.report import write_comparison
+from engine.report.paired import Comparison, compare, corrected
+from engine.report.verdict import sentence
+from engine.runfolder import RunFolder
+from tests import recorded_runs
+from tests.engine.figures.pictures import looks_drawn
+from tests.engine.report.pages import Page, value
+
+
+def _column(folder: RunFolder, name: str) -> np.ndarray:
+    return np.array([float(row[name]) for row in csv.DictReader(folder.cases.open())])
+
+
+@pytest.fixture(scope="module")
+def segmentations(atria: list[RunFolder], tmp_path_factory: pytest.TempPathFactory) -> tuple[Page, Path]:
+    out = tmp_path_factory.mktemp("out") / "comparison"
+    return Page(write_comparison(atria, out)[0].read_text()), out
+
+
+def _p(cell: str) -> float:
+    return 0.0 if cell.startswith("<") else float(cell)
+
+
+def test_one_table_has_all_runs_and_its_best_values_are_marked(
+    segmentations: tuple[Page, Path], atria: list[RunFolder]
+) -> None:
+    page, _ = segmentations
+    table = page.table("Run", "Dice", "95HD [voxel]", "Cases")
+    assert list(table) == ["seg_dice", "seg_dice_aug", "seg_bce"]
+    for folder in atria:
+        name = folder.id.split("-", 2)[2]
+        assert value(table[name]["Dice"]) == pytest.approx(_column(folder, "dice").mean(), abs=5e-4)
+        assert value(table[name]["95HD [voxel]"]) == pytest.approx(_column(folder, "hd95").mean(), abs=5e-4)
+        assert table[name]["Cases"] == "12"
+
+
+def test_differences_are_scipys_wilcoxon_with_holm_over_the_pairs(atria: list[RunFolder]) -> None:
+    found = {(one.first, one.second, one.metric): one for one in compare(open_runs(atria))}
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    for metric in ("dice", "jaccard", "asd", "assd", "hd95"):
+        values = [_column(folder, metric) for folder in atria]
+        raw = [stats.wilcoxon(values[a], values[b]).pvalue for a, b in pairs]
+        holm = multipletests(raw, method="holm")[1]
+        for (a, b), p, q in zip(pairs, raw, holm, strict=True):
+            one = found[a, b, metric]
+            assert one.test.p == pytest.approx(p)
+            assert one.corrected == pytest.approx(q)
+            assert one.test.difference == pytest.approx((values[a] - values[b]).mean())
+
+
+def test_the_page_prints_them(segmentations: tuple[Page, Path], atria: list[RunFolder]) -> None:
+    page, _ = segmentations
+    rows = next(table for table in page.tables if "Better" in table[0])
+    assert rows[0] == ["Runs", "Metric", "Difference", "95 % interval", "Test", "p", "corrected", "Better"]
+    first = rows[1]
+    dice = [_column(folder, "dice") for folder in atria]
+    assert first[:2] == ["seg_dice − seg_dice_aug", "Dice"]
+    assert value(first[2]) == pytest.approx((dice[0] - dice[1]).mean(), abs=5e-4)
+    assert _p(first[5]) == pytest.approx(stats.wilcoxon(dice[0], dice[1]).pvalue, abs=5e-4)
+
+
+def test_the_answer_is_plain(segmentations: tuple[Page, Path]) -> None:
+    text = segmentations[0].text
+    assert "seg_dice is better than seg_bce: a higher Dice, by " in text
+    assert "corrected for 3 pairs" in text
+    assert text.index("is better than") < text.index("The runs")
+
+
+def test_classifications_are_compared_by_mcnemar_and_bootstrap_over_lesions(
+    lesions: list[RunFolder], tmp_path: Path
+) -> None:
+    found = {(one.metric, one.label): one for one in compare(open_runs(lesions))}
+    right = []
+    for folder in lesions:
+        rows = list(csv.DictReader(folder.cases.open()))
+        right.append(np.array([row["true"] == row["predicted"] for row in rows]))
+    table = [[int((right[0] & right[1]).sum()), int((right[0] & ~right[1]).sum())],
+             [int((~right[0] & right[1]).sum()), int((~right[0] & ~right[1]).sum())]]  # fmt: skip
+    accuracy = found["accuracy", ""]
+    assert accuracy.test.p == pytest.approx(statsmodels_mcnemar(table, exact=True).pvalue)
+    assert accuracy.test.difference == pytest.approx(right[0].mean() - right[1].mean())
+    assert found["auc", ""].test.test == "bootstrap"
+    assert {label for metric, label in found if metric == "auc" and label} == set(recorded_runs.SKIN)
+    assert all(one.test.test == "bootstrap" for (metric, label), one in found.items() if metric == "auc" and label)
+    text = Page(write_comparison(lesions, tmp_path / "out")[0].read_text()).text
+    assert "cls_ce_focal is better than cls_ce: a higher accuracy, by " in text
+    assert "over groups (patients, lesions)" in text
+
+
+def test_without_groups_a_class_is_compared_by_delong(tmp_path: Path) -> None:
+    folders = [
+        recorded_runs.classification_run(tmp_path, name=name, cases=80, epochs=2, quality=quality, groups=False)
+        for name, quality in (("a", 0.3), ("b", 0.5))
+    ]
+    tests = {one.test.test for one in compare(open_runs(folders)) if one.label}
+    assert tests == {"delong"}
+
+
+def test_two_equal_runs_are_not_told_apart(tmp_path: Path) -> None:
+    folders = [recorded_runs.segmentation_run(tmp_path, name="same", cases=6, epochs=2) for _ in range(2)]
+    together = open_runs(folders)
+    assert len(set(together.labels)) == 2
+    text = sentence(together, compare(together)[0])
+    assert text.startswith("The data do not tell")
+    assert "is the same" in text
+
+
+def test_a_small_p_with_an_interval_over_zero_decides_nothing(atria: list[RunFolder]) -> None:
+    together = open_runs(atria[:2])
+    doubtful = Comparison(0, 1, "dice", "", PairedTest("wilcoxon", 12, 0.01, (-0.01, 0.03), 1.0, 0.001))
+    clear = Comparison(0, 1, "hd95", "", PairedTest("wilcoxon", 12, -2.0, (-3.0, -1.0), 1.0, 0.001))
+    doubtful, clear = corrected([doubtful, clear])
+    assert "do not tell" in sentence(together, doubtful)
+    assert sentence(together, clear) == (
+        "seg_dice is better than seg_dice_aug: a smaller 95HD, by 2.000 (95 % interval 1.000 to 3.000); "
+        "p\u00a0=\u00a00.0010, Wilcoxon test over 12 cases."
+    )
+
+
+def test_seeds_of_one_recipe_are_summed_up(tmp_path: Path) -> None:
+    folders = [
+        recorded_runs.segmentation_run(
+            tmp_path, name="seg", cases=4, epochs=2, seed=seed, settings="[figures]\ndpi = 60"
+        )
+        for seed in (1, 2, 3)
+    ]
+    page = Page(write_comparison(folders, tmp_path / "out")[0].read_text())
+    assert list(page.table("Run", "Dice")) == ["seg seed 1", "seg seed 2", "seg seed 3"]
+    row = page.table("Recipe", "Seeds", "Dice")["seg"]
+    means = [_column(folder, "dice").mean() for folder in folders]
+    assert row["Seeds"] == "3"
+    assert row["Dice"] == f"{np.mean(means):.3f} ± {np.std(means, ddof=1):.3f}"
+
+
+def test_only_shared_cases_are_tested_and_it_is_said(tmp_path: Path) -> None:
+    first = recorded_runs.segmentation_run(tmp_path, name="a", cases=6, epochs=2)
+    second = recorded_runs.segmentation_run(tmp_path, name="b", cases=8, epochs=2, quality=0.5)
+    assert compare(open_runs([first, second]))[0].test.n == 6
+    text = Page(write_comparison([first, second], tmp_path / "out")[0].read_text()).text
+    assert "did not measure the same cases: the tests use the 6 that all share, of 6, 8" in text
+
+
+def test_what_differs_is_listed(segmentations: tuple[Page, Path]) -> None:
+    rows = {row[0] for table in segmentations[0].tables for row in table}
+    assert "duration" in rows
+    assert "model.name" not in rows  # the same in all three
+
+
+def test_figures_of_comparisons_are_drawn(
+    segmentations: tuple[Page, Path], lesions: list[RunFolder], tmp_path: Path
+) -> None:
+    _, out = segmentations
+    assert {path.name for path in (out / "figures").glob("*.png")} == {"compare_curves.png", "compare_differences.png"}
+    results = draw_comparison(lesions, tmp_path / "figures")
+    assert [Path(result.path).stem for result in results] == ["compare_curves", "compare_roc", "compare_differences"]
+    for result in results:
+        assert result.ok, result.message
+        assert looks_drawn(tmp_path / result.path)
+
+
+def test_the_page_is_whole_and_names_no_path(segmentations: tuple[Page, Path], atria: list[RunFolder]) -> None:
+    page, out = segmentations
+    assert page.problems == []
+    for name in ("report.html", "report.md"):
+        assert str(atria[0].root.parent) not in (out / name).read_text()
+
+
+def test_runs_that_cannot_be_compared_are_refused(
+    atria: list[RunFolder], lesions: list[RunFolder], tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="two runs"):
+        write_comparison([atria[0], atria[0]], tmp_path)
+    with pytest.raises(UsageError, match="cannot be compared"):
+        write_comparison([atria[0], lesions[0]], tmp_path)
+    live = recorded_runs.segmentation_run(tmp_path, cases=2, epochs=2, state="running")
+    live.metrics.unlink()
+    with pytest.raises(UsageError, match="has no metrics yet"):
+        write_comparison([atria[0], live], tmp_path)
+
+
+def test_metrics_that_were_not_measured_have_no_row(atria: list[RunFolder], tmp_path: Path) -> None:
+    folder = recorded_runs.segmentation_run(tmp_path, name="nosurface", cases=12, epochs=2)
+    rows = list(csv.reader(folder.cases.open()))
+    for row in rows[1:]:
+        row[rows[0].index("asd")] = ""
+    with folder.cases.open("w", newline="") as stream:
+        csv.writer(stream).writerows(rows)
+    content = json.loads(folder.metrics.read_text())
+    content["test"]["asd"] = None
+    folder.metrics.write_text(json.dumps(content))
+    metrics = {one.metric for one in compare(open_runs([atria[0], folder]))}
+    assert "asd" not in metrics
+    assert "dice" in metrics
+
+
+def test_a_comparison_imports_no_torch(atria: list[RunFolder], tmp_path: Path) -> None:
+    roots = [str(folder.root) for folder in atria[:2]]
+    code = (
+        "import sys; from pathlib import Path; from engine.report import write_comparison; "
+        f"from engine.runfolder import RunFolder; write_comparison([RunFolder(Path(p)) for p in {roots!r}], "
+        f"Path({str(tmp_path / 'out')!r})); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,98 @@
+"""The numbers that a report prints are those that scikit-learn, SciPy and MedPy give for the same cases."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from medpy.metric import binary
+from scipy import stats
+from sklearn import metrics
+
+from engine.report import write_report
+from engine.runfolder import RunFolder
+from tests import recorded_runs
+from tests.engine.report.pages import Page, bounds, value
+
+
+@pytest.fixture(scope="module")
+def atrium(atria: list[RunFolder]) -> Page:
+    return Page(write_report(atria[0])[0].read_text())
+
+
+@pytest.fixture(scope="module")
+def lesion(lesions: list[RunFolder]) -> Page:
+    return Page(write_report(lesions[1])[0].read_text())
+
+
+def _predictions(folder: RunFolder) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """true, predicted, probabilities straight from cases.csv, by hand."""
+    rows = list(csv.DictReader(folder.cases.open()))
+    place = {name: index for index, name in enumerate(recorded_runs.SKIN)}
+    probabilities = np.array([[float(row[f"prob:{name}"]) for name in recorded_runs.SKIN] for row in rows])
+    return np.array([place[r["true"]] for r in rows]), np.array([place[r["predicted"]] for r in rows]), probabilities
+
+
+def test_the_report_of_a_class_is_scikit_learns(lesion: Page, lesions: list[RunFolder]) -> None:
+    true, predicted, probabilities = _predictions(lesions[1])
+    expected = metrics.classification_report(
+        true, predicted, target_names=recorded_runs.SKIN, output_dict=True, zero_division=0
+    )
+    table = lesion.table("Class", "Precision", "Recall", "F1", "Support")
+    for index, name in enumerate(recorded_runs.SKIN):
+        assert value(table[name]["Precision"]) == pytest.approx(expected[name]["precision"], abs=5e-4)
+        assert value(table[name]["Recall"]) == pytest.approx(expected[name]["recall"], abs=5e-4)
+        assert value(table[name]["F1"]) == pytest.approx(expected[name]["f1-score"], abs=5e-4)
+        assert value(table[name]["Support"]) == expected[name]["support"]
+        area = metrics.roc_auc_score(true == index, probabilities[:, index])
+        assert value(table[name]["AUC"]) == pytest.approx(area, abs=5e-4)
+    assert value(table["accuracy"]["F1"]) == pytest.approx(expected["accuracy"], abs=5e-4)
+    assert value(table["macro mean"]["F1"]) == pytest.approx(expected["macro avg"]["f1-score"], abs=5e-4)
+    assert value(table["weighted mean"]["Precision"]) == pytest.approx(expected["weighted avg"]["precision"], abs=5e-4)
+
+
+def test_the_metrics_of_the_split_are_scikit_learns(lesion: Page, lesions: list[RunFolder]) -> None:
+    true, predicted, probabilities = _predictions(lesions[1])
+    table = lesion.table("Metric", "Value")
+    macro = np.mean([metrics.roc_auc_score(true == k, probabilities[:, k]) for k in range(7)])
+    assert value(table["AUC"]["Value"]) == pytest.approx(macro, abs=5e-4)
+    balanced = metrics.balanced_accuracy_score(true, predicted)
+    assert value(table["Balanced accuracy"]["Value"]) == pytest.approx(balanced, abs=5e-4)
+    low, high = bounds(table["Accuracy"]["95 % interval"])
+    assert low < metrics.accuracy_score(true, predicted) < high
+
+
+def test_the_metrics_of_a_segmentation_are_medpys(atrium: Page) -> None:
+    names = {"Dice": binary.dc, "Jaccard": binary.jc, "ASD [voxel]": binary.asd, "95HD [voxel]": binary.hd95}
+    expected: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(12):
+        truth = recorded_runs.phantom_mask(number, 1)
+        prediction = recorded_runs.worsened(truth, 0.80, number, "seg_dice")
+        for name, measure in names.items():
+            expected[name].append(float(measure(prediction, truth)))
+    split = atrium.table("Class", "Missed")["left atrium"]
+    cases = atrium.table("Case", "Missed")
+    for name, values in expected.items():
+        assert value(split[name]) == pytest.approx(np.mean(values), abs=6e-4)
+        for number, one in enumerate(values):
+            assert value(cases[f"case{number:02d}"][name]) == pytest.approx(one, abs=6e-4)
+
+
+def test_the_interval_of_a_mean_is_near_scipys_bootstrap(atrium: Page, atria: list[RunFolder]) -> None:
+    dice = [float(row["dice"]) for row in csv.DictReader(atria[0].cases.open())]
+    drawn = stats.bootstrap((dice,), np.mean, method="percentile", n_resamples=5000, rng=1).confidence_interval
+    low, high = bounds(atrium.table("Class", "Missed")["left atrium"]["Dice"])
+    assert (low, high) == pytest.approx((drawn.low, drawn.high), abs=0.012)
+
+
+def test_the_worst_case_stands_first(atrium: Page) -> None:
+    dice = [value(row["Dice"]) for row in atrium.table("Case", "Missed").values()]
+    assert dice == sorted(dice)
+
+
+def test_markdown_has_the_same_numbers(atria: list[RunFolder], atrium: Page) -> None:
+    text = Path(atria[0].report_md).read_text()
+    dice = atrium.table("Class", "Missed")["left atrium"]["Dice"].split("|")[0].strip()
+    assert f"| left atrium | {dice} (" in text
