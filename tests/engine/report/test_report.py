@@ -207,7 +207,7 @@ def test_no_path_user_or_host_is_named(tmp_path: Path, monkeypatch: pytest.Monke
             str(tmp_path),
             "some where",
             "/mnt",
-            "clinic",
+            "clinic.example",
             home,
             "/opt",
             "Users",
