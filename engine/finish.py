@@ -105,6 +105,9 @@ class Tester:
         write_cases(self._folder, name, table)
         write_metrics(self._folder, name, summary)
         self._emit(Result(split=name, metrics=pick(summary, names), per_class=per_class(summary), cases=worst[:_WORST]))
+        main = "dice" if cohort.task == "segmentation" else "balanced_accuracy"
+        shown = "not measured" if summary[main] is None else f"{summary[main]:.4g}"
+        self._emit(Log(message=f"{name}: {main} {shown} on {summary['n']} cases ({self._words(task)})"))
         return summary
 
     def _report(self, done: int, total: int) -> None:

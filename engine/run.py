@@ -204,6 +204,8 @@ def _phases(session: Session, network: Network, *, resume: bool) -> Outcome:
     if resume:
         _restore(session, training)
     session.emit(started(training, network, resumed=resume))
+    model = session.recipe.model.name
+    session.log(f"{model}, {network.parameters / 1e6:.2f} M weights, on {network.device.name}; {training.words}")
     sampler = ResourceSampler(session.emit, session.folder.root, network.device.device)
     sampler.start()
     try:
@@ -218,12 +220,13 @@ def _phases(session: Session, network: Network, *, resume: bool) -> Outcome:
         if cut and session.desk.stop == "now":
             return outcome
         session.desk.detach()
-        training.stream.loader.close()
+        training.stream.loader.close()  # its memory is needed now
         with memory_errors(memory_advice(session.recipe)):
             finish(session, network)
         if session.recipe.figures.enabled:
             draw_and_report(session.folder, session.emit_and_answer)
     finally:
+        training.stream.loader.close()
         sampler.close()
     return outcome
 

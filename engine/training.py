@@ -49,6 +49,13 @@ class Training:
         return max(self.done, int(self.trainer.state.iteration)) // len(self.stream)
 
     @property
+    def words(self) -> str:
+        """What the training is, for the log."""
+        counts = {name: len(self.session.cohort.split(name)) for name in ("train", "validation", "test")}
+        cases = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        return f"{cases} cases; {self.session.recipe.train.epochs} epochs of {len(self.stream)} steps"
+
+    @property
     def complete(self) -> bool:
         """Whether training came to an end of its own."""
         stopped = self.clock.reached or (self.early is not None and self.early.stopped)

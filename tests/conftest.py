@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from hypothesis import HealthCheck, settings
 
 # Several workers share the cores; a test that compares times is no test. Set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Started in the background, or by nohup, a process ignores these, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # A test must see neither the data root nor the habits of whoever runs it.
 REAL_DATA = os.environ.pop("MEDTUI_DATA", None)
 

@@ -11,7 +11,7 @@ from ignite.engine import Engine, Events
 from torch import Tensor
 
 from engine.engines import StepOutput
-from engine.events import EpochDone, Event, Metrics
+from engine.events import EpochDone, Event, Log, Metrics
 
 
 class EpochMetrics:
@@ -64,6 +64,7 @@ class EpochMetrics:
         metrics: Metrics = {"loss": self._loss / max(self._cases, 1)}
         values = _dice(self._confusion) if self._task == "segmentation" else _recall(self._confusion)
         name = "dice" if self._task == "segmentation" else "recall"
+        seconds = time.perf_counter() - self._start
         known = [value for value in values if value is not None]
         if self._task == "classification":
             metrics["accuracy"] = float(self._confusion.diagonal().sum()) / max(int(self._confusion.sum()), 1)
@@ -76,9 +77,11 @@ class EpochMetrics:
                 iteration=trainer.state.iteration,
                 metrics=metrics,
                 per_class={label: {name: value} for label, value in zip(self._classes, values, strict=True)},
-                seconds=round(time.perf_counter() - self._start, 3),
+                seconds=round(seconds, 3),
             )
         )
+        words = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items() if isinstance(value, float))
+        self._emit(Log(message=f"epoch {trainer.state.epoch}: training {words}; {seconds:.1f} s"))
 
 
 def _dice(confusion: Tensor) -> list[float | None]:

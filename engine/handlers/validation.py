@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from ignite.engine import Engine, EventEnum, Events
 
-from engine.events import Event, Metrics, Phase, Validation
+from engine.events import Event, Log, Metrics, Phase, Validation
 
 
 class ValidationEvents(EventEnum):  # type: ignore[misc]
@@ -119,6 +119,8 @@ class Validate:
                 seconds=round(time.perf_counter() - start, 3),
             )
         )
+        mark = ", the best so far" if is_best else ""
+        self._emit(Log(message=f"epoch {epoch}: validation {self._best.metric} {value:.4g}{mark}"))
         self._emit(Phase(phase="training"))
         trainer.state.validation = ValidationOutcome(epoch, iteration, value, is_best)
         trainer.fire_event(ValidationEvents.VALIDATED)

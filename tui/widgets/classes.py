@@ -157,7 +157,9 @@ class Classes(Pane):
             return fit("–", 7, right=True), self.look("muted")
         if change == 0:
             return fit("★", 7, right=True), self.look("accent")
-        text = f"{'+' if change > 0 else '−'}{figure(abs(change))}"
+        # Below what the columns beside it show, the sign is all that there is to say.
+        size = figure(abs(change)) if abs(change) >= 0.001 else "0.000"
+        text = f"{'+' if change > 0 else '−'}{size}"
         return fit(text, 7, right=True), self.look("ink" if (change > 0) == up else "warning")
 
 
