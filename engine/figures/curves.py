@@ -11,7 +11,7 @@ import numpy as np
 
 from engine.figures import style
 from engine.figures.history import History, Series
-from engine.figures.names import ordered, short, title
+from engine.figures.names import better_up, ordered, short, title
 from engine.figures.source import Drawn, FigureError, Job, RunData
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _both(axes: Axes, history: History, name: str, *, epochs: bool, train: bool 
         series = history.validation[name]
         marker = "o" if len(series.values) <= 40 else ""
         _line(axes, series, epochs, "validation", {**VALIDATION, "marker": marker, "markersize": 2.8})
-        _mark_best(axes, history, series, epochs)
+        _mark_best(axes, history, name, epochs)
 
 
 def _line(axes: Axes, series: Series, epochs: bool, label: str, look: dict[str, object]) -> None:
@@ -107,8 +107,8 @@ def _line(axes: Axes, series: Series, epochs: bool, label: str, look: dict[str, 
     axes.plot(x, np.where(np.isfinite(y), y, np.nan), label=label, **look)  # type: ignore[arg-type]
 
 
-def _mark_best(axes: Axes, history: History, series: Series, epochs: bool) -> None:
-    best = history.best
+def _mark_best(axes: Axes, history: History, name: str, epochs: bool) -> None:
+    best, series = history.best, history.validation[name]
     if best is None or best.epoch not in series.epochs:
         return
     at = series.epochs.index(best.epoch)
@@ -116,13 +116,13 @@ def _mark_best(axes: Axes, history: History, series: Series, epochs: bool) -> No
     axes.axvline(x, color=style.ACCENT, linewidth=0.8, linestyle="--", zorder=0.5)
     if math.isfinite(y):
         axes.plot([x], [y], "*", color=style.WARNING, markersize=9, label="best epoch", zorder=4, linestyle="none")
-        left = x > np.mean(axes.get_xlim())
+        below = better_up(name)  # a curve rises to its best value: there is room under it
         axes.annotate(
             short(y),
             (x, y),
-            xytext=(-6 if left else 6, 6),
+            xytext=(0, -15 if below else 8),
             textcoords="offset points",
-            ha="right" if left else "left",
+            ha="center",
             fontsize=style.SMALL,
             fontweight="bold",
             bbox={"facecolor": style.PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
