@@ -58,13 +58,22 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> Saved:
         with atomic_open(path) as stream:
             torch.save({"format": FORMAT, **content}, stream)
     except (OSError, RuntimeError) as error:
-        # torch wraps a full disk into a RuntimeError of its zip writer.
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        reason = _reason(error)
         raise RunError(
             f"cannot write the checkpoint {path.name}: {reason}",
             "the checkpoint before it is whole; make room, then: medtui resume " + path.parent.parent.name,
         ) from error
     return Saved(path, time.perf_counter() - start)
+
+
+def _reason(error: BaseException) -> str:
+    """What the disk said: torch hides it behind a RuntimeError of its zip writer."""
+    deeper: BaseException | None = error
+    while deeper is not None:
+        if isinstance(deeper, OSError) and deeper.strerror:
+            return deeper.strerror
+        deeper = deeper.__cause__ or deeper.__context__
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import multiprocessing
 import os
@@ -12,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
+from types import FrameType
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -23,6 +25,7 @@ Job = TypeVar("Job")
 Made = TypeVar("Made")
 
 _WATCH_S = 2.0
+_LINGER_S = 20
 
 
 class _Plan(Sampler[list[Job]]):
@@ -47,6 +50,7 @@ class Processes(Generic[Job, Made]):
         """``samples[job]`` makes a sample, ``collate`` a batch of them; the processes start with the first batch."""
         self._plan: _Plan[Job] = _Plan()
         self._children: list[BaseProcess] = []
+        atexit.register(self.close)  # before that of multiprocessing, which asks kindly and waits
         context = multiprocessing.get_context("fork") if sys.platform == "linux" else None
         with _quiet():
             self._loader: DataLoader[Any] | None = DataLoader(
@@ -80,8 +84,12 @@ class Processes(Generic[Job, Made]):
             yield batch
 
     def close(self) -> None:
-        """End the processes."""
+        """End the processes. They hold nothing that is not elsewhere, so none is waited for."""
         self._loader = None
+        for child in self._children:
+            child.kill()
+        self._children = []
+        atexit.unregister(self.close)
 
     def _iterator(self) -> Iterator[Made]:
         """The loader's iterator. Torch's handler of dying children is taken off again: it raises its error
@@ -106,12 +114,21 @@ class Processes(Generic[Job, Made]):
 
 
 def _begin(_number: int) -> None:
-    """In a loader process: one thread; Ctrl-C is for the trainer; none of the trainer's signal handlers."""
+    """In a loader process: one thread; signals are for the trainer, which needs this process to end well.
+
+    A batch system sends SIGTERM to every process of a job. A worker that died of it would take the trainer
+    along before its checkpoint is written; so it ends a while later, if it is still there.
+    """
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, _linger)
     threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _linger(_number: int, _frame: FrameType | None) -> None:
+    signal.alarm(_LINGER_S)
 
 
 def _leave_with(trainer: int) -> None:

@@ -39,7 +39,8 @@ class ResourceSampler:
             self._thread.join()
 
     def _loop(self) -> None:
-        self._sample()  # psutil's first percentage is 0: it needs two looks
+        with contextlib.suppress(OSError):
+            self._sample()  # psutil's first percentage is 0: it needs two looks
         while not self._over.wait(EVERY_S):
             with contextlib.suppress(RunError, OSError):  # the trainer itself meets a full disk
                 self._emit(self._sample())
