@@ -298,8 +298,8 @@ class RuntimeTable(Table):
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Threads of the CPU kernels. Default: all cores that the process may use."""
     channels_last: Literal["auto"] | bool = "auto"
-    """Memory layout. auto: measured on the first batch."""
+    """Memory layout. auto: on CPUs, and on GPUs with mixed precision, where it was found to be faster."""
     compile: bool = False
     """torch.compile the network: faster steps after minutes of compiling."""
     deterministic: bool = True
-    """Refuse kernels that give other results from run to run."""
+    """Choose kernels that give the same results from run to run; where there is none, the log says so."""
