@@ -111,7 +111,7 @@ def list_examples(folder: RunFolder) -> dict[tuple[str, str], str]:
 def read_example(folder: RunFolder, path: str, classes: Sequence[str]) -> PreviewImages | str:
     """The slices of an example, small enough for a terminal, or a short reason why they cannot be shown."""
     whole = folder.root / path
-    if not whole.resolve().is_relative_to(folder.root.resolve()):
+    if not folder.holds(whole):
         return "the example lies outside of the run folder"
     try:
         if _unpacked(whole) > LARGEST_EXAMPLE:

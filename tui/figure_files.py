@@ -54,7 +54,7 @@ def load_figure(folder: RunFolder, figure: FigureFile) -> Pixels | str:
     if not figure.ok:
         return figure.message or "it could not be drawn"
     path = folder.root / figure.path
-    if not path.resolve().is_relative_to(folder.root.resolve()):
+    if not folder.holds(path):
         return "the figure lies outside of the run folder"
     try:
         with warnings.catch_warnings():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-from pathlib import Path
 
 import numpy as np
 
@@ -19,7 +18,7 @@ LARGEST_BYTES = 64 << 20
 def read_preview(folder: RunFolder, preview: Preview, view: RunView) -> PreviewImages | str:
     """The arrays of ``preview``, or a short reason why they cannot be shown."""
     path = folder.root / preview.path
-    if not _inside(path, folder.root):
+    if not folder.holds(path):
         return "the preview lies outside of the run folder"
     try:
         if path.stat().st_size > LARGEST_BYTES:
@@ -59,7 +58,3 @@ def _said(names: list[str], sure: float) -> str:
         return ""
     share = f" ({sure * 100:.0f} %)" if np.isfinite(sure) else ""
     return f"{names[0]}: said {names[1]}{share}"
-
-
-def _inside(path: Path, root: Path) -> bool:
-    return path.resolve().is_relative_to(root.resolve())

@@ -12,6 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from engine.errors import printable
 from engine.figures import style
 from engine.report.blocks import Alert, Block, Cards, Cell, Code, Document, Facts, Picture, Section, Table, Text
 
@@ -31,7 +32,7 @@ def render(document: Document, clean: Callable[[str], str]) -> str:
 class _Page:
     def __init__(self, document: Document, clean: Callable[[str], str]) -> None:
         self.document = document
-        self.clean = clean
+        self.clean = lambda text: printable(clean(text), keep="\n\t")
         self.ids: set[str] = set()
         self.links: list[tuple[str, str]] = []
 

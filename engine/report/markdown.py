@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from engine.errors import printable
 from engine.report.blocks import Alert, Block, Cards, Cell, Code, Document, Facts, Picture, Section, Table, Text
 
 _SPECIAL = re.compile(r"([\\`*\[\]<>|~])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
@@ -32,7 +33,7 @@ def escaped(text: str) -> str:
 
 class _Page:
     def __init__(self, clean: Callable[[str], str]) -> None:
-        self.clean = clean
+        self.clean = lambda text: printable(clean(text), keep="\n\t")
 
     def text(self, value: str) -> str:
         return escaped(self.clean(value))

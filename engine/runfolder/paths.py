@@ -28,6 +28,13 @@ class RunFolder:
         """How a command names this run from here: by its id in ``runs/``, else by its path."""
         return self.id if os.path.abspath(self.root.parent) == os.path.abspath("runs") else str(self.root)
 
+    def holds(self, path: Path) -> bool:
+        """Whether ``path``, links followed, lies in this folder. What is no path at all does not."""
+        try:
+            return path.resolve().is_relative_to(self.root.resolve())
+        except (OSError, ValueError, RuntimeError):  # a null byte, a name too long, links in a circle
+            return False
+
     @property
     def recipe(self) -> Path:
         return self.root / "recipe.toml"
