@@ -32,9 +32,13 @@ def render(document: Document, clean: Callable[[str], str]) -> str:
 class _Page:
     def __init__(self, document: Document, clean: Callable[[str], str]) -> None:
         self.document = document
-        self.clean = lambda text: printable(clean(text), keep="\n\t")
+        self._private = clean
         self.ids: set[str] = set()
         self.links: list[tuple[str, str]] = []
+
+    def clean(self, value: str) -> str:
+        """``value`` without private names, and without what would move the cursor of a terminal."""
+        return printable(self._private(value), keep="\n\t")
 
     def text(self, value: str) -> str:
         return escape(self.clean(value))

@@ -33,7 +33,11 @@ def escaped(text: str) -> str:
 
 class _Page:
     def __init__(self, clean: Callable[[str], str]) -> None:
-        self.clean = lambda text: printable(clean(text), keep="\n\t")
+        self._private = clean
+
+    def clean(self, value: str) -> str:
+        """``value`` without private names, and without what would move the cursor of a terminal."""
+        return printable(self._private(value), keep="\n\t")
 
     def text(self, value: str) -> str:
         return escaped(self.clean(value))
