@@ -33,6 +33,8 @@ def number(value: Number) -> float:
         return math.nan if value is None else float(value)
     except ValueError:
         return math.nan
+    except OverflowError:  # a whole number of hundreds of digits
+        return math.inf if isinstance(value, int | float) and value > 0 else -math.inf
 
 
 def portable(value: Any) -> Any:

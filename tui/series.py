@@ -121,7 +121,7 @@ def numbers(values: Sequence[Any] | Array) -> Array:
         if array.dtype.kind in "fiub":
             return array
         return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return np.array([_lenient(value) for value in values], dtype=np.float64)
 
 
