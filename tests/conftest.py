@@ -28,6 +28,15 @@ def _private_habits(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
         monkeypatch.setenv(name, str(home / name.lower()))
 
 
+@pytest.fixture(autouse=True)
+def _plain_signals() -> None:
+    """A trainer in this process takes signals over and leaves them ignored; no test may inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The root of real data sets, from $MEDTUI_DATA; the test is skipped where there is none."""
