@@ -16,7 +16,7 @@ from engine.events import Event, Log, Progress
 from engine.handlers.control import ControlDesk
 from engine.handlers.status import StatusBoard
 from engine.recipe import Recipe
-from engine.runfolder import EventWriter, RunFolder, own_status, refuse_links
+from engine.runfolder import EventWriter, RunFolder, own_status, refuse_links, sweep
 
 _PROGRESS_S = 0.5
 
@@ -128,6 +128,8 @@ def open_session(folder: RunFolder, recipe: Recipe, cohort: Cohort, lock: int, *
     """Begin to work on a run folder whose lock is held."""
     import msgspec
 
+    with contextlib.suppress(OSError):  # what cannot be removed is in nobody's way
+        sweep(folder)
     writer = EventWriter(folder.events)
     first = msgspec.structs.replace(
         own_status(recipe.name, recipe.task, recipe.train.epochs), metric=recipe.monitor, **status

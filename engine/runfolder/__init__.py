@@ -2,7 +2,7 @@
 
 from engine.runfolder.atomic import atomic_open, sync_folder, write_bytes, write_text, write_with
 from engine.runfolder.control import Command, Request, send, take
-from engine.runfolder.paths import RunFolder, create, find_run, list_runs, refuse_links
+from engine.runfolder.paths import RunFolder, create, find_run, list_runs, refuse_links, sweep
 from engine.runfolder.status import ENDED, State, Status, own_status, read_status, write_status
 from engine.runfolder.stream import EventReader, EventWriter
 
@@ -23,6 +23,7 @@ __all__ = [
     "read_status",
     "refuse_links",
     "send",
+    "sweep",
     "sync_folder",
     "take",
     "write_bytes",

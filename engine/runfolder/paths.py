@@ -153,6 +153,19 @@ def refuse_links(folder: RunFolder) -> None:
             )
 
 
+def sweep(folder: RunFolder) -> None:
+    """Remove what a killed trainer left half-written. For who holds the run's lock, before it writes.
+
+    Others may be writing requests, and results of an evaluation; those places are left alone.
+    """
+    patterns = [(part, ".*.tmp") for part in (folder.checkpoints, folder.previews, folder.figures)]
+    patterns += [(part, ".writing.*") for part in (folder.previews, folder.figures)]
+    patterns += [(folder.root, f".{own.name}.*.tmp") for own in (folder.status, folder.manifest, folder.recipe)]
+    for part, pattern in patterns:
+        for path in part.glob(pattern):
+            path.unlink(missing_ok=True)
+
+
 def list_runs(runs: Path) -> list[RunFolder]:
     """All run folders in ``runs``, oldest first. A folder that is not there holds no runs."""
     try:

@@ -11,12 +11,14 @@ import json
 import multiprocessing
 import os
 import time
+from collections.abc import Sequence
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import torch
 
+from engine.checkpoint import load_checkpoint
 from engine.runfolder import RunFolder, list_runs
 from tests.engine.runs import go_on, learned, run, same_weights
 
@@ -47,24 +49,30 @@ def _resume(folder: Path, data: Path) -> None:
     raise SystemExit(go_on(RunFolder(folder), data))
 
 
+Moment = tuple[int | str, float]
+"""When to kill: after so many bytes of news in the stream, or when it holds a text; and seconds later."""
+
+
 def killed_again_and_again(
-    context: ForkServerContext, place: Path, text: str, overrides: tuple[str, ...], steps: list[int]
+    context: ForkServerContext, place: Path, text: str, overrides: tuple[str, ...], moments: Sequence[Moment]
 ) -> tuple[RunFolder, int]:
-    """Train in ``place``; after each of ``steps`` bytes of news in the stream kill the trainer, and resume.
+    """Train in ``place``; kill the trainer at each of ``moments``, look at what it left, and resume it.
 
     Returns:
         The run folder, at its end, and how many kills met a living trainer.
 
     Raises:
-        AssertionError: a trainer ended as anything but finished or killed.
+        AssertionError: a trainer ended as anything but finished or killed, or left a checkpoint that is not whole.
     """
     process: BaseProcess = context.Process(target=_train, args=(place, text, overrides))
     process.start()
     kills = 0
-    for step in steps:
-        if not _kill_after(process, place, step):
+    for moment in moments:
+        if not _kill_at(process, place, moment):
             break
         kills += 1
+        for checkpoint in (place / "runs").glob("*/checkpoints/*.pt"):
+            load_checkpoint(checkpoint)
         process = _next(context, place, text, overrides)
     process.join(LIMIT_S)
     assert process.exitcode == 0, f"the trainer ended with {process.exitcode}"
@@ -83,6 +91,13 @@ def _next(context: ForkServerContext, place: Path, text: str, overrides: tuple[s
     return process
 
 
+def _text(place: Path) -> str:
+    folders = list_runs(place / "runs")
+    with contextlib.suppress(OSError):
+        return folders[-1].events.read_text(encoding="utf-8") if folders else ""
+    return ""
+
+
 def _size(place: Path) -> int:
     folders = list_runs(place / "runs")
     with contextlib.suppress(OSError):
@@ -90,19 +105,30 @@ def _size(place: Path) -> int:
     return 0
 
 
-def _kill_after(process: BaseProcess, place: Path, step: int) -> bool:
-    """Kill ``process`` when the stream has grown by ``step`` bytes; False when it ended before."""
+def _kill_at(process: BaseProcess, place: Path, moment: Moment) -> bool:
+    """Kill ``process`` at ``moment``; False when it ended before."""
+    mark, later_s = moment
     start, end = _size(place), time.monotonic() + LIMIT_S
     while process.is_alive() and time.monotonic() < end:
         size = _size(place)
         start = min(start, size)  # a resumed trainer cuts the stream first
-        if size >= start + step:
+        if size >= start + mark if isinstance(mark, int) else mark in _text(place):
+            time.sleep(later_s)
+            met = process.is_alive()
             process.kill()
             process.join()
-            return True
+            return met
         time.sleep(0.001)
     process.join()
     return False
+
+
+def computed_again(folder: RunFolder) -> dict[str, int]:
+    """How many steps and ends of epochs were taken back by resumes, and computed again."""
+    discarded = folder.root / "events.discarded.jsonl"
+    lines = discarded.read_text(encoding="utf-8").splitlines() if discarded.exists() else []
+    kinds = [json.loads(line)["kind"] for line in lines]
+    return {"steps": kinds.count("iteration"), "epochs": kinds.count("epoch")}
 
 
 def differences(one: RunFolder, other: RunFolder) -> list[str]:
@@ -117,6 +143,8 @@ def differences(one: RunFolder, other: RunFolder) -> list[str]:
     numbers = [json.loads(line)["seq"] for line in other.events.read_text(encoding="utf-8").splitlines()]
     if numbers != list(range(1, len(numbers) + 1)):
         found.append("sequence numbers")
+    if list(other.checkpoints.glob(".*")):
+        found.append("half-written checkpoints that nobody removed")
     masks = sorted(path.name for path in one.predictions.iterdir())
     if masks != sorted(path.name for path in other.predictions.iterdir()):
         found.append("masks")

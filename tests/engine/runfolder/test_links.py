@@ -19,6 +19,7 @@ from engine.runfolder import (
     read_status,
     refuse_links,
     send,
+    sweep,
     take,
     write_status,
 )
@@ -125,3 +126,17 @@ def test_the_status_can_be_told_on_a_full_disk(folder, monkeypatch):
         changed = own_status("x", "segmentation", 3)
         write_status(folder, type(changed)(state="failed", message=message))
         assert read_status(folder).message == message
+
+
+def test_what_a_killed_trainer_left_is_swept_and_nothing_else(folder, elsewhere):
+    kept = [folder.checkpoints / "last.pt", folder.root / ".lock", folder.root / ".metrics.json.x.tmp", folder.log]
+    left = [folder.checkpoints / ".last.pt.ab.tmp", folder.previews / ".writing.x.npz"]
+    left += [folder.root / ".status.json.q.tmp"]
+    for path in (*kept, *left):
+        path.write_bytes(b"x")
+    (folder.checkpoints / ".best.pt.cd.tmp").symlink_to(elsewhere / "precious.json")
+    sweep(folder)
+    assert [path for path in kept if not path.exists()] == []
+    assert [path for path in left if path.exists()] == []
+    assert list(folder.checkpoints.iterdir()) == [folder.checkpoints / "last.pt"]
+    assert (elsewhere / "precious.json").exists()
