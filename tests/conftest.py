@@ -14,8 +14,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Started in the background, or by nohup, a process ignores these, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
-# A test must see neither the data root nor the habits of whoever runs it.
-REAL_DATA = os.environ.pop("MEDTUI_DATA", None)
+# A test must see neither the data root nor the habits of whoever runs it. Under another name the root
+# reaches the workers of pytest-xdist, which are started after this line.
+if "MEDTUI_DATA" in os.environ:
+    os.environ["REAL_DATA_OF_TESTS"] = os.environ.pop("MEDTUI_DATA")
+REAL_DATA = os.environ.get("REAL_DATA_OF_TESTS")
 
 settings.register_profile("medtui", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("medtui")

@@ -16,7 +16,7 @@ from engine.events import number
 from engine.runfolder import RunFolder
 from tui.run_view import RunView, higher_is_better
 from tui.series import Array
-from tui.widgets.slice_view import PreviewImages
+from tui.widgets.slice_picture import PreviewImages
 
 LARGEST_CSV = 64 << 20
 LARGEST_EXAMPLE = 512 << 20

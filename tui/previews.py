@@ -10,7 +10,7 @@ from engine.events import Preview
 from engine.runfolder import RunFolder
 from tui.run_view import RunView
 from tui.series import Array
-from tui.widgets.slice_view import PreviewImages
+from tui.widgets.slice_picture import PreviewImages
 
 LARGEST_BYTES = 64 << 20
 
@@ -34,14 +34,15 @@ def read_preview(folder: RunFolder, preview: Preview, view: RunView) -> PreviewI
 def _checked(arrays: dict[str, Array], view: RunView) -> PreviewImages | str:
     image = arrays["image"]
     slices = arrays.get("slices", np.arange(len(image)))
-    masks = {name: arrays[name] for name in ("truth", "prediction") if name in arrays}
+    masks = {name: arrays[name] for name in ("truth", "prediction", "heat") if name in arrays}
     if image.dtype != np.uint8 or image.ndim not in {3, 4} or not image.size or len(slices) != len(image):
         return "the preview has another layout than this version knows"
-    if any(mask.shape != image.shape[:3] for mask in masks.values()):
+    if any(mask.shape != image.shape[:3] or mask.dtype != np.uint8 for mask in masks.values()):
         return "the masks of the preview have another shape than its image"
     told = [_class_name(arrays[name], view) for name in ("true", "predicted") if "predicted" in arrays]
     sure = float(arrays["probability"].ravel()[0]) if "probability" in arrays else float("nan")
-    return PreviewImages(image, slices, masks.get("truth"), masks.get("prediction"), _said(told, sure))
+    said = _said(told, sure)
+    return PreviewImages(image, slices, masks.get("truth"), masks.get("prediction"), said, masks.get("heat"))
 
 
 def _class_name(array: Array, view: RunView) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from engine.data.prepare import normalise_image, resize_image
 from engine.data.read import read_image
 from engine.events import Preview
 from engine.runfolder import write_with
@@ -20,6 +23,9 @@ SLICES = 12
 SIDE = 112
 EPOCHS_KEPT = 60
 """About so many epochs of a run get previews, so that a long run does not fill the disk."""
+
+Explain = Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.float32]]
+"""Images (B, C, H, W) as the network sees them and a class for each, to maps (B, h, w) from 0 to 1."""
 
 
 class PreviewWriter:
@@ -52,17 +58,31 @@ class PreviewWriter:
         for n, (negative, name, arrays) in enumerate(worst):
             self._save(epoch, n, name, -negative, arrays)
 
-    def write_images(self, epoch: int, cases: list[dict[str, Any]]) -> None:
-        """Write the images of the worst wrongly classified cases; ``cases`` are sorted, worst first."""
-        if not self._due(epoch):
-            return
+    def write_images(self, epoch: int, cases: list[dict[str, Any]], explain: Explain) -> None:
+        """Write the images of the worst wrongly classified cases, with what spoke for the class that was said.
+
+        Args:
+            epoch: of the validation.
+            cases: as the stream names them, the worst first.
+            explain: makes the maps.
+        """
         wrong = [case for case in cases if case["true"] != case["predicted"]][: self._count]
-        by_id = {case.id: case for case in self._session.cohort.split("validation")}
+        if not wrong or not self._due(epoch):
+            return
+        cohort, data = self._session.cohort, self._session.recipe.data
+        by_id = {case.id: case for case in cohort.split("validation")}
+        images = [read_image(cohort, by_id[case["id"]]) for case in wrong]
+        seen = [resize_image(image, data) for image in images]
+        labels = np.array([cohort.classes.index(case["predicted"]) for case in wrong], np.int64)
+        heats = explain(np.stack([normalise_image(image, data) for image in seen]), labels)
         for n, case in enumerate(wrong):
-            image = read_image(self._session.cohort, by_id[case["id"]])
-            step = max(1, -(-max(image.shape[:2]) // SIDE))
+            # A cropped image is shown as the network saw it: the map covers nothing else.
+            shown = seen[n] if data.resize == "crop" else images[n]
+            step = max(1, -(-max(shown.shape[:2]) // SIDE))
+            small = shown[::step, ::step]
             arrays: dict[str, NDArray[Any]] = {
-                "image": image[None, ::step, ::step],
+                "image": small[None],
+                "heat": _enlarged(heats[n], small.shape[:2])[None],
                 "slices": np.zeros(1, np.int64),
                 "true": np.array(case["true"]),
                 "predicted": np.array(case["predicted"]),
@@ -78,6 +98,12 @@ class PreviewWriter:
         write_with(path, lambda temporary: np.savez_compressed(temporary, allow_pickle=False, **arrays))
         shown = name if self._names else f"case {n + 1}"
         self._session.emit(Preview(path=f"previews/{path.name}", epoch=epoch, case=shown, value=value))
+
+
+def _enlarged(heat: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """A map (h, w) on the pixels of an image of ``shape``, 0 to 255."""
+    enlarged = Image.fromarray(heat).resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
+    return np.asarray(np.clip(np.asarray(enlarged), 0, 1) * 255, np.float32).round().astype(np.uint8)
 
 
 def _slices(case: SegmentedCase) -> dict[str, NDArray[Any]]:

@@ -99,6 +99,11 @@ def test_a_classification_run_has_every_metric_and_a_row_an_image(tmp_path):
     assert test["accuracy"] == pytest.approx(right, abs=1e-12)
     for row in rows:
         assert sum(float(value) for key, value in row.items() if key.startswith("prob:")) == pytest.approx(1, abs=1e-9)
+    previews = sorted(folder.previews.glob("*.npz"))
+    assert previews
+    with np.load(previews[0]) as arrays:
+        assert arrays["heat"].shape == arrays["image"].shape[:3]
+        assert arrays["heat"].dtype == np.uint8
 
 
 def test_predictions_of_tilted_scans_lie_on_their_input(tmp_path):

@@ -349,8 +349,10 @@ def preview(recorder: Recorder, plan: Plan, epoch: int, index: int, item: dict[s
         skin = np.array([224, 172, 140]) + rng.normal(0, 5, (size, size, 3))
         spot = ellipse(size, (0.5, 0.5), (0.25, 0.3))[..., None]
         image = np.where(spot, np.array([96, 60, 44]) + rng.normal(0, 12, (size, size, 3)), skin)
+        y, x = np.mgrid[0:size, 0:size] / size
+        warm = (255 * np.exp(-((y - 0.45) ** 2 + (x - 0.6) ** 2) / 0.03)).astype(np.uint8)
         np.savez(path, image=np.clip(image, 0, 255).astype(np.uint8)[None], true=np.array([0]), slices=np.array([0]),
-                 predicted=np.array([1]), probability=np.array([0.71]))  # fmt: skip
+                 predicted=np.array([1]), probability=np.array([0.71]), heat=warm[None])  # fmt: skip
         value = item["loss"]
     recorder.write(Preview(path=f"previews/{path.name}", epoch=epoch, case=item["id"], value=value))
 

@@ -19,7 +19,7 @@ from tui.case_files import (
     read_example,
 )
 from tui.run_view import EMPTY, fold
-from tui.widgets.slice_view import PreviewImages
+from tui.widgets.slice_picture import PreviewImages
 
 SEGMENTATION = """\
 id,group,split,dice,hd95,missed,dice:left,dice:right

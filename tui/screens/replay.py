@@ -28,7 +28,8 @@ from tui.widgets.charts import steps_of
 from tui.widgets.classes import Classes
 from tui.widgets.pane import Canvas, Pane
 from tui.widgets.replay_panes import ReplayCurves, ReplaySlice
-from tui.widgets.slice_view import PreviewImages, SliceView
+from tui.widgets.slice_picture import PreviewImages
+from tui.widgets.slice_view import SliceView
 from tui.widgets.slider import Slider
 
 _FRAME_S = 0.2

@@ -31,7 +31,8 @@ from tui.widgets.lines import Journal, LogPane
 from tui.widgets.pane import Pane
 from tui.widgets.recipe import RecipePane
 from tui.widgets.resources import Resources
-from tui.widgets.slice_view import PreviewImages, SliceView
+from tui.widgets.slice_picture import PreviewImages
+from tui.widgets.slice_view import SliceView
 
 _CONTROL = (("p", "pause", "pause"), ("s", "stop", "stop"), ("c", "checkpoint", "checkpoint"), ("n", "note", "note"))
 _ALWAYS = (("Tab", "pane", "pane(1)"), ("r", "runs", "app.runs"), ("q", "close", "app.quit"))

@@ -14,7 +14,8 @@ from tui.text import figure, sparkline
 from tui.widgets.cells import Line, fit, fitted, one_line
 from tui.widgets.pane import Pane
 from tui.widgets.rows import RowsPane
-from tui.widgets.slice_view import PreviewImages, SliceView
+from tui.widgets.slice_picture import PreviewImages
+from tui.widgets.slice_view import SliceView
 
 _ORDERED = {"worst": "worst first", "best": "best first", "id": "by id"}
 

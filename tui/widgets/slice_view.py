@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import NDArray
 from textual.message import Message
 
 from engine.events import Preview, number
@@ -13,28 +10,9 @@ from tui.reasons import no_preview
 from tui.text import figure
 from tui.widgets.cells import Line, fitted, length, one_line
 from tui.widgets.pane import Pane
+from tui.widgets.slice_picture import Bytes, PreviewImages, paint
 
-Bytes = NDArray[np.uint8]
 _RAMP = " .:-=+*#%@"
-
-
-@dataclass(frozen=True, slots=True)
-class PreviewImages:
-    """The arrays of one preview file.
-
-    Attributes:
-        image: (S, H, W) or (S, H, W, 3).
-        slices: (S,) where in the volume each stands.
-        truth: (S, H, W) class of each pixel, or None.
-        prediction: the same of the prediction.
-        said: what a classifier said, or "".
-    """
-
-    image: Bytes
-    slices: NDArray[np.int64]
-    truth: Bytes | None = None
-    prediction: Bytes | None = None
-    said: str = ""
 
 
 class SliceView(Pane):
@@ -181,36 +159,6 @@ class SliceView(Pane):
         self.epoch = None if found[-1].epoch == newest else found[-1].epoch
         self.redraw()
         return True
-
-
-def paint(images: PreviewImages, at: int, cells: tuple[int, int], *, truth: str, prediction: str) -> Bytes:
-    """Slice ``at`` with its contours on ``cells`` (width, rows): pixels (2 * rows, width, 3) at most."""
-    width, rows = cells
-    image = images.image[at]
-    high, wide = image.shape[:2]
-    scale = min(width / wide, 2 * rows / high)
-    size = max(2, int(high * scale) // 2 * 2), max(1, int(wide * scale))
-    down = np.minimum((np.arange(size[0]) + 0.5) * high / size[0], high - 1).astype(int)
-    across = np.minimum((np.arange(size[1]) + 0.5) * wide / size[1], wide - 1).astype(int)
-    picked = image[down][:, across]
-    picture = picked.copy() if picked.ndim == 3 else np.repeat(picked[..., None], 3, axis=2)
-    for mask, color in ((images.prediction, prediction), (images.truth, truth)):
-        if mask is not None:
-            small = mask[at][down][:, across]
-            for label in np.unique(small[small > 0]):
-                picture[_edge(small == label)] = _rgb(color)
-    return picture
-
-
-def _edge(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Pixels of a mask that have a neighbour outside of it."""
-    padded = np.pad(mask, 1)
-    inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return mask & ~inner
-
-
-def _rgb(color: str) -> tuple[int, int, int]:
-    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
 
 
 def _hex(pixel: list[int]) -> str:
