@@ -14,11 +14,11 @@ from tui.feed import Feed, Snapshot
 from tui.herald import say
 from tui.run_view import RunView
 from tui.screens.confirm import Confirm, Prompt
-from tui.screens.curve_keys import CurveScreen
+from tui.screens.preview_reader import PreviewScreen
 from tui.widgets.bars import Ticker
 
 
-class ControlScreen(CurveScreen):
+class ControlScreen(PreviewScreen):
     """Base class of the screen that follows a run."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -34,6 +34,10 @@ class ControlScreen(CurveScreen):
         self.folder, self.feed, self.read_only = folder, feed, read_only
         self.snapshot: Snapshot | None = None
         self._waiting: dict[str, str] = {}  # request id -> command
+
+    @property
+    def whole_view(self) -> RunView | None:
+        return self.snapshot.view if self.snapshot is not None else None
 
     @property
     def over(self) -> bool:

@@ -7,7 +7,6 @@ from functools import partial
 from typing import ClassVar
 
 import numpy as np
-from textual import work
 from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.message import Message
@@ -16,10 +15,10 @@ from textual.widget import Widget
 
 from engine.runfolder import RunFolder
 from tui.feed import Feed, Snapshot
-from tui.previews import read_preview
 from tui.replaying import Stop, beside, nearest, stops, view_at
 from tui.run_view import RunView, last
-from tui.screens.curve_keys import CURVE_KEYS, CurveScreen
+from tui.screens.curve_keys import CURVE_KEYS
+from tui.screens.preview_reader import PreviewScreen
 from tui.screens.tiled import Key
 from tui.text import clock, figure
 from tui.widgets.cases import Cases
@@ -28,7 +27,6 @@ from tui.widgets.charts import steps_of
 from tui.widgets.classes import Classes
 from tui.widgets.pane import Canvas, Pane
 from tui.widgets.replay_panes import ReplayCurves, ReplaySlice
-from tui.widgets.slice_picture import PreviewImages
 from tui.widgets.slice_view import SliceView
 from tui.widgets.slider import Slider
 
@@ -75,7 +73,7 @@ class ReplayHead(Canvas):
         return clock(float(steps_of(whole, "time").outward(np.array([self.stop.time_s]))[0]))
 
 
-class ReplayScreen(CurveScreen):
+class ReplayScreen(PreviewScreen):
     """One run at a moment that keys choose."""
 
     PANES = (("curves", "curves"), ("classes", "classes"), ("slice", "slice"), ("cases", "worst"))
@@ -186,18 +184,9 @@ class ReplayScreen(CurveScreen):
         self.query_one("#slice", ReplaySlice).whole = whole.view
         self.show(Snapshot(view_at(whole.view, stop), whole.status, whole.read_share))
 
-    def on_slice_view_wanted(self, message: SliceView.Wanted) -> None:
-        if self.whole is not None:
-            self._read_preview(message, self.whole.view)
-
-    @work(thread=True, group="previews")
-    def _read_preview(self, message: SliceView.Wanted, view: RunView) -> None:
-        found = read_preview(self.folder, message.preview, view)
-        self.call_later(self._take_preview, message.preview.path, found)  # dropped where the screen was left
-
-    def _take_preview(self, path: str, found: PreviewImages | str) -> None:
-        for pane in self.query(SliceView):
-            pane.arrived(path, found)
+    @property
+    def whole_view(self) -> RunView | None:
+        return self.whole.view if self.whole is not None else None
 
     # --- keys ----------------------------------------------------------------------------------
 

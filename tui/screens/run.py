@@ -17,8 +17,6 @@ from engine.runfolder import RunFolder
 from tui.feed import Feed, Snapshot
 from tui.ghosts import GhostChooser
 from tui.herald import Herald, say
-from tui.previews import read_preview
-from tui.run_view import RunView
 from tui.screens.control_keys import ControlScreen
 from tui.screens.tiled import Key
 from tui.widgets.bars import Ticker
@@ -31,7 +29,6 @@ from tui.widgets.lines import Journal, LogPane
 from tui.widgets.pane import Pane
 from tui.widgets.recipe import RecipePane
 from tui.widgets.resources import Resources
-from tui.widgets.slice_picture import PreviewImages
 from tui.widgets.slice_view import SliceView
 
 _CONTROL = (("p", "pause", "pause"), ("s", "stop", "stop"), ("c", "checkpoint", "checkpoint"), ("n", "note", "note"))
@@ -170,19 +167,6 @@ class RunScreen(ControlScreen):
         from tui.screens.case import CaseScreen
 
         self.app.push_screen(CaseScreen(self.folder, lambda: self.snapshot, case=message.case))
-
-    def on_slice_view_wanted(self, message: SliceView.Wanted) -> None:
-        if self.snapshot is not None:
-            self._read_preview(message, self.snapshot.view)
-
-    @work(thread=True, group="previews")
-    def _read_preview(self, message: SliceView.Wanted, view: RunView) -> None:
-        found = read_preview(self.folder, message.preview, view)
-        self.call_later(self._take_preview, message.preview.path, found)  # dropped where the screen was left
-
-    def _take_preview(self, path: str, found: PreviewImages | str) -> None:
-        for pane in self.query(SliceView):
-            pane.arrived(path, found)
 
     def action_metric(self) -> None:
         """The next metric of the table of classes."""
