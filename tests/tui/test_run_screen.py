@@ -47,6 +47,16 @@ async def test_a_live_run_at_three_sizes(size: tuple[int, int], tmp_path: Path) 
         assert ("recipe" in screen and "optimizer" in screen) == (size[0] == 200)
 
 
+async def test_a_distance_that_only_the_test_measured_has_a_row(tmp_path: Path) -> None:
+    app = dashboard(recorded.finished(tmp_path))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await see(pilot, "left atrium")
+        await pilot.press("2")
+        screen = await see(pilot, "asd")
+        line = next(line for line in screen.splitlines() if " asd " in line)
+        assert line.strip("│ ").split() == ["asd", "–", "–", "–", "1.37"]
+
+
 async def test_every_pane_alone_fits_a_small_terminal(tmp_path: Path) -> None:
     app = dashboard(recorded.live_classes(tmp_path))
     said = {

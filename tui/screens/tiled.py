@@ -160,7 +160,10 @@ class TiledScreen(Screen[None]):
         """One pane alone, or all again."""
         if number <= len(self.PANES):
             name = self.PANES[number - 1][0]
-            self.choose(name, full=not (self.tiles.full and self.tiles.chosen == name))
+            alone = self.tiles.chosen == name and len(self.tiles.regions()) == 1
+            self.choose(name, full=not alone)
+            if alone and len(self.tiles.regions()) == 1:  # a pane that has no place beside the others
+                self.choose(self.PANES[0][0])
 
     def action_back(self) -> None:
         """One step back: the pane alone, then the screen."""

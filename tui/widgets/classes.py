@@ -54,8 +54,10 @@ class Classes(Pane):
         self.metric = ""
 
     def metrics(self, view: RunView) -> list[str]:
-        """Metrics that are measured by class, the usual one first."""
-        names = list(dict.fromkeys(m for tracks in view.validation_classes.values() for m in tracks if m != "support"))
+        """Metrics that are measured by class, the usual one first; those of the test alone come last."""
+        tested = view.results["test"].per_class.values() if "test" in view.results else ()
+        tables = (*view.validation_classes.values(), *tested)
+        names = list(dict.fromkeys(m for table in tables for m in table if m != "support"))
         first = next((m for m in (view.monitor, *_MAIN) if m in names), "")
         return [first, *(m for m in names if m != first)] if first else names
 
@@ -138,6 +140,8 @@ class Classes(Pane):
         line: Line = [*name, (" " * (widths.label - length(name)), ink)]
         track = row.track
         if track is None or not np.isfinite(track["value"]).any():
+            if row.test is not None and np.isfinite(row.test):
+                return [*line, *self._tested_only(row.test, widths)]
             why = "absent: no case" if track is not None and len(track) else "not measured yet"
             return [*line, (f" {why}", muted)]
         found, now = best(track, up=row.up), last(track)
@@ -150,6 +154,17 @@ class Classes(Pane):
         line += [(fit(figure(last(row.second)), 7, right=True), muted)] if widths.second else []
         line += [(fit(figure(row.test), 7, right=True), self.look("accent"))] if widths.test else []
         return line
+
+    def _tested_only(self, test: float, widths: _Widths) -> Line:
+        """The rest of a line whose metric no validation measured, as distances are by default."""
+        blank = fit("–", 7, right=True)
+        unknown = 2 + bool(widths.change) + bool(widths.second)
+        muted = self.look("muted")
+        return [
+            (" " * widths.spark, muted),
+            *([(blank, muted)] * unknown),
+            (fit(figure(test), 7, right=True), self.look("accent")),
+        ]
 
     def _change(self, now: float, top: float, *, up: bool) -> Span:
         change = now - top

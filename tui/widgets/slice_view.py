@@ -60,7 +60,7 @@ class SliceView(Pane):
         images = self._images.get(preview.path)
         muted = self.look("muted")
         parts: list[Line] = [[(f"case {one_line(preview.case)}", muted)]]
-        if isinstance(images, PreviewImages):
+        if isinstance(images, PreviewImages) and not images.said:  # a photograph has no depth
             parts.append([(f"z {images.slices[self._slice(images)]}", muted)])
         parts.append([(f"epoch {preview.epoch}", muted)])
         if preview.value is not None:
