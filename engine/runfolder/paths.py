@@ -179,8 +179,17 @@ def list_runs(runs: Path) -> list[RunFolder]:
     return [RunFolder(runs / name) for name in names]
 
 
+def _by_id(folder: RunFolder) -> str:
+    return folder.id
+
+
+def _by_name(folder: RunFolder) -> str:
+    """The name behind the day and the time."""
+    return folder.id.split("-", 2)[-1]
+
+
 def find_run(runs: Path, run: str | None) -> RunFolder:
-    """The run folder meant by ``run``: a folder, an id, a unique part of an id, or None for the newest.
+    """The run folder meant by ``run``: a folder, an id, a name, a unique part of an id, or None for the newest.
 
     Raises:
         UsageError: there is none, or more than one.
@@ -196,8 +205,10 @@ def find_run(runs: Path, run: str | None) -> RunFolder:
         )
     if run is None:
         return known[-1]
-    exact = [folder for folder in known if folder.id == run]
-    matches = exact or [folder for folder in known if run in folder.id]
+    matches = [folder for folder in known if run in folder.id]
+    for same in (_by_id, _by_name):  # "seg_dice" is no part of an id where a run has that very name
+        whole = [folder for folder in matches if same(folder) == run]
+        matches = whole or matches
     if len(matches) == 1:
         return matches[0]
     if not matches:

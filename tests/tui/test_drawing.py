@@ -169,10 +169,9 @@ def test_a_nan_leaves_a_gap_and_values_outside_are_clipped() -> None:
 
 
 def manner(end: float = 100.0, **more: object) -> Manner:
+    window = {"window": Window(0.0, end, end), "axis": step_axis(0, end, 50)}
     base = {"smoothing": 0.01, "log": False, "cursor": None}
-    return Manner(
-        Steps("iteration", 10, (0.0,), (0.0,)), Window(0.0, end, end), step_axis(0, end, 50), **{**base, **more}
-    )  # type: ignore[arg-type]
+    return Manner(Steps("iteration", 10, (0.0,), (0.0,)), **{**window, **base, **more})  # type: ignore[arg-type]
 
 
 def picture(chart: Chart, *, width: int = 60, height: int = 12, **more: object) -> list[str]:
@@ -236,6 +235,14 @@ def test_a_log_axis_leaves_out_what_is_not_positive() -> None:
 def test_the_cursor_reads_the_value_at_its_place() -> None:
     curve = Curve("val", track([0.1, 0.2, 0.3, 0.4, 0.5]), "value", "accent", "▲")
     assert "@ iteration 35  val 0.300" in picture(Chart("dice", (curve,)), cursor=35.0)[0]
+
+
+def test_a_window_between_two_points_shows_the_line_that_joins_them() -> None:
+    curve = Curve("val", track([0.1, 0.9]), "value", "accent", "▲")  # at iterations 10 and 20
+    lines = picture(Chart("dice", (curve,)), window=Window(12.0, 18.0, 40.0), axis=step_axis(12, 18, 50))
+    assert "val 0.100" in lines[0]  # the newest within the window's right edge
+    drawn = [line for line in lines[1:-1] if any("\u2800" < char <= "\u28ff" for char in line)]
+    assert len(drawn) >= len(lines) // 2
 
 
 def test_a_line_stands_where_the_run_was_resumed() -> None:

@@ -182,7 +182,7 @@ def ghost_remark(plotted: list[Plotted], manner: Manner) -> str:
     twin = next((p for p in plotted[1:] if p.curve.name == ghost.curve.name), None)
     if twin is None or not len(twin.x):
         return f"◌ {manner.ghost}"
-    place = float(twin.x[-1]) if manner.cursor is None else manner.cursor
+    place = min(float(twin.x[-1]), manner.window.high) if manner.cursor is None else manner.cursor
     there, here = reading(ghost, place), reading(twin, place)
     if not math.isfinite(here - there) or place > float(ghost.x[-1]) * 1.02:
         return f"◌ {manner.ghost}"

@@ -86,11 +86,15 @@ def _rows(curve: Curve, steps: Steps, edges: Floats) -> Rows:
 
 
 def _points(curve: Curve, steps: Steps, at: Rows, half_life: float) -> tuple[Floats, Floats]:
-    """Every point by itself, averaged with those before the window that still weigh."""
+    """Every point by itself, averaged with those before the window that still weigh.
+
+    Without an average one more at either side: the line leads into the window and out of it.
+    """
     first, last = int(at[0]), int(at[-1])
-    begin = max(0, first - 4 * (last - first) - 50) if half_life else first
-    x = steps.outward(curve.table[steps.column][begin:last])
-    y = curve.table[curve.column][begin:last].astype(np.float64)
+    begin = max(0, first - 4 * (last - first) - 50 if half_life else first - 1)
+    end = last if half_life else min(len(curve.table), last + 1)
+    x = steps.outward(curve.table[steps.column][begin:end])
+    y = curve.table[curve.column][begin:end].astype(np.float64)
     if half_life:
         known = usable(y)
         x, y, kept = x[known], y[known], np.arange(begin, last)[known]

@@ -60,6 +60,9 @@ def test_a_run_is_found_by_folder_id_and_part(tmp_path):
     assert find_run(tmp_path, None) == second
     assert find_run(tmp_path, second.id) == second
     assert find_run(tmp_path, "bce") == first
+    longer = create(tmp_path, f"{first.id.split('-', 2)[-1]}_aug")
+    assert find_run(tmp_path, first.id.split("-", 2)[-1]) == first  # the whole name, though part of another one
+    longer.root.rename(tmp_path / ".gone")
     assert find_run(tmp_path / "elsewhere", str(first.root)) == first
 
 
