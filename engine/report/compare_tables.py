@@ -98,7 +98,8 @@ def differences(together: Runs, comparisons: list[Comparison]) -> Section:
     """Every difference with its interval and test."""
     if not comparisons:
         return Section("Differences", [Text("The runs share no case that both measured.")])
-    several = len(together.pairs) > 1
+    classes = len({one.label for one in comparisons if one.label})
+    several = len(together.pairs) > 1 or classes > 1
     rows: list[list[str | Cell]] = []
     rules: set[int] = set()
     before: tuple[int, int] | None = None
@@ -122,13 +123,20 @@ def differences(together: Runs, comparisons: list[Comparison]) -> Section:
     ]
     caption = f"The first run minus the second on the {len(together.common)} cases that all runs measured. "
     if several:
-        caption += f"p is corrected by Holm over the {len(together.pairs)} pairs of runs, for each metric by itself. "
+        caption += f"p is corrected by Holm, for each metric by itself, over {_family(len(together.pairs), classes)}. "
     caption += "A run is called better where p is below 0.05 and the interval excludes 0."
     left = frozenset({1, 4, len(heads) - 1})
     return Section(
         "Differences",
         [Table(heads, rows, caption, frozenset(rules), left, small=True), Text(_tests_in_words(together))],
     )
+
+
+def _family(pairs: int, classes: int) -> str:
+    """What the correction of a metric goes over."""
+    over = [f"the {pairs} pairs of runs"] if pairs > 1 else []
+    over += [f"the {classes} classes where there is one test a class"] if classes > 1 else []
+    return " and ".join(over)
 
 
 def _difference(one: Comparison, names: tuple[str, str], unit: str, several: bool) -> list[str | Cell]:

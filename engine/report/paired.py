@@ -26,7 +26,7 @@ class Comparison:
         metric: name of the metric.
         label: the class, or empty for all of them.
         test: what the test says.
-        corrected: p after Holm, over the pairs of runs, for this metric.
+        corrected: p after Holm, over the pairs of runs and the classes, for this metric.
     """
 
     first: int
@@ -58,10 +58,10 @@ def compare(together: Runs) -> list[Comparison]:
 
 
 def corrected(found: list[Comparison]) -> list[Comparison]:
-    """The same with p corrected by Holm over the pairs, for each metric (of each class) by itself."""
+    """The same with p corrected by Holm for each metric by itself: over the pairs, and over classes where it has them."""
     result = list(found)
-    for key in dict.fromkeys((one.metric, one.label) for one in found):
-        places = [index for index, one in enumerate(found) if (one.metric, one.label) == key]
+    for key in dict.fromkeys((one.metric, bool(one.label)) for one in found):
+        places = [index for index, one in enumerate(found) if (one.metric, bool(one.label)) == key]
         for place, p in zip(places, holm([found[index].test.p for index in places]), strict=True):
             result[place] = replace(found[place], corrected=p)
     return result

@@ -112,8 +112,12 @@ def test_without_groups_a_class_is_compared_by_delong(tmp_path: Path) -> None:
         recorded_runs.classification_run(tmp_path, name=name, cases=80, epochs=2, quality=quality, groups=False)
         for name, quality in (("a", 0.3), ("b", 0.5))
     ]
-    tests = {one.test.test for one in compare(open_runs(folders)) if one.label}
-    assert tests == {"delong"}
+    classes = [one for one in compare(open_runs(folders)) if one.label]
+    assert {one.test.test for one in classes} == {"delong"}
+    holm = multipletests([one.test.p for one in classes], method="holm")[1]
+    assert [one.corrected for one in classes] == pytest.approx(list(holm))
+    text = Page(write_comparison(folders, tmp_path / "out")[0].read_text()).text
+    assert f"corrected by Holm, for each metric by itself, over the {len(classes)} classes" in text
 
 
 def test_two_equal_runs_are_not_told_apart(tmp_path: Path) -> None:
