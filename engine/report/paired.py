@@ -58,7 +58,7 @@ def compare(together: Runs) -> list[Comparison]:
 
 
 def corrected(found: list[Comparison]) -> list[Comparison]:
-    """The same with p corrected by Holm for each metric by itself: over the pairs, and over classes where it has them."""
+    """The same with p corrected by Holm for each metric by itself: over the pairs of runs, and over classes."""
     result = list(found)
     for key in dict.fromkeys((one.metric, bool(one.label)) for one in found):
         places = [index for index, one in enumerate(found) if (one.metric, bool(one.label)) == key]
