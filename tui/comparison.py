@@ -13,8 +13,9 @@ import numpy as np
 
 from engine.events import number
 from engine.runfolder import RunFolder
+from tui.batch import Tracks
 from tui.run_facts import read_json
-from tui.run_view import EMPTY, RunView, Tracks, best, higher_is_better
+from tui.run_view import EMPTY, RunView, best, higher_is_better
 from tui.text import clock, figure
 from tui.theme import MARKS
 from tui.widgets.cells import one_line

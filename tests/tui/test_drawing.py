@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tui.run_view import EMPTY, STEP_COLUMNS, TRACK_COLUMNS, RunView, fold
+from tui.batch import STEP_COLUMNS, TRACK_COLUMNS
+from tui.run_view import EMPTY, RunView, fold
 from tui.series import Columns
 from tui.theme import DARK, LIGHT
 from tui.widgets.axes import round_up, step_axis, time_axis, value_axis

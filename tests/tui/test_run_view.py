@@ -25,7 +25,8 @@ from engine.events import (
     RunStarted,
     Validation,
 )
-from tui.run_view import EMPTY, LOGS, RunView, best, fold, last, upto
+from tui.batch import LOGS
+from tui.run_view import EMPTY, RunView, best, fold, last, upto
 
 START = RunStarted(
     seq=1,

@@ -7,7 +7,8 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from tui.run_view import TRACK_COLUMNS, RunView, Tracks, best, higher_is_better
+from tui.batch import TRACK_COLUMNS, Tracks
+from tui.run_view import RunView, best, higher_is_better
 from tui.series import Columns
 from tui.theme import MARKS
 from tui.widgets.cells import one_line

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from engine.events import CheckpointSaved, Control, Figure, Log, Note, Phase, Result, RunEnded, RunStarted
-from tui.run_view import JournalEvent
+from tui.batch import JournalEvent
 from tui.text import figure
 from tui.widgets.cells import Line, one_line
 from tui.widgets.pane import Pane

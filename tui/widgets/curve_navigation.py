@@ -1,0 +1,192 @@
+"""Where a person stands in the curves: cursor, zoom, the chosen chart; moved by keys and by the mouse."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events
+from textual.geometry import Region
+
+from tui.widgets.charts import Mode, steps_of
+from tui.widgets.pane import Pane
+from tui.widgets.plotted import Window
+
+_ZOOM = 0.7
+_MOUSE_S = 0.03
+"""A fast mouse sends hundreds of moves a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a chart was drawn, for the mouse."""
+
+    chart: str
+    box: Region  # in the widget
+    left: int  # first column of the plot area, in the widget
+    columns: int
+
+
+class NavigatedPane(Pane):
+    """Base class of the pane of curves: what is shown of the horizontal axis, and what is read there."""
+
+    DEFAULT_MODE: ClassVar[Mode] = "iteration"
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.mode: Mode = self.DEFAULT_MODE
+        self.filter = ""
+        self.page_at = 0
+        self.chosen = ""
+        self.full = False
+        self.cursor: float | None = None
+        self.zoom: tuple[float, float] | None = None
+        self._places: list[Place] = []
+        self._window: Window | None = None
+        self._drag: tuple[int, tuple[float, float]] | None = None
+        self._moved_s = 0.0  # when the mouse last moved the cursor
+        self._hovering = False  # the cursor is the mouse's
+
+    # --- keys ----------------------------------------------------------------------------------
+
+    def action_full(self) -> None:
+        """The chosen chart alone, or all again."""
+        self.full = not self.full
+        self.redraw()
+
+    def action_cursor(self, by: int) -> None:
+        """Move the cursor that reads values; the first press puts it at the newest point."""
+        if self._window is None or self.snapshot is None:
+            return
+        low, high = self._window.low, self._window.high
+        self._hovering = False
+        if self.cursor is None:
+            self.cursor = min(high, max(low, self._newest()))
+        else:
+            columns = next((p.columns for p in self._places if p.chart == self.chosen and p.columns), 50)
+            step = (high - low) / columns
+            self.cursor = min(high, max(low, self.cursor + by * (max(step, 1.0) if self.mode == "iteration" else step)))
+        self.redraw()
+
+    def action_pan(self, by: int) -> None:
+        """Move the part that is shown by a quarter of it."""
+        if self.zoom is not None and self._window is not None:
+            self._move((self.zoom[1] - self.zoom[0]) / 4 * by)
+
+    def action_zoom(self, by: int) -> None:
+        """Show less (1) or more (-1) of the horizontal axis, around the cursor or the newest point."""
+        if self._window is not None:
+            self._zoom_at(self.cursor if self.cursor is not None else self._newest(), by)
+
+    def action_reset(self) -> None:
+        """The whole axis, no cursor."""
+        self.zoom = self.cursor = None
+        self.redraw()
+
+    def leave(self) -> bool:
+        """Give up the cursor, the zoom or the full chart, one at a time; False where there is none."""
+        if self.cursor is not None:
+            self.cursor = None
+        elif self.zoom is not None:
+            self.zoom = None
+        elif self.full:
+            self.full = False
+        elif self.filter:
+            self.filter, self.chosen, self.page_at = "", "", 0
+        else:
+            return False
+        self.redraw()
+        return True
+
+    def _newest(self) -> float:
+        if self.snapshot is None:
+            return 0.0
+        view = self.snapshot.view
+        steps = steps_of(view, self.mode)
+        table = view.steps
+        return float(steps.outward(table[steps.column][-1:])[0]) if len(table) else 0.0
+
+    def _zoom_at(self, place: float, by: int) -> None:
+        window = self._window
+        if window is None:
+            return
+        place = min(window.high, max(window.low, place))
+        factor = _ZOOM if by > 0 else 1 / _ZOOM
+        length_now = (window.high - window.low) * factor
+        if length_now >= window.whole:
+            self.zoom = None
+        elif length_now >= window.whole * 1e-6:
+            share = (place - window.low) / (window.high - window.low)
+            low = max(0.0, min(window.whole - length_now, place - share * length_now))
+            self.zoom = low, low + length_now
+        self.redraw()
+
+    def _move(self, by: float) -> None:
+        if self.zoom is None or self._window is None:
+            return
+        low, high = self.zoom
+        by = max(-low, min(self._window.whole - high, by))
+        self.zoom = low + by, high + by
+        self.redraw()
+
+    # --- mouse ---------------------------------------------------------------------------------
+
+    def _under(self, x: int, y: int) -> Place | None:
+        return next((p for p in self._places if p.box.contains(x, y)), None)
+
+    def _axis_place(self, place: Place, x: int) -> float | None:
+        if self._window is None or not place.columns:
+            return None
+        share = (x - place.left + 0.5) / place.columns
+        return self._window.low + share * (self._window.high - self._window.low) if 0 <= share <= 1 else None
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        place = self._under(event.x, event.y)
+        if place is not None:
+            self.chosen = place.chart
+            if self._window is not None:
+                self._drag = event.x, (self._window.low, self._window.high)
+                self.capture_mouse()
+            self.redraw()
+
+    def on_mouse_up(self) -> None:
+        self._drag = None
+        self.release_mouse()
+
+    def on_click(self, event: events.Click) -> None:
+        if event.chain == 2:
+            self.action_full()
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        if self._drag is not None and self.zoom is not None:
+            start, (low, high) = self._drag
+            columns = next((p.columns for p in self._places if p.chart == self.chosen), 0) or 50
+            self.zoom = low, high
+            self._move((start - event.x) / columns * (high - low))
+            return
+        place = self._under(event.x, event.y)
+        found = self._axis_place(place, event.x) if place else None
+        now = time.monotonic()
+        if found != self.cursor and now - self._moved_s > _MOUSE_S:
+            self._moved_s = now
+            self.cursor, self._hovering = found, True
+            self.redraw()
+
+    def on_leave(self) -> None:
+        if self.cursor is not None and self._hovering:  # one that was put by a key stays
+            self.cursor = None
+            self.redraw()
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        self._wheel(event, -1)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        self._wheel(event, 1)
+
+    def _wheel(self, event: events.MouseEvent, by: int) -> None:
+        event.stop()
+        place = self._under(event.x, event.y)
+        at = self._axis_place(place, event.x) if place else None
+        if at is not None:
+            self._zoom_at(at, by)
