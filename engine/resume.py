@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.data import data_root, fingerprint
-from engine.errors import DataError, Problem, RecipeError, RunError
+from engine.errors import DataError, Problem, RecipeError, RunError, UsageError
 from engine.manifest import command_line, first_manifest, read_manifest, update_manifest
 from engine.recipe import Recipe, load_recipe, parse_recipe, recipe_toml
 from engine.run import Handshake, build, facts_of, open_checked, work
@@ -84,7 +84,7 @@ def fork(folder: RunFolder, data: Path | None, overrides: Sequence[str], name: s
     try:
         network.model.load_state_dict(content["model"])
     except (RuntimeError, TypeError, AttributeError) as error:
-        raise RunError(
+        raise UsageError(
             f"the weights of {folder.id} do not fit this recipe: {str(error).splitlines()[0]}",
             "a fork keeps the network: change no [model] keys and no classes, or start a new run",
         ) from error
@@ -111,9 +111,9 @@ def fork(folder: RunFolder, data: Path | None, overrides: Sequence[str], name: s
 def _refuse_live(folder: RunFolder) -> None:
     status = read_status(folder)
     if status.state not in ENDED:
-        raise RunError(f"{folder.id} is {status.state}", f"watch it with: medtui attach {folder.id}")
+        raise UsageError(f"{folder.id} is {status.state}", f"watch it with: medtui attach {folder.id}")
     if status.state == "finished":
-        raise RunError(
+        raise UsageError(
             f"{folder.id} is finished",
             f"train it longer in a run of its own: medtui resume {folder.id} --fork --set train.epochs=...",
         )

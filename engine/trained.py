@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.build import Network, build_network
 from engine.data import Cohort, data_root
-from engine.errors import RunError
+from engine.errors import RunError, UsageError
 from engine.manifest import read_manifest
 from engine.recipe import Recipe, load_recipe
 from engine.runfolder import RunFolder
@@ -42,11 +42,11 @@ def open_trained(
     overrides += [f'runtime.device="{device}"'] if device else []
     recipe = load_recipe(folder.recipe, overrides, outside=True)
     if not folder.last.exists() and not folder.best.exists():
-        raise RunError(
+        raise UsageError(
             f"{folder.id} has no checkpoint yet", "wait for its first epoch, or look at: medtui attach " + folder.id
         )
     if checkpoint and not (folder.best if checkpoint == "best" else folder.last).exists():
-        raise RunError(f"{folder.id} has no checkpoint {checkpoint}", "use the other one: --checkpoint last or best")
+        raise UsageError(f"{folder.id} has no checkpoint {checkpoint}", "use the other one: --checkpoint last or best")
     manifest = read_manifest(folder)
     known = manifest.get("data_root")
     root = data_root(data or (Path(known) if isinstance(known, str) else None))

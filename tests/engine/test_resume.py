@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import DataError, RecipeError, RunError
+from engine.errors import DataError, RecipeError, RunError, UsageError
 from engine.events import Control, Note, RunStarted
 from engine.runfolder import RunFolder, read_status, send
 from tests.engine.runs import SEGMENTATION, events, go_on, learned, run, same_weights
@@ -118,7 +118,7 @@ def test_requests_are_answered_by_the_trainer(tmp_path):
 
 def test_what_would_be_another_run_is_refused(tmp_path, alone):
     data = alone.root.parent.parent / "data"
-    with pytest.raises(RunError, match="finished"):
+    with pytest.raises(UsageError, match="finished"):
         go_on(alone, data)
     code, folder = run(tmp_path, SEGMENTATION, then=lambda folder: send(folder, "stop_now") and None)
     assert code == 3

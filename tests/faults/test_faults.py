@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from engine.checkpoint import load_checkpoint
-from engine.errors import RunError
+from engine.errors import RunError, UsageError
 from engine.events import Iteration, Log, RunEnded
 from engine.run import Request, train
 from engine.runfolder import RunFolder, Status, list_runs, read_status, write_status
@@ -289,7 +289,7 @@ def test_a_clock_that_runs_backwards_changes_nothing(place, alone):
 def test_a_second_trainer_is_refused_by_the_status_and_by_the_lock(place):
     place.start("train.epochs=500")
     place.wait_for('"iteration":1,')
-    with pytest.raises(RunError, match=r"is (running|starting)"):
+    with pytest.raises(UsageError, match=r"is (running|starting)"):
         go_on(place.folder, place.data)
     os.kill(place.process.pid, signal.SIGSTOP)
     write_status(place.folder, Status(state="stopped"))  # as if its word could not be trusted
