@@ -50,8 +50,7 @@ def build(truth: np.ndarray, prediction: np.ndarray, spacing: np.ndarray) -> Sce
     for first, second in pairs:
         if first is not None and second is not None:
             for mesh, other in ((first, second), (second, first)):
-                mesh.compute_implicit_distance(other, inplace=True)
-                mesh.point_data["distance"] = np.abs(mesh.point_data["implicit_distance"])
+                mesh.point_data["distance"] = distance(mesh.points, other, near=4 * float(np.max(spacing)))
                 distances.append(np.asarray(mesh.point_data["distance"]))
     meshes = {
         "truth": [pair[0] for pair in pairs],
@@ -64,6 +63,24 @@ def build(truth: np.ndarray, prediction: np.ndarray, spacing: np.ndarray) -> Sce
     centre = (low + high) / 2
     radius = float(np.linalg.norm(points - centre, axis=1).max())
     return Scene(meshes, centre, radius, np.concatenate(distances) if distances else np.zeros(0))
+
+
+def distance(points: np.ndarray, mesh: Any, near: float) -> np.ndarray:
+    """Distance of ``points`` (N, 3) to the surface ``mesh``, (N,).
+
+    To the triangles where it is below ``near``. Beyond, where VTK's exact search takes most of the time of a
+    figure, to the nearest vertex: too large by h**2 / (2 * near) at most, with h the reach of a triangle around
+    its vertex, less than a voxel: an eighth of a voxel for ``near`` = 4 voxels, hundredths as a rule.
+    """
+    import pyvista as pv
+    from scipy.spatial import cKDTree
+
+    found, _ = cKDTree(mesh.points).query(points, workers=-1)
+    close = np.flatnonzero(found < near)
+    if close.size:
+        exact = pv.PolyData(np.asarray(points)[close]).compute_implicit_distance(mesh)
+        found[close] = np.abs(exact.point_data["implicit_distance"])
+    return np.asarray(found)
 
 
 def surface(mask: np.ndarray, spacing: np.ndarray) -> Any:

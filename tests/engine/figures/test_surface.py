@@ -41,6 +41,24 @@ def test_the_distance_of_a_shifted_box_is_its_shift_in_the_unit_of_the_spacing()
     assert scene.distances.max() == pytest.approx(6.0, abs=0.3)
 
 
+def test_distances_are_vtks_exact_ones_near_by_and_hardly_larger_far_away() -> None:
+    import pyvista as pv
+
+    grid = np.stack(np.mgrid[0:40, 0:40, 0:40])
+    ball = (((grid - 12) ** 2).sum(0) < 81).astype(np.uint8)
+    noise = ball | (np.random.default_rng(0).random(ball.shape) > 0.999)
+    spacing = np.array([0.6, 1.0, 1.5])
+    truth, other = meshes.surface(ball == 1, spacing), meshes.surface(noise == 1, spacing)
+    exact = np.abs(pv.PolyData(other.points).compute_implicit_distance(truth)["implicit_distance"])
+    found = meshes.distance(other.points, truth, near=6.0)
+    near = exact < 5.5
+    assert near.any()
+    assert (~near).any()
+    np.testing.assert_allclose(found[near], exact[near], atol=1e-5)
+    assert (found[~near] >= exact[~near] - 1e-4).all()
+    assert (found[~near] - exact[~near]).max() < 1.5**2 / (2 * 5.5)
+
+
 def test_equal_masks_have_no_distance() -> None:
     truth, _ = _boxes(0)
     scene = meshes.build(truth, truth, np.ones(3))
