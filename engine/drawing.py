@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from engine.errors import printable
+from engine.events import Event, Figure
 from engine.runfolder import RunFolder
 
 
 def draw_again(folder: RunFolder, only: Sequence[str] | None) -> int:
-    """Draw the figures of a run and print a line for each.
+    """Draw the figures of a run and print a line for each as soon as it is there.
 
     Returns:
         0, or 1 when a figure could not be drawn.
     """
     from engine.figures import draw_all
 
-    results = draw_all(folder, only=only)
-    for result in results:
-        print(f"{'ok    ' if result.ok else 'failed'}  {result.path}{'' if result.ok else '  ' + result.message}")
+    def tell(event: Event) -> None:
+        if isinstance(event, Figure):
+            line = f"{'ok    ' if event.ok else 'failed'}  {event.path}  {event.message}"
+            print(printable(line.rstrip()), flush=True)
+
+    results = draw_all(folder, only=only, emit=tell)
+    print(f"report with them: medtui report {folder.id}")
     return 0 if all(result.ok for result in results) else 1
 
 
