@@ -49,7 +49,8 @@ format: $(DEV_STAMP)
 	$(BIN)/ruff format .
 
 bench: $(DEV_STAMP)
-	@for file in benchmarks/[!_]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@for file in benchmarks/[!_]*.py; do name=benchmarks.$$(basename $$file .py); \
+		echo "== $$name"; $(BIN)/python -m $$name || exit 1; done
 
 docs: $(DEV_STAMP)
 	$(BIN)/python tools/reference.py
