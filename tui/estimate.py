@@ -29,17 +29,19 @@ def left_s(view: RunView, now_s: float) -> float | None:
     """
     if view.ended or view.started is None:
         return None
-    progress = view.progress
-    if progress is not None and progress.total > 0 and view.phase is not None and not _training(view):
+    progress, phase = view.progress, view.phase
+    over = view.iteration >= view.iterations
+    beside = progress is not None and progress.total > 0 and phase is not None and not _training(view)
+    if beside and (over or phase is None or phase.phase != "validation"):
         return _phase_left(view, now_s)
-    if view.iterations <= 0 or not len(view.steps) or view.iteration >= view.iterations:
-        return None
     step_s = _step_s(view)
-    if step_s is None:
+    if view.iterations <= 0 or over or step_s is None:
         return None
     epoch_s = _epoch_s(view) or step_s * view.iterations_per_epoch
-    here = view.iterations_per_epoch - view.iteration_in_epoch
     epochs_after = view.epochs - view.epoch
+    if beside:  # a validation between two epochs
+        return (_phase_left(view, now_s) or 0.0) + epochs_after * epoch_s
+    here = view.iterations_per_epoch - view.iteration_in_epoch
     rest_of_epoch = here / view.iterations_per_epoch * epoch_s
     since = min(max(0.0, now_s - float(view.steps["time_s"][-1])), max(step_s, epoch_s))
     return max(0.0, rest_of_epoch + epochs_after * epoch_s - since)

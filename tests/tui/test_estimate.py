@@ -52,6 +52,15 @@ def test_left_of_another_phase_follows_its_progress() -> None:
     assert left_s(view, 210.0) == pytest.approx(30.0)
 
 
+def test_left_in_a_validation_is_that_of_the_run() -> None:
+    asked = [
+        Phase(phase="validation", total=20, time_s=100.0),
+        Progress(phase="validation", done=5, total=20, time_s=101.0),
+    ]
+    assert left_s(fold(run(5), asked), 101.0) == pytest.approx(3.0 + 5 * 20.0)
+    assert left_s(fold(run(10), asked), 101.0) == pytest.approx(3.0)  # the last one
+
+
 def test_elapsed_leaves_out_the_time_between_sessions() -> None:
     view = fold(run(2), [RunStarted(time_s=1000.0, name="a", task="t", resumed=True, first_iteration=20)])
     assert elapsed_s(view, now_s=1005.0) == pytest.approx(40.0 + 5.0)
