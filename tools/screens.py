@@ -1,0 +1,92 @@
+"""Pictures of every screen of the dashboard at three sizes, for the documentation.
+
+``python tools/screens.py RUNS [OUT]``: RUNS holds finished runs of phantoms, of segmentation and of
+classification (see CONTRIBUTING.md); OUT is docs/screens. Needs Chromium, which turns Textual's SVG into PNG.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image, ImageChops
+
+from engine.runfolder import RunFolder, list_runs, read_status
+
+SIZES = ((80, 24), (120, 40), (200, 60))
+CELL = (12.3, 24.5)
+"""Pixels of a cell in Textual's SVG."""
+WIDEST = 1800
+SCREENS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "run": ("segmentation", ()),
+    "run-classification": ("classification", ()),
+    "slice": ("segmentation", ("3",)),
+    "image": ("classification", ("3",)),
+    "classes": ("classification", ("2",)),
+    "cases": ("segmentation", ("4", "enter")),
+    "replay": ("segmentation", ("t", "left", "left", "left")),
+    "figures": ("segmentation", ("f", "down", "down", "down")),
+    "runs": ("segmentation", ("r",)),
+    "compare": ("segmentation", ("r", "home", "space", "down", "space", "c")),
+    "help": ("segmentation", ("question_mark",)),
+}
+"""Screen -> task of the run that it is opened on, and the keys that lead to it."""
+
+
+async def shot(runs: Path, folder: RunFolder, size: tuple[int, int], keys: tuple[str, ...]) -> str:
+    """The screen as SVG."""
+    from tui.app import MedtuiApp
+
+    app = MedtuiApp(runs, folder, ascii_only=False)
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause(2.5)
+        for key in keys:
+            await pilot.press(key)
+            await pilot.pause(1.0)
+        await pilot.pause(1.5)
+        return app.export_screenshot(title="medtui")
+
+
+def to_png(svg: str, size: tuple[int, int], path: Path, browser: str) -> None:
+    """Draw an SVG in a browser and cut the picture to what is in it."""
+    with tempfile.TemporaryDirectory(prefix="medtui-screens-") as place:
+        source, target = Path(place) / "screen.svg", Path(place) / "screen.png"
+        source.write_text(svg, encoding="utf-8")
+        box = [int(cells * pixels) + 60 for cells, pixels in zip(size, CELL, strict=True)]
+        command = [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={place}/profile"]
+        command += [f"--screenshot={target}", f"--window-size={box[0]},{box[1]}", source.as_uri()]
+        subprocess.run(command, check=True, capture_output=True)
+        picture = Image.open(target).convert("RGB")
+    used = ImageChops.difference(picture, Image.new("RGB", picture.size, "white")).getbbox()
+    picture = picture.crop(used)
+    if picture.width > WIDEST:
+        picture = picture.resize((WIDEST, picture.height * WIDEST // picture.width), Image.Resampling.LANCZOS)
+    picture.quantize(64).save(path, optimize=True)
+
+
+def main(runs: Path, out: Path) -> None:
+    """Draw all of them."""
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        sys.exit("Chromium is needed: apt-get install chromium")
+    newest = {read_status(folder).task: folder for folder in list_runs(runs)}
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="medtui-screens-") as home:
+        os.environ.update(XDG_CONFIG_HOME=home, XDG_STATE_HOME=home, COLORTERM="truecolor")
+        for name, (task, keys) in SCREENS.items():
+            for size in SIZES:
+                for habits in Path(home).rglob("*.json"):
+                    habits.unlink()
+                svg = asyncio.run(shot(runs, newest[task], size, keys))
+                path = out / f"{name}-{size[0]}x{size[1]}.png"
+                to_png(svg, size, path, browser)
+                print(path)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2] if len(sys.argv) > 2 else "docs/screens"))
