@@ -64,7 +64,8 @@ def build_network(recipe: Recipe, cohort: Cohort, root: Path) -> Network:
     kind = output_kind(recipe.model, recipe.task, classes)
     balanced = recipe.loss.class_weights == "balanced"
     counts = class_counts(cohort) if balanced else None
-    criterion = build_loss(recipe.loss, task=recipe.task, output=kind, counts=counts)
+    labels = classes + (recipe.task == "segmentation")
+    criterion = build_loss(recipe.loss, task=recipe.task, output=kind, labels=labels, counts=counts)
     if isinstance(criterion, nn.Module):
         criterion = criterion.to(device.device)
     return Network(model, criterion, kind, device)

@@ -13,8 +13,7 @@ from engine.errors import DataError, UsageError, printable
 from engine.events import Event, Log
 from engine.finish import Tester
 from engine.progress import show_progress
-from engine.results import file_name
-from engine.runfolder import ENDED, EventWriter, RunFolder, read_status
+from engine.runfolder import ENDED, EventWriter, RunFolder, file_name, read_status
 from engine.trained import Trained, network_for, open_trained
 
 SPLITS = ("train", "validation", "test")
@@ -47,19 +46,24 @@ def evaluate(
         raise UsageError(f'there is no split "{split}"', "name train, validation, test or all")
     trained = open_trained(folder, checkpoint=checkpoint, device=device)
     cohort, own_name = _elsewhere(trained, data, split) if data else _own(trained, split or "test")
+    label = name or own_name
+    if label in SPLITS and (data is not None or label != own_name):
+        raise UsageError(f'"{label}" is the name of a split of the run\'s own data', "choose another with --name NAME")
     if cohort.classes != trained.classes:
         raise DataError(
             f"the classes differ: the run knows {', '.join(trained.classes)}; the data has {', '.join(cohort.classes)}",
             "evaluate on data of the same kind, with the same classes in the same order",
         )
+    known = set(cohort.notes)
     cohort = check_cohort(cohort, trained.recipe.data, progress=show_progress("checking the data"))
     network = network_for(trained, cohort)
     emit = _stream(folder)
+    for note in cohort.notes:
+        if note not in known:  # a case that was left out is not left out in silence
+            emit(Log(level="warning", message=f"{label}: {note}"))
+            print(printable(note), file=sys.stderr)
     shown = show_progress("measuring")
     tester = Tester(folder, trained.recipe, network, emit, lambda _phase, done, total: shown(done, total))
-    label = name or own_name
-    if label in SPLITS and label != own_name:
-        raise UsageError(f"--name {label}: the name of a split of the run's own data", "choose another name")
     summary = tester.measure(cohort, "chosen", label, keep=True)
     emit(Log(message=f"evaluated: {label}"))
     _print(label, summary)

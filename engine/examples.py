@@ -15,14 +15,13 @@ from engine.data.prepare import normalise_image, resize_image
 from engine.data.read import read_case, read_image
 from engine.evaluation import ClassificationResult, SegmentationResult
 from engine.recipe import DataTable
-from engine.results import file_name
-from engine.runfolder import RunFolder, write_with
+from engine.runfolder import RunFolder, example_file, file_name, write_with
 
 
 def _clear(folder: RunFolder, split: str) -> None:
     """Drop the examples of an earlier evaluation of ``split``."""
     folder.examples.mkdir(mode=0o700, exist_ok=True)
-    for path in folder.examples.glob(f"{file_name(split)}_*.npz"):
+    for path in folder.examples.glob(example_file(split, "*")):
         path.unlink()
 
 
@@ -54,8 +53,9 @@ def write_segmentation_examples(
             "role": np.array(next(role for role, chosen in roles.items() if chosen == name)),
             "dice": np.array(dice[name]),
             "id": np.array(name),
+            "split": np.array(split),
         }
-        _save(folder.examples / f"{file_name(split)}_{file_name(name)}.npz", arrays)
+        _save(folder.examples / example_file(split, file_name(name)), arrays)
 
 
 def write_classification_examples(
@@ -82,5 +82,6 @@ def write_classification_examples(
             "probabilities": result.probabilities[i],
             "role": np.array(role),
             "id": np.array(case.id),
+            "split": np.array(split),
         }
-        _save(folder.examples / f"{file_name(split)}_{file_name(case.id)}.npz", arrays)
+        _save(folder.examples / example_file(split, file_name(case.id)), arrays)

@@ -29,8 +29,8 @@ from engine.examples import write_classification_examples, write_segmentation_ex
 from engine.manifest import update_manifest
 from engine.metrics import classification, segmentation
 from engine.recipe import Recipe
-from engine.results import Table, file_name, read_mask, write_cases, write_mask, write_metrics
-from engine.runfolder import RunFolder
+from engine.results import Table, read_mask, write_cases, write_mask, write_metrics
+from engine.runfolder import RunFolder, file_name
 from engine.session import Session
 from engine.validate import CLASSIFICATION, SEGMENTATION, per_class, pick
 

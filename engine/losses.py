@@ -27,13 +27,14 @@ Output = Literal["sigmoid", "softmax"]
 _TINY = 1e-12
 
 
-def build_loss(table: LossTable, *, task: str, output: str, counts: Sequence[int] | None) -> Loss:
+def build_loss(table: LossTable, *, task: str, output: str, labels: int, counts: Sequence[int] | None = None) -> Loss:
     """The loss of a recipe.
 
     Args:
         table: ``[loss]``.
         task: "segmentation" or "classification".
         output: "sigmoid" or "softmax", as `engine.models.output_kind` says.
+        labels: how many indices the target has (segmentation: with the background).
         counts: voxels or cases of each class in the training split, in the order of the target's
             indices (segmentation: the background first). Needed for ``class_weights = "balanced"``
             only.
@@ -45,7 +46,7 @@ def build_loss(table: LossTable, *, task: str, output: str, counts: Sequence[int
         raise ValueError(f'output is "{output}"; it must be "sigmoid" or "softmax"')
     kind: Output = "sigmoid" if output == "sigmoid" else "softmax"
     _refuse(table, task, kind)
-    weights = class_weights(table, kind, counts)
+    weights = class_weights(table, labels, counts)
     entropy = CrossEntropy(kind, weights, table.label_smoothing)
     focal = Focal(kind, weights, table.gamma)
     dice = Dice(kind, weights, table.include_background, table.batch_dice, table.smooth)
@@ -62,7 +63,7 @@ def build_loss(table: LossTable, *, task: str, output: str, counts: Sequence[int
             return Sum(dice, entropy, table.weights)
 
 
-def class_weights(table: LossTable, output: Output, counts: Sequence[int] | None) -> tuple[float, ...] | None:
+def class_weights(table: LossTable, labels: int, counts: Sequence[int] | None = None) -> tuple[float, ...] | None:
     """A weight for each index of the target, or None when all weigh the same.
 
     "balanced" is ``n / (classes * count)`` with ``n`` the sum of the counts (scikit-learn's
@@ -76,10 +77,10 @@ def class_weights(table: LossTable, output: Output, counts: Sequence[int] | None
         total = float(sum(counts))
         return tuple(total / (len(counts) * count) if count else 0.0 for count in counts)
     given = table.class_weights
-    wanted = 2 if output == "sigmoid" else len(counts) if counts is not None else len(given)
-    if len(given) != wanted:
-        order = ", the background first" if output == "sigmoid" else ""
-        raise _wrong("loss.class_weights", f"found {len(given)} numbers", f"{wanted}, one a class{order}")
+    if len(given) != labels:
+        raise _wrong(
+            "loss.class_weights", f"found {len(given)} numbers", f"{labels}, one a class; masks: the background first"
+        )
     return tuple(given)
 
 

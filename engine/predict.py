@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,11 +16,11 @@ from engine.data import Cohort, check_cohort
 from engine.data.cases import Case
 from engine.data.prepare import normalise_image, prepare, resize_image
 from engine.data.read import read_case, read_image
-from engine.errors import DataError, UsageError
+from engine.errors import DataError, UsageError, printable
 from engine.evaluation import Measure, Protocol
 from engine.finish import chosen_checkpoint
 from engine.progress import show_progress
-from engine.results import file_name, write_mask
+from engine.results import write_mask
 from engine.runfolder import RunFolder, write_text
 from engine.trained import Trained, network_for, open_trained
 
@@ -47,7 +48,9 @@ def predict(
     """
     trained = open_trained(folder, checkpoint=checkpoint, device=device)
     cohort = _cohort(trained, inputs)
-    cohort = check_cohort(cohort, trained.recipe.data, progress=show_progress("checking the inputs"))
+    strict = trained.recipe.data.model_copy(update={"unreadable": "refuse"})  # no input is left out in silence
+    cohort = check_cohort(cohort, strict, progress=show_progress("checking the inputs"))
+    _spare_inputs(cohort, output)
     network = network_for(trained, cohort)
     network.model.load_state_dict(chosen_checkpoint(folder, trained.recipe)[1]["model"])
     try:
@@ -69,7 +72,7 @@ def _cohort(trained: Trained, inputs: Sequence[Path]) -> Cohort:
     files: list[Path] = []
     for path in inputs:
         if path.is_dir():
-            files += sorted(p for p in path.iterdir() if p.name.lower().endswith(endings))
+            files += sorted(p for p in path.iterdir() if p.name.lower().endswith(endings) and p.name[0] != ".")
         elif path.is_file():
             files.append(path)
         else:
@@ -77,7 +80,7 @@ def _cohort(trained: Trained, inputs: Sequence[Path]) -> Cohort:
     if not files:
         raise UsageError("the inputs hold no files to predict", "files are known by their ending: " + " ".join(endings))
     channels = int(trained.manifest.get("data", {}).get("channels", 0)) or _channels(trained)
-    cases = _cases(files, channels)
+    cases = _cases(files, channels if task == "segmentation" else 1)  # the colours of a photograph are in one file
     values = tuple(trained.manifest.get("data", {}).get("label_values") or range(1, len(trained.classes) + 1))
     return Cohort(
         task=task,
@@ -99,21 +102,45 @@ def _channels(trained: Trained) -> int:
 
 
 def _cases(files: Sequence[Path], channels: int) -> tuple[Case, ...]:
-    grouped: dict[str, list[Path]] = {}
-    for path in files:
+    """A case a file, or one for the files ``<case>_0000``, ``<case>_0001``, ... of one folder."""
+    parts: dict[tuple[Path, str], dict[int, Path]] = {}
+    found: list[Case] = []
+    for path in dict.fromkeys(files):
         stem = re.sub(r"(\.nii)?\.[^.]+$", "", path.name)
         match = _CHANNEL.match(stem) if channels > 1 else None
-        name = match["case"] if match else stem
-        if path.name == "mri_norm2.h5":
-            name = path.parent.name  # in the left atrium's layout the folder is the case
-        grouped.setdefault(name, []).append(path)
-    twice = [name for name, paths in grouped.items() if len(paths) not in {1, channels}]
+        if match and int(match["channel"]) < channels:
+            parts.setdefault((path.parent, match["case"]), {})[int(match["channel"])] = path
+        else:
+            # In the left atrium's layout the folder is the case.
+            name = path.absolute().parent.name if path.name == "mri_norm2.h5" else stem
+            found.append(Case(name, (path,), split="chosen"))
+    short = [f"{name} in {folder}" for (folder, name), own in parts.items() if len(own) != channels]
+    if short:
+        raise DataError(
+            f"{len(short)} inputs lack channels: {', '.join(short[:5])}",
+            f"a case is one file, or {channels} files <case>_0000, <case>_0001, ... in one folder",
+        )
+    found += [Case(name, tuple(own[n] for n in sorted(own)), split="chosen") for (_, name), own in parts.items()]
+    twice = [name for name, count in Counter(case.id for case in found).items() if count > 1]
     if twice:
         raise DataError(
-            f"{len(twice)} inputs share a name or lack channels: {', '.join(twice[:5])}",
-            f"a case is one file, or {channels} files <case>_0000, <case>_0001, ...",
+            f"{len(twice)} inputs share a name: {', '.join(sorted(twice)[:5])}",
+            "results are named after their inputs: predict these one after the other, each with its own -o DIR",
         )
-    return tuple(Case(name, tuple(sorted(paths)), split="chosen") for name, paths in sorted(grouped.items()))
+    return tuple(sorted(found, key=lambda case: case.id))
+
+
+def _mask_path(output: Path, case: Case) -> Path:
+    """Named as the input is: its name was good for a file before."""
+    return output / f"{case.id}.nii.gz"
+
+
+def _spare_inputs(cohort: Cohort, output: Path) -> None:
+    """Raises: UsageError: a result would be written over an input."""
+    sources = {path.resolve() for case in cohort.cases for path in case.images}
+    over = [path for case in cohort.cases if (path := _mask_path(output, case)).resolve() in sources]
+    if over:
+        raise UsageError(f"{over[0]} is an input: the result would be written over it", "name another folder: -o DIR")
 
 
 def _masks(trained: Trained, cohort: Cohort, network: Network, output: Path) -> None:
@@ -125,10 +152,10 @@ def _masks(trained: Trained, cohort: Cohort, network: Network, output: Path) -> 
     for n, case in enumerate(cohort.cases, 1):
         prepared = prepare(read_case(cohort, case), recipe.data)
         mask = measure.predict(predictor, prepared, protocol)[1]
-        path = output / f"{file_name(case.id)}.nii.gz"
+        path = _mask_path(output, case)
         write_mask(path, mask, case=case, cohort=cohort, affine=prepared.affine)
         show(n, len(cohort.cases))
-        print(path)
+        print(printable(str(path)))
 
 
 @torch.inference_mode()
@@ -148,4 +175,4 @@ def _table(trained: Trained, cohort: Cohort, network: Network, output: Path) -> 
         show(n, len(cohort.cases))
     path = output / "predictions.csv"
     write_text(path, text.getvalue())
-    print(path)
+    print(printable(str(path)))

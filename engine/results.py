@@ -83,9 +83,3 @@ def read_mask(path: Path, cohort: Cohort) -> NDArray[np.uint8]:
     for index, value in enumerate(cohort.label_values, 1):
         mask[data == value] = index
     return mask
-
-
-def file_name(case_id: str) -> str:
-    """A case id as a file name: what could leave the folder or trouble a shell becomes ``_``."""
-    safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in case_id).lstrip(".")
-    return safe[:120] or "case"

@@ -65,7 +65,8 @@ class Snapshot:
         else:
             step.optimizer.load_state_dict(content["optimizer"])
             step.schedule.load_state_dict(content["schedule"])
-        step.scaler.load_state_dict(content["scaler"])
+        if content["scaler"]:  # a run that began without fp16 has none, and a fresh one serves
+            step.scaler.load_state_dict(content["scaler"])
         for name, part in self.parts.items():
             if not forked or name in content["parts"]:
                 part.load_state_dict(content["parts"][name])

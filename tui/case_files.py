@@ -101,10 +101,12 @@ def list_examples(folder: RunFolder) -> dict[tuple[str, str], str]:
     for path in paths:
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                name = str(arrays["id"]) if "id" in arrays.files else path.stem.partition("_")[2]
+                split, _, case = path.stem.partition("_")
+                name = str(arrays["id"]) if "id" in arrays.files else case
+                split = str(arrays["split"]) if "split" in arrays.files else split
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             continue
-        found[path.stem.partition("_")[0], name] = f"examples/{path.name}"
+        found[split, name] = f"examples/{path.name}"
     return found
 
 

@@ -26,7 +26,7 @@ def foreground_voxels(label: Masks) -> Voxels:
     for value in range(1, int(label.max(initial=0)) + 1):
         flat = np.flatnonzero(label == value)
         if flat.size:
-            found.append(flat[:: max(1, flat.size // MAX_VOXELS)][:MAX_VOXELS].astype(np.int32))
+            found.append(flat[:: -(-flat.size // MAX_VOXELS)].astype(np.int32))
     return tuple(found)
 
 

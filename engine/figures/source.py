@@ -18,7 +18,7 @@ import numpy as np
 from engine.errors import RecipeError
 from engine.figures.history import History, read_history
 from engine.recipe import FiguresTable, Recipe, load_recipe
-from engine.runfolder import RunFolder, Status, read_status
+from engine.runfolder import RunFolder, Status, example_file, read_status
 
 _DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
 
@@ -204,7 +204,9 @@ class RunData:
         except _DAMAGED as error:
             raise FigureError(f"{path.name} is damaged") from error
         split, _, case = path.stem.partition("_")
-        return Example(path, str(arrays.get("id", case)), split, str(arrays.get("role", "")), arrays)
+        return Example(
+            path, str(arrays.get("id", case)), str(arrays.get("split", split)), str(arrays.get("role", "")), arrays
+        )
 
     def example_heads(self, split: str | None = None) -> list[tuple[Path, str, str]]:
         """(file, case, role) of each example, without reading its large arrays."""
@@ -220,10 +222,10 @@ class RunData:
         return heads
 
     def example_files(self, split: str | None = None) -> list[Path]:
-        """``examples/<split>_*.npz``, sorted."""
+        """The files of ``examples/`` that belong to ``split``, sorted."""
         if not self.folder.examples.is_dir():
             return []
-        return sorted(self.folder.examples.glob(f"{split or self.split}_*.npz"))
+        return sorted(self.folder.examples.glob(example_file(split or self.split, "*")))
 
     @property
     def finished(self) -> bool:

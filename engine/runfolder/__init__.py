@@ -2,6 +2,7 @@
 
 from engine.runfolder.atomic import atomic_open, sync_folder, write_bytes, write_text, write_with
 from engine.runfolder.control import Command, Request, send, take
+from engine.runfolder.names import example_file, file_name
 from engine.runfolder.paths import RunFolder, create, find_run, list_runs, refuse_links, sweep
 from engine.runfolder.status import ENDED, State, Status, own_status, read_status, write_status
 from engine.runfolder.stream import EventReader, EventWriter
@@ -17,6 +18,8 @@ __all__ = [
     "Status",
     "atomic_open",
     "create",
+    "example_file",
+    "file_name",
     "find_run",
     "list_runs",
     "own_status",

@@ -14,6 +14,7 @@ import pytest
 from engine.__main__ import main
 from engine.errors import DataError, UsageError
 from engine.evaluate import evaluate
+from engine.predict import _cases, predict
 from engine.runfolder import RunFolder
 from tests.engine.runs import CLASSIFICATION, SEGMENTATION, request, run
 from tests.phantoms import phantom_root
@@ -130,5 +131,74 @@ def test_a_run_without_weights_is_told(tmp_path, segmented, capsys):
     copy = tmp_path / segmented[0].id
     shutil.copytree(segmented[0].root, copy)
     shutil.rmtree(copy / "checkpoints")
-    assert main(["evaluate", str(copy), "--split", "test"]) == 1
+    assert main(["evaluate", str(copy), "--split", "test"]) == 2
     assert "no checkpoint" in capsys.readouterr().err
+
+
+def test_a_folder_named_like_a_split_does_not_replace_the_runs_own_result(segmented, tmp_path):
+    folder, _ = segmented
+    before = folder.metrics.read_bytes()
+    elsewhere = phantom_root(tmp_path, "left_atrium", cases=4, seed=9)
+    (elsewhere / "left_atrium").rename(tmp_path / "test")
+    with pytest.raises(UsageError, match="--name"):
+        measure(folder, data=tmp_path / "test")
+    assert folder.metrics.read_bytes() == before
+
+
+def volume(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = np.random.default_rng(len(path.name)).normal(size=(26, 28, 22)).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(image, np.eye(4)), path)
+    return path
+
+
+def test_an_input_is_never_written_over(segmented, tmp_path):
+    scan = volume(tmp_path / "scan.nii.gz")
+    before = scan.read_bytes()
+    with pytest.raises(UsageError, match="written over"):
+        predict(segmented[0], [scan], tmp_path, checkpoint=None, device=None)
+    linked = tmp_path / "linked"
+    linked.symlink_to(tmp_path)
+    with pytest.raises(UsageError, match="written over"):
+        predict(segmented[0], [scan], linked, checkpoint=None, device=None)
+    assert scan.read_bytes() == before
+
+
+def test_every_input_has_a_result_of_its_own_and_hidden_files_are_none(segmented, tmp_path):
+    for name in ("a b", "a_b", "a-b"):
+        volume(tmp_path / "in" / f"{name}.nii.gz")
+    (tmp_path / "in" / "._a b.nii.gz").write_bytes(b"what macOS leaves")
+    assert predict(segmented[0], [tmp_path / "in"], tmp_path / "out", checkpoint=None, device=None) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a b.nii.gz", "a-b.nii.gz", "a_b.nii.gz"]
+
+
+def test_photographs_numbered_by_a_camera_are_cases_of_their_own(tmp_path):
+    files = [tmp_path / f"IMG_{n:04d}.jpg" for n in (1, 2, 3)]
+    assert [case.id for case in _cases(files, 1)] == ["IMG_0001", "IMG_0002", "IMG_0003"]
+
+
+def test_channels_of_a_case_lie_in_one_folder_and_are_all_there(tmp_path):
+    whole = [tmp_path / "p" / f"x_{n:04d}.nii.gz" for n in (1, 0)]
+    (case,) = _cases(whole, 2)
+    assert case.id == "x"
+    assert [path.name for path in case.images] == ["x_0000.nii.gz", "x_0001.nii.gz"]
+    assert [case.id for case in _cases([tmp_path / "scan_2023.nii.gz"], 2)] == ["scan_2023"]  # one file, all channels
+    with pytest.raises(DataError, match="lack channels"):
+        _cases([tmp_path / "a_0001.nii.gz", tmp_path / "a_0002.nii.gz"], 2)
+    with pytest.raises(DataError, match="lack channels"):
+        _cases([tmp_path / "p1" / "x_0000.nii.gz", tmp_path / "p2" / "x_0001.nii.gz"], 2)
+    with pytest.raises(DataError, match="share a name"):
+        _cases([tmp_path / "p1" / "scan.nii.gz", tmp_path / "p2" / "scan.nii.gz"], 2)
+
+
+def test_a_recipe_that_skips_unreadable_files_does_not_skip_inputs(segmented, tmp_path):
+    text = segmented[0].recipe.read_text()
+    copy = RunFolder(tmp_path / "run")
+    shutil.copytree(segmented[0].root, copy.root)
+    assert 'unreadable = "refuse"' in text
+    copy.recipe.write_text(text.replace('unreadable = "refuse"', 'unreadable = "skip"'))
+    volume(tmp_path / "in" / "good.nii.gz")
+    (tmp_path / "in" / "bad.nii.gz").write_text("no scan")
+    with pytest.raises(DataError, match="bad"):
+        predict(copy, [tmp_path / "in"], tmp_path / "out", checkpoint=None, device=None)
+    assert not (tmp_path / "out").exists()

@@ -17,9 +17,10 @@ from engine.losses import CrossEntropy, Dice, Focal, Sum, build_loss, class_weig
 from engine.recipe import LossTable
 
 
-def build(name, output="softmax", task=None, counts=None, **keys):
+def build(name, output="softmax", task=None, counts=None, labels=None, **keys):
     task = task or ("segmentation" if "dice" in name or name == "bce" else "classification")
-    return build_loss(LossTable(name=name, **keys), task=task, output=output, counts=counts)
+    labels = labels or (2 if output == "sigmoid" else len(counts) if counts else 3)
+    return build_loss(LossTable(name=name, **keys), task=task, output=output, labels=labels, counts=counts)
 
 
 def volumes(outputs, batch=2, size=(5, 4, 3), seed=0, dtype=torch.float32):
@@ -246,8 +247,8 @@ def test_balanced_weights_are_scikit_learns():
     targets = np.array([0] * 5 + [1] * 20 + [2] * 75)
     expected = compute_class_weight("balanced", classes=np.arange(3), y=targets)
     table = LossTable(name="cross_entropy", class_weights="balanced")
-    assert class_weights(table, "softmax", [5, 20, 75]) == pytest.approx(expected.tolist())
-    assert class_weights(table, "softmax", [5, 0, 5]) == pytest.approx((2 / 3, 0.0, 2 / 3))
+    assert class_weights(table, 3, [5, 20, 75]) == pytest.approx(expected.tolist())
+    assert class_weights(table, 3, [5, 0, 5]) == pytest.approx((2 / 3, 0.0, 2 / 3))
 
 
 def test_balanced_weights_reach_the_loss():
@@ -268,6 +269,8 @@ def test_balanced_weights_reach_the_loss():
         ("dice", "sigmoid", None, {"class_weights": (1.0, 2.0)}, "loss.class_weights"),
         ("bce", "sigmoid", None, {"class_weights": (1.0, 2.0, 3.0)}, "loss.class_weights"),
         ("cross_entropy", "softmax", [5, 5, 5], {"class_weights": (1.0, 2.0)}, "loss.class_weights"),
+        ("cross_entropy", "softmax", None, {"class_weights": (1.0, 2.0)}, "loss.class_weights"),
+        ("dice", "softmax", None, {"class_weights": (1.0, 2.0, 3.0, 4.0, 5.0)}, "loss.class_weights"),
     ],
 )
 def test_what_does_not_fit_is_refused(name, output, counts, keys, key):

@@ -129,7 +129,7 @@ def test_each_makes_a_step_of_training(path, tmp_path):
         root=tmp_path,
     )
     output = output_kind(found.model, found.task, classes)
-    loss = build_loss(found.loss, task=found.task, output=output, counts=[3] * max(classes, 2))
+    loss = build_loss(found.loss, task=found.task, output=output, labels=max(classes, 2), counts=[3] * max(classes, 2))
     optimizer = build_optimizer(found.optimizer, model)
     schedule = build_schedule(found.schedule, optimizer, iterations=10, iterations_per_epoch=5)
     size = (32,) * len(found.data.size)

@@ -106,8 +106,15 @@ def stem(path: Path, endings: Collection[str] = (".nii.gz",)) -> str:
 
 
 def foreground(table: DataTable, said: dict[int, str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Classes and mask values: those of the recipe (1, 2, 3, ...), else those that the data set says."""
+    """Classes and mask values: those of the recipe, else those that the data set says.
+
+    Names of the recipe that the data set has too keep its values, in the recipe's order; other names stand for the
+    values 1, 2, 3, ...
+    """
     if table.classes is not None:
+        known = {name: value for value, name in said.items()}
+        if set(table.classes) <= set(known):
+            return table.classes, tuple(known[name] for name in table.classes)
         return table.classes, tuple(range(1, len(table.classes) + 1))
     values = tuple(sorted(said))
     return tuple(said[value] for value in values), values

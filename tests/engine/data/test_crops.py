@@ -105,3 +105,12 @@ def test_rotations_are_rigid_in_millimetres() -> None:
     move = affine_move((60, 60, 60), (20, 20, 20), (20, 20, 20), draw, tuple(sides))
     steps = (move.matrix @ np.eye(3)) * sides[:, None] / sides[None, :]
     assert np.linalg.norm(steps, axis=0) == pytest.approx([1, 1, 1])
+
+
+@pytest.mark.parametrize("size", [(40, 20, 24), (40, 30, 24), (30, 20, 20)])
+def test_centres_reach_every_part_of_a_class(size):
+    label = np.ones(size, np.uint8)
+    (flat,) = foreground_voxels(label)
+    planes = np.unravel_index(flat, size)[0]
+    assert len(flat) <= MAX_VOXELS
+    assert set(planes.tolist()) == set(range(size[0]))

@@ -11,7 +11,9 @@ from engine.data import Cohort, check_cohort, data_root, fingerprint, open_cohor
 from engine.data.cohort import open_elsewhere
 from engine.data.phantom_volumes import write_nifti
 from engine.data.read import read_case
+from engine.data.sources.layout import foreground
 from engine.errors import DataError
+from engine.recipe import DataTable
 from tests.engine.data import builders as b
 from tests.phantoms import TASKS, data_table, phantom_root
 
@@ -61,6 +63,14 @@ def test_decathlon_names_classes_and_channels(tmp_path: Path) -> None:
     np.testing.assert_array_equal(sample.image, np.moveaxis(image, -1, 0))
     np.testing.assert_array_equal(sample.label, np.where(label == 4, 3, np.where(label == 2, 2, 0)))
     assert sample.spacing == (1.0, 2.0, 3.0)
+
+
+def test_names_of_the_recipe_keep_the_values_that_the_data_set_gives_them() -> None:
+    said = {1: "edema", 2: "core", 4: "enhancing"}
+    turned = DataTable(source="decathlon", root="x", size=(8, 8, 8), classes=("enhancing", "edema", "core"))
+    assert foreground(turned, said) == (("enhancing", "edema", "core"), (4, 1, 2))
+    renamed = DataTable(source="decathlon", root="x", size=(8, 8, 8), classes=("a", "b", "c"))
+    assert foreground(renamed, said) == (("a", "b", "c"), (1, 2, 3))
 
 
 def test_nnunet_joins_channel_files_and_takes_the_test_part(tmp_path: Path) -> None:
