@@ -61,15 +61,16 @@ def ours(table: ModelTable, loss: LossTable, task: str, image: Tensor, label: Te
     model = model.to(memory_format=device.layout(image.ndim))
     optimizer = build_optimizer(OptimizerTable(lr=1e-4), model)
     kind = output_kind(table, task, classes)
+    labels = classes + (task == "segmentation")
     step = TrainStep(
         model=model,
         weights=model,
-        criterion=build_loss(loss, task=task, output=kind, counts=None),
+        criterion=build_loss(loss, task=task, output=kind, labels=labels),
         optimizer=optimizer,
         schedule=build_schedule(ScheduleTable(), optimizer, iterations=100, iterations_per_epoch=10),
         scaler=torch.amp.GradScaler("cpu", enabled=False),
         device=device,
-        labels=classes + (task == "segmentation"),
+        labels=labels,
     )
     trainer = make_trainer(step, EpochStream(NoLoader(), 1))
     batch = {"image": image, "label": label, "id": [str(n) for n in range(len(image))]}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -56,9 +57,17 @@ def to_png(svg: str, size: tuple[int, int], path: Path, browser: str) -> None:
     """Draw an SVG in a browser and cut the picture to what is in it."""
     with tempfile.TemporaryDirectory(prefix="medtui-screens-") as place:
         source, target = Path(place) / "screen.svg", Path(place) / "screen.png"
-        source.write_text(svg, encoding="utf-8")
+        # Without the web font, for which a browser waits where there is no network; the system's has all glyphs.
+        source.write_text(re.sub(r"@font-face\s*\{.*?\}", "", svg, flags=re.DOTALL), encoding="utf-8")
         box = [int(cells * pixels) + 60 for cells, pixels in zip(size, CELL, strict=True)]
-        command = [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={place}/profile"]
+        command = [
+            browser,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-first-run",
+            f"--user-data-dir={place}/profile",
+        ]
         command += [f"--screenshot={target}", f"--window-size={box[0]},{box[1]}", source.as_uri()]
         subprocess.run(command, check=True, capture_output=True)
         picture = Image.open(target).convert("RGB")
@@ -66,7 +75,7 @@ def to_png(svg: str, size: tuple[int, int], path: Path, browser: str) -> None:
     picture = picture.crop(used)
     if picture.width > WIDEST:
         picture = picture.resize((WIDEST, picture.height * WIDEST // picture.width), Image.Resampling.LANCZOS)
-    picture.quantize(64).save(path, optimize=True)
+    picture.quantize(256).save(path, optimize=True)
 
 
 def main(runs: Path, out: Path) -> None:

@@ -16,7 +16,7 @@ from engine.runfolder import RunFolder
 from tui.batch import Tracks
 from tui.run_facts import read_json
 from tui.run_view import EMPTY, RunView, best, higher_is_better
-from tui.text import clock, figure
+from tui.text import clock, figure, with_unit
 from tui.theme import MARKS
 from tui.widgets.cells import one_line
 from tui.widgets.charts import Chart, Curve, Mode, steps_of
@@ -179,17 +179,24 @@ def metric_rows(sides: Sequence[Side]) -> list[TableRow]:
 def _result_rows(sides: Sequence[Side], split: str) -> list[TableRow]:
     found = [side.view.results.get(split) for side in sides]
     whole = [result.metrics if result else {} for result in found]
-    rows = [TableRow(f"{split}, chosen checkpoint", head=True), *_rows(whole)]
+    unit = _unit(sides)
+    rows = [TableRow(f"{split}, chosen checkpoint", head=True), *_rows(whole, unit)]
     classes = list(dict.fromkeys(label for result in found if result for label in result.per_class))
     main = next((side.view.monitor for side in sides if side.view.monitor), "")
     if len(classes) > 1:
         for label in classes:
             parts = [result.per_class.get(label, {}) if result else {} for result in found]
-            rows += [replace(row, name=f"{row.name} · {label}") for row in _rows(parts, only=main)]
+            rows += [replace(row, name=f"{row.name} · {label}") for row in _rows(parts, unit, only=main)]
     return rows
 
 
-def _rows(values: Sequence[Mapping[str, Any]], only: str = "") -> list[TableRow]:
+def _unit(sides: Sequence[Side]) -> str:
+    """Of distances, where all runs have the same one."""
+    units = {side.view.unit for side in sides if side.view.started}
+    return units.pop() if len(units) == 1 else ""
+
+
+def _rows(values: Sequence[Mapping[str, Any]], unit: str, only: str = "") -> list[TableRow]:
     rows = []
     for name in dict.fromkeys(name for metrics in values for name in metrics):
         numbers = [_number(metrics.get(name)) for metrics in values]
@@ -198,7 +205,7 @@ def _rows(values: Sequence[Mapping[str, Any]], only: str = "") -> list[TableRow]
         marked = frozenset[int]() if name in {"n", "support"} else best_places(numbers, up=higher_is_better(name))
         counted = name in {"n", "support", "missed"}
         cells = tuple(_MISSING if math.isnan(v) else str(int(v)) if counted else figure(v) for v in numbers)
-        rows.append(TableRow(name, cells, marked))
+        rows.append(TableRow(with_unit(name, unit), cells, marked))
     return rows
 
 
@@ -209,7 +216,9 @@ def _best_rows(sides: Sequence[Side]) -> list[TableRow]:
         up = higher_is_better(name)
         found = [best(side.view.validation[name], up=up) if name in side.view.validation else None for side in sides]
         cells = tuple(f"{figure(f[0])} @ {f[1]}" if f else _MISSING for f in found)
-        rows.append(TableRow(name, cells, best_places([f[0] if f else math.nan for f in found], up=up)))
+        rows.append(
+            TableRow(with_unit(name, _unit(sides)), cells, best_places([f[0] if f else math.nan for f in found], up=up))
+        )
     return [TableRow("validation, best @ epoch", head=True), *rows] if rows else []
 
 

@@ -12,24 +12,27 @@ from tui.widgets.curves import Ghost
 MOST = 8
 
 
-def candidates(runs: Path, folder: RunFolder, name: str, *, up: bool) -> list[RunFolder]:
-    """Finished runs of the recipe called ``name``, the best first, at most `MOST`; never ``folder`` itself.
+def candidates(runs: Path, folder: RunFolder, name: str, *, task: str, up: bool) -> list[tuple[str, RunFolder]]:
+    """Finished runs with the names of their recipes, at most `MOST`; never ``folder`` itself.
+
+    First those of the recipe called ``name``, then those of other recipes with the same task; the best first.
 
     Args:
         runs: the folder of all runs.
         folder: the run that is looked at.
         name: of the recipe.
+        task: what it trains for.
         up: whether more of the monitored metric is better.
     """
-    found: list[tuple[float, RunFolder]] = []
+    found: list[tuple[bool, float, str, RunFolder]] = []
     for other in list_runs(runs):
-        if other.root.resolve() == folder.root.resolve() or not other.id.split("-", 2)[-1].startswith(name):
+        if other.root.resolve() == folder.root.resolve():
             continue
         status = read_status(other)
-        if status.state == "finished" and status.name == name:
+        if status.state == "finished" and status.task == task:
             best = status.best if status.best is not None else float("-inf" if up else "inf")
-            found.append((-best if up else best, other))
-    return [other for _, other in sorted(found, key=lambda item: item[0])[:MOST]]
+            found.append((status.name != name, -best if up else best, status.name, other))
+    return [(label, other) for *_, label, other in sorted(found, key=lambda item: item[:2])[:MOST]]
 
 
 def load_view(folder: RunFolder) -> RunView:
@@ -45,20 +48,20 @@ class GhostChooser:
 
     def __init__(self, runs: Path, folder: RunFolder) -> None:
         self._runs, self._folder = runs, folder
-        self._found: list[RunFolder] = []
+        self._found: list[tuple[str, RunFolder]] = []
         self._at = -1
 
-    def next(self, name: str, *, up: bool) -> Ghost | None:
-        """The next earlier run of the recipe ``name``; ``None`` after the last one. Reads files, so: in a thread."""
+    def next(self, name: str, *, task: str, up: bool) -> Ghost | None:
+        """The next earlier run, see `candidates`; ``None`` after the last one. Reads files, so: in a thread."""
         if self._at < 0:
-            self._found = candidates(self._runs, self._folder, name, up=up)
+            self._found = candidates(self._runs, self._folder, name, task=task, up=up)
         self._at += 1
         if self._at >= len(self._found):
             self._at = -1
             return None
-        chosen = self._found[self._at]
+        label, chosen = self._found[self._at]
         day, time = chosen.id[:8], chosen.id[9:13]
-        return Ghost(f"{name} {day[4:6]}-{day[6:]} {time[:2]}:{time[2:]}", load_view(chosen))
+        return Ghost(f"{label} {day[4:6]}-{day[6:]} {time[:2]}:{time[2:]}", load_view(chosen))
 
     @property
     def none(self) -> bool:

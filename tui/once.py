@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from engine.errors import printable
 from engine.runfolder import ENDED, EventReader, RunFolder, Status, read_status
 from tui import run_view
+from tui.ascii import to_ascii
 from tui.estimate import done_share, elapsed_s, left_s
 from tui.result_table import metric_table
 from tui.run_view import RunView
+from tui.terminal import wants_ascii
 from tui.text import clock, figure, rate, shorten, sparkline
 
 _LOG_LINES = 6
@@ -26,7 +28,8 @@ def print_once(folder: RunFolder) -> int:
     while events := reader.read():
         view = run_view.fold(view, events)
     width = shutil.get_terminal_size((100, 24)).columns
-    print("\n".join(lines(folder, read_status(folder), view, width, time.time())))
+    text = lines(folder, read_status(folder), view, width, time.time())
+    print("\n".join(map(to_ascii, text) if wants_ascii() else text))
     return 0
 
 
@@ -98,18 +101,14 @@ def _classes(view: RunView, width: int) -> list[str]:
     if not view.validations or not view.validations[-1].per_class:
         return []
     newest = view.validations[-1]
-    return metric_table(f"validation @ {newest.epoch}", newest.metrics, newest.per_class, _unit(view), width)
+    return metric_table(f"validation @ {newest.epoch}", newest.metrics, newest.per_class, view.unit, width)
 
 
 def _results(view: RunView, width: int) -> list[str]:
     text: list[str] = []
     for split, result in view.results.items():
-        text += metric_table(split, result.metrics, result.per_class, _unit(view), width)
+        text += metric_table(split, result.metrics, result.per_class, view.unit, width)
     return text
-
-
-def _unit(view: RunView) -> str:
-    return view.started.unit if view.started else ""
 
 
 def _log(view: RunView) -> Iterator[str]:

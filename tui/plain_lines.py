@@ -111,8 +111,7 @@ class PlainLines:
                 yield f"note: {event.text}"
             case Result():
                 width = shutil.get_terminal_size((_FILE_WIDTH, 24)).columns
-                unit = self._view.started.unit if self._view.started else ""
-                yield from ["", *metric_table(event.split, event.metrics, event.per_class, unit, width), ""]
+                yield from ["", *metric_table(event.split, event.metrics, event.per_class, self._view.unit, width), ""]
 
     def _waiting(self, validation: Validation | None = None) -> Iterator[str]:
         """The line of the epoch that waits, with its validation if it had one."""

@@ -16,7 +16,8 @@ def no_validation(snapshot: Snapshot | None) -> str:
         return "the newest validation measured nothing of the kind"
     if snapshot.over:
         return f"the run {_ended(snapshot)} before its first validation"
-    return f"first validation after epoch {snapshot.validate_every}"
+    first = min(snapshot.validate_every, started.epochs or snapshot.validate_every)  # the last epoch is validated too
+    return f"first validation after epoch {first}"
 
 
 def no_step(snapshot: Snapshot | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from engine.errors import printable
 from engine.events import Metrics, Number, number
-from tui.text import figure, shorten
+from tui.text import figure, shorten, with_unit
 
 _ORDER = (
     "dice",
@@ -23,7 +23,6 @@ _ORDER = (
     "support",
     "loss",
 )
-_DISTANCES = frozenset({"asd", "assd", "hd95", "hd95_max"})
 _COUNTS = frozenset({"support", "missed", "n"})
 _LABEL_WIDTH = 28
 _GAP = "  "
@@ -58,8 +57,7 @@ def _ordered(names: set[str]) -> list[str]:
 
 
 def _head(name: str, unit: str) -> str:
-    text = f"{name} {unit}" if name in _DISTANCES and unit else name
-    return printable(text, keep="").rjust(7)
+    return printable(with_unit(name, unit), keep="").rjust(7)
 
 
 def _blocks(names: list[str], unit: str, width: int) -> list[list[str]]:

@@ -11,7 +11,7 @@ import msgspec
 from engine.runfolder import EventReader, RunFolder
 from tui.feed import sample
 from tui.run_view import EMPTY, RunView, best, fold
-from tui.text import figure
+from tui.text import figure, with_unit
 
 QUICK_BYTES = 1 << 20
 """Of a longer stream only samples are read."""
@@ -73,8 +73,12 @@ def read_json(folder: RunFolder, name: str) -> dict[str, Any]:
 
 def headline(values: Mapping[str, Any], names: tuple[str, ...]) -> list[tuple[str, str]]:
     """Name and text of those of ``names`` that ``values`` has as numbers."""
+    unit = values.get("unit")
     return [
-        (name, str(int(values[name])) if name in _COUNTS else figure(float(values[name])))
+        (
+            with_unit(name, unit if isinstance(unit, str) else ""),
+            str(int(values[name])) if name in _COUNTS else figure(float(values[name])),
+        )
         for name in names
         if isinstance(values.get(name), int | float) and not isinstance(values[name], bool)
     ]

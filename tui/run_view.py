@@ -102,6 +102,11 @@ class RunView:
         return named + tuple(name for name in self.validation_classes if name not in named)
 
     @property
+    def unit(self) -> str:
+        """Of distances."""
+        return self.started.unit if self.started else ""
+
+    @property
     def monitor(self) -> str:
         return self.started.monitor if self.started else ""
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from engine.errors import printable
 from engine.runfolder import RunFolder, Status, list_runs, read_status
+from tui.ascii import to_ascii
+from tui.terminal import wants_ascii
 from tui.text import age, figure
 
 _HEAD = ("state", "recipe", "epoch", "best", "age", "id")
@@ -24,7 +26,8 @@ def print_runs(runs: Path, *, as_json: bool = False) -> int:
     elif not rows:
         print(f"no runs in {printable(str(runs))}; start one with: medtui run recipes/quickstart.toml")
     else:
-        print(table([_HEAD, *(_row(folder, status, now_s) for folder, status in rows)]))
+        text = table([_HEAD, *(_row(folder, status, now_s) for folder, status in rows)])
+        print(to_ascii(text) if wants_ascii() else text)
     return 0
 
 

@@ -109,3 +109,16 @@ def shorten(text: str, width: int) -> str:
         return "…"[: max(0, width)]
     tail = (width - 1) // 2
     return text[: width - 1 - tail] + "…" + (text[-tail:] if tail else "")
+
+
+DISTANCES = frozenset({"asd", "assd", "hd95", "hd95_max"})
+"""Metrics that have a unit."""
+
+
+def with_unit(metric: str, unit: str) -> str:
+    """The name of a metric with its unit, where it has one.
+
+    >>> with_unit("hd95", "mm"), with_unit("dice", "mm")
+    ('hd95 mm', 'dice')
+    """
+    return f"{metric} {unit}" if metric in DISTANCES and unit else metric

@@ -43,7 +43,7 @@ def by_epoch(run: RunData, path: Path) -> Drawn:
         _both(axes, history, name, epochs=True)
         axes.set_title(title(name, run.unit))
         axes.set_xlabel("epoch")
-        axes.locator_params(axis="x", integer=True)
+        _whole_axis(axes, history, epochs=True)
     _legend(figure, panels)
     style.save(figure, path, run.options.dpi)
     return Drawn(_caption(run))
@@ -65,6 +65,7 @@ def by_iteration(run: RunData, path: Path) -> Drawn:
             _learning_rate(axes, history.steps["lr"])
         axes.set_title(title(name, run.unit))
         axes.set_xlabel("iteration")
+        _whole_axis(axes, history, epochs=False)
         for iteration in history.resumed_at:
             axes.axvline(iteration, color=style.MUTED, linewidth=0.7, linestyle=":")
     _legend(figure, panels)
@@ -85,6 +86,18 @@ def _panels(names: list[str]) -> tuple[Figure, list[Axes]]:
     for spare in panels[len(names) :]:
         spare.remove()
     return figure, panels[: len(names)]
+
+
+def _whole_axis(axes: Axes, history: History, *, epochs: bool) -> None:
+    """The same axis of whole numbers for all panels, also for one with a single point."""
+    groups = [history.train, history.validation, *([] if epochs else [history.steps])]
+    places = [
+        x for group in groups for series in group.values() for x in (series.epochs if epochs else series.iterations)
+    ]
+    low, high = min(places), max(places)
+    room = max(0.05 * (high - low), 0.5)
+    axes.set_xlim(low - room, high + room)
+    axes.locator_params(axis="x", integer=True)
 
 
 def _both(axes: Axes, history: History, name: str, *, epochs: bool, train: bool = True) -> None:
@@ -208,10 +221,20 @@ def _legend(figure: Figure, panels: Sequence[Axes]) -> None:
         figure.legend(list(seen.values()), list(seen), loc="outside upper right", ncols=len(seen))
 
 
+def _without_best(run: RunData) -> str:
+    history = run.history
+    if history.validation:
+        return "Training (black) and validation (green) by epoch. No validation gave a best epoch."
+    awaited = run.live and history.started is not None and history.started.cases.get("validation", 0) > 0
+    return (
+        f"Means over each epoch of training; there {'has been no validation yet' if awaited else 'was no validation'}."
+    )
+
+
 def _caption(run: RunData) -> str:
     best = run.history.best
     if best is None:
-        return "Means over each epoch of training; there was no validation."
+        return _without_best(run)
     monitor = run.history.started.monitor if run.history.started else ""
     value = best.metrics.get(monitor)
     shown = f" ({title(monitor)} {short(float(value))})" if monitor and value is not None else ""

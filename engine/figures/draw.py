@@ -83,9 +83,10 @@ def draw_all(
     for job in _plan(run, only):
         result = draw_job(job, folder.figures, folder.root)
         results.append(result)
+        _keep_index(folder, results, only, ended=False)  # who interrupts the drawing keeps what was drawn
         if emit is not None:
             emit(Figure(path=result.path, ok=result.ok, message=result.message))
-    _keep_index(folder, results, only)
+    _keep_index(folder, results, only, ended=True)
     return results
 
 
@@ -140,15 +141,17 @@ def _jobs(run: RunData, kind: str, module: str) -> list[Job]:
         return [Job(kind, kind, kind, fail)]
 
 
-def _keep_index(folder: RunFolder, results: list[FigureResult], only: Collection[str] | None) -> None:
-    """Write the index in the order of `KINDS`, and remove what an earlier drawing left of these kinds."""
+def _keep_index(folder: RunFolder, results: list[FigureResult], only: Collection[str] | None, *, ended: bool) -> None:
+    """Write the index in the order of `KINDS`; at the end remove what an earlier drawing left of these kinds."""
     drawn = set(KINDS) if only is None else set(only)
     now = {result.path for result in results}
     kept = []
     for old in read_index(folder):
-        if old.kind not in drawn:
+        if old.path in now:
+            continue
+        if old.kind not in drawn or not ended:
             kept.append(old)
-        elif old.path not in now:
+        else:
             for file in _files(folder.figures / Path(old.path).name):
                 file.unlink(missing_ok=True)
     merged = sorted([*kept, *results], key=lambda result: KINDS.index(result.kind) if result.kind in KINDS else 99)

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tui.ascii import to_ascii
 from tui.batch import STEP_COLUMNS, TRACK_COLUMNS
 from tui.run_view import EMPTY, RunView, fold
 from tui.series import Columns
 from tui.theme import DARK, LIGHT
 from tui.widgets.axes import round_up, step_axis, time_axis, value_axis
-from tui.widgets.cells import fit, one_line, to_ascii
+from tui.widgets.cells import fit, one_line
 from tui.widgets.chart import Manner, draw_chart
 from tui.widgets.charts import Chart, Curve, Steps, charts_of, steps_of, with_ghost
 from tui.widgets.plotted import Window

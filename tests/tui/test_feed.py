@@ -115,17 +115,19 @@ def test_a_run_without_a_stream_waits_for_it(tmp_path: Path, watched) -> None:
     watcher.wait(lambda s: s.view.iteration == 2)
 
 
-def test_ghosts_are_the_finished_runs_of_one_recipe_the_best_first(tmp_path: Path) -> None:
+def test_ghosts_are_finished_runs_of_the_recipe_the_best_first_then_those_of_others(tmp_path: Path) -> None:
     now = recorded.live(tmp_path)
     better = recorded.Plan(level=0.9, done=75, extra_steps=0, seed=4)
     good = recorded.Plan(level=0.8, done=75, extra_steps=0, seed=5)
     other = recorded.Plan(name="seg_best_2", level=0.95, done=75, extra_steps=0)
     second = recorded.finish(recorded.record(tmp_path, good, age_s=9000), good)
     first = recorded.finish(recorded.record(tmp_path, better, age_s=90000), better)
-    recorded.finish(recorded.record(tmp_path, other, age_s=900), other)
+    third = recorded.finish(recorded.record(tmp_path, other, age_s=900), other)
     recorded.failed(tmp_path)
-    found = candidates(tmp_path, now, "seg_best", up=True)
-    assert [folder.id for folder in found] == [first.id, second.id]
+    recorded.live_classes(tmp_path)
+    found = candidates(tmp_path, now, "seg_best", task="segmentation", up=True)
+    assert [folder.id for _, folder in found] == [first.id, second.id, third.id]
+    assert [name for name, _ in found] == ["seg_best", "seg_best", "seg_best_2"]
     assert load_view(first).ended is not None
 
 

@@ -54,7 +54,38 @@ async def test_a_distance_that_only_the_test_measured_has_a_row(tmp_path: Path) 
         await pilot.press("2")
         screen = await see(pilot, "asd")
         line = next(line for line in screen.splitlines() if " asd " in line)
-        assert line.strip("│ ").split() == ["asd", "–", "–", "–", "1.37"]
+        assert line.strip("│ ").split() == ["asd", "mm", "–", "–", "–", "1.37"]
+
+
+async def test_without_unicode_or_colours_truth_and_prediction_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = recorded.live(tmp_path)
+    async with dashboard(folder, ascii_only=True).run_test(size=(80, 24)) as pilot:
+        await see(pilot, "loss")
+        await pilot.press("3")
+        screen = await see(pilot, "o truth")
+        rows = screen.splitlines()[5:-4]
+        assert sum(row.count("o") for row in rows) > 10
+        assert sum(row.count("^") for row in rows) > 5
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with dashboard(folder).run_test(size=(80, 24)) as pilot:
+        await see(pilot, "loss")
+        await pilot.press("3")
+        screen = await see(pilot, "truth")
+        rows = screen.splitlines()[5:-4]
+        assert sum(row.count("●") for row in rows) > 10
+        assert sum(row.count("▲") for row in rows) > 5
+
+
+async def test_distances_bear_their_unit(tmp_path: Path) -> None:
+    async with dashboard(recorded.finished(tmp_path)).run_test(size=(120, 40)) as pilot:
+        await see(pilot, "left atrium")
+        await pilot.press("2")
+        await see(pilot, "hd95 mm", "asd mm", "distances in mm")
+        await pilot.press("1")
+        await pilot.press("slash", *"hd95", "enter")
+        await see(pilot, "─ hd95 mm ─")
 
 
 async def test_every_pane_alone_fits_a_small_terminal(tmp_path: Path) -> None:

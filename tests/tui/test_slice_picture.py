@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tui.widgets.slice_picture import PreviewImages, paint
+from tui.widgets.slice_picture import PreviewImages, letters, marked, paint
 
 TRUTH, PREDICTION = "#0000ff", "#ff0000"
 
@@ -43,3 +43,18 @@ def test_a_map_fits_into_any_room() -> None:
             high, wide, _ = paint(images, 0, (width, rows), truth=TRUTH, prediction=PREDICTION).shape
             assert high <= 2 * rows
             assert wide <= max(3, width)
+
+
+def test_without_colours_contours_are_marks_where_their_colours_were() -> None:
+    image = np.full((1, 8, 8), 128, np.uint8)
+    truth, guess = np.zeros((1, 8, 8), np.uint8), np.zeros((1, 8, 8), np.uint8)
+    truth[0, 1:7, 1:4] = 1
+    guess[0, 1:7, 5:8] = 1
+    images = PreviewImages(image, np.zeros(1, int), truth, guess)
+    picture = paint(images, 0, (8, 4), truth=TRUTH, prediction=PREDICTION)
+    contours = {"o": TRUTH, "^": PREDICTION}
+    assert marked(picture, contours)[0].tolist() == ["", "o", "o", "o", "", "^", "^", "^"]
+    rows = letters(picture, contours)
+    assert rows[0] == "+ooo+^^^".replace("+", rows[0][0])
+    assert rows[1][2] == rows[0][0]  # inside of a contour stands the image
+    assert not set(rows[0][0]) & {"o", "^"}

@@ -12,7 +12,7 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui.widgets.cells import to_ascii
+from tui.ascii import to_ascii
 
 Section: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
 KEYS: tuple[Section, ...] = (

@@ -201,21 +201,21 @@ class RunScreen(ControlScreen):
         self.app.remember(smoothing=self.curves.smoothing, axis=self.curves.mode)  # type: ignore[attr-defined]
 
     def action_ghost(self) -> None:
-        """The next earlier run behind the curves, or none."""
+        """The next earlier run behind the curves, or none: those of the same recipe first."""
         view = self.snapshot.view if self.snapshot else None
         if view is not None and view.started is not None:
-            self._next_ghost(view.started.name, up=view.monitor_up)
+            self._next_ghost(view.started.name, view.started.task, up=view.monitor_up)
 
     @work(thread=True, exclusive=True, group="ghost")
-    def _next_ghost(self, name: str, *, up: bool) -> None:
-        self.call_later(self._take_ghost, self._ghosts.next(name, up=up), name)
+    def _next_ghost(self, name: str, task: str, *, up: bool) -> None:
+        self.call_later(self._take_ghost, self._ghosts.next(name, task=task, up=up), task)
 
-    def _take_ghost(self, ghost: Ghost | None, name: str) -> None:
+    def _take_ghost(self, ghost: Ghost | None, task: str) -> None:
         for curves in self.query(Curves):
             curves.ghost = ghost
             curves.redraw()
         if self._ghosts.none:
-            say(self.app, f"no other finished run of {name} to compare with")
+            say(self.app, f"no other finished run of a {task} to compare with")
 
     # --- copies and commands -------------------------------------------------------------------
 

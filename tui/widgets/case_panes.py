@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from tui.case_files import CaseRow, Order, course, main_metric
 from tui.run_view import RunView, higher_is_better
-from tui.text import figure, sparkline
+from tui.text import figure, sparkline, with_unit
 from tui.widgets.cells import Line, fit, fitted, one_line
 from tui.widgets.pane import Pane
 from tui.widgets.rows import RowsPane
@@ -177,9 +177,10 @@ class CaseNumbers(Pane):
         if row.group:
             lines[0] += [("   group ", muted), (one_line(row.group), ink)]
         lines += self._said(row)
-        lines += self._table({"": row.values, **row.per_class} if len(row.per_class) > 1 else {"": row.values}, width)
-        lines += self._bars(row, width)
         view = self.snapshot.view if self.snapshot else None
+        columns: dict[str, object] = {"": row.values, **(row.per_class if len(row.per_class) > 1 else {})}
+        lines += self._table(columns, width, view.unit if view else "")
+        lines += self._bars(row, width)
         return [*lines, *(self._course(row, view, width) if view else [])]
 
     def _said(self, row: CaseRow) -> list[Line]:
@@ -193,7 +194,7 @@ class CaseNumbers(Pane):
             [("predicted ", muted), (one_line(row.predicted), self.look("prediction", bold=True)), ("  ", muted), said],
         ]
 
-    def _table(self, columns: dict[str, object], width: int) -> list[Line]:
+    def _table(self, columns: dict[str, object], width: int, unit: str) -> list[Line]:
         """Metrics down, the case and its classes across, as many as fit."""
         row = self.case
         if row is None or not row.values:
@@ -201,14 +202,15 @@ class CaseNumbers(Pane):
         names = [name for name in row.values if name != "missed"]
         labels = ["case", *(label for label in columns if label)]
         size = 10
-        first = max(cell_len(one_line(name)) for name in names) + 1
+        said = {name: with_unit(one_line(name), unit) for name in names}
+        first = max(map(cell_len, said.values())) + 1
         shown = labels[: max(1, (width - first) // size)]
         lines: list[Line] = [[]]
         if len(labels) > 1:
             heads = ((fit(one_line(label), size - 1, right=True) + " ", self.look("muted")) for label in shown)
             lines.append([(" " * first, self.look("muted")), *heads])
         for name in names:
-            line: Line = [(fit(one_line(name), first), self.look("muted"))]
+            line: Line = [(fit(said[name], first), self.look("muted"))]
             for label in shown:
                 values = row.values if label == "case" else row.per_class[label]
                 line.append((fit(figure(values.get(name, math.nan)), size - 1, right=True) + " ", self.look("ink")))

@@ -9,7 +9,7 @@ from tui.run_view import best
 from tui.text import clock, figure, rate
 from tui.theme import Palette, style
 from tui.widgets.axes import Axis, value_axis
-from tui.widgets.cells import Line, cut, fitted, length
+from tui.widgets.cells import Line, cut, fitted, length, one_line
 from tui.widgets.charts import Chart, Steps
 from tui.widgets.plot_area import PlotArea, color_of
 from tui.widgets.plotted import Plotted, Window, plot, reading, value_range
@@ -105,6 +105,7 @@ def _edge(manner: Manner, palette: Palette) -> str:
 def _top(chart: Chart, width: int, manner: Manner, palette: Palette, parts: list[Line]) -> Line:
     border = style(_edge(manner, palette), palette.ground)
     title: Line = [(chart.name, style(palette.accent if manner.focused else palette.ink, palette.ground, bold=True))]
+    title += [(f" {one_line(chart.unit)}", style(palette.muted, palette.ground))] if chart.unit else []
     title += [(" log", style(palette.muted, palette.ground))] if manner.log else []
     title = cut(title, max(0, width - 6))
     note = fitted(parts, width - 9 - length(title), 2)

@@ -10,6 +10,7 @@ import numpy as np
 from tui.batch import TRACK_COLUMNS, Tracks
 from tui.run_view import RunView, best, higher_is_better
 from tui.series import Columns
+from tui.text import DISTANCES
 from tui.theme import MARKS
 from tui.widgets.cells import one_line
 from tui.widgets.reduce import Floats
@@ -104,6 +105,7 @@ class Chart:
     monitored: bool = False
     reason: str = ""  # why there is nothing to see yet
     log: bool = False  # as it is first shown
+    unit: str = ""  # of the values
 
     @property
     def bounded(self) -> bool:
@@ -176,6 +178,7 @@ def _metric_chart(view: RunView, metric: str) -> Chart:
         up=up,
         monitored=metric == view.monitor,
         reason=NO_VALIDATION,
+        unit=view.unit if metric in DISTANCES else "",
     )
 
 
@@ -193,7 +196,8 @@ def _class_charts(view: RunView, metric: str) -> list[Chart]:
         tracks = sorted(tracks, key=lambda item: _standing(item[1][metric], metric))[:MOST_CLASSES]
     places = {label: at for at, label in enumerate(view.classes)}  # the mark and colour of a class are its own
     curves = tuple(_curve(one_line(label), t[metric], str(places[label]), places[label]) for label, t in tracks)
-    return [Chart(f"{one_line(metric)} by class", curves, up=higher_is_better(metric))]
+    unit = view.unit if metric in DISTANCES else ""
+    return [Chart(f"{one_line(metric)} by class", curves, up=higher_is_better(metric), unit=unit)]
 
 
 def _standing(track: Columns, metric: str) -> float:

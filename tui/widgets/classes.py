@@ -11,7 +11,7 @@ from engine.events import number
 from tui.reasons import no_validation
 from tui.run_view import RunView, best, higher_is_better, last
 from tui.series import Columns
-from tui.text import figure, sparkline
+from tui.text import DISTANCES, figure, sparkline, with_unit
 from tui.theme import MARKS
 from tui.widgets.cells import Line, Span, cut, fit, length, one_line
 from tui.widgets.pane import Pane
@@ -71,7 +71,9 @@ class Classes(Pane):
     def note(self) -> Line:
         if self.snapshot is None or not (track := self._any_track()):
             return []
-        return [(f"validation {track}", self.look("muted"))]
+        view = self.snapshot.view
+        unit = f"  distances in {view.unit}" if DISTANCES & set(self.metrics(view)) and view.unit else ""
+        return [(f"validation {track}{unit}", self.look("muted"))]
 
     def _any_track(self) -> str:
         view = self.snapshot.view if self.snapshot else None
@@ -93,7 +95,10 @@ class Classes(Pane):
     def _grouped(self, view: RunView, names: list[str], width: int) -> list[Line]:
         """All metrics of each class, where there is room for them."""
         widths = _widths(
-            width, max(len(one_line(name)) for name in names) + 2, second=False, test="test" in view.results
+            width,
+            max(len(with_unit(one_line(name), view.unit)) for name in names) + 2,
+            second=False,
+            test="test" in view.results,
         )
         lines = [self._header(widths, "last", "")]
         for at, label in enumerate(view.classes):
@@ -102,7 +107,7 @@ class Classes(Pane):
             lines.append([(f"{mark} ", self.look(color)), (one_line(label), self.look("ink", bold=True))])
             for name in names:
                 track = view.validation_classes.get(label, {}).get(name)
-                title: Line = [("  " + one_line(name), self.look("muted"))]
+                title: Line = [("  " + with_unit(one_line(name), view.unit), self.look("muted"))]
                 test = _tested(view, label, name) if widths.test else None
                 lines.append(self._line(_Row(title, track, higher_is_better(name), color, test=test), widths))
         return lines

@@ -10,9 +10,7 @@ from tui.reasons import no_preview
 from tui.text import figure
 from tui.widgets.cells import Line, fitted, length, one_line
 from tui.widgets.pane import Pane
-from tui.widgets.slice_picture import Bytes, PreviewImages, paint
-
-_RAMP = " .:-=+*#%@"
+from tui.widgets.slice_picture import Bytes, PreviewImages, letters, marked, paint
 
 
 class SliceView(Pane):
@@ -82,7 +80,11 @@ class SliceView(Pane):
         at = self._slice(images)
         rows = height - 1
         picture = paint(images, at, (width, rows), truth=self.palette.truth, prediction=self.palette.prediction)
-        lines = self._text(picture) if self.ascii_only else self._blocks(picture)
+        contours = {"●": self.palette.truth, "▲": self.palette.prediction}
+        if self.ascii_only:
+            lines: list[Line] = [[(row, self.look("ink"))] for row in letters(picture, contours)]
+        else:
+            lines = self._blocks(picture, contours if self.app.no_color else {})
         pad = max(0, (width - picture.shape[1]) // 2)
         ink = self.look("ink")
         return [*([(" " * pad, ink), *line] for line in lines), self._key(images, width)]
@@ -110,16 +112,14 @@ class SliceView(Pane):
             return count // 2
         return int(np.argmax((images.truth > 0).reshape(count, -1).sum(axis=1)))
 
-    def _blocks(self, picture: Bytes) -> list[Line]:
+    def _blocks(self, picture: Bytes, contours: dict[str, str]) -> list[Line]:
+        """Two pixels a cell; a contour whose colour would not be seen is a mark."""
+        marks = marked(picture, contours)
         lines: list[Line] = []
-        for upper, lower in zip(picture[::2], picture[1::2], strict=True):
-            pairs = zip(upper.tolist(), lower.tolist(), strict=True)
-            lines.append([("▀", self.look(_hex(a), ground=_hex(b))) for a, b in pairs])
+        for upper, lower, row in zip(picture[::2], picture[1::2], marks.tolist(), strict=True):
+            cells = zip(upper.tolist(), lower.tolist(), row, strict=True)
+            lines.append([(mark or "▀", self.look(_hex(a), ground=_hex(b))) for a, b, mark in cells])
         return lines
-
-    def _text(self, picture: Bytes) -> list[Line]:
-        grey = picture[::2].astype(int).sum(axis=2) * (len(_RAMP) - 1) // 765
-        return [[("".join(_RAMP[value] for value in row), self.look("ink"))] for row in grey.tolist()]
 
     def scroll_lines(self, by: int) -> None:
         preview = self.chosen()

@@ -79,6 +79,35 @@ def test_a_figure_that_fails_costs_no_other(tmp_path: Path) -> None:
     assert result.message == "ZeroDivisionError: division by zero"
 
 
+def test_an_interrupted_drawing_keeps_what_was_drawn(tmp_path: Path) -> None:
+    folder = recorded_runs.segmentation_run(tmp_path, cases=3, epochs=3, settings=SMALL)
+    draw_all(folder, only={"curves", "slices"})
+    before = {result.path for result in read_index(folder)}
+
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        draw_all(folder, only={"curves", "slices"}, emit=interrupt)
+    assert {result.path for result in read_index(folder)} == before
+    for path in folder.figures.iterdir():
+        path.unlink()
+    with pytest.raises(KeyboardInterrupt):
+        draw_all(folder, only={"curves", "slices"}, emit=interrupt)
+    assert [result.kind for result in read_index(folder)] == ["curves"]
+
+
+def test_curves_without_a_validation_say_whether_one_is_awaited(tmp_path: Path) -> None:
+    captions = {}
+    for state in ("running", "finished"):
+        folder = recorded_runs.segmentation_run(tmp_path / state, cases=3, epochs=1, state=state, settings=SMALL)
+        kept = [line for line in folder.events.read_text().splitlines() if '"kind":"validation"' not in line]
+        folder.events.write_text("\n".join(kept) + "\n")
+        captions[state] = draw_all(folder, only={"curves"})[0].caption
+    assert "there has been no validation yet" in captions["running"]
+    assert "there was no validation" in captions["finished"]
+
+
 def test_damaged_examples_cost_no_other_figure(tmp_path: Path) -> None:
     folder = recorded_runs.segmentation_run(tmp_path, cases=3, epochs=3)
     for path in folder.examples.iterdir():
