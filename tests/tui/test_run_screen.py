@@ -69,9 +69,7 @@ async def test_without_unicode_or_colours_truth_and_prediction_are_told_apart(
         assert sum(row.count("o") for row in rows) > 10
         assert sum(row.count("^") for row in rows) > 5
     monkeypatch.setenv("NO_COLOR", "1")
-    async with dashboard(folder).run_test(size=(80, 24)) as pilot:
-        await see(pilot, "loss")
-        await pilot.press("3")
+    async with dashboard(folder).run_test(size=(80, 24)) as pilot:  # it remembers the pane
         screen = await see(pilot, "truth")
         rows = screen.splitlines()[5:-4]
         assert sum(row.count("●") for row in rows) > 10

@@ -106,6 +106,7 @@ class RunScreen(ControlScreen):
     def on_screen_resume(self) -> None:
         if self._drawing:
             self.show(self.snapshot)
+            self.repaint()
 
     def on_run_screen_updated(self, message: Updated) -> None:
         over, self.snapshot = self.over, message.snapshot

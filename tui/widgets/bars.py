@@ -7,6 +7,7 @@ import time
 from textual import events
 from textual.message import Message
 
+from tui.feed import Snapshot
 from tui.widgets.cells import Line, length, one_line
 from tui.widgets.lines import describe, notable
 from tui.widgets.pane import Canvas
@@ -33,6 +34,9 @@ class Tabs(Canvas):
         self.chosen = pane
         self.redraw()
 
+    def seen(self, snapshot: Snapshot) -> tuple[object, ...]:  # noqa: ARG002
+        return ()
+
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
         line, at, self._ends = [], 0, []
         spare = width - sum(len(title) + 4 for _, title in self.names)
@@ -58,6 +62,9 @@ class Ticker(Canvas):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.pending: tuple[str, ...] = ()
+
+    def seen(self, snapshot: Snapshot) -> tuple[object, ...]:
+        return (snapshot.view.journal,)
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
         ink, muted = self.look("ink"), self.look("muted")
@@ -95,6 +102,9 @@ class Keys(Canvas):
         """Take other keys, (key as shown, what it does, action): those that matter, and more for wide screens."""
         self.keys, self.more = keys, more
         self.redraw()
+
+    def seen(self, snapshot: Snapshot) -> tuple[object, ...]:  # noqa: ARG002
+        return ()
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
         line: Line = [(" ", self.look("ink"))]

@@ -9,10 +9,11 @@ from textual import events
 from textual.message import Message
 
 from engine.events import number
+from tui.feed import Snapshot
 from tui.reasons import no_validation
 from tui.text import figure
 from tui.widgets.cells import Line, fit, one_line
-from tui.widgets.pane import Pane
+from tui.widgets.pane import Pane, stage
 
 
 class Cases(Pane):
@@ -31,6 +32,9 @@ class Cases(Pane):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.row = 0
+
+    def seen(self, snapshot: Snapshot) -> tuple[object, ...]:
+        return *stage(snapshot), snapshot.view.validations
 
     def rows(self) -> tuple[dict[str, Any], ...]:
         return self.snapshot.view.worst if self.snapshot else ()

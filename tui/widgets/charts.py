@@ -116,6 +116,17 @@ class Chart:
         return not any(len(curve.table) for curve in self.curves)
 
 
+def same_points(before: Chart, now: Chart) -> bool:
+    """Whether two charts show the same; tables are compared by identity: a grown one is a new one."""
+
+    def plain(curve: Curve) -> tuple[object, ...]:
+        return curve.name, curve.column, curve.color, curve.mark, curve.dense, curve.ghost, curve.steps
+
+    return replace(before, curves=()) == replace(now, curves=()) and [
+        (id(curve.table), *plain(curve)) for curve in before.curves
+    ] == [(id(curve.table), *plain(curve)) for curve in now.curves]
+
+
 def charts_of(view: RunView) -> list[Chart]:
     """All charts of a run, the most important first: loss, the monitored metric, its classes, the rest."""
     loss = [Curve("train", view.steps, "loss", "ink", MARKS[0], dense=True)]

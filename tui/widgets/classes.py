@@ -8,13 +8,14 @@ import numpy as np
 from rich.cells import cell_len
 
 from engine.events import number
+from tui.feed import Snapshot
 from tui.reasons import no_validation
 from tui.run_view import RunView, best, higher_is_better, last
 from tui.series import Columns
 from tui.text import DISTANCES, figure, sparkline, with_unit
 from tui.theme import MARKS
 from tui.widgets.cells import Line, Span, cut, fit, length, one_line
-from tui.widgets.pane import Pane
+from tui.widgets.pane import Pane, stage
 
 _MAIN = ("dice", "f1", "recall", "accuracy")
 _SECOND = ("hd95", "recall", "precision", "jaccard")
@@ -52,6 +53,10 @@ class Classes(Pane):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.metric = ""
+
+    def seen(self, snapshot: Snapshot) -> tuple[object, ...]:
+        view = snapshot.view
+        return *stage(snapshot), view.validation_classes, view.validations, view.results
 
     def metrics(self, view: RunView) -> list[str]:
         """Metrics that are measured by class, the usual one first; those of the test alone come last."""

@@ -13,7 +13,7 @@ from tui.reasons import no_step, no_validation
 from tui.run_view import RunView
 from tui.widgets.axes import Axis, round_up, step_axis, time_axis
 from tui.widgets.cells import Line, length
-from tui.widgets.chart import Manner, draw_chart, place_text
+from tui.widgets.chart import Manner, Picture, draw_chart, place_text
 from tui.widgets.charts import (
     MODES,
     NO_STEP,
@@ -21,6 +21,7 @@ from tui.widgets.charts import (
     Chart,
     Steps,
     charts_of,
+    same_points,
     steps_of,
     with_ghost,
 )
@@ -66,6 +67,7 @@ class Curves(NavigatedPane):
         self.logs: set[str] = set()
         self.ghost: Ghost | None = None
         self._room = (1, 1)
+        self._pictures: dict[str, tuple[object, Chart, Picture]] = {}
 
     # --- what is drawn -------------------------------------------------------------------------
 
@@ -149,9 +151,21 @@ class Curves(NavigatedPane):
             resumes=self._resumes(steps),
         )
         drawn = with_ghost(chart, self.ghost.view, self.mode) if self.ghost else chart
-        picture = draw_chart(drawn, box.width, box.height, manner, self.palette)
+        picture = self._drawn(drawn, box, manner)
         self._places.append(Place(chart.name, box, box.x + picture.left, picture.columns))
         return picture.lines
+
+    def _drawn(self, chart: Chart, box: Region, manner: Manner) -> Picture:
+        """The picture of a chart; of one whose points are the old ones, the old picture."""
+        # Only on an axis of time do the times of the sessions, which every event moves, matter.
+        steps = manner.steps if self.mode == "time" else replace(manner.steps, knots_s=(), knots=())
+        key = (replace(manner, steps=steps), box.size, self.palette.name)
+        before = self._pictures.get(chart.name)
+        if before is not None and before[0] == key and same_points(before[1], chart):
+            return before[2]
+        picture = draw_chart(chart, box.width, box.height, manner, self.palette)
+        self._pictures[chart.name] = key, chart, picture
+        return picture
 
     def _resumes(self, steps: Steps) -> tuple[float, ...]:
         """Where the run was resumed, on the horizontal axis."""

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from engine.events import CheckpointSaved, Control, Figure, Log, Note, Phase, Result, RunEnded, RunStarted
 from tui.batch import JournalEvent
+from tui.feed import Snapshot
 from tui.text import figure
 from tui.widgets.cells import Line, one_line
 from tui.widgets.pane import Pane
@@ -81,6 +82,9 @@ class LogPane(Lines):
         super().__init__(id=id)
         self.level = "info"
 
+    def seen(self, snapshot: Snapshot) -> tuple[object, ...]:
+        return (snapshot.view.logs,)
+
     def entries(self) -> Sequence[Log]:
         if self.snapshot is None:
             return ()
@@ -104,6 +108,9 @@ class Journal(Lines):
 
     TITLE = "events"
     EMPTY = "no checkpoint, warning or request yet"
+
+    def seen(self, snapshot: Snapshot) -> tuple[object, ...]:
+        return (snapshot.view.journal,)
 
     def entries(self) -> Sequence[JournalEvent]:
         return [e for e in self.snapshot.view.journal if notable(e)] if self.snapshot else ()

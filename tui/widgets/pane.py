@@ -43,10 +43,21 @@ class Canvas(Widget):
         """The lines of the whole widget."""
         raise NotImplementedError
 
+    def seen(self, snapshot: Snapshot) -> tuple[object, ...]:
+        """The parts of a snapshot that `draw` looks at; where they are the old ones, nothing is drawn.
+
+        Parts of a view are compared by identity: they are immutable, and a new one stands for a change.
+        """
+        return (snapshot,)
+
     def show(self, snapshot: Snapshot | None) -> None:
-        """Take a new snapshot; draws it only where the widget can be seen."""
-        self.snapshot = snapshot
-        self.redraw()
+        """Take a new snapshot; draws it only where the widget can be seen, and where something in it changed.
+
+        The processor is the trainer's: what is drawn for nothing is taken from it.
+        """
+        before, self.snapshot = self.snapshot, snapshot
+        if before is None or snapshot is None or not _same(self.seen(before), self.seen(snapshot)):
+            self.redraw()
 
     def redraw(self) -> None:
         """Draw again and send what changed."""
@@ -74,6 +85,16 @@ class Canvas(Widget):
 
     def on_show(self) -> None:
         self.redraw()
+
+
+def _same(before: tuple[object, ...], now: tuple[object, ...]) -> bool:
+    return all(a is b or (isinstance(a, str | int | float) and a == b) for a, b in zip(before, now, strict=True))
+
+
+def stage(snapshot: Snapshot) -> tuple[object, ...]:
+    """How far the run is: what the reason for an empty pane depends on."""
+    view = snapshot.view
+    return snapshot.state, view.started, view.phase, snapshot.recipe_text, bool(view.validations), bool(len(view.steps))
 
 
 class Pane(Canvas, can_focus=True):

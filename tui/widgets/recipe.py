@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tui.feed import Snapshot
 from tui.widgets.cells import Line, fit, one_line
 from tui.widgets.pane import Pane
 
@@ -11,6 +12,9 @@ class RecipePane(Pane):
 
     TITLE = "recipe"
     KEYS = (("↑↓", "scroll", "scroll(1)"), ("v", "copy path", "copy"))
+
+    def seen(self, snapshot: Snapshot) -> tuple[object, ...]:
+        return (snapshot.recipe_text,)
 
     def body(self, width: int, height: int) -> list[Line]:
         text = self.snapshot.recipe_text if self.snapshot else None

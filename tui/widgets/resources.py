@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 
+from tui.feed import Snapshot
 from tui.reasons import no_sample
 from tui.series import Columns
 from tui.text import figure, sparkline
 from tui.widgets.cells import Line, fit
-from tui.widgets.pane import Pane
+from tui.widgets.pane import Pane, stage
 
 
 class Resources(Pane):
@@ -18,6 +19,9 @@ class Resources(Pane):
 
     TITLE = "resources"
     KEYS = (("↑↓", "scroll", "scroll(1)"),)
+
+    def seen(self, snapshot: Snapshot) -> tuple[object, ...]:
+        return *stage(snapshot), snapshot.view.resources
 
     def body(self, width: int, height: int) -> list[Line]:
         table = self.snapshot.view.resources if self.snapshot else None

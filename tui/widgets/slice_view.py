@@ -6,10 +6,11 @@ import numpy as np
 from textual.message import Message
 
 from engine.events import Preview, number
+from tui.feed import Snapshot
 from tui.reasons import no_preview
 from tui.text import figure
 from tui.widgets.cells import Line, fitted, length, one_line
-from tui.widgets.pane import Pane
+from tui.widgets.pane import Pane, stage
 from tui.widgets.slice_picture import Bytes, PreviewImages, letters, marked, paint
 
 
@@ -33,6 +34,9 @@ class SliceView(Pane):
         self.at: int | None = None  # slice; None: the one with the most truth
         self._images: dict[str, PreviewImages | str] = {}  # by path; a text says why it cannot be read
         self._asked: set[str] = set()
+
+    def seen(self, snapshot: Snapshot) -> tuple[object, ...]:
+        return *stage(snapshot), snapshot.view.previews
 
     def chosen(self) -> Preview | None:
         """The preview that is to be shown."""
