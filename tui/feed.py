@@ -28,7 +28,7 @@ SAMPLE_BYTES = 32 << 10
 CHUNK_BYTES = 256 << 10
 """Read in one go, so that the screen's thread is kept waiting for milliseconds only."""
 PUBLISH_S = 1.0
-FASTEST_POLL_S = 0.25
+FASTEST_POLL_S = 0.4
 SLOWEST_POLL_S = 1.0
 ENDED_POLL_S = 3.0
 MOST_RECIPE = 200_000
@@ -70,7 +70,8 @@ class Snapshot:
 class Feed:
     """Follows one run folder in a thread of its own and hands each new `Snapshot` to ``publish``.
 
-    ``publish`` is called in that thread, at most once in ``interval_s`` seconds; it must not block.
+    ``publish`` is called in that thread, at most once in ``interval_s`` seconds, which may be changed at
+    any time; it must not block.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class Feed:
     ) -> None:
         self.folder = folder
         self._publish = publish
-        self._interval_s = interval_s
+        self.interval_s = interval_s
         self._stopped = threading.Event()
         self._nudged = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"feed {folder.id}", daemon=True)
@@ -141,14 +142,14 @@ class Feed:
             if reader.restarts:
                 return fold(EMPTY, events)  # the stream was cut meanwhile: these are from its new beginning
             whole = fold(whole, events)
-            if time.monotonic() - self._last_s >= self._interval_s:
+            if time.monotonic() - self._last_s >= self.interval_s:
                 sampled = fold(sampled, tail.read(CHUNK_BYTES))
                 self._hand_out(self._snapshot(sampled, min(0.99, reader.position / size)))
             time.sleep(0.001)  # lets the screen's thread have the interpreter
         return whole
 
     def _offer(self, view: RunView, reader: EventReader, *, now: bool) -> None:
-        due = time.monotonic() - self._last_s >= self._interval_s
+        due = time.monotonic() - self._last_s >= self.interval_s
         if not (now or due or self._last is None or self._last.read_share < 1):
             return
         last = self._last

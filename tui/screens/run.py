@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from textual.message import Message
 from textual.widget import Widget
 
 from engine.runfolder import RunFolder
-from tui.feed import Feed, Snapshot
+from tui.feed import PUBLISH_S, Feed, Snapshot
 from tui.ghosts import GhostChooser
 from tui.herald import Herald, say
 from tui.screens.control_keys import ControlScreen
@@ -34,6 +35,9 @@ from tui.widgets.slice_view import SliceView
 _CONTROL = (("p", "pause", "pause"), ("s", "stop", "stop"), ("c", "checkpoint", "checkpoint"), ("n", "note", "note"))
 _ALWAYS = (("Tab", "pane", "pane(1)"), ("r", "runs", "app.runs"), ("q", "close", "app.quit"))
 _CLOCK_S = 1.0
+_SHARE, _SLOWEST_S = 0.003, 3.0
+"""Drawing takes this share of a core, and about as much again to be sent: the processor is the trainer's. On a slow or busy
+machine new numbers come more rarely for that, but at least so often."""
 _SETTLING_S = 0.2
 """Textual lays a new screen out several times, each time sending all of it: it is empty till then."""
 
@@ -114,7 +118,10 @@ class RunScreen(ControlScreen):
             self.tell_keys()
         self.answered(message.snapshot.view)
         if self._drawing and self.is_current:
+            began = time.thread_time()
             self.show(message.snapshot)
+            cost = time.thread_time() - began
+            self.feed.interval_s = min(_SLOWEST_S, max(PUBLISH_S, cost / _SHARE))
         self._herald.tell(message.snapshot)
 
     def settle(self) -> None:
