@@ -36,8 +36,8 @@ _CONTROL = (("p", "pause", "pause"), ("s", "stop", "stop"), ("c", "checkpoint", 
 _ALWAYS = (("Tab", "pane", "pane(1)"), ("r", "runs", "app.runs"), ("q", "close", "app.quit"))
 _CLOCK_S = 1.0
 _SHARE, _SLOWEST_S = 0.003, 3.0
-"""Drawing takes this share of a core, and about as much again to be sent: the processor is the trainer's. On a slow or busy
-machine new numbers come more rarely for that, but at least so often."""
+"""Drawing takes this share of a core, and about as much again to be sent: the processor is the trainer's. On a
+slow or busy machine new numbers come more rarely for that, but at least so often."""
 _SETTLING_S = 0.2
 """Textual lays a new screen out several times, each time sending all of it: it is empty till then."""
 
