@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return 130
+    except OSError as error:  # a file, a disk or a name, and no fault of the program
+        if os.environ.get("MEDTUI_TRACEBACK"):
+            raise
+        place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        _tell(f"{place}{error.strerror or error}")
+        return 2 if error.errno == errno.ENAMETOOLONG else 1
     except Exception as error:
         if os.environ.get("MEDTUI_TRACEBACK"):
             raise

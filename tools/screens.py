@@ -75,7 +75,7 @@ def to_png(svg: str, size: tuple[int, int], path: Path, browser: str) -> None:
     picture = picture.crop(used)
     if picture.width > WIDEST:
         picture = picture.resize((WIDEST, picture.height * WIDEST // picture.width), Image.Resampling.LANCZOS)
-    picture.quantize(256).save(path, optimize=True)
+    picture.quantize(256, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
 
 
 def main(runs: Path, out: Path) -> None:

@@ -104,8 +104,16 @@ def _text(path: Path) -> str:
         raise RecipeError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
 
 
+def _there(path: Path) -> bool:
+    """Whether there is such a file or folder; a name that is too long for the file system has none."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def _recipes_near(path: Path) -> str:
-    folders = [folder for folder in (path.parent, path.parent / "recipes") if folder.is_dir()]
+    folders = [folder for folder in (path.parent, path.parent / "recipes") if _there(folder)]
     found = [file for folder in folders for file in sorted(folder.glob("*.toml")) if file.name != "pyproject.toml"]
     close = nearest(path.stem, [file.stem for file in found])
     if close:
@@ -122,7 +130,7 @@ def _parent(path: Path, parent: object, place: str) -> Path:
     target = path.parent / parent
     if _leaves(parent):
         problem = Problem(place, f"found {show(parent)}", "a recipe in the same folder or below it", "extends")
-    elif not target.is_file():
+    elif not _there(target):
         problem = Problem(place, f"found {show(parent)}: there is no such file", _recipes_near(target), "extends")
     else:
         return target

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.__main__ import main
 from engine.errors import RecipeError
 from engine.recipe import load_recipe, recipe_toml
 from tests.engine.runs import SEGMENTATION
@@ -119,3 +120,15 @@ def test_a_huge_or_endless_file_is_not_read(tmp_path):
     os.mkfifo(tmp_path / "pipe.toml")
     with pytest.raises(RecipeError):
         load_recipe(tmp_path / "pipe.toml")
+
+
+def test_names_that_are_too_long_for_a_file_system_are_one_message(tmp_path, capsys):
+    recipe, long = tmp_path / "r.toml", "a" * 300
+    for parent in (f"{long}.toml", f"{long}/b.toml"):
+        recipe.write_text(f'extends = "{parent}"\n')
+        assert main(["check", str(recipe)]) == 2
+        assert "there is no such file" in capsys.readouterr().err
+    shipped = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
+    for arguments in (["--data", long], ["--set", f"data.root={long}"], ["--set", f"model.weights={long}"]):
+        assert main(["check", str(shipped), *arguments]) == 2
+        assert "unexpected" not in capsys.readouterr().err

@@ -14,7 +14,7 @@ from tui.run_view import RunView, best, higher_is_better, last
 from tui.series import Columns
 from tui.text import DISTANCES, figure, sparkline, with_unit
 from tui.theme import MARKS
-from tui.widgets.cells import Line, Span, cut, fit, length, one_line
+from tui.widgets.cells import Line, Span, cut, fit, fitted, length, one_line
 from tui.widgets.pane import Pane, stage
 
 _MAIN = ("dice", "f1", "recall", "accuracy")
@@ -77,8 +77,10 @@ class Classes(Pane):
         if self.snapshot is None or not (track := self._any_track()):
             return []
         view = self.snapshot.view
-        unit = f"  distances in {view.unit}" if DISTANCES & set(self.metrics(view)) and view.unit else ""
-        return [(f"validation {track}{unit}", self.look("muted"))]
+        muted = self.look("muted")
+        parts: list[Line] = [[(f"validation {track}", muted)]]
+        parts += [[(f"distances in {view.unit}", muted)]] if DISTANCES & set(self.metrics(view)) and view.unit else []
+        return fitted(parts, self.size.width - len(self.TITLE) - 9, 2)
 
     def _any_track(self) -> str:
         view = self.snapshot.view if self.snapshot else None
