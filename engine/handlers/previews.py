@@ -35,6 +35,8 @@ class PreviewWriter:
         self._session = session
         self._count = session.recipe.figures.preview_cases
         self._names = session.recipe.figures.case_names
+        measured = {case.id for split in ("validation", "test") for case in session.cohort.split(split)}
+        self._numbers = {case: n for n, case in enumerate(sorted(measured), start=1)}  # as the figures count them
         self._every = max(1, session.recipe.train.epochs // EPOCHS_KEPT)
         self._worst: list[tuple[float, str, dict[str, NDArray[Any]]]] = []
 
@@ -96,7 +98,8 @@ class PreviewWriter:
     def _save(self, epoch: int, n: int, name: str, value: float, arrays: dict[str, NDArray[Any]]) -> None:
         path = self._session.folder.previews / f"e{epoch:05d}_{n}.npz"
         write_with(path, lambda temporary: np.savez_compressed(temporary, allow_pickle=False, **arrays))
-        shown = name if self._names else f"case {n + 1}"
+        # A number is a case's own: who follows it through the epochs sees one case, not a rank.
+        shown = name if self._names else f"case {self._numbers[name]:02d}"
         self._session.emit(Preview(path=f"previews/{path.name}", epoch=epoch, case=shown, value=value))
 
 

@@ -152,3 +152,20 @@ def test_a_loss_that_is_not_finite_ends_the_run_as_failed_and_names_the_cases(tm
     assert "iteration" in status.message
     assert "PHANTOM" in status.message
     assert isinstance(events(folder)[-1], RunEnded)
+
+
+def test_previews_without_names_follow_a_case_by_its_number(tmp_path):
+    code, folder = run(tmp_path, SEGMENTATION, "figures.case_names=false", "train.epochs=3", "train.validate_every=1")
+    assert code == 0
+    found = [json.loads(line) for line in folder.events.read_text().splitlines()]
+    worst = {
+        event["epoch"]: [case["id"] for case in event["cases"]] for event in found if event["kind"] == "validation"
+    }
+    numbers: dict[str, set[str]] = {}
+    for epoch, names in worst.items():
+        shown = [event["case"] for event in found if event["kind"] == "preview" and event["epoch"] == epoch]
+        assert len(shown) == len(names)
+        for name, number in zip(names, shown, strict=True):
+            numbers.setdefault(name, set()).add(number)
+    assert all(len(own) == 1 and next(iter(own)).startswith("case ") for own in numbers.values())
+    assert len(set.union(*numbers.values())) == len(numbers) > 1
