@@ -12,12 +12,12 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from engine.runfolder import RunFolder
+from tui.ascii import wants_ascii
 from tui.screens.help import Help
 from tui.screens.home import HomeScreen
 from tui.screens.run import RunScreen
 from tui.screens.tiled import TiledScreen
 from tui.settings import load_settings, save_settings
-from tui.terminal import wants_ascii
 from tui.theme import DARK, LIGHT, PALETTES, textual_theme
 
 

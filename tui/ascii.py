@@ -1,8 +1,10 @@
-"""Text for terminals that write nothing but ASCII. Pure."""
+"""Text for terminals that write nothing but ASCII, and which these are. Needs Rich only for wide letters."""
 
 from __future__ import annotations
 
-from rich.cells import cell_len
+import os
+import sys
+from collections.abc import Mapping
 
 _ASCII = str.maketrans(
     {
@@ -41,6 +43,14 @@ _ASCII = str.maketrans(
 )
 
 
+def wants_ascii(environ: Mapping[str, str] = os.environ, encoding: str | None = None) -> bool:
+    """Whether to draw with ASCII only: asked for by MEDTUI_ASCII, or the output is not UTF-8."""
+    if environ.get("MEDTUI_ASCII", "").lower() not in {"", "0", "no", "false"}:
+        return True
+    coding = (encoding if encoding is not None else getattr(sys.__stdout__, "encoding", "") or "").lower()
+    return coding not in {"", "utf-8", "utf8", "utf_8"}
+
+
 def to_ascii(text: str) -> str:
     """``text`` in ASCII: frames, bars, marks and braille as their likes, other letters as ``?``."""
     text = text.translate(_ASCII)
@@ -50,6 +60,8 @@ def to_ascii(text: str) -> str:
 def _braille(char: str) -> str:
     bits = ord(char) - 0x2800
     if not 0 <= bits < 256:
+        from rich.cells import cell_len  # rare: a letter of another script, as wide as it was
+
         return "?" * max(1, cell_len(char))
     upper, lower = bits & 0b00011011, bits & 0b11100100
     if not bits:

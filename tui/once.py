@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from engine.errors import printable
 from engine.runfolder import ENDED, EventReader, RunFolder, Status, read_status
 from tui import run_view
-from tui.ascii import to_ascii
+from tui.ascii import to_ascii, wants_ascii
 from tui.estimate import done_share, elapsed_s, left_s
 from tui.result_table import metric_table
 from tui.run_view import RunView
-from tui.terminal import wants_ascii
 from tui.text import clock, figure, rate, shorten, sparkline
 
 _LOG_LINES = 6

@@ -9,8 +9,7 @@ from typing import Any
 
 from engine.errors import printable
 from engine.runfolder import RunFolder, Status, list_runs, read_status
-from tui.ascii import to_ascii
-from tui.terminal import wants_ascii
+from tui.ascii import to_ascii, wants_ascii
 from tui.text import age, figure
 
 _HEAD = ("state", "recipe", "epoch", "best", "age", "id")

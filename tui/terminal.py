@@ -1,9 +1,8 @@
-"""What is said to the terminal itself: its title, its bell, a notification, whether it writes Unicode."""
+"""What is said to the terminal itself: its title, its bell, a notification."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 
 from tui.widgets.cells import one_line
@@ -11,14 +10,6 @@ from tui.widgets.cells import one_line
 KEEP_TITLE, GIVE_TITLE_BACK = "\x1b[22;2t", "\x1b[23;2t"
 """Sequences that put the window's title on the terminal's stack and take it off again."""
 _NOTIFIES_BY_777 = ("rxvt", "foot", "ghostty", "urxvt")
-
-
-def wants_ascii(environ: Mapping[str, str] = os.environ, encoding: str | None = None) -> bool:
-    """Whether to draw with ASCII only: asked for by MEDTUI_ASCII, or the output is not UTF-8."""
-    if environ.get("MEDTUI_ASCII", "").lower() not in {"", "0", "no", "false"}:
-        return True
-    coding = (encoding if encoding is not None else getattr(sys.__stdout__, "encoding", "") or "").lower()
-    return coding not in {"", "utf-8", "utf8", "utf_8"}
 
 
 def title(text: str) -> str:

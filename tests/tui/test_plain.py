@@ -196,3 +196,13 @@ def test_what_is_printable_holds_no_control(text):
     clean.encode()
     assert not any((ord(c) < 32 and c != "\n") or 127 <= ord(c) < 160 for c in clean)
     assert printable(clean) == clean
+
+
+def test_attach_once_and_runs_write_ascii_where_that_is_asked_for(runs, capsys, monkeypatch):
+    monkeypatch.setenv("MEDTUI_ASCII", "1")
+    folder = runs["finished"]
+    assert main(["attach", folder.id, "--once", "--runs", str(folder.root.parent)]) == 0
+    assert main(["runs", "--runs", str(folder.root.parent)]) == 0
+    told = capsys.readouterr().out
+    assert told.isascii()
+    assert "epoch 75/75" in told

@@ -18,7 +18,8 @@ import pytest
 
 from tests.tui import recorded
 from tui.settings import Settings, load_settings, save_settings, settings_path
-from tui.terminal import notification, title, wants_ascii
+from tui.ascii import wants_ascii
+from tui.terminal import notification, title
 
 OPEN = (
     "import fcntl, sys, termios\nfcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"  # its terminal, whose end reaches it
