@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.tui import recorded
-from tui.settings import Settings, load_settings, save_settings, settings_path
 from tui.ascii import wants_ascii
+from tui.settings import Settings, load_settings, save_settings, settings_path
 from tui.terminal import notification, title
 
 OPEN = (
