@@ -169,3 +169,14 @@ def test_previews_without_names_follow_a_case_by_its_number(tmp_path):
             numbers.setdefault(name, set()).add(number)
     assert all(len(own) == 1 and next(iter(own)).startswith("case ") for own in numbers.values())
     assert len(set.union(*numbers.values())) == len(numbers) > 1
+
+
+def test_without_a_test_split_the_validation_cases_are_drawn(tmp_path):
+    asked = request(tmp_path, SEGMENTATION, "train.epochs=1", "figures.enabled=true", "figures.dpi=60")
+    (asked.data / "left_atrium" / "test.list").write_text("")
+    assert train(asked, lambda _: None) == 0
+    folder = list_runs(asked.runs)[-1]
+    assert "test" not in json.loads(folder.metrics.read_text())
+    assert list(folder.examples.glob("validation_*.npz"))
+    assert list(folder.figures.glob("slices_*.png"))
+    assert "published" not in folder.report_md.read_text()
