@@ -1,7 +1,7 @@
 #!/bin/sh
 # Make a virtual environment and install medtui into it.
 #
-#   tools/bootstrap.sh VENV [EXTRA]      EXTRA: dev, serve or nothing
+#   tools/bootstrap.sh VENV [EXTRA]      EXTRA: dev or nothing
 #
 # Needs nothing but a Python 3.11 or newer; what else is missing it installs by apt where it may (as
 # root, or with a sudo that asks for no password), and otherwise says what to type.
@@ -48,8 +48,9 @@ good_python() {
     "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
 }
 
+# 3.14 after the others: not every library has wheels for the newest Python.
 find_python() {
-    for name in ${MEDTUI_PYTHON:-python3.14 python3.13 python3.12 python3.11 python3}; do
+    for name in ${MEDTUI_PYTHON:-python3.13 python3.12 python3.11 python3.14 python3}; do
         if good_python "$name"; then
             echo "$name"
             return
@@ -59,7 +60,7 @@ find_python() {
 
 # A Python whose venv module is whole. Debian ships it apart from Python.
 python_with_venv() {
-    for name in ${MEDTUI_PYTHON:-python3.14 python3.13 python3.12 python3.11 python3}; do
+    for name in ${MEDTUI_PYTHON:-python3.13 python3.12 python3.11 python3.14 python3}; do
         if good_python "$name" && "$name" -c 'import ensurepip, venv' >/dev/null 2>&1; then
             echo "$name"
             return

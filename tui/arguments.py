@@ -283,7 +283,7 @@ def _serving(commands: Any) -> None:
     serve = _command(
         commands,
         "serve",
-        "Show the dashboard in a browser, to read only. Needs the extra: pip install 'medtui[serve]'.",
+        "Show the dashboard in a browser, to read only.",
     )
     _runs_option(serve)
     serve.add_argument("--host", default="localhost", metavar="HOST", help="address to listen on (localhost)")

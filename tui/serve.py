@@ -21,12 +21,10 @@ def serve(arguments: argparse.Namespace) -> int:
     """Serve the runs of ``--runs`` until Ctrl-C.
 
     Raises:
-        UsageError: textual-serve is not installed, the folder cannot be read, or the port is taken.
+        UsageError: the folder cannot be read, or the port is taken.
     """
-    try:
-        from tui.own_pages import OwnPagesServer
-    except ModuleNotFoundError:
-        raise UsageError("medtui serve needs textual-serve", "install it with: pip install 'medtui[serve]'") from None
+    from tui.own_pages import OwnPagesServer
+
     list_runs(arguments.runs)
     _free(arguments.host, arguments.port)
     print(printable(f"http://{arguments.host}:{arguments.port} shows {arguments.runs}; Ctrl-C ends it"), flush=True)

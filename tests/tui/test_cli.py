@@ -227,7 +227,6 @@ def test_no_runs_is_no_error(tmp_path, capsys):
 def test_serving_a_port_that_is_taken_is_told(tmp_path, capsys):
     import socket
 
-    pytest.importorskip("textual_serve")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
