@@ -172,7 +172,9 @@ def finish(session: Session, network: Network) -> None:
     drawn = "test" if session.cohort.split("test") else "validation"  # figures show what stands in for the test
     for split in ("validation", "test"):
         if session.cohort.split(split):
-            tester.measure(session.cohort, split, split, keep=split == drawn)
+            summary = tester.measure(session.cohort, split, split, keep=split == drawn)
+            if split == "test":
+                session.board.set(test=summary.get(session.recipe.monitor))
     if not session.cohort.split("test"):
         session.log("there is no test split: nothing was tested", "warning")
 

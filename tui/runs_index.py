@@ -19,8 +19,8 @@ from tui.run_view import higher_is_better
 if TYPE_CHECKING:
     from pathlib import Path
 
-SortKey: TypeAlias = Literal["age", "state", "recipe", "task", "epoch", "best"]
-SORT_KEYS: tuple[SortKey, ...] = ("age", "state", "recipe", "task", "epoch", "best")
+SortKey: TypeAlias = Literal["age", "state", "recipe", "task", "epoch", "best", "test"]
+SORT_KEYS: tuple[SortKey, ...] = ("age", "state", "recipe", "task", "epoch", "best", "test")
 STATE_ORDER = ("running", "starting", "paused", "failed", "lost", "stopped", "finished")
 """What needs a person comes first."""
 PART = 64
@@ -136,7 +136,7 @@ class RunsWatch:
 def chosen_rows(
     rows: Iterable[RunRow], words: str = "", key: SortKey = "age", *, backwards: bool = False
 ) -> list[RunRow]:
-    """The rows that have all ``words`` in them, sorted: by age the newest first, by best the best first.
+    """The rows that have all ``words`` in them, sorted: by age the newest first, by best or test the best first.
 
     Values of different metrics are not compared: they are grouped by metric.
     """
@@ -159,10 +159,11 @@ def _order(row: RunRow, key: SortKey) -> tuple[str | float, ...]:
         return (STATE_ORDER.index(row.state) if row.state in STATE_ORDER else len(STATE_ORDER),)
     if key == "epoch":
         return (-status.epoch,)
-    if key == "best":
-        if status.best is None:
+    if key in {"best", "test"}:
+        value = status.best if key == "best" else status.test
+        if value is None:
             return (1, "", 0.0)
-        return (0, status.metric, -status.best if higher_is_better(status.metric) else status.best)
+        return (0, status.metric, -value if higher_is_better(status.metric) else value)
     return (row.recipe.lower() if key == "recipe" else status.task,)
 
 

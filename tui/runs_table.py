@@ -12,8 +12,8 @@ from engine.runfolder import RunFolder, Status, list_runs, read_status
 from tui.ascii import to_ascii, wants_ascii
 from tui.text import age, figure
 
-_HEAD = ("state", "recipe", "epoch", "best", "age", "id")
-_RIGHT = {"epoch", "best", "age"}
+_HEAD = ("state", "recipe", "epoch", "best", "test", "age", "id")
+_RIGHT = {"epoch", "best", "test", "age"}
 
 
 def print_runs(runs: Path, *, as_json: bool = False) -> int:
@@ -55,17 +55,21 @@ def _started_s(folder: RunFolder, status: Status) -> float:
 
 def _row(folder: RunFolder, status: Status, now_s: float) -> tuple[str, ...]:
     epochs = f"{status.epoch}/{status.epochs}" if status.epochs else "–"
-    best = f"{status.metric} {figure(status.best)}".strip() if status.best is not None else "–"
     started_s = _started_s(folder, status)
     cells = (
         status.state,
         status.name or folder.id[16:],
         epochs,
-        best,
+        f"{status.metric} {_value(status.best)}".strip(),
+        _value(status.test),
         age(now_s - started_s) if started_s else "–",
         folder.id,
     )
     return tuple(printable(cell, keep="") for cell in cells)
+
+
+def _value(value: float | None) -> str:
+    return "–" if value is None else figure(value)
 
 
 def _record(folder: RunFolder, status: Status, now_s: float) -> dict[str, Any]:
@@ -80,6 +84,7 @@ def _record(folder: RunFolder, status: Status, now_s: float) -> dict[str, Any]:
         "epochs": status.epochs,
         "metric": status.metric,
         "best": status.best,
+        "test": status.test,
         "started_s": started_s,
         "age_s": round(max(0.0, now_s - started_s), 1) if started_s else None,
         "heartbeat_s": status.heartbeat_s,

@@ -35,6 +35,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     epochs: int = 0
     metric: str = ""
     best: float | None = None
+    test: float | None = None  # the metric on the test split, once it was measured
     message: str = ""
     hint: str = ""
 

@@ -199,13 +199,13 @@ def test_runs_are_listed_in_a_table_and_as_json(runs, capsys):
     root, first, second = runs
     status = own_status("seg_bce", "segmentation", 50)
     write_status(
-        first, msgspec.structs.replace(status, state="finished", epoch=50, metric="dice", best=0.8765, started_s=NOW)
+        first, msgspec.structs.replace(status, state="finished", epoch=50, metric="dice", best=0.8765, test=0.81, started_s=NOW)
     )
     write_status(second, msgspec.structs.replace(status, name="\x1b[2Jodd", state="running", started_s=time.time()))
     assert main(["runs", "--runs", str(root)]) == 0
     head, one, two = capsys.readouterr().out.splitlines()
-    assert head.split() == ["state", "recipe", "epoch", "best", "age", "id"]
-    assert one.split() == ["finished", "seg_bce", "50/50", "dice", "0.876", *one.split()[5:7], first.id]
+    assert head.split() == ["state", "recipe", "epoch", "best", "test", "age", "id"]
+    assert one.split() == ["finished", "seg_bce", "50/50", "dice", "0.876", "0.810", *one.split()[6:8], first.id]
     assert two.split()[:3] == ["running", "\\x1b[2Jodd", "0/50"]
     assert head.index("id") == one.index(first.id)
 
@@ -213,6 +213,7 @@ def test_runs_are_listed_in_a_table_and_as_json(runs, capsys):
     records = json.loads(capsys.readouterr().out)
     assert [record["id"] for record in records] == [first.id, second.id]
     assert records[0]["best"] == 0.8765
+    assert records[0]["test"] == 0.81
     assert records[0]["state"] == "finished"
     assert Path(records[0]["path"]) == first.root
 

@@ -96,8 +96,8 @@ def test_five_hundred_runs_are_scanned_again_quickly(tmp_path: Path) -> None:
 
 
 def test_sorting_and_filtering(tmp_path: Path) -> None:
-    run(tmp_path, 1, "finished", name="b", best=0.8, epoch=9)
-    run(tmp_path, 2, "failed", name="a", best=0.9)
+    run(tmp_path, 1, "finished", name="b", best=0.8, test=0.7, epoch=9)
+    run(tmp_path, 2, "failed", name="a", best=0.9, test=0.6)
     run(tmp_path, 3, "finished", name="c", task="classification", metric="loss", best=0.2)
     run(tmp_path, 4, "stopped", name="d", metric="loss", best=0.1)
     run(tmp_path, 5, "stopped", name="e")
@@ -113,6 +113,7 @@ def test_sorting_and_filtering(tmp_path: Path) -> None:
     assert names("task")[0] == "c"
     assert names("epoch")[0] == "b"
     assert names("best") == "abdce"  # Dice from high to low, then loss from low to high, then none
+    assert names("test")[:2] == "ba"
     assert [row.recipe for row in chosen_rows(rows, "Classif fin")] == ["c"]
     assert chosen_rows(rows, "nothing like it") == []
     assert counts(rows) == [("failed", 1), ("stopped", 2), ("finished", 2)]

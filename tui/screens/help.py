@@ -42,7 +42,7 @@ KEYS: tuple[Section, ...] = (
             ("H L  Shift+arrows", "pan; or drag with the mouse"),
             ("0", "whole axis, no cursor"),
             ("/", "filter by name"),
-            ("g", "ghost: an earlier run of the same recipe, the best first"),
+            ("g", "ghost: an earlier run, the best of the same recipe first"),
             ("Enter", "the chosen curve on the whole screen"),
         ),
     ),

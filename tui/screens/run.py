@@ -241,7 +241,7 @@ class RunScreen(ControlScreen):
 
     def commands(self) -> list[tuple[str, str, Callable[[], None]]]:
         return [
-            ("Ghost", "An earlier run of the same recipe behind the curves", self.action_ghost),
+            ("Ghost", "An earlier run behind the curves, the best of the same recipe first", self.action_ghost),
             ("Replay", "The run at an earlier moment, by a time slider", self.action_replay),
             ("Figures", "What the run has drawn", self.action_figures),
             ("Copy path", "The path of the run folder", self.action_copy_path),

@@ -1,4 +1,4 @@
-"""All runs as a table: state, recipe, task, epoch, best value, age."""
+"""All runs as a table: state, recipe, task, epoch, best value, value on the test split, age."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from tui.widgets.rows import RowsPane
 
 MOST_MARKED = 8
 """Runs that can be marked: more curves cannot be told apart."""
+_TEST = 7
 _TASKS = {"segmentation": "seg", "classification": "cls"}
 
 
@@ -112,6 +113,7 @@ class RunsList(RowsPane):
             ("task", columns.task, False),
             ("epoch", 9 + columns.bar, True),
             ("best", columns.best, True),
+            ("test", _TEST, True),
             ("age", 8, True),
         ]
         for key, size, right in heads:
@@ -140,6 +142,8 @@ class RunsList(RowsPane):
             line.append((fit(task if columns.task > 8 else _TASKS.get(task, task), columns.task), muted))
         line += self._epoch(row, columns.bar, ground)
         line.append((fit(_best(row, columns.best - 1), columns.best - 1, right=True) + " ", ink))
+        test = "–" if row.status.test is None else figure(row.status.test)
+        line.append((fit(test, _TEST - 1, right=True) + " ", ink))
         line.append((fit(age(time.time() - row.started_s) if row.started_s else "–", 7, right=True) + " ", muted))
         if columns.folder:
             line.append((fit("  " + shorten(one_line(row.id), columns.folder - 2), columns.folder), muted))
@@ -173,9 +177,7 @@ class RunsList(RowsPane):
 
 def _best(row: RunRow, width: int) -> str:
     """``dice 0.881``; the metric's name gives way where the room is too small for it."""
-    if row.status.best is None:
-        return "–"
-    value = figure(row.status.best)
+    value = "–" if row.status.best is None else figure(row.status.best)
     name = shorten(one_line(row.status.metric), max(0, width - len(value) - 1))
     return f"{name} {value}" if len(name) > 2 else value
 
@@ -185,8 +187,10 @@ def _columns(width: int, rows: list[RunRow]) -> _Columns:
     longest = max((len(row.recipe) for row in rows[:200]), default=10) + 2
     task = 15 if width >= 110 else 5
     bar = 14 if width >= 110 else 0
-    best = 27 if width >= 130 else 18 if width >= 70 else 12
-    room = width - 2 - 11 - task - 9 - bar - best - 8
+    fixed = 2 + 11 + task + 9 + bar + _TEST + 8
+    named = max((len(row.status.metric) + 1 + 8 for row in rows[:200]), default=12)
+    best = max(12, min(named, 27, width - fixed - min(longest, 16)))
+    room = width - fixed - best
     recipe = max(8, min(longest, 36, room))
     rest = room - recipe
     if rest >= 24:
