@@ -199,7 +199,10 @@ def test_runs_are_listed_in_a_table_and_as_json(runs, capsys):
     root, first, second = runs
     status = own_status("seg_bce", "segmentation", 50)
     write_status(
-        first, msgspec.structs.replace(status, state="finished", epoch=50, metric="dice", best=0.8765, test=0.81, started_s=NOW)
+        first,
+        msgspec.structs.replace(
+            status, state="finished", epoch=50, metric="dice", best=0.8765, test=0.81, started_s=NOW
+        ),
     )
     write_status(second, msgspec.structs.replace(status, name="\x1b[2Jodd", state="running", started_s=time.time()))
     assert main(["runs", "--runs", str(root)]) == 0
