@@ -6,12 +6,25 @@ gradient is asked for at one layer only, so that a validation between two steps 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
 
 from engine.models import cam_layer
+
+if TYPE_CHECKING:
+    from engine.inference import Predictor
+
+AT_ONCE = 8
+"""Images whose graph is held at the same time."""
+
+Explain = Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.float32]]
+"""Images (B, C, H, W) as the network sees them and a class for each, to maps (B, h, w) from 0 to 1."""
 
 
 def grad_cam(model: nn.Module, images: Tensor, labels: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -48,3 +61,23 @@ def grad_cam(model: nn.Module, images: Tensor, labels: NDArray[np.int64]) -> NDA
     top = maps.amax((1, 2), keepdim=True)
     scaled: NDArray[np.float32] = torch.where(top > 0, maps / top, 0.0).cpu().numpy()
     return np.nan_to_num(scaled)
+
+
+def explainer(predictor: Predictor) -> Explain:
+    """`grad_cam` with the weights of ``predictor`` as they are when it is asked."""
+
+    def explain(images: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
+        predictor.model.eval()
+        parts = [slice(first, first + AT_ONCE) for first in range(0, len(images), AT_ONCE)]
+        device = predictor.device
+        return np.concatenate(
+            [grad_cam(predictor.model, device.move(torch.from_numpy(images[part])), labels[part]) for part in parts]
+        )
+
+    return explain
+
+
+def enlarged(heat: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """A map (h, w) from 0 to 1 on the pixels of an image of ``shape`` (H, W), 0 to 255."""
+    larger = Image.fromarray(heat).resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
+    return np.asarray(np.clip(np.asarray(larger), 0, 1) * 255, np.float32).round().astype(np.uint8)

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.activation import Explain, enlarged
 from engine.data import Cohort
 from engine.data.cases import Case
-from engine.data.prepare import normalise_image, resize_image
+from engine.data.prepare import normalise_image, resize_image, seen_box
 from engine.data.read import read_case, read_image
 from engine.evaluation import ClassificationResult, SegmentationResult
 from engine.recipe import DataTable
@@ -59,9 +60,19 @@ def write_segmentation_examples(
 
 
 def write_classification_examples(
-    folder: RunFolder, cohort: Cohort, split: str, result: ClassificationResult, *, data: DataTable, count: int
+    folder: RunFolder,
+    cohort: Cohort,
+    split: str,
+    result: ClassificationResult,
+    *,
+    data: DataTable,
+    count: int,
+    explain: Explain,
 ) -> None:
-    """Write for each class up to ``count`` images that were right, surest first, and as many wrong."""
+    """Write for each class up to ``count`` images that were right, surest first, and as many wrong.
+
+    Each with what ``explain`` says of its prediction, for a look in the terminal.
+    """
     _clear(folder, split)
     cases = {case.id: case for case in cohort.cases}
     predicted = result.probabilities.argmax(axis=1)
@@ -74,9 +85,12 @@ def write_classification_examples(
     for i, role in chosen:
         case = cases[result.ids[i]]
         image = read_image(cohort, case)
+        seen = normalise_image(resize_image(image, data), data)
+        (heat,) = explain(seen[None], predicted[i : i + 1])
         arrays = {
             "image": image,
-            "input": normalise_image(resize_image(image, data), data),
+            "input": seen,
+            "heat": _on_image(heat, image.shape[:2], data),
             "true": np.array(result.targets[i]),
             "predicted": np.array(predicted[i]),
             "probabilities": result.probabilities[i],
@@ -85,3 +99,11 @@ def write_classification_examples(
             "split": np.array(split),
         }
         _save(folder.examples / example_file(split, file_name(case.id)), arrays)
+
+
+def _on_image(heat: NDArray[np.float32], shape: tuple[int, ...], data: DataTable) -> NDArray[np.uint8]:
+    """``heat`` on the part of an image of ``shape`` (H, W) that the network saw, 0 to 255; 0 elsewhere."""
+    left, top, right, bottom = (round(edge) for edge in seen_box(shape, data))
+    whole = np.zeros(shape, np.uint8)
+    whole[top:bottom, left:right] = enlarged(heat, (bottom - top, right - left))
+    return whole

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.activation import explainer
 from engine.build import Network, build_predictor
 from engine.checkpoint import load_checkpoint
 from engine.data.cases import Case, Cohort
@@ -145,10 +146,18 @@ class Tester:
 
     def _classification(self, task: Task) -> tuple[dict[str, Any], Table, list[dict[str, Any]]]:
         cohort = task.cohort
-        result = task.measure.classify(build_predictor(self._recipe, self._network), task.split, progress=self._report)
+        predictor = build_predictor(self._recipe, self._network)
+        result = task.measure.classify(predictor, task.split, progress=self._report)
         if task.keep:
-            count = self._recipe.figures.cam_examples
-            write_classification_examples(self._folder, cohort, task.name, result, data=self._recipe.data, count=count)
+            write_classification_examples(
+                self._folder,
+                cohort,
+                task.name,
+                result,
+                data=self._recipe.data,
+                count=self._recipe.figures.cam_examples,
+                explain=explainer(predictor),
+            )
         evaluate = self._recipe.evaluate
         summary = summarise_classification(
             result, cohort, self._words(task), bootstrap=evaluate.bootstrap, seed=self._recipe.seed

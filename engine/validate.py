@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from engine.activation import grad_cam
+from engine.activation import explainer
 from engine.build import Criterion
 from engine.evaluation import (
     Measure,
@@ -67,13 +63,8 @@ class Validator:
         summary = summarise_classification(result, self._session.cohort, "", bootstrap=0, seed=0)
         cases = classification_cases(result, self._session.cohort.classes)[:_WORST]
         if self._previews:
-            self._previews.write_images(epoch, cases, self._explain)
+            self._previews.write_images(epoch, cases, explainer(self._predictor))
         return Measured(pick(summary, CLASSIFICATION), per_class(summary), cases)
-
-    def _explain(self, images: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
-        """What spoke for ``labels`` in the weights as they are."""
-        self._predictor.model.eval()
-        return grad_cam(self._predictor.model, self._predictor.device.move(torch.from_numpy(images)), labels)
 
 
 def pick(summary: dict[str, Any], names: tuple[str, ...]) -> Metrics:

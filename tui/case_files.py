@@ -201,6 +201,10 @@ def _photo(arrays: Mapping[str, Array], classes: Sequence[str]) -> PreviewImages
         return "the example has another layout than this version knows"
     step = max(1, -(-max(image.shape[:2]) // SIDE))
     true, predicted = (_class_name(int(arrays[name]), classes) for name in ("true", "predicted"))
+    heat = arrays.get("heat")
+    if heat is not None and (heat.shape != image.shape[:2] or heat.dtype != np.uint8):
+        return "the activation map of the example has another shape than its image"
     share = float(arrays["probabilities"][int(arrays["predicted"])]) if "probabilities" in arrays else math.nan
     said = f"{true}: said {predicted}" + (f" ({share * 100:.0f} %)" if math.isfinite(share) else "")
-    return PreviewImages(image[None, ::step, ::step], np.zeros(1, np.int64), None, None, said)
+    shown = None if heat is None else heat[None, ::step, ::step]
+    return PreviewImages(image[None, ::step, ::step], np.zeros(1, np.int64), None, None, said, shown)

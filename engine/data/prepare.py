@@ -168,12 +168,23 @@ def resize_image(image: Masks, table: DataTable, box: tuple[float, float, float,
         box: (left, top, right, bottom) in pixels: take this part of the image in place of the whole.
     """
     height, width = table.size
-    if box is None and table.resize == "crop":
-        box = _centre_box(image.shape[0], image.shape[1], height, width)
-    if box is None and image.shape[:2] == (height, width):
-        return image
+    if box is None:
+        if image.shape[:2] == (height, width):
+            return image
+        box = seen_box(image.shape, table)
     picture = Image.fromarray(image)
     return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR, box=box))
+
+
+def seen_box(shape: tuple[int, ...], table: DataTable) -> tuple[float, float, float, float]:
+    """(left, top, right, bottom) of what the network sees of an image of ``shape`` (H, W): all, or its centre."""
+    rows, columns = shape[:2]
+    height, width = table.size
+    if table.resize == "stretch":
+        return 0.0, 0.0, float(columns), float(rows)
+    scale = min(rows / height, columns / width)
+    top, left = (rows - height * scale) / 2, (columns - width * scale) / 2
+    return left, top, left + width * scale, top + height * scale
 
 
 def intensity_map(image: Masks, table: DataTable) -> tuple[Floats, Floats]:
@@ -242,8 +253,3 @@ def _inner(outer: tuple[int, ...], inner: tuple[int, ...]) -> tuple[slice, ...]:
     return tuple(slice(start, start + part) for start, part in zip(starts, inner, strict=True))
 
 
-def _centre_box(rows: int, columns: int, height: int, width: int) -> tuple[float, float, float, float]:
-    """The largest centred part of ``rows`` x ``columns`` with the aspect of ``height`` x ``width``."""
-    scale = min(rows / height, columns / width)
-    top, left = (rows - height * scale) / 2, (columns - width * scale) / 2
-    return left, top, left + width * scale, top + height * scale

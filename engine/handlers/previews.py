@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from engine.activation import Explain, enlarged
 from engine.data.prepare import normalise_image, resize_image
 from engine.data.read import read_image
 from engine.events import Preview
@@ -23,9 +22,6 @@ SLICES = 12
 SIDE = 112
 EPOCHS_KEPT = 60
 """About so many epochs of a run get previews, so that a long run does not fill the disk."""
-
-Explain = Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.float32]]
-"""Images (B, C, H, W) as the network sees them and a class for each, to maps (B, h, w) from 0 to 1."""
 
 
 class PreviewWriter:
@@ -84,7 +80,7 @@ class PreviewWriter:
             small = shown[::step, ::step]
             arrays: dict[str, NDArray[Any]] = {
                 "image": small[None],
-                "heat": _enlarged(heats[n], small.shape[:2])[None],
+                "heat": enlarged(heats[n], small.shape[:2])[None],
                 "slices": np.zeros(1, np.int64),
                 "true": np.array(case["true"]),
                 "predicted": np.array(case["predicted"]),
@@ -101,12 +97,6 @@ class PreviewWriter:
         # A number is a case's own: who follows it through the epochs sees one case, not a rank.
         shown = name if self._names else f"case {self._numbers[name]:02d}"
         self._session.emit(Preview(path=f"previews/{path.name}", epoch=epoch, case=shown, value=value))
-
-
-def _enlarged(heat: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """A map (h, w) on the pixels of an image of ``shape``, 0 to 255."""
-    enlarged = Image.fromarray(heat).resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
-    return np.asarray(np.clip(np.asarray(enlarged), 0, 1) * 255, np.float32).round().astype(np.uint8)
 
 
 def _slices(case: SegmentedCase) -> dict[str, NDArray[Any]]:

@@ -104,6 +104,24 @@ def test_a_classification_run_has_every_metric_and_a_row_an_image(tmp_path):
     with np.load(previews[0]) as arrays:
         assert arrays["heat"].shape == arrays["image"].shape[:3]
         assert arrays["heat"].dtype == np.uint8
+    for path in folder.examples.iterdir():
+        with np.load(path) as arrays:
+            assert arrays["heat"].shape == arrays["image"].shape[:2]
+            assert arrays["heat"].dtype == np.uint8
+
+
+def test_a_map_lies_on_what_the_network_saw_of_an_image(tmp_path):
+    _, folder = run(tmp_path, CLASSIFICATION, "data.resize=crop", "train.epochs=1", cases=60)
+    lit = np.zeros(2, bool)
+    for path in folder.examples.iterdir():
+        with np.load(path) as arrays:
+            high, wide = arrays["image"].shape[:2]
+            assert wide > high
+            beside = (wide - high) // 2  # the recipe's size is a square
+            outside = np.ones((high, wide), bool)
+            outside[:, beside : beside + high] = False
+            lit |= [arrays["heat"][outside].any(), arrays["heat"][~outside].any()]
+    assert lit.tolist() == [False, True]
 
 
 def test_predictions_of_tilted_scans_lie_on_their_input(tmp_path):

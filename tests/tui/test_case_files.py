@@ -110,6 +110,22 @@ def test_an_example_of_a_photo(tmp_path: Path) -> None:
     assert isinstance(read, PreviewImages)
     assert read.said == "nevus: said melanoma (75 %)"
     assert max(read.image.shape[1:3]) <= 256
+    assert read.heat is None
+
+
+def test_an_example_of_a_photo_with_its_map(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.examples.mkdir()
+    heat = np.arange(600 * 300).reshape(600, 300).astype(np.uint8)
+    photo = {"image": np.full((600, 300, 3), 7, np.uint8), "true": np.array(0), "predicted": np.array(0)}
+    np.savez(folder.examples / "test_x.npz", heat=heat, **photo)
+    np.savez(folder.examples / "test_y.npz", heat=heat[:-1], **photo)
+    read = read_example(folder, "examples/test_x.npz", ["nevus"])
+    assert isinstance(read, PreviewImages)
+    assert read.heat is not None
+    assert np.array_equal(read.heat[0], heat[::3, ::3])
+    assert read.heat.shape == read.image.shape[:3]
+    assert "another shape" in str(read_example(folder, "examples/test_y.npz", ["nevus"]))
 
 
 def test_examples_that_cannot_be_shown(tmp_path: Path) -> None:
