@@ -186,3 +186,17 @@ async def test_help_and_palette_open_and_close(tmp_path: Path) -> None:
         await pilot.press("ctrl+p")
         await pilot.press(*"ghost")
         await see(pilot, "Ghost")
+
+
+async def test_the_number_of_the_pane_that_is_shown(tmp_path: Path) -> None:
+    folder = recorded.live_classes(tmp_path)
+    app = dashboard(folder)
+    async with app.run_test(size=(80, 24)) as pilot:  # one pane at a time: there is nothing to come back to
+        await see(pilot, "loss")
+        await pilot.press("4", "4")
+        await see(pilot, "worst cases", "predicted")
+        await pilot.resize_terminal(120, 40)
+        await pilot.press("5")
+        await see(pilot, "resources")
+        await pilot.press("5")  # it has no place beside the others
+        await see(pilot, "loss", "worst cases")

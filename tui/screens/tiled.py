@@ -157,13 +157,13 @@ class TiledScreen(Screen[None]):
         self.choose(names[(names.index(self.tiles.chosen) + by) % len(names)])
 
     def action_number(self, number: int) -> None:
-        """One pane alone, or all again."""
+        """One pane alone, or all again where there is room for more than one."""
         if number <= len(self.PANES):
-            name = self.PANES[number - 1][0]
+            name, first = self.PANES[number - 1][0], self.PANES[0][0]
             alone = self.tiles.chosen == name and len(self.tiles.regions()) == 1
             self.choose(name, full=not alone)
-            if alone and len(self.tiles.regions()) == 1:  # a pane that has no place beside the others
-                self.choose(self.PANES[0][0])
+            if alone and len(self.tiles.regions()) == 1 and self.tiles.beside(first):
+                self.choose(first)  # the pane has no place beside the others
 
     def action_back(self) -> None:
         """One step back: the pane alone, then the screen."""

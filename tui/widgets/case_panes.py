@@ -241,7 +241,7 @@ class CaseNumbers(Pane):
                     (fit(one_line(name), label - 2), self.look("ink" if mark != " " else "muted")),
                     ("━" * full, self.look(color)),
                     ("─" * (room - full), self.look("faint")),
-                    (fit(figure(share), 7, right=True), self.look("ink")),
+                    (fit("–" if math.isnan(share) else f"{share:.3f}", 7, right=True), self.look("ink")),
                 ]
             )
         return lines

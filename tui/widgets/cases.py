@@ -102,6 +102,10 @@ def _columns(rows: tuple[dict[str, Any], ...], width: int) -> list[tuple[str, in
             break
         columns.append((name, size))
         room -= size
+    for at, (name, size) in enumerate(columns):  # what is left lets the heads be read whole
+        extra = max(0, min(cell_len(one_line(name)) + 2 - size, room))
+        columns[at] = name, size + extra
+        room -= extra
     return columns
 
 

@@ -52,6 +52,10 @@ class Tiles(Widget):
             return {self.chosen: Region(0, 0, size.width, size.height)}
         return self._arrangement(size.width, size.height, self.chosen)
 
+    def beside(self, chosen: str) -> bool:
+        """Whether other panes stand beside ``chosen`` at this size."""
+        return len(self._arrangement(self.size.width, self.size.height, chosen)) > 1
+
     def settle(self) -> None:
         """Show those that have a place, hide the others."""
         regions = self.regions()
