@@ -194,7 +194,7 @@ async def test_the_number_of_the_pane_that_is_shown(tmp_path: Path) -> None:
     async with app.run_test(size=(80, 24)) as pilot:  # one pane at a time: there is nothing to come back to
         await see(pilot, "loss")
         await pilot.press("4", "4")
-        await see(pilot, "worst cases", "predicted")
+        await see(pilot, "worst cases", "true→said", "melanoma → nevus")
         await pilot.resize_terminal(120, 40)
         await pilot.press("5")
         await see(pilot, "resources")

@@ -76,7 +76,7 @@ class ReplayHead(Canvas):
 class ReplayScreen(PreviewScreen):
     """One run at a moment that keys choose."""
 
-    PANES = (("curves", "curves"), ("classes", "classes"), ("slice", "slice"), ("cases", "worst"))
+    PANES = (("curves", "curves"), ("classes", "classes"), ("slice", "images"), ("cases", "worst"))
     LEAD: ClassVar[tuple[Key, ...]] = (
         ("← →", "epoch", "side(1)"),
         ("space", "play", "play"),

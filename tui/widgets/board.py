@@ -9,7 +9,7 @@ from textual.geometry import Region
 PANES: tuple[tuple[str, str], ...] = (
     ("curves", "curves"),
     ("classes", "classes"),
-    ("slice", "slice"),
+    ("slice", "images"),
     ("cases", "worst"),
     ("resources", "resources"),
     ("log", "log"),

@@ -71,7 +71,7 @@ class CaseList(RowsPane):
         label, split, words, size = self._columns(width)
         muted = self.look("muted")
         line: Line = [(fit("  case", label), muted), (fit("split", split) if split else "", muted)]
-        line += [(fit("true → predicted", words), muted)] if words else []
+        line += [(fit("true→said", words), muted)] if words else []
         return [[*line, *((fit(one_line(name), size, right=True), muted) for name in self._metrics(width))]]
 
     def line(self, at: int, width: int, *, chosen: bool) -> Line:

@@ -15,6 +15,8 @@ from tui.text import figure
 from tui.widgets.cells import Line, fit, one_line
 from tui.widgets.pane import Pane, stage
 
+SAID = "true→said"
+
 
 class Cases(Pane):
     """A table; Enter opens the case under the cursor."""
@@ -37,7 +39,7 @@ class Cases(Pane):
         return *stage(snapshot), snapshot.view.validations
 
     def rows(self) -> tuple[dict[str, Any], ...]:
-        return self.snapshot.view.worst if self.snapshot else ()
+        return tuple(_said(row) for row in self.snapshot.view.worst) if self.snapshot else ()
 
     def note(self) -> Line:
         view = self.snapshot.view if self.snapshot else None
@@ -90,14 +92,26 @@ class Cases(Pane):
                 self.action_open()
 
 
+def _said(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of a classification says in one column what was taken for what."""
+    if "true" not in row or "predicted" not in row:
+        return row
+    true, predicted = _text(row["true"]), _text(row["predicted"])
+    words = {SAID: true if true == predicted else f"{true} → {predicted}"}
+    first = {name: row[name] for name in ("id", "loss") if name in row}
+    return first | words | {name: value for name, value in row.items() if name not in {"true", "predicted"}}
+
+
 def _columns(rows: tuple[dict[str, Any], ...], width: int) -> list[tuple[str, int]]:
     """Name and width of the columns that fit behind the name of the case."""
-    room = width - min(20, max(6, *(cell_len(str(row.get("id", "?"))) + 2 for row in rows)))
+    room = width - min(20, max(6, *(cell_len(str(row.get("id", "?"))) + 1 for row in rows)))
     columns: list[tuple[str, int]] = []
     for name in rows[0]:
         if name == "id" or not all(isinstance(row.get(name), int | float | str | None) for row in rows):
             continue
-        size = min(16, max(8, *(cell_len(_text(row.get(name))) + 2 for row in rows)))
+        widest, least = (40, len(SAID) + 1) if name == SAID else (16, min(8, len(name) + 2))
+        size = min(widest, max(least, *(cell_len(_text(row.get(name))) + 2 for row in rows)))
+        size = max(least, min(size, room)) if name == SAID else size
         if size > room:
             break
         columns.append((name, size))

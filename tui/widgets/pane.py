@@ -115,6 +115,10 @@ class Pane(Canvas, can_focus=True):
         """The lines inside the frame: all of them, also those that do not fit."""
         raise NotImplementedError
 
+    def title(self) -> str:
+        """What stands on the frame."""
+        return self.TITLE
+
     def note(self) -> Line:
         """What stands at the right of the title."""
         return []
@@ -124,7 +128,7 @@ class Pane(Canvas, can_focus=True):
         self.top = max(0, min(self.top, len(lines) - (height - 2)))
         shown = [[(" ", self.look("ink")), *line] for line in lines[self.top : self.top + height - 2]]
         border = self.look("accent" if self.has_focus else "faint")
-        title: Line = [(self.TITLE, self.look("accent" if self.has_focus else "ink", bold=True))]
+        title: Line = [(self.title(), self.look("accent" if self.has_focus else "ink", bold=True))]
         return framed(shown, width, height, title=title, note=self.note(), border=border, fill=self.look("ink"))
 
     def reason(self, text: str, width: int, height: int) -> list[Line]:

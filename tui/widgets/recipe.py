@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from tui.feed import Snapshot
 from tui.widgets.cells import Line, fit, one_line
 from tui.widgets.pane import Pane
@@ -30,8 +32,10 @@ class RecipePane(Pane):
             if row.startswith("[") and row.endswith("]"):
                 lines.append([(row, self.look("accent", bold=True))])
             elif equals:
-                shown = fit(value.strip(), max(4, width - label - 3)).rstrip()
-                lines.append([(f"  {fit(key.strip(), label)} ", self.look("muted")), (shown, self.look("ink"))])
+                name = fit(key.strip(), label)
+                for part in textwrap.wrap(value.strip(), max(4, width - label - 3)) or [""]:
+                    lines.append([(f"  {name} ", self.look("muted")), (part, self.look("ink"))])
+                    name = " " * label
             elif row:
                 lines.append([(row, self.look("muted"))])
         return lines

@@ -55,6 +55,10 @@ class SliceView(Pane):
         self._images[path] = images
         self.redraw()
 
+    def title(self) -> str:
+        started = self.snapshot.view.started if self.snapshot else None
+        return "image" if started is not None and started.task == "classification" else self.TITLE
+
     def note(self) -> Line:
         preview = self.chosen()
         if preview is None:
