@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from engine.errors import RecipeError
+from engine.figures.checked import checked_manifest, checked_metrics
 from engine.figures.history import History, read_history
 from engine.recipe import FiguresTable, Recipe, load_recipe
 from engine.runfolder import RunFolder, Status, example_file, read_status
@@ -97,11 +98,11 @@ class RunData:
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        return _json(self.folder.manifest)
+        return checked_manifest(_json(self.folder.manifest))
 
     @cached_property
     def metrics(self) -> dict[str, dict[str, Any]]:
-        return {name: part for name, part in _json(self.folder.metrics).items() if isinstance(part, dict)}
+        return checked_metrics(_json(self.folder.metrics))
 
     @cached_property
     def history(self) -> History:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.errors import UsageError
-from engine.figures.source import CaseTable, RunData
+from engine.figures.scores import read_scores
+from engine.figures.source import CaseTable, FigureError, RunData
 from engine.runfolder import RunFolder
 
 
@@ -53,7 +54,7 @@ def open_runs(folders: Sequence[RunFolder]) -> Runs:
     """Read ``folders`` for a comparison.
 
     Raises:
-        UsageError: fewer than two runs, one twice, different tasks, or no split that all measured.
+        UsageError: fewer than two runs, one twice, different tasks, no split that all measured, or a damaged cases.csv.
     """
     if len({folder.root.resolve() for folder in folders}) < 2:
         raise UsageError("a comparison needs two runs or more", "medtui report RUN RUN ...")
@@ -68,7 +69,19 @@ def open_runs(folders: Sequence[RunFolder]) -> Runs:
         named = f": {', '.join(without)} {'has' if len(without) == 1 else 'have'} no metrics yet" if without else ""
         raise UsageError(f"these runs share no measured split{named}", "measure one with: medtui evaluate RUN")
     split = next((name for name in ("test", "validation") if name in shared), min(shared))
+    if tasks == {"classification"}:
+        _refuse_damaged(runs, split)
     return Runs(runs, labels(runs), split)
+
+
+def _refuse_damaged(runs: Sequence[RunData], split: str) -> None:
+    for run in runs:
+        try:
+            read_scores(run, split)
+        except FigureError as error:
+            raise UsageError(
+                f"{run.folder.id} cannot be compared: {error}", "measure it again with: medtui evaluate RUN"
+            ) from error
 
 
 def labels(runs: Sequence[RunData]) -> list[str]:
