@@ -195,14 +195,14 @@ def against_plotext(_: Path) -> None:
     import numpy as np
     import plotext
 
-    from tui.run_view import STEP_COLUMNS
-    from tui.series import Columns
+    from tui.plotting.axes import step_axis
+    from tui.plotting.chart import Manner, draw_chart
+    from tui.plotting.charts import Chart, Curve, Steps
+    from tui.plotting.plotted import Window
+    from tui.plotting.reduce import reduce, search
+    from tui.state.run_view import STEP_COLUMNS
+    from tui.state.series import Columns
     from tui.theme import DARK
-    from tui.widgets.axes import step_axis
-    from tui.widgets.chart import Manner, draw_chart
-    from tui.widgets.charts import Chart, Curve, Steps
-    from tui.widgets.plotted import Window
-    from tui.widgets.reduce import reduce, search
 
     count = 100_000
     step = np.arange(1, count + 1)

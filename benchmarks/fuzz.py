@@ -27,12 +27,12 @@ import torch
 from PIL import Image
 
 from engine.checkpoint import load_checkpoint, model_state, save_checkpoint
-from engine.data import check_cohort, open_cohort
+from engine.data import check_dataset, open_dataset
 from engine.errors import MedtuiError
+from engine.evaluation.results import read_metrics
 from engine.events import Iteration, Log, RunStarted, Validation
 from engine.manifest import read_manifest
 from engine.recipe import DataTable, load_recipe
-from engine.results import read_metrics
 from engine.runfolder import (
     EventReader,
     EventWriter,
@@ -45,7 +45,7 @@ from engine.runfolder import (
     write_status,
 )
 from tests.engine.recipe.good import CLASSIFICATION, SEGMENTATION
-from tui import run_view
+from tui.state import run_view
 
 Reader = Callable[[Path], object]
 PIECES = (
@@ -259,7 +259,7 @@ def _read_data(folder: Path) -> object:
     told = None
     for task, table in _TABLES:
         try:
-            check_cohort(open_cohort(table, task, folder), table)
+            check_dataset(open_dataset(table, task, folder), table)
         except MedtuiError as error:
             told = error
     if told is not None:

@@ -19,11 +19,11 @@ from monai.networks.nets import BasicUNet, UNet
 from torch import Tensor, nn
 
 from engine.device import open_device
-from engine.engines import EpochStream, TrainStep, make_trainer
 from engine.losses import build_loss
 from engine.models import build_model, output_kind
-from engine.optim import build_optimizer, build_schedule
 from engine.recipe import LossTable, ModelTable, OptimizerTable, RuntimeTable, ScheduleTable
+from engine.training.engines import EpochStream, TrainStep, make_trainer
+from engine.training.optim import build_optimizer, build_schedule
 
 ROUNDS = 5
 Step = Callable[[], object]

@@ -104,7 +104,7 @@ def _add_data(data: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 
 def _train(options: argparse.Namespace) -> int:
-    from engine.run import Request, train, write_handshake
+    from engine.commands.train import Request, train, write_handshake
 
     request = Request(
         recipe=options.recipe,
@@ -118,8 +118,8 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _resume(options: argparse.Namespace) -> int:
-    from engine.resume import fork, resume
-    from engine.run import write_handshake
+    from engine.commands.resume import fork, resume
+    from engine.commands.train import write_handshake
     from engine.runfolder import RunFolder
 
     handshake = write_handshake(options.handshake)
@@ -129,13 +129,13 @@ def _resume(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from engine.check import check
+    from engine.commands.check import check
 
     return check(options.recipe, options.overrides, options.data, outside=options.allow_outside)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from engine.evaluate import evaluate
+    from engine.commands.evaluate import evaluate
     from engine.runfolder import RunFolder
 
     return evaluate(
@@ -149,7 +149,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from engine.predict import predict
+    from engine.commands.predict import predict
     from engine.runfolder import RunFolder
 
     return predict(
@@ -158,33 +158,33 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _figures(options: argparse.Namespace) -> int:
-    from engine.drawing import draw_again
+    from engine.commands.figures import draw_again
     from engine.runfolder import RunFolder
 
     return draw_again(RunFolder(options.run), options.only)
 
 
 def _report(options: argparse.Namespace) -> int:
-    from engine.drawing import report_again
+    from engine.commands.figures import report_again
     from engine.runfolder import RunFolder
 
     return report_again([RunFolder(run) for run in options.runs], options.output)
 
 
 def _data_list(options: argparse.Namespace) -> int:
-    from engine.datasets import print_list
+    from engine.commands.data import print_list
 
     return print_list(options.data, as_json=options.json)
 
 
 def _data_phantom(options: argparse.Namespace) -> int:
-    from engine.datasets import write_phantom
+    from engine.commands.data import write_phantom
 
     return write_phantom(options.name, options.data, cases=options.cases, seed=options.seed)
 
 
 def _data_fetch(options: argparse.Namespace) -> int:
-    from engine.datasets import fetch
+    from engine.commands.data import fetch
 
     return fetch(options.name, options.data)
 

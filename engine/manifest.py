@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 from engine import __version__
-from engine.data import Cohort, fingerprint
+from engine.data import Dataset, fingerprint
 from engine.events import portable
 from engine.recipe import Recipe
 from engine.runfolder import RunFolder, write_text
@@ -27,7 +27,7 @@ _PACKAGES = (
 )  # fmt: skip
 
 
-def first_manifest(recipe: Recipe, cohort: Cohort, command: Sequence[str]) -> dict[str, Any]:
+def first_manifest(recipe: Recipe, dataset: Dataset, command: Sequence[str]) -> dict[str, Any]:
     """The manifest at the start of a run; `update_manifest` adds to it. It names no person and no host."""
     return {
         "medtui": __version__,
@@ -43,19 +43,19 @@ def first_manifest(recipe: Recipe, cohort: Cohort, command: Sequence[str]) -> di
         "command": list(command),
         "seed": recipe.seed,
         "data": {
-            "name": cohort.name,
-            "source": cohort.source,
+            "name": dataset.name,
+            "source": dataset.source,
             "root": recipe.data.root,
-            "fingerprint": fingerprint(cohort),
-            "phantom": cohort.phantom,
-            "published_split": cohort.published_split,
-            "unit": cohort.unit,
-            "classes": list(cohort.classes),
-            "label_values": list(cohort.label_values),
-            "channels": cohort.channels,
-            "counts": cohort.counts(),
-            "groups": len({case.group for case in cohort.cases if case.group is not None}),
-            "notes": list(cohort.notes),
+            "fingerprint": fingerprint(dataset),
+            "phantom": dataset.phantom,
+            "published_split": dataset.published_split,
+            "unit": dataset.unit,
+            "classes": list(dataset.classes),
+            "label_values": list(dataset.label_values),
+            "channels": dataset.channels,
+            "counts": dataset.counts(),
+            "groups": len({case.group for case in dataset.cases if case.group is not None}),
+            "notes": list(dataset.notes),
         },
         "epochs_planned": recipe.train.epochs,
         "started_s": round(time.time(), 3),

@@ -1,7 +1,7 @@
 """Finished run folders for tests, in the formats that the trainer writes, with real arrays and real metrics.
 
 The masks and images are small phantoms; the numbers come from `engine.metrics`. A run with a better
-``quality`` is better on nearly every case, and two runs of one cohort hold the same cases, so that
+``quality`` is better on nearly every case, and two runs of one dataset hold the same cases, so that
 comparisons between them have a known answer.
 """
 

@@ -87,11 +87,17 @@ def test_the_floor_imports_nothing_above_it():
     ("statement", "absent"),
     [
         ("import tui.cli", ("torch", "textual", "numpy", "pydantic", "msgspec", "engine.recipe")),
-        ("import tui.arguments; tui.arguments.parser(str).format_help()", ("torch", "textual", "numpy", "pydantic")),
+        (
+            "import tui.commands.arguments; tui.commands.arguments.parser(str).format_help()",
+            ("torch", "textual", "numpy", "pydantic"),
+        ),
         ("import engine.errors, engine.events, engine.runfolder", ("torch", "textual", "numpy", "pydantic")),
         ("import engine.recipe", ("torch", "textual", "numpy", "ignite", "monai")),
-        ("import tui.launch, tui.control, tui.runs_table", ("torch", "textual", "numpy", "pydantic")),
-        ("import tui.plain, tui.once", ("torch", "textual", "matplotlib", "pydantic")),
+        (
+            "import tui.commands.launch, tui.commands.control, tui.commands.runs_table",
+            ("torch", "textual", "numpy", "pydantic"),
+        ),
+        ("import tui.printed.plain, tui.printed.once", ("torch", "textual", "matplotlib", "pydantic")),
         ("import engine.data", ("torch", "textual", "monai")),
         ("import engine.metrics", ("torch", "textual", "monai")),
     ],

@@ -48,7 +48,7 @@ def _forgiving_output() -> None:
 
 
 def _main(argv: Sequence[str]) -> int:
-    from tui.arguments import parser
+    from tui.commands.arguments import parser
 
     arguments = parser(_version).parse_args(argv)
     return _COMMANDS[arguments.command](arguments)
@@ -61,37 +61,37 @@ def _version() -> str:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from tui.launch import run
+    from tui.commands.launch import run
 
     return run(arguments)
 
 
 def _resume(arguments: argparse.Namespace) -> int:
-    from tui.launch import resume
+    from tui.commands.launch import resume
 
     return resume(arguments)
 
 
 def _attach(arguments: argparse.Namespace) -> int:
-    from tui.launch import attach
+    from tui.commands.launch import attach
 
     return attach(arguments)
 
 
 def _runs(arguments: argparse.Namespace) -> int:
-    from tui.runs_table import print_runs
+    from tui.commands.runs_table import print_runs
 
     return print_runs(arguments.runs, as_json=arguments.json)
 
 
 def _control(arguments: argparse.Namespace) -> int:
-    from tui.control import ask
+    from tui.commands.control import ask
 
     return ask(arguments)
 
 
 def _engine(arguments: argparse.Namespace) -> int:
-    from tui.work import work
+    from tui.engine_process import work
 
     return work(arguments)
 
@@ -106,7 +106,7 @@ def _schema(_: argparse.Namespace) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from tui.serve import serve
+    from tui.commands.serve import serve
 
     return serve(arguments)
 

@@ -22,7 +22,7 @@ from typing import Any, Self, TextIO
 
 from engine.errors import MedtuiError, printable
 from engine.runfolder import RunFolder
-from tui.work import engine_command, engine_environment
+from tui.engine_process import engine_command, engine_environment
 
 _GRACE_S = 5.0
 _POLL_S = 0.5
@@ -38,7 +38,7 @@ class NotStartedError(MedtuiError):
         self.exit_code = code if code > 0 else 1
 
 
-class Trainer:
+class TrainerProcess:
     """A trainer that this process started, and the folder of its run."""
 
     def __init__(self, process: subprocess.Popen[bytes], folder: RunFolder) -> None:
@@ -55,7 +55,7 @@ class Trainer:
         self._process.wait()
 
 
-def start(arguments: list[str], interrupts: Interrupts, *, out: TextIO | None = None) -> Trainer:
+def start(arguments: list[str], interrupts: Interrupts, *, out: TextIO | None = None) -> TrainerProcess:
     """Start ``python -m engine`` with ``arguments`` and wait for its handshake.
 
     A `KeyboardInterrupt` while waiting ends the trainer; from the handshake on ``interrupts`` counts.
@@ -87,7 +87,7 @@ def start(arguments: list[str], interrupts: Interrupts, *, out: TextIO | None = 
         os.close(receiving)
     if run is None:
         raise NotStartedError(process.wait())
-    return Trainer(process, RunFolder(Path(run)))
+    return TrainerProcess(process, RunFolder(Path(run)))
 
 
 class _Waiting:

@@ -4,8 +4,8 @@
 imported by name where they are needed.
 """
 
-from engine.data.cases import SPLITS, Case, Cohort
-from engine.data.checks import check_cohort
-from engine.data.cohort import data_root, fingerprint, open_cohort
+from engine.data.cases import SPLITS, Case, Dataset
+from engine.data.checks import check_dataset
+from engine.data.dataset import data_root, fingerprint, open_dataset
 
-__all__ = ["SPLITS", "Case", "Cohort", "check_cohort", "data_root", "fingerprint", "open_cohort"]
+__all__ = ["SPLITS", "Case", "Dataset", "check_dataset", "data_root", "fingerprint", "open_dataset"]

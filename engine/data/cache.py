@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import psutil
 
-from engine.data.cases import Case, Cohort
+from engine.data.cases import Case, Dataset
 from engine.data.checks import cores
 from engine.data.crops import Voxels, foreground_voxels
 from engine.data.prepare import prepare, resize_image
@@ -26,13 +26,13 @@ _GROUP_FILES = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Volume:
+class LoadedVolume:
     """A training volume on the network's grid: image (C, *N), label (*N), and where its classes are."""
 
     image: Floats
     label: Masks
     voxels: Voxels
-    sides: tuple[float, ...]  # of a voxel, in mm, or 1 where unknown
+    spacing: tuple[float, ...]  # of a voxel, in mm, or 1 where unknown
 
     @property
     def nbytes(self) -> int:
@@ -40,7 +40,7 @@ class Volume:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Picture:
+class LoadedImage:
     """A training image, uint8 (H, W, 3): already at its size, unless the recipe crops at random."""
 
     image: Masks
@@ -50,31 +50,31 @@ class Picture:
         return self.image.nbytes
 
 
-Loaded = Volume | Picture
+Loaded = LoadedVolume | LoadedImage
 
 
-def load(cohort: Cohort, case: Case, table: DataTable, *, resize: bool) -> Loaded:
+def load(dataset: Dataset, case: Case, table: DataTable, *, resize: bool) -> Loaded:
     """Read ``case`` and do all that is the same every time it is drawn.
 
     Raises:
         DataError: the case cannot be read.
     """
-    if cohort.task == "classification":
-        image = read_image(cohort, case)
-        return Picture(resize_image(image, table) if resize else image)
-    prepared = prepare(read_case(cohort, case), table)
+    if dataset.task == "classification":
+        image = read_image(dataset, case)
+        return LoadedImage(resize_image(image, table) if resize else image)
+    prepared = prepare(read_case(dataset, case), table)
     label = prepared.label_net
     if label is None:
         label = np.zeros(prepared.image.shape[1:], np.uint8)
     voxels = foreground_voxels(label) if table.crop == "foreground" else ()
-    return Volume(prepared.image, label, voxels, prepared.net_spacing or (1.0,) * label.ndim)
+    return LoadedVolume(prepared.image, label, voxels, prepared.net_spacing or (1.0,) * label.ndim)
 
 
-class Cases:
+class CachedDataset:
     """The training cases, by index: from memory where they are kept, else read again."""
 
-    def __init__(self, cohort: Cohort, cases: Sequence[Case], table: DataTable, *, resize: bool) -> None:
-        self.cohort = cohort
+    def __init__(self, dataset: Dataset, cases: Sequence[Case], table: DataTable, *, resize: bool) -> None:
+        self.dataset = dataset
         self.cases = tuple(cases)
         self.table = table
         self.resize = resize
@@ -82,7 +82,7 @@ class Cases:
 
     def __getitem__(self, index: int) -> Loaded:
         kept = self.kept.get(index)
-        return load(self.cohort, self.cases[index], self.table, resize=self.resize) if kept is None else kept
+        return load(self.dataset, self.cases[index], self.table, resize=self.resize) if kept is None else kept
 
     @property
     def complete(self) -> bool:

@@ -1,4 +1,4 @@
-"""What the rest of the engine sees of a data set: cases, and the cohort that they make."""
+"""What the rest of the engine sees of a data set: cases, and the dataset that they make."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Case:
     """One case: its files, and where it belongs.
 
     Attributes:
-        id: unique in the cohort.
+        id: unique in the dataset.
         images: one file a channel (most have one; a file may also hold several channels).
         label: the mask file (segmentation); for h5 the same file as the image.
         target: index of the class (classification).
@@ -41,7 +41,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Cohort:
+class Dataset:
     """A data set as a run uses it: its cases, each in a split, and what they have in common.
 
     Attributes:

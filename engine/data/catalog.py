@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.data.cohort import MARKER
+from engine.data.dataset import MARKER
 from engine.data.phantom import PHANTOMS, Phantom
 from engine.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
-class DataSet:
+class KnownDataset:
     """A data set: where it comes from, and what may be done with it.
 
     Attributes:
@@ -50,7 +50,7 @@ class DataSet:
 
 
 _PUBLIC = (
-    DataSet(
+    KnownDataset(
         name="left_atrium",
         title="2018 Atrial Segmentation Challenge, as packed for UA-MT",
         task="segmentation",
@@ -61,7 +61,7 @@ _PUBLIC = (
         cite="Xiong et al., Medical Image Analysis 67, 2021, doi:10.1016/j.media.2020.101832",
         how="github.com/yulequan/UA-MT, folder data: train.list, test.list, <id>/mri_norm2.h5",
     ),
-    DataSet(
+    KnownDataset(
         name="hippocampus",
         title="Medical Segmentation Decathlon, Task04 Hippocampus",
         task="segmentation",
@@ -74,7 +74,7 @@ _PUBLIC = (
         url="https://msd-for-monai.s3-us-west-2.amazonaws.com/Task04_Hippocampus.tar",
         md5="9d24dba78a72977dbd1d2e110310f31b",
     ),
-    DataSet(
+    KnownDataset(
         name="isic2018",
         title="ISIC 2018 Task 3, lesion diagnosis (HAM10000)",
         task="classification",
@@ -94,9 +94,9 @@ def phantom_folder(name: str) -> str:
     return f"{name}-phantom"
 
 
-def _made(phantom: Phantom) -> DataSet:
+def _made(phantom: Phantom) -> KnownDataset:
     folder = phantom_folder(phantom.name)
-    return DataSet(
+    return KnownDataset(
         name=folder,
         title=phantom.title,
         task=phantom.task,
@@ -109,13 +109,13 @@ def _made(phantom: Phantom) -> DataSet:
     )
 
 
-DATASETS: dict[str, DataSet] = {
+DATASETS: dict[str, KnownDataset] = {
     data.name: data for data in (*_PUBLIC, *(_made(phantom) for phantom in PHANTOMS.values()))
 }
 """Name -> data set: the public ones, then the phantoms that can be made."""
 
 
-def find_dataset(name: str) -> DataSet:
+def find_dataset(name: str) -> KnownDataset:
     """The data set ``name``.
 
     Raises:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine.data.cases import Case, Cohort
-from engine.data.read import Sample, read_case
-from engine.data.sources.layout import shortened
+from engine.data.cases import Case, Dataset
+from engine.data.read import RawCase, read_case
+from engine.data.sources.index import shortened
 from engine.errors import DataError, Problem
 from engine.recipe.tables import DataTable
 
@@ -25,8 +25,8 @@ class Finding:
     fatal: bool
 
 
-def check_cohort(cohort: Cohort, table: DataTable, *, progress: Callable[[int, int], None] | None = None) -> Cohort:
-    """Read every case of ``cohort`` and return it, less what cannot be used where the recipe skips.
+def check_dataset(dataset: Dataset, table: DataTable, *, progress: Callable[[int, int], None] | None = None) -> Dataset:
+    """Read every case of ``dataset`` and return it, less what cannot be used where the recipe skips.
 
     Looked for: files that are missing or damaged, an image and a mask of other shapes or affines,
     another number of channels, no voxels, NaN or infinite values, an image of one value throughout,
@@ -37,7 +37,7 @@ def check_cohort(cohort: Cohort, table: DataTable, *, progress: Callable[[int, i
     it, since some data sets hold cases where there is nothing to find.
 
     Args:
-        cohort: what `open_cohort` gave.
+        dataset: what `open_dataset` gave.
         table: the recipe's [data].
         progress: called with (cases read, all cases), from this thread.
 
@@ -45,32 +45,32 @@ def check_cohort(cohort: Cohort, table: DataTable, *, progress: Callable[[int, i
         DataError: with every problem (50 shown), by file; or nothing is left to train on.
     """
     findings: list[Finding] = []
-    total = len(cohort.cases)
+    total = len(dataset.cases)
     with ThreadPoolExecutor(max_workers=cores()) as pool:
-        for done, finding in enumerate(pool.map(lambda case: examine(cohort, case), cohort.cases), 1):
+        for done, finding in enumerate(pool.map(lambda case: examine(dataset, case), dataset.cases), 1):
             if finding is not None:
                 findings.append(finding)
             if progress is not None:
                 progress(done, total)
     if not findings:
-        return cohort
+        return dataset
     if table.unreadable == "refuse":
-        raise _refused(cohort, findings)
-    return _skipped(cohort, findings)
+        raise _refused(dataset, findings)
+    return _skipped(dataset, findings)
 
 
-def examine(cohort: Cohort, case: Case) -> Finding | None:
+def examine(dataset: Dataset, case: Case) -> Finding | None:
     """Read ``case`` and say what is wrong in it; None if nothing is."""
     try:
-        sample = read_case(cohort, case)
+        sample = read_case(dataset, case)
     except DataError as error:
         return Finding(case, error.problems, fatal=True)
-    problems = _image_problems(cohort, case, sample)
+    problems = _image_problems(dataset, case, sample)
     if problems:
         return Finding(case, tuple(problems), fatal=True)
     if sample.label is not None and case.label is not None and not sample.label.any():
         allowed = 'a mask with foreground; unreadable = "skip" keeps the case as it is'
-        return Finding(case, (Problem(cohort.where(case.label), "the label is empty", allowed),), fatal=False)
+        return Finding(case, (Problem(dataset.where(case.label), "the label is empty", allowed),), fatal=False)
     return None
 
 
@@ -79,14 +79,14 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _image_problems(cohort: Cohort, case: Case, sample: Sample) -> list[Problem]:
+def _image_problems(dataset: Dataset, case: Case, sample: RawCase) -> list[Problem]:
     image = sample.image
-    where = cohort.where(case.images[0])
-    if cohort.task == "classification":
+    where = dataset.where(case.images[0])
+    if dataset.task == "classification":
         return [Problem(where, "every pixel is the same")] if (image == image[0, 0]).all() else []
     problems = []
     for index, channel in enumerate(image):
-        place = cohort.where(case.images[index]) if len(case.images) == len(image) else where
+        place = dataset.where(case.images[index]) if len(case.images) == len(image) else where
         name = f"channel {index}: " if len(image) > len(case.images) else ""
         bad = channel.size - int(np.isfinite(channel).sum())
         if bad:
@@ -98,31 +98,31 @@ def _image_problems(cohort: Cohort, case: Case, sample: Sample) -> list[Problem]
     return problems
 
 
-def _refused(cohort: Cohort, findings: list[Finding]) -> DataError:
+def _refused(dataset: Dataset, findings: list[Finding]) -> DataError:
     problems = [problem for finding in findings for problem in finding.problems]
     count = "1 case" if len(findings) == 1 else f"{len(findings)} cases"
     return DataError(
-        f"{count} of {len(cohort.cases)} in {cohort.root} cannot be used:",
+        f"{count} of {len(dataset.cases)} in {dataset.root} cannot be used:",
         'mend the files, or set data.unreadable = "skip" to leave such cases out',
         shortened(problems),
     )
 
 
-def _skipped(cohort: Cohort, findings: list[Finding]) -> Cohort:
+def _skipped(dataset: Dataset, findings: list[Finding]) -> Dataset:
     dropped = [finding for finding in findings if finding.fatal]
     empty = [finding for finding in findings if not finding.fatal]
     gone = {finding.case.id for finding in dropped}
-    cases = tuple(case for case in cohort.cases if case.id not in gone)
-    trained = any(case.split == "train" for case in cohort.cases)
+    cases = tuple(case for case in dataset.cases if case.id not in gone)
+    trained = any(case.split == "train" for case in dataset.cases)
     if not cases or (trained and not any(case.split == "train" for case in cases)):
-        error = _refused(cohort, dropped)
+        error = _refused(dataset, dropped)
         raise DataError(
             f"no case is left{' for training' if trained else ''}: " + error.message, "mend the files", error.problems
         )
-    notes = list(cohort.notes)
+    notes = list(dataset.notes)
     notes += [f"left out: case {finding.case.id}: {_text(finding)}" for finding in dropped]
     notes += [f"kept with an empty label: case {finding.case.id}" for finding in empty]
-    return replace(cohort, cases=cases, notes=tuple(notes))
+    return replace(dataset, cases=cases, notes=tuple(notes))
 
 
 def _text(finding: Finding) -> str:

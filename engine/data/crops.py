@@ -70,7 +70,7 @@ def flip_draw(table: AugmentTable, rng: np.random.Generator) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Move:
+class AffineCrop:
     """An affine crop: voxel ``o`` of the crop shows the place ``matrix @ o + origin`` of the volume.
 
     Attributes:
@@ -136,8 +136,8 @@ def affine_move(
     start: tuple[int, ...],
     size: tuple[int, ...],
     draw: tuple[Matrix, Matrix],
-    sides: tuple[float, ...],
-) -> Move:
+    spacing: tuple[float, ...],
+) -> AffineCrop:
     """The crop of ``size`` from ``start`` of a volume of ``shape``, moved by ``draw`` about its centre.
 
     Args:
@@ -145,13 +145,13 @@ def affine_move(
         start: first voxel of the crop, before it is moved.
         size: of the crop.
         draw: see `affine_draw`.
-        sides: of a voxel, in any unit: rotations are rigid in space, not in indices.
+        spacing: of a voxel, in any unit: rotations are rigid in space, not in indices.
     """
     matrix, shift = draw
-    scale, inner = np.array(sides), np.array(size, dtype=np.float64)
+    scale, inner = np.array(spacing), np.array(size, dtype=np.float64)
     linear = matrix * scale[None, :] / scale[:, None]
     centre = np.array(start) + (inner - 1) / 2 - shift * inner
-    return Move(linear, centre - linear @ ((inner - 1) / 2), shape, size)
+    return AffineCrop(linear, centre - linear @ ((inner - 1) / 2), shape, size)
 
 
 def _rotation(angles: Matrix) -> Matrix:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from engine.data.archives import unpack
-from engine.data.catalog import DataSet
+from engine.data.catalog import KnownDataset
 from engine.errors import RunError, UsageError
 from engine.progress import show_progress
 
@@ -22,7 +22,7 @@ _BLOCK = 1 << 20
 _TIMEOUT_S = 60.0
 
 
-def download(data: DataSet, root: Path) -> Path:
+def download(data: KnownDataset, root: Path) -> Path:
     """Fetch ``data`` into ``root / data.folder`` and return that folder; nothing is done where it is there.
 
     The archive goes to a temporary folder beside it, is checked against its sum, and unpacked there;
@@ -62,7 +62,7 @@ def download(data: DataSet, root: Path) -> Path:
     return place
 
 
-def _by_hand(data: DataSet, root: Path, message: str) -> RunError:
+def _by_hand(data: KnownDataset, root: Path, message: str) -> RunError:
     how = (
         f"without a network: get {data.url} on another machine, check its MD5 sum {data.md5}, "
         f"and unpack it in {root}, so that {root / data.folder / data.marker} is there"
@@ -85,7 +85,7 @@ def _refuse_scheme(url: str) -> None:
         raise urllib.error.URLError(f"{url} is neither https nor a file")
 
 
-def _archive(data: DataSet, folder: Path) -> Path:
+def _archive(data: KnownDataset, folder: Path) -> Path:
     """The archive of ``data``, once its sum is found right. Progress, in MB, goes to stderr."""
     _refuse_scheme(data.url)
     path = folder / "archive"
@@ -109,7 +109,7 @@ def _archive(data: DataSet, folder: Path) -> Path:
     return path
 
 
-def _found(data: DataSet, folder: Path) -> Path:
+def _found(data: KnownDataset, folder: Path) -> Path:
     """The unpacked folder that holds the data set: named as it is, or the archive's only one, or all of it."""
     only = [entry for entry in folder.iterdir() if entry.is_dir()]
     for candidate in (folder / data.folder, *(only if len(only) == 1 else []), folder):

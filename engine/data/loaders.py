@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from engine.data.cache import Cases
-from engine.data.cases import Case, Cohort
+from engine.data.cache import CachedDataset
+from engine.data.cases import Case, Dataset
 from engine.data.checks import cores
 from engine.data.prepare import Prepared, normalise_image, prepare, resize_image
 from engine.data.read import Floats, read_case, read_image
-from engine.data.train_loader import Batch, Samples, TrainLoader
+from engine.data.train_loader import Batch, CaseDataset, TrainLoader
 from engine.recipe.tables import AugmentTable, DataTable, RuntimeTable
 
 __all__ = ["Batch", "EvalLoader", "TrainLoader", "build_eval_loader", "build_train_loader", "iter_prepared"]
@@ -28,7 +28,7 @@ MAX_WORKERS = 8
 
 
 def build_train_loader(
-    cohort: Cohort,
+    dataset: Dataset,
     data: DataTable,
     augment: AugmentTable,
     runtime: RuntimeTable,
@@ -43,7 +43,7 @@ def build_train_loader(
     """The loader of the training split; fills its cache now.
 
     Args:
-        cohort: checked by `check_cohort`.
+        dataset: checked by `check_dataset`.
         data: the recipe's [data].
         augment: the recipe's [augment].
         runtime: the recipe's [runtime].
@@ -57,10 +57,10 @@ def build_train_loader(
     Raises:
         DataError: a case cannot be read.
     """
-    cases = Cases(cohort, cohort.split("train"), data, resize=augment.crop_scale == 1)
+    cases = CachedDataset(dataset, dataset.split("train"), data, resize=augment.crop_scale == 1)
     cases.fill(data.cache, CACHE_SHARE / world, notify or _silent)
     return TrainLoader(
-        Samples(cases, data, augment, seed),
+        CaseDataset(cases, data, augment, seed),
         batch_size=batch_size,
         rank=rank,
         world=world,
@@ -74,8 +74,8 @@ def build_train_loader(
 class EvalLoader:
     """The images of a split in the order of their ids, read ahead by threads; the last batch may be smaller."""
 
-    def __init__(self, cohort: Cohort, cases: Sequence[Case], table: DataTable, batch_size: int, threads: int) -> None:
-        self._cohort, self._cases, self._table = cohort, tuple(cases), table
+    def __init__(self, dataset: Dataset, cases: Sequence[Case], table: DataTable, batch_size: int, threads: int) -> None:
+        self._dataset, self._cases, self._table = dataset, tuple(cases), table
         self._batch_size, self._threads = batch_size, threads
 
     def __len__(self) -> int:
@@ -95,11 +95,11 @@ class EvalLoader:
                 yield {"image": images, "label": targets, "id": [case.id for case in group]}
 
     def _one(self, case: Case) -> Floats:
-        return normalise_image(resize_image(read_image(self._cohort, case), self._table), self._table)
+        return normalise_image(resize_image(read_image(self._dataset, case), self._table), self._table)
 
 
 def build_eval_loader(
-    cohort: Cohort,
+    dataset: Dataset,
     data: DataTable,
     runtime: RuntimeTable,
     split: str,
@@ -113,29 +113,29 @@ def build_eval_loader(
     With several processes, process ``rank`` gets every ``world``-th case.
     """
     del runtime  # threads that read ahead cost no memory worth a setting
-    return EvalLoader(cohort, cohort.split(split)[rank::world], data, batch_size, max(1, min(4, cores() // world)))
+    return EvalLoader(dataset, dataset.split(split)[rank::world], data, batch_size, max(1, min(4, cores() // world)))
 
 
-def iter_prepared(cohort: Cohort, data: DataTable, split: str, *, rank: int = 0, world: int = 1) -> Iterator[Prepared]:
+def iter_prepared(dataset: Dataset, data: DataTable, split: str, *, rank: int = 0, world: int = 1) -> Iterator[Prepared]:
     """The volumes of ``split`` in the order of their ids; a thread reads the next one meanwhile.
 
     Raises:
         DataError: a case cannot be read.
     """
-    cases = cohort.split(split)[rank::world]
+    cases = dataset.split(split)[rank::world]
     with ThreadPoolExecutor(max_workers=1) as pool:
-        ahead = [pool.submit(_prepared, cohort, case, data) for case in cases[:1]]
+        ahead = [pool.submit(_prepared, dataset, case, data) for case in cases[:1]]
         for index in range(len(cases)):
             now = ahead.pop()
-            ahead += [pool.submit(_prepared, cohort, case, data) for case in cases[index + 1 : index + 2]]
+            ahead += [pool.submit(_prepared, dataset, case, data) for case in cases[index + 1 : index + 2]]
             yield now.result()
 
 
-def _prepared(cohort: Cohort, case: Case, data: DataTable) -> Prepared:
-    return prepare(read_case(cohort, case), data)
+def _prepared(dataset: Dataset, case: Case, data: DataTable) -> Prepared:
+    return prepare(read_case(dataset, case), data)
 
 
-def _workers(runtime: RuntimeTable, cases: Cases, batch_size: int, world: int) -> int:
+def _workers(runtime: RuntimeTable, cases: CachedDataset, batch_size: int, world: int) -> int:
     """Loader processes: as the recipe says; "auto" leaves a core to the network and never takes more than there are."""
     if runtime.workers != "auto":
         return runtime.workers
@@ -143,7 +143,7 @@ def _workers(runtime: RuntimeTable, cases: Cases, batch_size: int, world: int) -
     if own <= 2 and (cases.complete or own < 2):
         return 0
     wanted = max(1, min(own - 1, MAX_WORKERS))
-    batch_bytes = batch_size * cases.cohort.channels * math.prod(cases.table.size) * 12
+    batch_bytes = batch_size * cases.dataset.channels * math.prod(cases.table.size) * 12
     return wanted if _shared_memory() > 4 * wanted * batch_bytes else 0
 
 

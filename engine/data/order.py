@@ -13,7 +13,7 @@ _ORDER, _SAMPLE = 0, 1
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
+class SampleIndex:
     """One sample of an epoch: its place ``k`` in the order, and the index of its case."""
 
     epoch: int
@@ -21,7 +21,7 @@ class Draw:
     case: int
 
 
-def sample_rng(seed: int, draw: Draw) -> np.random.Generator:
+def sample_rng(seed: int, draw: SampleIndex) -> np.random.Generator:
     """The generator behind the crop and the augmentation of one sample."""
     return np.random.default_rng([seed, _SAMPLE, draw.epoch, draw.k])
 
@@ -53,14 +53,14 @@ def epoch_order(
     return order
 
 
-def batches(order: Indices, epoch: int, batch_size: int, rank: int, world: int) -> list[list[Draw]]:
+def batches(order: Indices, epoch: int, batch_size: int, rank: int, world: int) -> list[list[SampleIndex]]:
     """The batches of process ``rank`` of ``world``: every process has equally many.
 
     A short order is filled up from its beginning to a multiple of ``world``. A last batch of one
     sample is left out where others are larger: batch norm cannot learn from it.
     """
     length = -(-len(order) // world) * world
-    own = [Draw(epoch, k, int(order[k % len(order)])) for k in range(rank, length, world)]
+    own = [SampleIndex(epoch, k, int(order[k % len(order)])) for k in range(rank, length, world)]
     groups = [own[start : start + batch_size] for start in range(0, len(own), batch_size)]
     return groups[:-1] if len(groups) > 1 and len(groups[-1]) == 1 < batch_size else groups
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.data.cohort import MARKER
+from engine.data.dataset import MARKER
 from engine.data.phantom_skin import write_isic2018
 from engine.data.phantom_volumes import write_hippocampus, write_left_atrium
 from engine.errors import UsageError

@@ -15,7 +15,7 @@ from nibabel.orientations import apply_orientation, io_orientation
 from PIL import Image
 from scipy import ndimage
 
-from engine.data.read import Affine, Array, Floats, Masks, Sample
+from engine.data.read import Affine, Array, Floats, Masks, RawCase
 from engine.recipe.tables import DataTable
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -92,7 +92,7 @@ class Prepared:
         return np.stack([np.ascontiguousarray(_turn_back(channel, self.orientation)) for channel in inner])
 
 
-def prepare(sample: Sample, table: DataTable) -> Prepared:
+def prepare(sample: RawCase, table: DataTable) -> Prepared:
     """Bring the volume of ``sample`` to the network's grid."""
     orientation = np.array([[0, 1], [1, 1], [2, 1]], dtype=np.float64)
     if sample.affine is not None:

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any, Generic, TypeVar
 
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset as TorchDataset, Sampler
 
 from engine.errors import RunError
 
@@ -45,7 +45,7 @@ class Processes(Generic[Job, Made]):
     """Loader processes over one set of samples. On Linux they share the cached cases with this process."""
 
     def __init__(
-        self, samples: Dataset[Any], collate: Callable[[list[Any]], Made], count: int, *, pin_memory: bool
+        self, samples: TorchDataset[Any], collate: Callable[[list[Any]], Made], count: int, *, pin_memory: bool
     ) -> None:
         """``samples[job]`` makes a sample, ``collate`` a batch of them; the processes start with the first batch."""
         self._plan: _Plan[Job] = _Plan()

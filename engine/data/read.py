@@ -17,7 +17,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from PIL import Image, ImageOps
 
-from engine.data.cases import Case, Cohort
+from engine.data.cases import Case, Dataset
 from engine.errors import DataError, Problem
 
 Array = npt.NDArray[np.generic]
@@ -40,7 +40,7 @@ _UNREADABLE = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sample:
+class RawCase:
     """One case as it lies on disk, in its own grid.
 
     Attributes:
@@ -58,25 +58,25 @@ class Sample:
     spacing: tuple[float, ...] | None
 
 
-def read_case(cohort: Cohort, case: Case) -> Sample:
+def read_case(dataset: Dataset, case: Case) -> RawCase:
     """Read ``case``: a volume with its mask, or an RGB image.
 
     Raises:
         DataError: a file is missing or cannot be read, or its parts do not fit together. It lists
             all that was found, by file.
     """
-    if cohort.task == "classification":
-        return Sample(case.id, read_image(cohort, case), None, None, None)
+    if dataset.task == "classification":
+        return RawCase(case.id, read_image(dataset, case), None, None, None)
     problems: list[Problem] = []
-    image, affine = _image(cohort, case, problems)
-    label = None if case.label is None else _label(cohort, case.label, image, affine, problems)
+    image, affine = _image(dataset, case, problems)
+    label = None if case.label is None else _label(dataset, case.label, image, affine, problems)
     if problems or image is None:
         raise DataError(f"case {case.id} cannot be used:", problems=tuple(problems))
     spacing = None if affine is None else spacing_of(affine)
-    return Sample(case.id, image, label, affine, spacing)
+    return RawCase(case.id, image, label, affine, spacing)
 
 
-def read_image(cohort: Cohort, case: Case) -> Masks:
+def read_image(dataset: Dataset, case: Case) -> Masks:
     """The RGB image of a classification case, uint8 (H, W, 3), turned upright as its EXIF data says.
 
     Grey images become three equal channels, 16-bit ones are scaled to 8 bits, transparency is dropped.
@@ -89,9 +89,9 @@ def read_image(cohort: Cohort, case: Case) -> Masks:
         with Image.open(path) as file:
             return rgb(file)
     except FileNotFoundError:
-        problem = Problem(cohort.where(path), missing(path))
+        problem = Problem(dataset.where(path), missing(path))
     except _UNREADABLE as error:
-        problem = Problem(cohort.where(path), f"cannot be read as an image: {_why(error)}")
+        problem = Problem(dataset.where(path), f"cannot be read as an image: {_why(error)}")
     raise DataError(f"case {case.id} cannot be used:", problems=(problem,))
 
 
@@ -137,81 +137,81 @@ def missing(path: Path) -> str:
     return "a link to a file that is not there" if path.is_symlink() else "no such file"
 
 
-def _image(cohort: Cohort, case: Case, problems: list[Problem]) -> tuple[Floats | None, Affine | None]:
+def _image(dataset: Dataset, case: Case, problems: list[Problem]) -> tuple[Floats | None, Affine | None]:
     """All channels of ``case`` as float32 (C, *S), and the affine that they share."""
     parts: list[Array] = []
     affine: Affine | None = None
     for path in case.images:
-        loaded = _load(cohort, path, "image", problems)
+        loaded = _load(dataset, path, "image", problems)
         if loaded is None:
             continue
         volume, own = loaded
         channels = _channels(volume)
         if channels is None:
             found = "x".join(map(str, volume.shape))
-            problems.append(Problem(cohort.where(path), f"shape {found}", "3 axes, or a 4th with the channels"))
+            problems.append(Problem(dataset.where(path), f"shape {found}", "3 axes, or a 4th with the channels"))
             continue
         if parts and channels.shape[1:] != parts[0].shape[1:]:
-            problems.append(_other_shape(cohort, path, channels.shape[1:], parts[0].shape[1:], "the first channel"))
+            problems.append(_other_shape(dataset, path, channels.shape[1:], parts[0].shape[1:], "the first channel"))
             continue
         if parts:
-            problems.extend(_other_grid(cohort.where(path), own, affine, channels.shape[1:], "the first channel"))
+            problems.extend(_other_grid(dataset.where(path), own, affine, channels.shape[1:], "the first channel"))
         affine = own if not parts else affine
         parts.append(channels)
     if problems or not parts:
         return None, affine
     image = np.concatenate(parts) if len(parts) > 1 else parts[0]
-    if image.shape[0] != cohort.channels:
-        where = cohort.where(case.images[0])
-        problems.append(Problem(where, f"{image.shape[0]} channels", f"{cohort.channels}, as the data set says"))
+    if image.shape[0] != dataset.channels:
+        where = dataset.where(case.images[0])
+        problems.append(Problem(where, f"{image.shape[0]} channels", f"{dataset.channels}, as the data set says"))
         return None, affine
     return np.ascontiguousarray(image, dtype=np.float32), affine
 
 
 def _label(
-    cohort: Cohort, path: Path, image: Floats | None, affine: Affine | None, problems: list[Problem]
+    dataset: Dataset, path: Path, image: Floats | None, affine: Affine | None, problems: list[Problem]
 ) -> Masks | None:
     """The mask in ``path`` as class indices, uint8 (*S)."""
-    loaded = _load(cohort, path, "label", problems)
+    loaded = _load(dataset, path, "label", problems)
     if loaded is None:
         return None
     volume, own = loaded
     channels = _channels(volume)
     if channels is None or channels.shape[0] != 1:
         found = "x".join(map(str, volume.shape))
-        problems.append(Problem(cohort.where(path), f"label of shape {found}", "3 axes: one class index a voxel"))
+        problems.append(Problem(dataset.where(path), f"label of shape {found}", "3 axes: one class index a voxel"))
         return None
     mask = channels[0]
     if image is not None and mask.shape != image.shape[1:]:
-        problems.append(_other_shape(cohort, path, mask.shape, image.shape[1:], "its image"))
+        problems.append(_other_shape(dataset, path, mask.shape, image.shape[1:], "its image"))
         return None
     if image is not None:
-        problems.extend(_other_grid(cohort.where(path), own, affine, mask.shape, "its image"))
-    return _indices(cohort, path, mask, problems)
+        problems.extend(_other_grid(dataset.where(path), own, affine, mask.shape, "its image"))
+    return _indices(dataset, path, mask, problems)
 
 
-def _indices(cohort: Cohort, path: Path, mask: Array, problems: list[Problem]) -> Masks | None:
+def _indices(dataset: Dataset, path: Path, mask: Array, problems: list[Problem]) -> Masks | None:
     """Mask values -> 0 for the background, i + 1 for the value ``label_values[i]``."""
-    where = cohort.where(path)
-    allowed = ", ".join(map(str, (0, *cohort.label_values)))
+    where = dataset.where(path)
+    allowed = ", ".join(map(str, (0, *dataset.label_values)))
     if mask.dtype.kind == "f" and not np.isfinite(mask).all():
         problems.append(Problem(where, "label with NaN or infinite values", allowed))
         return None
     values = np.flatnonzero(np.bincount(mask.ravel())) if mask.dtype == np.uint8 else np.unique(mask)
-    wrong = [value for value in values.tolist() if value != 0 and value not in cohort.label_values]
+    wrong = [value for value in values.tolist() if value != 0 and value not in dataset.label_values]
     if wrong:
         names = ", ".join(f"{value:g}" for value in wrong[:5]) + (", ..." if len(wrong) > 5 else "")
         problems.append(Problem(where, f"label value {names}", allowed))
         return None
     label = np.zeros(mask.shape, np.uint8)
-    for index, value in enumerate(cohort.label_values):
+    for index, value in enumerate(dataset.label_values):
         label[mask == value] = index + 1
     return label
 
 
-def _load(cohort: Cohort, path: Path, what: str, problems: list[Problem]) -> tuple[Array, Affine | None] | None:
+def _load(dataset: Dataset, path: Path, what: str, problems: list[Problem]) -> tuple[Array, Affine | None] | None:
     """The array and affine in ``path``, or None and a problem more."""
-    where = cohort.where(path)
+    where = dataset.where(path)
     try:
         volume, affine = (_h5(path, what), None) if path.suffix.lower() in _H5 else _nifti(path)
     except FileNotFoundError:
@@ -273,9 +273,9 @@ def _invertible(affine: Affine) -> bool:
     return bool(np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 1e-12)
 
 
-def _other_shape(cohort: Cohort, path: Path, found: Sequence[int], wanted: Sequence[int], of: str) -> Problem:
+def _other_shape(dataset: Dataset, path: Path, found: Sequence[int], wanted: Sequence[int], of: str) -> Problem:
     text = "x".join(map(str, found))
-    return Problem(cohort.where(path), f"shape {text}", f"{'x'.join(map(str, wanted))}, the shape of {of}")
+    return Problem(dataset.where(path), f"shape {text}", f"{'x'.join(map(str, wanted))}, the shape of {of}")
 
 
 def _other_grid(

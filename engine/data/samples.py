@@ -8,14 +8,14 @@ import numpy as np
 import torch
 
 from engine.data import augment
-from engine.data.cache import Picture, Volume
+from engine.data.cache import LoadedImage, LoadedVolume
 from engine.data.crops import affine_draw, affine_move, crop_start, flip_draw
 from engine.data.prepare import intensity_map, resize_image
 from engine.data.read import Masks
 from engine.recipe.tables import AugmentTable, DataTable
 
 
-class Sampler:
+class Transform:
     """Draws samples by the recipe's [data] and [augment]; all chance comes from the generator it is given."""
 
     def __init__(self, table: DataTable, augmentation: AugmentTable, *, task: str) -> None:
@@ -24,7 +24,7 @@ class Sampler:
         self.before = augment.before_normalisation(augmentation, colour=task == "classification")
         self.after = augment.after_normalisation(augmentation)
 
-    def volume(self, volume: Volume, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    def volume(self, volume: LoadedVolume, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """A crop: image float32 (C, *size) and label int64 (*size)."""
         size = self.table.size
         shape = volume.label.shape
@@ -36,7 +36,7 @@ class Sampler:
             image = torch.from_numpy(volume.image[(slice(None), *box)])
             label = torch.from_numpy(volume.label[box])
         else:
-            move = affine_move(shape, start, size, draw, volume.sides)
+            move = affine_move(shape, start, size, draw, volume.spacing)
             image, label = move.image(volume.image, "border"), move.label(volume.label)
         if flips:
             image, label = image.flip([axis + 1 for axis in flips]), label.flip(flips)
@@ -44,7 +44,7 @@ class Sampler:
         image = augment.apply(self.after, image, rng)
         return _own(image), label.long()
 
-    def picture(self, picture: Picture, rng: np.random.Generator) -> torch.Tensor:
+    def picture(self, picture: LoadedImage, rng: np.random.Generator) -> torch.Tensor:
         """A whole image, or a random part of it: float32 (3, H, W)."""
         pixels = picture.image
         if self.augmentation.crop_scale < 1:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from engine.data.cases import SPLITS, Case
-from engine.data.sources.layout import shortened
+from engine.data.sources.index import shortened
 from engine.errors import DataError, Problem
 from engine.recipe.tables import DataTable
 

@@ -1,4 +1,4 @@
-"""Samples made in this process, by a few threads, where loader processes would not pay."""
+"""CaseDataset made in this process, by a few threads, where loader processes would not pay."""
 
 from __future__ import annotations
 

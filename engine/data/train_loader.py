@@ -12,12 +12,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset as TorchDataset
 
-from engine.data.cache import Cases, Loaded, Picture
-from engine.data.order import Draw, batch_count, batches, epoch_order, sample_rng
+from engine.data.cache import CachedDataset, Loaded, LoadedImage
+from engine.data.order import SampleIndex, batch_count, batches, epoch_order, sample_rng
 from engine.data.processes import Processes
-from engine.data.samples import Sampler
+from engine.data.samples import Transform
 from engine.data.threads import Threads
 from engine.errors import DataError, Problem
 from engine.recipe.tables import AugmentTable, DataTable
@@ -35,28 +35,28 @@ class _Failure:
     problems: tuple[Problem, ...]
 
 
-class Samples(Dataset[Any]):
-    """`Draw` -> one sample, or the failure to make it. Not for two threads at once; `copy` is."""
+class CaseDataset(TorchDataset[Any]):
+    """`SampleIndex` -> one sample, or the failure to make it. Not for two threads at once; `copy` is."""
 
-    def __init__(self, cases: Cases, data: DataTable, augment: AugmentTable, seed: int) -> None:
+    def __init__(self, cases: CachedDataset, data: DataTable, augment: AugmentTable, seed: int) -> None:
         self.cases = cases
         self.data = data
         self.augment = augment
         self.seed = seed
-        self._sampler = Sampler(data, augment, task=cases.cohort.task)
+        self._sampler = Transform(data, augment, task=cases.dataset.task)
 
-    def copy(self) -> Samples:
+    def copy(self) -> CaseDataset:
         """The same over the same cases, with random transforms of its own."""
-        return Samples(self.cases, self.data, self.augment, self.seed)
+        return CaseDataset(self.cases, self.data, self.augment, self.seed)
 
-    def __getitem__(self, draw: Draw) -> Batch | _Failure:
+    def __getitem__(self, draw: SampleIndex) -> Batch | _Failure:
         rng = sample_rng(self.seed, draw)
         try:
             index, loaded, skipped = self._load(draw.case)
         except DataError as error:
             return _Failure(error.message, error.hint, error.problems)
         case = self.cases.cases[index]
-        if isinstance(loaded, Picture):
+        if isinstance(loaded, LoadedImage):
             target = -1 if case.target is None else case.target
             image, label = self._sampler.picture(loaded, rng), torch.tensor(target)
         else:
@@ -90,7 +90,7 @@ class TrainLoader:
 
     def __init__(
         self,
-        samples: Samples,
+        samples: CaseDataset,
         *,
         batch_size: int,
         rank: int = 0,
@@ -110,7 +110,7 @@ class TrainLoader:
         self._rank, self._world = rank, world
         self._pin_memory = pin_memory
         self._closed = False
-        self._maker: Threads[Draw, Batch | _Failure] | Processes[Draw, Batch | _Failure]
+        self._maker: Threads[SampleIndex, Batch | _Failure] | Processes[SampleIndex, Batch | _Failure]
         if workers:
             self._maker = Processes(samples, _collate, workers, pin_memory=pin_memory)
         else:
@@ -144,7 +144,7 @@ class TrainLoader:
         self._closed = True
         self._maker.close()
 
-    def _batches(self, epoch: int) -> list[list[Draw]]:
+    def _batches(self, epoch: int) -> list[list[SampleIndex]]:
         data = self._samples.data
         order = epoch_order(
             [case.target for case in self._samples.cases.cases],
@@ -155,7 +155,7 @@ class TrainLoader:
         )
         return batches(order, epoch, self._batch_size, self._rank, self._world)
 
-    def _made(self, groups: list[list[Draw]]) -> Iterator[Batch | _Failure]:
+    def _made(self, groups: list[list[SampleIndex]]) -> Iterator[Batch | _Failure]:
         if isinstance(self._maker, Processes):
             yield from self._maker.batches(groups)
             return

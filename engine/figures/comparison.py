@@ -12,11 +12,11 @@ import numpy as np
 
 from engine.figures import style
 from engine.figures.draw import FigureResult, draw_job
-from engine.figures.names import better_up, digits, ordered, short, title
 from engine.figures.roc import auc, curve, macro_curve
-from engine.figures.scores import Scores, read_scores
-from engine.figures.source import Drawn, FigureError, Job
-from engine.figures.together import Runs, open_runs
+from engine.readers.numbers import better_up, digits, ordered, short, title
+from engine.readers.run import Drawn, FigureError, Job
+from engine.readers.scores import Scores, read_scores
+from engine.readers.together import Runs, open_runs
 from engine.runfolder import RunFolder
 
 if TYPE_CHECKING:

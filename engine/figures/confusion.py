@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.figures import style
-from engine.figures.scores import read_scores, remark
-from engine.figures.source import Drawn, Job, RunData
+from engine.readers.run import Drawn, Job, RunData
+from engine.readers.scores import read_scores, remark
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.figures import style
-from engine.figures.history import History, Series
-from engine.figures.names import better_up, ordered, short, title
-from engine.figures.source import Drawn, FigureError, Job, RunData
+from engine.readers.history import History, Series
+from engine.readers.numbers import better_up, ordered, short, title
+from engine.readers.run import Drawn, FigureError, Job, RunData
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.figures import style
-from engine.figures.names import DISTANCES, better_up, short, title
-from engine.figures.source import CaseTable, Drawn, FigureError, Job, RunData
+from engine.readers.numbers import DISTANCES, better_up, short, title
+from engine.readers.run import CaseTable, Drawn, FigureError, Job, RunData
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

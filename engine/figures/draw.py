@@ -11,7 +11,7 @@ from pathlib import Path
 from engine.errors import UsageError
 from engine.events import Event, Figure
 from engine.figures import style
-from engine.figures.source import Drawn, FigureError, Job, RunData
+from engine.readers.run import Drawn, FigureError, Job, RunData
 from engine.runfolder import RunFolder, write_text
 
 INDEX = "index.json"

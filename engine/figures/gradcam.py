@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.figures import style
-from engine.figures.names import file_part
 from engine.figures.network import TrainedNetwork
-from engine.figures.source import Drawn, Example, FigureError, Job, RunData
+from engine.readers.numbers import file_part
+from engine.readers.run import Drawn, Example, FigureError, Job, RunData
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

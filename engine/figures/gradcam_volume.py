@@ -12,7 +12,7 @@ from engine.figures import style
 from engine.figures.gradcam import overlay, stems
 from engine.figures.network import TrainedNetwork
 from engine.figures.slices import chosen, outline
-from engine.figures.source import Drawn, Example, FigureError, Job, RunData
+from engine.readers.run import Drawn, Example, FigureError, Job, RunData
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,16 +45,16 @@ class Patch:
     @cached_property
     def _crops(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         from engine.data.prepare import prepare
-        from engine.data.read import Sample
+        from engine.data.read import RawCase
 
         recipe, arrays = self.run.recipe, self.example.arrays
         if recipe is None:
             raise FigureError("the recipe of this run cannot be read: its network cannot be built")
         affine = arrays["affine"] if arrays["affine"].shape == (4, 4) else None
         spacing = tuple(float(step) for step in arrays["spacing"]) or None
-        case = prepare(Sample(self.example.id, arrays["image"], arrays["truth"], affine, spacing), recipe.data)
+        case = prepare(RawCase(self.example.id, arrays["image"], arrays["truth"], affine, spacing), recipe.data)
         nothing = np.zeros((1, *arrays["truth"].shape), np.float32)
-        found = prepare(Sample(self.example.id, nothing, arrays["prediction"], affine, spacing), recipe.data)
+        found = prepare(RawCase(self.example.id, nothing, arrays["prediction"], affine, spacing), recipe.data)
         truth, prediction = case.label_net, found.label_net
         if truth is None or prediction is None:
             raise FigureError(f"{self.source.name} has no masks")

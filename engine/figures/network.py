@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from engine.errors import MedtuiError
-from engine.figures.source import FigureError, RunData
+from engine.readers.run import FigureError, RunData
 
 if TYPE_CHECKING:
     import torch

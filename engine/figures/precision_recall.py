@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.figures import style
-from engine.figures.names import digits
-from engine.figures.scores import read_scores, remark
-from engine.figures.source import Drawn, FigureError, Job, RunData
+from engine.readers.numbers import digits
+from engine.readers.run import Drawn, FigureError, Job, RunData
+from engine.readers.scores import read_scores, remark
 
 
 def plan(run: RunData) -> list[Job]:

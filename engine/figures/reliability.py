@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.figures import style
-from engine.figures.names import digits
-from engine.figures.scores import read_scores
-from engine.figures.source import Drawn, Job, RunData
+from engine.readers.numbers import digits
+from engine.readers.run import Drawn, Job, RunData
+from engine.readers.scores import read_scores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

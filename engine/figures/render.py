@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.figures.source import FigureError
 from engine.figures.volume import Volume
+from engine.readers.run import FigureError
 
 TIMEOUT_S = 180.0
 VIEWS_ORIENTED = (

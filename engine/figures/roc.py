@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.figures import style
-from engine.figures.names import digits, interval
-from engine.figures.scores import Scores, read_scores, remark
-from engine.figures.source import Drawn, FigureError, Job, RunData
+from engine.readers.numbers import digits, interval
+from engine.readers.run import Drawn, FigureError, Job, RunData
+from engine.readers.scores import Scores, read_scores, remark
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.figures import style
-from engine.figures.names import digits, file_part
-from engine.figures.source import Drawn, FigureError, Job, RunData
 from engine.figures.volume import Volume, read_volume
+from engine.readers.numbers import digits, file_part
+from engine.readers.run import Drawn, FigureError, Job, RunData
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

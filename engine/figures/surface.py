@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.figures import style
-from engine.figures.names import digits, file_part, short
 from engine.figures.render import Renderer, Rendering
 from engine.figures.slices import chosen, round_length
-from engine.figures.source import Drawn, FigureError, Job, RunData
 from engine.figures.turntable import write_gif, write_mp4
 from engine.figures.volume import Volume, read_volume
+from engine.readers.numbers import digits, file_part, short
+from engine.readers.run import Drawn, FigureError, Job, RunData
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.figures.source import FigureError
+from engine.readers.run import FigureError
 from engine.runfolder import write_bytes, write_with
 
 MILLISECONDS = 80

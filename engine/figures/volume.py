@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.figures.source import Example, FigureError
+from engine.readers.run import Example, FigureError
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator
 
 from engine.events import number
-from engine.figures.names import title
-from engine.figures.source import RunData
+from engine.readers.numbers import title
+from engine.readers.run import RunData
 from engine.report.blocks import Alert
 
 _MOST_LOGS = 8

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from engine.figures.names import DISTANCES, better_up, digits, duration, interval, short, title
-from engine.figures.source import RunData
-from engine.figures.together import Runs
+from engine.readers.numbers import DISTANCES, better_up, digits, duration, interval, short, title
+from engine.readers.run import RunData
+from engine.readers.together import Runs
 from engine.report.blocks import Block, Cell, Section, Table, Text
 from engine.report.paired import TESTS, Comparison
 from engine.report.verdict import p_value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.figures.source import RunData
+from engine.readers.run import RunData
 from engine.report.blocks import Section, Text
 
 _SEGMENTATION = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.figures.source import RunData
+from engine.readers.run import RunData
 from engine.report import html, markdown, pictures
 from engine.report.alerts import alerts
 from engine.report.blocks import Block, Document

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine.figures.names import better_up
-from engine.figures.scores import Scores, read_scores
-from engine.figures.together import Runs
 from engine.metrics.compare import PairedTest, classification_differences, delong, holm, mcnemar, wilcoxon
+from engine.readers.numbers import better_up
+from engine.readers.scores import Scores, read_scores
+from engine.readers.together import Runs
 
 SEGMENTATION = ("dice", "jaccard", "asd", "assd", "hd95")
 CLASSIFICATION = ("balanced_accuracy", "f1", "auc")

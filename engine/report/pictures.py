@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from engine.figures.draw import FigureResult, draw_all, read_index
-from engine.figures.source import RunData
+from engine.readers.run import RunData
 from engine.report.blocks import Alert, Block, Picture, Section, Text
 
 _HEADINGS = {

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.figures.names import DISTANCES, digits, interval, ordered, title
-from engine.figures.source import RunData
+from engine.readers.numbers import DISTANCES, digits, interval, ordered, title
+from engine.readers.run import RunData
 from engine.report.blocks import Block, Card, Cards, Cell, Section, Table, Text
 
 SEGMENTATION = ("dice", "jaccard", "asd", "assd", "hd95")

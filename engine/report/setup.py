@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from engine.figures.names import duration, short
-from engine.figures.source import RunData
+from engine.readers.numbers import duration, short
+from engine.readers.run import RunData
 from engine.recipe import AugmentTable, Recipe
 from engine.report.blocks import Block, Code, Facts, Section, Table, Text
 

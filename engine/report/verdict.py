@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from engine.figures.names import DISTANCES, digits, title
-from engine.figures.together import Runs
+from engine.readers.numbers import DISTANCES, digits, title
+from engine.readers.together import Runs
 from engine.report.blocks import Alert
 from engine.report.paired import TESTS, Comparison
 

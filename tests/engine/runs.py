@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
+from engine.commands.resume import resume
+from engine.commands.train import Request, train
 from engine.events import AnyEvent
-from engine.resume import resume
-from engine.run import Request, train
 from engine.runfolder import EventReader, RunFolder, list_runs
 from tests.phantoms import phantom_root
 

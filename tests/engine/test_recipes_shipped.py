@@ -11,8 +11,8 @@ import torch
 
 from engine.losses import build_loss
 from engine.models import build_model, output_kind
-from engine.optim import build_optimizer, build_schedule
 from engine.recipe import Recipe, json_schema, load_recipe, parse_recipe, recipe_toml
+from engine.training.optim import build_optimizer, build_schedule
 
 FOLDER = Path(__file__).parents[2] / "recipes"
 FILES = sorted(FOLDER.glob("*.toml"))

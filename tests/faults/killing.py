@@ -28,7 +28,9 @@ LIMIT_S = 300.0
 def server() -> ForkServerContext:
     """The server that forks trainers."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["engine.training", "engine.finish", "engine.resume", "tests.engine.runs"])
+    context.set_forkserver_preload(
+        ["engine.training.loop", "engine.evaluation.tester", "engine.commands.resume", "tests.engine.runs"]
+    )
     return context
 
 

@@ -18,9 +18,9 @@ import pytest
 import torch
 
 from engine.checkpoint import load_checkpoint
+from engine.commands.train import Request, train
 from engine.errors import RunError, UsageError
 from engine.events import Iteration, Log, RunEnded
-from engine.run import Request, train
 from engine.runfolder import RunFolder, Status, list_runs, read_status, write_status
 from tests.engine.runs import SEGMENTATION, events, go_on, write_recipe
 from tests.faults.killing import LIMIT_S, differences, server

@@ -20,9 +20,9 @@ import engine
 from engine.errors import UsageError
 from engine.runfolder import EventWriter, create, own_status, write_status
 from tests.engine.recipe.good import SEGMENTATION
-from tui.arguments import parser
 from tui.cli import _COMMANDS, main
-from tui.work import _run, engine_arguments, engine_command, engine_environment
+from tui.commands.arguments import parser
+from tui.engine_process import _run, engine_arguments, engine_command, engine_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = 1_790_000_000.0

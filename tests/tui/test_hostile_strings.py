@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine.commands.train import Request, train
 from engine.events import AnyEvent, Event, RunStarted
-from engine.run import Request, train
 from engine.runfolder import EventWriter, RunFolder, create, list_runs, own_status, write_status
 from tests.engine.runs import CLASSIFICATION
-from tests.tui.screens import dashboard, see, text_of
+from tests.tui.piloted import dashboard, see, text_of
 from tui.cli import main
 
 HOSTILE = {

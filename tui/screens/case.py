@@ -13,7 +13,10 @@ from textual.widget import Widget
 
 from engine.events import Preview
 from engine.runfolder import RunFolder
-from tui.case_files import (
+from tui.plotting.cells import Line, cut, one_line
+from tui.screens.confirm import Prompt
+from tui.screens.tiled import Key, TiledScreen
+from tui.state.case_files import (
     ORDERS,
     CaseRow,
     chosen_cases,
@@ -23,14 +26,11 @@ from tui.case_files import (
     read_cases,
     read_example,
 )
-from tui.feed import Snapshot
-from tui.previews import read_preview
-from tui.run_view import EMPTY, RunView
-from tui.screens.confirm import Prompt
-from tui.screens.tiled import Key, TiledScreen
+from tui.state.feed import RunSnapshot
+from tui.state.previews import read_preview
+from tui.state.run_view import EMPTY, RunView
 from tui.text import figure
 from tui.widgets.case_panes import CaseImage, CaseList, CaseNumbers
-from tui.widgets.cells import Line, cut, one_line
 from tui.widgets.pane import Canvas, Pane
 from tui.widgets.slice_view import SliceView
 
@@ -84,7 +84,7 @@ class CaseScreen(TiledScreen):
         Binding("o", "order", "order", show=False),
     ]
 
-    def __init__(self, folder: RunFolder, source: Callable[[], Snapshot | None], *, case: str = "") -> None:
+    def __init__(self, folder: RunFolder, source: Callable[[], RunSnapshot | None], *, case: str = "") -> None:
         """The cases of a run.
 
         Args:

@@ -13,12 +13,12 @@ from textual.message import Message
 from textual.widget import Widget
 
 from engine.runfolder import RunFolder, read_status
-from tui.comparison import Side, labels, metric_rows, read_side, recipe_rows, warnings
-from tui.feed import Feed, Snapshot
+from tui.plotting.cells import Line, cut, fitted
+from tui.plotting.comparison import ComparedRun, labels, metric_rows, read_compared_run, recipe_rows, warnings
 from tui.screens.curve_keys import CURVE_KEYS, CurveScreen
 from tui.screens.tiled import Key
+from tui.state.feed import Feed, RunSnapshot
 from tui.theme import MARKS
-from tui.widgets.cells import Line, cut, fitted
 from tui.widgets.compare_table import CompareTable, MetricsTable, RecipeTable
 from tui.widgets.compared_curves import ComparedCurves
 from tui.widgets.head import STATE_COLORS
@@ -32,7 +32,7 @@ class CompareHead(Canvas):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self.sides: Sequence[Side] = ()
+        self.sides: Sequence[ComparedRun] = ()
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
         ink = self.look("ink")
@@ -74,7 +74,7 @@ class CompareScreen(CurveScreen):
     class Updated(Message):
         """A new snapshot of one of the runs."""
 
-        def __init__(self, at: int, snapshot: Snapshot) -> None:
+        def __init__(self, at: int, snapshot: RunSnapshot) -> None:
             super().__init__()
             self.at, self.snapshot = at, snapshot
 
@@ -84,15 +84,15 @@ class CompareScreen(CurveScreen):
     class Read(Message):
         """The recipes and names of the runs."""
 
-        def __init__(self, sides: list[Side]) -> None:
+        def __init__(self, sides: list[ComparedRun]) -> None:
             super().__init__()
             self.sides = sides
 
     def __init__(self, folders: Sequence[RunFolder]) -> None:
         super().__init__()
         self.folders = list(folders)
-        self.sides = [Side(folder, folder.id) for folder in folders]
-        self._reference: Snapshot | None = None  # any of them: the curves need one to be drawn at all
+        self.sides = [ComparedRun(folder, folder.id) for folder in folders]
+        self._reference: RunSnapshot | None = None  # any of them: the curves need one to be drawn at all
         self._feeds = [Feed(folder, partial(self._post, at)) for at, folder in enumerate(folders)]
 
     def top(self) -> Iterable[Widget]:
@@ -140,10 +140,10 @@ class CompareScreen(CurveScreen):
     def _read(self) -> None:
         names = [read_status(folder).name or folder.id[16:] for folder in self.folders]
         called = labels(self.folders, names)
-        sides = [read_side(folder, label) for folder, label in zip(self.folders, called, strict=True)]
+        sides = [read_compared_run(folder, label) for folder, label in zip(self.folders, called, strict=True)]
         self.post_message(self.Read(sides))
 
-    def _post(self, at: int, snapshot: Snapshot) -> None:
+    def _post(self, at: int, snapshot: RunSnapshot) -> None:
         if self.is_running:
             self.post_message(self.Updated(at, snapshot))
 

@@ -10,11 +10,11 @@ from textual.binding import Binding, BindingType
 from engine.errors import MedtuiError
 from engine.runfolder import RunFolder, send
 from engine.runfolder.control import Command
-from tui.feed import Feed, Snapshot
-from tui.herald import say
-from tui.run_view import RunView
+from tui.notifier import say
 from tui.screens.confirm import Confirm, Prompt
 from tui.screens.preview_reader import PreviewScreen
+from tui.state.feed import Feed, RunSnapshot
+from tui.state.run_view import RunView
 from tui.widgets.bars import Ticker
 
 
@@ -32,7 +32,7 @@ class ControlScreen(PreviewScreen):
     def __init__(self, folder: RunFolder, feed: Feed, *, read_only: bool) -> None:
         super().__init__()
         self.folder, self.feed, self.read_only = folder, feed, read_only
-        self.snapshot: Snapshot | None = None
+        self.snapshot: RunSnapshot | None = None
         self._waiting: dict[str, str] = {}  # request id -> command
 
     @property

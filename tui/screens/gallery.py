@@ -11,9 +11,9 @@ from textual.geometry import Region
 from textual.widget import Widget
 
 from engine.runfolder import RunFolder
-from tui.figure_files import FigureFile, Pixels, list_figures, load_figure
+from tui.plotting.cells import Line, cut, one_line
 from tui.screens.tiled import Key, TiledScreen
-from tui.widgets.cells import Line, cut, one_line
+from tui.state.figure_files import FigureFile, Pixels, list_figures, load_figure
 from tui.widgets.gallery import FigureList, Picture
 from tui.widgets.pane import Canvas, Pane
 

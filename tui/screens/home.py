@@ -14,12 +14,12 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from engine.runfolder import RunFolder
-from tui.run_facts import RunFacts, read_facts
-from tui.runs_index import SORT_KEYS, RunRow, RunsWatch, SortKey, chosen_rows, counts
+from tui.plotting.cells import Line, cut, one_line
 from tui.screens.confirm import Prompt
 from tui.screens.run import RunScreen
 from tui.screens.tiled import Key, TiledScreen
-from tui.widgets.cells import Line, cut, one_line
+from tui.state.run_facts import RunFacts, read_facts
+from tui.state.runs_index import SORT_KEYS, RunRow, RunsWatch, SortKey, chosen_rows, counts
 from tui.widgets.head import STATE_COLORS, STATE_MARKS
 from tui.widgets.pane import Canvas, Pane
 from tui.widgets.rows import RowsPane

@@ -14,16 +14,16 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from engine.runfolder import RunFolder
-from tui.feed import Feed, Snapshot
-from tui.replaying import Stop, beside, nearest, stops, view_at
-from tui.run_view import RunView, last
+from tui.plotting.cells import Line, cut, fitted, length, one_line
+from tui.plotting.charts import steps_of
 from tui.screens.curve_keys import CURVE_KEYS
 from tui.screens.preview_reader import PreviewScreen
 from tui.screens.tiled import Key
+from tui.state.feed import Feed, RunSnapshot
+from tui.state.replaying import Stop, beside, nearest, stops, view_at
+from tui.state.run_view import RunView, last
 from tui.text import clock, figure
 from tui.widgets.cases import Cases
-from tui.widgets.cells import Line, cut, fitted, length, one_line
-from tui.widgets.charts import steps_of
 from tui.widgets.classes import Classes
 from tui.widgets.pane import Canvas, Pane
 from tui.widgets.replay_panes import ReplayCurves, ReplaySlice
@@ -109,7 +109,7 @@ class ReplayScreen(PreviewScreen):
     class Updated(Message):
         """A new snapshot of the run."""
 
-        def __init__(self, snapshot: Snapshot) -> None:
+        def __init__(self, snapshot: RunSnapshot) -> None:
             super().__init__()
             self.snapshot = snapshot
 
@@ -119,7 +119,7 @@ class ReplayScreen(PreviewScreen):
     def __init__(self, folder: RunFolder) -> None:
         super().__init__()
         self.folder = folder
-        self.whole: Snapshot | None = None
+        self.whole: RunSnapshot | None = None
         self.places: tuple[Stop, ...] = ()
         self.stop: Stop | None = None
         self._feed = Feed(folder, self._post)
@@ -158,7 +158,7 @@ class ReplayScreen(PreviewScreen):
     def on_unmount(self) -> None:
         self._feed.stop()
 
-    def _post(self, snapshot: Snapshot) -> None:
+    def _post(self, snapshot: RunSnapshot) -> None:
         if self.is_running:
             self.post_message(self.Updated(snapshot))
 
@@ -182,7 +182,7 @@ class ReplayScreen(PreviewScreen):
         slider.plays = self._timer is not None
         self.query_one("#curves", ReplayCurves).whole = whole.view
         self.query_one("#slice", ReplaySlice).whole = whole.view
-        self.show(Snapshot(view_at(whole.view, stop), whole.status, whole.read_share))
+        self.show(RunSnapshot(view_at(whole.view, stop), whole.status, whole.read_share))
 
     @property
     def whole_view(self) -> RunView | None:

@@ -15,11 +15,11 @@ from textual.message import Message
 from textual.widget import Widget
 
 from engine.runfolder import RunFolder
-from tui.feed import PUBLISH_S, Feed, Snapshot
-from tui.ghosts import GhostChooser
-from tui.herald import Herald, say
+from tui.notifier import Notifier, say
 from tui.screens.control_keys import ControlScreen
 from tui.screens.tiled import Key
+from tui.state.feed import PUBLISH_S, Feed, RunSnapshot
+from tui.state.ghosts import GhostChooser
 from tui.widgets.bars import Ticker
 from tui.widgets.board import PANES, arrange
 from tui.widgets.cases import Cases
@@ -59,7 +59,7 @@ class RunScreen(ControlScreen):
     class Updated(Message):
         """A new snapshot of the run; an older one that still waits is not worth drawing."""
 
-        def __init__(self, snapshot: Snapshot) -> None:
+        def __init__(self, snapshot: RunSnapshot) -> None:
             super().__init__()
             self.snapshot = snapshot
 
@@ -69,7 +69,7 @@ class RunScreen(ControlScreen):
     def __init__(self, runs: Path, folder: RunFolder, *, read_only: bool = False) -> None:
         super().__init__(folder, Feed(folder, self._post), read_only=read_only)
         self._ghosts = GhostChooser(runs, folder)
-        self._herald = Herald(self.app, folder.id)
+        self._herald = Notifier(self.app, folder.id)
         self._drawing = False
         self._left_at = ("curves", False)  # the pane with the focus, and whether it stands alone
 
@@ -139,7 +139,7 @@ class RunScreen(ControlScreen):
         self._drawing = True
         self.show(self.snapshot)
 
-    def _post(self, snapshot: Snapshot) -> None:
+    def _post(self, snapshot: RunSnapshot) -> None:
         if self.is_running:
             self.post_message(self.Updated(snapshot))
 

@@ -11,7 +11,7 @@ from textual.geometry import Region
 from textual.screen import Screen
 from textual.widget import Widget
 
-from tui.feed import Snapshot
+from tui.state.feed import RunSnapshot
 from tui.widgets.bars import Keys, Tabs
 from tui.widgets.pane import Canvas, Pane
 from tui.widgets.rows import RowsPane
@@ -98,7 +98,7 @@ class TiledScreen(Screen[None]):
         for canvas in self.query(Canvas):
             canvas.redraw()
 
-    def show(self, snapshot: Snapshot | None) -> None:
+    def show(self, snapshot: RunSnapshot | None) -> None:
         """Give all panes a new snapshot."""
         for canvas in self.query(Canvas):
             canvas.show(snapshot)

@@ -7,8 +7,8 @@ import time
 from textual import events
 from textual.message import Message
 
-from tui.feed import Snapshot
-from tui.widgets.cells import Line, length, one_line
+from tui.plotting.cells import Line, length, one_line
+from tui.state.feed import RunSnapshot
 from tui.widgets.lines import describe, notable
 from tui.widgets.pane import Canvas
 
@@ -34,7 +34,7 @@ class Tabs(Canvas):
         self.chosen = pane
         self.redraw()
 
-    def seen(self, snapshot: Snapshot) -> tuple[object, ...]:  # noqa: ARG002
+    def seen(self, snapshot: RunSnapshot) -> tuple[object, ...]:  # noqa: ARG002
         return ()
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
@@ -63,7 +63,7 @@ class Ticker(Canvas):
         super().__init__(id=id)
         self.pending: tuple[str, ...] = ()
 
-    def seen(self, snapshot: Snapshot) -> tuple[object, ...]:
+    def seen(self, snapshot: RunSnapshot) -> tuple[object, ...]:
         return (snapshot.view.journal,)
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
@@ -103,7 +103,7 @@ class Keys(Canvas):
         self.keys, self.more = keys, more
         self.redraw()
 
-    def seen(self, snapshot: Snapshot) -> tuple[object, ...]:  # noqa: ARG002
+    def seen(self, snapshot: RunSnapshot) -> tuple[object, ...]:  # noqa: ARG002
         return ()
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002

@@ -8,13 +8,13 @@ from typing import ClassVar
 
 from rich.cells import cell_len
 
-from tui.case_files import CaseRow, Order, course, main_metric
-from tui.run_view import RunView, higher_is_better
+from tui.plotting.cells import Line, fit, fitted, one_line
+from tui.plotting.slice_picture import PreviewImages
+from tui.state.case_files import CaseRow, Order, course, main_metric
+from tui.state.run_view import RunView, higher_is_better
 from tui.text import figure, sparkline, with_unit
-from tui.widgets.cells import Line, fit, fitted, one_line
 from tui.widgets.pane import Pane
 from tui.widgets.rows import RowsPane
-from tui.widgets.slice_picture import PreviewImages
 from tui.widgets.slice_view import SliceView
 
 _ORDERED = {"worst": "worst first", "best": "best first", "id": "by id"}

@@ -9,10 +9,10 @@ from textual import events
 from textual.message import Message
 
 from engine.events import number
-from tui.feed import Snapshot
-from tui.reasons import no_validation
+from tui.plotting.cells import Line, fit, one_line
+from tui.state.feed import RunSnapshot
+from tui.state.reasons import no_validation
 from tui.text import figure
-from tui.widgets.cells import Line, fit, one_line
 from tui.widgets.pane import Pane, stage
 
 SAID = "true→said"
@@ -35,7 +35,7 @@ class Cases(Pane):
         super().__init__(id=id)
         self.row = 0
 
-    def seen(self, snapshot: Snapshot) -> tuple[object, ...]:
+    def seen(self, snapshot: RunSnapshot) -> tuple[object, ...]:
         return *stage(snapshot), snapshot.view.validations
 
     def rows(self) -> tuple[dict[str, Any], ...]:

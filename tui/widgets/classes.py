@@ -8,13 +8,13 @@ import numpy as np
 from rich.cells import cell_len
 
 from engine.events import number
-from tui.feed import Snapshot
-from tui.reasons import no_validation
-from tui.run_view import RunView, best, higher_is_better, last
-from tui.series import Columns
+from tui.plotting.cells import Line, Span, cut, fit, fitted, length, one_line
+from tui.state.feed import RunSnapshot
+from tui.state.reasons import no_validation
+from tui.state.run_view import RunView, best, higher_is_better, last
+from tui.state.series import Columns
 from tui.text import DISTANCES, figure, sparkline, with_unit
 from tui.theme import MARKS
-from tui.widgets.cells import Line, Span, cut, fit, fitted, length, one_line
 from tui.widgets.pane import Pane, stage
 
 _MAIN = ("dice", "f1", "recall", "accuracy")
@@ -54,7 +54,7 @@ class Classes(Pane):
         super().__init__(id=id)
         self.metric = ""
 
-    def seen(self, snapshot: Snapshot) -> tuple[object, ...]:
+    def seen(self, snapshot: RunSnapshot) -> tuple[object, ...]:
         view = snapshot.view
         return *stage(snapshot), view.validation_classes, view.validations, view.results
 

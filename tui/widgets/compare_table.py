@@ -7,10 +7,10 @@ from typing import ClassVar
 
 from rich.cells import cell_len
 
-from tui.comparison import TableRow
+from tui.plotting.cells import Line, cut, fit, one_line
+from tui.plotting.comparison import TableRow
 from tui.text import shorten
 from tui.theme import MARKS
-from tui.widgets.cells import Line, cut, fit, one_line
 from tui.widgets.pane import Pane
 
 _LEAST, _MOST = 13, 40

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tui.comparison import Side, compared_charts
-from tui.run_view import RunView
-from tui.widgets.charts import Chart, Mode, Steps, steps_of
+from tui.plotting.charts import Chart, Mode, Steps, steps_of
+from tui.plotting.comparison import ComparedRun, compared_charts
+from tui.plotting.plotted import Window
+from tui.state.run_view import RunView
 from tui.widgets.curves import Curves
-from tui.widgets.plotted import Window
 
 
 class ComparedCurves(Curves):
@@ -17,7 +17,7 @@ class ComparedCurves(Curves):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.mode = "epoch"
-        self.sides: Sequence[Side] = ()
+        self.sides: Sequence[ComparedRun] = ()
 
     def charts(self) -> list[Chart]:
         words = self.filter.lower().split()

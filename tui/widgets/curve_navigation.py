@@ -9,9 +9,9 @@ from typing import ClassVar
 from textual import events
 from textual.geometry import Region
 
-from tui.widgets.charts import Mode, steps_of
+from tui.plotting.charts import Mode, steps_of
+from tui.plotting.plotted import Window
 from tui.widgets.pane import Pane
-from tui.widgets.plotted import Window
 
 _ZOOM = 0.7
 _MOUSE_S = 0.03

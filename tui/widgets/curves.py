@@ -9,12 +9,10 @@ import numpy as np
 from textual.geometry import Region
 from textual.message import Message
 
-from tui.reasons import no_step, no_validation
-from tui.run_view import RunView
-from tui.widgets.axes import Axis, round_up, step_axis, time_axis
-from tui.widgets.cells import Line, length
-from tui.widgets.chart import Manner, Picture, draw_chart, place_text
-from tui.widgets.charts import (
+from tui.plotting.axes import Axis, round_up, step_axis, time_axis
+from tui.plotting.cells import Line, length
+from tui.plotting.chart import ChartOptions, Picture, draw_chart, place_text
+from tui.plotting.charts import (
     MODES,
     NO_STEP,
     NO_VALIDATION,
@@ -25,8 +23,10 @@ from tui.widgets.charts import (
     steps_of,
     with_ghost,
 )
+from tui.plotting.plotted import SMOOTHING, Window
+from tui.state.reasons import no_step, no_validation
+from tui.state.run_view import RunView
 from tui.widgets.curve_navigation import NavigatedPane, Place
-from tui.widgets.plotted import SMOOTHING, Window
 
 LEAST_WIDTH, LEAST_HEIGHT = 46, 9
 _ZOOM = 0.7
@@ -138,7 +138,7 @@ class Curves(NavigatedPane):
         return Window(self.zoom[0], self.zoom[1], whole)
 
     def _one(self, chart: Chart, box: Region, steps: Steps, window: Window) -> list[Line]:
-        manner = Manner(
+        manner = ChartOptions(
             steps,
             window,
             self._axis(window, box.width),
@@ -155,7 +155,7 @@ class Curves(NavigatedPane):
         self._places.append(Place(chart.name, box, box.x + picture.left, picture.columns))
         return picture.lines
 
-    def _drawn(self, chart: Chart, box: Region, manner: Manner) -> Picture:
+    def _drawn(self, chart: Chart, box: Region, manner: ChartOptions) -> Picture:
         """The picture of a chart; of one whose points are the old ones, the old picture."""
         # Only on an axis of time do the times of the sessions, which every event moves, matter.
         steps = manner.steps if self.mode == "time" else replace(manner.steps, knots_s=(), knots=())
@@ -201,10 +201,10 @@ class Curves(NavigatedPane):
             line += [(f" {name} ", muted), (value, ink), ("  ", muted)]
         return [*line, (" " * max(0, width - length(line)), muted)]
 
-    def _text_manner(self) -> Manner:
+    def _text_manner(self) -> ChartOptions:
         view = self.snapshot.view if self.snapshot else None
         assert view is not None and self._window is not None  # noqa: S101, PT018  # set by draw, which calls this
-        return Manner(steps_of(view, self.mode), self._window, Axis(0, 1, ()))
+        return ChartOptions(steps_of(view, self.mode), self._window, Axis(0, 1, ()))
 
     # --- keys ----------------------------------------------------------------------------------
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import textwrap
 
-from tui.figure_files import FigureFile, Pixels, view_of
+from tui.plotting.cells import Line, one_line
+from tui.plotting.half_blocks import half_blocks, letters
+from tui.state.figure_files import FigureFile, Pixels, view_of
 from tui.text import shorten
-from tui.widgets.cells import Line, one_line
-from tui.widgets.half_blocks import half_blocks, letters
 from tui.widgets.pane import Pane
 from tui.widgets.rows import RowsPane
 

@@ -6,11 +6,11 @@ import math
 import time
 
 from engine.events import number
-from tui.estimate import done_share, elapsed_s, left_s
-from tui.feed import Snapshot
-from tui.run_view import RunView
+from tui.plotting.cells import Line, cut, fitted, length, one_line
+from tui.state.estimate import done_share, elapsed_s, left_s
+from tui.state.feed import RunSnapshot
+from tui.state.run_view import RunView
 from tui.text import clock, figure, rate
-from tui.widgets.cells import Line, cut, fitted, length, one_line
 from tui.widgets.pane import Canvas
 
 STATE_MARKS = {
@@ -40,7 +40,7 @@ class Head(Canvas):
             return [[(" medtui", self.look("accent", bold=True))], []]
         return [self._first(self.snapshot, width, time.time()), self._second(self.snapshot, width)][:height]
 
-    def _first(self, snapshot: Snapshot, width: int, now: float) -> Line:
+    def _first(self, snapshot: RunSnapshot, width: int, now: float) -> Line:
         view, state = snapshot.view, one_line(snapshot.state)[:12]
         ink, muted = self.look("ink"), self.look("muted")
         name = one_line(view.started.name if view.started else snapshot.status.name or "run")
@@ -88,7 +88,7 @@ class Head(Canvas):
             (arrow, color),
         ]
 
-    def _second(self, snapshot: Snapshot, width: int) -> Line:
+    def _second(self, snapshot: RunSnapshot, width: int) -> Line:
         view = snapshot.view
         if snapshot.problem:
             return cut([(f" {one_line(snapshot.problem)}", self.look("error"))], width)
@@ -107,7 +107,7 @@ class Head(Canvas):
         room = width - length(left) - length(right) - 3
         return [*left, *self._bar(share or 0.0, max(4, room)), ("  ", ink), *right]
 
-    def _facts(self, snapshot: Snapshot, share: float | None) -> list[Line]:
+    def _facts(self, snapshot: RunSnapshot, share: float | None) -> list[Line]:
         view = snapshot.view
         ink, muted = self.look("ink"), self.look("muted")
         parts: list[Line] = []
@@ -135,7 +135,7 @@ class Head(Canvas):
         digits = len(str(view.iterations_per_epoch))
         return [("iteration ", muted), (f"{view.iteration_in_epoch:>{digits}}/{view.iterations_per_epoch}", ink)]
 
-    def _ending(self, snapshot: Snapshot) -> str:
+    def _ending(self, snapshot: RunSnapshot) -> str:
         """What the run said at its end, or what is known of a lost one."""
         if not snapshot.over:
             return ""

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from engine.events import CheckpointSaved, Control, Figure, Log, Note, Phase, Result, RunEnded, RunStarted
-from tui.batch import JournalEvent
-from tui.feed import Snapshot
+from tui.plotting.cells import Line, one_line
+from tui.state.event_batch import JournalEvent
+from tui.state.feed import RunSnapshot
 from tui.text import figure
-from tui.widgets.cells import Line, one_line
 from tui.widgets.pane import Pane
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -82,7 +82,7 @@ class LogPane(Lines):
         super().__init__(id=id)
         self.level = "info"
 
-    def seen(self, snapshot: Snapshot) -> tuple[object, ...]:
+    def seen(self, snapshot: RunSnapshot) -> tuple[object, ...]:
         return (snapshot.view.logs,)
 
     def entries(self) -> Sequence[Log]:
@@ -109,7 +109,7 @@ class Journal(Lines):
     TITLE = "events"
     EMPTY = "no checkpoint, warning or request yet"
 
-    def seen(self, snapshot: Snapshot) -> tuple[object, ...]:
+    def seen(self, snapshot: RunSnapshot) -> tuple[object, ...]:
         return (snapshot.view.journal,)
 
     def entries(self) -> Sequence[JournalEvent]:

@@ -10,9 +10,9 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.feed import Snapshot
+from tui.plotting.cells import Line, changed, framed, one_line, to_strip
+from tui.state.feed import RunSnapshot
 from tui.theme import DARK, PALETTES, Palette, style
-from tui.widgets.cells import Line, changed, framed, one_line, to_strip
 
 
 class Canvas(Widget):
@@ -20,7 +20,7 @@ class Canvas(Widget):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name
         super().__init__(id=id)
-        self.snapshot: Snapshot | None = None
+        self.snapshot: RunSnapshot | None = None
         self._strips: list[Strip] = []
 
     @property
@@ -43,14 +43,14 @@ class Canvas(Widget):
         """The lines of the whole widget."""
         raise NotImplementedError
 
-    def seen(self, snapshot: Snapshot) -> tuple[object, ...]:
+    def seen(self, snapshot: RunSnapshot) -> tuple[object, ...]:
         """The parts of a snapshot that `draw` looks at; where they are the old ones, nothing is drawn.
 
         Parts of a view are compared by identity: they are immutable, and a new one stands for a change.
         """
         return (snapshot,)
 
-    def show(self, snapshot: Snapshot | None) -> None:
+    def show(self, snapshot: RunSnapshot | None) -> None:
         """Take a new snapshot; draws it only where the widget can be seen, and where something in it changed.
 
         The processor is the trainer's: what is drawn for nothing is taken from it.
@@ -91,7 +91,7 @@ def _same(before: tuple[object, ...], now: tuple[object, ...]) -> bool:
     return all(a is b or (isinstance(a, str | int | float) and a == b) for a, b in zip(before, now, strict=True))
 
 
-def stage(snapshot: Snapshot) -> tuple[object, ...]:
+def stage(snapshot: RunSnapshot) -> tuple[object, ...]:
     """How far the run is: what the reason for an empty pane depends on."""
     view = snapshot.view
     return snapshot.state, view.started, view.phase, snapshot.recipe_text, bool(view.validations), bool(len(view.steps))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import textwrap
 
-from tui.feed import Snapshot
-from tui.widgets.cells import Line, fit, one_line
+from tui.plotting.cells import Line, fit, one_line
+from tui.state.feed import RunSnapshot
 from tui.widgets.pane import Pane
 
 
@@ -15,7 +15,7 @@ class RecipePane(Pane):
     TITLE = "recipe"
     KEYS = (("↑↓", "scroll", "scroll(1)"), ("v", "copy path", "copy"))
 
-    def seen(self, snapshot: Snapshot) -> tuple[object, ...]:
+    def seen(self, snapshot: RunSnapshot) -> tuple[object, ...]:
         return (snapshot.recipe_text,)
 
     def body(self, width: int, height: int) -> list[Line]:

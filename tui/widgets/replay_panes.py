@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tui.run_view import EMPTY, RunView
-from tui.widgets.cells import Line
-from tui.widgets.charts import Steps, steps_of
+from tui.plotting.cells import Line
+from tui.plotting.charts import Steps, steps_of
+from tui.plotting.plotted import Window
+from tui.state.run_view import EMPTY, RunView
 from tui.widgets.curves import Curves
-from tui.widgets.plotted import Window
 from tui.widgets.slice_view import SliceView
 
 

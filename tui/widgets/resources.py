@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 
-from tui.feed import Snapshot
-from tui.reasons import no_sample
-from tui.series import Columns
+from tui.plotting.cells import Line, fit
+from tui.state.feed import RunSnapshot
+from tui.state.reasons import no_sample
+from tui.state.series import Columns
 from tui.text import figure, sparkline
-from tui.widgets.cells import Line, fit
 from tui.widgets.pane import Pane, stage
 
 
@@ -20,7 +20,7 @@ class Resources(Pane):
     TITLE = "resources"
     KEYS = (("↑↓", "scroll", "scroll(1)"),)
 
-    def seen(self, snapshot: Snapshot) -> tuple[object, ...]:
+    def seen(self, snapshot: RunSnapshot) -> tuple[object, ...]:
         return *stage(snapshot), snapshot.view.resources
 
     def body(self, width: int, height: int) -> list[Line]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual import events
 from textual.message import Message
 
-from tui.widgets.cells import Line, cut, length
+from tui.plotting.cells import Line, cut, length
 from tui.widgets.pane import Pane
 
 

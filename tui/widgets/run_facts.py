@@ -7,15 +7,15 @@ import time
 
 import numpy as np
 
-from tui.run_facts import RunFacts, headline
-from tui.runs_index import RunRow
+from tui.plotting.axes import step_axis
+from tui.plotting.cells import Line, fitted, one_line
+from tui.plotting.chart import ChartOptions, draw_chart
+from tui.plotting.charts import charts_of, steps_of
+from tui.plotting.plotted import SMOOTHING, Window
+from tui.state.run_facts import RunFacts, headline
+from tui.state.runs_index import RunRow
 from tui.text import age, clock, figure, sparkline
-from tui.widgets.axes import step_axis
-from tui.widgets.cells import Line, fitted, one_line
-from tui.widgets.chart import Manner, draw_chart
-from tui.widgets.charts import charts_of, steps_of
 from tui.widgets.pane import Pane
-from tui.widgets.plotted import SMOOTHING, Window
 
 _CHART_ROWS = 12
 _NAMES = ("dice", "jaccard", "hd95", "assd", "missed", "balanced_accuracy", "accuracy", "f1", "auc", "loss", "n")
@@ -59,7 +59,7 @@ class FactsPane(Pane):
         end = max(1.0, view.iteration / max(1, view.iterations_per_epoch))
         window = Window(0.0, end, end)
         for chart in charts_of(view)[: max(0, (height - 1) // _CHART_ROWS)]:
-            manner = Manner(steps, window, step_axis(0.0, end, width - 8), smoothing=SMOOTHING[3])
+            manner = ChartOptions(steps, window, step_axis(0.0, end, width - 8), smoothing=SMOOTHING[3])
             lines += [*([[]] if not lines else []), *draw_chart(chart, width, _CHART_ROWS, manner, self.palette).lines]
         return lines if len(view.steps) else []
 

@@ -9,10 +9,10 @@ from typing import ClassVar
 from textual import events
 from textual.message import Message
 
-from tui.runs_index import SORT_KEYS, RunRow, SortKey
+from tui.plotting.cells import Line, Span, fit, one_line
+from tui.state.runs_index import SORT_KEYS, RunRow, SortKey
 from tui.text import age, figure, shorten
 from tui.theme import MARKS
-from tui.widgets.cells import Line, Span, fit, one_line
 from tui.widgets.head import STATE_COLORS, STATE_MARKS
 from tui.widgets.rows import RowsPane
 

@@ -6,12 +6,12 @@ import numpy as np
 from textual.message import Message
 
 from engine.events import Preview, number
-from tui.feed import Snapshot
-from tui.reasons import no_preview
+from tui.plotting.cells import Line, fitted, length, one_line
+from tui.plotting.slice_picture import Bytes, PreviewImages, letters, marked, paint
+from tui.state.feed import RunSnapshot
+from tui.state.reasons import no_preview
 from tui.text import figure
-from tui.widgets.cells import Line, fitted, length, one_line
 from tui.widgets.pane import Pane, stage
-from tui.widgets.slice_picture import Bytes, PreviewImages, letters, marked, paint
 
 
 class SliceView(Pane):
@@ -35,7 +35,7 @@ class SliceView(Pane):
         self._images: dict[str, PreviewImages | str] = {}  # by path; a text says why it cannot be read
         self._asked: set[str] = set()
 
-    def seen(self, snapshot: Snapshot) -> tuple[object, ...]:
+    def seen(self, snapshot: RunSnapshot) -> tuple[object, ...]:
         return *stage(snapshot), snapshot.view.previews
 
     def chosen(self) -> Preview | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from textual import events
 from textual.message import Message
 
-from tui.replaying import Stop
-from tui.widgets.cells import Line
+from tui.plotting.cells import Line
+from tui.state.replaying import Stop
 from tui.widgets.pane import Canvas
 
 

@@ -9,13 +9,13 @@ from engine.data.sources.csv_table import csv_table
 from engine.data.sources.decathlon import decathlon
 from engine.data.sources.image_folder import image_folder
 from engine.data.sources.isic2018 import isic2018
-from engine.data.sources.layout import Layout
+from engine.data.sources.index import DatasetIndex
 from engine.data.sources.left_atrium import left_atrium
 from engine.data.sources.nifti_pairs import nifti_pairs
 from engine.data.sources.nnunet import nnunet
 from engine.recipe.tables import DataTable
 
-SOURCES: dict[str, Callable[[Path, DataTable, str], Layout]] = {
+SOURCES: dict[str, Callable[[Path, DataTable, str], DatasetIndex]] = {
     "csv": csv_table,
     "decathlon": decathlon,
     "image_folder": image_folder,
@@ -26,4 +26,4 @@ SOURCES: dict[str, Callable[[Path, DataTable, str], Layout]] = {
 }
 """DataTable.source -> the function that reads a folder of that layout for a task."""
 
-__all__ = ["SOURCES", "Layout"]
+__all__ = ["SOURCES", "DatasetIndex"]

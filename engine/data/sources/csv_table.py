@@ -10,9 +10,9 @@ from pathlib import Path
 
 from engine.data.cases import Case
 from engine.data.sources.image_folder import ENDINGS
-from engine.data.sources.layout import (
+from engine.data.sources.index import (
     NIFTI,
-    Layout,
+    DatasetIndex,
     foreground,
     identities,
     inside,
@@ -36,7 +36,7 @@ class Row:
     split: str
 
 
-def csv_table(folder: Path, table: DataTable, task: str) -> Layout:
+def csv_table(folder: Path, table: DataTable, task: str) -> DatasetIndex:
     """Read the table below ``folder``; its paths are relative to ``folder``.
 
     Raises:
@@ -60,10 +60,10 @@ def csv_table(folder: Path, table: DataTable, task: str) -> Layout:
         Case(name, (row.image,), target=classes.index(row.label), group=row.group, split=row.split)
         for name, row in zip(names, rows, strict=True)
     )
-    return Layout(name=folder.name, cases=cases, classes=classes, channels=3, spatial_dims=2, unit="voxel")
+    return DatasetIndex(name=folder.name, cases=cases, classes=classes, channels=3, spatial_dims=2, unit="voxel")
 
 
-def _segmentation(folder: Path, table: DataTable, rows: list[Row]) -> Layout:
+def _segmentation(folder: Path, table: DataTable, rows: list[Row]) -> DatasetIndex:
     if table.classes is None:
         raise DataError(
             f"nothing names the classes of {folder / table.table}",
@@ -78,7 +78,7 @@ def _segmentation(folder: Path, table: DataTable, rows: list[Row]) -> Layout:
         for name, row in zip(names, rows, strict=True)
     )
     spaced = all(row.image.name.lower().endswith(NIFTI) for row in rows)
-    return Layout(
+    return DatasetIndex(
         name=folder.name,
         cases=cases,
         classes=classes,

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from engine.data.sources.layout import read_text
+from engine.data.sources.index import read_text
 from engine.errors import DataError, Problem
 
 FILE = "dataset.json"

@@ -11,12 +11,12 @@ from typing import Any
 
 from engine.data.cases import Case
 from engine.data.sources.dataset_json import FILE, channels_of, labels_of, read_json
-from engine.data.sources.layout import Layout, foreground, inside, outside, refuse, stem
+from engine.data.sources.index import DatasetIndex, foreground, inside, outside, refuse, stem
 from engine.errors import Problem
 from engine.recipe.tables import DataTable
 
 
-def decathlon(folder: Path, table: DataTable, task: str) -> Layout:  # noqa: ARG001  (one signature for all sources)
+def decathlon(folder: Path, table: DataTable, task: str) -> DatasetIndex:  # noqa: ARG001  (one signature for all sources)
     """Read ``dataset.json`` below ``folder``.
 
     Raises:
@@ -31,7 +31,7 @@ def decathlon(folder: Path, table: DataTable, task: str) -> Layout:  # noqa: ARG
         training = []
     cases = [case for row in training if (case := _case(folder, row, problems)) is not None]
     refuse(folder, problems)
-    return Layout(
+    return DatasetIndex(
         name=str(value.get("name") or folder.name),
         cases=tuple(cases),
         classes=classes,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.data.cases import Case
-from engine.data.sources.layout import Layout, identities, refuse, split_named
+from engine.data.sources.index import DatasetIndex, identities, refuse, split_named
 from engine.errors import DataError, Problem
 from engine.recipe.tables import DataTable
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
-def image_folder(folder: Path, table: DataTable, task: str) -> Layout:  # noqa: ARG001  (one signature for all sources)
+def image_folder(folder: Path, table: DataTable, task: str) -> DatasetIndex:  # noqa: ARG001  (one signature for all sources)
     """Read the names of folders and files below ``folder``.
 
     Raises:
@@ -39,7 +39,7 @@ def image_folder(folder: Path, table: DataTable, task: str) -> Layout:  # noqa: 
     named = [
         Case(name, case.images, target=case.target, split=case.split) for name, case in zip(names, cases, strict=True)
     ]
-    return Layout(name=folder.name, cases=tuple(named), classes=classes, channels=3, spatial_dims=2, unit="voxel")
+    return DatasetIndex(name=folder.name, cases=tuple(named), classes=classes, channels=3, spatial_dims=2, unit="voxel")
 
 
 def _cases(folder: Path, path: Path, target: int, split: str, problems: list[Problem]) -> list[Case]:

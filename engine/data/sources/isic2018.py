@@ -11,7 +11,7 @@ import io
 from pathlib import Path
 
 from engine.data.cases import Case
-from engine.data.sources.layout import Layout, inside, outside, read_text, refuse
+from engine.data.sources.index import DatasetIndex, inside, outside, read_text, refuse
 from engine.errors import DataError, Problem
 from engine.recipe.tables import DataTable
 
@@ -22,7 +22,7 @@ PUBLISHED = {"train": 10015, "validation": 193, "test": 1512}
 GROUPS = "ISIC2018_Task3_Training_LesionGroupings.csv"
 
 
-def isic2018(folder: Path, table: DataTable, task: str) -> Layout:  # noqa: ARG001  (one signature for all sources)
+def isic2018(folder: Path, table: DataTable, task: str) -> DatasetIndex:  # noqa: ARG001  (one signature for all sources)
     """Read the tables below ``folder``; Validation and Test may be missing, Training may not.
 
     Raises:
@@ -40,7 +40,7 @@ def isic2018(folder: Path, table: DataTable, task: str) -> Layout:  # noqa: ARG0
             cases += _part(folder, split, classes, groups, problems)
     refuse(folder, problems)
     counts = {split: sum(case.split == split for case in cases) for split in PARTS}
-    return Layout(
+    return DatasetIndex(
         name="ISIC 2018 Task 3",
         cases=tuple(cases),
         classes=classes,

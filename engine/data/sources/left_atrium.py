@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.data.cases import Case
-from engine.data.sources.layout import Layout, foreground, inside, outside, read_text, refuse
+from engine.data.sources.index import DatasetIndex, foreground, inside, outside, read_text, refuse
 from engine.errors import Problem
 from engine.recipe.tables import DataTable
 
@@ -18,7 +18,7 @@ PUBLISHED = {"train": 80, "test": 20}
 FILE = "mri_norm2.h5"
 
 
-def left_atrium(folder: Path, table: DataTable, task: str) -> Layout:  # noqa: ARG001  (one signature for all sources)
+def left_atrium(folder: Path, table: DataTable, task: str) -> DatasetIndex:  # noqa: ARG001  (one signature for all sources)
     """Read the two lists below ``folder``.
 
     Raises:
@@ -29,7 +29,7 @@ def left_atrium(folder: Path, table: DataTable, task: str) -> Layout:  # noqa: A
     refuse(folder, problems)
     counts = {split: sum(case.split == split for case in cases) for split in PUBLISHED}
     classes, values = foreground(table, {1: "left atrium"})
-    return Layout(
+    return DatasetIndex(
         name="left atrium",
         cases=tuple(cases),
         classes=classes,

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from engine.data.cases import Case
 from engine.data.sources.dataset_json import FILE, labels_of, read_json
-from engine.data.sources.layout import NIFTI, Layout, foreground, identities, listed, refuse, split_named, stem
+from engine.data.sources.index import NIFTI, DatasetIndex, foreground, identities, listed, refuse, split_named, stem
 from engine.errors import DataError, Problem
 from engine.recipe.tables import DataTable
 
 
-def nifti_pairs(folder: Path, table: DataTable, task: str) -> Layout:  # noqa: ARG001  (one signature for all sources)
+def nifti_pairs(folder: Path, table: DataTable, task: str) -> DatasetIndex:  # noqa: ARG001  (one signature for all sources)
     """Pair the files below ``folder / table.images`` and ``folder / table.labels`` by their names.
 
     Raises:
@@ -38,7 +38,7 @@ def nifti_pairs(folder: Path, table: DataTable, task: str) -> Layout:  # noqa: A
         cases += _pairs(folder, table, part, split)
     names = identities([case.images[0] for case in cases], folder / table.images, NIFTI)
     named = [Case(name, case.images, case.label, split=case.split) for name, case in zip(names, cases, strict=True)]
-    return Layout(name=folder.name, cases=tuple(named), classes=classes, label_values=values, channels=0)
+    return DatasetIndex(name=folder.name, cases=tuple(named), classes=classes, label_values=values, channels=0)
 
 
 def _parts(folder: Path, table: DataTable) -> list[tuple[str, str]]:

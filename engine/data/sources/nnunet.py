@@ -11,14 +11,14 @@ from pathlib import Path
 
 from engine.data.cases import Case
 from engine.data.sources.dataset_json import FILE, channels_of, labels_of, read_json
-from engine.data.sources.layout import NIFTI, Layout, foreground, listed, refuse
+from engine.data.sources.index import NIFTI, DatasetIndex, foreground, listed, refuse
 from engine.errors import Problem
 from engine.recipe.tables import DataTable
 
 _CHANNEL = re.compile(r"(.+)_(\d{4})")
 
 
-def nnunet(folder: Path, table: DataTable, task: str) -> Layout:  # noqa: ARG001  (one signature for all sources)
+def nnunet(folder: Path, table: DataTable, task: str) -> DatasetIndex:  # noqa: ARG001  (one signature for all sources)
     """Read ``dataset.json`` and the folders beside it.
 
     Raises:
@@ -41,7 +41,7 @@ def nnunet(folder: Path, table: DataTable, task: str) -> Layout:  # noqa: ARG001
         cases += _cases(folder, "Ts", "test", ending, channels)
     elif (folder / "imagesTs").is_dir():
         notes = ("imagesTs is not used: there is no labelsTs",)
-    return Layout(
+    return DatasetIndex(
         name=str(value.get("name") or folder.name),
         cases=tuple(cases),
         classes=classes,

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from engine.data import augment
-from engine.data.cache import Picture, Volume
-from engine.data.samples import Sampler
+from engine.data.cache import LoadedImage, LoadedVolume
+from engine.data.samples import Transform
 from engine.recipe import AugmentTable, DataTable
 
 VOLUME = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 16, 16, 16)).astype(np.float32))
@@ -67,10 +67,10 @@ def test_saturation_leaves_grey_alone() -> None:
 def test_right_angles_and_mirrors_keep_every_pixel(size: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)
     table = DataTable(source="csv", root="d", size=size, intensity="none")
-    sampler = Sampler(table, AugmentTable(rotate90=True, flip=(0, 1)), task="classification")
+    transform = Transform(table, AugmentTable(rotate90=True, flip=(0, 1)), task="classification")
     seen = set()
     for seed in range(60):
-        image = sampler.picture(Picture(pixels), np.random.default_rng(seed))
+        image = transform.picture(LoadedImage(pixels), np.random.default_rng(seed))
         assert image.shape == (3, *size)
         np.testing.assert_allclose(np.sort(image.numpy().ravel()), np.sort(pixels.ravel()) / np.float32(255), atol=1e-6)
         seen.add(image.numpy().tobytes())
@@ -82,10 +82,10 @@ def test_random_crops_cover_at_least_their_share() -> None:
     pixels[..., 0] = np.arange(60)[:, None] * 4
     pixels[..., 1] = np.arange(90)[None, :] * 2
     table = DataTable(source="csv", root="d", size=(30, 30), intensity="none")
-    sampler = Sampler(table, AugmentTable(crop_scale=0.5), task="classification")
+    transform = Transform(table, AugmentTable(crop_scale=0.5), task="classification")
     areas = []
     for seed in range(60):
-        image = sampler.picture(Picture(pixels), np.random.default_rng(seed)) * 255
+        image = transform.picture(LoadedImage(pixels), np.random.default_rng(seed)) * 255
         rows = float(image[0].max() - image[0].min()) / 4 + 2
         columns = float(image[1].max() - image[1].min()) / 2 + 3
         areas.append(rows * columns / (60 * 90))
@@ -96,12 +96,12 @@ def test_random_crops_cover_at_least_their_share() -> None:
 def test_flips_move_image_and_label_together() -> None:
     label = np.zeros((8, 8, 8), np.uint8)
     label[:3, :4, :2] = 1
-    volume = Volume(label[None].astype(np.float32), label, (), (1.0, 1.0, 1.0))
+    volume = LoadedVolume(label[None].astype(np.float32), label, (), (1.0, 1.0, 1.0))
     table = DataTable(source="decathlon", root="d", size=(8, 8, 8), intensity="none")
-    sampler = Sampler(table, AugmentTable(flip=(0, 2)), task="segmentation")
+    transform = Transform(table, AugmentTable(flip=(0, 2)), task="segmentation")
     corners = set()
     for seed in range(30):
-        image, moved = sampler.volume(volume, np.random.default_rng(seed))
+        image, moved = transform.volume(volume, np.random.default_rng(seed))
         assert torch.equal(image[0], moved.float())
         corners.add((bool(moved[0, 0, 0]), bool(moved[-1, 0, 0]), bool(moved[0, 0, -1]), bool(moved[-1, 0, -1])))
     assert len(corners) == 4

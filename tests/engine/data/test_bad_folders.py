@@ -13,7 +13,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from engine.data import check_cohort, open_cohort
+from engine.data import check_dataset, open_dataset
 from engine.errors import DataError
 from tests.engine.data import builders as b
 from tests.phantoms import phantom_root
@@ -208,7 +208,7 @@ def test_a_bad_folder_is_one_clear_error(name: str, tmp_path: Path) -> None:
     before = sorted(str(path) for path in tmp_path.rglob("*"))
     table = b.table(source, **changes)
     with pytest.raises(DataError) as caught:
-        check_cohort(open_cohort(table, task, tmp_path), table)
+        check_dataset(open_dataset(table, task, tmp_path), table)
     text = str(caught.value)
     for part in wanted:
         assert part in text
@@ -224,7 +224,7 @@ def test_all_that_is_wrong_comes_in_one_list(tmp_path: Path) -> None:
     b.rewrite(folder / "labelsTr" / "c2.nii.gz", b.mask(value=9))
     table = b.table("decathlon", split="fraction")
     with pytest.raises(DataError) as caught:
-        check_cohort(open_cohort(table, "segmentation", tmp_path), table)
+        check_dataset(open_dataset(table, "segmentation", tmp_path), table)
     places = {problem.where for problem in caught.value.problems}
     assert places == {"imagesTr/c0.nii.gz", "labelsTr/c0.nii.gz", "labelsTr/c2.nii.gz"}
     assert "2 cases of 5" in caught.value.message
@@ -235,7 +235,7 @@ def test_a_long_list_is_cut_and_says_so(tmp_path: Path) -> None:
     b.csv_table(tmp_path / "d", rows)
     table = b.table("csv", split="fraction")
     with pytest.raises(DataError) as caught:
-        check_cohort(open_cohort(table, "classification", tmp_path), table)
+        check_dataset(open_dataset(table, "classification", tmp_path), table)
     assert len(caught.value.problems) == 51
     assert "20 more" in str(caught.value.problems[-1])
 
@@ -245,9 +245,9 @@ def test_skip_leaves_out_what_cannot_be_used_and_says_so(tmp_path: Path) -> None
     _truncate(folder / IMAGE)
     b.rewrite(folder / "labelsTr" / "c2.nii.gz", b.mask() * 0)
     table = b.table("decathlon", split="fraction", unreadable="skip")
-    cohort = open_cohort(table, "segmentation", tmp_path)
+    dataset = open_dataset(table, "segmentation", tmp_path)
     calls: list[tuple[int, int]] = []
-    checked = check_cohort(cohort, table, progress=lambda done, total: calls.append((done, total)))
+    checked = check_dataset(dataset, table, progress=lambda done, total: calls.append((done, total)))
     assert {case.id for case in checked.cases} == {"c0", "c2", "c3", "c4"}
     notes = "\n".join(checked.notes)
     assert "left out: case c1: imagesTr/c1.nii.gz" in notes
@@ -261,4 +261,4 @@ def test_skip_refuses_when_nothing_is_left(tmp_path: Path) -> None:
         _truncate(path)
     table = b.table("decathlon", split="fraction", unreadable="skip")
     with pytest.raises(DataError, match="no case is left for training"):
-        check_cohort(open_cohort(table, "segmentation", tmp_path), table)
+        check_dataset(open_dataset(table, "segmentation", tmp_path), table)

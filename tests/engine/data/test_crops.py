@@ -99,11 +99,11 @@ def test_a_draw_of_nothing_moves_nothing() -> None:
 
 def test_rotations_are_rigid_in_millimetres() -> None:
     """Two points a fixed way apart stay as far apart, though voxels are five times as tall as wide."""
-    sides = np.array([1.0, 1.0, 5.0])
+    spacing = np.array([1.0, 1.0, 5.0])
     draw = affine_draw(AugmentTable(rotate_degrees=90.0), 3, np.random.default_rng(3))
     assert draw is not None
-    move = affine_move((60, 60, 60), (20, 20, 20), (20, 20, 20), draw, tuple(sides))
-    steps = (move.matrix @ np.eye(3)) * sides[:, None] / sides[None, :]
+    move = affine_move((60, 60, 60), (20, 20, 20), (20, 20, 20), draw, tuple(spacing))
+    steps = (move.matrix @ np.eye(3)) * spacing[:, None] / spacing[None, :]
     assert np.linalg.norm(steps, axis=0) == pytest.approx([1, 1, 1])
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from engine.data import archives
 from engine.data.archives import unpack
-from engine.data.catalog import DATASETS, DataSet, find_dataset
+from engine.data.catalog import DATASETS, KnownDataset, find_dataset
 from engine.data.download import download
 from engine.errors import RunError, UsageError
 
@@ -44,7 +44,7 @@ def zipped(path: Path, files: dict[str, bytes], *odd: zipfile.ZipInfo) -> Path:
     return path
 
 
-def data_set(archive: Path, **changes: str) -> DataSet:
+def data_set(archive: Path, **changes: str) -> KnownDataset:
     known = replace(
         find_dataset("hippocampus"),
         folder="Set",

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.data import Cohort, open_cohort
+from engine.data import Dataset, open_dataset
 from engine.data.loaders import build_eval_loader, build_train_loader, iter_prepared
 from engine.data.order import batch_count, batches, epoch_order
 from engine.errors import DataError, RunError
@@ -47,17 +47,17 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def opened(root: Path, name: str, **changes: Any) -> tuple[Cohort, DataTable]:
+def opened(root: Path, name: str, **changes: Any) -> tuple[Dataset, DataTable]:
     table = data_table(name, **{**TABLES[name], **changes})
-    return open_cohort(table, TASKS[name], root), table
+    return open_dataset(table, TASKS[name], root), table
 
 
 def epoch(
     root: Path, name: str, *, number: int = 3, first: int = 0, workers: int = 0, seed: int = 7, **changes: Any
 ) -> list[dict[str, Any]]:
-    cohort, table = opened(root, name, **changes)
+    dataset, table = opened(root, name, **changes)
     runtime = RuntimeTable(workers=workers, device="cpu")
-    loader = build_train_loader(cohort, table, CHANGES[name], runtime, batch_size=3, seed=seed)
+    loader = build_train_loader(dataset, table, CHANGES[name], runtime, batch_size=3, seed=seed)
     try:
         made = list(loader.epoch(number, first))
         assert len(made) == len(loader) - first
@@ -98,8 +98,8 @@ def test_an_epoch_can_be_taken_up_in_its_middle(root: Path, workers: int) -> Non
 
 
 def test_an_epoch_left_early_does_not_disturb_the_next(root: Path) -> None:
-    cohort, table = opened(root, "isic2018")
-    loader = build_train_loader(cohort, table, IMAGE_CHANGES, RuntimeTable(workers=2), batch_size=3, seed=7)
+    dataset, table = opened(root, "isic2018")
+    loader = build_train_loader(dataset, table, IMAGE_CHANGES, RuntimeTable(workers=2), batch_size=3, seed=7)
     wanted = epoch(root, "isic2018", number=5)
     left = loader.epoch(4)
     next(left)
@@ -126,35 +126,35 @@ def test_torchs_own_generator_is_left_alone(root: Path) -> None:
 
 
 def test_ranks_share_an_epoch(root: Path) -> None:
-    cohort, table = opened(root, "hippocampus")
+    dataset, table = opened(root, "hippocampus")
     ids: list[str] = []
     lengths = set()
     for rank in range(2):
         loader = build_train_loader(
-            cohort, table, AugmentTable(), RuntimeTable(workers=0), batch_size=2, seed=7, rank=rank, world=2
+            dataset, table, AugmentTable(), RuntimeTable(workers=0), batch_size=2, seed=7, rank=rank, world=2
         )
         made = list(loader.epoch(1))
         lengths.add((len(loader), len(made)))
         ids += [name for batch in made for name in batch["id"]]
         loader.close()
     assert len(lengths) == 1
-    assert {case.id for case in cohort.split("train")} == set(ids)
+    assert {case.id for case in dataset.split("train")} == set(ids)
 
 
 def test_balance_draws_every_class_equally_often(root: Path) -> None:
-    cohort, table = opened(root, "isic2018")
-    loader = build_train_loader(cohort, table, AugmentTable(), RuntimeTable(workers=0), batch_size=5, seed=7)
+    dataset, table = opened(root, "isic2018")
+    loader = build_train_loader(dataset, table, AugmentTable(), RuntimeTable(workers=0), batch_size=5, seed=7)
     targets = torch.cat([batch["label"] for batch in loader.epoch(1)])
     counts = torch.bincount(targets, minlength=7)
     assert counts.max() - counts.min() <= 1
-    assert len(targets) == len(cohort.split("train"))
+    assert len(targets) == len(dataset.split("train"))
     loader.close()
 
 
 def test_without_augmentation_a_centre_crop_is_the_volume_itself(root: Path) -> None:
-    cohort, table = opened(root, "left_atrium", crop="center", samples_per_case=1)
-    loader = build_train_loader(cohort, table, AugmentTable(), RuntimeTable(workers=0), batch_size=1, seed=0)
-    prepared = {item.id: item for item in iter_prepared(cohort, table, "train")}
+    dataset, table = opened(root, "left_atrium", crop="center", samples_per_case=1)
+    loader = build_train_loader(dataset, table, AugmentTable(), RuntimeTable(workers=0), batch_size=1, seed=0)
+    prepared = {item.id: item for item in iter_prepared(dataset, table, "train")}
     for batch in loader.epoch(1):
         whole = prepared[batch["id"][0]]
         starts = [(side - 24) // 2 for side in whole.image.shape[1:]]
@@ -166,9 +166,9 @@ def test_without_augmentation_a_centre_crop_is_the_volume_itself(root: Path) -> 
 
 
 def test_augmentation_does_not_reach_the_cache(root: Path) -> None:
-    cohort, table = opened(root, "left_atrium", cache="memory")
-    loader = build_train_loader(cohort, table, VOLUME_CHANGES, RuntimeTable(workers=0), batch_size=2, seed=7)
-    assert loader.cached == len(cohort.split("train"))
+    dataset, table = opened(root, "left_atrium", cache="memory")
+    loader = build_train_loader(dataset, table, VOLUME_CHANGES, RuntimeTable(workers=0), batch_size=2, seed=7)
+    assert loader.cached == len(dataset.split("train"))
     first = list(loader.epoch(1))
     list(loader.epoch(2))
     assert_same(list(loader.epoch(1)), first)
@@ -176,10 +176,10 @@ def test_augmentation_does_not_reach_the_cache(root: Path) -> None:
 
 
 def test_notify_counts_the_cases_that_are_loaded(root: Path) -> None:
-    cohort, table = opened(root, "hippocampus", cache="memory")
+    dataset, table = opened(root, "hippocampus", cache="memory")
     calls: list[tuple[int, int]] = []
     build_train_loader(
-        cohort,
+        dataset,
         table,
         AugmentTable(),
         RuntimeTable(workers=0),
@@ -187,19 +187,19 @@ def test_notify_counts_the_cases_that_are_loaded(root: Path) -> None:
         seed=0,
         notify=lambda done, total: calls.append((done, total)),
     ).close()
-    total = len(cohort.split("train"))
+    total = len(dataset.split("train"))
     assert calls == [(done, total) for done in range(1, total + 1)]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_file_that_breaks_during_training_is_named(tmp_path: Path, workers: int) -> None:
     phantom_root(tmp_path, "left_atrium", cases=4)
-    cohort, table = opened(tmp_path, "left_atrium", cache="none")
+    dataset, table = opened(tmp_path, "left_atrium", cache="none")
     loader = build_train_loader(
-        cohort, table, AugmentTable(), RuntimeTable(workers=workers, device="cpu"), batch_size=2, seed=0
+        dataset, table, AugmentTable(), RuntimeTable(workers=workers, device="cpu"), batch_size=2, seed=0
     )
     list(loader.epoch(1))
-    victim = cohort.split("train")[0].images[0]
+    victim = dataset.split("train")[0].images[0]
     victim.write_bytes(victim.read_bytes()[:1000])
     with pytest.raises(DataError, match=r"PHANTOM00000/mri_norm2\.h5") as caught:
         list(loader.epoch(2))
@@ -208,8 +208,8 @@ def test_a_file_that_breaks_during_training_is_named(tmp_path: Path, workers: in
 
 
 def test_a_killed_worker_is_a_run_error(root: Path) -> None:
-    cohort, table = opened(root, "hippocampus", samples_per_case=40)
-    loader = build_train_loader(cohort, table, VOLUME_CHANGES, RuntimeTable(workers=1), batch_size=2, seed=0)
+    dataset, table = opened(root, "hippocampus", samples_per_case=40)
+    loader = build_train_loader(dataset, table, VOLUME_CHANGES, RuntimeTable(workers=1), batch_size=2, seed=0)
     made = loader.epoch(1)
     next(made)
     (child,) = _children()
@@ -223,14 +223,14 @@ def test_a_killed_worker_is_a_run_error(root: Path) -> None:
 ORPHANS = """
 import sys, time
 from pathlib import Path
-from engine.data import open_cohort
+from engine.data import open_dataset
 from engine.data.loaders import build_train_loader
 from engine.recipe import AugmentTable, RuntimeTable
 from tests.phantoms import data_table
 import multiprocessing
 table = data_table("hippocampus", samples_per_case=50)
-cohort = open_cohort(table, "segmentation", Path(sys.argv[1]))
-loader = build_train_loader(cohort, table, AugmentTable(), RuntimeTable(workers=2), batch_size=2, seed=0)
+dataset = open_dataset(table, "segmentation", Path(sys.argv[1]))
+loader = build_train_loader(dataset, table, AugmentTable(), RuntimeTable(workers=2), batch_size=2, seed=0)
 made = loader.epoch(1)
 next(made)
 print(*[child.pid for child in multiprocessing.active_children()], flush=True)
@@ -264,22 +264,22 @@ def _children() -> Iterator[int]:
 
 
 def test_the_evaluation_loader_gives_every_case_once_in_order(root: Path) -> None:
-    cohort, table = opened(root, "isic2018")
-    loader = build_eval_loader(cohort, table, RuntimeTable(), "test", batch_size=5)
+    dataset, table = opened(root, "isic2018")
+    loader = build_eval_loader(dataset, table, RuntimeTable(), "test", batch_size=5)
     made = list(loader)
     assert len(made) == len(loader)
-    assert [name for batch in made for name in batch["id"]] == [case.id for case in cohort.split("test")]
-    assert torch.cat([batch["label"] for batch in made]).tolist() == [case.target for case in cohort.split("test")]
+    assert [name for batch in made for name in batch["id"]] == [case.id for case in dataset.split("test")]
+    assert torch.cat([batch["label"] for batch in made]).tolist() == [case.target for case in dataset.split("test")]
     assert made[0]["image"].shape == (5, 3, *table.size)
-    halves = [build_eval_loader(cohort, table, RuntimeTable(), "test", batch_size=5, rank=r, world=2) for r in (0, 1)]
+    halves = [build_eval_loader(dataset, table, RuntimeTable(), "test", batch_size=5, rank=r, world=2) for r in (0, 1)]
     ids = [name for half in halves for batch in half for name in batch["id"]]
-    assert sorted(ids) == [case.id for case in cohort.split("test")]
+    assert sorted(ids) == [case.id for case in dataset.split("test")]
 
 
 def test_prepared_volumes_come_in_order(root: Path) -> None:
-    cohort, table = opened(root, "hippocampus")
-    assert [item.id for item in iter_prepared(cohort, table, "train")] == [case.id for case in cohort.split("train")]
-    assert list(iter_prepared(cohort, table, "validation")) == []
+    dataset, table = opened(root, "hippocampus")
+    assert [item.id for item in iter_prepared(dataset, table, "train")] == [case.id for case in dataset.split("train")]
+    assert list(iter_prepared(dataset, table, "validation")) == []
 
 
 @pytest.mark.parametrize("samples", range(1, 14))
@@ -295,15 +295,15 @@ def test_batch_counts_are_those_of_the_batches(samples: int, world: int) -> None
 
 def test_a_file_that_breaks_during_training_can_be_skipped(tmp_path: Path) -> None:
     phantom_root(tmp_path, "left_atrium", cases=4)
-    cohort, table = opened(tmp_path, "left_atrium", cache="none", unreadable="skip")
+    dataset, table = opened(tmp_path, "left_atrium", cache="none", unreadable="skip")
     said: list[str] = []
     loader = build_train_loader(
-        cohort, table, AugmentTable(), RuntimeTable(workers=0), batch_size=2, seed=0, warn=said.append
+        dataset, table, AugmentTable(), RuntimeTable(workers=0), batch_size=2, seed=0, warn=said.append
     )
-    victim = cohort.split("train")[0].images[0]
+    victim = dataset.split("train")[0].images[0]
     victim.write_bytes(victim.read_bytes()[:1000])
     names = {name for batch in loader.epoch(1) for name in batch["id"]}
     loader.close()
-    assert names == {case.id for case in cohort.split("train")[1:]}
+    assert names == {case.id for case in dataset.split("train")[1:]}
     assert len(said) == 1
     assert "PHANTOM00000/mri_norm2.h5" in said[0]

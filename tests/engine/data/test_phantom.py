@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.data import open_cohort
+from engine.data import open_dataset
 from engine.data.catalog import DATASETS, find_dataset
 from engine.data.phantom import PHANTOMS, make_phantom
 from engine.data.phantom_volumes import atrium, hippocampus
@@ -89,8 +89,8 @@ def test_hippocampi_differ_by_orders_of_magnitude_and_have_two_parts() -> None:
 
 def test_isic_has_every_class_in_every_split_and_unequal_counts(tmp_path: Path) -> None:
     make_phantom("isic2018", tmp_path / "isic2018", cases=60)
-    cohort = open_cohort(data_table("isic2018"), "classification", tmp_path)
-    counts = cohort.counts()
+    dataset = open_dataset(data_table("isic2018"), "classification", tmp_path)
+    counts = dataset.counts()
     assert all(min(own.values()) >= 1 for own in counts.values())
     assert counts["train"]["NV"] > 2 * counts["train"]["DF"]
     assert sum(sum(own.values()) for own in counts.values()) == 60

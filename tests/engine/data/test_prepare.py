@@ -13,7 +13,7 @@ from nibabel.orientations import axcodes2ornt, inv_ornt_aff, ornt_transform
 from PIL import Image
 
 from engine.data.prepare import IMAGENET_MEAN, IMAGENET_STD, normalise, normalise_image, prepare, resize_image
-from engine.data.read import Sample, spacing_of
+from engine.data.read import RawCase, spacing_of
 from engine.recipe import DataTable
 from tests.engine.data import builders as b
 
@@ -24,9 +24,9 @@ def table(**changes: object) -> DataTable:
     return DataTable(**{"source": "decathlon", "root": "d", "size": (8, 8, 8), "intensity": "none", **changes})
 
 
-def sample(image: np.ndarray, label: np.ndarray | None = None, affine: np.ndarray | None = None) -> Sample:
+def sample(image: np.ndarray, label: np.ndarray | None = None, affine: np.ndarray | None = None) -> RawCase:
     spacing = None if affine is None else spacing_of(affine)
-    return Sample("c", image.astype(np.float32)[None], label, affine, spacing)
+    return RawCase("c", image.astype(np.float32)[None], label, affine, spacing)
 
 
 def in_orientation(codes: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -12,15 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from engine.data.cases import Case, Cohort
+from engine.data.cases import Case, Dataset
 from engine.data.read import read_case
 from engine.errors import DataError
 from tests.engine.data import builders as b
 
 
-def cohort(task: str, root: Path) -> Cohort:
+def dataset(task: str, root: Path) -> Dataset:
     segmentation = task == "segmentation"
-    return Cohort(
+    return Dataset(
         task=task,
         name="x",
         source="csv",
@@ -54,7 +54,7 @@ def test_damage_is_a_data_error_or_harmless(ending: str, tmp_path: Path, data: s
     volume = ending in {".nii", ".h5"}
     case = Case("damaged", (path,), path if ending == ".h5" else None, target=0)
     try:
-        read_case(cohort("segmentation" if volume else "classification", tmp_path), case)
+        read_case(dataset("segmentation" if volume else "classification", tmp_path), case)
     except DataError as error:
         assert error.problems[0].where == path.name
 
@@ -81,7 +81,7 @@ def _content(ending: str, folder: Path) -> bytes:
 )
 def test_grey_images_become_three_equal_channels(tmp_path: Path, pixels: np.ndarray, wanted: list[int]) -> None:
     Image.fromarray(pixels).save(tmp_path / "grey.png")
-    image = read_case(cohort("classification", tmp_path), Case("grey", (tmp_path / "grey.png",), target=0)).image
+    image = read_case(dataset("classification", tmp_path), Case("grey", (tmp_path / "grey.png",), target=0)).image
     assert image.dtype == np.uint8
     for channel in range(3):
         assert image[..., channel].ravel().tolist() == wanted
@@ -93,14 +93,14 @@ def test_a_turned_photograph_is_read_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be shown turned by 90 degrees clockwise
     Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
-    image = read_case(cohort("classification", tmp_path), Case("turned", (tmp_path / "turned.png",), target=0)).image
+    image = read_case(dataset("classification", tmp_path), Case("turned", (tmp_path / "turned.png",), target=0)).image
     assert image.shape == (6, 4, 3)
     assert image[0, 3].tolist() == [255, 255, 255]
 
 
 def test_a_volume_with_one_channel_axis_is_read_as_one_channel(tmp_path: Path) -> None:
     b.write_nifti(tmp_path / "v.nii.gz", b.volume()[..., None], b.affine())
-    sample = read_case(cohort("segmentation", tmp_path), Case("v", (tmp_path / "v.nii.gz",)))
+    sample = read_case(dataset("segmentation", tmp_path), Case("v", (tmp_path / "v.nii.gz",)))
     np.testing.assert_array_equal(sample.image, b.volume()[None])
     assert sample.label is None
 
@@ -109,6 +109,6 @@ def test_scaled_integers_are_read_with_their_scale(tmp_path: Path) -> None:
     image = nibabel.Nifti1Image(np.arange(2 * 3 * 4).reshape(2, 3, 4).astype(np.int16), b.affine())
     image.header.set_slope_inter(2.0, -1024.0)
     (tmp_path / "ct.nii").write_bytes(image.to_bytes())
-    sample = read_case(cohort("segmentation", tmp_path), Case("ct", (tmp_path / "ct.nii",)))
+    sample = read_case(dataset("segmentation", tmp_path), Case("ct", (tmp_path / "ct.nii",)))
     wanted = np.asarray(nibabel.load(tmp_path / "ct.nii").get_fdata(), np.float32)
     np.testing.assert_array_equal(sample.image[0], wanted)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.data import check_cohort, open_cohort
+from engine.data import check_dataset, open_dataset
 from engine.recipe import DataTable
 
 SETS = {
@@ -22,7 +22,7 @@ def test_a_real_data_set_opens_and_has_no_faults(name: str, real_data: Path) -> 
         pytest.skip(f"no {name} in $MEDTUI_DATA")
     task, keys = SETS[name]
     table = DataTable(**{"source": name, "root": name, "validation_fraction": 0.1, **keys})
-    cohort = open_cohort(table, task, real_data)
-    assert check_cohort(cohort, table) == cohort
-    assert all(cohort.split(split) for split in ("train", "validation", "test"))
-    assert not cohort.phantom
+    dataset = open_dataset(table, task, real_data)
+    assert check_dataset(dataset, table) == dataset
+    assert all(dataset.split(split) for split in ("train", "validation", "test"))
+    assert not dataset.phantom

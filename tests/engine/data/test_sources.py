@@ -7,43 +7,43 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.data import Cohort, check_cohort, data_root, fingerprint, open_cohort
-from engine.data.cohort import open_elsewhere
+from engine.data import Dataset, check_dataset, data_root, fingerprint, open_dataset
+from engine.data.dataset import open_elsewhere
 from engine.data.phantom_volumes import write_nifti
 from engine.data.read import read_case
-from engine.data.sources.layout import foreground
+from engine.data.sources.index import foreground
 from engine.errors import DataError
 from engine.recipe import DataTable
 from tests.engine.data import builders as b
 from tests.phantoms import TASKS, data_table, phantom_root
 
 
-def opened(root: Path, source: str, task: str, **changes: object) -> Cohort:
+def opened(root: Path, source: str, task: str, **changes: object) -> Dataset:
     table = b.table(source, **changes)
-    return check_cohort(open_cohort(table, task, root), table)
+    return check_dataset(open_dataset(table, task, root), table)
 
 
-def sizes(cohort: Cohort) -> tuple[int, int, int]:
-    return tuple(len(cohort.split(name)) for name in ("train", "validation", "test"))
+def sizes(dataset: Dataset) -> tuple[int, int, int]:
+    return tuple(len(dataset.split(name)) for name in ("train", "validation", "test"))
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_phantoms_open_as_the_data_sets_they_stand_for(name: str, tmp_path: Path) -> None:
     table = data_table(name, validation_fraction=0.2)
-    cohort = open_cohort(table, TASKS[name], phantom_root(tmp_path, name, cases=40 if name == "isic2018" else 12))
-    assert cohort.phantom
-    assert cohort.published_split is False
-    assert all(sizes(cohort))
-    assert check_cohort(cohort, table) == cohort
+    dataset = open_dataset(table, TASKS[name], phantom_root(tmp_path, name, cases=40 if name == "isic2018" else 12))
+    assert dataset.phantom
+    assert dataset.published_split is False
+    assert all(sizes(dataset))
+    assert check_dataset(dataset, table) == dataset
 
 
 def test_left_atrium_keeps_its_lists(tmp_path: Path) -> None:
     root = phantom_root(tmp_path, "left_atrium", cases=8)
-    cohort = open_cohort(data_table("left_atrium"), "segmentation", root)
+    dataset = open_dataset(data_table("left_atrium"), "segmentation", root)
     wanted = (root / "left_atrium" / "test.list").read_text().split()
-    assert [case.id for case in cohort.split("test")] == wanted
-    assert (cohort.unit, cohort.classes, cohort.label_values) == ("voxel", ("left atrium",), (1,))
-    assert "no validation split" in " ".join(cohort.notes)
+    assert [case.id for case in dataset.split("test")] == wanted
+    assert (dataset.unit, dataset.classes, dataset.label_values) == ("voxel", ("left atrium",), (1,))
+    assert "no validation split" in " ".join(dataset.notes)
 
 
 def test_decathlon_names_classes_and_channels(tmp_path: Path) -> None:
@@ -56,9 +56,9 @@ def test_decathlon_names_classes_and_channels(tmp_path: Path) -> None:
     label[0, 0, 0] = 2
     write_nifti(folder / "imagesTr" / "c0.nii.gz", image, b.affine(1, 2, 3))
     write_nifti(folder / "labelsTr" / "c0.nii.gz", label, b.affine(1, 2, 3))
-    cohort = opened(tmp_path, "decathlon", "segmentation")
-    sample = read_case(cohort, cohort.cases[0])
-    assert (cohort.name, cohort.classes, cohort.label_values) == ("Brain", ("edema", "core", "enhancing"), (1, 2, 4))
+    dataset = opened(tmp_path, "decathlon", "segmentation")
+    sample = read_case(dataset, dataset.cases[0])
+    assert (dataset.name, dataset.classes, dataset.label_values) == ("Brain", ("edema", "core", "enhancing"), (1, 2, 4))
     assert sample.image.dtype == np.float32
     np.testing.assert_array_equal(sample.image, np.moveaxis(image, -1, 0))
     np.testing.assert_array_equal(sample.label, np.where(label == 4, 3, np.where(label == 2, 2, 0)))
@@ -75,10 +75,10 @@ def test_names_of_the_recipe_keep_the_values_that_the_data_set_gives_them() -> N
 
 def test_nnunet_joins_channel_files_and_takes_the_test_part(tmp_path: Path) -> None:
     b.nnunet(tmp_path / "d")
-    cohort = opened(tmp_path, "nnunet", "segmentation")
-    assert sizes(cohort) == (4, 0, 2)
-    assert cohort.channels == 2
-    sample = read_case(cohort, cohort.split("train")[1])
+    dataset = opened(tmp_path, "nnunet", "segmentation")
+    assert sizes(dataset) == (4, 0, 2)
+    assert dataset.channels == 2
+    sample = read_case(dataset, dataset.split("train")[1])
     np.testing.assert_array_equal(sample.image, np.stack([b.volume(10), b.volume(11)]))
 
 
@@ -95,9 +95,9 @@ def test_nnunet_names_the_channel_that_lacks(tmp_path: Path) -> None:
 def test_nifti_pairs(tmp_path: Path, parts: tuple[str, ...], wanted: tuple[int, int, int]) -> None:
     b.pairs(tmp_path / "d", parts)
     split = "given" if len(parts) > 1 else "fraction"
-    cohort = opened(tmp_path, "nifti_pairs", "segmentation", classes=("organ",), split=split)
-    assert sizes(cohort) == wanted
-    assert cohort.unit == "mm"
+    dataset = opened(tmp_path, "nifti_pairs", "segmentation", classes=("organ",), split=split)
+    assert sizes(dataset) == wanted
+    assert dataset.unit == "mm"
 
 
 def test_nifti_pairs_need_names_for_their_classes(tmp_path: Path) -> None:
@@ -117,18 +117,18 @@ def test_nifti_pairs_name_the_mask_without_an_image(tmp_path: Path) -> None:
 def test_image_folder(tmp_path: Path, parts: tuple[str, ...], wanted: tuple[int, int, int]) -> None:
     b.image_folder(tmp_path / "d", parts)
     split = "given" if len(parts) > 1 else "fraction"
-    cohort = opened(tmp_path, "image_folder", "classification", split=split)
-    assert sizes(cohort) == wanted
-    assert cohort.classes == ("cat", "dog")
-    assert all(cohort.classes[case.target or 0] in case.id for case in cohort.cases)
+    dataset = opened(tmp_path, "image_folder", "classification", split=split)
+    assert sizes(dataset) == wanted
+    assert dataset.classes == ("cat", "dog")
+    assert all(dataset.classes[case.target or 0] in case.id for case in dataset.cases)
 
 
 def test_same_names_in_two_folders_get_longer_ids(tmp_path: Path) -> None:
     for label in ("a", "b"):
         for index in range(4):
             b.picture(tmp_path / "d" / label / f"{index}.png", index)
-    cohort = opened(tmp_path, "image_folder", "classification", split="fraction")
-    assert {case.id for case in cohort.cases} == {f"{label}__{index}.png" for label in "ab" for index in range(4)}
+    dataset = opened(tmp_path, "image_folder", "classification", split="fraction")
+    assert {case.id for case in dataset.cases} == {f"{label}__{index}.png" for label in "ab" for index in range(4)}
 
 
 def test_csv_with_groups_and_splits(tmp_path: Path) -> None:
@@ -136,8 +136,8 @@ def test_csv_with_groups_and_splits(tmp_path: Path) -> None:
         b.picture(tmp_path / "d" / "x" / f"{index}.png", index)
     rows = ["x/0.png,b,train,p1", "x/1.png,a,Train,p1", "x/2.png,a,val,", "x/3.png,b,test,p3"]
     b.csv_table(tmp_path / "d", rows, "path,label,part,patient")
-    cohort = opened(tmp_path, "csv", "classification", split_column="part", group_column="patient")
-    assert [(c.id, c.target, c.group, c.split) for c in cohort.cases] == [
+    dataset = opened(tmp_path, "csv", "classification", split_column="part", group_column="patient")
+    assert [(c.id, c.target, c.group, c.split) for c in dataset.cases] == [
         ("0", 1, "p1", "train"),
         ("1", 0, "p1", "train"),
         ("2", 0, None, "validation"),
@@ -148,20 +148,20 @@ def test_csv_with_groups_and_splits(tmp_path: Path) -> None:
 def test_csv_of_masks(tmp_path: Path) -> None:
     b.pairs(tmp_path / "d", cases=5)
     b.csv_table(tmp_path / "d", [f"images/{i}.nii.gz,labels/{i}.nii.gz" for i in range(5)])
-    cohort = opened(tmp_path, "csv", "segmentation", classes=("organ",), split="fraction", size=(8, 8, 8))
-    assert sizes(cohort) == (4, 0, 1)
-    assert read_case(cohort, cohort.cases[0]).label is not None
+    dataset = opened(tmp_path, "csv", "segmentation", classes=("organ",), split="fraction", size=(8, 8, 8))
+    assert sizes(dataset) == (4, 0, 1)
+    assert read_case(dataset, dataset.cases[0]).label is not None
 
 
 def test_isic_lesions_stay_together_when_a_split_is_drawn(tmp_path: Path) -> None:
     root = phantom_root(tmp_path, "isic2018", cases=120)
-    cohort = open_cohort(data_table("isic2018", split="kfold", validation_fraction=0.2), "classification", root)
+    dataset = open_dataset(data_table("isic2018", split="kfold", validation_fraction=0.2), "classification", root)
     places: dict[str, set[str]] = {}
-    for case in cohort.cases:
+    for case in dataset.cases:
         places.setdefault(case.unit, set()).add(case.split)
-    assert len(places) < len(cohort.cases)
+    assert len(places) < len(dataset.cases)
     assert all(len(splits) == 1 for splits in places.values())
-    assert sum(cohort.counts()["test"].values()) == len(cohort.split("test"))
+    assert sum(dataset.counts()["test"].values()) == len(dataset.split("test"))
 
 
 def test_links_are_followed(tmp_path: Path) -> None:
@@ -177,8 +177,8 @@ def test_links_are_followed(tmp_path: Path) -> None:
 def test_elsewhere_keeps_the_classes_of_the_network(tmp_path: Path) -> None:
     b.image_folder(tmp_path / "d")
     table = b.table("image_folder")
-    cohort = open_elsewhere(table, "classification", tmp_path / "d", classes=("bird", "cat", "dog"))
-    assert {(case.target, "dog" in case.id) for case in cohort.cases} == {(1, False), (2, True)}
+    dataset = open_elsewhere(table, "classification", tmp_path / "d", classes=("bird", "cat", "dog"))
+    assert {(case.target, "dog" in case.id) for case in dataset.cases} == {(1, False), (2, True)}
     with pytest.raises(DataError, match="a folder of no class"):
         open_elsewhere(table, "classification", tmp_path, classes=("bird", "cat"))
 

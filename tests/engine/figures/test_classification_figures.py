@@ -14,8 +14,8 @@ from engine.figures import draw_all
 from engine.figures.gradcam import overlay, stems
 from engine.figures.reliability import wilson
 from engine.figures.roc import macro_curve
-from engine.figures.scores import read_scores
-from engine.figures.source import FigureError, RunData
+from engine.readers.run import FigureError, RunData
+from engine.readers.scores import read_scores
 from engine.runfolder import RunFolder
 from tests import recorded_runs
 from tests.engine.figures.pictures import looks_drawn

@@ -13,7 +13,7 @@ from engine import events
 from engine.errors import UsageError
 from engine.figures import KINDS, FigureResult, draw_all, read_index, style
 from engine.figures.draw import draw_job
-from engine.figures.source import Drawn, FigureError, Job, RunData
+from engine.readers.run import Drawn, FigureError, Job, RunData
 from engine.runfolder import RunFolder
 from tests import recorded_runs
 from tests.engine.figures.pictures import has_colour, looks_drawn

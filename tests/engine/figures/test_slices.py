@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from engine.figures.slices import cut, round_length
-from engine.figures.source import Example, FigureError
 from engine.figures.volume import read_volume
+from engine.readers.run import Example, FigureError
 
 
 def _example(affine: np.ndarray, spacing: tuple[float, ...] = (1.0, 2.0, 3.0), **changes: np.ndarray) -> Example:

@@ -11,9 +11,9 @@ from engine.figures import meshes, render
 from engine.figures.draw import draw_all
 from engine.figures.paint import View, picture
 from engine.figures.render_process import camera, shades
-from engine.figures.source import FigureError
 from engine.figures.turntable import write_gif, write_mp4
 from engine.figures.volume import Volume
+from engine.readers.run import FigureError
 from engine.runfolder import RunFolder
 from tests import recorded_runs
 from tests.engine.figures.pictures import looks_drawn, pixels

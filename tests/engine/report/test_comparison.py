@@ -16,8 +16,8 @@ from statsmodels.stats.multitest import multipletests
 
 from engine.errors import UsageError
 from engine.figures import draw_comparison
-from engine.figures.together import open_runs
 from engine.metrics.compare import PairedTest
+from engine.readers.together import open_runs
 from engine.report import write_comparison
 from engine.report.paired import Comparison, compare, corrected
 from engine.report.verdict import sentence

@@ -1,0 +1,99 @@
+"""``medtui check``: everything but training."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.commands.train import open_checked
+from engine.data import Dataset, data_root
+from engine.errors import RecipeError, printable
+from engine.recipe import Recipe, load_recipe
+
+if TYPE_CHECKING:
+    from engine.network import Network
+
+
+def check(path: Path, overrides: Sequence[str], data: Path | None, *, outside: bool) -> int:
+    """Check recipe and data, then train on one batch that is thrown away; print what was found.
+
+    ImageNet weights that are not here and cannot be fetched now are a note, not an error: the batch is
+    run without them.
+
+    Raises:
+        RecipeError, DataError: as ``run`` would.
+        RunError: the step fails (memory, a loss that is not finite).
+    """
+    from engine.device import memory_errors
+    from engine.network import memory_advice
+
+    recipe = load_recipe(path, overrides, outside=outside)
+    _say("recipe", f"{recipe.name}: {recipe.task}, {recipe.model.name}, {recipe.loss.name}")
+    root = data_root(data)
+    dataset = open_checked(recipe, root)
+    counts = {split: sum(classes.values()) for split, classes in dataset.counts().items()}
+    words = ", ".join(f"{n} {split}" for split, n in counts.items() if n)
+    _say("data", f"{dataset.name}: {words}; classes {', '.join(dataset.classes)}")
+    for note in dataset.notes:
+        _say("", note, "note")
+    with memory_errors(memory_advice(recipe)):
+        network = _network(recipe, dataset, root)
+        _say("model", f"{recipe.model.name}, {network.parameters / 1e6:.2f} M weights, on {network.device.name}")
+        _step(recipe, dataset, network)
+    _memory(network)
+    return 0
+
+
+def _say(what: str, words: str, state: str = "ok") -> None:
+    # Progress on stderr ends with a carriage return: on a terminal this line begins where it began.
+    clear = "\r\x1b[K" if sys.stdout.isatty() else ""
+    print(f"{clear}{what:9}{state:5}{printable(words)}", flush=True)
+
+
+def _network(recipe: Recipe, dataset: Dataset, root: Path) -> Network:
+    from engine.network import build_network
+
+    try:
+        return build_network(recipe, dataset, root)
+    except RecipeError as error:
+        if [problem.key for problem in error.problems] != ["model.pretrained"]:
+            raise
+        _say("weights", f"{error.problems[0].what}. {error.hint}", "note")
+        bare = recipe.model.model_copy(update={"pretrained": False})
+        return build_network(recipe.model_copy(update={"model": bare}), dataset, root)
+
+
+def _step(recipe: Recipe, dataset: Dataset, network: Network) -> None:
+    """One optimizer step, with a loader that neither caches nor starts processes."""
+    from engine.data.loaders import build_train_loader
+    from engine.network import build_step
+    from engine.training.engines import EpochStream, make_trainer
+
+    data = recipe.data.model_copy(update={"cache": "none"})
+    runtime = recipe.runtime.model_copy(update={"workers": 0})
+    size = recipe.train.batch_size
+    loader = build_train_loader(dataset, data, recipe.augment, runtime, batch_size=size, seed=recipe.seed)
+    stream = EpochStream(loader, recipe.train.accumulate)
+    step = build_step(recipe, network, len(dataset.classes) + (recipe.task == "segmentation"), len(stream))
+    batches = next(iter(stream))
+    start = time.perf_counter()
+    output = step(make_trainer(step, stream), batches)
+    seconds = time.perf_counter() - start
+    loader.close()
+    _say("batch", f"{output.cases} cases in {seconds:.2f} s, loss {output.loss:.4g}; {len(stream)} steps an epoch")
+
+
+def _memory(network: Network) -> None:
+    import torch
+
+    device = network.device.device
+    if device.type == "cuda":
+        peak = torch.cuda.max_memory_allocated(device) / 2**30
+        total = torch.cuda.get_device_properties(device).total_memory / 2**30
+        _say("memory", f"{peak:.2f} of {total:.1f} GiB on the GPU")
+    else:
+        _say("memory", f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB at the peak")

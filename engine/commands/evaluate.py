@@ -1,0 +1,112 @@
+"""``medtui evaluate``: a run's checkpoint on any split, or on the same kind of data from elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from engine.data import Dataset, check_dataset, open_dataset
+from engine.data.dataset import open_elsewhere
+from engine.errors import DataError, UsageError, printable
+from engine.evaluation.tester import Tester
+from engine.evaluation.trained import Trained, network_for, open_trained
+from engine.events import Event, Log
+from engine.progress import show_progress
+from engine.runfolder import ENDED, EventWriter, RunFolder, file_name, read_status
+
+SPLITS = ("train", "validation", "test")
+
+
+def evaluate(
+    folder: RunFolder,
+    *,
+    split: str | None,
+    data: Path | None,
+    name: str | None,
+    checkpoint: str | None,
+    device: str | None,
+) -> int:
+    """Measure, write into metrics.json and cases.csv under a name of its own, print the result.
+
+    Args:
+        folder: the run.
+        split: train, validation, test or all; default: test, or all of ``data``.
+        data: the same kind of data elsewhere: a data root, or the data set's own folder.
+        name: of the result; default: the split, or the name of the folder.
+        checkpoint: best or last; default: as the recipe says.
+        device: default: as the recipe says.
+
+    Raises:
+        UsageError: there is no such split.
+        DataError, RunError: the data or the run cannot be used.
+    """
+    if split not in {None, "all", *SPLITS}:
+        raise UsageError(f'there is no split "{split}"', "name train, validation, test or all")
+    trained = open_trained(folder, checkpoint=checkpoint, device=device)
+    dataset, own_name = _elsewhere(trained, data, split) if data else _own(trained, split or "test")
+    label = name or own_name
+    if label in SPLITS and (data is not None or label != own_name):
+        raise UsageError(f'"{label}" is the name of a split of the run\'s own data', "choose another with --name NAME")
+    if dataset.classes != trained.classes:
+        raise DataError(
+            f"the classes differ: the run has {', '.join(trained.classes)}; the data {', '.join(dataset.classes)}",
+            "evaluate on data of the same kind, with the same classes in the same order",
+        )
+    known = set(dataset.notes)
+    dataset = check_dataset(dataset, trained.recipe.data, progress=show_progress("checking the data"))
+    network = network_for(trained, dataset)
+    emit = _stream(folder)
+    for note in dataset.notes:
+        if note not in known:  # a case that was left out is not left out in silence
+            emit(Log(level="warning", message=f"{label}: {note}"))
+            print(printable(note), file=sys.stderr)
+    shown = show_progress("measuring")
+    tester = Tester(folder, trained.recipe, network, emit, lambda _phase, done, total: shown(done, total))
+    summary = tester.measure(dataset, "chosen", label, keep=True)
+    emit(Log(message=f"evaluated: {label}"))
+    _print(label, summary)
+    return 0
+
+
+def _own(trained: Trained, split: str) -> tuple[Dataset, str]:
+    dataset = open_dataset(trained.recipe.data, trained.recipe.task, trained.root)
+    return _choose(dataset, split), split
+
+
+def _elsewhere(trained: Trained, data: Path, split: str | None) -> tuple[Dataset, str]:
+    dataset = open_elsewhere(trained.recipe.data, trained.recipe.task, data, classes=trained.classes)
+    label = file_name(data.resolve().name)
+    chosen = _choose(dataset, split or "all")
+    return chosen, label if split in {None, "all"} else f"{label}-{split}"
+
+
+def _choose(dataset: Dataset, split: str) -> Dataset:
+    """Only the cases of ``split``, as one split called ``chosen``."""
+    cases = tuple(replace(case, split="chosen") for case in dataset.cases if split in {"all", case.split})
+    labelled = tuple(case for case in cases if case.label is not None or case.target is not None)
+    if not labelled:
+        present = ", ".join(sorted({case.split for case in dataset.cases} - {""})) or "none"
+        raise DataError(f'the data has no labelled cases in "{split}"', f"splits with cases: {present}")
+    return replace(dataset, cases=labelled)
+
+
+def _stream(folder: RunFolder) -> Callable[[Event], object]:
+    """Into the stream of a run that has ended; a live trainer's stream belongs to the trainer."""
+    if read_status(folder).state not in ENDED:
+        return lambda _event: None
+    writer = EventWriter(folder.events)
+    return writer.write
+
+
+def _print(name: str, summary: dict[str, object]) -> None:
+    print(printable(f"{name}: n {summary.get('n')}, {summary.get('protocol')}"))
+    intervals = summary.get("ci95")
+    for key, value in summary.items():
+        if isinstance(value, float):
+            interval = intervals.get(key) if isinstance(intervals, dict) else None
+            unit = f" {summary['unit']}" if key in {"asd", "assd", "hd95", "hd95_max"} else ""
+            words = f"   95 % CI {interval[0]:.4g} to {interval[1]:.4g}" if interval else ""
+            print(f"  {key:22}{value:.4g}{unit}{words}")
+    sys.stdout.flush()

@@ -1,0 +1,168 @@
+"""``medtui resume``: a run goes on from its last checkpoint, in its own folder or forked into a new one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from engine.commands.train import Handshake, build, facts_of, open_checked, work
+from engine.data import data_root, fingerprint
+from engine.errors import DataError, Problem, RecipeError, RunError, UsageError
+from engine.manifest import command_line, first_manifest, read_manifest, update_manifest
+from engine.recipe import Recipe, load_recipe, parse_recipe, recipe_toml
+from engine.runfolder import ENDED, RunFolder, create, read_status, write_bytes, write_text
+
+_FREE = ("runtime.", "figures.", "train.checkpoint_", "name", "description")
+"""Keys that may change when a run goes on: none of them changes what is learned."""
+_CHOICE = ("data.", "evaluate.", "loss.", "train.monitor", "train.validate_every")
+"""Keys that change what "best so far" means: a fork that changes one of them begins to look for it anew."""
+
+
+def resume(folder: RunFolder, data: Path | None, overrides: Sequence[str], handshake: Handshake) -> int:
+    """Go on with a run that stopped, failed or was lost, from its last checkpoint.
+
+    Nothing in the folder is changed before all that can be refused has been looked at.
+
+    Raises:
+        RunError: it is alive, or finished, or its checkpoint is damaged.
+        RecipeError: ``overrides``, or a recipe.toml that was changed, would make it another run.
+        DataError: the data is not what the run was trained on.
+    """
+    from engine.training.session import release_lock, take_lock
+
+    _refuse_live(folder)
+    lock = take_lock(folder)
+    try:
+        _refuse_live(folder)  # whoever held the lock until now may have gone on with it
+        recipe = _same_recipe(folder, overrides)
+        manifest = read_manifest(folder)
+        root = data_root(data or _remembered_root(manifest))
+        dataset = open_checked(recipe, root)
+        known = manifest.get("data", {}).get("fingerprint")
+        if known and known != fingerprint(dataset):
+            raise DataError(
+                f"the data in {root / recipe.data.root} is not that of {folder.id}: its fingerprint differs",
+                "bring the old data back, name it with --data, or begin a new run from here: medtui resume --fork",
+            )
+        network = build(recipe, dataset, root)
+        if overrides:
+            write_text(folder.recipe, recipe_toml(recipe))
+        if not known:  # it was killed before its manifest was written
+            update_manifest(folder, **first_manifest(recipe, dataset, command_line()))
+        update_manifest(folder, sessions=int(manifest.get("sessions", 1)) + 1, measured=False)
+        update_manifest(folder, **facts_of(network, recipe, root))
+    except BaseException:
+        release_lock(lock)
+        raise
+    return work(folder, recipe, dataset, network, handshake, lock=lock, resume=True)
+
+
+def fork(folder: RunFolder, data: Path | None, overrides: Sequence[str], name: str | None, handshake: Handshake) -> int:
+    """Begin a new run at the last checkpoint of another one, with a recipe that may differ from its own.
+
+    The new folder, beside the old one, gets the checkpoint, best.pt, and the stream up to there. Weights,
+    the optimizer's memory and the place in training come from the checkpoint; every setting comes from
+    the recipe. The old run is not touched, and may be alive or finished.
+
+    Raises:
+        RunError: there is no checkpoint, or its weights do not fit the recipe's network.
+        RecipeError: the recipe cannot be used.
+        DataError: the data cannot be used.
+    """
+    from engine.checkpoint import load_checkpoint, save_checkpoint
+    from engine.training.session import take_lock
+
+    before = load_recipe(folder.recipe, outside=True)
+    named = (*overrides, f'name="{name}"') if name else tuple(overrides)
+    recipe = load_recipe(folder.recipe, named, outside=True)
+    content = load_checkpoint(folder.last)
+    root = data_root(data or _remembered_root(read_manifest(folder)))
+    dataset = open_checked(recipe, root)
+    network = build(recipe, dataset, root)
+    try:
+        network.model.load_state_dict(content["model"])
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"the weights of {folder.id} do not fit this recipe: {str(error).splitlines()[0]}",
+            "a fork keeps the network: change no [model] keys and no classes, or start a new run",
+        ) from error
+    changed = _differing(before, recipe)
+    new = create(folder.root.parent, recipe.name)
+    write_text(new.recipe, recipe_toml(recipe))
+    _copy_stream(folder, new, content)
+    for own in ("early", "clock"):  # patience and time of a new run begin anew
+        content["parts"].pop(own, None)
+    if any(key.startswith(_CHOICE) for key in changed):
+        content["parts"].pop("best", None)
+    elif folder.best.exists():
+        save_checkpoint(new.best, load_checkpoint(folder.best))
+    content["recipe"] = recipe_toml(recipe)
+    content["forked"] = {"run": folder.id, "optimizer": "optimizer.name" not in changed}
+    save_checkpoint(new.last, content)
+    update_manifest(new, **first_manifest(recipe, dataset, command_line()))
+    update_manifest(new, **facts_of(network, recipe, root))
+    origin = {"run": folder.id, "epoch": content["epoch"], "iteration": content["iteration"], "changed": changed}
+    update_manifest(new, forked_from=origin)
+    return work(new, recipe, dataset, network, handshake, lock=take_lock(new), resume=True)
+
+
+def _refuse_live(folder: RunFolder) -> None:
+    status = read_status(folder)
+    if status.state not in ENDED:
+        raise UsageError(f"{folder.id} is {status.state}", f"watch it with: medtui attach {folder.id}")
+    if status.state == "finished":
+        raise UsageError(
+            f"{folder.id} is finished",
+            f"train it longer in a run of its own: medtui resume {folder.id} --fork --set train.epochs=...",
+        )
+
+
+def _remembered_root(manifest: dict[str, Any]) -> Path | None:
+    known = manifest.get("data_root")
+    return Path(known) if isinstance(known, str) and not os.environ.get("MEDTUI_DATA") else None
+
+
+def _same_recipe(folder: RunFolder, overrides: Sequence[str]) -> Recipe:
+    """The recipe to go on with: it may differ from the one in last.pt in `_FREE` keys only."""
+    from engine.checkpoint import load_checkpoint
+
+    recipe = load_recipe(folder.recipe, overrides, outside=True)
+    before = load_recipe(folder.recipe, outside=True) if overrides else recipe
+    if folder.last.exists():
+        text = load_checkpoint(folder.last).get("recipe")
+        if isinstance(text, str):
+            before = parse_recipe(text, "the recipe in last.pt", outside=True)
+    differing = [key for key in _differing(before, recipe) if not key.startswith(_FREE)]
+    if not differing:
+        return recipe
+    old, new = _flat(before.model_dump()), _flat(recipe.model_dump())
+    where = "--set" if overrides else folder.recipe.name
+    problems = tuple(
+        Problem(where, f"{new.get(key)!r} in place of {old.get(key)!r}", "as it was", key) for key in differing
+    )
+    hint = f"begin a new run from its checkpoint: medtui resume {folder.id} --fork --set ..."
+    raise RecipeError(f"{folder.id} cannot go on with another recipe:", hint, problems)
+
+
+def _differing(before: Recipe, after: Recipe) -> list[str]:
+    """The keys in which two recipes differ."""
+    old, new = _flat(before.model_dump()), _flat(after.model_dump())
+    return [key for key in {**old, **new} if old.get(key) != new.get(key)]
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _copy_stream(old: RunFolder, new: RunFolder, content: dict[str, Any]) -> None:
+    """The stream of ``old`` up to its checkpoint, so that the curves of the fork begin where they began."""
+    place = content.get("stream")
+    if not (isinstance(place, list) and len(place) == 2 and isinstance(place[1], int) and place[1] >= 0):
+        raise RunError("last.pt is damaged: it names no place in the stream")
+    with old.events.open("rb") as stream:
+        write_bytes(new.events, stream.read(place[1]))

@@ -1,0 +1,267 @@
+"""The composition root: hands each builder its own table, and owns the outcome of a run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.data import Dataset, check_dataset, data_root, open_dataset
+from engine.errors import MedtuiError, ProblemsError, RunError
+from engine.events import Log, Note, RunEnded
+from engine.manifest import command_line, first_manifest, read_manifest, update_manifest
+from engine.progress import show_progress
+from engine.recipe import Recipe, load_recipe, recipe_toml
+from engine.runfolder import RunFolder, create, write_text
+
+if TYPE_CHECKING:
+    from engine.network import Network
+    from engine.training.loop import Training
+    from engine.training.session import Session
+
+EXIT_CODES = {"finished": 0, "failed": 1, "stopped": 3}
+Handshake = Callable[[RunFolder], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the command line asked for.
+
+    Attributes:
+        overrides: ``table.key=value`` texts.
+        data: ``--data``, or None.
+        outside: whether paths in the recipe may leave the data root.
+    """
+
+    recipe: Path
+    overrides: tuple[str, ...] = ()
+    data: Path | None = None
+    runs: Path = Path("runs")
+    name: str | None = None
+    outside: bool = False
+
+
+def train(request: Request, handshake: Handshake) -> int:
+    """Check everything, make the run folder, train, measure, draw, report.
+
+    ``handshake`` is called when the folder is there; nothing is left behind by what fails before.
+
+    Raises:
+        RecipeError, DataError: the recipe or the data cannot be used.
+    """
+    recipe = load_recipe(request.recipe, request.overrides, outside=request.outside)
+    if request.name:
+        recipe = load_recipe(request.recipe, (*request.overrides, f'name="{request.name}"'), outside=request.outside)
+    root = data_root(request.data)
+    dataset = open_checked(recipe, root)
+    network = build(recipe, dataset, root)
+    from engine.training.session import take_lock
+
+    folder = create(request.runs, recipe.name)
+    write_text(folder.recipe, recipe_toml(recipe))
+    manifest = first_manifest(recipe, dataset, command_line())
+    update_manifest(folder, **manifest)
+    update_manifest(folder, **facts_of(network, recipe, root))
+    return work(folder, recipe, dataset, network, handshake, lock=take_lock(folder), resume=False)
+
+
+def open_checked(recipe: Recipe, root: Path) -> Dataset:
+    """The dataset of a recipe, every case of it read once; progress goes to stderr.
+
+    Raises:
+        DataError: with all that is wrong in the data.
+    """
+    dataset = open_dataset(recipe.data, recipe.task, root)
+    return check_dataset(dataset, recipe.data, progress=show_progress("checking the data"))
+
+
+def build(recipe: Recipe, dataset: Dataset, root: Path) -> Network:
+    """The untrained network of a recipe; memory that runs out is told with what to change."""
+    from engine.device import memory_errors
+    from engine.network import build_network, memory_advice
+
+    with memory_errors(memory_advice(recipe)):
+        return build_network(recipe, dataset, root)
+
+
+def facts_of(network: Network, recipe: Recipe, root: Path) -> dict[str, Any]:
+    """The manifest's entries on network and device."""
+    device = network.device
+    gpu = device.name.partition(" ")[2] if device.device.type == "cuda" else None
+    return {
+        "model": {"name": recipe.model.name, "parameters": network.parameters, "output": network.kind},
+        "device": device.name,
+        "hardware": {"gpu": gpu},
+        "data_root": str(root.resolve()),  # for resume and evaluate; reports leave it out
+    }
+
+
+def work(
+    folder: RunFolder,
+    recipe: Recipe,
+    dataset: Dataset,
+    network: Network,
+    handshake: Handshake,
+    *,
+    lock: int,
+    resume: bool,
+) -> int:
+    """Do the run in a folder that is locked, and give its outcome a state, an event and an exit code."""
+    from engine.training.session import open_session
+
+    session = open_session(folder, recipe, dataset, lock)
+    session.desk.install_signals()
+    handshake(folder)
+    start = time.monotonic()
+    try:
+        outcome = _phases(session, network, resume=resume)
+    except BaseException as error:  # noqa: BLE001  the boundary: whatever it was, the run gets an end
+        session.desk.ignore_signals()
+        outcome = _outcome(session, error)
+    session.desk.ignore_signals()
+    _conclude(session, outcome, time.monotonic() - start)
+    return EXIT_CODES[outcome.state]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended: its state, and what a user reads."""
+
+    state: str
+    message: str = ""
+    hint: str = ""
+
+
+def _outcome(session: Session, error: BaseException) -> Outcome:
+    """What an exception means for the run: text for the user, the traceback for train.log."""
+    from engine.training.handlers.control import StopRequested
+    from engine.training.session import tell
+
+    name = session.folder.id
+    go_on = f"go on with: medtui resume {name}"
+    if isinstance(error, StopRequested):
+        return Outcome("stopped", session.desk.reason, go_on)
+    if isinstance(error, KeyboardInterrupt):
+        return Outcome("stopped", "stopped at once, asked twice", go_on)
+    tell("".join(traceback.format_exception(error)))
+    if isinstance(error, ProblemsError):
+        return Outcome("failed", "\n".join([error.message, *map(str, error.problems)]), error.hint)
+    if isinstance(error, MedtuiError):
+        return Outcome("failed", error.message, error.hint)
+    if isinstance(error, OSError):
+        place = error.filename or session.folder.root
+        return Outcome(
+            "failed",
+            f"the disk failed: {error.strerror or error}: {place}",
+            f"bring it back or make room, then {go_on}",
+        )
+    hint = f"the traceback is in {name}/train.log; please report it"
+    return Outcome("failed", f"unexpected {type(error).__name__}: {error}", hint)
+
+
+def _conclude(session: Session, outcome: Outcome, seconds: float) -> None:
+    """Write the end of a run wherever the disk still takes it."""
+    from engine.training.session import tell
+
+    state, message, hint = outcome.state, outcome.message, outcome.hint
+
+    def manifest() -> None:
+        spent = round(float(read_manifest(session.folder).get("duration_s", 0.0)) + seconds, 1)
+        update_manifest(session.folder, ended_s=round(time.time(), 3), duration_s=spent, stopped=state == "stopped")
+
+    def log() -> None:
+        if state == "failed":
+            session.emit(Log(level="error", message=message))
+
+    for what, write in (
+        ("manifest", manifest),
+        ("stream", log),
+        ("stream", lambda: session.emit(RunEnded(state=state, message=message, hint=hint))),
+        ("status", lambda: session.board.set(state=state, message=message, hint=hint, durable=True)),
+    ):
+        try:
+            write()
+        except (OSError, RunError) as error:
+            tell(f"the end of the run could not be written into its {what}: {error}")
+    session.close()
+
+
+def _phases(session: Session, network: Network, *, resume: bool) -> Outcome:
+    from engine.device import memory_errors
+    from engine.evaluation.tester import draw_and_report, finish
+    from engine.network import memory_advice
+    from engine.training.handlers.resources import ResourceSampler
+    from engine.training.loop import build_training, started
+
+    training = build_training(session, network)
+    if resume:
+        _restore(session, training)
+    session.emit(started(training, network, resumed=resume))
+    model = session.recipe.model.name
+    session.log(f"{model}, {network.parameters / 1e6:.2f} M weights, on {network.device.name}; {training.words}")
+    sampler = ResourceSampler(session.emit, session.folder.root, network.device.device)
+    sampler.start()
+    try:
+        if not training.ended():
+            training.run()
+        early = training.early is not None and training.early.stopped
+        cut = session.desk.stop != "" and not training.complete
+        update_manifest(session.folder, epochs_done=training.epochs_done, early_stopped=early, stopped=cut)
+        outcome = Outcome("finished")
+        if cut:
+            outcome = Outcome("stopped", session.desk.reason, f"go on with: medtui resume {session.folder.id}")
+        if cut and session.desk.stop == "now":
+            return outcome
+        session.desk.detach()
+        training.stream.loader.close()  # its memory is needed now
+        with memory_errors(memory_advice(session.recipe)):
+            finish(session, network)
+        if session.recipe.figures.enabled:
+            draw_and_report(session.folder, session.emit_and_answer)
+    finally:
+        training.stream.loader.close()
+        sampler.close()
+    return outcome
+
+
+def _restore(session: Session, training: Training) -> None:
+    """Go back to ``last.pt``, in the stream too; without one the run starts from its beginning."""
+    from engine.checkpoint import load_checkpoint
+
+    if not session.folder.last.exists():
+        session.writer.cut(0, 0)
+        session.log("there was no checkpoint yet: the run starts again from its beginning", "warning")
+        return
+    content = load_checkpoint(session.folder.last)
+    seq, position = training.restore(content)
+    notes = [event for event in session.writer.tail(position) if isinstance(event, Note)]
+    session.writer.cut(seq, position)
+    for note in notes:
+        session.emit(Note(text=note.text))
+
+
+def write_handshake(descriptor: int | None) -> Handshake:
+    """A handshake that tells the launcher's pipe the folder, and turns stdout and stderr to train.log."""
+
+    def handshake(folder: RunFolder) -> None:
+        if descriptor is None:
+            print(folder.root, flush=True)
+            return
+        log = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.close(log)
+        # A launcher that is gone by now, with its terminal, is no reason to give the run up.
+        with contextlib.suppress(BrokenPipeError), os.fdopen(descriptor, "w") as pipe:
+            pipe.write(json.dumps({"run": str(folder.root)}) + "\n")
+
+    return handshake

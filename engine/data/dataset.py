@@ -1,0 +1,153 @@
+"""From a recipe's data table to a `Dataset`: layout read, splits assigned, leaks refused."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from engine.data.cases import Case, Dataset
+from engine.data.read import channels_in
+from engine.data.sources import SOURCES, DatasetIndex
+from engine.data.splits import assign, refuse_duplicates
+from engine.errors import DataError, Problem
+from engine.recipe.tables import DataTable
+
+MARKER = "PHANTOM"
+"""A file of this name in a data folder says that its cases are made."""
+
+
+def data_root(argument: Path | None) -> Path:
+    """The folder that holds data sets: ``--data``, else $MEDTUI_DATA, else ``./data``."""
+    if argument is not None:
+        return argument
+    return Path(os.environ.get("MEDTUI_DATA") or "data")
+
+
+def open_dataset(table: DataTable, task: str, root: Path) -> Dataset:
+    """Read the layout below ``root / table.root``, assign splits, apply limits. No image is read.
+
+    Args:
+        table: the recipe's [data].
+        task: "segmentation" or "classification".
+        root: the data root, see `data_root`.
+
+    Raises:
+        DataError: the folder is not there or not in that layout; an id twice; a group in two given
+            splits; nothing left to train on.
+    """
+    folder = root / table.root
+    if not folder.is_dir():
+        raise _absent(folder, table)
+    layout = SOURCES[table.source](folder, table, task)
+    if not layout.cases:
+        raise DataError(f"{folder} holds no cases in the layout {table.source}")
+    cases = assign(layout.cases, table)
+    layout = replace(
+        layout,
+        published_split=_published(layout, cases, table),
+        notes=(*layout.notes, *_split_notes(cases, layout.classes)),
+    )
+    return _dataset(layout, cases, task, table, folder)
+
+
+def open_elsewhere(table: DataTable, task: str, folder: Path, *, classes: tuple[str, ...] | None = None) -> Dataset:
+    """All cases of the same kind of data in another place, with the splits that its layout gives.
+
+    Args:
+        table: the recipe's [data], of which the layout and the classes are used.
+        task: "segmentation" or "classification".
+        folder: a data root that holds ``table.root``, or the data set's own folder.
+        classes: those of the trained network, which the data must have too: a class that is absent
+            there must not shift the others.
+
+    Raises:
+        DataError: it is neither, an id stands for two cases, or its classes are others.
+    """
+    place = folder / table.root if (folder / table.root).is_dir() else folder
+    if not place.is_dir():
+        raise DataError(
+            f"no data set at {place}", "name the folder of the data set, or the one that holds it, with --data"
+        )
+    if classes is not None and task == "classification":
+        table = table.model_copy(update={"classes": classes})
+    layout = SOURCES[table.source](place, table, task)
+    if not layout.cases:
+        raise DataError(f"{place} holds no cases in the layout {table.source}")
+    if classes is not None and layout.classes != classes:
+        found, allowed = ", ".join(layout.classes), f"{', '.join(classes)}: what the network was trained for"
+        raise DataError(f"{place} has other classes:", problems=(Problem("classes", found, allowed),))
+    refuse_duplicates(layout.cases)
+    return _dataset(replace(layout, published_split=None), layout.cases, task, table, place)
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """SHA-256 (hex) over ids, splits, targets, groups and file sizes: the same data gives the same.
+
+    A file that is not there counts as size -1.
+    """
+    digest = hashlib.sha256()
+    for part in (dataset.source, dataset.task, *dataset.classes, *map(str, dataset.label_values)):
+        digest.update(part.encode("utf-8", "surrogateescape") + b"\0")
+    for case in sorted(dataset.cases, key=lambda case: case.id):
+        sizes = [_size(path) for path in case.files]
+        line = repr((case.id, case.split, case.target, case.group, sizes))
+        digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
+    return digest.hexdigest()
+
+
+def _dataset(layout: DatasetIndex, cases: tuple[Case, ...], task: str, table: DataTable, folder: Path) -> Dataset:
+    return Dataset(
+        task=task,
+        name=layout.name,
+        source=table.source,
+        cases=cases,
+        classes=layout.classes,
+        label_values=layout.label_values,
+        channels=layout.channels or channels_in(cases[0].images[0]),
+        spatial_dims=layout.spatial_dims,
+        unit=layout.unit,
+        phantom=(folder / MARKER).is_file(),
+        published_split=layout.published_split,
+        notes=layout.notes,
+        root=folder,
+    )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+def _absent(folder: Path, table: DataTable) -> DataError:
+    ways = "give the folder that holds it with --data or $MEDTUI_DATA"
+    if table.root.endswith("-phantom") or table.source in {"left_atrium", "decathlon", "isic2018"}:
+        ways += ", or make a phantom in its place: medtui data list names them"
+    if folder.exists():
+        return DataError(f"{folder} is not a folder", ways)
+    return DataError(f"no data set at {folder}", f"{ways}; medtui data list says how to get it")
+
+
+def _published(layout: DatasetIndex, cases: tuple[Case, ...], table: DataTable) -> bool | None:
+    """True only for the given split, the test of which is whole."""
+    if table.split != "given":
+        return False
+    tests = sum(case.split == "test" for case in layout.cases)
+    whole = sum(case.split == "test" for case in cases) == tests
+    return layout.published_split if whole else False
+
+
+def _split_notes(cases: tuple[Case, ...], classes: tuple[str, ...]) -> tuple[str, ...]:
+    present = {case.split for case in cases}
+    trained = {case.target for case in cases if case.split == "train"}
+    notes = []
+    if None not in trained:
+        notes += [f"class {name} has no training case" for index, name in enumerate(classes) if index not in trained]
+    if "validation" not in present:
+        notes.append("no validation split: the last checkpoint is tested, and nothing is chosen by its metric")
+    if "test" not in present:
+        notes.append("no test split")
+    return tuple(notes)

@@ -1,0 +1,153 @@
+"""What a source hands over: the cases it found, and what the data set says of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from engine.data.cases import Case
+from engine.errors import DataError, Problem
+from engine.recipe.tables import DataTable
+
+NIFTI = (".nii.gz", ".nii")
+_SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+MAX_LIST_BYTES = 64_000_000
+"""Lists and tables larger than this are not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetIndex:
+    """A data set as its folder describes it, before splits are assigned.
+
+    Attributes:
+        name: of the data set, for the report.
+        cases: with `Case.split` set where the data set gives a split.
+        classes: classification: the classes; segmentation: the foreground classes.
+        label_values: segmentation: the mask value of each foreground class.
+        channels: of an image; 0 where only an image can tell.
+        spatial_dims: 2 or 3.
+        unit: "mm" when the files carry a spacing, else "voxel".
+        published_split: whether the given split is the published one; None where that is not known.
+        notes: what the report must say.
+    """
+
+    name: str
+    cases: tuple[Case, ...]
+    classes: tuple[str, ...]
+    label_values: tuple[int, ...] = ()
+    channels: int = 1
+    spatial_dims: int = 3
+    unit: str = "mm"
+    published_split: bool | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read_text(path: Path, folder: Path) -> str:
+    """The UTF-8 text of a list or table of the data set in ``folder``.
+
+    Raises:
+        DataError: it is not there, too large, or no text.
+    """
+    where = path.relative_to(folder).as_posix()
+    try:
+        if path.stat().st_size > MAX_LIST_BYTES:
+            raise DataError(f"{path} is larger than {MAX_LIST_BYTES} bytes")
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(f"{folder} has no {where}", "data.source says which layout is expected there") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from None
+
+
+def inside(folder: Path, text: str) -> Path | None:
+    """``text`` as a path below ``folder``; None if it is empty, absolute, or climbs out with "..".
+
+    Links below the folder are followed: data sets are linked together everywhere.
+    """
+    pure = PurePosixPath(text.replace("\\", "/"))
+    unfit = not text or text.startswith("~") or "\0" in text or pure.is_absolute() or ".." in pure.parts
+    return None if unfit or not pure.parts else folder / pure
+
+
+def outside(where: str, text: str) -> Problem:
+    """The problem of a path that `inside` refuses."""
+    return Problem(where, f'found "{text}"', "a path below the folder of the data set")
+
+
+def listed(folder: Path, name: str, endings: Collection[str]) -> list[Path]:
+    """The files in ``folder / name`` with one of ``endings`` (lower case), by name, hidden ones left out.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    place = folder / name
+    try:
+        files = [path for path in place.iterdir() if not path.name.startswith(".")]
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataError(f"{folder} has no folder {name}", "data.source says which layout is expected there") from None
+    return sorted(path for path in files if path.name.lower().endswith(tuple(endings)))
+
+
+def stem(path: Path, endings: Collection[str] = (".nii.gz",)) -> str:
+    """The file name without its ending, ``.nii.gz`` counting as one."""
+    name = path.name
+    for ending in endings:
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return path.stem
+
+
+def foreground(table: DataTable, said: dict[int, str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Classes and mask values: those of the recipe, else those that the data set says.
+
+    Names of the recipe that the data set has too keep its values, in the recipe's order; other names stand for the
+    values 1, 2, 3, ...
+    """
+    if table.classes is not None:
+        known = {name: value for value, name in said.items()}
+        if set(table.classes) <= set(known):
+            return table.classes, tuple(known[name] for name in table.classes)
+        return table.classes, tuple(range(1, len(table.classes) + 1))
+    values = tuple(sorted(said))
+    return tuple(said[value] for value in values), values
+
+
+def refuse(folder: Path, problems: Sequence[Problem], hint: str = "") -> None:
+    """Raise the one DataError for all ``problems``, if there are any."""
+    if problems:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise DataError(f"{folder} cannot be used: {count}", hint, shortened(problems))
+
+
+def shortened(problems: Sequence[Problem], most: int = 50) -> tuple[Problem, ...]:
+    """The first ``most`` problems, and one line for the rest."""
+    if len(problems) <= most:
+        return tuple(problems)
+    return (*problems[:most], Problem("and", f"{len(problems) - most} more"))
+
+
+def identities(paths: Sequence[Path], folder: Path, endings: Collection[str]) -> list[str]:
+    """A name for each file: its stem where that is unique among them, else its path below ``folder``.
+
+    Slashes of a path become ``__``, so that a name can be part of a file name.
+    """
+    stems = [stem(path, endings) for path in paths]
+    counts = Counter(stems)
+    longer = [path.relative_to(folder).parent.as_posix().replace("/", "__") for path in paths]
+    return [
+        name if counts[name] == 1 else f"{above}__{path.name}"
+        for name, above, path in zip(stems, longer, paths, strict=True)
+    ]
+
+
+def split_named(text: str) -> str | None:
+    """The split that a folder or a cell of a table means; None for any other text."""
+    return _SPLIT_NAMES.get(text.strip().lower())

@@ -1,0 +1,1 @@
+"""Measuring a split with trained weights: for validation, test, evaluate and predict alike."""

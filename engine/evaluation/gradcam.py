@@ -1,0 +1,83 @@
+"""Grad-CAM on a network that is still being trained: nothing of its gradients, modes or weights is touched.
+
+The figures of a finished run use pytorch-grad-cam, which collects gradients in the parameters; here the
+gradient is asked for at one layer only, so that a validation between two steps leaves no trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from engine.models import cam_layer
+
+if TYPE_CHECKING:
+    from engine.evaluation.inference import Predictor
+
+AT_ONCE = 8
+"""Images whose graph is held at the same time."""
+
+Explain = Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.float32]]
+"""Images (B, C, H, W) as the network sees them and a class for each, to maps (B, h, w) from 0 to 1."""
+
+
+def grad_cam(model: nn.Module, images: Tensor, labels: NDArray[np.int64]) -> NDArray[np.float32]:
+    """What of each image speaks for a class: Selvaraju et al. 2017 at the network's last feature layer.
+
+    Args:
+        model: a classifier of `engine.models`, in evaluation mode; ``(B, C, H, W)`` to logits ``(B, K)``.
+        images: float32 (B, C, H, W), on the network's device.
+        labels: int64 (B,), the class to explain of each image.
+
+    Returns:
+        float32 (B, h, w) from 0 to 1 on the layer's grid; 0 where nothing speaks for the class.
+    """
+    plain = getattr(model, "_orig_mod", model)  # a compiled graph has no place for a hook
+    kept: list[Tensor] = []
+
+    def keep(_: nn.Module, __: object, output: Tensor) -> Tensor:
+        # A frozen network makes features without a graph: it begins here then.
+        features = output if output.requires_grad else output.detach().requires_grad_()
+        kept.append(features)
+        return features
+
+    handle = cam_layer(plain).register_forward_hook(keep)
+    try:
+        with torch.enable_grad():
+            logits = plain(images)
+            chosen = torch.as_tensor(labels, device=logits.device)[:, None]
+            (gradient,) = torch.autograd.grad(logits.gather(1, chosen).sum(), kept[-1])
+    finally:
+        handle.remove()
+    features = kept[-1].detach().float()
+    weights = gradient.float().mean((2, 3), keepdim=True)
+    maps = (weights * features).sum(1).relu()
+    top = maps.amax((1, 2), keepdim=True)
+    scaled: NDArray[np.float32] = torch.where(top > 0, maps / top, 0.0).cpu().numpy()
+    return np.nan_to_num(scaled)
+
+
+def explainer(predictor: Predictor) -> Explain:
+    """`grad_cam` with the weights of ``predictor`` as they are when it is asked."""
+
+    def explain(images: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
+        predictor.model.eval()
+        parts = [slice(first, first + AT_ONCE) for first in range(0, len(images), AT_ONCE)]
+        device = predictor.device
+        return np.concatenate(
+            [grad_cam(predictor.model, device.move(torch.from_numpy(images[part])), labels[part]) for part in parts]
+        )
+
+    return explain
+
+
+def enlarged(heat: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """A map (h, w) from 0 to 1 on the pixels of an image of ``shape`` (H, W), 0 to 255."""
+    larger = Image.fromarray(heat).resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
+    return np.asarray(np.clip(np.asarray(larger), 0, 1) * 255, np.float32).round().astype(np.uint8)

@@ -1,0 +1,85 @@
+"""Writes what was measured: ``metrics.json``, ``cases.csv`` and the masks in ``predictions/``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.data import Dataset
+from engine.data.cases import Case
+from engine.events import portable
+from engine.runfolder import RunFolder, write_text, write_with
+
+
+def read_metrics(folder: RunFolder) -> dict[str, Any]:
+    """The content of metrics.json; nothing where there is none yet."""
+    try:
+        content = json.loads(folder.metrics.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def write_metrics(folder: RunFolder, split: str, summary: dict[str, Any]) -> None:
+    """Put a split's summary into metrics.json, beside the others."""
+    content = {**read_metrics(folder), split: summary}
+    write_text(folder.metrics, json.dumps(portable(content), indent=1, allow_nan=False) + "\n")
+
+
+Table = tuple[list[str], list[list[str]]]
+"""Header and cells."""
+
+
+def write_cases(folder: RunFolder, split: str, table: Table) -> None:
+    """Put a split's rows into cases.csv, in place of those that it had."""
+    header, body = table
+    kept: list[dict[str, str]] = []
+    if folder.cases.exists():
+        with folder.cases.open(newline="", encoding="utf-8") as stream:
+            kept = [row for row in csv.DictReader(stream) if row.get("split") != split]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, header, restval="", extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows([*kept, *(dict(zip(header, row, strict=True)) for row in body)])
+    write_text(folder.cases, text.getvalue())
+
+
+def write_mask(
+    path: Path, mask: NDArray[np.uint8], *, case: Case, dataset: Dataset, affine: NDArray[np.float64] | None
+) -> None:
+    """Write class indices (*S) as a NIfTI file with the data set's own label values.
+
+    The header's geometry (sform, qform, their codes, units) is that of the input where that is a
+    NIfTI file, so that viewers lay the mask over it; the type is uint8, or uint16 where a label
+    value needs it.
+    """
+    values = np.array(
+        [0, *dataset.label_values], dtype=np.uint16 if max(dataset.label_values, default=1) > 255 else np.uint8
+    )
+    data = values[mask]
+    source = case.images[0]
+    if source.name.endswith((".nii", ".nii.gz")):
+        header = nibabel.load(source).header.copy()
+        image = nibabel.Nifti1Image(data, None, header)
+    else:
+        image = nibabel.Nifti1Image(data, np.eye(4) if affine is None else affine)
+    image.set_data_dtype(data.dtype)
+    image.header.set_slope_inter(1, 0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_with(path, lambda temporary: nibabel.save(image, temporary))
+
+
+def read_mask(path: Path, dataset: Dataset) -> NDArray[np.uint8]:
+    """What `write_mask` wrote, as class indices (*S)."""
+    data = np.asarray(nibabel.load(path).dataobj)
+    mask = np.zeros(data.shape, np.uint8)
+    for index, value in enumerate(dataset.label_values, 1):
+        mask[data == value] = index
+    return mask

@@ -1,0 +1,66 @@
+"""A run folder opened again for its weights: recipe, classes, network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.data import Dataset, data_root
+from engine.errors import RunError, UsageError
+from engine.manifest import read_manifest
+from engine.network import Network, build_network
+from engine.recipe import Recipe, load_recipe
+from engine.runfolder import RunFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a run left for those who use its network.
+
+    Attributes:
+        root: the data root that it was trained with, or the one named now.
+        classes: as trained.
+    """
+
+    folder: RunFolder
+    recipe: Recipe
+    manifest: dict[str, Any]
+    root: Path
+    classes: tuple[str, ...]
+
+
+def open_trained(
+    folder: RunFolder, *, data: Path | None = None, checkpoint: str | None = None, device: str | None = None
+) -> Trained:
+    """Read what a run left. ``checkpoint`` and ``device`` replace what its recipe says.
+
+    Raises:
+        RunError: it left no weights, or nothing that can be read.
+    """
+    overrides = [f'evaluate.checkpoint="{checkpoint}"'] if checkpoint else []
+    overrides += [f'runtime.device="{device}"'] if device else []
+    recipe = load_recipe(folder.recipe, overrides, outside=True)
+    if not folder.last.exists() and not folder.best.exists():
+        raise UsageError(
+            f"{folder.id} has no checkpoint yet", "wait for its first epoch, or look at: medtui attach " + folder.id
+        )
+    if checkpoint and not (folder.best if checkpoint == "best" else folder.last).exists():
+        raise UsageError(f"{folder.id} has no checkpoint {checkpoint}", "use the other one: --checkpoint last or best")
+    manifest = read_manifest(folder)
+    known = manifest.get("data_root")
+    root = data_root(data or (Path(known) if isinstance(known, str) else None))
+    classes = tuple(str(name) for name in manifest.get("data", {}).get("classes", ()))
+    if not classes:
+        raise RunError(f"{folder.id}: manifest.json is damaged or missing", "without it the classes are not known")
+    return Trained(folder, recipe, manifest, root, classes)
+
+
+def network_for(trained: Trained, dataset: Dataset) -> Network:
+    """The network of a run, for cases of the kind in ``dataset``; its weights are loaded by who uses it.
+
+    Nothing is fetched: weights that training started from are not needed again.
+    """
+    recipe = trained.recipe
+    bare = recipe.model_copy(update={"model": recipe.model.model_copy(update={"pretrained": False, "weights": None})})
+    return build_network(bare, dataset, trained.root)

@@ -1,0 +1,158 @@
+"""From the tables of a recipe to the network, the loss and the optimizer step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from engine.data import Dataset
+from engine.data.read import read_case
+from engine.device import Device, open_device
+from engine.evaluation.inference import Predictor
+from engine.losses import build_loss
+from engine.models import build_model, output_kind
+from engine.recipe import Recipe
+from engine.training.distributed import wrap_model, wrap_optimizer
+from engine.training.ema import Ema
+from engine.training.engines import TrainStep
+from engine.training.optim import build_optimizer, build_schedule
+
+Criterion = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network on its device, its loss, and how its output is read."""
+
+    model: nn.Module
+    criterion: Criterion
+    kind: str  # sigmoid or softmax
+    device: Device
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained weights."""
+        return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+
+
+def build_network(recipe: Recipe, dataset: Dataset, root: Path) -> Network:
+    """The untrained network of a recipe; its weights depend on ``seed`` only.
+
+    Raises:
+        RecipeError: the network and the data, or the device, do not go together.
+        DataError: weights to start from are not there.
+    """
+    device = open_device(recipe.runtime, recipe.train.amp)
+    torch.manual_seed(recipe.seed)
+    classes = len(dataset.classes)
+    model = build_model(
+        recipe.model,
+        task=recipe.task,
+        channels=dataset.channels,
+        classes=classes,
+        spatial_dims=dataset.spatial_dims,
+        size=recipe.data.size,
+        root=root,
+    )
+    layout = device.layout(dataset.spatial_dims + 2)
+    model = model.to(device=device.device).to(memory_format=layout)
+    kind = output_kind(recipe.model, recipe.task, classes)
+    balanced = recipe.loss.class_weights == "balanced"
+    counts = class_counts(dataset) if balanced else None
+    labels = classes + (recipe.task == "segmentation")
+    criterion = build_loss(recipe.loss, task=recipe.task, output=kind, labels=labels, counts=counts)
+    if isinstance(criterion, nn.Module):
+        criterion = criterion.to(device.device)
+    return Network(model, criterion, kind, device)
+
+
+def class_counts(dataset: Dataset) -> list[int]:
+    """Cases of each class in the training split; segmentation: voxels, background first.
+
+    With one sigmoid channel too, the background is counted: the loss weighs the two against each other.
+    """
+    if dataset.task == "classification":
+        return list(dataset.counts()["train"].values())
+    total = np.zeros(len(dataset.classes) + 1, np.int64)
+    for case in dataset.split("train"):
+        label = read_case(dataset, case).label
+        if label is not None:
+            total += np.bincount(label.ravel(), minlength=len(total))
+    return [int(n) for n in total]
+
+
+def build_step(recipe: Recipe, network: Network, labels: int, iterations_per_epoch: int) -> TrainStep:
+    """The optimizer step of a recipe.
+
+    Args:
+        recipe: the whole recipe.
+        network: what is trained.
+        labels: classes that a label may hold, background included.
+        iterations_per_epoch: optimizer steps in an epoch.
+    """
+    model, device = network.model, network.device
+    optimizer = wrap_optimizer(build_optimizer(recipe.optimizer, model))
+    schedule = build_schedule(
+        recipe.schedule,
+        optimizer,
+        iterations=recipe.train.epochs * iterations_per_epoch,
+        iterations_per_epoch=iterations_per_epoch,
+    )
+    called = wrap_model(model)
+    if recipe.runtime.compile:
+        called.compile()
+    return TrainStep(
+        model=called,
+        weights=model,
+        criterion=network.criterion,
+        optimizer=optimizer,
+        schedule=schedule,
+        scaler=torch.amp.GradScaler(device.device.type, enabled=device.amp is torch.float16),
+        device=device,
+        labels=labels,
+        clip_norm=recipe.train.clip_norm,
+        ema=Ema(model, recipe.train.ema) if recipe.train.ema else None,
+    )
+
+
+def build_predictor(recipe: Recipe, network: Network, model: nn.Module | None = None) -> Predictor:
+    """How the recipe evaluates ``model``, or the network itself."""
+    return Predictor(
+        model=network.model if model is None else model,
+        device=network.device,
+        kind=network.kind,
+        size=recipe.data.size,
+        overlap=recipe.evaluate.overlap,
+        batch_size=recipe.evaluate.batch_size or recipe.train.batch_size,
+        mirrors=_mirrors(recipe),
+    )
+
+
+def _mirrors(recipe: Recipe) -> tuple[int, ...]:
+    """The axes that training mirrored; all of them where it mirrored none and the recipe still asks."""
+    if not recipe.evaluate.flips:
+        return ()
+    return recipe.augment.flip or tuple(range(len(recipe.data.size)))
+
+
+def memory_advice(recipe: Recipe) -> str:
+    """What to change when memory runs out, in this recipe's own numbers."""
+    half = max(1, recipe.train.batch_size // 2)
+    advice = []
+    if recipe.train.batch_size > 1:
+        accumulate = recipe.train.accumulate * recipe.train.batch_size // half
+        advice.append(
+            f"train.batch_size from {recipe.train.batch_size} to {half} "
+            f"(train.accumulate = {accumulate} keeps the step)"
+        )
+    smaller = [max(16, int(n * 0.75) // 16 * 16) for n in recipe.data.size]
+    if list(smaller) != list(recipe.data.size):
+        advice.append(f"data.size from {list(recipe.data.size)} to {smaller}")
+    if recipe.train.amp == "off":
+        advice.append('train.amp = "auto"')
+    return "set " + ", or ".join(advice)

@@ -1,0 +1,276 @@
+"""All that figures and report know of a run: its folder, read once and never written."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from engine.errors import RecipeError
+from engine.readers.checked import checked_manifest, checked_metrics
+from engine.readers.history import History, read_history
+from engine.recipe import FiguresTable, Recipe, load_recipe
+from engine.runfolder import RunFolder, Status, example_file, read_status
+
+_DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One file of ``examples/``: the arrays of a case that figures show."""
+
+    path: Path
+    id: str
+    split: str
+    role: str
+    arrays: dict[str, np.ndarray]
+
+
+class CaseTable:
+    """``cases.csv`` of one split: a row a case."""
+
+    def __init__(self, rows: list[dict[str, str]]) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def ids(self) -> list[str]:
+        return [row.get("id", "") for row in self.rows]
+
+    @property
+    def groups(self) -> list[str] | None:
+        """The group of each case, or None where no groups are known."""
+        groups = [row.get("group", "") for row in self.rows]
+        return groups if any(groups) else None
+
+    @property
+    def columns(self) -> list[str]:
+        return list(self.rows[0]) if self.rows else []
+
+    def text(self, column: str) -> list[str]:
+        """The cells of ``column`` as they stand."""
+        return [row.get(column) or "" for row in self.rows]
+
+    def numbers(self, column: str) -> np.ndarray:
+        """The cells of ``column`` as float64 (n,); NaN for an empty cell."""
+        return np.array([_number(row.get(column)) for row in self.rows], dtype=np.float64)
+
+
+class RunData:
+    """A run folder as figures and report read it; each file is read when it is first asked for.
+
+    Args:
+        folder: the run; live, dead or finished. Files that are missing or damaged read as empty.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+
+    @cached_property
+    def recipe_text(self) -> str:
+        try:
+            return self.folder.recipe.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return ""
+
+    @cached_property
+    def recipe(self) -> Recipe | None:
+        """The recipe, or None where this version cannot read it."""
+        try:
+            return load_recipe(self.folder.recipe, outside=True)
+        except RecipeError:
+            return None
+
+    @cached_property
+    def options(self) -> FiguresTable:
+        return self.recipe.figures if self.recipe else FiguresTable()
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        return checked_manifest(_json(self.folder.manifest))
+
+    @cached_property
+    def metrics(self) -> dict[str, dict[str, Any]]:
+        return checked_metrics(_json(self.folder.metrics))
+
+    @cached_property
+    def history(self) -> History:
+        return read_history(self.folder.events)
+
+    @cached_property
+    def status(self) -> Status:
+        """What the run says of itself; one that has only its report left to write counts as finished."""
+        status = read_status(self.folder)
+        if status.state == "running" and self.manifest.get("measured"):
+            return msgspec.structs.replace(status, state="finished")
+        return status
+
+    @cached_property
+    def _rows(self) -> list[dict[str, str]]:
+        try:
+            with self.folder.cases.open(newline="", encoding="utf-8") as stream:
+                return list(csv.DictReader(stream))
+        except (OSError, UnicodeDecodeError, csv.Error):
+            return []
+
+    def cases(self, split: str | None = None) -> CaseTable:
+        """The rows of ``split`` (default: `split`)."""
+        split = split or self.split
+        return CaseTable([row for row in self._rows if row.get("split", "") == split])
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the manifest says of the data."""
+        part = self.manifest.get("data")
+        return part if isinstance(part, dict) else {}
+
+    @cached_property
+    def task(self) -> str:
+        started = self.history.started
+        return (self.recipe.task if self.recipe else "") or (started.task if started else "") or self.status.task
+
+    @cached_property
+    def name(self) -> str:
+        return self.recipe.name if self.recipe else self.status.name or self.folder.id
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """Class names in order; of a segmentation, of the foreground classes."""
+        started = self.history.started
+        names = self.data.get("classes") or (started.classes if started else [])
+        if not names and self.split in self.metrics:
+            names = list(self.metrics[self.split].get("per_class", {}))
+        return [str(name) for name in names]
+
+    @cached_property
+    def unit(self) -> str:
+        """Unit of the surface distances: ``mm`` or ``voxel``."""
+        started = self.history.started
+        part = self.metrics.get(self.split, {})
+        return str(part.get("unit") or self.data.get("unit") or (started.unit if started else "voxel"))
+
+    @cached_property
+    def split(self) -> str:
+        """The split that is reported first: test, else validation, else what there is."""
+        known = list(dict.fromkeys([*self.metrics, *(row.get("split", "") for row in self._rows)]))
+        for name in ("test", "validation", *known):
+            if name in known:
+                return name
+        return "test"
+
+    @cached_property
+    def result(self) -> dict[str, Any]:
+        """The part of metrics.json that belongs to `split`."""
+        return self.metrics.get(self.split, {})
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {case: index for index, case in enumerate(sorted({row.get("id", "") for row in self._rows}), 1)}
+
+    def case_name(self, case: str) -> str:
+        """The id, or ``case 07`` where the recipe asks for numbers in place of names."""
+        if self.options.case_names:
+            return case
+        number = self._numbers.get(case)
+        return f"case {number:02d}" if number is not None else "case"
+
+    def examples(self, split: str | None = None) -> Iterator[Example]:
+        """The examples of ``split``, in the order of their file names; damaged files are left out."""
+        for path in self.example_files(split):
+            try:
+                yield self.example(path)
+            except FigureError:
+                continue
+
+    def example(self, path: Path) -> Example:
+        """One file of ``examples/``.
+
+        Raises:
+            FigureError: it is damaged.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+        except _DAMAGED as error:
+            raise FigureError(f"{path.name} is damaged") from error
+        split, _, case = path.stem.partition("_")
+        return Example(
+            path, str(arrays.get("id", case)), str(arrays.get("split", split)), str(arrays.get("role", "")), arrays
+        )
+
+    def example_heads(self, split: str | None = None) -> list[tuple[Path, str, str]]:
+        """(file, case, role) of each example, without reading its large arrays."""
+        heads = []
+        for path in self.example_files(split):
+            try:
+                with np.load(path, allow_pickle=False) as file:
+                    role = str(file["role"]) if "role" in file.files else ""
+                    case = str(file["id"]) if "id" in file.files else path.stem.partition("_")[2]
+            except _DAMAGED:
+                continue
+            heads.append((path, case, role))
+        return heads
+
+    def example_files(self, split: str | None = None) -> list[Path]:
+        """The files of ``examples/`` that belong to ``split``, sorted."""
+        if not self.folder.examples.is_dir():
+            return []
+        return sorted(self.folder.examples.glob(example_file(split or self.split, "*")))
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its planned end."""
+        return self.status.state == "finished"
+
+    @property
+    def live(self) -> bool:
+        """Whether a trainer works on the run now."""
+        return self.status.state in {"starting", "running", "paused"}
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What a figure says of itself: the caption, and a remark where something is missing."""
+
+    caption: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One figure that can be drawn: ``draw(path)`` writes ``path`` (PNG) or raises `FigureError`."""
+
+    stem: str
+    kind: str
+    title: str
+    draw: Callable[[Path], Drawn]
+
+
+class FigureError(Exception):
+    """A figure cannot be drawn, and why: one line for log and report."""
+
+
+def _number(cell: str | None) -> float:
+    try:
+        return float(cell) if cell else math.nan
+    except ValueError:
+        return math.nan
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}

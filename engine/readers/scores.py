@@ -1,0 +1,87 @@
+"""The true classes and the probabilities of a classification, from ``cases.csv``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.readers.run import FigureError, RunData
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What was predicted for the cases of one split.
+
+    Attributes:
+        classes: names of the K classes.
+        targets: true class of each case, int (n,).
+        probabilities: float64 (n, K).
+        predicted: class of each case as it was predicted, int (n,).
+        groups: group of each case, or None.
+        ids: the cases.
+    """
+
+    classes: list[str]
+    targets: np.ndarray
+    probabilities: np.ndarray
+    predicted: np.ndarray
+    groups: list[str | None] | None
+    ids: list[str]
+
+    @property
+    def present(self) -> list[int]:
+        """The classes of which there is a case, and a case of another class."""
+        counts = np.bincount(self.targets, minlength=len(self.classes))
+        return [index for index, count in enumerate(counts) if 0 < count < len(self.targets)]
+
+    @property
+    def absent(self) -> list[str]:
+        """Names of the classes without a case."""
+        counts = np.bincount(self.targets, minlength=len(self.classes))
+        return [name for name, count in zip(self.classes, counts, strict=True) if count == 0]
+
+    @property
+    def one_hot(self) -> np.ndarray:
+        """bool (n, K)."""
+        return np.asarray(self.targets[:, None] == np.arange(len(self.classes)))
+
+
+def read_scores(run: RunData, split: str | None = None) -> Scores:
+    """The scores of ``split`` (default: the reported one).
+
+    Raises:
+        FigureError: there are none, or a row does not fit the classes.
+    """
+    split = split or run.split
+    table = run.cases(split)
+    if not len(table):
+        raise FigureError(f"cases.csv has no case of the {split} split yet")
+    classes = [column.removeprefix("prob:") for column in table.columns if column.startswith("prob:")]
+    if not classes:
+        raise FigureError("cases.csv has no probabilities")
+    places = {name: index for index, name in enumerate(classes)}
+    true, predicted = table.text("true"), table.text("predicted")
+    unknown = sorted({name for name in (*true, *predicted) if name not in places})
+    if unknown:
+        raise FigureError(f"cases.csv names classes without a probability: {', '.join(unknown)}")
+    probabilities = np.stack([table.numbers(f"prob:{name}") for name in classes], axis=1)
+    if not np.isfinite(probabilities).all():
+        raise FigureError(f"{int((~np.isfinite(probabilities)).any(axis=1).sum())} cases have no probabilities (NaN)")
+    groups = table.groups
+    return Scores(
+        classes,
+        np.array([places[name] for name in true], dtype=np.intp),
+        probabilities,
+        np.array([places[name] for name in predicted], dtype=np.intp),
+        [group or None for group in groups] if groups else None,
+        table.ids,
+    )
+
+
+def remark(scores: Scores, split: str) -> str:
+    """What a figure says of classes that are absent."""
+    if not scores.absent:
+        return ""
+    one = len(scores.absent) == 1
+    return f"{', '.join(scores.absent)} {'has' if one else 'have'} no case in the {split} split"

@@ -1,0 +1,1 @@
+"""Training: loader, step, handlers, and the Ignite trainer over them."""

@@ -1,0 +1,215 @@
+"""The only place where Ignite engines are made: the trainer and the evaluators."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from engine.data.loaders import TrainLoader
+from engine.device import Device
+from engine.errors import MedtuiError, RunError
+from engine.training.ema import Ema
+
+Batch = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutput:
+    """What one optimizer step leaves for the handlers.
+
+    Attributes:
+        loss: mean over the cases of the step.
+        cases: how many there were.
+        lr: the learning rate that was used.
+        grad_norm: norm of the gradient before clipping; NaN where it is not clipped.
+        confusion: (O, O) counts, rows true, columns predicted, of voxels or cases.
+    """
+
+    loss: float
+    cases: int
+    lr: float
+    grad_norm: float
+    confusion: Tensor
+
+
+@dataclass(slots=True)
+class TrainStep:
+    """One optimizer step over one or more batches: forward, loss, backward, clip, update, average.
+
+    Attributes:
+        model: the network as it is called (compiled or distributed).
+        weights: the network that holds the weights.
+        labels: classes that a label may hold, background included.
+    """
+
+    model: nn.Module
+    weights: nn.Module
+    criterion: Callable[[Tensor, Tensor], Tensor]
+    optimizer: Optimizer
+    schedule: LRScheduler
+    scaler: torch.amp.GradScaler
+    device: Device
+    labels: int
+    clip_norm: float | None = None
+    ema: Ema | None = None
+
+    def __call__(self, engine: Engine, batches: list[Batch]) -> StepOutput:
+        """Train on ``batches`` as if they were one batch.
+
+        Raises:
+            RunError: the loss is not finite; the message names iteration, epoch and cases.
+        """
+        self.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        cases = sum(len(batch["id"]) for batch in batches)
+        total = 0.0
+        confusion = torch.zeros(self.labels, self.labels, dtype=torch.int64)
+        for batch in batches:
+            loss, counts = self._backward(engine, batch, len(batch["id"]) / cases)
+            total += loss
+            confusion += counts
+        lr = float(self.optimizer.param_groups[0]["lr"])
+        norm = self._update()
+        return StepOutput(total, cases, lr, norm, confusion)
+
+    def _backward(self, engine: Engine, batch: Batch, share: float) -> tuple[float, Tensor]:
+        image = self.device.move(batch["image"])
+        label = batch["label"].to(self.device.device, non_blocking=True)
+        with self.device.autocast():
+            logits = self.model(image)
+        loss = self.criterion(logits, label) * share
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise RunError(_not_finite(value, engine, batch), _NOT_FINITE_HINT)
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        return value, _confusion(logits.detach(), label, self.labels)
+
+    def _update(self) -> float:
+        norm = math.nan
+        if self.clip_norm is not None:
+            self.scaler.unscale_(self.optimizer)
+            norm = float(nn.utils.clip_grad_norm_(self.weights.parameters(), self.clip_norm))
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.schedule.step()
+        if self.ema is not None:
+            self.ema.update()
+        return norm
+
+
+_NOT_FINITE_HINT = (
+    'lower optimizer.lr, set train.clip_norm = 1.0, or look at these cases; with train.amp = "fp16" try "bf16". '
+    "The last good checkpoint is kept"
+)
+
+
+def _not_finite(value: float, engine: Engine, batch: Batch) -> str:
+    names = ", ".join(str(name) for name in batch["id"][:8])
+    return (
+        f"the loss is {'NaN' if math.isnan(value) else 'infinite'} at iteration {engine.state.iteration} "
+        f"(epoch {engine.state.epoch}), on the cases {names}"
+    )
+
+
+@torch.no_grad()
+def _confusion(logits: Tensor, label: Tensor, labels: int) -> Tensor:
+    """(labels, labels) counts on the CPU of a batch's hard predictions."""
+    predicted = (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
+    flat = label.reshape(-1) * labels + predicted.reshape(-1)
+    return torch.bincount(flat, minlength=labels * labels).reshape(labels, labels).cpu()
+
+
+class EpochStream:
+    """Endless groups of ``accumulate`` batches, epoch after epoch, from wherever the trainer is.
+
+    Ignite keeps one iterator over all epochs, so the end of an epoch is no end of the data. The
+    place is read when the first group is asked for: then a resumed trainer knows its iteration.
+    """
+
+    def __init__(self, loader: TrainLoader, accumulate: int) -> None:
+        self.loader = loader
+        self.accumulate = accumulate
+        self.trainer: Engine | None = None
+        self.broken = False  # what ended training came from the loader
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.loader) / self.accumulate)
+
+    def __iter__(self) -> Iterator[list[Batch]]:
+        done = 0 if self.trainer is None else int(self.trainer.state.iteration)
+        epoch, group = divmod(done, len(self))
+        while True:
+            yield from self._groups(epoch + 1, group)
+            epoch, group = epoch + 1, 0
+
+    def _groups(self, epoch: int, group: int) -> Iterator[list[Batch]]:
+        """The groups of one epoch from ``group`` on."""
+        batches: list[Batch] = []
+        left = len(self.loader) - group * self.accumulate
+        for batch in self._fetched(epoch, group * self.accumulate):
+            batches.append(batch)
+            left -= 1
+            if len(batches) == self.accumulate or left == 0:
+                yield batches
+                batches = []
+
+    def _fetched(self, epoch: int, first: int) -> Iterator[Batch]:
+        source = self.loader.epoch(epoch, first)
+        while True:
+            try:
+                batch = next(source, None)
+            except MedtuiError:
+                self.broken = True
+                raise
+            if batch is None:
+                return
+            yield batch
+
+
+def make_trainer(step: TrainStep, stream: EpochStream) -> Engine:
+    """The trainer; ``run(stream, max_epochs, epoch_length=len(stream))`` starts it.
+
+    No handler may install_signals to EXCEPTION_RAISED: one that does swallows the exception.
+    """
+    trainer = Engine(step)
+    trainer.logger.disabled = True
+    stream.trainer = trainer
+    return trainer
+
+
+def make_evaluator(process: Callable[[Engine, Any], Any]) -> Engine:
+    """An evaluator that calls ``process`` for each case or batch of what it is run over."""
+    evaluator = Engine(process)
+    evaluator.logger.disabled = True
+    return evaluator
+
+
+def run_trainer(trainer: Engine, stream: EpochStream, epochs: int, done: int, *, epoch_open: bool = False) -> None:
+    """Train up to ``epochs``, going on after ``done`` iterations. All done already: nothing happens.
+
+    Ignite would start again from the first epoch when it is given a finished state.
+
+    Args:
+        trainer: of `make_trainer`.
+        stream: the same as there.
+        epochs: to train in all.
+        done: iterations that lie behind it.
+        epoch_open: the last of them was the last of its epoch, and what ends an epoch (validation,
+            checkpoints) is still to be done.
+    """
+    length = len(stream)
+    trainer.load_state_dict({"iteration": done, "max_epochs": epochs, "epoch_length": length})
+    if epoch_open:
+        trainer.fire_event(Events.EPOCH_COMPLETED)
+        if trainer.should_terminate:
+            return
+    if done < epochs * length:
+        trainer.run(stream, max_epochs=epochs)

@@ -1,0 +1,40 @@
+"""Ends training when validation no longer gets better."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ignite.engine import Engine
+
+from engine.events import Event, Log
+from engine.training.handlers.validation import ValidationEvents, ValidationOutcome
+
+
+class EarlyStop:
+    """Ends training after ``patience`` validations in a row without a new best."""
+
+    def __init__(self, emit: Callable[[Event], object], patience: int) -> None:
+        self._emit = emit
+        self._patience = patience
+        self._waited = 0
+        self.stopped = False
+
+    def attach(self, trainer: Engine) -> None:
+        """Listen to validations."""
+        trainer.add_event_handler(ValidationEvents.VALIDATED, self._look)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"waited": self._waited, "stopped": self.stopped}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict`."""
+        self._waited, self.stopped = state["waited"], state["stopped"]
+
+    def _look(self, trainer: Engine) -> None:
+        outcome: ValidationOutcome = trainer.state.validation
+        self._waited = 0 if outcome.best else self._waited + 1
+        if self._waited >= self._patience:
+            self.stopped = True
+            self._emit(Log(message=f"early stop: {self._waited} validations without a better result"))
+            trainer.terminate()

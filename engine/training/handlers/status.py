@@ -1,0 +1,67 @@
+"""Keeps ``status.json`` true: at every change, and with a heartbeat from a thread of its own."""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Any
+
+import msgspec
+from ignite.engine import Engine, Events
+
+from engine.runfolder import RunFolder, Status, write_status
+from engine.training.handlers.validation import Best
+
+BEAT_S = 2.0
+
+
+class StatusWriter:
+    """The run's status. `set` writes at once; a daemon thread renews the heartbeat."""
+
+    def __init__(self, folder: RunFolder, status: Status) -> None:
+        self._folder = folder
+        self._status = status
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self.set()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread.start()
+
+    @property
+    def status(self) -> Status:
+        return self._status
+
+    def set(self, *, durable: bool = False, **changes: Any) -> None:
+        """Change fields of the status and write it."""
+        with self._lock:
+            self._status = msgspec.structs.replace(self._status, **changes)
+            write_status(self._folder, self._status, durable=durable)
+
+    def close(self) -> None:
+        """Stop the heartbeat; the last status stays."""
+        self._over.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        while not self._over.wait(BEAT_S):
+            try:
+                self.set()
+            except OSError:
+                continue  # a full disk or a lost mount: the trainer itself meets it and says so
+
+
+class StatusUpdates:
+    """Writes epoch and best value into the status at the end of every epoch."""
+
+    def __init__(self, board: StatusWriter, best: Best) -> None:
+        self._board = board
+        self._best = best
+
+    def attach(self, trainer: Engine) -> None:
+        """Listen to the start and the ends of epochs; attach after the validation."""
+        trainer.add_event_handler(Events.STARTED | Events.EPOCH_COMPLETED, self._write)
+
+    def _write(self, trainer: Engine) -> None:
+        best = None if math.isnan(self._best.value) else self._best.value
+        state = "running" if self._board.status.state == "starting" else self._board.status.state
+        self._board.set(state=state, epoch=trainer.state.epoch, best=best)

@@ -1,0 +1,213 @@
+"""The training phase: loader, step, handlers in their order, and the trainer over them."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from ignite.engine import Engine
+
+from engine.data.loaders import build_train_loader
+from engine.device import memory_errors
+from engine.errors import MedtuiError, RunError
+from engine.evaluation.validator import Validator
+from engine.events import Phase, RunStarted
+from engine.network import Network, build_predictor, build_step, memory_advice
+from engine.training.distributed import rank, world
+from engine.training.engines import EpochStream, TrainStep, make_trainer, run_trainer
+from engine.training.handlers.checkpoints import BestCheckpoint, LastCheckpoint
+from engine.training.handlers.early_stop import EarlyStop
+from engine.training.handlers.epoch_metrics import EpochMetrics
+from engine.training.handlers.iteration_events import IterationEvents
+from engine.training.handlers.status import StatusUpdates
+from engine.training.handlers.time_limit import TimeLimit
+from engine.training.handlers.validation import Best, Validate
+from engine.training.session import Session
+from engine.training.state import Stateful, TrainerState, evaluated_weights
+
+
+@dataclass(slots=True)
+class Training:
+    """A trainer with everything attached, ready to run."""
+
+    session: Session
+    trainer: Engine
+    stream: EpochStream
+    step: TrainStep
+    snapshot: TrainerState
+    best: Best
+    early: EarlyStop | None
+    clock: TimeLimit
+    last: LastCheckpoint
+    done: int = 0  # iterations behind it
+    epoch_open: bool = False  # the last of them still lacks what ends an epoch
+
+    @property
+    def epochs_done(self) -> int:
+        return max(self.done, int(self.trainer.state.iteration)) // len(self.stream)
+
+    @property
+    def words(self) -> str:
+        """What the training is, for the log."""
+        counts = {name: len(self.session.dataset.split(name)) for name in ("train", "validation", "test")}
+        cases = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        return f"{cases} cases; {self.session.recipe.train.epochs} epochs of {len(self.stream)} steps"
+
+    @property
+    def complete(self) -> bool:
+        """Whether training came to an end of its own."""
+        stopped = self.clock.reached or (self.early is not None and self.early.stopped)
+        return not self.last.epoch_open and (stopped or self.epochs_done >= self.session.recipe.train.epochs)
+
+    def restore(self, content: dict[str, Any]) -> tuple[int, int]:
+        """Go back to the moment of a checkpoint.
+
+        Returns:
+            The place in the stream that belongs to it: (``seq``, bytes).
+
+        Raises:
+            RunError: the checkpoint is damaged, or of another run.
+        """
+        try:
+            seq, position = (int(number) for number in content["stream"])
+            self.done, self.epoch_open = int(content["iteration"]), bool(content["epoch_open"])
+            if content.get("forked"):
+                self.done = _moved(content, len(self.stream))
+            self.snapshot.restore(content, self.done)
+        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError, AssertionError) as error:
+            reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+            raise RunError(
+                f"last.pt does not fit this run: {type(error).__name__}: {reason}",
+                "it is damaged or of another run; best.pt, if there is one, still serves evaluate and predict",
+            ) from error
+        if seq < 0 or position < 0 or self.done < 0:
+            raise RunError("last.pt is damaged: it names no place in the stream")
+        return seq, position
+
+    def ended(self) -> bool:
+        """Whether no training is left to do."""
+        over = self.done >= self.session.recipe.train.epochs * len(self.stream)
+        stopped = self.clock.reached or (self.early is not None and self.early.stopped)
+        return not self.epoch_open and (over or stopped)
+
+    def run(self) -> None:
+        """Train to the end, or to where a stop was asked for (then ``session.desk.stop`` says so)."""
+        recipe = self.session.recipe
+        self.session.emit(Phase(phase="training", total=recipe.train.epochs * len(self.stream)))
+        try:
+            with memory_errors(memory_advice(recipe)):
+                run_trainer(self.trainer, self.stream, recipe.train.epochs, self.done, epoch_open=self.epoch_open)
+        except MedtuiError:
+            with contextlib.suppress(RunError):  # the disk itself may be what failed
+                self.last.write_best()
+                if self.stream.broken:  # between two iterations: nothing of what was learned is in doubt
+                    self.last.save("stop")
+            raise
+        self.session.desk.detach()
+
+
+def build_training(session: Session, network: Network) -> Training:
+    """Wire the training of a run. The handlers act in the order in which they are attached here."""
+    recipe, dataset = session.recipe, session.dataset
+    labels = len(dataset.classes) + (recipe.task == "segmentation")
+    loader = _loader(session)
+    stream = EpochStream(loader, recipe.train.accumulate)
+    step = build_step(recipe, network, labels, len(stream))
+    trainer = make_trainer(step, stream)
+    best = Best(recipe.monitor, up=recipe.monitor_up)
+    epoch_metrics = EpochMetrics(session.emit, recipe.task, dataset.classes)
+    clock = TimeLimit(session.emit, recipe.train.max_minutes)
+    early = EarlyStop(session.emit, recipe.train.early_stop) if recipe.train.early_stop else None
+    parts: dict[str, Stateful] = {"best": best, "epoch": epoch_metrics, "clock": clock}
+    if early:
+        parts["early"] = early
+    facts = {"task": recipe.task, "classes": list(dataset.classes), "recipe": session.folder.recipe.read_text("utf-8")}
+    snapshot = TrainerState(step, parts, facts)
+
+    keeper: BestCheckpoint | None = None
+    IterationEvents(session.emit).attach(trainer)
+    epoch_metrics.attach(trainer)
+    if dataset.split("validation"):
+        validator = Validator(session, build_predictor(recipe, network, evaluated_weights(step)), network.criterion)
+        total, every = len(dataset.split("validation")), recipe.train.validate_every
+        Validate(session.emit, validator, best, every=every, epochs=recipe.train.epochs, total=total).attach(trainer)
+        keeper = BestCheckpoint(session.folder, session.emit, snapshot, best)
+        keeper.attach(trainer)
+        if early:
+            early.attach(trainer)
+    clock.attach(trainer)
+    StatusUpdates(session.board, best).attach(trainer)
+    last = LastCheckpoint(
+        session.folder,
+        session.emit,
+        session.writer,
+        snapshot,
+        keeper,
+        epochs=recipe.train.checkpoint_epochs,
+        iterations=recipe.train.checkpoint_iterations,
+        minutes=recipe.train.checkpoint_minutes,
+    )
+    last.attach(trainer)
+    session.desk.attach(trainer, last.save)
+    return Training(session, trainer, stream, step, snapshot, best, early, clock, last)
+
+
+def _moved(content: dict[str, Any], length: int) -> int:
+    """Iterations behind a fork whose epochs are ``length`` iterations long.
+
+    Raises:
+        RunError: the length changed and the checkpoint lies inside an epoch.
+    """
+    done, before = int(content["iteration"]), int(content["length"])
+    if length != before and done % before:
+        raise RunError(
+            f"an epoch was {before} iterations long and is {length} now, and last.pt lies inside one",
+            "keep what gives an epoch its length (batch_size, accumulate, data), or fork at the end of an epoch",
+        )
+    return done // before * length + done % before
+
+
+def _loader(session: Session) -> Any:
+    recipe = session.recipe
+    session.emit(Phase(phase="caching", total=len(session.dataset.split("train"))))
+
+    def notify(done: int, total: int) -> None:
+        session.progress("caching", done, total)
+
+    return build_train_loader(
+        session.dataset,
+        recipe.data,
+        recipe.augment,
+        recipe.runtime,
+        batch_size=recipe.train.batch_size,
+        seed=recipe.seed,
+        rank=rank(),
+        world=world(),
+        notify=notify,
+        warn=lambda text: session.log(text, "warning"),
+    )
+
+
+def started(training: Training, network: Network, *, resumed: bool) -> RunStarted:
+    """The event that opens a session's part of the stream."""
+    session = training.session
+    recipe, dataset = session.recipe, session.dataset
+    length = len(training.stream)
+    return RunStarted(
+        name=recipe.name,
+        task=recipe.task,
+        classes=list(dataset.classes),
+        cases={name: len(dataset.split(name)) for name in ("train", "validation", "test")},
+        epochs=recipe.train.epochs,
+        iterations_per_epoch=length,
+        first_iteration=training.done,
+        first_epoch=math.floor(training.done / length) + 1,
+        device=network.device.name,
+        unit=dataset.unit,
+        monitor=recipe.monitor,
+        monitor_split="validation" if dataset.split("validation") else "train",
+        monitor_up=recipe.monitor_up,
+        resumed=resumed,
+    )

@@ -1,0 +1,204 @@
+"""check, evaluate and predict: what people do before and after a run."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from engine.__main__ import main
+from engine.commands.evaluate import evaluate
+from engine.commands.predict import _cases, predict
+from engine.errors import DataError, UsageError
+from engine.runfolder import RunFolder
+from tests.engine.runs import CLASSIFICATION, SEGMENTATION, request, run
+from tests.phantoms import phantom_root
+
+
+@pytest.fixture(scope="module")
+def segmented(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, Path]:
+    place = tmp_path_factory.mktemp("segmented")
+    code, folder = run(place, SEGMENTATION, "train.epochs=1")
+    assert code == 0
+    return folder, place / "data"
+
+
+@pytest.fixture(scope="module")
+def classified(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, Path]:
+    place = tmp_path_factory.mktemp("classified")
+    code, folder = run(place, CLASSIFICATION, cases=60)
+    assert code == 0
+    return folder, place / "data"
+
+
+def measure(folder: RunFolder, **options) -> int:
+    return evaluate(folder, **{"split": None, "data": None, "name": None, "checkpoint": None, "device": None} | options)
+
+
+@pytest.mark.parametrize("text", [SEGMENTATION, CLASSIFICATION])
+def test_check_says_what_it_found_and_writes_nothing(tmp_path, capsys, text):
+    asked = request(tmp_path, text, cases=40 if text is CLASSIFICATION else 8)
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["check", str(asked.recipe), "--data", str(asked.data)]) == 0
+    said = capsys.readouterr().out
+    for word in ("recipe", "data", "model", "batch", "memory", "ok", "loss"):
+        assert word in said
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_evaluating_the_test_split_again_gives_the_same_numbers(segmented):
+    folder, _ = segmented
+    before = json.loads(folder.metrics.read_text())["test"]
+    assert measure(folder, split="test") == 0
+    assert json.loads(folder.metrics.read_text())["test"] == before
+
+
+def test_another_split_and_other_data_get_names_of_their_own(segmented, tmp_path):
+    folder, _ = segmented
+    kept = json.loads(folder.metrics.read_text())
+    assert measure(folder, split="train") == 0
+    elsewhere = phantom_root(tmp_path, "left_atrium", cases=5, seed=9)
+    assert measure(folder, data=elsewhere / "left_atrium", name="other") == 0
+    assert measure(folder, data=elsewhere, split="test") == 0
+    metrics = json.loads(folder.metrics.read_text())
+    assert metrics["test"] == kept["test"]
+    assert metrics["other"]["n"] == 5
+    assert metrics["train"]["n"] > 0
+    names = {row["split"] for row in csv.DictReader(folder.cases.open())}
+    assert {"validation", "test", "train", "other"} <= names
+    assert len(names) == len(metrics)
+
+
+def test_a_name_of_the_runs_own_splits_is_refused_for_other_data(segmented, tmp_path):
+    elsewhere = phantom_root(tmp_path, "left_atrium", cases=4, seed=9)
+    with pytest.raises(UsageError, match="own data"):
+        measure(segmented[0], data=elsewhere, name="test")
+
+
+def test_data_with_other_classes_is_refused(segmented, tmp_path):
+    wrong = phantom_root(tmp_path, "hippocampus", cases=4)
+    with pytest.raises(DataError):
+        measure(segmented[0], data=wrong / "hippocampus")
+
+
+def test_a_split_that_is_not_there_is_told(segmented):
+    with pytest.raises(UsageError, match="no split"):
+        measure(segmented[0], split="tset")
+
+
+def test_predicted_masks_are_those_of_the_test(segmented, tmp_path):
+    folder, data = segmented
+    case = next(row["id"] for row in csv.DictReader(folder.cases.open()) if row["split"] == "test")
+    source = data / "left_atrium" / case / "mri_norm2.h5"
+    assert main(["predict", str(folder.root), str(source), "-o", str(tmp_path / "out")]) == 0
+    predicted = np.asarray(nibabel.load(tmp_path / "out" / f"{case}.nii.gz").dataobj)
+    kept = np.asarray(nibabel.load(folder.predictions / f"{case}.nii.gz").dataobj)
+    assert np.array_equal(predicted, kept)
+
+
+def test_predicted_classes_are_those_of_the_test(classified, tmp_path):
+    folder, data = classified
+    inputs = data / "isic2018" / "ISIC2018_Task3_Test_Input"
+    assert main(["predict", str(folder.root), str(inputs), "-o", str(tmp_path)]) == 0
+    predicted = {row["id"]: row for row in csv.DictReader((tmp_path / "predictions.csv").open())}
+    measured = [row for row in csv.DictReader(folder.cases.open()) if row["split"] == "test"]
+    assert len(measured) == len(predicted)
+    for row in measured:
+        assert predicted[row["id"]]["predicted"] == row["predicted"]
+        for key in (key for key in row if key.startswith("prob:")):
+            assert float(predicted[row["id"]][key]) == pytest.approx(float(row[key]), abs=1e-5)
+
+
+@pytest.mark.parametrize("bad", ["missing", "empty", "broken"])
+def test_inputs_that_cannot_be_predicted_are_one_message(segmented, tmp_path, capsys, bad):
+    target = tmp_path / "in"
+    if bad == "empty":
+        target.mkdir()
+    if bad == "broken":
+        target.mkdir()
+        (target / "x.nii.gz").write_bytes(b"no scan")
+    assert main(["predict", str(segmented[0].root), str(target), "-o", str(tmp_path / "out")]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_without_weights_is_told(tmp_path, segmented, capsys):
+    copy = tmp_path / segmented[0].id
+    shutil.copytree(segmented[0].root, copy)
+    shutil.rmtree(copy / "checkpoints")
+    assert main(["evaluate", str(copy), "--split", "test"]) == 2
+    assert "no checkpoint" in capsys.readouterr().err
+
+
+def test_a_folder_named_like_a_split_does_not_replace_the_runs_own_result(segmented, tmp_path):
+    folder, _ = segmented
+    before = folder.metrics.read_bytes()
+    elsewhere = phantom_root(tmp_path, "left_atrium", cases=4, seed=9)
+    (elsewhere / "left_atrium").rename(tmp_path / "test")
+    with pytest.raises(UsageError, match="--name"):
+        measure(folder, data=tmp_path / "test")
+    assert folder.metrics.read_bytes() == before
+
+
+def volume(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = np.random.default_rng(len(path.name)).normal(size=(26, 28, 22)).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(image, np.eye(4)), path)
+    return path
+
+
+def test_an_input_is_never_written_over(segmented, tmp_path):
+    scan = volume(tmp_path / "scan.nii.gz")
+    before = scan.read_bytes()
+    with pytest.raises(UsageError, match="written over"):
+        predict(segmented[0], [scan], tmp_path, checkpoint=None, device=None)
+    linked = tmp_path / "linked"
+    linked.symlink_to(tmp_path)
+    with pytest.raises(UsageError, match="written over"):
+        predict(segmented[0], [scan], linked, checkpoint=None, device=None)
+    assert scan.read_bytes() == before
+
+
+def test_every_input_has_a_result_of_its_own_and_hidden_files_are_none(segmented, tmp_path):
+    for name in ("a b", "a_b", "a-b"):
+        volume(tmp_path / "in" / f"{name}.nii.gz")
+    (tmp_path / "in" / "._a b.nii.gz").write_bytes(b"what macOS leaves")
+    assert predict(segmented[0], [tmp_path / "in"], tmp_path / "out", checkpoint=None, device=None) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a b.nii.gz", "a-b.nii.gz", "a_b.nii.gz"]
+
+
+def test_photographs_numbered_by_a_camera_are_cases_of_their_own(tmp_path):
+    files = [tmp_path / f"IMG_{n:04d}.jpg" for n in (1, 2, 3)]
+    assert [case.id for case in _cases(files, 1)] == ["IMG_0001", "IMG_0002", "IMG_0003"]
+
+
+def test_channels_of_a_case_lie_in_one_folder_and_are_all_there(tmp_path):
+    whole = [tmp_path / "p" / f"x_{n:04d}.nii.gz" for n in (1, 0)]
+    (case,) = _cases(whole, 2)
+    assert case.id == "x"
+    assert [path.name for path in case.images] == ["x_0000.nii.gz", "x_0001.nii.gz"]
+    assert [case.id for case in _cases([tmp_path / "scan_2023.nii.gz"], 2)] == ["scan_2023"]  # one file, all channels
+    with pytest.raises(DataError, match="lack channels"):
+        _cases([tmp_path / "a_0001.nii.gz", tmp_path / "a_0002.nii.gz"], 2)
+    with pytest.raises(DataError, match="lack channels"):
+        _cases([tmp_path / "p1" / "x_0000.nii.gz", tmp_path / "p2" / "x_0001.nii.gz"], 2)
+    with pytest.raises(DataError, match="share a name"):
+        _cases([tmp_path / "p1" / "scan.nii.gz", tmp_path / "p2" / "scan.nii.gz"], 2)
+
+
+def test_a_recipe_that_skips_unreadable_files_does_not_skip_inputs(segmented, tmp_path):
+    text = segmented[0].recipe.read_text()
+    copy = RunFolder(tmp_path / "run")
+    shutil.copytree(segmented[0].root, copy.root)
+    assert 'unreadable = "refuse"' in text
+    copy.recipe.write_text(text.replace('unreadable = "refuse"', 'unreadable = "skip"'))
+    volume(tmp_path / "in" / "good.nii.gz")
+    (tmp_path / "in" / "bad.nii.gz").write_text("no scan")
+    with pytest.raises(DataError, match="bad"):
+        predict(copy, [tmp_path / "in"], tmp_path / "out", checkpoint=None, device=None)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,140 @@
+"""A run that was interrupted anywhere ends as one that was left alone: bit for bit, on one CPU."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engine.errors import DataError, RecipeError, RunError, UsageError
+from engine.events import Control, Note, RunStarted
+from engine.runfolder import RunFolder, read_status, send
+from tests.engine.runs import SEGMENTATION, events, go_on, learned, run, same_weights
+
+HARD = ("train.accumulate=2", "data.samples_per_case=3", "train.early_stop=20", "model.dropout=0.2")
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    code, folder = run(tmp_path_factory.mktemp("alone"), SEGMENTATION, *HARD)
+    assert code == 0
+    return folder
+
+
+def when(folder: RunFolder, seen: Callable[[str], bool], act: Callable[[], object]) -> threading.Thread:
+    """Watch the stream from a thread and ``act`` as soon as its text satisfies ``seen``."""
+
+    def watch() -> None:
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            if folder.events.exists() and seen(folder.events.read_text(encoding="utf-8")):
+                act()
+                return
+            time.sleep(0.002)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize(
+    "mark",
+    ['"iteration":1,', '"iteration":2,', '"kind":"validation"', '"phase":"validation","done":1', '"epoch":2,'],
+)
+def test_stopped_and_resumed_is_the_same_as_left_alone(tmp_path, alone, mark):
+    def stop_when_seen(folder: RunFolder) -> None:
+        when(folder, lambda text: mark in text, lambda: send(folder, "stop_now"))
+
+    code, folder = run(tmp_path, SEGMENTATION, *HARD, then=stop_when_seen)
+    if code == 3:  # a run this short may be over before the request reaches it
+        assert read_status(folder).state == "stopped"
+        assert go_on(folder, tmp_path / "data") == 0
+    assert same_weights(folder.last, alone.last)
+    assert same_weights(folder.best, alone.best)
+    assert learned(folder) == learned(alone)
+    assert folder.metrics.read_text() == alone.metrics.read_text()
+    assert folder.cases.read_text() == alone.cases.read_text()
+
+
+def test_a_run_without_a_checkpoint_starts_from_its_beginning(tmp_path, alone):
+    def stop_at_once(folder: RunFolder) -> None:
+        send(folder, "stop_now")
+
+    code, folder = run(tmp_path, SEGMENTATION, *HARD, then=stop_at_once)
+    assert code == 3
+    folder.last.unlink(missing_ok=True)
+    assert go_on(folder, tmp_path / "data") == 0
+    assert same_weights(folder.last, alone.last)
+    assert learned(folder) == learned(alone)
+
+
+def test_notes_survive_and_the_cut_lines_are_kept(tmp_path):
+    def note_then_stop(folder: RunFolder) -> None:
+        def act() -> None:
+            send(folder, "note", "look at this one")
+            send(folder, "stop_now")
+
+        when(folder, lambda text: '"iteration":1,' in text, act)
+
+    code, folder = run(tmp_path, SEGMENTATION, then=note_then_stop)
+    assert code == 3
+    go_on(folder, tmp_path / "data")
+    notes = [event.text for event in events(folder) if isinstance(event, Note)]
+    assert notes == ["look at this one"]
+    assert [event.seq for event in events(folder)] == list(range(1, len(events(folder)) + 1))
+    assert [event.resumed for event in events(folder) if isinstance(event, RunStarted)][-1] is True
+
+
+def test_requests_are_answered_by_the_trainer(tmp_path):
+    def ask(folder: RunFolder) -> None:
+        def act() -> None:
+            send(folder, "checkpoint")
+            send(folder, "pause")
+            while read_status(folder).state != "paused":
+                time.sleep(0.01)
+            send(folder, "pause")
+            send(folder, "resume")
+            send(folder, "stop")
+
+        when(folder, lambda text: '"iteration":1,' in text, act)
+
+    code, folder = run(tmp_path, SEGMENTATION, "train.epochs=40", then=ask)
+    answers = [(event.command, event.state) for event in events(folder) if isinstance(event, Control)]
+    assert answers == [
+        ("checkpoint", "done"),
+        ("pause", "done"),
+        ("pause", "refused"),
+        ("resume", "done"),
+        ("stop", "done"),
+    ]
+    assert code == 3
+    assert json.loads(folder.manifest.read_text())["stopped"] is True
+    assert folder.metrics.exists()  # a stop after the epoch is tested as far as it came
+
+
+def test_what_would_be_another_run_is_refused(tmp_path, alone):
+    data = alone.root.parent.parent / "data"
+    with pytest.raises(UsageError, match="finished"):
+        go_on(alone, data)
+    code, folder = run(tmp_path, SEGMENTATION, then=lambda folder: send(folder, "stop_now") and None)
+    assert code == 3
+    with pytest.raises(RecipeError, match=r"optimizer\.lr") as caught:
+        go_on(folder, tmp_path / "data", "optimizer.lr=0.5", "train.epochs=9")
+    assert len(caught.value.problems) == 2
+    next(Path(tmp_path / "data/left_atrium").glob("*/mri_norm2.h5")).write_bytes(b"x")
+    with pytest.raises(DataError):
+        go_on(folder, tmp_path / "data")
+
+
+def test_two_trainers_cannot_write_one_run_folder(tmp_path):
+    from engine.training.session import take_lock
+
+    folder = RunFolder(tmp_path)
+    lock = take_lock(folder)
+    assert lock > 0
+    with pytest.raises(RunError, match="another trainer"):
+        take_lock(folder)

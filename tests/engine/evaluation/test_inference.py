@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+from torch import nn
+
+from engine.device import Device
+from engine.evaluation.inference import Predictor, center_slices, largest_component, to_mask
+
+CPU = Device(torch.device("cpu"), None, channels_last=False)
+
+
+class Pointwise(nn.Module):
+    """Logits that depend on the voxel alone: windows and mirrors must then change nothing."""
+
+    def forward(self, x):
+        return torch.cat([x * 2 - 1, -x, x**2], dim=1)
+
+
+class Ramp(nn.Module):
+    """Adds a ramp along the last axis: not symmetric, so mirroring shows."""
+
+    def forward(self, x):
+        return x + torch.arange(x.shape[-1], dtype=x.dtype)
+
+
+def predictor(model: nn.Module, size=(8, 8, 8), **options) -> Predictor:
+    return Predictor(model=model, device=CPU, kind="softmax", size=size, **options)
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 8), (9, 13, 8), (20, 8, 17)])
+def test_windows_of_a_pointwise_network_give_the_whole(shape):
+    image = np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32)
+    logits = predictor(Pointwise()).volume_logits(image)
+    assert torch.allclose(logits, Pointwise()(torch.from_numpy(image)[None])[0], atol=1e-5)
+
+
+def test_mirrored_predictions_are_averaged_after_turning_them_back():
+    image = np.zeros((1, 8, 8, 8), np.float32)
+    logits = predictor(Ramp(), mirrors=(2,)).volume_logits(image)
+    assert torch.allclose(logits, torch.full_like(logits, 3.5))
+
+
+def test_probabilities_and_masks():
+    logits = torch.tensor([[[0.0, 3.0]], [[1.0, -1.0]], [[0.5, 0.0]]])
+    p = predictor(Pointwise()).probabilities(logits)
+    assert torch.allclose(p.sum(0), torch.ones(1, 2))
+    assert to_mask(p.numpy(), "softmax", 0.5).tolist() == [[1, 0]]
+    assert to_mask(np.array([[0.2, 0.5, 0.7]], np.float32), "sigmoid", 0.5).tolist() == [0, 1, 1]
+
+
+def test_only_the_largest_part_of_each_class_is_kept():
+    mask = np.zeros((12, 6, 6), np.uint8)
+    mask[0:3, 0:2, 0:2] = 1
+    mask[8:10, 0:2, 0:2] = 1
+    mask[4:6, 4:6, 4:6] = 2
+    mask[11, 5, 5] = 2
+    kept = largest_component(mask, 2)
+    for value in (1, 2):
+        _, count = ndimage.label(kept == value)
+        assert count == 1
+    assert int((kept == 1).sum()) == 12
+    assert int((kept == 2).sum()) == 8
+
+
+def test_the_centre_crop_stays_inside():
+    assert center_slices((10, 5, 9), (4, 8, 9)) == (slice(3, 7), slice(0, 5), slice(0, 9))

@@ -1,0 +1,84 @@
+"""Events become series, whatever happened in between."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from engine import events as ev
+from engine.figures.curves import COLUMNS, _ranges, by_epoch, by_iteration, running_mean
+from engine.readers.history import read_history
+from engine.readers.run import RunData
+from engine.runfolder import EventWriter, RunFolder
+from tests.engine.figures.pictures import looks_drawn
+
+
+def _write(path: Path, *events: ev.Event) -> None:
+    writer = EventWriter(path)
+    for event in events:
+        writer.write(event)
+    writer.close()
+
+
+def test_series_hold_what_was_measured_and_nan_stays(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    _write(
+        path,
+        ev.RunStarted(name="a", task="segmentation", monitor="dice"),
+        ev.Iteration(iteration=1, epoch=1, loss=0.9, lr=0.1),
+        ev.Iteration(iteration=2, epoch=1, loss=math.nan, lr=0.1),
+        ev.EpochDone(epoch=1, iteration=2, metrics={"loss": math.nan}),
+        ev.Validation(
+            epoch=1, iteration=2, metrics={"dice": 0.5, "hd95": None}, per_class={"x": {"dice": 0.5}}, best=True
+        ),
+        ev.RunStarted(name="a", task="segmentation", resumed=True, first_iteration=2),
+        ev.Iteration(iteration=3, epoch=2, loss=0.7, lr=0.1),
+        ev.Log(level="warning", message="careful"),
+        ev.Log(level="info", message="fine"),
+    )
+    history = read_history(path)
+    assert history.sessions == 2
+    assert history.resumed_at == [2]
+    assert history.steps["loss"].iterations == [1, 2, 3]
+    assert np.allclose(history.steps["loss"].values, [0.9, math.nan, 0.7], equal_nan=True)
+    assert not history.train["loss"].finite
+    assert math.isnan(history.validation["hd95"].values[0])
+    assert history.best is not None
+    assert history.best.epoch == 1
+    assert history.validation_classes["x"]["dice"].values == [0.5]
+    assert [log.message for log in history.logs] == ["careful"]
+
+
+def test_a_missing_stream_is_an_empty_history(tmp_path: Path) -> None:
+    history = read_history(tmp_path / "none.jsonl")
+    assert history.started is None
+    assert history.steps == {}
+
+
+def test_a_diverged_run_of_many_iterations_can_be_drawn(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    steps = [ev.Iteration(iteration=i, epoch=1, loss=1 / i if i % 50 else math.inf, lr=1e-3) for i in range(1, 4001)]
+    epochs = [ev.EpochDone(epoch=1, iteration=4000, metrics={"loss": 0.1})]
+    _write(folder.events, ev.RunStarted(name="a", task="segmentation"), *steps, *epochs)
+    run = RunData(folder)
+    by_iteration(run, tmp_path / "steps.png")
+    by_epoch(run, tmp_path / "epochs.png")
+    assert looks_drawn(tmp_path / "steps.png")
+    assert looks_drawn(tmp_path / "epochs.png", colours=8)
+    assert (tmp_path / "steps.svg").stat().st_size < 600_000
+
+
+def test_no_spike_is_lost_when_points_are_drawn_as_ranges() -> None:
+    values = np.zeros(20_000)
+    values[12_345], values[777] = 9.0, np.nan
+    low, high, _ = _ranges(np.arange(20_000.0), values)
+    assert len(low) == COLUMNS
+    assert np.nanmax(high) == 9.0
+    assert np.nanmin(low) == 0.0
+
+
+def test_the_running_mean_of_a_constant_is_that_constant_from_the_first_value_on() -> None:
+    assert np.allclose(running_mean(np.full(50, 3.5), 10), 3.5)
+    assert np.allclose(running_mean(np.array([np.nan, 2.0, np.nan, 2.0]), 3), [np.nan, 2.0, 2.0, 2.0], equal_nan=True)

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from engine.device import Device
+from engine.errors import RunError
+from engine.training.ema import Ema
+from engine.training.engines import EpochStream, TrainStep, make_trainer, run_trainer
+
+CPU = Device(torch.device("cpu"), None, channels_last=False)
+
+
+def make_step(model: nn.Module, lr: float = 0.1, **options) -> TrainStep:
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+    return TrainStep(
+        model=model,
+        weights=model,
+        criterion=nn.CrossEntropyLoss(),
+        optimizer=optimizer,
+        schedule=torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0),
+        scaler=torch.amp.GradScaler("cpu", enabled=False),
+        device=CPU,
+        labels=3,
+        **options,
+    )
+
+
+def make_batch(n: int, seed: int = 0):
+    generator = torch.Generator().manual_seed(seed)
+    image = torch.randn(n, 5, generator=generator)
+    return {
+        "image": image,
+        "label": torch.randint(0, 3, (n,), generator=generator),
+        "id": [f"case{i}" for i in range(n)],
+    }
+
+
+def linear() -> nn.Linear:
+    torch.manual_seed(0)
+    return nn.Linear(5, 3)
+
+
+class Batches:
+    """Five batches an epoch, each its own number."""
+
+    def __len__(self) -> int:
+        return 5
+
+    def epoch(self, epoch: int, first_batch: int = 0):
+        for number in range(first_batch, 5):
+            yield {
+                "image": torch.full((1, 5), float(epoch)),
+                "label": torch.tensor([number % 3]),
+                "id": [f"{epoch}.{number}"],
+            }
+
+
+def test_accumulated_batches_train_as_one_batch_of_unequal_parts():
+    whole, parts = linear(), linear()
+    batch = make_batch(7)
+    pieces = [{key: value[a:b] for key, value in batch.items()} for a, b in ((0, 4), (4, 7))]
+    engine = make_trainer(make_step(whole), EpochStream(Batches(), 1))
+    one = make_step(whole)(engine, [batch])
+    two = make_step(parts)(engine, pieces)
+    assert two.loss == pytest.approx(one.loss, rel=1e-6)
+    assert torch.allclose(whole.weight, parts.weight, atol=1e-7)
+    assert torch.equal(one.confusion, two.confusion)
+    assert int(one.confusion.sum()) == 7
+
+
+def test_confusion_has_truth_in_rows():
+    model = nn.Linear(5, 3)
+    with torch.no_grad():
+        model.weight.zero_()
+        model.bias.copy_(torch.tensor([0.0, 1.0, 0.0]))  # always predicts 1
+    output = make_step(model, lr=1e-9)(make_trainer(make_step(model), EpochStream(Batches(), 1)), [make_batch(9)])
+    assert int(output.confusion[:, 1].sum()) == 9
+    assert output.confusion.sum(1).tolist() == torch.bincount(make_batch(9)["label"], minlength=3).tolist()
+
+
+def test_clipping_bounds_the_update_and_reports_the_norm_before_it():
+    model = linear()
+    before = model.weight.clone()
+    batch = make_batch(4)
+    batch["image"] *= 1000
+    output = make_step(model, lr=1.0, clip_norm=0.5)(make_trainer(make_step(model), EpochStream(Batches(), 1)), [batch])
+    moved = math.sqrt(float((model.weight - before).detach().norm()) ** 2)
+    assert output.grad_norm > 0.5
+    assert moved <= 0.5 + 1e-5
+
+
+def test_a_nan_names_iteration_and_cases():
+    model = linear()
+    batch = make_batch(2)
+    batch["image"][0, 0] = math.nan
+    with pytest.raises(RunError, match=r"NaN at iteration 0.*case0, case1"):
+        make_step(model)(make_trainer(make_step(model), EpochStream(Batches(), 1)), [batch])
+
+
+@pytest.mark.parametrize(("accumulate", "groups"), [(1, 5), (2, 3), (3, 2), (5, 1), (9, 1)])
+@pytest.mark.parametrize("done", [0, 1, 3, 4])
+def test_the_stream_goes_on_where_the_trainer_is(accumulate, groups, done):
+    stream = EpochStream(Batches(), accumulate)
+    assert len(stream) == groups
+    everything = [[b["id"][0] for b in group] for group, _ in zip(stream, range(8 * groups), strict=False)]
+    trainer = make_trainer(make_step(linear()), stream)
+    trainer.state.iteration = done
+    rest = [[b["id"][0] for b in group] for group, _ in zip(stream, range(2 * groups), strict=False)]
+    assert rest == everything[done : done + 2 * groups]
+    assert everything[0][0] == "1.0"
+    assert everything[groups][0] == "2.0"
+
+
+def test_a_finished_training_is_not_started_again():
+    stream = EpochStream(Batches(), 1)
+    model = linear()
+    before = model.weight.clone()
+    trainer = make_trainer(make_step(model), stream)
+    run_trainer(trainer, stream, epochs=2, done=10)
+    assert torch.equal(model.weight, before)
+    assert trainer.state.iteration == 10
+
+
+def test_the_average_follows_its_formula():
+    model = nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        model.weight.fill_(0.0)
+    ema = Ema(model, 0.5)
+    expected = 0.0
+    for step in range(1, 30):
+        with torch.no_grad():
+            model.weight.fill_(float(step))
+        ema.update()
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * step
+        assert float(ema.module.weight) == pytest.approx(expected, rel=1e-6)

@@ -1,0 +1,148 @@
+"""The run screen over recorded runs of every kind, at three sizes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.tui import recorded
+from tests.tui.piloted import SIZES, dashboard, see, text_of, whole
+
+EXPECTED = {
+    "finished": ("finished", "loss", "dice", "classes", "left atrium", "worst cases", "resources"),
+    "live": ("running", "left", "epoch 28/75", "val dice 0.8", "iteration 4/7", "slice", "truth"),
+    "live_gpu": ("hippocampus", "anterior", "posterior", "cuda", "gpu mem", "dice by class"),
+    "live_classes": ("cls_ce_focal", "melanoma", "absent: no case", "balanced_accuracy", "ISIC_"),
+    "failed": ("failed", "not a number at iteration 24", "lower optimizer.lr", "✕ 1"),
+    "lost": ("lost", "the trainer's process is gone", "medtui resume"),
+    "torn": ("seg_torn", "epoch 6/75", "dice"),
+    "one_iteration": ("seg_new", "epoch 1/75", "first validation after epoch 1"),
+    "starting": ("starting", "the run has not started yet", "first sample a few seconds after"),
+    "no_validation": ("seg_noval", "no validation split in this run", "test at its end"),
+    "nan": ("seg_nan", "✕", "∞", "val –"),
+    "resumed": ("seg_resumed", "epoch 19/75"),
+    "hostile": ("seg_odd", "[bold red]x[/]"),
+}
+
+
+@pytest.mark.parametrize("kind", EXPECTED)
+async def test_every_kind_of_run_is_readable(kind: str, tmp_path: Path) -> None:
+    app = dashboard(recorded.KINDS[kind](tmp_path))
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await see(pilot, *EXPECTED[kind])
+        whole(text_of(app), 120)
+        assert "\x1b" not in screen
+        assert "\x07" not in screen
+        assert "nan" not in screen.replace("seg_nan", "")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_live_run_at_three_sizes(size: tuple[int, int], tmp_path: Path) -> None:
+    app = dashboard(recorded.live(tmp_path))
+    async with app.run_test(size=size) as pilot:
+        screen = await see(pilot, "seg_best", "running", "left", "val dice", "epoch 28/75", "loss", "? help")
+        whole(text_of(app), size[0])
+        assert ("1 curves" in screen) == (size[0] == 80)
+        assert ("recipe" in screen and "optimizer" in screen) == (size[0] == 200)
+
+
+async def test_a_distance_that_only_the_test_measured_has_a_row(tmp_path: Path) -> None:
+    app = dashboard(recorded.finished(tmp_path))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await see(pilot, "left atrium")
+        await pilot.press("2")
+        screen = await see(pilot, "asd")
+        line = next(line for line in screen.splitlines() if " asd " in line)
+        assert line.strip("│ ").split() == ["asd", "mm", "–", "–", "–", "1.37"]
+
+
+async def test_without_unicode_or_colours_truth_and_prediction_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = recorded.live(tmp_path)
+    async with dashboard(folder, ascii_only=True).run_test(size=(80, 24)) as pilot:
+        await see(pilot, "loss")
+        await pilot.press("3")
+        screen = await see(pilot, "o truth")
+        rows = screen.splitlines()[5:-4]
+        assert sum(row.count("o") for row in rows) > 10
+        assert sum(row.count("^") for row in rows) > 5
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with dashboard(folder).run_test(size=(80, 24)) as pilot:  # it remembers the pane
+        screen = await see(pilot, "truth")
+        rows = screen.splitlines()[5:-4]
+        assert sum(row.count("●") for row in rows) > 10
+        assert sum(row.count("▲") for row in rows) > 5
+
+
+async def test_distances_bear_their_unit(tmp_path: Path) -> None:
+    async with dashboard(recorded.finished(tmp_path)).run_test(size=(120, 40)) as pilot:
+        await see(pilot, "left atrium")
+        await pilot.press("2")
+        await see(pilot, "hd95 mm", "asd mm", "distances in mm")
+        await pilot.press("1")
+        await pilot.press("slash", *"hd95", "enter")
+        await see(pilot, "─ hd95 mm ─")
+
+
+async def test_every_pane_alone_fits_a_small_terminal(tmp_path: Path) -> None:
+    app = dashboard(recorded.live_classes(tmp_path))
+    said = {
+        "1": "smoothing",
+        "2": "melanoma",
+        "3": "said",
+        "4": "ISIC_0000000",
+        "5": "memory",
+        "6": "cached 14 cases",
+        "7": "best.pt",
+        "8": "[optimizer]",
+    }
+    async with app.run_test(size=(80, 24)) as pilot:
+        await see(pilot, "loss")
+        for key, text in said.items():
+            if key != "1":
+                await pilot.press(key)
+            await see(pilot, text)
+            whole(text_of(app), 80)
+
+
+async def test_tab_walks_through_all_panes_and_back(tmp_path: Path) -> None:
+    app = dashboard(recorded.live(tmp_path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await see(pilot, "loss")
+        for text in ("left atrium", "truth", "case", "memory", "epoch 27: dice", "checkpoint", "[data]", "smoothing"):
+            await pilot.press("tab")
+            await see(pilot, text)
+        await pilot.press("shift+tab")
+        await see(pilot, "[data]")
+
+
+async def test_resizing_at_any_moment_keeps_the_frames_whole(tmp_path: Path) -> None:
+    app = dashboard(recorded.live(tmp_path))
+    async with app.run_test(size=(200, 60)) as pilot:
+        await see(pilot, "recipe", "worst cases")
+        for width, height in ((80, 24), (40, 10), (20, 5), (250, 70), (100, 45), (120, 40)):
+            await pilot.resize_terminal(width, height)
+            await pilot.pause()
+            if width >= 80:
+                await see(pilot, "seg_best")
+                whole(text_of(app), width)
+
+
+async def test_ascii_mode_draws_nothing_else(tmp_path: Path) -> None:
+    app = dashboard(recorded.hostile(tmp_path), ascii_only=True)
+    async with app.run_test(size=(200, 60)) as pilot:
+        await see(pilot, "seg_odd", "loss", "recipe")
+        assert "\n".join(text_of(app)).isascii()
+        await pilot.press("question_mark")
+        await see(pilot, "everywhere")
+        assert "\n".join(text_of(app)).isascii()
+
+
+async def test_no_runs_says_what_to_do(tmp_path: Path) -> None:
+    from tui.app import MedtuiApp
+
+    app = MedtuiApp(tmp_path, None)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await see(pilot, "medtui run")

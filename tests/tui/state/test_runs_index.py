@@ -1,0 +1,142 @@
+"""The index of runs: what it reads, when it reads it again, how it sorts and filters."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from engine.errors import UsageError
+from engine.runfolder import RunFolder, Status
+from tui.state.runs_index import RunRow, RunsIndex, RunsWatch, chosen_rows, counts
+
+
+def run(runs: Path, number: int, state: str = "finished", **more: object) -> RunFolder:
+    folder = RunFolder(runs / f"20260101-{number:06d}-{more.get('name', 'seg')}")
+    folder.root.mkdir(parents=True)
+    values = {"state": state, "name": "seg", "task": "segmentation", "epoch": 3, "epochs": 9, "metric": "dice", **more}
+    folder.status.write_bytes(msgspec.json.encode(Status(**values)))  # type: ignore[arg-type]
+    return folder
+
+
+def whole(index: RunsIndex) -> tuple[RunRow, ...]:
+    while index.scan():
+        pass
+    return index.rows()
+
+
+def test_parts_come_newest_first_and_add_up(tmp_path: Path) -> None:
+    for number in range(150):
+        run(tmp_path, number)
+    index = RunsIndex(tmp_path)
+    assert index.scan(50)
+    assert [row.id[9:15] for row in index.rows()] == [f"{n:06d}" for n in range(149, 99, -1)]
+    assert index.scan(50)
+    assert not index.scan(50)
+    assert len(index.rows()) == 150
+
+
+def test_an_ended_run_is_read_again_only_when_its_status_changes(tmp_path: Path) -> None:
+    folder = run(tmp_path, 1, best=0.5)
+    index = RunsIndex(tmp_path)
+    whole(index)
+    before = folder.status.stat()
+    text = folder.status.read_bytes().replace(b"0.5", b"0.7")
+    with folder.status.open("r+b") as stream:  # the same inode, size and time: the index cannot see it
+        stream.write(text)
+    os.utime(folder.status, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert whole(index)[0].status.best == 0.5
+    os.utime(folder.status, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert whole(index)[0].status.best == 0.7
+
+
+def test_a_live_run_whose_process_dies_is_lost(tmp_path: Path) -> None:
+    folder = run(tmp_path, 1, "running", pid=os.getpid(), host=socket.gethostname())
+    index = RunsIndex(tmp_path)
+    assert whole(index)[0].state == "running"
+    text = folder.status.read_bytes()
+    folder.status.write_bytes(text.replace(str(os.getpid()).encode(), b"4194305"))
+    assert whole(index)[0].state == "lost"
+
+
+def test_new_and_deleted_runs(tmp_path: Path) -> None:
+    first = run(tmp_path, 1)
+    index = RunsIndex(tmp_path)
+    assert len(whole(index)) == 1
+    run(tmp_path, 2)
+    (first.status).unlink()
+    first.root.rmdir()
+    assert [row.id[9:15] for row in whole(index)] == ["000002"]
+
+
+def test_a_folder_without_a_status_is_lost_and_dated_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "20260102-030405-odd").mkdir()
+    (row,) = whole(RunsIndex(tmp_path))
+    assert row.state == "lost"
+    assert row.recipe == "odd"
+    assert time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.started_s)) == "2026-01-02 03:04:05"
+
+
+def test_no_folder_holds_no_runs(tmp_path: Path) -> None:
+    assert whole(RunsIndex(tmp_path / "nothing")) == ()
+
+
+def test_five_hundred_runs_are_scanned_again_quickly(tmp_path: Path) -> None:
+    for number in range(500):
+        run(tmp_path, number)
+    index = RunsIndex(tmp_path)
+    whole(index)
+    start = time.process_time()
+    whole(index)
+    assert time.process_time() - start < 0.5  # about 10 ms; a busy machine is given room
+
+
+def test_sorting_and_filtering(tmp_path: Path) -> None:
+    run(tmp_path, 1, "finished", name="b", best=0.8, test=0.7, epoch=9)
+    run(tmp_path, 2, "failed", name="a", best=0.9, test=0.6)
+    run(tmp_path, 3, "finished", name="c", task="classification", metric="loss", best=0.2)
+    run(tmp_path, 4, "stopped", name="d", metric="loss", best=0.1)
+    run(tmp_path, 5, "stopped", name="e")
+    rows = whole(RunsIndex(tmp_path))
+
+    def names(key: str, *, backwards: bool = False) -> str:
+        return "".join(row.recipe for row in chosen_rows(rows, key=key, backwards=backwards))  # type: ignore[arg-type]
+
+    assert names("age") == "edcab"
+    assert names("age", backwards=True) == "bacde"
+    assert names("recipe") == "abcde"
+    assert names("state") == "aedcb"
+    assert names("task")[0] == "c"
+    assert names("epoch")[0] == "b"
+    assert names("best") == "abdce"  # Dice from high to low, then loss from low to high, then none
+    assert names("test")[:2] == "ba"
+    assert [row.recipe for row in chosen_rows(rows, "Classif fin")] == ["c"]
+    assert chosen_rows(rows, "nothing like it") == []
+    assert counts(rows) == [("failed", 1), ("stopped", 2), ("finished", 2)]
+
+
+def test_the_watch_publishes_changes_and_problems(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    run(runs, 1)
+    heard: list[tuple[int, bool, str]] = []
+    watch = RunsWatch(runs, lambda rows, known, problem: heard.append((len(rows), known, problem)))
+    watch.start()
+    end = time.monotonic() + 5
+    while not heard and time.monotonic() < end:
+        time.sleep(0.01)
+    watch.stop()
+    assert heard == [(1, True, "")]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_folder_that_cannot_be_read(tmp_path: Path) -> None:
+    tmp_path.chmod(0)
+    try:
+        with pytest.raises(UsageError):
+            RunsIndex(tmp_path).scan()
+    finally:
+        tmp_path.chmod(0o700)

@@ -1,0 +1,60 @@
+"""``medtui serve``: the dashboard in a browser, to read only. Each visitor has an app of their own."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import socket
+import sys
+from pathlib import Path
+
+from engine.errors import UsageError, printable
+from engine.runfolder import list_runs
+from tui.engine_process import engine_environment
+
+LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+"""Names of this machine that nobody else can answer to."""
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """Serve the runs of ``--runs`` until Ctrl-C.
+
+    Raises:
+        UsageError: the folder cannot be read, or the port is taken.
+    """
+    from tui.commands.own_pages import OwnPagesServer
+
+    list_runs(arguments.runs)
+    _free(arguments.host, arguments.port)
+    print(printable(f"http://{arguments.host}:{arguments.port} shows {arguments.runs}; Ctrl-C ends it"), flush=True)
+    if arguments.host not in LOCAL:
+        print("anyone who reaches this address sees your runs: there is no password", file=sys.stderr)
+    os.environ.update(engine_environment())
+    command = shlex.join([sys.executable, "-P", "-m", "tui.commands.serve", str(arguments.runs.resolve())])
+    OwnPagesServer(command, host=arguments.host, port=arguments.port, title="medtui").serve()
+    return 0
+
+
+def _free(host: str, port: int) -> None:
+    """Say early, and in our words, that an address cannot be had."""
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+    except OSError as error:
+        raise UsageError(
+            f"cannot listen on {host}, port {port}: {error.strerror or error}", "choose others with --host and --port"
+        ) from None
+
+
+def _visit(runs: Path) -> None:
+    """The app of one visitor."""
+    from tui.app import MedtuiApp
+
+    MedtuiApp(runs, None, read_only=True).run()
+
+
+if __name__ == "__main__":
+    _visit(Path(sys.argv[1]))

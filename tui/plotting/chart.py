@@ -1,0 +1,198 @@
+"""Draws one chart in its frame: axes, bands, lines, marks, cursor. Pure: lines of text come out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from tui.plotting.axes import Axis, value_axis
+from tui.plotting.cells import Line, cut, fitted, length, one_line
+from tui.plotting.charts import Chart, Steps
+from tui.plotting.plot_area import PlotArea, color_of
+from tui.plotting.plotted import Plotted, Window, plot, reading, value_range
+from tui.plotting.raster import Raster
+from tui.state.run_view import best
+from tui.text import clock, figure, rate
+from tui.theme import Palette, style
+
+
+@dataclass(frozen=True, slots=True)
+class ChartOptions:
+    """How charts are drawn: chosen by keys, one for all of them."""
+
+    steps: Steps
+    window: Window
+    axis: Axis  # the horizontal one
+    smoothing: float = 0.0
+    log: bool = False
+    cursor: float | None = None  # place on the horizontal axis
+    focused: bool = False
+    ghost: str = ""  # name of the earlier run behind the curves
+    plain: bool = False  # for ASCII
+    resumes: tuple[float, ...] = ()  # places where the run was resumed
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A drawn chart, and where its plot area is: for the mouse."""
+
+    lines: list[Line]
+    left: int = 0  # first column of the plot area
+    columns: int = 0
+
+
+def draw_chart(chart: Chart, width: int, height: int, manner: ChartOptions, palette: Palette) -> Picture:
+    """``chart`` in ``width`` x ``height`` cells, frame included."""
+    rows = height - 2
+    plotted, axis = _measure(chart, width, rows, manner)
+    if axis is None:
+        return Picture(_empty(chart, width, height, manner, palette))
+    left = _label_width(axis)
+    columns = width - 3 - left
+    raster = Raster(columns, rows, palette.ground, plain=manner.plain)
+    area = PlotArea(raster, axis, manner.window, palette)
+    area.rule(manner.resumes)
+    area.fill(chart, plotted, manner.cursor)
+    if manner.ghost and plotted[0].curve.ghost:
+        area.remark(ghost_remark(plotted, manner))
+    border, muted, faint = (style(c, palette.ground) for c in (_edge(manner, palette), palette.muted, palette.faint))
+    ticks = _ticks(axis, rows)
+    lines = [
+        _top(chart, width, manner, palette, legend(chart, plotted, manner, palette, width=width - 12 - len(chart.name)))
+    ]
+    for row, cells in enumerate(raster.lines()):
+        text = ticks.get(rows - 1 - row)
+        label = [((text or "").rjust(left), muted), ("│" if text is None else "┤", faint)]
+        lines.append([("│", border), *label, *cells, ("│", border)])
+    return Picture([*lines, _bottom(width, left + 1, columns, manner, palette)], left + 2, columns)
+
+
+def _measure(chart: Chart, width: int, rows: int, manner: ChartOptions) -> tuple[list[Plotted], Axis | None]:
+    """The curves by column and the vertical axis; no axis where there is nothing to draw or no room."""
+    if rows < 2 or width < 20 or chart.empty:
+        return [], None
+    left, plotted, axis = 4, [], None
+    for _ in range(3):  # the plot's width follows from the labels, the labels from the range
+        plotted = [plot(c, manner.steps, manner.window, width - 3 - left, manner.smoothing) for c in chart.curves]
+        found = value_range(chart, plotted, log=manner.log)
+        if found is None:
+            return plotted, None
+        axis = value_axis(*found, rows, log=manner.log)
+        if _label_width(axis) == left:
+            break
+        left = _label_width(axis)
+    return plotted, axis
+
+
+def _label_width(axis: Axis) -> int:
+    return max((len(text) for _, text in axis.ticks), default=1)
+
+
+def _ticks(axis: Axis, rows: int) -> dict[int, str]:
+    """Row from the bottom -> label."""
+    ticks: dict[int, str] = {}
+    for place, text in axis.ticks:
+        row = min(rows - 1, math.floor((place - axis.low) / (axis.high - axis.low) * rows))
+        if row >= 0 and row not in ticks:
+            ticks[row] = text
+    return ticks
+
+
+def _edge(manner: ChartOptions, palette: Palette) -> str:
+    return palette.accent if manner.focused else palette.faint
+
+
+def _top(chart: Chart, width: int, manner: ChartOptions, palette: Palette, parts: list[Line]) -> Line:
+    border = style(_edge(manner, palette), palette.ground)
+    title: Line = [(chart.name, style(palette.accent if manner.focused else palette.ink, palette.ground, bold=True))]
+    title += [(f" {one_line(chart.unit)}", style(palette.muted, palette.ground))] if chart.unit else []
+    title += [(" log", style(palette.muted, palette.ground))] if manner.log else []
+    title = cut(title, max(0, width - 6))
+    note = fitted(parts, width - 9 - length(title), 2)
+    bar = width - 6 - length(title) - (length(note) + 2 if note else 0)
+    line: Line = [("╭─ ", border), *title, (" " + "─" * bar, border)]
+    line += [(" ", border), *note, (" ", border)] if note else []
+    return [*line, ("─╮", border)]
+
+
+def _bottom(width: int, axis_at: int, columns: int, manner: ChartOptions, palette: Palette) -> Line:
+    """The lower border, which is the horizontal axis too."""
+    border, muted = style(_edge(manner, palette), palette.ground), style(palette.muted, palette.ground)
+    unit = manner.steps.mode
+    chars, labelled = ["╰", *["─"] * (width - 2), "╯"], [False] * width
+    chars[axis_at] = "┴"
+    end = width - 2 - (len(unit) + 2 if columns >= 40 else 0)
+    free = 0
+    span = manner.axis.high - manner.axis.low
+    for place, text in manner.axis.ticks:
+        at = axis_at + round((place - manner.axis.low) / span * columns)
+        if at < free or at + 1 + len(text) > end or at < axis_at:
+            continue
+        chars[at] = "┴"
+        for i, char in enumerate(text, start=at + 1):
+            chars[i], labelled[i] = char, True
+        free = at + len(text) + 2
+    if columns >= 40:
+        for i, char in enumerate(f" {unit} ", start=end):
+            chars[i], labelled[i] = char, True
+    return [(char, muted if is_label else border) for char, is_label in zip(chars, labelled, strict=True)]
+
+
+def _empty(chart: Chart, width: int, height: int, manner: ChartOptions, palette: Palette) -> list[Line]:
+    border, muted = (style(c, palette.ground) for c in (_edge(manner, palette), palette.muted))
+    reason = chart.reason if chart.empty else "nothing to draw here: no finite value in view"
+    if not chart.empty and manner.log:
+        reason = "no value above 0 in view (y: linear axis)"
+    lines = [_top(chart, width, manner, palette, [])]
+    for row in range(height - 2):
+        text = reason[: width - 2].center(width - 2) if row == (height - 2) // 2 else " " * (width - 2)
+        lines.append([("│", border), (text, muted), ("│", border)])
+    return [*lines, [("╰" + "─" * (width - 2) + "╯", border)]][:height]
+
+
+def legend(chart: Chart, plotted: list[Plotted], manner: ChartOptions, palette: Palette, *, width: int) -> list[Line]:
+    """Mark, name and value of each curve: at the cursor, else the newest; then the best of a monitored metric.
+
+    The names give way where ``width`` cells are too few for them: the table of classes has the same marks.
+    """
+    ink, muted = style(palette.ink, palette.ground), style(palette.muted, palette.ground)
+    own = [p for p in plotted if not p.curve.ghost]
+    parts: list[Line] = []
+    if manner.cursor is not None:
+        parts.append([(f"@ {place_text(manner.cursor, manner)}", muted)])
+    names = sum(len(p.curve.name) + 10 for p in own) < width
+    for p in own:
+        value = reading(p, manner.window.high if manner.cursor is None else manner.cursor)
+        part: Line = []
+        part += [(p.curve.mark, style(color_of(p.curve, palette), palette.ground))] if len(own) > 1 else []
+        part += [(f"{' ' if part else ''}{p.curve.name}", muted)] if names and p.curve.name != chart.name else []
+        shown = rate(value) if chart.name == "lr" else figure(value)
+        parts.append([*part, (f" {shown}" if part else shown, ink)])
+    found = best(own[-1].curve.table, up=chart.up) if chart.monitored and own and manner.cursor is None else None
+    if found:
+        star = ("★ ", style(palette.warning, palette.ground))
+        parts.append([star, ("best ", muted), (figure(found[0]), ink), (f" @ {found[1]}", muted)])
+    lost = sum(p.lost for p in own)
+    parts += [[(f"✕ {lost}", style(palette.error, palette.ground))]] if lost else []
+    return parts
+
+
+def ghost_remark(plotted: list[Plotted], manner: ChartOptions) -> str:
+    """The ghost's name and by how much this run differs from it at the same step."""
+    ghost = plotted[0]
+    twin = next((p for p in plotted[1:] if p.curve.name == ghost.curve.name), None)
+    if twin is None or not len(twin.x):
+        return f"◌ {manner.ghost}"
+    place = min(float(twin.x[-1]), manner.window.high) if manner.cursor is None else manner.cursor
+    there, here = reading(ghost, place), reading(twin, place)
+    if not math.isfinite(here - there) or place > float(ghost.x[-1]) * 1.02:
+        return f"◌ {manner.ghost}"
+    sign = "+" if here >= there else "−"
+    return f"◌ {manner.ghost}\n{sign}{figure(abs(here - there))} at {place_text(place, manner)}"
+
+
+def place_text(place: float, manner: ChartOptions) -> str:
+    """A place on the horizontal axis in words."""
+    if manner.steps.mode == "time":
+        return clock(place)
+    return f"{manner.steps.mode} {place:.0f}" if manner.steps.mode == "iteration" else f"epoch {place:.3g}"

@@ -1,0 +1,280 @@
+"""Several runs side by side: curves on one chart, metrics and recipes in one table."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from engine.events import number
+from engine.runfolder import RunFolder
+from tui.plotting.cells import one_line
+from tui.plotting.charts import Chart, Curve, Mode, steps_of
+from tui.state.event_batch import Tracks
+from tui.state.run_facts import read_json
+from tui.state.run_view import EMPTY, RunView, best, higher_is_better
+from tui.text import clock, figure, with_unit
+from tui.theme import MARKS
+
+LARGEST_RECIPE = 1 << 20
+_MISSING = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRun:
+    """One of the compared runs."""
+
+    folder: RunFolder
+    label: str
+    view: RunView = EMPTY
+    state: str = ""
+    recipe: Mapping[str, Any] = field(default_factory=dict)  # flat: "optimizer.lr" -> value
+    problem: str = ""  # why the recipe cannot be compared
+    data: str = ""  # fingerprint of the data, "" where unknown
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """A line of a comparison: a name and a cell for each run."""
+
+    name: str
+    cells: tuple[str, ...] = ()
+    best: frozenset[int] = frozenset()  # the places of the best values
+    head: bool = False  # the title of a section
+
+
+def labels(folders: Sequence[RunFolder], names: Sequence[str]) -> list[str]:
+    """Names that tell the runs apart: that of the recipe, with date and time where it is not enough."""
+    often = Counter(names)
+    seen: list[str] = []
+    for folder, name in zip(folders, names, strict=True):
+        when = f"{folder.id[4:6]}-{folder.id[6:8]} {folder.id[9:11]}:{folder.id[11:13]}"
+        label = one_line(f"{name} {when}" if often[name] > 1 else name)
+        seen.append(label if label not in seen else f"{label}:{folder.id[13:15]}")
+    return seen
+
+
+def read_compared_run(folder: RunFolder, label: str) -> ComparedRun:
+    """A run without its view: recipe and data from its folder."""
+    recipe: Mapping[str, Any] = {}
+    problem = ""
+    try:
+        text = folder.recipe.read_bytes()[:LARGEST_RECIPE].decode("utf-8")
+        recipe = flat(tomllib.loads(text))
+    except OSError:
+        problem = "recipe.toml is not there"
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError):
+        problem = "recipe.toml cannot be read"
+    data = read_json(folder, "manifest.json").get("data")
+    found = data.get("fingerprint") if isinstance(data, dict) else None
+    return ComparedRun(folder, label, recipe=recipe, problem=problem, data=found if isinstance(found, str) else "")
+
+
+def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested table by dotted keys.
+
+    >>> flat({"seed": 1, "train": {"epochs": 3}})
+    {'seed': 1, 'train.epochs': 3}
+    """
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = value
+    return found
+
+
+# --- curves --------------------------------------------------------------------------------------
+
+
+def compared_charts(sides: Sequence[ComparedRun], mode: Mode) -> list[Chart]:
+    """A chart for each series that any run has, with a curve for each run that has it.
+
+    Each run keeps its colour and mark on all charts. The training loss is that of whole epochs: the
+    noise of single iterations of several runs hides what is to be compared.
+    """
+    charts = [_chart("val loss", sides, mode, [side.view.validation for side in sides], "loss")]
+    charts.append(_chart("train loss", sides, mode, [side.view.train for side in sides], "loss"))
+    charts = [chart for chart in charts if not chart.empty] or [_steps_chart(sides, mode)]
+    for metric in metrics_of(sides):
+        charts.append(_chart(metric, sides, mode, [side.view.validation for side in sides], metric))
+    for metric in dict.fromkeys(name for side in sides for name in side.view.train):
+        if metric != "loss":
+            charts.append(_chart(f"train {metric}", sides, mode, [side.view.train for side in sides], metric))
+    charts += _class_charts(sides, mode)
+    return [chart for chart in charts if not chart.empty] or charts[:1]
+
+
+def metrics_of(sides: Sequence[ComparedRun]) -> list[str]:
+    """Metrics of any validation, the monitored ones first; without the loss."""
+    first = [side.view.monitor for side in sides if side.view.monitor in side.view.validation]
+    rest = [name for side in sides for name in side.view.validation]
+    return [name for name in dict.fromkeys((*first, *rest)) if name != "loss"]
+
+
+def _chart(name: str, sides: Sequence[ComparedRun], mode: Mode, tracks: Sequence[Tracks], metric: str) -> Chart:
+    curves = tuple(
+        _curve(at, side, mode, Curve(side.label, tracks[at][metric], "value", "", ""))
+        for at, side in enumerate(sides)
+        if metric in tracks[at] and len(tracks[at][metric])
+    )
+    return Chart(one_line(name), curves, up=higher_is_better(metric), reason="no run has measured this yet")
+
+
+def _steps_chart(sides: Sequence[ComparedRun], mode: Mode) -> Chart:
+    """The loss of each iteration, for runs that have not ended an epoch yet."""
+    curves = tuple(
+        _curve(at, side, mode, Curve(side.label, side.view.steps, "loss", "", "")) for at, side in enumerate(sides)
+    )
+    return Chart("train loss", curves, up=False, reason="no iteration yet")
+
+
+def _class_charts(sides: Sequence[ComparedRun], mode: Mode) -> list[Chart]:
+    """The monitored metric of each class, where a run has more than one."""
+    metric = next((side.view.monitor for side in sides if side.view.monitor), "")
+    names = list(dict.fromkeys(label for side in sides for label in side.view.classes))
+    if len(names) < 2:
+        return []
+    charts = []
+    for label in names:
+        tracks = [side.view.validation_classes.get(label, {}) for side in sides]
+        charts.append(_chart(f"{metric} · {label}", sides, mode, tracks, metric))
+    return charts
+
+
+def _curve(at: int, side: ComparedRun, mode: Mode, curve: Curve) -> Curve:
+    return replace(curve, color=str(at), mark=MARKS[at % len(MARKS)], steps=steps_of(side.view, mode))
+
+
+# --- tables --------------------------------------------------------------------------------------
+
+
+def metric_rows(sides: Sequence[ComparedRun]) -> list[TableRow]:
+    """Results of each split, the best of validation, and what the run took; the best of each row is marked."""
+    rows: list[TableRow] = []
+    splits = sorted(
+        {split for side in sides for split in side.view.results}, key=lambda split: (split != "test", split)
+    )
+    for split in splits:
+        rows += _result_rows(sides, split)
+    rows += _best_rows(sides)
+    rows.append(TableRow("run", head=True))
+    rows.append(TableRow("state", tuple(side.state or _MISSING for side in sides)))
+    rows.append(TableRow("epochs", tuple(f"{side.view.epoch}/{side.view.epochs}" for side in sides)))
+    rows.append(TableRow("worked", tuple(clock(steps_of(side.view, "time").knots[-1]) for side in sides)))
+    seconds = [_epoch_seconds(side.view) for side in sides]
+    rows.append(TableRow("s an epoch", tuple(map(figure, seconds)), best_places(seconds, up=False)))
+    rows.append(
+        TableRow("device", tuple(one_line(s.view.started.device) if s.view.started else _MISSING for s in sides))
+    )
+    return rows
+
+
+def _result_rows(sides: Sequence[ComparedRun], split: str) -> list[TableRow]:
+    found = [side.view.results.get(split) for side in sides]
+    whole = [result.metrics if result else {} for result in found]
+    unit = _unit(sides)
+    rows = [TableRow(f"{split}, chosen checkpoint", head=True), *_rows(whole, unit)]
+    classes = list(dict.fromkeys(label for result in found if result for label in result.per_class))
+    main = next((side.view.monitor for side in sides if side.view.monitor), "")
+    if len(classes) > 1:
+        for label in classes:
+            parts = [result.per_class.get(label, {}) if result else {} for result in found]
+            rows += [replace(row, name=f"{row.name} · {label}") for row in _rows(parts, unit, only=main)]
+    return rows
+
+
+def _unit(sides: Sequence[ComparedRun]) -> str:
+    """Of distances, where all runs have the same one."""
+    units = {side.view.unit for side in sides if side.view.started}
+    return units.pop() if len(units) == 1 else ""
+
+
+def _rows(values: Sequence[Mapping[str, Any]], unit: str, only: str = "") -> list[TableRow]:
+    rows = []
+    for name in dict.fromkeys(name for metrics in values for name in metrics):
+        numbers = [_number(metrics.get(name)) for metrics in values]
+        if (only and name != only) or not any(math.isfinite(value) for value in numbers):
+            continue
+        marked = frozenset[int]() if name in {"n", "support"} else best_places(numbers, up=higher_is_better(name))
+        counted = name in {"n", "support", "missed"}
+        cells = tuple(_MISSING if math.isnan(v) else str(int(v)) if counted else figure(v) for v in numbers)
+        rows.append(TableRow(with_unit(name, unit), cells, marked))
+    return rows
+
+
+def _best_rows(sides: Sequence[ComparedRun]) -> list[TableRow]:
+    names = metrics_of(sides) + (["loss"] if any("loss" in side.view.validation for side in sides) else [])
+    rows = []
+    for name in names:
+        up = higher_is_better(name)
+        found = [best(side.view.validation[name], up=up) if name in side.view.validation else None for side in sides]
+        cells = tuple(f"{figure(f[0])} @ {f[1]}" if f else _MISSING for f in found)
+        rows.append(
+            TableRow(with_unit(name, _unit(sides)), cells, best_places([f[0] if f else math.nan for f in found], up=up))
+        )
+    return [TableRow("validation, best @ epoch", head=True), *rows] if rows else []
+
+
+def best_places(values: Sequence[float], *, up: bool) -> frozenset[int]:
+    """Where the best of ``values`` stands; nowhere if fewer than two are finite or all are the same."""
+    finite = [value for value in values if math.isfinite(value)]
+    if len(finite) < 2 or min(finite) == max(finite):
+        return frozenset()
+    top = max(finite) if up else min(finite)
+    return frozenset(at for at, value in enumerate(values) if value == top)
+
+
+def recipe_rows(sides: Sequence[ComparedRun]) -> list[TableRow]:
+    """The keys whose values differ, a row each; a run whose recipe cannot be read says so."""
+    keys = list(dict.fromkeys(key for side in sides for key in side.recipe))
+    rows = []
+    for key in keys:
+        cells = tuple(_cell(side, key) for side in sides)
+        if len({cell for cell, side in zip(cells, sides, strict=True) if not side.problem}) > 1:
+            rows.append(TableRow(key, cells))
+    return rows
+
+
+def warnings(sides: Sequence[ComparedRun]) -> list[str]:
+    """Why the numbers may not be comparable."""
+    found = [f"{side.label}: {side.problem}" for side in sides if side.problem]
+    if len({side.view.started.task for side in sides if side.view.started}) > 1:
+        found.append("the tasks differ")
+    if len({side.view.classes for side in sides if side.view.started}) > 1:
+        found.append("the classes differ")
+    if len({side.data for side in sides if side.data}) > 1:
+        found.append("the runs saw different data: their numbers are not of the same cases")
+    if len({side.view.started.unit for side in sides if side.view.started}) > 1:
+        found.append("distances are in different units")
+    return found
+
+
+def _cell(side: ComparedRun, key: str) -> str:
+    if side.problem:
+        return "?"
+    return one_line(_toml(side.recipe[key])) if key in side.recipe else _MISSING
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return str(value)
+
+
+def _number(value: Any) -> float:
+    return number(value) if isinstance(value, int | float | str) or value is None else math.nan
+
+
+def _epoch_seconds(view: RunView) -> float:
+    seconds = view.epochs_done["value"]
+    known = seconds[np.isfinite(seconds) & (seconds > 0)]
+    return float(np.median(known)) if len(known) else math.nan

@@ -1,0 +1,127 @@
+"""The inside of a chart: bands, lines, marks, the cursor. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tui.plotting.axes import Axis
+from tui.plotting.charts import Chart, Curve
+from tui.plotting.plotted import Plotted, Window
+from tui.plotting.raster import Raster
+from tui.plotting.reduce import Floats
+from tui.state.run_view import best
+from tui.theme import Palette
+
+
+def color_of(curve: Curve, palette: Palette) -> str:
+    """The colour of a curve in this palette."""
+    if curve.color == "ghost":
+        return palette.series[3]
+    if curve.color.isdigit():
+        return palette.series[int(curve.color) % len(palette.series)]
+    return str(getattr(palette, curve.color))
+
+
+@dataclass(frozen=True, slots=True)
+class PlotArea:
+    """A raster with its two axes."""
+
+    raster: Raster
+    axis: Axis  # the vertical one
+    window: Window
+    palette: Palette
+
+    def across(self, x: Floats) -> Floats:
+        """Places on the horizontal axis in cells from the left."""
+        return (x - self.window.low) / (self.window.high - self.window.low) * self.raster.width
+
+    def up(self, y: Floats) -> Floats:
+        """Values in cells from the bottom; nan for what a log axis cannot show."""
+        if self.axis.log:
+            y = np.where(y > 0, np.log10(np.where(y > 0, y, 1.0)), np.nan)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return (y - self.axis.low) / (self.axis.high - self.axis.low) * self.raster.height
+
+    def fill(self, chart: Chart, plotted: list[Plotted], cursor: float | None) -> None:
+        """Draw everything, from the back to the front."""
+        for p in plotted:
+            if len(p.least):
+                high = self.up(p.most)
+                known = np.flatnonzero(np.isfinite(high))
+                self.raster.band(known, np.nan_to_num(self.up(p.least)[known], nan=0.0), high[known], self.palette.band)
+        if cursor is not None and self.window.low <= cursor <= self.window.high:
+            for row in range(self.raster.height):
+                self.put(cursor, row, "│", self.palette.muted)
+        for p in plotted:
+            self.raster.line(self.across(p.x), self.up(p.y), color_of(p.curve, self.palette))
+        for p in plotted:
+            self._marks(p, alone=len(plotted) == 1)
+            self._odd(p)
+        if chart.monitored and plotted:
+            self._star(plotted[-1], up=chart.up)
+
+    def rule(self, places: tuple[float, ...]) -> None:
+        """Faint vertical lines behind all else."""
+        for place in places:
+            for row in range(self.raster.height):
+                self.put(place, row, "╎", self.palette.faint)
+
+    def put(self, x: float, row: float, char: str, color: str) -> None:
+        """A character at a place on the horizontal axis and a row; the edges count as inside."""
+        column = float(self.across(np.array([x]))[0])
+        if -0.5 <= column <= self.raster.width + 0.01:
+            inside = min(max(column, 0.0), self.raster.width - 0.5)
+            self.raster.put(inside, min(max(row, 0.0), self.raster.height - 0.5), char, color)
+
+    def _marks(self, p: Plotted, *, alone: bool) -> None:
+        """The series' mark: at each point where there is room, else now and then, always at the last."""
+        rows = self.up(p.y)
+        known = np.flatnonzero(np.isfinite(rows))
+        if not len(known):
+            return
+        if p.curve.dense:
+            chosen = known if len(known) == 1 else known[:0] if alone else known[-1:]
+        elif p.points and len(known) * 4 <= self.raster.width:
+            chosen = known
+        else:
+            chosen = known[:: -(len(known) if alone else max(1, len(known) // 5))]
+        for at in chosen.tolist():
+            self.put(p.x[at], rows[at], p.curve.mark, color_of(p.curve, self.palette))
+
+    def _odd(self, p: Plotted) -> None:
+        """Marks for what is not finite, and for spikes beyond the axis."""
+        top = self.raster.height - 0.5
+        marks = [(p.ups, "∞", top, self.palette.error), (p.downs, "∞", 0.0, self.palette.error)]
+        marks.append((p.nans, "✕", 0.0, self.palette.error))
+        if len(p.least):
+            marks.insert(0, (self.up(p.most) > self.raster.height + 0.5, "▴", top, self.palette.muted))
+            marks.insert(0, (self.up(p.least) < -0.5, "▾", 0.0, self.palette.muted))
+        for flags, char, row, color in marks:
+            for column in np.flatnonzero(flags).tolist():
+                self.raster.put(column, row, char, color)
+
+    def _star(self, p: Plotted, *, up: bool) -> None:
+        """A star at the best point of the series."""
+        table = p.curve.table
+        found = best(table, up=up)
+        if found is None:
+            return
+        row = int(np.searchsorted(table["epoch"], found[1]))
+        x = float(p.steps.outward(table[p.steps.column][row : row + 1])[0])
+        self.put(x, float(self.up(np.array([found[0]]))[0]), "★", self.palette.warning)
+
+    def remark(self, text: str) -> None:
+        """Text in the corner at the right where less is drawn."""
+        rows = text.split("\n")
+        width = max(len(row) for row in rows)
+        if width + 4 > self.raster.width or len(rows) + 2 > self.raster.height:
+            return
+        used = self.raster.chars != " "
+        above = used[: len(rows), -width - 1 :].sum()
+        below = used[-len(rows) :, -width - 1 :].sum()
+        first = self.raster.height - 1 if above <= below else len(rows) - 1
+        for i, row in enumerate(rows):
+            for j, char in enumerate(row):
+                self.raster.put(self.raster.width - 1 - len(row) + j, first - i, char, self.palette.series[3])

@@ -1,0 +1,1 @@
+"""Views that are printed, without a screen."""

@@ -1,0 +1,116 @@
+"""``medtui attach --once``: one view of a run as plain text, for scripts and for a quick look."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+
+from engine.errors import printable
+from engine.runfolder import ENDED, EventReader, RunFolder, Status, read_status
+from tui.ascii import to_ascii, wants_ascii
+from tui.printed.result_table import metric_table
+from tui.state import run_view
+from tui.state.estimate import done_share, elapsed_s, left_s
+from tui.state.run_view import RunView
+from tui.text import clock, figure, rate, shorten, sparkline
+
+_LOG_LINES = 6
+_BAR_SHARE = 0.35
+_NAME_WIDTH = 22
+
+
+def print_once(folder: RunFolder) -> int:
+    """Print the view of ``folder`` at the width of the terminal."""
+    reader = EventReader(folder.events)
+    view = run_view.EMPTY
+    while events := reader.read():
+        view = run_view.fold(view, events)
+    width = shutil.get_terminal_size((100, 24)).columns
+    text = lines(folder, read_status(folder), view, width, time.time())
+    print("\n".join(map(to_ascii, text) if wants_ascii() else text))
+    return 0
+
+
+def lines(folder: RunFolder, status: Status, view: RunView, width: int, now_s: float) -> list[str]:
+    """The view as lines of at most ``width`` characters."""
+    if status.state in ENDED:
+        now_s = view.time_s
+    parts = [
+        _head(folder, status, view, width, now_s),
+        _metrics(view, width),
+        _classes(view, width),
+        _results(view, width),
+        _log(view),
+    ]
+    blocks = [[printable(line, keep="")[:width].rstrip() for line in part] for part in parts]
+    text: list[str] = []
+    for block in blocks:
+        if block:
+            text += ["", *block] if text else block
+    return text
+
+
+def _head(folder: RunFolder, status: Status, view: RunView, width: int, now_s: float) -> Iterator[str]:
+    yield f"{status.name or folder.id[16:]}  {status.state}  {folder.root}"
+    if status.message:
+        yield status.message
+    if status.hint:
+        yield status.hint
+    if view.started is None:
+        yield "nothing has happened yet"
+        return
+    words = []
+    phase = view.phase.phase if view.phase is not None else ""
+    if phase and status.state not in ENDED:
+        words.append(phase)
+    words.append(f"{clock(elapsed_s(view, now_s))} elapsed")
+    left = left_s(view, now_s) if status.state not in ENDED else None
+    if left is not None:
+        words.append(f"{clock(left)} left")
+    words.append(view.started.device)
+    if len(view.steps):
+        words.append(f"lr {rate(float(view.steps['lr'][-1]))}")
+    epoch, rest, share = f"epoch {view.epoch}/{view.epochs}", "  ".join(words), done_share(view)
+    room = width - len(epoch) - len(rest) - len("    100%  ")
+    progress = "" if share is None else f"  {_bar(share, min(24, room))} {share:4.0%}" if room > 5 else f"  {share:.0%}"
+    yield f"{epoch}{progress}  {rest}"
+
+
+def _bar(share: float, width: int) -> str:
+    full = round(share * width)
+    return "━" * full + "─" * (width - full)
+
+
+def _metrics(view: RunView, width: int) -> Iterator[str]:
+    """A line a metric: newest value, best, and its course."""
+    spark = max(8, int(width * _BAR_SHARE))
+    if len(view.steps):
+        losses = view.steps["loss"]
+        yield f"{'loss':{_NAME_WIDTH}}{figure(float(losses[-1])):>9}{'':19}{sparkline(losses.tolist(), spark)}"
+    for metric, track in view.validation.items():
+        found = run_view.best(track, up=run_view.higher_is_better(metric))
+        words = f"best {figure(found[0])} @ {found[1]}" if found else ""
+        name = shorten(f"val {metric}", _NAME_WIDTH - 1)
+        course = sparkline(track["value"].tolist(), spark)
+        yield (f"{name:{_NAME_WIDTH}}{figure(run_view.last(track)):>9}  {words:17}{course}")
+
+
+def _classes(view: RunView, width: int) -> list[str]:
+    if not view.validations or not view.validations[-1].per_class:
+        return []
+    newest = view.validations[-1]
+    return metric_table(f"validation @ {newest.epoch}", newest.metrics, newest.per_class, view.unit, width)
+
+
+def _results(view: RunView, width: int) -> list[str]:
+    text: list[str] = []
+    for split, result in view.results.items():
+        text += metric_table(split, result.metrics, result.per_class, view.unit, width)
+    return text
+
+
+def _log(view: RunView) -> Iterator[str]:
+    for entry in view.logs[-_LOG_LINES:]:
+        stamp = time.strftime("%H:%M:%S", time.localtime(entry.time_s))
+        yield f"{stamp}  {entry.level:7}  {entry.message}"

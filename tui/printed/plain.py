@@ -1,0 +1,149 @@
+"""A run in plain lines: one an epoch, for log files, batch systems and pipes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+
+from engine.errors import UsageError, printable
+from engine.events import AnyEvent
+from engine.runfolder import ENDED, EventReader, RunFolder, read_status, send
+from tui.printed.plain_lines import PlainLines
+from tui.trainer import Interrupts, TrainerProcess
+
+_POLL_S = 0.5
+_INTERRUPTED = 130
+_EXIT_CODES = {"finished": 0, "stopped": 3}
+
+
+def follow(trainer: TrainerProcess, interrupts: Interrupts, since_s: float = 0.0) -> int:
+    """Print a run that this process started until it ends; the exit code is the run's.
+
+    Ctrl-C, SIGTERM and SIGUSR1 ask the trainer for a checkpoint and its end, Ctrl-C once more kills it,
+    and the code is then 130. SIGHUP ends this process only.
+
+    Args:
+        trainer: the started trainer.
+        interrupts: holds the signals since its handshake.
+        since_s: print only what happened after this time (a resumed run has a past).
+    """
+    folder = trainer.folder
+    tail = _Tail(folder, since_s)
+    tail.say(f"run folder  {folder.root}")
+    asked = False
+    while True:
+        over = not trainer.runs() or read_status(folder).state in ENDED  # asked before the last look
+        tail.print_new()
+        if over:
+            break
+        if interrupts.insisted:
+            trainer.kill()
+        elif interrupts.asked and not asked:
+            asked = True
+            _ask_to_stop(folder, tail)
+        time.sleep(_POLL_S)
+    tail.end()
+    code = outcome(folder)
+    return _INTERRUPTED if interrupts.asked else code
+
+
+def _ask_to_stop(folder: RunFolder, tail: _Tail) -> None:
+    tail.say("asked the trainer for a checkpoint and its end; Ctrl-C once more kills it")
+    try:
+        send(folder, "stop_now")
+    except UsageError as error:
+        tail.say(str(error))
+
+
+def watch(folder: RunFolder) -> int:
+    """Print a run that someone else started, from its beginning, until it ends. Ctrl-C only stops looking."""
+    tail = _Tail(folder, 0.0)
+    while True:
+        over = read_status(folder).state in ENDED
+        tail.print_new()
+        if over:
+            break
+        time.sleep(_POLL_S)
+    tail.end()
+    return outcome(folder)
+
+
+def outcome(folder: RunFolder) -> int:
+    """Say how a run ended and where its results are; its exit code."""
+    status = read_status(folder)
+    if status.state in {"failed", "lost"}:
+        words = [f"the run {'failed' if status.state == 'failed' else 'was lost'}: {status.message}"]
+        words += [status.hint] if status.hint else []
+        words.append(f"what it printed: {folder.log}")
+        if folder.last.exists():
+            words.append(f"go on from its last checkpoint: medtui resume {folder.address}")
+        print(printable("\n".join(words)), file=sys.stderr, flush=True)
+        return 1
+    lines = [f"{status.state}  {status.message}".strip()]
+    if folder.figures.is_dir() and (count := sum(1 for _ in folder.figures.glob("*.png"))):
+        lines.append(f"figures  {folder.figures} ({count})")
+    if folder.report_html.exists():
+        lines.append(f"report   {folder.report_html}")
+    if status.state == "stopped":
+        lines.append(f"go on    medtui resume {folder.address}")
+    _print("\n".join(lines))
+    return _EXIT_CODES[status.state]
+
+
+class _Tail:
+    """What is new in a stream, on stdout: whole lines, and on a terminal a line of progress."""
+
+    def __init__(self, folder: RunFolder, since_s: float) -> None:
+        self._reader = EventReader(folder.events)
+        self._lines = PlainLines()
+        self._since_s = since_s
+        self._newest_s = 0.0
+        self._restarts = 0
+        self._screen = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self._progress = False
+
+    def print_new(self) -> None:
+        """Print what happened since the last call."""
+        while events := self._reader.read():
+            if self._reader.restarts != self._restarts:  # a resumed run cut what was read
+                self._restarts = self._reader.restarts
+                self._lines, self._since_s = PlainLines(), self._newest_s
+            for event in events:
+                self._take(event)
+        if self._screen and (text := self._lines.progress()):
+            width = shutil.get_terminal_size().columns
+            _print("\r\x1b[K" + printable(text, keep="")[: width - 1], end="")
+            self._progress = True
+
+    def say(self, text: str) -> None:
+        """Print a line of our own."""
+        self._clear()
+        _print(printable(text))
+
+    def end(self) -> None:
+        """Print what waited for an event that did not come."""
+        for line in self._lines.rest():
+            self.say(line)
+        self._clear()
+
+    def _take(self, event: AnyEvent) -> None:
+        lines = self._lines.take(event)
+        self._newest_s = max(self._newest_s, event.time_s)
+        if event.time_s > self._since_s:
+            for line in lines:
+                self.say(line)
+
+    def _clear(self) -> None:
+        if self._progress:
+            _print("\r\x1b[K", end="")
+            self._progress = False
+
+
+def _print(text: str, end: str = "\n") -> None:
+    """Print at once; when the reader of our output is gone the training is none of its business."""
+    try:
+        print(text, end=end, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

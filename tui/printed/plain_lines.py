@@ -1,0 +1,171 @@
+"""What a run says in plain lines: pure, events in and text out."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+from engine.events import (
+    AnyEvent,
+    Control,
+    EpochDone,
+    Figure,
+    Iteration,
+    Log,
+    Note,
+    Phase,
+    Progress,
+    Resources,
+    Result,
+    RunEnded,
+    RunStarted,
+    Validation,
+    number,
+)
+from tui.printed.result_table import metric_table
+from tui.state import run_view
+from tui.state.estimate import left_s
+from tui.text import clock, figure, rate
+
+_LOUD = frozenset({"warning", "error"})
+_QUIET_PHASES = frozenset({"training", "validation"})
+_SILENT = (Iteration, Progress, Resources)
+_FILE_WIDTH = 120
+
+
+class PlainLines:
+    """Folds a stream and gives the lines for each event.
+
+    The line of an epoch waits for its validation, so that one line says all of it: it comes with
+    the validation, or with whatever shows that there is none.
+    """
+
+    def __init__(self) -> None:
+        self._view = run_view.EMPTY
+        self._unfolded: list[AnyEvent] = []
+        self._epoch: EpochDone | None = None
+
+    def take(self, event: AnyEvent) -> list[str]:
+        """The lines that ``event`` gives rise to; most events give none."""
+        self._unfolded.append(event)
+        if isinstance(event, _SILENT) and self._epoch is None:
+            return []  # folded with the next event that speaks: a fold of many costs as much as of one
+        self._fold()
+        return list(self._said(event))
+
+    def _fold(self) -> None:
+        if self._unfolded:
+            self._view = run_view.fold(self._view, self._unfolded)
+            self._unfolded = []
+
+    def rest(self) -> list[str]:
+        """The line that waited for an event that never came."""
+        self._fold()
+        return list(self._waiting())
+
+    def progress(self, now_s: float | None = None) -> str:
+        """One line for the moment, for a terminal; empty when there is nothing to say."""
+        self._fold()
+        view = self._view
+        now_s = time.time() if now_s is None else now_s
+        if view.started is None or view.ended is not None:
+            return ""
+        left = left_s(view, now_s)
+        words = []
+        if view.phase is not None and view.phase.phase != "training":
+            words.append(view.phase.phase)
+            if view.progress is not None and view.progress.total:
+                words.append(f"{view.progress.done}/{view.progress.total}")
+        elif len(view.steps):
+            words.append(f"epoch {view.epoch}/{view.epochs}")
+            words.append(f"iteration {view.iteration_in_epoch}/{view.iterations_per_epoch}")
+            words.append(f"loss {figure(float(view.steps['loss'][-1]))}")
+            words += self._speed()
+        if left is not None:
+            words.append(f"left {clock(left)}")
+        return "  ".join(words)
+
+    def _said(self, event: AnyEvent) -> Iterator[str]:
+        if self._epoch is not None and not _belongs(event, self._epoch):
+            yield from self._waiting()
+        match event:
+            case RunStarted():
+                yield from _start(event)
+            case Phase() if event.phase not in _QUIET_PHASES:
+                words = [str(event.total)] if event.total else []
+                words += [event.detail] if event.detail else []
+                yield f"{event.phase}: {'  '.join(words)}" if words else event.phase
+            case EpochDone():
+                self._epoch = event
+            case Validation():
+                yield from self._waiting(event)
+            case Log() if event.level in _LOUD:
+                yield f"{event.level}: {event.message}"
+            case Figure() if not event.ok:
+                yield f"warning: {event.path}: {event.message}"
+            case Control():
+                yield f"{event.command}: {event.message or event.state}"
+            case Note():
+                yield f"note: {event.text}"
+            case Result():
+                width = shutil.get_terminal_size((_FILE_WIDTH, 24)).columns
+                yield from ["", *metric_table(event.split, event.metrics, event.per_class, self._view.unit, width), ""]
+
+    def _waiting(self, validation: Validation | None = None) -> Iterator[str]:
+        """The line of the epoch that waits, with its validation if it had one."""
+        done, self._epoch = self._epoch, None
+        if done is None and validation is None:
+            return
+        view = self._view
+        digits = len(str(view.epochs))
+        epoch = done.epoch if done else validation.epoch if validation else 0
+        words = [f"epoch {epoch:>{digits}}/{view.epochs}"]
+        if done is not None:
+            words.append(f"loss {figure(number(done.metrics.get('loss'))):5}")
+        if validation is not None:
+            words.append(self._measured(validation))
+        if len(view.steps):
+            words.append(f"lr {rate(float(view.steps['lr'][-1])):7}")
+        words += self._speed()
+        # The validation is over, and what counts from here on is the training.
+        left = left_s(replace(view, phase=None, progress=None), view.time_s)
+        if left is not None:
+            words.append(f"left {clock(left)}")
+        yield "  ".join(words)
+
+    def _measured(self, validation: Validation) -> str:
+        view = self._view
+        metric = view.monitor or next(iter(validation.metrics), "loss")
+        text = f"val {metric} {figure(number(validation.metrics.get(metric))):5}"
+        track = view.validation.get(metric)
+        best = run_view.best(track, up=view.monitor_up) if track is not None else None
+        digits = len(str(view.epochs))
+        return f"{text} (best {figure(best[0])} @ {best[1]:>{digits}})" if best else text
+
+    def _speed(self) -> list[str]:
+        """Cases a second over the iterations of the last epoch."""
+        view = self._view
+        rates = view.steps["cases_per_s"][-max(1, view.iterations_per_epoch) :]
+        rates = rates[rates > 0]
+        return [f"{figure(float(rates.mean()))} cases/s"] if len(rates) else []
+
+
+def _belongs(event: AnyEvent, epoch: EpochDone) -> bool:
+    """Whether ``event`` may still be followed by the validation of ``epoch``."""
+    if isinstance(event, Validation):
+        return event.epoch == epoch.epoch
+    if isinstance(event, Phase):
+        return event.phase == "validation"
+    return not isinstance(event, Iteration | EpochDone | RunStarted | RunEnded | Result)
+
+
+def _start(event: RunStarted) -> Iterator[str]:
+    cases = ", ".join(f"{count} {split}" for split, count in event.cases.items() if count)
+    yield (
+        f"{event.name}  {event.task} on {event.device}: {cases} cases; "
+        f"{event.epochs} epochs of {event.iterations_per_epoch} iterations"
+    )
+    if event.resumed:
+        yield f"goes on after iteration {event.first_iteration}"

@@ -1,0 +1,1 @@
+"""What is known of runs, as frozen values; nothing here imports Textual."""

@@ -1,0 +1,69 @@
+"""Earlier runs to compare with: which there are, and their views."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.runfolder import EventReader, RunFolder, list_runs, read_status
+from tui.state.feed import BIG_BYTES, sample
+from tui.state.run_view import EMPTY, RunView, fold
+from tui.widgets.curves import Ghost
+
+MOST = 8
+
+
+def candidates(runs: Path, folder: RunFolder, name: str, *, task: str, up: bool) -> list[tuple[str, RunFolder]]:
+    """Finished runs with the names of their recipes, at most `MOST`; never ``folder`` itself.
+
+    First those of the recipe called ``name``, then those of other recipes with the same task; the best first.
+
+    Args:
+        runs: the folder of all runs.
+        folder: the run that is looked at.
+        name: of the recipe.
+        task: what it trains for.
+        up: whether more of the monitored metric is better.
+    """
+    found: list[tuple[bool, float, str, RunFolder]] = []
+    for other in list_runs(runs):
+        if other.root.resolve() == folder.root.resolve():
+            continue
+        status = read_status(other)
+        if status.state == "finished" and status.task == task:
+            best = status.best if status.best is not None else float("-inf" if up else "inf")
+            found.append((status.name != name, -best if up else best, status.name, other))
+    return [(label, other) for *_, label, other in sorted(found, key=lambda item: item[:2])[:MOST]]
+
+
+def load_view(folder: RunFolder) -> RunView:
+    """The view of a whole run; of a very long one, what evenly spread samples show."""
+    size = folder.events.stat().st_size if folder.events.exists() else 0
+    if size > 4 * BIG_BYTES:
+        return fold(EMPTY, sample(folder, size))
+    return fold(EMPTY, EventReader(folder.events).read(size + 1))
+
+
+class GhostChooser:
+    """Walks through the candidates: the best, the next, ..., none, and again."""
+
+    def __init__(self, runs: Path, folder: RunFolder) -> None:
+        self._runs, self._folder = runs, folder
+        self._found: list[tuple[str, RunFolder]] = []
+        self._at = -1
+
+    def next(self, name: str, *, task: str, up: bool) -> Ghost | None:
+        """The next earlier run, see `candidates`; ``None`` after the last one. Reads files, so: in a thread."""
+        if self._at < 0:
+            self._found = candidates(self._runs, self._folder, name, task=task, up=up)
+        self._at += 1
+        if self._at >= len(self._found):
+            self._at = -1
+            return None
+        label, chosen = self._found[self._at]
+        day, time = chosen.id[:8], chosen.id[9:13]
+        return Ghost(f"{label} {day[4:6]}-{day[6:]} {time[:2]}:{time[2:]}", load_view(chosen))
+
+    @property
+    def none(self) -> bool:
+        """Whether there is no candidate at all."""
+        return not self._found

@@ -1,0 +1,84 @@
+"""What is worth knowing of one run before it is opened: results, course, recipe. Read from its folder. No Textual."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from engine.runfolder import EventReader, RunFolder
+from tui.state.feed import sample
+from tui.state.run_view import EMPTY, RunView, best, fold
+from tui.text import figure, with_unit
+
+QUICK_BYTES = 1 << 20
+"""Of a longer stream only samples are read."""
+LARGEST_JSON = 8 << 20
+_COUNTS = frozenset({"n", "missed"})
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """A summary of one run."""
+
+    view: RunView = EMPTY
+    sampled: bool = False  # the view is made of samples of a long stream
+    results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # of metrics.json, by split
+
+    @property
+    def course(self) -> list[float]:
+        """The monitored metric, a value a validation."""
+        track = self.view.validation.get(self.view.monitor)
+        return [] if track is None else [float(value) for value in track["value"]]
+
+    @property
+    def best(self) -> tuple[float, int] | None:
+        """(value, epoch) of the best validation."""
+        track = self.view.validation.get(self.view.monitor)
+        return None if track is None else best(track, up=self.view.monitor_up)
+
+
+def read_facts(folder: RunFolder) -> RunFacts:
+    """The facts of a run; what is not there or cannot be read is left out."""
+    view, sampled = quick_view(folder)
+    found = read_json(folder, "metrics.json")
+    results = {split: values for split, values in found.items() if isinstance(values, dict)}
+    return RunFacts(view, sampled, results)
+
+
+def quick_view(folder: RunFolder) -> tuple[RunView, bool]:
+    """A view of the whole run, or of samples of a long one (then True)."""
+    try:
+        size = folder.events.stat().st_size
+    except OSError:
+        return EMPTY, False
+    if size > QUICK_BYTES:
+        return fold(EMPTY, sample(folder, size)), True
+    return fold(EMPTY, EventReader(folder.events).read(size + 1)), False
+
+
+def read_json(folder: RunFolder, name: str) -> dict[str, Any]:
+    """A JSON object in the run folder; an empty one where there is none that can be read."""
+    path = folder.root / name
+    try:
+        if path.stat().st_size > LARGEST_JSON:
+            return {}
+        found = msgspec.json.decode(path.read_bytes())
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def headline(values: Mapping[str, Any], names: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Name and text of those of ``names`` that ``values`` has as numbers."""
+    unit = values.get("unit")
+    return [
+        (
+            with_unit(name, unit if isinstance(unit, str) else ""),
+            str(int(values[name])) if name in _COUNTS else figure(float(values[name])),
+        )
+        for name in names
+        if isinstance(values.get(name), int | float) and not isinstance(values[name], bool)
+    ]
