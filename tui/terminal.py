@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from tui.plotting.cells import one_line
+from tui.text import one_line
 
 KEEP_TITLE, GIVE_TITLE_BACK = "\x1b[22;2t", "\x1b[23;2t"
 """Sequences that put the window's title on the terminal's stack and take it off again."""

@@ -7,10 +7,15 @@ from collections.abc import Sequence
 
 from engine.errors import printable
 
-__all__ = ["age", "clock", "figure", "printable", "rate", "shorten", "sparkline"]
+__all__ = ["age", "clock", "figure", "one_line", "printable", "rate", "shorten", "sparkline"]
 
 _HUGE = 1e300  # sums and differences of what is larger overflow
 _BARS = "▁▂▃▄▅▆▇█"
+
+
+def one_line(text: str) -> str:
+    """``text`` from a file without control characters, escapes, line breaks and turns of direction."""
+    return "".join(c if c.isprintable() else " " if c in "\t\n\r" else "·" for c in text)
 
 
 def figure(value: float | None) -> str:

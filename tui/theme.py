@@ -73,7 +73,7 @@ MARKS = "●▲■◆▼★○△"
 
 
 @lru_cache(maxsize=4096)
-def style(color: str, ground: str, *, bold: bool = False, reverse: bool = False, underline: bool = False) -> Style:
+def rich_style(color: str, ground: str, *, bold: bool = False, reverse: bool = False, underline: bool = False) -> Style:
     """A Rich style; made once, because a screen has thousands of pieces and few styles."""
     front, back = (ground, color) if reverse else (color, ground)
     return Style(color=Color.parse(front), bgcolor=Color.parse(back), bold=bold or None, underline=underline or None)

@@ -15,14 +15,10 @@ from rich.style import Style
 from textual.strip import Strip
 
 from tui.ascii import to_ascii
+from tui.text import one_line
 
 Span: TypeAlias = tuple[str, Style]
 Line: TypeAlias = list[Span]
-
-
-def one_line(text: str) -> str:
-    """``text`` from a file without control characters, escapes, line breaks and turns of direction."""
-    return "".join(c if c.isprintable() else " " if c in "\t\n\r" else "·" for c in text)
 
 
 def fit(text: str, width: int, *, right: bool = False) -> str:
@@ -49,12 +45,12 @@ def joined(left: Line, right: Line, width: int, fill: Style) -> Line:
 def cut(line: Line, width: int) -> Line:
     """The first ``width`` cells of a line, with ``…`` where something is missing."""
     out: Line = []
-    for text, look in line:
+    for text, style in line:
         size = cell_len(text)
         if size > width:
-            out.append((fit(text, width), look))
+            out.append((fit(text, width), style))
             return out
-        out.append((text, look))
+        out.append((text, style))
         width -= size
     return out
 
@@ -76,10 +72,10 @@ def fitted(parts: Iterable[Line], width: int, gap: int = 3) -> Line:
 
 def to_strip(line: Line, width: int, fill: Style, *, ascii_only: bool) -> Strip:
     """A strip of exactly ``width`` cells, without anything that a terminal would obey."""
-    line = [(text if text.isprintable() else one_line(text), look) for text, look in line]
+    line = [(text if text.isprintable() else one_line(text), style) for text, style in line]
     if ascii_only:
-        line = [(to_ascii(text), look) for text, look in line]
-    segments = [Segment(text, look) for text, look in line if text]
+        line = [(to_ascii(text), style) for text, style in line]
+    segments = [Segment(text, style) for text, style in line if text]
     return Strip(segments).adjust_cell_length(width, fill).simplify()
 
 
@@ -120,15 +116,15 @@ def changed(old: Strip, new: Strip) -> tuple[int, int] | None:
 
 def _cells(strip: Strip) -> list[tuple[str, Style | None]]:
     cells: list[tuple[str, Style | None]] = []
-    for text, look, _ in strip:
+    for text, style, _ in strip:
         if text.isascii():
-            cells += [(c, look) for c in text]
+            cells += [(c, style) for c in text]
             continue
         for char in text:
             size = cell_len(char)
             if size == 0 and cells:
-                cells[-1] = (cells[-1][0] + char, look)
+                cells[-1] = (cells[-1][0] + char, style)
                 continue
-            cells.append((char, look))
-            cells += [("", look)] * (size - 1)
+            cells.append((char, style))
+            cells += [("", style)] * (size - 1)
     return cells

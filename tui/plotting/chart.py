@@ -6,14 +6,14 @@ import math
 from dataclasses import dataclass
 
 from tui.plotting.axes import Axis, value_axis
-from tui.plotting.cells import Line, cut, fitted, length, one_line
+from tui.plotting.cells import Line, cut, fitted, length
 from tui.plotting.charts import Chart, Steps
 from tui.plotting.plot_area import PlotArea, color_of
 from tui.plotting.plotted import Plotted, Window, plot, reading, value_range
 from tui.plotting.raster import Raster
 from tui.state.run_view import best
-from tui.text import clock, figure, rate
-from tui.theme import Palette, style
+from tui.text import clock, figure, one_line, rate
+from tui.theme import Palette, rich_style
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,9 @@ def draw_chart(chart: Chart, width: int, height: int, manner: ChartOptions, pale
     area.fill(chart, plotted, manner.cursor)
     if manner.ghost and plotted[0].curve.ghost:
         area.remark(ghost_remark(plotted, manner))
-    border, muted, faint = (style(c, palette.ground) for c in (_edge(manner, palette), palette.muted, palette.faint))
+    border, muted, faint = (
+        rich_style(c, palette.ground) for c in (_edge(manner, palette), palette.muted, palette.faint)
+    )
     ticks = _ticks(axis, rows)
     lines = [
         _top(chart, width, manner, palette, legend(chart, plotted, manner, palette, width=width - 12 - len(chart.name)))
@@ -103,10 +105,12 @@ def _edge(manner: ChartOptions, palette: Palette) -> str:
 
 
 def _top(chart: Chart, width: int, manner: ChartOptions, palette: Palette, parts: list[Line]) -> Line:
-    border = style(_edge(manner, palette), palette.ground)
-    title: Line = [(chart.name, style(palette.accent if manner.focused else palette.ink, palette.ground, bold=True))]
-    title += [(f" {one_line(chart.unit)}", style(palette.muted, palette.ground))] if chart.unit else []
-    title += [(" log", style(palette.muted, palette.ground))] if manner.log else []
+    border = rich_style(_edge(manner, palette), palette.ground)
+    title: Line = [
+        (chart.name, rich_style(palette.accent if manner.focused else palette.ink, palette.ground, bold=True))
+    ]
+    title += [(f" {one_line(chart.unit)}", rich_style(palette.muted, palette.ground))] if chart.unit else []
+    title += [(" log", rich_style(palette.muted, palette.ground))] if manner.log else []
     title = cut(title, max(0, width - 6))
     note = fitted(parts, width - 9 - length(title), 2)
     bar = width - 6 - length(title) - (length(note) + 2 if note else 0)
@@ -117,7 +121,7 @@ def _top(chart: Chart, width: int, manner: ChartOptions, palette: Palette, parts
 
 def _bottom(width: int, axis_at: int, columns: int, manner: ChartOptions, palette: Palette) -> Line:
     """The lower border, which is the horizontal axis too."""
-    border, muted = style(_edge(manner, palette), palette.ground), style(palette.muted, palette.ground)
+    border, muted = rich_style(_edge(manner, palette), palette.ground), rich_style(palette.muted, palette.ground)
     unit = manner.steps.mode
     chars, labelled = ["╰", *["─"] * (width - 2), "╯"], [False] * width
     chars[axis_at] = "┴"
@@ -139,7 +143,7 @@ def _bottom(width: int, axis_at: int, columns: int, manner: ChartOptions, palett
 
 
 def _empty(chart: Chart, width: int, height: int, manner: ChartOptions, palette: Palette) -> list[Line]:
-    border, muted = (style(c, palette.ground) for c in (_edge(manner, palette), palette.muted))
+    border, muted = (rich_style(c, palette.ground) for c in (_edge(manner, palette), palette.muted))
     reason = chart.reason if chart.empty else "nothing to draw here: no finite value in view"
     if not chart.empty and manner.log:
         reason = "no value above 0 in view (y: linear axis)"
@@ -155,7 +159,7 @@ def legend(chart: Chart, plotted: list[Plotted], manner: ChartOptions, palette: 
 
     The names give way where ``width`` cells are too few for them: the table of classes has the same marks.
     """
-    ink, muted = style(palette.ink, palette.ground), style(palette.muted, palette.ground)
+    ink, muted = rich_style(palette.ink, palette.ground), rich_style(palette.muted, palette.ground)
     own = [p for p in plotted if not p.curve.ghost]
     parts: list[Line] = []
     if manner.cursor is not None:
@@ -164,16 +168,16 @@ def legend(chart: Chart, plotted: list[Plotted], manner: ChartOptions, palette: 
     for p in own:
         value = reading(p, manner.window.high if manner.cursor is None else manner.cursor)
         part: Line = []
-        part += [(p.curve.mark, style(color_of(p.curve, palette), palette.ground))] if len(own) > 1 else []
+        part += [(p.curve.mark, rich_style(color_of(p.curve, palette), palette.ground))] if len(own) > 1 else []
         part += [(f"{' ' if part else ''}{p.curve.name}", muted)] if names and p.curve.name != chart.name else []
         shown = rate(value) if chart.name == "lr" else figure(value)
         parts.append([*part, (f" {shown}" if part else shown, ink)])
     found = best(own[-1].curve.table, up=chart.up) if chart.monitored and own and manner.cursor is None else None
     if found:
-        star = ("★ ", style(palette.warning, palette.ground))
+        star = ("★ ", rich_style(palette.warning, palette.ground))
         parts.append([star, ("best ", muted), (figure(found[0]), ink), (f" @ {found[1]}", muted)])
     lost = sum(p.lost for p in own)
-    parts += [[(f"✕ {lost}", style(palette.error, palette.ground))]] if lost else []
+    parts += [[(f"✕ {lost}", rich_style(palette.error, palette.ground))]] if lost else []
     return parts
 
 

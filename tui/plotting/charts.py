@@ -7,12 +7,11 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from tui.plotting.cells import one_line
 from tui.plotting.reduce import Floats
 from tui.state.event_batch import TRACK_COLUMNS, Tracks
 from tui.state.run_view import RunView, best, higher_is_better
 from tui.state.series import Columns
-from tui.text import DISTANCES
+from tui.text import DISTANCES, one_line
 from tui.theme import MARKS
 
 Mode: TypeAlias = Literal["iteration", "epoch", "time"]
@@ -51,7 +50,7 @@ class Steps:
     def column(self) -> str:
         return "time_s" if self.mode == "time" else "iteration"
 
-    def inward(self, places: Floats) -> Floats:
+    def to_data(self, places: Floats) -> Floats:
         """From places on the axis to the units of `column`."""
         if self.mode == "epoch":
             return places * max(1, self.per_epoch)
@@ -60,7 +59,7 @@ class Steps:
             return np.interp(places, self.knots, self.knots_s) + beyond + np.minimum(0.0, places)
         return places
 
-    def outward(self, values: Floats) -> Floats:
+    def to_axis(self, values: Floats) -> Floats:
         """From the units of `column` to places on the axis."""
         if self.mode == "epoch":
             return values / max(1, self.per_epoch)

@@ -13,12 +13,11 @@ import numpy as np
 
 from engine.events import number
 from engine.runfolder import RunFolder
-from tui.plotting.cells import one_line
 from tui.plotting.charts import Chart, Curve, Mode, steps_of
 from tui.state.event_batch import Tracks
 from tui.state.run_facts import read_json
 from tui.state.run_view import EMPTY, RunView, best, higher_is_better
-from tui.text import clock, figure, with_unit
+from tui.text import clock, figure, one_line, with_unit
 from tui.theme import MARKS
 
 LARGEST_RECIPE = 1 << 20

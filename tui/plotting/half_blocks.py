@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui.plotting.cells import Line
-from tui.theme import style
+from tui.theme import rich_style
 
 _RAMP = " .:-=+*#%@"
 _LEVELS = 31
@@ -27,7 +27,7 @@ def letters(picture: NDArray[np.uint8], look_of: str, ground: str, *, dark: bool
     places = np.clip(shade / 256 * len(_RAMP), 0, len(_RAMP) - 1).astype(int) if dark else None
     if places is None:
         places = np.clip((255 - shade) / 256 * len(_RAMP), 0, len(_RAMP) - 1).astype(int)
-    return [[("".join(_RAMP[place] for place in row), style(look_of, ground))] for row in places.tolist()]
+    return [[("".join(_RAMP[place] for place in row), rich_style(look_of, ground))] for row in places.tolist()]
 
 
 def _line(upper: list[int], lower: list[int]) -> Line:
@@ -39,7 +39,7 @@ def _line(upper: list[int], lower: list[int]) -> Line:
             continue
         if count:
             one = last[0] == last[1]
-            line.append((" " * count if one else "▀" * count, style(_hex(last[0]), _hex(last[1]))))
+            line.append((" " * count if one else "▀" * count, rich_style(_hex(last[0]), _hex(last[1]))))
         last, count = pair, 1
     return line
 

@@ -93,7 +93,7 @@ class PlotArea:
     def _odd(self, p: Plotted) -> None:
         """Marks for what is not finite, and for spikes beyond the axis."""
         top = self.raster.height - 0.5
-        marks = [(p.ups, "∞", top, self.palette.error), (p.downs, "∞", 0.0, self.palette.error)]
+        marks = [(p.pos_inf, "∞", top, self.palette.error), (p.neg_inf, "∞", 0.0, self.palette.error)]
         marks.append((p.nans, "✕", 0.0, self.palette.error))
         if len(p.least):
             marks.insert(0, (self.up(p.most) > self.raster.height + 0.5, "▴", top, self.palette.muted))
@@ -109,7 +109,7 @@ class PlotArea:
         if found is None:
             return
         row = int(np.searchsorted(table["epoch"], found[1]))
-        x = float(p.steps.outward(table[p.steps.column][row : row + 1])[0])
+        x = float(p.steps.to_axis(table[p.steps.column][row : row + 1])[0])
         self.put(x, float(self.up(np.array([found[0]]))[0]), "★", self.palette.warning)
 
     def remark(self, text: str) -> None:

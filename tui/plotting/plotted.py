@@ -42,13 +42,13 @@ class Plotted:
     least: Floats  # (n,) of the band; empty for a curve without one
     most: Floats
     nans: Flags  # (n,)
-    ups: Flags
-    downs: Flags
+    pos_inf: Flags
+    neg_inf: Flags
 
     @property
     def lost(self) -> int:
         """Columns with values that are not finite."""
-        return int((self.nans | self.ups | self.downs).sum())
+        return int((self.nans | self.pos_inf | self.neg_inf).sum())
 
 
 def plot(curve: Curve, steps: Steps, window: Window, columns: int, smoothing: float) -> Plotted:
@@ -74,13 +74,13 @@ def plot(curve: Curve, steps: Steps, window: Window, columns: int, smoothing: fl
         cells.least if band else empty,
         cells.most if band else empty,
         cells.nans,
-        cells.ups,
-        cells.downs,
+        cells.pos_inf,
+        cells.neg_inf,
     )
 
 
 def _rows(curve: Curve, steps: Steps, edges: Floats) -> Rows:
-    inner = steps.inward(edges)
+    inner = steps.to_data(edges)
     inner[-1] = np.nextafter(inner[-1], np.inf)  # the right edge belongs to the last column
     return search(curve.table, steps.column, inner)
 
@@ -93,7 +93,7 @@ def _points(curve: Curve, steps: Steps, at: Rows, half_life: float) -> tuple[Flo
     first, last = int(at[0]), int(at[-1])
     begin = max(0, first - 4 * (last - first) - 50 if half_life else first - 1)
     end = last if half_life else min(len(curve.table), last + 1)
-    x = steps.outward(curve.table[steps.column][begin:end])
+    x = steps.to_axis(curve.table[steps.column][begin:end])
     y = curve.table[curve.column][begin:end].astype(np.float64)
     if half_life:
         known = usable(y)

@@ -12,7 +12,7 @@ from rich.style import Style
 
 from tui.plotting.cells import Line
 from tui.plotting.reduce import Floats
-from tui.theme import style
+from tui.theme import rich_style
 
 _DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], np.uint8)
 _LOWER = " ▁▂▃▄▅▆▇█"
@@ -135,7 +135,7 @@ def _encoded(chars: list[str], front: list[str], back: list[str]) -> Line:
 
 
 def _look(front: str, back: str) -> Style:
-    return style(front or back, back)
+    return rich_style(front or back, back)
 
 
 def _runs(known: NDArray[np.bool_]) -> list[tuple[int, int]]:

@@ -34,8 +34,8 @@ class Reduced:
     total: Floats
     count: Floats
     nans: Flags
-    ups: Flags  # an infinity
-    downs: Flags  # a minus infinity
+    pos_inf: Flags  # an infinity
+    neg_inf: Flags  # a minus infinity
 
     @property
     def mean(self) -> Floats:
@@ -144,8 +144,8 @@ def _over(parts: Reduced, at: NDArray[np.intp]) -> Reduced:
             over(np.add, parts.total, 0.0),
             over(np.add, parts.count, 0.0),
             flags(parts.nans),
-            flags(parts.ups),
-            flags(parts.downs),
+            flags(parts.pos_inf),
+            flags(parts.neg_inf),
         )
 
 

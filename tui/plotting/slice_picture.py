@@ -3,36 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-Bytes = NDArray[np.uint8]
+from tui.state.images import Bytes, PreviewImages
+
 _RAMP = " .:-=+*#%@"
 _HEAT = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]], float)
 """Five colours of matplotlib's inferno, which the figures use for activation maps."""
-
-
-@dataclass(frozen=True, slots=True)
-class PreviewImages:
-    """The arrays of one preview file.
-
-    Attributes:
-        image: (S, H, W) or (S, H, W, 3).
-        slices: (S,) where in the volume each stands.
-        truth: (S, H, W) class of each pixel, or None.
-        prediction: the same of the prediction.
-        said: what a classifier said, or "".
-        heat: (S, H, W) what spoke for it, 0 to 255, or None.
-    """
-
-    image: Bytes
-    slices: NDArray[np.int64]
-    truth: Bytes | None = None
-    prediction: Bytes | None = None
-    said: str = ""
-    heat: Bytes | None = None
 
 
 def paint(images: PreviewImages, at: int, cells: tuple[int, int], *, truth: str, prediction: str) -> Bytes:

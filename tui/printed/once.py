@@ -83,7 +83,7 @@ def _bar(share: float, width: int) -> str:
 
 
 def _metrics(view: RunView, width: int) -> Iterator[str]:
-    """A line a metric: newest value, best, and its course."""
+    """A line a metric: newest value, best, and its history."""
     spark = max(8, int(width * _BAR_SHARE))
     if len(view.steps):
         losses = view.steps["loss"]
@@ -92,8 +92,8 @@ def _metrics(view: RunView, width: int) -> Iterator[str]:
         found = run_view.best(track, up=run_view.higher_is_better(metric))
         words = f"best {figure(found[0])} @ {found[1]}" if found else ""
         name = shorten(f"val {metric}", _NAME_WIDTH - 1)
-        course = sparkline(track["value"].tolist(), spark)
-        yield (f"{name:{_NAME_WIDTH}}{figure(run_view.last(track)):>9}  {words:17}{course}")
+        bars = sparkline(track["value"].tolist(), spark)
+        yield (f"{name:{_NAME_WIDTH}}{figure(run_view.last(track)):>9}  {words:17}{bars}")
 
 
 def _classes(view: RunView, width: int) -> list[str]:

@@ -13,7 +13,7 @@ from textual.widget import Widget
 
 from engine.events import Preview
 from engine.runfolder import RunFolder
-from tui.plotting.cells import Line, cut, one_line
+from tui.plotting.cells import Line, cut
 from tui.screens.confirm import Prompt
 from tui.screens.tiled import Key, TiledScreen
 from tui.state.case_files import (
@@ -29,7 +29,7 @@ from tui.state.case_files import (
 from tui.state.feed import RunSnapshot
 from tui.state.previews import read_preview
 from tui.state.run_view import EMPTY, RunView
-from tui.text import figure
+from tui.text import figure, one_line
 from tui.widgets.case_panes import CaseImage, CaseList, CaseNumbers
 from tui.widgets.pane import Canvas, Pane
 from tui.widgets.slice_view import SliceView
@@ -49,11 +49,11 @@ class CaseHead(Canvas):
         self.metric = ""
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
-        ink, muted = self.look("ink"), self.look("muted")
-        line: Line = [(" medtui   " if width >= 100 else " ", self.look("accent", bold=True)), ("cases ", muted)]
+        ink, muted = self.style("ink"), self.style("muted")
+        line: Line = [(" medtui   " if width >= 100 else " ", self.style("accent", bold=True)), ("cases ", muted)]
         line.append((one_line(self.run), ink))
         if self.case is not None:
-            line += [("   case ", muted), (one_line(self.case.id), self.look("ink", bold=True))]
+            line += [("   case ", muted), (one_line(self.case.id), self.style("ink", bold=True))]
             value = self.case.values.get(self.metric)
             line += [(f"   {one_line(self.metric)} ", muted), (figure(value), ink)] if value is not None else []
         return [cut(line, width)]
@@ -280,13 +280,13 @@ class CaseScreen(TiledScreen):
     def action_filter(self) -> None:
         """Ask which cases to show."""
 
-        def taken(text: str | None) -> None:
+        def on_submit(text: str | None) -> None:
             if text is not None:
                 self.cases.filter = text.strip()
                 self.cases.row = 0
                 self._take(self._all)
 
-        self.app.push_screen(Prompt("cases that have these words", self.cases.filter, hint="test melanoma"), taken)
+        self.app.push_screen(Prompt("cases that have these words", self.cases.filter, hint="test melanoma"), on_submit)
 
     def action_order(self) -> None:
         """Worst first, best first, by id."""

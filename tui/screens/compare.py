@@ -35,20 +35,20 @@ class CompareHead(Canvas):
         self.sides: Sequence[ComparedRun] = ()
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
-        ink = self.look("ink")
+        ink = self.style("ink")
         brand: Line = (
-            [(" medtui ", self.look("accent", bold=True)), ("  compare ", ink)] if width >= 100 else [(" ", ink)]
+            [(" medtui ", self.style("accent", bold=True)), ("  compare ", ink)] if width >= 100 else [(" ", ink)]
         )
         parts: list[Line] = []
         for at, side in enumerate(self.sides):
-            color = self.look(self.palette.series[at % len(self.palette.series)], bold=True)
+            color = self.style(self.palette.series[at % len(self.palette.series)], bold=True)
             part: Line = [(f"{MARKS[at % len(MARKS)]} ", color), (side.label, ink)]
-            part += [(f" {side.state}", self.look(STATE_COLORS.get(side.state, "muted")))] if width >= 100 else []
+            part += [(f" {side.state}", self.style(STATE_COLORS.get(side.state, "muted")))] if width >= 100 else []
             parts.append(part)
         room = width - sum(len(text) for text, _ in brand) - 2
         shown = fitted(parts, room - 6, 2)
         left_out = len(parts) - sum(1 for text, _ in shown if text[0] in MARKS)
-        more: Line = [(f"  +{left_out}", self.look("muted"))] if left_out else []
+        more: Line = [(f"  +{left_out}", self.style("muted"))] if left_out else []
         return [cut([*brand, *shown, *more], width)]
 
 

@@ -10,8 +10,8 @@ from textual.binding import Binding, BindingType
 from engine.errors import MedtuiError
 from engine.runfolder import RunFolder, send
 from engine.runfolder.control import Command
-from tui.notifier import say
 from tui.screens.confirm import Confirm, Prompt
+from tui.screens.notifier import notify
 from tui.screens.preview_reader import PreviewScreen
 from tui.state.feed import Feed, RunSnapshot
 from tui.state.run_view import RunView
@@ -63,19 +63,19 @@ class ControlScreen(PreviewScreen):
     def action_note(self) -> None:
         """Write a line of text into the stream."""
 
-        def taken(text: str | None) -> None:
+        def on_submit(text: str | None) -> None:
             if text and text.strip():
                 self._ask("note", text.strip())
 
         if self._may_ask():
-            self.app.push_screen(Prompt("note", hint="a line of text into the stream of this run"), taken)
+            self.app.push_screen(Prompt("note", hint="a line of text into the stream of this run"), on_submit)
 
     def answered(self, view: RunView) -> None:
         """Take answers off the list of what is waited for."""
         for answer in view.controls:
             command = self._waiting.pop(answer.request, None)
             if command is not None and answer.state != "done":
-                say(self.app, f"{command.replace('_', ' ')}: {answer.state} {answer.message}", "warning")
+                notify(self.app, f"{command.replace('_', ' ')}: {answer.state} {answer.message}", "warning")
         self._show_waiting()
 
     def commands(self) -> list[tuple[str, str, Callable[[], None]]]:
@@ -96,9 +96,9 @@ class ControlScreen(PreviewScreen):
 
     def _may_ask(self) -> bool:
         if self.read_only:
-            say(self.app, "this dashboard only looks: it was opened read-only", "warning")
+            notify(self.app, "this dashboard only looks: it was opened read-only", "warning")
         elif self.snapshot is not None and self.snapshot.over:
-            say(self.app, f"the run is {self.snapshot.state}: nobody would answer", "warning")
+            notify(self.app, f"the run is {self.snapshot.state}: nobody would answer", "warning")
         else:
             return True
         return False
@@ -109,7 +109,7 @@ class ControlScreen(PreviewScreen):
         try:
             request = send(self.folder, command, text)
         except MedtuiError as error:
-            say(self.app, str(error), "error")
+            notify(self.app, str(error), "error")
             return
         self._waiting[request.id] = command
         self._show_waiting()

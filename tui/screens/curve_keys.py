@@ -83,12 +83,12 @@ class CurveScreen(TiledScreen):
     def action_filter(self) -> None:
         """Ask which curves to show."""
 
-        def taken(text: str | None) -> None:
+        def on_submit(text: str | None) -> None:
             if text is not None:
                 self.curves.filter = text.strip()
                 self.curves.redraw()
 
-        self.app.push_screen(Prompt("curves whose name contains", self.curves.filter, hint="dice"), taken)
+        self.app.push_screen(Prompt("curves whose name contains", self.curves.filter, hint="dice"), on_submit)
 
     def copied(self) -> str:
         return self.curves.values() if self.tiles.chosen == "curves" else super().copied()

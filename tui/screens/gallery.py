@@ -11,9 +11,10 @@ from textual.geometry import Region
 from textual.widget import Widget
 
 from engine.runfolder import RunFolder
-from tui.plotting.cells import Line, cut, one_line
+from tui.plotting.cells import Line, cut
 from tui.screens.tiled import Key, TiledScreen
 from tui.state.figure_files import FigureFile, Pixels, list_figures, load_figure
+from tui.text import one_line
 from tui.widgets.gallery import FigureList, Picture
 from tui.widgets.pane import Canvas, Pane
 
@@ -33,11 +34,11 @@ class GalleryHead(Canvas):
         self.figures: tuple[FigureFile, ...] = ()
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
-        ink, muted = self.look("ink"), self.look("muted")
+        ink, muted = self.style("ink"), self.style("muted")
         failed = sum(not figure.ok for figure in self.figures)
-        line: Line = [(" medtui   " if width >= 100 else " ", self.look("accent", bold=True)), ("figures ", muted)]
-        line += [(one_line(self.run), self.look("ink", bold=True)), (f"   {len(self.figures) - failed} drawn", ink)]
-        line += [(f"   ✕ {failed} could not be drawn", self.look("warning"))] if failed else []
+        line: Line = [(" medtui   " if width >= 100 else " ", self.style("accent", bold=True)), ("figures ", muted)]
+        line += [(one_line(self.run), self.style("ink", bold=True)), (f"   {len(self.figures) - failed} drawn", ink)]
+        line += [(f"   ✕ {failed} could not be drawn", self.style("warning"))] if failed else []
         return [cut(line, width)]
 
 

@@ -14,12 +14,13 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from engine.runfolder import RunFolder
-from tui.plotting.cells import Line, cut, one_line
+from tui.plotting.cells import Line, cut
 from tui.screens.confirm import Prompt
 from tui.screens.run import RunScreen
 from tui.screens.tiled import Key, TiledScreen
 from tui.state.run_facts import RunFacts, read_facts
 from tui.state.runs_index import SORT_KEYS, RunRow, RunsWatch, SortKey, chosen_rows, counts
+from tui.text import one_line
 from tui.widgets.head import STATE_COLORS, STATE_MARKS
 from tui.widgets.pane import Canvas, Pane
 from tui.widgets.rows import RowsPane
@@ -43,13 +44,13 @@ class HomeHead(Canvas):
         self.where = ""
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
-        ink, muted = self.look("ink"), self.look("muted")
-        line: Line = [(" medtui ", self.look("accent", bold=True)), ("  ", ink)]
+        ink, muted = self.style("ink"), self.style("muted")
+        line: Line = [(" medtui ", self.style("accent", bold=True)), ("  ", ink)]
         if self.problem:
-            return [cut([*line, (one_line(self.problem), self.look("error"))], width)]
-        line.append((f"{len(self.rows)} run{'' if len(self.rows) == 1 else 's'}", self.look("ink", bold=True)))
+            return [cut([*line, (one_line(self.problem), self.style("error"))], width)]
+        line.append((f"{len(self.rows)} run{'' if len(self.rows) == 1 else 's'}", self.style("ink", bold=True)))
         for state, count in counts(self.rows):
-            look = self.look(STATE_COLORS.get(state, "ink"))
+            look = self.style(STATE_COLORS.get(state, "ink"))
             line += [("   ", ink), (f"{STATE_MARKS.get(state, '●')} {count} {state}", look)]
         return [cut([*line, ("   ", ink), (one_line(self.where), muted)], width)]
 
@@ -254,13 +255,15 @@ class HomeScreen(TiledScreen):
     def action_filter(self) -> None:
         """Ask which runs to show."""
 
-        def taken(text: str | None) -> None:
+        def on_submit(text: str | None) -> None:
             if text is not None:
                 self.listed.filter = text.strip()
                 self.listed.row = 0
                 self._fill()
 
-        self.app.push_screen(Prompt("runs that have these words", self.listed.filter, hint="failed left_atrium"), taken)
+        self.app.push_screen(
+            Prompt("runs that have these words", self.listed.filter, hint="failed left_atrium"), on_submit
+        )
 
     def action_order(self) -> None:
         """Order by the next column."""

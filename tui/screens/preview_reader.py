@@ -5,8 +5,8 @@ from __future__ import annotations
 from textual import work
 
 from engine.runfolder import RunFolder
-from tui.plotting.slice_picture import PreviewImages
 from tui.screens.curve_keys import CurveScreen
+from tui.state.images import PreviewImages
 from tui.state.previews import read_preview
 from tui.state.run_view import RunView
 from tui.widgets.slice_view import SliceView

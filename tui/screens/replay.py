@@ -14,7 +14,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from engine.runfolder import RunFolder
-from tui.plotting.cells import Line, cut, fitted, length, one_line
+from tui.plotting.cells import Line, cut, fitted, length
 from tui.plotting.charts import steps_of
 from tui.screens.curve_keys import CURVE_KEYS
 from tui.screens.preview_reader import PreviewScreen
@@ -22,7 +22,7 @@ from tui.screens.tiled import Key
 from tui.state.feed import Feed, RunSnapshot
 from tui.state.replaying import Stop, beside, nearest, stops, view_at
 from tui.state.run_view import RunView, last
-from tui.text import clock, figure
+from tui.text import clock, figure, one_line
 from tui.widgets.cases import Cases
 from tui.widgets.classes import Classes
 from tui.widgets.pane import Canvas, Pane
@@ -47,30 +47,30 @@ class ReplayHead(Canvas):
         self.share = 1.0
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
-        ink, muted = self.look("ink"), self.look("muted")
+        ink, muted = self.style("ink"), self.style("muted")
         whole, view = self.whole, self.snapshot.view if self.snapshot else None
-        brand: Line = [(" medtui   " if width >= 100 else " ", self.look("accent", bold=True)), ("replay ", muted)]
+        brand: Line = [(" medtui   " if width >= 100 else " ", self.style("accent", bold=True)), ("replay ", muted)]
         if whole is None or view is None or self.stop is None:
             return [[*brand, ("reading the run", muted)]]
         name = one_line(whole.started.name if whole.started else "")
-        left = cut([*brand, (name, self.look("ink", bold=True))], max(20, width // 3))
-        parts: list[Line] = [[("epoch ", muted), (f"{view.epoch}/{whole.epochs}", self.look("ink", bold=True))]]
+        left = cut([*brand, (name, self.style("ink", bold=True))], max(20, width // 3))
+        parts: list[Line] = [[("epoch ", muted), (f"{view.epoch}/{whole.epochs}", self.style("ink", bold=True))]]
         track = view.validation.get(view.monitor)
         if track is not None:
             name = one_line(view.monitor)
-            parts.append([(f"val {name} ", muted), (figure(last(track)), self.look("accent", bold=True))])
+            parts.append([(f"val {name} ", muted), (figure(last(track)), self.style("accent", bold=True))])
         parts.append([("iteration ", muted), (f"{view.iteration}/{whole.iteration}", ink)])
         parts.append([(self._clock(whole), ink), (" in", muted)])
         if self.stop.end:
             parts.append([("the end", muted)])
         if self.share < 1:
-            parts.append([(f"reading {self.share * 100:.0f} %", self.look("warning"))])
+            parts.append([(f"reading {self.share * 100:.0f} %", self.style("warning"))])
         right = fitted(parts, width - length(left) - 3, 3 if width >= 100 else 2)
         return [[*left, (" " * (width - length(left) - length(right) - 1), ink), *right]]
 
     def _clock(self, whole: RunView) -> str:
         assert self.stop is not None  # noqa: S101  # the caller has looked
-        return clock(float(steps_of(whole, "time").outward(np.array([self.stop.time_s]))[0]))
+        return clock(float(steps_of(whole, "time").to_axis(np.array([self.stop.time_s]))[0]))
 
 
 class ReplayScreen(PreviewScreen):

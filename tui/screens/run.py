@@ -15,16 +15,16 @@ from textual.message import Message
 from textual.widget import Widget
 
 from engine.runfolder import RunFolder
-from tui.notifier import Notifier, say
 from tui.screens.control_keys import ControlScreen
+from tui.screens.notifier import Notifier, notify
 from tui.screens.tiled import Key
 from tui.state.feed import PUBLISH_S, Feed, RunSnapshot
-from tui.state.ghosts import GhostChooser
+from tui.state.ghosts import Ghost, GhostChooser
 from tui.widgets.bars import Ticker
 from tui.widgets.board import PANES, arrange
 from tui.widgets.cases import Cases
 from tui.widgets.classes import Classes
-from tui.widgets.curves import Curves, Ghost
+from tui.widgets.curves import Curves
 from tui.widgets.head import Head
 from tui.widgets.lines import Journal, LogPane
 from tui.widgets.pane import Pane
@@ -69,7 +69,7 @@ class RunScreen(ControlScreen):
     def __init__(self, runs: Path, folder: RunFolder, *, read_only: bool = False) -> None:
         super().__init__(folder, Feed(folder, self._post), read_only=read_only)
         self._ghosts = GhostChooser(runs, folder)
-        self._herald = Notifier(self.app, folder.id)
+        self._notifier = Notifier(self.app, folder.id)
         self._drawing = False
         self._left_at = ("curves", False)  # the pane with the focus, and whether it stands alone
 
@@ -105,7 +105,7 @@ class RunScreen(ControlScreen):
     def on_unmount(self) -> None:
         self.app.remember(pane=self._left_at[0], alone=self._left_at[1])  # type: ignore[attr-defined]
         self.feed.stop()
-        self._herald.leave()
+        self._notifier.leave()
 
     def on_screen_resume(self) -> None:
         if self._drawing:
@@ -122,10 +122,10 @@ class RunScreen(ControlScreen):
             self.show(message.snapshot)
             cost = time.thread_time() - began
             self.feed.interval_s = min(_SLOWEST_S, max(PUBLISH_S, cost / _SHARE))
-        self._herald.tell(message.snapshot)
+        self._notifier.update(message.snapshot)
 
-    def settle(self) -> None:
-        super().settle()
+    def relayout(self) -> None:
+        super().relayout()
         crowded = len(self.tiles.regions()) == 1
         self.query_one("#ticker", Ticker).display = not crowded or self.size.height >= 30
         self._left_at = self.tiles.chosen, self.tiles.full
@@ -223,7 +223,7 @@ class RunScreen(ControlScreen):
             curves.ghost = ghost
             curves.redraw()
         if self._ghosts.none:
-            say(self.app, f"no other finished run of a {task} to compare with")
+            notify(self.app, f"no other finished run of a {task} to compare with")
 
     # --- copies and commands -------------------------------------------------------------------
 

@@ -85,10 +85,10 @@ class TiledScreen(Screen[None]):
     # --- drawing -------------------------------------------------------------------------------
 
     def on_mount(self) -> None:
-        self.settle()
+        self.relayout()
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self.settle)
+        self.call_after_refresh(self.relayout)
 
     def on_screen_resume(self) -> None:
         self.repaint()
@@ -103,10 +103,10 @@ class TiledScreen(Screen[None]):
         for canvas in self.query(Canvas):
             canvas.show(snapshot)
 
-    def settle(self) -> None:
+    def relayout(self) -> None:
         """After a change of size or pane: who is shown, and what the bars say."""
         tiles = self.tiles
-        tiles.settle()
+        tiles.relayout()
         tabs = self.query_one("#tabs", Tabs)
         tabs.display = len(self.PANES) > 1 and len(tiles.regions()) < min(2, len(self.PANES))
         tabs.choose(tiles.chosen)
@@ -136,7 +136,7 @@ class TiledScreen(Screen[None]):
         self.tiles.chosen = name
         if full is not None:
             self.tiles.full = full
-        self.settle()
+        self.relayout()
 
     def on_descendant_focus(self) -> None:
         name = self.focused.id if self.focused is not None else None

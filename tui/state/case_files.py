@@ -14,13 +14,13 @@ import numpy as np
 
 from engine.events import number
 from engine.runfolder import RunFolder
-from tui.plotting.slice_picture import PreviewImages
+from tui.state.images import PreviewImages
 from tui.state.run_view import RunView, higher_is_better
 from tui.state.series import Array
 
 LARGEST_CSV = 64 << 20
 LARGEST_EXAMPLE = 512 << 20
-SIDE = 256
+LONGEST_SIDE = 256
 """Longest side of a slice as it is kept."""
 _TEXTS = frozenset({"id", "group", "split", "true", "predicted"})
 _FIRST = ("dice", "loss", "jaccard", "f1")
@@ -81,7 +81,7 @@ def chosen_cases(rows: Sequence[CaseRow], words: str = "", order: Order = "worst
     return sorted(found, key=place)
 
 
-def course(view: RunView, case: str, metric: str) -> list[tuple[int, float]]:
+def case_history(view: RunView, case: str, metric: str) -> list[tuple[int, float]]:
     """(epoch, value) of each validation that named the case."""
     return [
         (validation.epoch, number(row[metric]))
@@ -180,7 +180,7 @@ def _volume(image: Array, truth: Array, prediction: Array) -> PreviewImages | st
     """Slices along the last axis of a volume (C, X, Y, Z), or the one image (C, H, W)."""
     if image.ndim not in {3, 4} or truth.shape != image.shape[1:] or prediction.shape != truth.shape:
         return "the example has another layout than this version knows"
-    step = max(1, -(-max(truth.shape[:2]) // SIDE))
+    step = max(1, -(-max(truth.shape[:2]) // LONGEST_SIDE))
     shown = image[0, ::step, ::step].astype(np.float32)
     sparse = shown.ravel()[:: max(1, shown.size // 500_000)]
     low, high = np.percentile(sparse[np.isfinite(sparse)], (1, 99)) if np.isfinite(sparse).any() else (0.0, 1.0)
@@ -199,7 +199,7 @@ def _photo(arrays: Mapping[str, Array], classes: Sequence[str]) -> PreviewImages
     image = arrays["image"]
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         return "the example has another layout than this version knows"
-    step = max(1, -(-max(image.shape[:2]) // SIDE))
+    step = max(1, -(-max(image.shape[:2]) // LONGEST_SIDE))
     true, predicted = (_class_name(int(arrays[name]), classes) for name in ("true", "predicted"))
     heat = arrays.get("heat")
     if heat is not None and (heat.shape != image.shape[:2] or heat.dtype != np.uint8):

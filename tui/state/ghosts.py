@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from engine.runfolder import EventReader, RunFolder, list_runs, read_status
 from tui.state.feed import BIG_BYTES, sample
 from tui.state.run_view import EMPTY, RunView, fold
-from tui.widgets.curves import Ghost
 
 MOST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Ghost:
+    """An earlier run behind the curves of this one."""
+
+    name: str
+    view: RunView
 
 
 def candidates(runs: Path, folder: RunFolder, name: str, *, task: str, up: bool) -> list[tuple[str, RunFolder]]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.events import Preview
 from engine.runfolder import RunFolder
-from tui.plotting.slice_picture import PreviewImages
+from tui.state.images import PreviewImages
 from tui.state.run_view import RunView
 from tui.state.series import Array
 

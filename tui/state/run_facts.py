@@ -1,4 +1,4 @@
-"""What is worth knowing of one run before it is opened: results, course, recipe. Read from its folder. No Textual."""
+"""What is worth knowing of one run before it is opened: results, history, recipe. Read from its folder. No Textual."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RunFacts:
     results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # of metrics.json, by split
 
     @property
-    def course(self) -> list[float]:
+    def history(self) -> list[float]:
         """The monitored metric, a value a validation."""
         track = self.view.validation.get(self.view.monitor)
         return [] if track is None else [float(value) for value in track["value"]]

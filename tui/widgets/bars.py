@@ -7,8 +7,9 @@ import time
 from textual import events
 from textual.message import Message
 
-from tui.plotting.cells import Line, length, one_line
+from tui.plotting.cells import Line, length
 from tui.state.feed import RunSnapshot
+from tui.text import one_line
 from tui.widgets.lines import describe, notable
 from tui.widgets.pane import Canvas
 
@@ -34,7 +35,7 @@ class Tabs(Canvas):
         self.chosen = pane
         self.redraw()
 
-    def seen(self, snapshot: RunSnapshot) -> tuple[object, ...]:  # noqa: ARG002
+    def depends_on(self, snapshot: RunSnapshot) -> tuple[object, ...]:  # noqa: ARG002
         return ()
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
@@ -45,7 +46,7 @@ class Tabs(Canvas):
             shown = title if spare >= 0 or marked else title[:5]
             text = f" {number} {shown} "
             line.append(
-                (text, self.look("ink" if marked else "muted", bold=marked, ground="raised" if marked else "ground"))
+                (text, self.style("ink" if marked else "muted", bold=marked, ground="raised" if marked else "ground"))
             )
             at += len(text)
             self._ends.append((at, pane))
@@ -63,19 +64,19 @@ class Ticker(Canvas):
         super().__init__(id=id)
         self.pending: tuple[str, ...] = ()
 
-    def seen(self, snapshot: RunSnapshot) -> tuple[object, ...]:
+    def depends_on(self, snapshot: RunSnapshot) -> tuple[object, ...]:
         return (snapshot.view.journal,)
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
-        ink, muted = self.look("ink"), self.look("muted")
+        ink, muted = self.style("ink"), self.style("muted")
         line: Line = [(" ", ink)]
         for command in self.pending:
-            line.append((f"◌ {command.replace('_', ' ')} asked, waiting for the trainer   ", self.look("warning")))
+            line.append((f"◌ {command.replace('_', ' ')} asked, waiting for the trainer   ", self.style("warning")))
         parts: list[Line] = []
         for event in reversed([e for e in self.snapshot.view.journal if notable(e)] if self.snapshot else []):
             kind, text, color = describe(event)
             when = time.strftime("%H:%M:%S", time.localtime(event.time_s))
-            part: Line = [(f"{when} ", muted), (f"{kind} ", self.look(color)), (one_line(text), ink), ("   ", ink)]
+            part: Line = [(f"{when} ", muted), (f"{kind} ", self.style(color)), (one_line(text), ink), ("   ", ink)]
             if parts and length(line) + sum(map(length, parts)) + length(part) > width:
                 break
             parts.insert(0, part)
@@ -103,11 +104,11 @@ class Keys(Canvas):
         self.keys, self.more = keys, more
         self.redraw()
 
-    def seen(self, snapshot: RunSnapshot) -> tuple[object, ...]:  # noqa: ARG002
+    def depends_on(self, snapshot: RunSnapshot) -> tuple[object, ...]:  # noqa: ARG002
         return ()
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
-        line: Line = [(" ", self.look("ink"))]
+        line: Line = [(" ", self.style("ink"))]
         self._ends, at = [], 1
         room = width - 1 - sum(len(key) + len(does) + 3 for key, does, _ in self.keys)
         more = []
@@ -120,7 +121,7 @@ class Keys(Canvas):
             last = (key, does, action) == self.keys[-1]
             if not last and at + size > width - sum(len(part) for part in self.keys[-1][:2]) - 2:
                 continue
-            line += [(key, self.look("accent", bold=True)), (f" {does}  ", self.look("muted"))]
+            line += [(key, self.style("accent", bold=True)), (f" {does}  ", self.style("muted"))]
             at += size
             self._ends.append((at, action))
         return [line]

@@ -8,11 +8,11 @@ from typing import ClassVar
 
 from rich.cells import cell_len
 
-from tui.plotting.cells import Line, fit, fitted, one_line
-from tui.plotting.slice_picture import PreviewImages
-from tui.state.case_files import CaseRow, Order, course, main_metric
+from tui.plotting.cells import Line, fit, fitted
+from tui.state.case_files import CaseRow, Order, case_history, main_metric
+from tui.state.images import PreviewImages
 from tui.state.run_view import RunView, higher_is_better
-from tui.text import figure, sparkline, with_unit
+from tui.text import figure, one_line, sparkline, with_unit
 from tui.widgets.pane import Pane
 from tui.widgets.rows import RowsPane
 from tui.widgets.slice_view import SliceView
@@ -62,14 +62,14 @@ class CaseList(RowsPane):
         return "no case was measured yet: first validation after the first epoch"
 
     def note(self) -> Line:
-        muted = self.look("muted")
-        parts: list[Line] = [[(f"filter {one_line(self.filter)}", self.look("warning"))]] if self.filter else []
+        muted = self.style("muted")
+        parts: list[Line] = [[(f"filter {one_line(self.filter)}", self.style("warning"))]] if self.filter else []
         parts += [[(_ORDERED[self.order], muted)], self.position()]
         return fitted(parts, self.size.width - 14, 2)
 
     def header(self, width: int) -> list[Line]:
         label, split, words, size = self._columns(width)
-        muted = self.look("muted")
+        muted = self.style("muted")
         line: Line = [(fit("  case", label), muted), (fit("split", split) if split else "", muted)]
         line += [(fit("true→said", words), muted)] if words else []
         return [[*line, *((fit(one_line(name), size, right=True), muted) for name in self._metrics(width))]]
@@ -78,16 +78,18 @@ class CaseList(RowsPane):
         row = (self.rows or [])[at]
         label, split, words, size = self._columns(width)
         ground = "raised" if chosen else "ground"
-        ink, muted = self.look("ink", ground=ground, bold=chosen), self.look("muted", ground=ground)
+        ink, muted = self.style("ink", ground=ground, bold=chosen), self.style("muted", ground=ground)
         line: Line = [
-            (f"{self.cursor(chosen=chosen)} ", self.look("accent", ground=ground)),
+            (f"{self.cursor(chosen=chosen)} ", self.style("accent", ground=ground)),
             (fit(one_line(row.id), label - 3) + " ", ink),
             (fit(one_line(row.split), split) if split else "", muted),
         ]
         if words:
             right = row.true == row.predicted
             said = row.true if right else f"{row.true} → {row.predicted}"
-            line.append((fit(one_line(said), words - 1) + " ", self.look("ink" if right else "warning", ground=ground)))
+            line.append(
+                (fit(one_line(said), words - 1) + " ", self.style("ink" if right else "warning", ground=ground))
+            )
         for name in self._metrics(width):
             line.append((fit(figure(row.values.get(name, math.nan)), size, right=True), ink))
         return line
@@ -127,7 +129,7 @@ class CaseImage(SliceView):
         preview = self.chosen()
         if preview is None:
             return []
-        muted = self.look("muted")
+        muted = self.style("muted")
         images = self._images.get(preview.path)
         epochs = sorted({p.epoch for p in (self.snapshot.view.previews if self.snapshot else ())})
         example = preview.path.startswith("examples/")
@@ -163,16 +165,16 @@ class CaseNumbers(Pane):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.case: CaseRow | None = None
-        self._course_of: tuple[object, list[tuple[int, float]]] = (None, [])
+        self._history_of: tuple[object, list[tuple[int, float]]] = (None, [])
 
     def note(self) -> Line:
-        return [(one_line(self.case.id), self.look("ink"))] if self.case else []
+        return [(one_line(self.case.id), self.style("ink"))] if self.case else []
 
     def body(self, width: int, height: int) -> list[Line]:
         row = self.case
         if row is None:
             return self.reason("no case is chosen", width, height)
-        ink, muted = self.look("ink"), self.look("muted")
+        ink, muted = self.style("ink"), self.style("muted")
         lines: list[Line] = [[("split ", muted), (one_line(row.split) or "–", ink)]]
         if row.group:
             lines[0] += [("   group ", muted), (one_line(row.group), ink)]
@@ -181,17 +183,22 @@ class CaseNumbers(Pane):
         columns: dict[str, object] = {"": row.values, **(row.per_class if len(row.per_class) > 1 else {})}
         lines += self._table(columns, width, view.unit if view else "")
         lines += self._bars(row, width)
-        return [*lines, *(self._course(row, view, width) if view else [])]
+        return [*lines, *(self._history(row, view, width) if view else [])]
 
     def _said(self, row: CaseRow) -> list[Line]:
         if not row.true:
             return []
         right = row.true == row.predicted
-        muted = self.look("muted")
-        said = ("right", self.look("accent")) if right else ("wrong", self.look("warning", bold=True))
+        muted = self.style("muted")
+        said = ("right", self.style("accent")) if right else ("wrong", self.style("warning", bold=True))
         return [
-            [("true      ", muted), (one_line(row.true), self.look("truth", bold=True))],
-            [("predicted ", muted), (one_line(row.predicted), self.look("prediction", bold=True)), ("  ", muted), said],
+            [("true      ", muted), (one_line(row.true), self.style("truth", bold=True))],
+            [
+                ("predicted ", muted),
+                (one_line(row.predicted), self.style("prediction", bold=True)),
+                ("  ", muted),
+                said,
+            ],
         ]
 
     def _table(self, columns: dict[str, object], width: int, unit: str) -> list[Line]:
@@ -207,19 +214,19 @@ class CaseNumbers(Pane):
         shown = labels[: max(1, (width - first) // size)]
         lines: list[Line] = [[]]
         if len(labels) > 1:
-            heads = ((fit(one_line(label), size - 1, right=True) + " ", self.look("muted")) for label in shown)
-            lines.append([(" " * first, self.look("muted")), *heads])
+            heads = ((fit(one_line(label), size - 1, right=True) + " ", self.style("muted")) for label in shown)
+            lines.append([(" " * first, self.style("muted")), *heads])
         for name in names:
-            line: Line = [(fit(said[name], first), self.look("muted"))]
+            line: Line = [(fit(said[name], first), self.style("muted"))]
             for label in shown:
                 values = row.values if label == "case" else row.per_class[label]
-                line.append((fit(figure(values.get(name, math.nan)), size - 1, right=True) + " ", self.look("ink")))
+                line.append((fit(figure(values.get(name, math.nan)), size - 1, right=True) + " ", self.style("ink")))
             lines.append(line)
         if row.values.get("missed", 0) > 0:
-            lines.append([("missed: nothing of it was found", self.look("warning"))])
+            lines.append([("missed: nothing of it was found", self.style("warning"))])
         if len(shown) < len(labels):
             lines.append(
-                [(f"{len(labels) - len(shown)} more classes do not fit (a wider pane shows them)", self.look("muted"))]
+                [(f"{len(labels) - len(shown)} more classes do not fit (a wider pane shows them)", self.style("muted"))]
             )
         return lines
 
@@ -237,38 +244,38 @@ class CaseNumbers(Pane):
             full = round(_known(share) * room)
             lines.append(
                 [
-                    (f"{mark} ", self.look(color)),
-                    (fit(one_line(name), label - 2), self.look("ink" if mark != " " else "muted")),
-                    ("━" * full, self.look(color)),
-                    ("─" * (room - full), self.look("faint")),
-                    (fit("–" if math.isnan(share) else f"{share:.3f}", 7, right=True), self.look("ink")),
+                    (f"{mark} ", self.style(color)),
+                    (fit(one_line(name), label - 2), self.style("ink" if mark != " " else "muted")),
+                    ("━" * full, self.style(color)),
+                    ("─" * (room - full), self.style("faint")),
+                    (fit("–" if math.isnan(share) else f"{share:.3f}", 7, right=True), self.style("ink")),
                 ]
             )
         return lines
 
-    def _course(self, row: CaseRow, view: RunView, width: int) -> list[Line]:
+    def _history(self, row: CaseRow, view: RunView, width: int) -> list[Line]:
         """The case in the validations that named it."""
         metric = main_metric([row])
         key = (id(view.validations), len(view.validations), row.id, metric)
-        if self._course_of[0] != key:
-            self._course_of = key, course(view, row.id, metric)
-        points = self._course_of[1]
+        if self._history_of[0] != key:
+            self._history_of = key, case_history(view, row.id, metric)
+        points = self._history_of[1]
         if not points:
             return []
         values = [value for _, value in points]
         best = max(values) if higher_is_better(metric) else min(values)
         bars = sparkline(values, max(8, width))
-        muted = self.look("muted")
+        muted = self.style("muted")
         said = f"{one_line(metric)} in {len(points)} validations, epoch {points[0][0]} to {points[-1][0]}"
         return [
             [],
             *([(part, muted)] for part in textwrap.wrap(said, max(10, width))),
-            [(bars, self.look("accent"))],
+            [(bars, self.style("accent"))],
             [
                 ("last ", muted),
-                (figure(values[-1]), self.look("ink")),
+                (figure(values[-1]), self.style("ink")),
                 ("   best ", muted),
-                (figure(best), self.look("ink")),
+                (figure(best), self.style("ink")),
             ],
         ]
 

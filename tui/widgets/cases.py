@@ -9,10 +9,10 @@ from textual import events
 from textual.message import Message
 
 from engine.events import number
-from tui.plotting.cells import Line, fit, one_line
+from tui.plotting.cells import Line, fit
 from tui.state.feed import RunSnapshot
 from tui.state.reasons import no_validation
-from tui.text import figure
+from tui.text import figure, one_line
 from tui.widgets.pane import Pane, stage
 
 SAID = "true→said"
@@ -35,7 +35,7 @@ class Cases(Pane):
         super().__init__(id=id)
         self.row = 0
 
-    def seen(self, snapshot: RunSnapshot) -> tuple[object, ...]:
+    def depends_on(self, snapshot: RunSnapshot) -> tuple[object, ...]:
         return *stage(snapshot), snapshot.view.validations
 
     def rows(self) -> tuple[dict[str, Any], ...]:
@@ -44,7 +44,7 @@ class Cases(Pane):
     def note(self) -> Line:
         view = self.snapshot.view if self.snapshot else None
         newest = next((v for v in reversed(view.validations) if v.cases), None) if view else None
-        return [(f"epoch {newest.epoch}", self.look("muted"))] if newest else []
+        return [(f"epoch {newest.epoch}", self.style("muted"))] if newest else []
 
     def body(self, width: int, height: int) -> list[Line]:
         rows = self.rows()
@@ -53,7 +53,7 @@ class Cases(Pane):
         self.row = max(0, min(self.row, len(rows) - 1))
         columns = _columns(rows, width)
         label = max(6, width - sum(size for _, size in columns))
-        muted = self.look("muted")
+        muted = self.style("muted")
         head: Line = [
             (fit("case", label), muted),
             *((fit(one_line(n), size - 1, right=True) + " ", muted) for n, size in columns),
@@ -69,7 +69,7 @@ class Cases(Pane):
 
     def _line(self, row: dict[str, Any], chosen: bool, columns: list[tuple[str, int]], label: int) -> Line:
         ground = "raised" if chosen else "ground"
-        ink = self.look("ink", ground=ground, bold=chosen)
+        ink = self.style("ink", ground=ground, bold=chosen)
         mark = "▸" if chosen and self.has_focus else " "
         line: Line = [(fit(f"{mark}{one_line(str(row.get('id', '?')))}", label), ink)]
         return [*line, *((fit(_text(row.get(name)), size - 1, right=True) + " ", ink) for name, size in columns)]

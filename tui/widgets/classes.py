@@ -1,4 +1,4 @@
-"""The table of classes: course, last, best, change since the best; classes without a case are marked."""
+"""The table of classes: history, last, best, change since the best; classes without a case are marked."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 from rich.cells import cell_len
 
 from engine.events import number
-from tui.plotting.cells import Line, Span, cut, fit, fitted, length, one_line
+from tui.plotting.cells import Line, Span, cut, fit, fitted, length
 from tui.state.feed import RunSnapshot
 from tui.state.reasons import no_validation
 from tui.state.run_view import RunView, best, higher_is_better, last
 from tui.state.series import Columns
-from tui.text import DISTANCES, figure, sparkline, with_unit
+from tui.text import DISTANCES, figure, one_line, sparkline, with_unit
 from tui.theme import MARKS
 from tui.widgets.pane import Pane, stage
 
@@ -23,7 +23,7 @@ _SECOND = ("hd95", "recall", "precision", "jaccard")
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One line of the table: the course of one metric of one class."""
+    """One line of the table: the history of one metric of one class."""
 
     name: Line  # what stands at its left
     track: Columns | None
@@ -54,7 +54,7 @@ class Classes(Pane):
         super().__init__(id=id)
         self.metric = ""
 
-    def seen(self, snapshot: RunSnapshot) -> tuple[object, ...]:
+    def depends_on(self, snapshot: RunSnapshot) -> tuple[object, ...]:
         view = snapshot.view
         return *stage(snapshot), view.validation_classes, view.validations, view.results
 
@@ -77,7 +77,7 @@ class Classes(Pane):
         if self.snapshot is None or not (track := self._any_track()):
             return []
         view = self.snapshot.view
-        muted = self.look("muted")
+        muted = self.style("muted")
         parts: list[Line] = [[(f"validation {track}", muted)]]
         parts += [[(f"distances in {view.unit}", muted)]] if DISTANCES & set(self.metrics(view)) and view.unit else []
         return fitted(parts, self.size.width - len(self.TITLE) - 9, 2)
@@ -111,10 +111,10 @@ class Classes(Pane):
         for at, label in enumerate(view.classes):
             color = self.palette.series[at % len(self.palette.series)]
             mark = MARKS[at % len(MARKS)]
-            lines.append([(f"{mark} ", self.look(color)), (one_line(label), self.look("ink", bold=True))])
+            lines.append([(f"{mark} ", self.style(color)), (one_line(label), self.style("ink", bold=True))])
             for name in names:
                 track = view.validation_classes.get(label, {}).get(name)
-                title: Line = [("  " + with_unit(one_line(name), view.unit), self.look("muted"))]
+                title: Line = [("  " + with_unit(one_line(name), view.unit), self.style("muted"))]
                 test = _tested(view, label, name) if widths.test else None
                 lines.append(self._line(_Row(title, track, higher_is_better(name), color, test=test), widths))
         return lines
@@ -132,7 +132,7 @@ class Classes(Pane):
                 continue
             color = self.palette.series[at % len(self.palette.series)]
             tracks = view.validation_classes.get(label, {})
-            title: Line = [(MARKS[at % len(MARKS)] + " ", self.look(color)), (one_line(label), self.look("ink"))]
+            title: Line = [(MARKS[at % len(MARKS)] + " ", self.style(color)), (one_line(label), self.style("ink"))]
             test = _tested(view, label, metric) if widths.test else None
             row = _Row(title, tracks.get(metric), higher_is_better(metric), color, tracks.get(second), test)
             lines.append(self._line(row, widths))
@@ -143,11 +143,11 @@ class Classes(Pane):
         heads += ["Δ"] if widths.change else []
         heads += [_short(second)] if widths.second else []
         heads += ["test"] if widths.test else []
-        muted = self.look("muted")
+        muted = self.style("muted")
         return [(" " * (widths.label + widths.spark), muted), *((fit(head, 7, right=True), muted) for head in heads)]
 
     def _line(self, row: _Row, widths: _Widths) -> Line:
-        ink, muted = self.look("ink"), self.look("muted")
+        ink, muted = self.style("ink"), self.style("muted")
         name = cut(row.name, widths.label)
         line: Line = [*name, (" " * (widths.label - length(name)), ink)]
         track = row.track
@@ -160,38 +160,41 @@ class Classes(Pane):
         top = found[0] if found else now
         if widths.spark:
             bars = sparkline(track["value"].tolist(), widths.spark - 2)
-            line.append((f" {bars}".ljust(widths.spark), self.look(row.color)))
-        line += [(fit(figure(now), 7, right=True), self.look("ink", bold=True)), (fit(figure(top), 7, right=True), ink)]
+            line.append((f" {bars}".ljust(widths.spark), self.style(row.color)))
+        line += [
+            (fit(figure(now), 7, right=True), self.style("ink", bold=True)),
+            (fit(figure(top), 7, right=True), ink),
+        ]
         line += [self._change(now, top, up=row.up)] if widths.change else []
         line += [(fit(figure(last(row.second)), 7, right=True), muted)] if widths.second else []
-        line += [(fit(figure(row.test), 7, right=True), self.look("accent"))] if widths.test else []
+        line += [(fit(figure(row.test), 7, right=True), self.style("accent"))] if widths.test else []
         return line
 
     def _tested_only(self, test: float, widths: _Widths) -> Line:
         """The rest of a line whose metric no validation measured, as distances are by default."""
         blank = fit("–", 7, right=True)
         unknown = 2 + bool(widths.change) + bool(widths.second)
-        muted = self.look("muted")
+        muted = self.style("muted")
         return [
             (" " * widths.spark, muted),
             *([(blank, muted)] * unknown),
-            (fit(figure(test), 7, right=True), self.look("accent")),
+            (fit(figure(test), 7, right=True), self.style("accent")),
         ]
 
     def _change(self, now: float, top: float, *, up: bool) -> Span:
         change = now - top
         if not np.isfinite(change):
-            return fit("–", 7, right=True), self.look("muted")
+            return fit("–", 7, right=True), self.style("muted")
         if change == 0:
-            return fit("★", 7, right=True), self.look("accent")
+            return fit("★", 7, right=True), self.style("accent")
         # Below what the columns beside it show, the sign is all that there is to say.
         size = figure(abs(change)) if abs(change) >= 0.001 else "0.000"
         text = f"{'+' if change > 0 else '−'}{size}"
-        return fit(text, 7, right=True), self.look("ink" if (change > 0) == up else "warning")
+        return fit(text, 7, right=True), self.style("ink" if (change > 0) == up else "warning")
 
 
 def _widths(width: int, label: int, *, second: bool, test: bool) -> _Widths:
-    """Which columns fit: the name, the last and the best value always; then test, change, course, second metric."""
+    """Which columns fit: the name, the last and the best value always; then test, change, history, second metric."""
     label = min(label, 26, max(13, width - 14 - 7 - 8))
     room = width - label - 14
     shown = {}

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from rich.cells import cell_len
 
-from tui.plotting.cells import Line, cut, fit, one_line
+from tui.plotting.cells import Line, cut, fit
 from tui.plotting.comparison import TableRow
-from tui.text import shorten
+from tui.text import one_line, shorten
 from tui.theme import MARKS
 from tui.widgets.pane import Pane
 
@@ -42,7 +42,7 @@ class CompareTable(Pane):
     def note(self) -> Line:
         if self._fit >= len(self.labels):
             return []
-        return [(f"runs {self.left + 1}–{self.left + self._fit} of {len(self.labels)}  ← →", self.look("warning"))]
+        return [(f"runs {self.left + 1}–{self.left + self._fit} of {len(self.labels)}  ← →", self.style("warning"))]
 
     def body(self, width: int, height: int) -> list[Line]:
         if not self.rows:
@@ -79,32 +79,32 @@ class CompareTable(Pane):
     def _head(self, width: int) -> list[Line]:
         """Warnings, and the runs by mark and name."""
         lines: list[Line] = [
-            [(fit(part, width), self.look("warning"))] for text in self.warnings for part in textwrap.wrap(text, width)
+            [(fit(part, width), self.style("warning"))] for text in self.warnings for part in textwrap.wrap(text, width)
         ]
-        line: Line = [(" " * self._first_cells, self.look("ink"))]
+        line: Line = [(" " * self._first_cells, self.style("ink"))]
         for at in self._shown():
             name = shorten(self.labels[at], self._run_cells - 4)
-            color = self.look(self.palette.series[at % len(self.palette.series)], bold=True)
+            color = self.style(self.palette.series[at % len(self.palette.series)], bold=True)
             pad = max(0, self._run_cells - 2 - cell_len(name) - 1)
             before, after = (pad, 1) if self.RIGHT else (0, pad + 1)
-            line += [(" " * before + MARKS[at % len(MARKS)] + " ", color), (name + " " * after, self.look("ink"))]
+            line += [(" " * before + MARKS[at % len(MARKS)] + " ", color), (name + " " * after, self.style("ink"))]
         used = self._first_cells + self._run_cells * len(self._shown())
-        return [*lines, cut([*line, (" " * max(0, width - used), self.look("ink"))], width)]
+        return [*lines, cut([*line, (" " * max(0, width - used), self.style("ink"))], width)]
 
     def _row(self, row: TableRow) -> list[Line]:
         if row.head:
-            return [[(one_line(row.name), self.look("accent", bold=True))]]
+            return [[(one_line(row.name), self.style("accent", bold=True))]]
         cells = [_wrapped(row.cells[at], self._run_cells - 3) for at in self._shown()]
         lines: list[Line] = []
         for y in range(max((len(cell) for cell in cells), default=1)):
             name = fit(one_line(row.name), self._first_cells - 1) if y == 0 else " " * (self._first_cells - 1)
-            line: Line = [(name + " ", self.look("muted"))]
+            line: Line = [(name + " ", self.style("muted"))]
             for at, cell in zip(self._shown(), cells, strict=True):
                 text = cell[y] if y < len(cell) else ""
                 mark = "★" if at in row.best and y == 0 else " "
-                ink = self.look("ink", bold=at in row.best)
+                ink = self.style("ink", bold=at in row.best)
                 line.append((fit(text, self._run_cells - 2, right=self.RIGHT), ink))
-                line.append((mark + " ", self.look("accent")))
+                line.append((mark + " ", self.style("accent")))
             lines.append(line)
         return lines
 

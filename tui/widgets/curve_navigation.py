@@ -105,7 +105,7 @@ class NavigatedPane(Pane):
         view = self.snapshot.view
         steps = steps_of(view, self.mode)
         table = view.steps
-        return float(steps.outward(table[steps.column][-1:])[0]) if len(table) else 0.0
+        return float(steps.to_axis(table[steps.column][-1:])[0]) if len(table) else 0.0
 
     def _zoom_at(self, place: float, by: int) -> None:
         window = self._window

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -24,20 +24,13 @@ from tui.plotting.charts import (
     with_ghost,
 )
 from tui.plotting.plotted import SMOOTHING, Window
+from tui.state.ghosts import Ghost
 from tui.state.reasons import no_step, no_validation
 from tui.state.run_view import RunView
 from tui.widgets.curve_navigation import NavigatedPane, Place
 
 LEAST_WIDTH, LEAST_HEIGHT = 46, 9
 _ZOOM = 0.7
-
-
-@dataclass(frozen=True, slots=True)
-class Ghost:
-    """An earlier run behind the curves of this one."""
-
-    name: str
-    view: RunView
 
 
 class Curves(NavigatedPane):
@@ -171,7 +164,7 @@ class Curves(NavigatedPane):
         """Where the run was resumed, on the horizontal axis."""
         found = self.snapshot.view.resumes if self.snapshot else ()
         inner = [time_s if steps.mode == "time" else float(iteration) for time_s, iteration in found]
-        return tuple(steps.outward(np.array(inner)).tolist()) if inner else ()
+        return tuple(steps.to_axis(np.array(inner)).tolist()) if inner else ()
 
     def _axis(self, window: Window, width: int) -> Axis:
         make = time_axis if self.mode == "time" else step_axis
@@ -179,7 +172,7 @@ class Curves(NavigatedPane):
 
     def _settings(self, charts: list[Chart], shown: list[Chart], width: int) -> Line:
         """One line under the charts: which of them are shown, and how."""
-        muted, ink = self.look("muted"), self.look("ink")
+        muted, ink = self.style("muted"), self.style("ink")
         room, count = self._room
         pages = -(-count // room)
         parts: list[tuple[str, str]] = []

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import textwrap
 
-from tui.plotting.cells import Line, one_line
+from tui.plotting.cells import Line
 from tui.plotting.half_blocks import half_blocks, letters
 from tui.state.figure_files import FigureFile, Pixels, view_of
-from tui.text import shorten
+from tui.text import one_line, shorten
 from tui.widgets.pane import Pane
 from tui.widgets.rows import RowsPane
 
@@ -38,15 +38,15 @@ class FigureList(RowsPane):
     def line(self, at: int, width: int, *, chosen: bool) -> Line:
         figure = (self.figures or ())[at]
         ground = "raised" if chosen else "ground"
-        look = self.look("ink" if figure.ok else "warning", ground=ground, bold=chosen)
+        look = self.style("ink" if figure.ok else "warning", ground=ground, bold=chosen)
         mark = self.cursor(chosen=chosen) if figure.ok else "✕"
         name = shorten(one_line(figure.name), width - 2)
         rest = width - 2 - len(name) - 2
         title = one_line(figure.title) if len(figure.title) <= rest and figure.title != figure.name[:-4] else ""
         return [
-            (f"{mark} ", self.look("accent" if figure.ok else "warning", ground=ground)),
+            (f"{mark} ", self.style("accent" if figure.ok else "warning", ground=ground)),
             (name, look),
-            (f"  {title}", self.look("muted", ground=ground)),
+            (f"  {title}", self.style("muted", ground=ground)),
         ]
 
 
@@ -77,7 +77,7 @@ class Picture(Pane):
         if self.figure is None:
             return []
         zoom = f"  zoom {self.zoom:.2g}" if self.zoom > 1 else ""
-        return [(f"{one_line(self.figure.name)}  {self.place}{zoom}", self.look("muted"))]
+        return [(f"{one_line(self.figure.name)}  {self.place}{zoom}", self.style("muted"))]
 
     def body(self, width: int, height: int) -> list[Line]:
         if self.figure is None:
@@ -98,8 +98,8 @@ class Picture(Pane):
         lines: list[Line] = []
         if height >= 16 and self.figure.caption:
             rows = textwrap.wrap(one_line(self.figure.caption), width)[: max(1, height // 10)]
-            lines = [[(row, self.look("ink"))] for row in rows]
-        return [*lines, [(shorten(one_line(self.figure.path), width), self.look("muted"))]]
+            lines = [[(row, self.style("ink"))] for row in rows]
+        return [*lines, [(shorten(one_line(self.figure.path), width), self.style("muted"))]]
 
     def _painted(self, pixels: Pixels, width: int, rows: int) -> list[Line]:
         key = (id(pixels), width, rows, self.zoom, self.centre, self.ascii_only, self.palette.name)
@@ -108,7 +108,7 @@ class Picture(Pane):
             ink, ground = self.palette.ink, self.palette.ground
             lines = letters(picture, ink, ground, dark=self.palette.dark) if self.ascii_only else half_blocks(picture)
             pad = " " * ((width - picture.shape[1]) // 2)
-            self._shown = key, [[(pad, self.look("ink")), *line] for line in lines]
+            self._shown = key, [[(pad, self.style("ink")), *line] for line in lines]
         return self._shown[1]
 
     def zoom_by(self, by: int) -> None:

@@ -6,11 +6,11 @@ import math
 import time
 
 from engine.events import number
-from tui.plotting.cells import Line, cut, fitted, length, one_line
+from tui.plotting.cells import Line, cut, fitted, length
 from tui.state.estimate import done_share, elapsed_s, left_s
 from tui.state.feed import RunSnapshot
 from tui.state.run_view import RunView
-from tui.text import clock, figure, rate
+from tui.text import clock, figure, one_line, rate
 from tui.widgets.pane import Canvas
 
 STATE_MARKS = {
@@ -37,14 +37,14 @@ class Head(Canvas):
 
     def draw(self, width: int, height: int) -> list[Line]:
         if self.snapshot is None:
-            return [[(" medtui", self.look("accent", bold=True))], []]
+            return [[(" medtui", self.style("accent", bold=True))], []]
         return [self._first(self.snapshot, width, time.time()), self._second(self.snapshot, width)][:height]
 
     def _first(self, snapshot: RunSnapshot, width: int, now: float) -> Line:
         view, state = snapshot.view, one_line(snapshot.state)[:12]
-        ink, muted = self.look("ink"), self.look("muted")
+        ink, muted = self.style("ink"), self.style("muted")
         name = one_line(view.started.name if view.started else snapshot.status.name or "run")
-        color = self.look(STATE_COLORS.get(state, "ink"), bold=True)
+        color = self.style(STATE_COLORS.get(state, "ink"), bold=True)
         parts: list[Line] = [[(f"{STATE_MARKS.get(state, '●')} {state}", color)]]
         elapsed = elapsed_s(view, now)
         if view.session_s == 0.0 and snapshot.status.started_s and not snapshot.over:
@@ -56,11 +56,11 @@ class Head(Canvas):
         if metric := self._metric(view):
             parts.append(metric)
         if snapshot.read_share < 1:
-            parts.append([(f"reading {snapshot.read_share * 100:.0f} %", self.look("warning"))])
-        brand: Line = [(" medtui ", self.look("accent", bold=True)), ("  ", ink)]
+            parts.append([(f"reading {snapshot.read_share * 100:.0f} %", self.style("warning"))])
+        brand: Line = [(" medtui ", self.style("accent", bold=True)), ("  ", ink)]
         if width < 100:
             brand = [(" ", ink)]
-        left: Line = [*brand, (name, self.look("ink", bold=True))]
+        left: Line = [*brand, (name, self.style("ink", bold=True))]
         gap = 3 if width >= 100 else 2
         right = fitted(parts, max(width - length(left) - 3, width - 30), gap)
         left = cut(left, width - length(right) - 2)
@@ -71,7 +71,7 @@ class Head(Canvas):
         tested = view.results.get("test")
         if tested is not None and view.monitor in tested.metrics:
             value = figure(number(tested.metrics[view.monitor]))
-            return [(f"test {one_line(view.monitor)} ", self.look("muted")), (value, self.look("accent", bold=True))]
+            return [(f"test {one_line(view.monitor)} ", self.style("muted")), (value, self.style("accent", bold=True))]
         track = view.validation.get(view.monitor)
         if track is None or not len(track):
             return []
@@ -81,21 +81,21 @@ class Head(Canvas):
             arrow = " ▲" if values[-1] > values[-2] else " ▼"
             better = (values[-1] > values[-2]) == view.monitor_up
         name = one_line(view.monitor)
-        color = self.look("accent" if better else "warning")
+        color = self.style("accent" if better else "warning")
         return [
-            (f"val {name} ", self.look("muted")),
-            (figure(float(values[-1])), self.look("ink", bold=True)),
+            (f"val {name} ", self.style("muted")),
+            (figure(float(values[-1])), self.style("ink", bold=True)),
             (arrow, color),
         ]
 
     def _second(self, snapshot: RunSnapshot, width: int) -> Line:
         view = snapshot.view
         if snapshot.problem:
-            return cut([(f" {one_line(snapshot.problem)}", self.look("error"))], width)
+            return cut([(f" {one_line(snapshot.problem)}", self.style("error"))], width)
         said = self._ending(snapshot)
         if said and snapshot.state != "finished":
-            return cut([(f" {said}", self.look("error" if snapshot.state != "stopped" else "warning"))], width)
-        ink, muted = self.look("ink"), self.look("muted")
+            return cut([(f" {said}", self.style("error" if snapshot.state != "stopped" else "warning"))], width)
+        ink, muted = self.style("ink"), self.style("muted")
         left: Line = [
             (" epoch ", muted),
             (f"{view.epoch}/{view.epochs}" if view.epochs else str(view.epoch), ink),
@@ -109,7 +109,7 @@ class Head(Canvas):
 
     def _facts(self, snapshot: RunSnapshot, share: float | None) -> list[Line]:
         view = snapshot.view
-        ink, muted = self.look("ink"), self.look("muted")
+        ink, muted = self.style("ink"), self.style("muted")
         parts: list[Line] = []
         if share is not None:
             parts.append([(f"{share * 100:3.0f} %", ink)])
@@ -125,11 +125,11 @@ class Head(Canvas):
 
     def _step(self, view: RunView) -> Line:
         """The iteration of the epoch, or how far another phase is."""
-        ink, muted = self.look("ink"), self.look("muted")
+        ink, muted = self.style("ink"), self.style("muted")
         phase = view.phase.phase if view.phase else ""
         if view.ended is None and phase and not phase.startswith("train"):
             done = f" {view.progress.done}/{view.progress.total}" if view.progress else ""
-            return [(one_line(phase), self.look("accent")), (done, ink)]
+            return [(one_line(phase), self.style("accent")), (done, ink)]
         if not view.iterations_per_epoch:
             return [("iteration ", muted), (str(view.iteration), ink)]
         digits = len(str(view.iterations_per_epoch))
@@ -150,4 +150,4 @@ class Head(Canvas):
         halves = round(min(1.0, max(0.0, share)) * width * 2)
         full, half = divmod(halves, 2)
         bar = "━" * full + ("╸" if half else "")
-        return [(bar, self.look("accent")), ("─" * (width - len(bar)), self.look("faint"))]
+        return [(bar, self.style("accent")), ("─" * (width - len(bar)), self.style("faint"))]

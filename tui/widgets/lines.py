@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from engine.events import CheckpointSaved, Control, Figure, Log, Note, Phase, Result, RunEnded, RunStarted
-from tui.plotting.cells import Line, one_line
+from tui.plotting.cells import Line
 from tui.state.event_batch import JournalEvent
 from tui.state.feed import RunSnapshot
-from tui.text import figure
+from tui.text import figure, one_line
 from tui.widgets.pane import Pane
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -54,9 +54,13 @@ class Lines(Pane):
         first = textwrap.wrap(one_line(text), max(8, width - len(head) - len(kind))) or [""]
         rest = textwrap.wrap(" ".join(first[1:]), max(8, width - indent)) if len(first) > 1 else []
         lines: list[Line] = [
-            [(head, self.look("muted")), (kind, self.look(color, bold=color == "error")), (first[0], self.look("ink"))]
+            [
+                (head, self.style("muted")),
+                (kind, self.style(color, bold=color == "error")),
+                (first[0], self.style("ink")),
+            ]
         ]
-        return [*lines, *([(" " * indent + row, self.look("ink"))] for row in rest)]
+        return [*lines, *([(" " * indent + row, self.style("ink"))] for row in rest)]
 
     def scroll_lines(self, by: int) -> None:
         self.back = max(0, self.back - by)
@@ -68,7 +72,7 @@ class Lines(Pane):
         self.redraw()
 
     def note(self) -> Line:
-        return [(f"{self.back} newer below", self.look("warning"))] if self.back else []
+        return [(f"{self.back} newer below", self.style("warning"))] if self.back else []
 
 
 class LogPane(Lines):
@@ -82,7 +86,7 @@ class LogPane(Lines):
         super().__init__(id=id)
         self.level = "info"
 
-    def seen(self, snapshot: RunSnapshot) -> tuple[object, ...]:
+    def depends_on(self, snapshot: RunSnapshot) -> tuple[object, ...]:
         return (snapshot.view.logs,)
 
     def entries(self) -> Sequence[Log]:
@@ -94,7 +98,7 @@ class LogPane(Lines):
         return [line for line in self.snapshot.view.logs if _rank(line.level) >= least]
 
     def note(self) -> Line:
-        return super().note() or [(f"{self.level} and above" if self.level != "debug" else "all", self.look("muted"))]
+        return super().note() or [(f"{self.level} and above" if self.level != "debug" else "all", self.style("muted"))]
 
     def action_level(self) -> None:
         """Show fewer levels, then all again."""
@@ -109,7 +113,7 @@ class Journal(Lines):
     TITLE = "events"
     EMPTY = "no checkpoint, warning or request yet"
 
-    def seen(self, snapshot: RunSnapshot) -> tuple[object, ...]:
+    def depends_on(self, snapshot: RunSnapshot) -> tuple[object, ...]:
         return (snapshot.view.journal,)
 
     def entries(self) -> Sequence[JournalEvent]:

@@ -10,9 +10,10 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.plotting.cells import Line, changed, framed, one_line, to_strip
+from tui.plotting.cells import Line, changed, framed, to_strip
 from tui.state.feed import RunSnapshot
-from tui.theme import DARK, PALETTES, Palette, style
+from tui.text import one_line
+from tui.theme import DARK, PALETTES, Palette, rich_style
 
 
 class Canvas(Widget):
@@ -31,11 +32,11 @@ class Canvas(Widget):
     def ascii_only(self) -> bool:
         return bool(getattr(self.app, "ascii_only", False))
 
-    def look(self, color: str, *, bold: bool = False, reverse: bool = False, ground: str = "") -> Style:
+    def style(self, color: str, *, bold: bool = False, reverse: bool = False, ground: str = "") -> Style:
         """A style on this palette's ground; ``color`` is the name of one of its colours, or ``#rrggbb``."""
         front = color if color.startswith("#") else str(getattr(self.palette, color))
         back = ground or self.palette.ground
-        return style(
+        return rich_style(
             front, back if back.startswith("#") else str(getattr(self.palette, back)), bold=bold, reverse=reverse
         )
 
@@ -43,7 +44,7 @@ class Canvas(Widget):
         """The lines of the whole widget."""
         raise NotImplementedError
 
-    def seen(self, snapshot: RunSnapshot) -> tuple[object, ...]:
+    def depends_on(self, snapshot: RunSnapshot) -> tuple[object, ...]:
         """The parts of a snapshot that `draw` looks at; where they are the old ones, nothing is drawn.
 
         Parts of a view are compared by identity: they are immutable, and a new one stands for a change.
@@ -56,7 +57,7 @@ class Canvas(Widget):
         The processor is the trainer's: what is drawn for nothing is taken from it.
         """
         before, self.snapshot = self.snapshot, snapshot
-        if before is None or snapshot is None or not _same(self.seen(before), self.seen(snapshot)):
+        if before is None or snapshot is None or not _same(self.depends_on(before), self.depends_on(snapshot)):
             self.redraw()
 
     def redraw(self) -> None:
@@ -64,7 +65,7 @@ class Canvas(Widget):
         width, height = self.size
         if not self.display or width == 0 or height == 0 or not self.is_attached:
             return
-        fill = self.look("ink")
+        fill = self.style("ink")
         lines = self.draw(width, height)[:height]
         lines += [[] for _ in range(height - len(lines))]
         strips = [to_strip(line, width, fill, ascii_only=self.ascii_only) for line in lines]
@@ -78,7 +79,7 @@ class Canvas(Widget):
             self.refresh(*regions)
 
     def render_line(self, y: int) -> Strip:
-        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.look("ink"))
+        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.style("ink"))
 
     def on_resize(self) -> None:
         self.redraw()
@@ -126,10 +127,10 @@ class Pane(Canvas, can_focus=True):
     def draw(self, width: int, height: int) -> list[Line]:
         lines = self.body(width - 4, height - 2)
         self.top = max(0, min(self.top, len(lines) - (height - 2)))
-        shown = [[(" ", self.look("ink")), *line] for line in lines[self.top : self.top + height - 2]]
-        border = self.look("accent" if self.has_focus else "faint")
-        title: Line = [(self.title(), self.look("accent" if self.has_focus else "ink", bold=True))]
-        return framed(shown, width, height, title=title, note=self.note(), border=border, fill=self.look("ink"))
+        shown = [[(" ", self.style("ink")), *line] for line in lines[self.top : self.top + height - 2]]
+        border = self.style("accent" if self.has_focus else "faint")
+        title: Line = [(self.title(), self.style("accent" if self.has_focus else "ink", bold=True))]
+        return framed(shown, width, height, title=title, note=self.note(), border=border, fill=self.style("ink"))
 
     def reason(self, text: str, width: int, height: int) -> list[Line]:
         """An empty pane: why, in the middle of it."""
@@ -139,7 +140,7 @@ class Pane(Canvas, can_focus=True):
                 lines.append("")
             lines[-1] += (" " if lines[-1] else "") + word
         above = max(0, (height - len(lines)) // 2)
-        muted = self.look("muted")
+        muted = self.style("muted")
         return [[] for _ in range(above)] + [[(line.center(width), muted)] for line in lines]
 
     def scroll_lines(self, by: int) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import textwrap
 
-from tui.plotting.cells import Line, fit, one_line
+from tui.plotting.cells import Line, fit
 from tui.state.feed import RunSnapshot
+from tui.text import one_line
 from tui.widgets.pane import Pane
 
 
@@ -15,7 +16,7 @@ class RecipePane(Pane):
     TITLE = "recipe"
     KEYS = (("↑↓", "scroll", "scroll(1)"), ("v", "copy path", "copy"))
 
-    def seen(self, snapshot: RunSnapshot) -> tuple[object, ...]:
+    def depends_on(self, snapshot: RunSnapshot) -> tuple[object, ...]:
         return (snapshot.recipe_text,)
 
     def body(self, width: int, height: int) -> list[Line]:
@@ -30,16 +31,16 @@ class RecipePane(Pane):
             row = one_line(raw).strip()
             key, equals, value = row.partition("=")
             if row.startswith("[") and row.endswith("]"):
-                lines.append([(row, self.look("accent", bold=True))])
+                lines.append([(row, self.style("accent", bold=True))])
             elif equals:
                 name = fit(key.strip(), label)
                 for part in textwrap.wrap(value.strip(), max(4, width - label - 3)) or [""]:
-                    lines.append([(f"  {name} ", self.look("muted")), (part, self.look("ink"))])
+                    lines.append([(f"  {name} ", self.style("muted")), (part, self.style("ink"))])
                     name = " " * label
             elif row:
-                lines.append([(row, self.look("muted"))])
+                lines.append([(row, self.style("muted"))])
         return lines
 
     def note(self) -> Line:
         text = self.snapshot.recipe_text if self.snapshot else None
-        return [("scroll for more", self.look("muted"))] if text and self.size.height < text.count("\n") else []
+        return [("scroll for more", self.style("muted"))] if text and self.size.height < text.count("\n") else []

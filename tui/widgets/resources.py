@@ -15,32 +15,32 @@ from tui.widgets.pane import Pane, stage
 
 
 class Resources(Pane):
-    """One row a resource: the number, and its course or its share."""
+    """One row a resource: the number, and its history or its share."""
 
     TITLE = "resources"
     KEYS = (("↑↓", "scroll", "scroll(1)"),)
 
-    def seen(self, snapshot: RunSnapshot) -> tuple[object, ...]:
+    def depends_on(self, snapshot: RunSnapshot) -> tuple[object, ...]:
         return *stage(snapshot), snapshot.view.resources
 
     def body(self, width: int, height: int) -> list[Line]:
         table = self.snapshot.view.resources if self.snapshot else None
         if table is None or not len(table):
             return self.reason(no_sample(self.snapshot), width, height)
-        lines = [self._course("cpu", table, "cpu_percent", width, max(100.0, float(np.nanmax(table["cpu_percent"]))))]
+        lines = [self._history("cpu", table, "cpu_percent", width, max(100.0, float(np.nanmax(table["cpu_percent"]))))]
         lines.append(self._share("memory", table, "memory_mb", "memory_total_mb", width))
         if math.isfinite(table["gpu_percent"][-1]) or math.isfinite(table["gpu_memory_mb"][-1]):
-            lines.append(self._course("gpu", table, "gpu_percent", width, 100.0))
+            lines.append(self._history("gpu", table, "gpu_percent", width, 100.0))
             lines.append(self._share("gpu mem", table, "gpu_memory_mb", "gpu_memory_total_mb", width))
         else:
-            lines.append([(fit("gpu", 8), self.look("muted")), ("none in use", self.look("muted"))])
+            lines.append([(fit("gpu", 8), self.style("muted")), ("none in use", self.style("muted"))])
         free = float(table["disk_free_gb"][-1])
         color = "error" if free < 2 else "warning" if free < 10 else "ink"
         text = "unknown" if math.isnan(free) else f"{figure(free)} GB left"
-        lines.append([(fit("disk", 8), self.look("muted")), (text, self.look(color))])
+        lines.append([(fit("disk", 8), self.style("muted")), (text, self.style(color))])
         return lines
 
-    def _course(self, name: str, table: Columns, column: str, width: int, high: float) -> Line:
+    def _history(self, name: str, table: Columns, column: str, width: int, high: float) -> Line:
         """The number and a line of its last values."""
         values = table[column]
         text = fit(f"{float(values[-1]):.0f} %", 10, right=True)
@@ -49,10 +49,10 @@ class Resources(Pane):
         recent = [0.0, *(min(v, high) if math.isfinite(v) else v for v in values[-room:].tolist()), high]
         bars = sparkline(recent, len(recent))[1:-1] if room >= 4 else ""
         return [
-            (fit(name, 8), self.look("muted")),
-            (text, self.look("ink")),
-            ("  ", self.look("ink")),
-            (bars, self.look("faint")),
+            (fit(name, 8), self.style("muted")),
+            (text, self.style("ink")),
+            ("  ", self.style("ink")),
+            (bars, self.style("faint")),
         ]
 
     def _share(self, name: str, table: Columns, column: str, total: str, width: int) -> Line:
@@ -61,13 +61,13 @@ class Resources(Pane):
         known = math.isfinite(whole) and whole > 0
         text = f"{figure(used)}/{whole:.0f} GB" if known else f"{figure(used)} GB"
         line: Line = [
-            (fit(name, 8), self.look("muted")),
-            (fit(text, 10, right=True), self.look("ink")),
-            ("  ", self.look("ink")),
+            (fit(name, 8), self.style("muted")),
+            (fit(text, 10, right=True), self.style("ink")),
+            ("  ", self.style("ink")),
         ]
         room = width - 20
         if known and math.isfinite(used) and room >= 4:
             full = round(min(1.0, used / whole) * room)
             color = "error" if used / whole > 0.95 else "warning" if used / whole > 0.85 else "muted"
-            line += [("━" * full, self.look(color)), ("─" * (room - full), self.look("faint"))]
+            line += [("━" * full, self.style(color)), ("─" * (room - full), self.style("faint"))]
         return line

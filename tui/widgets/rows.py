@@ -63,7 +63,7 @@ class RowsPane(Pane):
         chosen = at == self.row
         line = cut(self.line(at, width, chosen=chosen), width)
         ground = "raised" if chosen else "ground"
-        return [*line, (" " * (width - length(line)), self.look("ink", ground=ground))]
+        return [*line, (" " * (width - length(line)), self.style("ink", ground=ground))]
 
     def cursor(self, *, chosen: bool) -> str:
         """The mark of the row under the cursor."""
@@ -74,7 +74,7 @@ class RowsPane(Pane):
         count = self.count()
         if count <= max(1, self.size.height - 3):
             return []
-        return [(f"{self.row + 1} of {count}", self.look("muted"))]
+        return [(f"{self.row + 1} of {count}", self.style("muted"))]
 
     def note(self) -> Line:
         return self.position()

@@ -8,13 +8,13 @@ import time
 import numpy as np
 
 from tui.plotting.axes import step_axis
-from tui.plotting.cells import Line, fitted, one_line
+from tui.plotting.cells import Line, fitted
 from tui.plotting.chart import ChartOptions, draw_chart
 from tui.plotting.charts import charts_of, steps_of
 from tui.plotting.plotted import SMOOTHING, Window
 from tui.state.run_facts import RunFacts, headline
 from tui.state.runs_index import RunRow
-from tui.text import age, clock, figure, sparkline
+from tui.text import age, clock, figure, one_line, sparkline
 from tui.widgets.pane import Pane
 
 _CHART_ROWS = 12
@@ -38,7 +38,7 @@ class FactsPane(Pane):
         self.redraw()
 
     def note(self) -> Line:
-        return [(one_line(self.run.id), self.look("muted"))] if self.run else []
+        return [(one_line(self.run.id), self.style("muted"))] if self.run else []
 
     def body(self, width: int, height: int) -> list[Line]:
         run = self.run
@@ -46,9 +46,9 @@ class FactsPane(Pane):
             return self.reason("no run is chosen", width, height)
         lines = self._state(run, width)
         if self.facts is None:
-            return [*lines, [("reading", self.look("muted"))]]
+            return [*lines, [("reading", self.style("muted"))]]
         facts = self.facts
-        lines += [*self._course(facts, width), *self._results(facts, width), *self._made(facts, width)]
+        lines += [*self._history(facts, width), *self._results(facts, width), *self._made(facts, width)]
         return [*lines, *self._curves(facts, width, height - len(lines))]
 
     def _curves(self, facts: RunFacts, width: int, height: int) -> list[Line]:
@@ -70,15 +70,15 @@ class FactsPane(Pane):
             (run.status.message, "error" if run.state == "failed" else "warning"),
             (run.status.hint, "ink"),
         ):
-            lines += [[(row, self.look(color))] for row in _wrapped(text, width)]
+            lines += [[(row, self.style(color))] for row in _wrapped(text, width)]
         if run.state == "lost":
-            lines.append([(f"medtui resume {one_line(run.id)}"[:width], self.look("ink"))])
+            lines.append([(f"medtui resume {one_line(run.id)}"[:width], self.style("ink"))])
         return lines
 
-    def _course(self, facts: RunFacts, width: int) -> list[Line]:
-        view, ink, muted = facts.view, self.look("ink"), self.look("muted")
-        course, found = facts.course, facts.best
-        if not course or not np.isfinite(course).any():
+    def _history(self, facts: RunFacts, width: int) -> list[Line]:
+        view, ink, muted = facts.view, self.style("ink"), self.style("muted")
+        history, found = facts.history, facts.best
+        if not history or not np.isfinite(history).any():
             loss = view.steps["loss"]
             if not len(loss):
                 return [[("no iteration yet", muted)]]
@@ -87,25 +87,27 @@ class FactsPane(Pane):
         name = one_line(view.monitor)
         parts: list[Line] = [[(f"val {name}", muted)]]
         if found:
-            parts.append([("best ", muted), (figure(found[0]), self.look("ink", bold=True)), (f" @ {found[1]}", muted)])
+            parts.append(
+                [("best ", muted), (figure(found[0]), self.style("ink", bold=True)), (f" @ {found[1]}", muted)]
+            )
         room = max(8, min(60, width - sum(len(text) for part in parts for text, _ in part) - 6))
-        bars = sparkline(course, room)
+        bars = sparkline(history, room)
         return [
-            [*parts[0], (" ", ink), (bars, self.look("accent")), ("  ", ink), *(parts[1] if len(parts) > 1 else [])]
+            [*parts[0], (" ", ink), (bars, self.style("accent")), ("  ", ink), *(parts[1] if len(parts) > 1 else [])]
         ]
 
     def _results(self, facts: RunFacts, width: int) -> list[Line]:
         """The headline of each split."""
         lines: list[Line] = []
         for split, values in sorted(facts.results.items(), key=lambda item: item[0] != "test"):
-            parts: list[Line] = [[(one_line(split), self.look("muted"))]]
-            parts += [[(f"{n} ", self.look("muted")), (t, self.look("ink"))] for n, t in headline(values, _NAMES)]
+            parts: list[Line] = [[(one_line(split), self.style("muted"))]]
+            parts += [[(f"{n} ", self.style("muted")), (t, self.style("ink"))] for n, t in headline(values, _NAMES)]
             lines.append(fitted(parts, width, 2))
         return lines
 
     def _made(self, facts: RunFacts, width: int) -> list[Line]:
         """Cases, device, time."""
-        view, ink, muted = facts.view, self.look("ink"), self.look("muted")
+        view, ink, muted = facts.view, self.style("ink"), self.style("muted")
         if view.started is None:
             return []
         cases = "  ".join(f"{one_line(split)} {n}" for split, n in view.started.cases.items())

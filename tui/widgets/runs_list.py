@@ -9,9 +9,9 @@ from typing import ClassVar
 from textual import events
 from textual.message import Message
 
-from tui.plotting.cells import Line, Span, fit, one_line
+from tui.plotting.cells import Line, Span, fit
 from tui.state.runs_index import SORT_KEYS, RunRow, SortKey
-from tui.text import age, figure, shorten
+from tui.text import age, figure, one_line, shorten
 from tui.theme import MARKS
 from tui.widgets.head import STATE_COLORS, STATE_MARKS
 from tui.widgets.rows import RowsPane
@@ -92,10 +92,10 @@ class RunsList(RowsPane):
         return f"no runs in {one_line(self.where)} yet; start one with: medtui run recipes/quickstart.toml"
 
     def note(self) -> Line:
-        muted = self.look("muted")
+        muted = self.style("muted")
         parts: list[Span] = []
         if self.filter:
-            parts += [("filter ", muted), (one_line(self.filter), self.look("warning")), ("  ", muted)]
+            parts += [("filter ", muted), (one_line(self.filter), self.style("warning")), ("  ", muted)]
         if self.filter and self.rows:
             parts += [(f"{len(self.rows)} of {self.total}", muted)]
         else:
@@ -104,7 +104,7 @@ class RunsList(RowsPane):
 
     def header(self, width: int) -> list[Line]:
         columns = _columns(width, self.rows)
-        muted, at = self.look("muted"), 2
+        muted, at = self.style("muted"), 2
         line: Line = [("  ", muted)]
         self._heads = []
         heads: list[tuple[SortKey, int, bool]] = [
@@ -121,7 +121,7 @@ class RunsList(RowsPane):
                 continue
             mark = ("▴" if self.backwards else "▾") if key == self.key else ""
             text = fit(f"{key}{mark}", size - 1, right=right) + " "
-            line.append((text, self.look("accent") if mark else muted))
+            line.append((text, self.style("accent") if mark else muted))
             at += size
             self._heads.append((at, key))
         if columns.folder:
@@ -131,12 +131,12 @@ class RunsList(RowsPane):
     def line(self, at: int, width: int, *, chosen: bool) -> Line:
         row, columns = self.rows[at], _columns(width, self.rows)
         ground = "raised" if chosen else "ground"
-        ink, muted = self.look("ink", ground=ground), self.look("muted", ground=ground)
+        ink, muted = self.style("ink", ground=ground), self.style("muted", ground=ground)
         line: Line = [self._mark(row, chosen, ground)]
-        color = self.look(STATE_COLORS.get(row.state, "ink"), ground=ground)
+        color = self.style(STATE_COLORS.get(row.state, "ink"), ground=ground)
         line.append((fit(f"{STATE_MARKS.get(row.state, '●')} {row.state}", 11), color))
         recipe = shorten(one_line(row.recipe), columns.recipe - 1)
-        line.append((fit(recipe, columns.recipe), self.look("ink", ground=ground, bold=row.live)))
+        line.append((fit(recipe, columns.recipe), self.style("ink", ground=ground, bold=row.live)))
         if columns.task:
             task = one_line(row.status.task) or "–"
             line.append((fit(task if columns.task > 8 else _TASKS.get(task, task), columns.task), muted))
@@ -152,18 +152,18 @@ class RunsList(RowsPane):
     def _mark(self, row: RunRow, chosen: bool, ground: str) -> Span:
         if row.id in self.marked:
             place = self.marked.index(row.id) % len(MARKS)
-            return f"{MARKS[place]} ", self.look(self.palette.series[place % len(self.palette.series)], ground=ground)
-        return f"{self.cursor(chosen=chosen)} ", self.look("accent", ground=ground)
+            return f"{MARKS[place]} ", self.style(self.palette.series[place % len(self.palette.series)], ground=ground)
+        return f"{self.cursor(chosen=chosen)} ", self.style("accent", ground=ground)
 
     def _epoch(self, row: RunRow, bar: int, ground: str) -> Line:
         status = row.status
-        ink, faint = self.look("ink", ground=ground), self.look("faint", ground=ground)
+        ink, faint = self.style("ink", ground=ground), self.style("faint", ground=ground)
         done = f"{status.epoch}/{status.epochs}" if status.epochs else "–"
         line: Line = [(fit(done, 8, right=True) + " ", ink)]
         if bar:
             share = min(1.0, status.epoch / status.epochs) if status.epochs else 0.0
             full = round(share * (bar - 2))
-            color = self.look("accent" if row.live or row.state == "finished" else "muted", ground=ground)
+            color = self.style("accent" if row.live or row.state == "finished" else "muted", ground=ground)
             line = [(" ", ink), ("━" * full, color), ("─" * (bar - 2 - full), faint), (" ", ink), *line]
         return line
 

@@ -6,11 +6,12 @@ import numpy as np
 from textual.message import Message
 
 from engine.events import Preview, number
-from tui.plotting.cells import Line, fitted, length, one_line
-from tui.plotting.slice_picture import Bytes, PreviewImages, letters, marked, paint
+from tui.plotting.cells import Line, fitted, length
+from tui.plotting.slice_picture import letters, marked, paint
 from tui.state.feed import RunSnapshot
+from tui.state.images import Bytes, PreviewImages
 from tui.state.reasons import no_preview
-from tui.text import figure
+from tui.text import figure, one_line
 from tui.widgets.pane import Pane, stage
 
 
@@ -35,7 +36,7 @@ class SliceView(Pane):
         self._images: dict[str, PreviewImages | str] = {}  # by path; a text says why it cannot be read
         self._asked: set[str] = set()
 
-    def seen(self, snapshot: RunSnapshot) -> tuple[object, ...]:
+    def depends_on(self, snapshot: RunSnapshot) -> tuple[object, ...]:
         return *stage(snapshot), snapshot.view.previews
 
     def chosen(self) -> Preview | None:
@@ -64,7 +65,7 @@ class SliceView(Pane):
         if preview is None:
             return []
         images = self._images.get(preview.path)
-        muted = self.look("muted")
+        muted = self.style("muted")
         parts: list[Line] = [[(f"case {one_line(preview.case)}", muted)]]
         if isinstance(images, PreviewImages) and not images.said:  # a photograph has no depth
             parts.append([(f"z {images.slices[self._slice(images)]}", muted)])
@@ -90,24 +91,24 @@ class SliceView(Pane):
         picture = paint(images, at, (width, rows), truth=self.palette.truth, prediction=self.palette.prediction)
         contours = {"●": self.palette.truth, "▲": self.palette.prediction}
         if self.ascii_only:
-            lines: list[Line] = [[(row, self.look("ink"))] for row in letters(picture, contours)]
+            lines: list[Line] = [[(row, self.style("ink"))] for row in letters(picture, contours)]
         else:
             lines = self._blocks(picture, contours if self.app.no_color else {})
         pad = max(0, (width - picture.shape[1]) // 2)
-        ink = self.look("ink")
+        ink = self.style("ink")
         return [*([(" " * pad, ink), *line] for line in lines), self._key(images, width)]
 
     def _key(self, images: PreviewImages, width: int) -> Line:
         """What the colours mean."""
         if images.said:
-            return [(one_line(images.said)[:width], self.look("prediction"))]
+            return [(one_line(images.said)[:width], self.style("prediction"))]
         if images.truth is None:
             return []
-        muted = self.look("muted")
+        muted = self.style("muted")
         line: Line = [
-            ("● ", self.look("truth")),
+            ("● ", self.style("truth")),
             ("truth  ", muted),
-            ("▲ ", self.look("prediction")),
+            ("▲ ", self.style("prediction")),
             ("prediction", muted),
         ]
         return [(" " * max(0, (width - length(line)) // 2), muted), *line]
@@ -126,7 +127,7 @@ class SliceView(Pane):
         lines: list[Line] = []
         for upper, lower, row in zip(picture[::2], picture[1::2], marks.tolist(), strict=True):
             cells = zip(upper.tolist(), lower.tolist(), row, strict=True)
-            lines.append([(mark or "▀", self.look(_hex(a), ground=_hex(b))) for a, b, mark in cells])
+            lines.append([(mark or "▀", self.style(_hex(a), ground=_hex(b))) for a, b, mark in cells])
         return lines
 
     def scroll_lines(self, by: int) -> None:

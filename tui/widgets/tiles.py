@@ -56,7 +56,7 @@ class Tiles(Widget):
         """Whether other panes stand beside ``chosen`` at this size."""
         return len(self._arrangement(self.size.width, self.size.height, chosen)) > 1
 
-    def settle(self) -> None:
+    def relayout(self) -> None:
         """Show those that have a place, hide the others."""
         regions = self.regions()
         if regions != self._shown:  # a layout sends the whole screen again
@@ -66,4 +66,4 @@ class Tiles(Widget):
             self.refresh(layout=True)
 
     def on_resize(self) -> None:
-        self.settle()
+        self.relayout()

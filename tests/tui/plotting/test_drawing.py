@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tui.ascii import to_ascii
 from tui.plotting.axes import round_up, step_axis, time_axis, value_axis
-from tui.plotting.cells import fit, one_line
+from tui.plotting.cells import fit
 from tui.plotting.chart import ChartOptions, draw_chart
 from tui.plotting.charts import Chart, Curve, Steps, charts_of, steps_of, with_ghost
 from tui.plotting.plotted import Window
@@ -21,6 +21,7 @@ from tui.plotting.reduce import LARGEST, average, reduce, search
 from tui.state.event_batch import STEP_COLUMNS, TRACK_COLUMNS
 from tui.state.run_view import EMPTY, RunView, fold
 from tui.state.series import Columns
+from tui.text import one_line
 from tui.theme import DARK, LIGHT
 
 ANY = st.floats(allow_nan=True, allow_infinity=True)
@@ -50,8 +51,8 @@ def test_reduction_is_the_range_of_the_finite_values(values: list[float], cuts: 
         finite = part[np.abs(part) <= LARGEST]
         assert found.count[column] == len(finite)
         assert found.nans[column] == np.isnan(part).any()
-        assert found.ups[column] == (part > LARGEST).any()
-        assert found.downs[column] == (part < -LARGEST).any()
+        assert found.pos_inf[column] == (part > LARGEST).any()
+        assert found.neg_inf[column] == (part < -LARGEST).any()
         if len(finite):
             assert (found.least[column], found.most[column]) == (finite.min(), finite.max())
         else:
@@ -69,7 +70,7 @@ def test_long_series_are_read_through_blocks_that_follow_growth() -> None:
     at = np.linspace(0, 300_000, 51).astype(np.intp)
     found = reduce(grown, "loss", at)
     assert found.count.sum() == 299_998
-    assert found.nans.sum() == found.ups.sum() == 1
+    assert found.nans.sum() == found.pos_inf.sum() == 1
     brute = np.array(
         [np.nanmean(np.where(np.isfinite(values[a:b]), values[a:b], np.nan)) for a, b in itertools.pairwise(at)]
     )
@@ -296,8 +297,8 @@ def test_time_leaves_out_the_gap_between_two_sessions() -> None:
         Iteration(time_s=1005.0, iteration=2, epoch=1, loss=1.0),
     ]
     axis = steps_of(fold(EMPTY, events), "time")
-    assert axis.outward(np.array([100.0, 110.0, 1000.0, 1005.0])).tolist() == [0.0, 10.0, 10.0, 15.0]
-    assert axis.inward(np.array([5.0, 12.0])).tolist() == [105.0, 1002.0]
+    assert axis.to_axis(np.array([100.0, 110.0, 1000.0, 1005.0])).tolist() == [0.0, 10.0, 10.0, 15.0]
+    assert axis.to_data(np.array([5.0, 12.0])).tolist() == [105.0, 1002.0]
 
 
 def test_colours_can_be_read_on_their_ground() -> None:

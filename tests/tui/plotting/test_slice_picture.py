@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tui.plotting.slice_picture import PreviewImages, letters, marked, paint
+from tui.plotting.slice_picture import letters, marked, paint
+from tui.state.images import PreviewImages
 
 TRUTH, PREDICTION = "#0000ff", "#ff0000"
 

@@ -9,16 +9,16 @@ import numpy as np
 
 from engine.events import RunStarted, Validation
 from engine.runfolder import RunFolder
-from tui.plotting.slice_picture import PreviewImages
 from tui.state.case_files import (
+    case_history,
     chosen_cases,
-    course,
     list_examples,
     main_metric,
     measured_cases,
     read_cases,
     read_example,
 )
+from tui.state.images import PreviewImages
 from tui.state.run_view import EMPTY, fold
 
 SEGMENTATION = """\
@@ -76,8 +76,8 @@ def test_live_cases_and_their_course() -> None:
     (row,) = measured_cases(view)
     assert (row.true, row.predicted) == ("nevus", "melanoma")
     assert row.values == {"loss": 1.0}
-    assert course(view, "x", "loss") == [(1, 3.0), (2, 1.5), (3, 1.0)]
-    assert course(view, "y", "loss") == []
+    assert case_history(view, "x", "loss") == [(1, 3.0), (2, 1.5), (3, 1.0)]
+    assert case_history(view, "y", "loss") == []
 
 
 def test_an_example_of_a_volume(tmp_path: Path) -> None:

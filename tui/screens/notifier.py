@@ -6,9 +6,9 @@ from textual.app import App
 from textual.notifications import SeverityLevel
 
 from tui import terminal
-from tui.plotting.cells import one_line
 from tui.state.estimate import done_share
 from tui.state.feed import RunSnapshot
+from tui.text import one_line
 
 
 class Notifier:
@@ -19,7 +19,7 @@ class Notifier:
         self._title = ""
         self._before: RunSnapshot | None = None
 
-    def tell(self, now: RunSnapshot) -> None:
+    def update(self, now: RunSnapshot) -> None:
         """Take a new snapshot, and say what is new in it."""
         before, self._before = self._before, now
         share = done_share(now.view)
@@ -30,7 +30,7 @@ class Notifier:
         if before is not None and not before.over and now.over and before.read_share == 1:
             self._app.bell()
             self._say(terminal.notification(f"{name}: {now.state}"))
-            say(self._app, f"the run is {now.state}", "information" if now.state == "finished" else "error")
+            notify(self._app, f"the run is {now.state}", "information" if now.state == "finished" else "error")
 
     def leave(self) -> None:
         """Give the terminal the title back that it had."""
@@ -51,6 +51,6 @@ class Notifier:
             driver.write(sequence)
 
 
-def say(app: App[object], text: str, severity: SeverityLevel = "information") -> None:
+def notify(app: App[object], text: str, severity: SeverityLevel = "information") -> None:
     """A short message over the corner of the screen. Names in it come from files, so it is plain text."""
     app.notify(one_line(text), severity=severity, markup=False, timeout=3)

@@ -1,0 +1,31 @@
+"""The arrays of a preview or an example, as panes draw them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewImages:
+    """The arrays of one preview file.
+
+    Attributes:
+        image: (S, H, W) or (S, H, W, 3).
+        slices: (S,) where in the volume each stands.
+        truth: (S, H, W) class of each pixel, or None.
+        prediction: the same of the prediction.
+        said: what a classifier said, or "".
+        heat: (S, H, W) what spoke for it, 0 to 255, or None.
+    """
+
+    image: Bytes
+    slices: NDArray[np.int64]
+    truth: Bytes | None = None
+    prediction: Bytes | None = None
+    said: str = ""
+    heat: Bytes | None = None
