@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import Problem, RecipeError, RunError
+from engine.hardware import cores
 from engine.recipe import RuntimeTable
 
 
@@ -60,7 +61,7 @@ def open_device(table: RuntimeTable, amp: Literal["off", "auto", "bf16", "fp16"]
         RecipeError: there is no such device here, or it cannot do the precision asked for.
     """
     device = _device(table.device)
-    torch.set_num_threads(table.threads or _cores())
+    torch.set_num_threads(table.threads or cores())
     torch.backends.cudnn.benchmark = not table.deterministic
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
     # Some 3-D kernels have no deterministic form on a GPU: then torch warns, and the log shows it.
@@ -72,10 +73,6 @@ def open_device(table: RuntimeTable, amp: Literal["off", "auto", "bf16", "fp16"]
     automatic = device.type == "cpu" or dtype is not None
     channels_last = automatic if table.channels_last == "auto" else table.channels_last
     return Device(device, dtype, channels_last)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _device(name: str) -> torch.device:

@@ -13,11 +13,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from engine import __version__
 from engine.data import Dataset, fingerprint
 from engine.events import portable
+from engine.hardware import cores, cpu_name, total_memory
 from engine.recipe import Recipe
 from engine.runfolder import RunFolder, write_text
 
@@ -35,9 +34,9 @@ def first_manifest(recipe: Recipe, dataset: Dataset, command: Sequence[str]) -> 
         "versions": _versions(),
         "git_commit": _git_commit(),
         "hardware": {
-            "cpu": _cpu(),
-            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-            "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+            "cpu": cpu_name(),
+            "cores": cores(),
+            "memory_gb": round(total_memory() / 1e9, 1),
             "gpu": None,
         },
         "command": list(command),
@@ -103,15 +102,6 @@ def _git_commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return commit.stdout.strip() + ("+" if dirty.returncode else "")
-
-
-def _cpu() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as stream:
-            names = [line.split(":", 1)[1].strip() for line in stream if line.startswith("model name")]
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def command_line() -> list[str]:

@@ -5,24 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import psutil
 
 from engine.data.cases import Case, Dataset
-from engine.data.checks import cores
 from engine.data.crops import Voxels, foreground_voxels
 from engine.data.prepare import prepare, resize_image
 from engine.data.read import Floats, Masks, read_case, read_image
 from engine.errors import DataError
+from engine.hardware import cores, free_memory
 from engine.recipe.tables import DataTable
-
-_GROUP_FILES = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,16 +117,3 @@ class CachedDataset:
             if self.table.unreadable == "refuse":
                 raise
             return None
-
-
-def free_memory() -> int:
-    """Bytes that this process may still take: of the machine, or of its container where that is less."""
-    free = int(psutil.virtual_memory().available)
-    for limit_file, used_file in _GROUP_FILES:
-        try:
-            limit, used = Path(limit_file).read_text().strip(), Path(used_file).read_text().strip()
-        except OSError:
-            continue
-        if limit.isdigit() and used.isdigit():
-            free = min(free, max(0, int(limit) - int(used)))
-    return free

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from engine.data.cases import Case, Dataset
 from engine.data.read import RawCase, read_case
 from engine.data.sources.index import shortened
 from engine.errors import DataError, Problem
+from engine.hardware import cores
 from engine.recipe.tables import DataTable
 
 
@@ -72,11 +72,6 @@ def examine(dataset: Dataset, case: Case) -> Finding | None:
         allowed = 'a mask with foreground; unreadable = "skip" keeps the case as it is'
         return Finding(case, (Problem(dataset.where(case.label), "the label is empty", allowed),), fatal=False)
     return None
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _image_problems(dataset: Dataset, case: Case, sample: RawCase) -> list[Problem]:

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import http.client
 import os
 import shutil
-import urllib.error
-import urllib.parse
-import urllib.request
 from pathlib import Path
-from typing import IO, Any
 
 from engine.data.archives import unpack
 from engine.data.catalog import KnownDataset
+from engine.data.web import DownloadError, fetch_file
 from engine.errors import RunError, UsageError
 from engine.progress import show_progress
 
-SCHEMES = ("https", "file")
-_BLOCK = 1 << 20
-_TIMEOUT_S = 60.0
+LARGEST = 100 * 10**9
+"""Bytes of an archive: more than any data set that is known."""
 
 
 def download(data: KnownDataset, root: Path) -> Path:
@@ -43,15 +37,20 @@ def download(data: KnownDataset, root: Path) -> Path:
     part = root / f".{data.folder}.part-{os.getpid()}"
     try:
         part.mkdir(parents=True, mode=0o700)
-        archive = _archive(data, part)
+        archive = part / "archive"
+        shown = show_progress(f"downloading {data.name}: MB")
+        fetch_file(  # the publisher gives no other sum than MD5
+            data.url, archive, sum_of=data.md5, limit=LARGEST, algorithm="md5",
+            show=lambda done, total: shown(done // 1_000_000, total // 1_000_000),
+        )  # fmt: skip
         unpack(archive, part / "unpacked")
         _found(data, part / "unpacked").rename(place)
-    except urllib.error.URLError as error:
-        raise _by_hand(data, root, f"cannot download {data.url}: {error.reason}") from None
-    except http.client.HTTPException as error:
-        raise _by_hand(data, root, f"cannot download {data.url}: {type(error).__name__} {error}") from None
-    except TimeoutError:
-        raise _by_hand(data, root, f"cannot download {data.url}: no answer for {_TIMEOUT_S:.0f} s") from None
+    except DownloadError as error:
+        how = (
+            f"without a network: get {data.url} on another machine, check its MD5 sum {data.md5}, "
+            f"and unpack it in {root}, so that {root / data.folder / data.marker} is there"
+        )
+        raise RunError(f"cannot download {data.url}: {error}", how) from None
     except OSError as error:
         raise RunError(
             f"cannot download {data.name} to {root}: {error.strerror or error}",
@@ -60,53 +59,6 @@ def download(data: KnownDataset, root: Path) -> Path:
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return place
-
-
-def _by_hand(data: KnownDataset, root: Path, message: str) -> RunError:
-    how = (
-        f"without a network: get {data.url} on another machine, check its MD5 sum {data.md5}, "
-        f"and unpack it in {root}, so that {root / data.folder / data.marker} is there"
-    )
-    return RunError(message, how)
-
-
-class _SafeRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to https only: a checked sum does not make a plain connection private."""
-
-    def redirect_request(  # noqa: PLR0917  urllib calls it so
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
-    ) -> urllib.request.Request | None:
-        _refuse_scheme(newurl)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def _refuse_scheme(url: str) -> None:
-    if urllib.parse.urlsplit(url).scheme not in SCHEMES:
-        raise urllib.error.URLError(f"{url} is neither https nor a file")
-
-
-def _archive(data: KnownDataset, folder: Path) -> Path:
-    """The archive of ``data``, once its sum is found right. Progress, in MB, goes to stderr."""
-    _refuse_scheme(data.url)
-    path = folder / "archive"
-    digest = hashlib.md5(usedforsecurity=False)  # the publisher gives no other sum
-    show, done = show_progress(f"downloading {data.name}: MB"), 0
-    opener = urllib.request.build_opener(_SafeRedirects)
-    with opener.open(data.url, timeout=_TIMEOUT_S) as answer, path.open("wb") as file:
-        total = int(answer.headers.get("Content-Length") or 0)
-        while block := answer.read(_BLOCK):
-            digest.update(block)
-            file.write(block)
-            done += len(block)
-            show(done // 1_000_000, max(done, total) // 1_000_000)
-    if done < total:
-        raise RunError(f"the connection broke after {done} of {total} bytes of {data.url}", "try again")
-    if digest.hexdigest() != data.md5:
-        raise RunError(
-            f"what came from {data.url} has the MD5 sum {digest.hexdigest()}, not {data.md5}",
-            "try again; if it stays so, the archive was changed: do not use it",
-        )
-    return path
 
 
 def _found(data: KnownDataset, folder: Path) -> Path:

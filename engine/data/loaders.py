@@ -13,10 +13,10 @@ import torch
 
 from engine.data.cache import CachedDataset
 from engine.data.cases import Case, Dataset
-from engine.data.checks import cores
 from engine.data.prepare import Prepared, normalise_image, prepare, resize_image
 from engine.data.read import Floats, read_case, read_image
 from engine.data.train_loader import Batch, CaseDataset, TrainLoader
+from engine.hardware import cores
 from engine.recipe.tables import AugmentTable, DataTable, RuntimeTable
 
 __all__ = ["Batch", "EvalLoader", "TrainLoader", "build_eval_loader", "build_train_loader", "iter_prepared"]
@@ -74,7 +74,9 @@ def build_train_loader(
 class EvalLoader:
     """The images of a split in the order of their ids, read ahead by threads; the last batch may be smaller."""
 
-    def __init__(self, dataset: Dataset, cases: Sequence[Case], table: DataTable, batch_size: int, threads: int) -> None:
+    def __init__(
+        self, dataset: Dataset, cases: Sequence[Case], table: DataTable, batch_size: int, threads: int
+    ) -> None:
         self._dataset, self._cases, self._table = dataset, tuple(cases), table
         self._batch_size, self._threads = batch_size, threads
 
@@ -116,7 +118,9 @@ def build_eval_loader(
     return EvalLoader(dataset, dataset.split(split)[rank::world], data, batch_size, max(1, min(4, cores() // world)))
 
 
-def iter_prepared(dataset: Dataset, data: DataTable, split: str, *, rank: int = 0, world: int = 1) -> Iterator[Prepared]:
+def iter_prepared(
+    dataset: Dataset, data: DataTable, split: str, *, rank: int = 0, world: int = 1
+) -> Iterator[Prepared]:
     """The volumes of ``split`` in the order of their ids; a thread reads the next one meanwhile.
 
     Raises:

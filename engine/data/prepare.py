@@ -251,5 +251,3 @@ def _inner(outer: tuple[int, ...], inner: tuple[int, ...]) -> tuple[slice, ...]:
     """Where ``inner`` lies in the middle of ``outer``."""
     starts = ((whole - part) // 2 for whole, part in zip(outer, inner, strict=True))
     return tuple(slice(start, start + part) for start, part in zip(starts, inner, strict=True))
-
-

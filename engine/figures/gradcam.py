@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.data.prepare import IMAGENET_MEAN, IMAGENET_STD
 from engine.figures import style
 from engine.figures.network import TrainedNetwork
 from engine.readers.numbers import file_part
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_MEAN, _STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+_MEAN, _STD = np.array(IMAGENET_MEAN), np.array(IMAGENET_STD)
 _TEXT_ROW = 0.3  # inches above a row of images
 
 

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import pickle
-import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,11 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from engine.data.web import DownloadError, fetch_file
 from engine.errors import Problem, RecipeError
+from engine.progress import show_progress
 
-TIMEOUT_S = 30
-_CHUNK = 1 << 20
 _SHOWN = 5
+_LARGEST = 2 * 10**9
+"""Bytes of a file of ImageNet weights: more than any ResNet has."""
 
 
 def load_imagenet(model: nn.Module, name: str) -> None:
@@ -142,25 +139,12 @@ def _shape(tensor: Tensor) -> str:
 
 def _download(url: str, path: Path) -> None:
     """Fetch a file whose name ends in the first figures of its SHA-256; it appears whole or not at all."""
-    digest = hashlib.sha256()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".partial", delete=False) as file:
-            partial = Path(file.name)
-            try:
-                with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310 - torchvision's URL
-                    while chunk := answer.read(_CHUNK):
-                        digest.update(chunk)
-                        file.write(chunk)
-                file.close()
-                if not digest.hexdigest().startswith(path.stem.rpartition("-")[2]):
-                    raise _absent(url, path, "what came is not the file: its SHA-256 is another")
-                os.replace(partial, path)
-            finally:
-                partial.unlink(missing_ok=True)
-    except (OSError, urllib.error.URLError) as error:
-        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-        raise _absent(url, path, str(reason)) from None
+        sum_of = path.stem.rpartition("-")[2]
+        fetch_file(url, path, sum_of=sum_of, limit=_LARGEST, show=show_progress(f"downloading {path.name}: bytes"))
+    except (OSError, DownloadError) as error:
+        raise _absent(url, path, getattr(error, "strerror", None) or str(error)) from None
 
 
 def _absent(url: str, path: Path, reason: str) -> RecipeError:

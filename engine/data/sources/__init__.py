@@ -8,8 +8,8 @@ from pathlib import Path
 from engine.data.sources.csv_table import csv_table
 from engine.data.sources.decathlon import decathlon
 from engine.data.sources.image_folder import image_folder
-from engine.data.sources.isic2018 import isic2018
 from engine.data.sources.index import DatasetIndex
+from engine.data.sources.isic2018 import isic2018
 from engine.data.sources.left_atrium import left_atrium
 from engine.data.sources.nifti_pairs import nifti_pairs
 from engine.data.sources.nnunet import nnunet

@@ -13,6 +13,7 @@ import torch
 
 from engine.errors import RunError
 from engine.events import Event, Resources
+from engine.hardware import total_memory
 
 EVERY_S = 3.0
 
@@ -55,7 +56,7 @@ class ResourceSampler:
         return Resources(
             cpu_percent=round(cpu, 1),
             memory_mb=round(memory, 1),
-            memory_total_mb=round(psutil.virtual_memory().total / 1e6, 1),
+            memory_total_mb=round(total_memory() / 1e6, 1),
             gpu_percent=use,
             gpu_memory_mb=used,
             gpu_memory_total_mb=total,

@@ -154,9 +154,7 @@ def server():
 
 def test_a_redirect_to_another_scheme_is_refused_and_a_torn_transfer_told(tmp_path, server, monkeypatch):
     archive = tar(tmp_path / "archive", GOOD)
-    monkeypatch.setattr(
-        "engine.data.download.SCHEMES", ("https", "http")
-    )  # a server with a certificate is no small test
+    monkeypatch.setattr("engine.data.web.SCHEMES", ("https", "http"))  # a server with a certificate is no small test
     with pytest.raises(RunError, match="neither https nor a file"):
         download(data_set(archive, url=f"{server}/moved"), tmp_path / "data")
     with pytest.raises(RunError, match="broke after 10 of 1000"):

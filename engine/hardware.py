@@ -1,0 +1,124 @@
+"""What this process may use of the machine. No torch: also asked before anything heavy is loaded."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+_CGROUP = Path("/proc/self/cgroup")
+_MOUNT = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryGroup:
+    """A control group that bounds the memory of this process (a Slurm job, a container, a systemd slice).
+
+    Attributes:
+        limit: bytes.
+        used: bytes, without file pages that the kernel gives back when asked.
+        killed: processes of the group that the kernel has killed for want of memory.
+    """
+
+    limit: int
+    used: int
+    killed: int = 0
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cpu_name() -> str:
+    """The processor's name as its maker gives it, else its architecture."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as stream:
+            names = [line.split(":", 1)[1].strip() for line in stream if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def free_memory() -> int:
+    """Bytes that this process may still take: of the machine, or of a group around it where that is less."""
+    free = int(psutil.virtual_memory().available)
+    return min([free, *(max(0, group.limit - group.used) for group in memory_groups())])
+
+
+def total_memory() -> int:
+    """Bytes of memory of the machine, or of the narrowest group around this process."""
+    return min([int(psutil.virtual_memory().total), *(group.limit for group in memory_groups())])
+
+
+def out_of_memory_kills() -> int:
+    """Processes that the kernel has killed for want of memory in the groups around this one; 0 where unknown."""
+    return max((group.killed for group in memory_groups(unlimited=True)), default=0)
+
+
+def memory_groups(membership: Path = _CGROUP, mount: Path = _MOUNT, *, unlimited: bool = False) -> list[MemoryGroup]:
+    """The control groups around this process that bound its memory, the innermost first.
+
+    A limit may stand at any level above the process, so its own group and all those above it are asked, in
+    version 2 (``memory.max``) and version 1 (``memory.limit_in_bytes``) of the kernel's interface.
+
+    Args:
+        membership: the kernel's list of the groups that this process is in.
+        mount: where the groups are mounted.
+        unlimited: give groups without a limit too.
+    """
+    found = []
+    for folder, names in _group_folders(membership, mount):
+        limit, used = _number(folder / names[0]), _number(folder / names[1])
+        if used is not None and (limit is not None or unlimited):
+            statistics = _pairs(folder / "memory.stat")
+            given_back = statistics.get("inactive_file", statistics.get("total_inactive_file", 0))
+            killed = _pairs(folder / names[2]).get("oom_kill", 0)
+            found.append(MemoryGroup(1 << 62 if limit is None else limit, max(0, used - given_back), killed))
+    return found
+
+
+_V2 = ("memory.max", "memory.current", "memory.events")
+_V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "memory.oom_control")
+_UNLIMITED_V1 = 1 << 60  # version 1 writes the largest number of pages where there is no limit
+
+
+def _group_folders(membership: Path, mount: Path) -> Iterator[tuple[Path, tuple[str, str, str]]]:
+    try:
+        lines = membership.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return
+    for line in lines:
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        root, names = (mount / "memory", _V1) if controllers else (mount, _V2)
+        own = root / path.strip("/")
+        # Inside a container the path may be that of the host, and the group is what is mounted.
+        for folder in [own, *own.parents]:
+            if folder.is_dir():
+                yield folder, names
+            if folder == root:
+                break
+
+
+def _number(path: Path) -> int | None:
+    """A number of bytes; None for ``max``, a missing file, or the word of version 1 for no limit."""
+    try:
+        text = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return int(text) if text.isdigit() and int(text) < _UNLIMITED_V1 else None
+
+
+def _pairs(path: Path) -> dict[str, int]:
+    try:
+        rows = [line.split() for line in path.read_text(encoding="ascii").splitlines()]
+    except (OSError, UnicodeDecodeError):
+        return {}
+    return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}

@@ -1,0 +1,74 @@
+"""What the kernel says of the groups around a process, on trees as it lays them out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import psutil
+
+from engine.hardware import MemoryGroup, cores, free_memory, memory_groups, total_memory
+
+GIB = 1 << 30
+
+
+def write(folder: Path, **files: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text)
+
+
+def groups(tmp_path: Path, membership: str, *, unlimited: bool = False) -> list[MemoryGroup]:
+    (tmp_path / "cgroup").write_text(membership)
+    return memory_groups(tmp_path / "cgroup", tmp_path / "fs", unlimited=unlimited)
+
+
+def test_a_slurm_job_is_bounded_by_its_own_group_and_not_by_the_root(tmp_path):
+    root = tmp_path / "fs"
+    write(root, memory__max="max\n", memory__current=f"{9 * GIB}\n")
+    job = root / "system.slice" / "slurmstepd.scope" / "job_7"
+    write(job, memory__max=f"{4 * GIB}\n", memory__current=f"{GIB}\n", memory__events="low 0\noom 1\noom_kill 1\n")
+    write(job / "step_0", memory__max="max\n", memory__current=f"{GIB}\n")
+    found = groups(tmp_path, "0::/system.slice/slurmstepd.scope/job_7/step_0\n")
+    assert found == [MemoryGroup(4 * GIB, GIB, killed=1)]
+
+
+def test_file_pages_that_are_given_back_do_not_count_as_used(tmp_path):
+    write(
+        tmp_path / "fs" / "a",
+        memory__max=f"{2 * GIB}",
+        memory__current=f"{2 * GIB}",
+        memory__stat=f"anon {GIB}\nfile {GIB}\ninactive_file {GIB // 2}\n",
+    )
+    assert groups(tmp_path, "0::/a\n") == [MemoryGroup(2 * GIB, 2 * GIB - GIB // 2)]
+
+
+def test_version_1_knows_its_limit_under_another_name(tmp_path):
+    job = tmp_path / "fs" / "memory" / "slurm" / "job_9"
+    write(
+        job,
+        memory__limit_in_bytes=f"{3 * GIB}\n",
+        memory__usage_in_bytes=f"{GIB}\n",
+        memory__oom_control="oom_kill 2\n",
+    )
+    write(job.parent, memory__limit_in_bytes="9223372036854771712\n", memory__usage_in_bytes=f"{GIB}\n")
+    assert groups(tmp_path, "5:cpuset:/x\n4:memory:/slurm/job_9\n") == [MemoryGroup(3 * GIB, GIB, killed=2)]
+
+
+def test_in_a_container_the_mounted_group_is_asked_where_the_named_one_is_not_there(tmp_path):
+    write(tmp_path / "fs", memory__max=f"{GIB}", memory__current="0")
+    assert groups(tmp_path, "0::/docker/abc\n") == [MemoryGroup(GIB, 0)]
+
+
+def test_no_groups_no_limit(tmp_path):
+    assert groups(tmp_path, "") == []
+    assert memory_groups(tmp_path / "missing", tmp_path) == []
+    write(tmp_path / "fs", memory__max="max", memory__current="5")
+    assert groups(tmp_path, "0::/\n") == []
+    assert [group.used for group in groups(tmp_path, "0::/\n", unlimited=True)] == [5]
+
+
+def test_this_machine():
+    assert cores() == len(os.sched_getaffinity(0))
+    assert 0 < free_memory() <= psutil.virtual_memory().total
+    assert total_memory() <= psutil.virtual_memory().total
