@@ -1,4 +1,4 @@
-"""From the tables of a recipe to the network, the loss and the optimizer step."""
+"""From the tables of a recipe to the network and its loss."""
 
 from __future__ import annotations
 
@@ -13,14 +13,9 @@ from torch import Tensor, nn
 from engine.data import Dataset
 from engine.data.read import read_case
 from engine.device import Device, open_device
-from engine.evaluation.inference import Predictor
 from engine.losses import build_loss
 from engine.models import build_model, output_kind
 from engine.recipe import Recipe
-from engine.training.distributed import wrap_model, wrap_optimizer
-from engine.training.ema import Ema
-from engine.training.engines import TrainStep
-from engine.training.optim import build_optimizer, build_schedule
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
@@ -66,8 +61,6 @@ def build_network(recipe: Recipe, dataset: Dataset, root: Path) -> Network:
     counts = class_counts(dataset) if balanced else None
     labels = classes + (recipe.task == "segmentation")
     criterion = build_loss(recipe.loss, task=recipe.task, output=kind, labels=labels, counts=counts)
-    if isinstance(criterion, nn.Module):
-        criterion = criterion.to(device.device)
     return Network(model, criterion, kind, device)
 
 
@@ -84,60 +77,6 @@ def class_counts(dataset: Dataset) -> list[int]:
         if label is not None:
             total += np.bincount(label.ravel(), minlength=len(total))
     return [int(n) for n in total]
-
-
-def build_step(recipe: Recipe, network: Network, labels: int, iterations_per_epoch: int) -> TrainStep:
-    """The optimizer step of a recipe.
-
-    Args:
-        recipe: the whole recipe.
-        network: what is trained.
-        labels: classes that a label may hold, background included.
-        iterations_per_epoch: optimizer steps in an epoch.
-    """
-    model, device = network.model, network.device
-    optimizer = wrap_optimizer(build_optimizer(recipe.optimizer, model))
-    schedule = build_schedule(
-        recipe.schedule,
-        optimizer,
-        iterations=recipe.train.epochs * iterations_per_epoch,
-        iterations_per_epoch=iterations_per_epoch,
-    )
-    called = wrap_model(model)
-    if recipe.runtime.compile:
-        called.compile()
-    return TrainStep(
-        model=called,
-        weights=model,
-        criterion=network.criterion,
-        optimizer=optimizer,
-        schedule=schedule,
-        scaler=torch.amp.GradScaler(device.device.type, enabled=device.amp is torch.float16),
-        device=device,
-        labels=labels,
-        clip_norm=recipe.train.clip_norm,
-        ema=Ema(model, recipe.train.ema) if recipe.train.ema else None,
-    )
-
-
-def build_predictor(recipe: Recipe, network: Network, model: nn.Module | None = None) -> Predictor:
-    """How the recipe evaluates ``model``, or the network itself."""
-    return Predictor(
-        model=network.model if model is None else model,
-        device=network.device,
-        kind=network.kind,
-        size=recipe.data.size,
-        overlap=recipe.evaluate.overlap,
-        batch_size=recipe.evaluate.batch_size or recipe.train.batch_size,
-        mirrors=_mirrors(recipe),
-    )
-
-
-def _mirrors(recipe: Recipe) -> tuple[int, ...]:
-    """The axes that training mirrored; all of them where it mirrored none and the recipe still asks."""
-    if not recipe.evaluate.flips:
-        return ()
-    return recipe.augment.flip or tuple(range(len(recipe.data.size)))
 
 
 def memory_advice(recipe: Recipe) -> str:

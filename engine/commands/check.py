@@ -70,8 +70,7 @@ def _network(recipe: Recipe, dataset: Dataset, root: Path) -> Network:
 def _step(recipe: Recipe, dataset: Dataset, network: Network) -> None:
     """One optimizer step, with a loader that neither caches nor starts processes."""
     from engine.data.loaders import build_train_loader
-    from engine.network import build_step
-    from engine.training.engines import EpochStream, make_trainer
+    from engine.training.engines import EpochStream, build_step, make_trainer
 
     data = recipe.data.model_copy(update={"cache": "none"})
     runtime = recipe.runtime.model_copy(update={"workers": 0})

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from engine.errors import printable
-from engine.events import Event, Figure
+from engine.errors import MedtuiError, printable
+from engine.events import Event, Figure, Log, Phase
+from engine.manifest import update_manifest
 from engine.runfolder import RunFolder
+
+
+def draw_and_report(folder: RunFolder, emit: Callable[[Event], object]) -> None:
+    """All figures of a run, then its report. One that fails is logged and costs no other."""
+    from engine.figures import draw_all
+    from engine.report import write_report
+
+    update_manifest(folder, measured=True)
+    emit(Phase(phase="figures"))
+    draw_all(folder, emit=emit)
+    emit(Phase(phase="report"))
+    try:
+        write_report(folder)
+    except (MedtuiError, OSError) as error:
+        emit(Log(level="error", message=f"no report: {error}"))
 
 
 def draw_again(folder: RunFolder, only: Sequence[str] | None) -> int:

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from engine.data import Dataset, check_dataset
 from engine.data.cases import Case
-from engine.data.prepare import normalise_image, prepare, resize_image
-from engine.data.read import read_case, read_image
 from engine.errors import DataError, UsageError, printable
-from engine.evaluation.protocol import Measure, Protocol
-from engine.evaluation.results import write_mask
-from engine.evaluation.tester import chosen_checkpoint
-from engine.evaluation.trained import Trained, network_for, open_trained
-from engine.network import Network, build_predictor
+from engine.evaluation.evaluator import evaluate_split, open_evaluation
+from engine.evaluation.inference import build_predictor
+from engine.evaluation.protocol import EvalJob
+from engine.evaluation.results import mask_path
+from engine.evaluation.trained import Trained, chosen_checkpoint, network_for, open_trained
+from engine.network import Network
 from engine.progress import show_progress
-from engine.runfolder import RunFolder, write_text
+from engine.recipe import Recipe
+from engine.runfolder import RunFolder
 
 VOLUMES = (".nii.gz", ".nii", ".h5", ".hdf5")
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
@@ -59,10 +55,10 @@ def predict(
         raise UsageError(
             f"cannot make {output}: {error.strerror or error}", "name another folder with -o DIR"
         ) from error
-    if dataset.task == "segmentation":
-        _masks(trained, dataset, network, output)
-    else:
-        _table(trained, dataset, network, output)
+    evaluation = open_evaluation(_job(trained.recipe, dataset, network))
+    # A result is named as its input is: that name was good for a file before.
+    results = evaluation.predictions(output, str, lambda path: print(printable(str(path))))
+    evaluate_split(evaluation, show_progress("predicting"), [results])
     return 0
 
 
@@ -80,7 +76,7 @@ def _dataset(trained: Trained, inputs: Sequence[Path]) -> Dataset:
     if not files:
         raise UsageError("the inputs hold no files to predict", "files are known by their ending: " + " ".join(endings))
     channels = int(trained.manifest.get("data", {}).get("channels", 0)) or _channels(trained)
-    cases = _cases(files, channels if task == "segmentation" else 1)  # the colours of a photograph are in one file
+    cases = _cases(files, channels if task == "segmentation" else 1)  # the colours of an image are in one file
     values = tuple(trained.manifest.get("data", {}).get("label_values") or range(1, len(trained.classes) + 1))
     return Dataset(
         task=task,
@@ -130,49 +126,21 @@ def _cases(files: Sequence[Path], channels: int) -> tuple[Case, ...]:
     return tuple(sorted(found, key=lambda case: case.id))
 
 
-def _mask_path(output: Path, case: Case) -> Path:
-    """Named as the input is: its name was good for a file before."""
-    return output / f"{case.id}.nii.gz"
+def _job(recipe: Recipe, dataset: Dataset, network: Network) -> EvalJob:
+    return EvalJob(
+        dataset=dataset,
+        split="chosen",
+        predictor=build_predictor(recipe, network),
+        criterion=None,
+        data=recipe.data,
+        table=recipe.evaluate,
+        purpose="predict",
+    )
 
 
 def _spare_inputs(dataset: Dataset, output: Path) -> None:
     """Raises: UsageError: a result would be written over an input."""
     sources = {path.resolve() for case in dataset.cases for path in case.images}
-    over = [path for case in dataset.cases if (path := _mask_path(output, case)).resolve() in sources]
+    over = [path for case in dataset.cases if (path := mask_path(output, case.id, dataset)).resolve() in sources]
     if over:
         raise UsageError(f"{over[0]} is an input: the result would be written over it", "name another folder: -o DIR")
-
-
-def _masks(trained: Trained, dataset: Dataset, network: Network, output: Path) -> None:
-    recipe = trained.recipe
-    measure = Measure(dataset, recipe.data, recipe.evaluate, recipe.runtime, network.criterion)
-    predictor = build_predictor(recipe, network)
-    protocol = Protocol("whole", surface=False, checkpoint="")
-    show = show_progress("predicting")
-    for n, case in enumerate(dataset.cases, 1):
-        prepared = prepare(read_case(dataset, case), recipe.data)
-        mask = measure.predict(predictor, prepared, protocol)[1]
-        path = _mask_path(output, case)
-        write_mask(path, mask, case=case, dataset=dataset, affine=prepared.affine)
-        show(n, len(dataset.cases))
-        print(printable(str(path)))
-
-
-@torch.inference_mode()
-def _table(trained: Trained, dataset: Dataset, network: Network, output: Path) -> None:
-    data = trained.recipe.data
-    predictor = build_predictor(trained.recipe, network)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["id", "predicted", *(f"prob:{name}" for name in dataset.classes)])
-    show = show_progress("predicting")
-    for n, case in enumerate(dataset.cases, 1):
-        image = torch.from_numpy(normalise_image(resize_image(read_image(dataset, case), data), data))
-        probabilities = predictor.probabilities(predictor.class_logits(image[None]).double())[0].cpu().numpy()
-        writer.writerow(
-            [case.id, dataset.classes[int(probabilities.argmax())], *(repr(float(p)) for p in probabilities)]
-        )
-        show(n, len(dataset.cases))
-    path = output / "predictions.csv"
-    write_text(path, text.getvalue())
-    print(printable(str(path)))

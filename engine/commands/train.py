@@ -194,8 +194,8 @@ def _conclude(session: Session, outcome: Outcome, seconds: float) -> None:
 
 
 def _phases(session: Session, network: Network, *, resume: bool) -> Outcome:
+    from engine.commands.figures import draw_and_report
     from engine.device import memory_errors
-    from engine.evaluation.tester import draw_and_report, finish
     from engine.network import memory_advice
     from engine.training.handlers.resources import ResourceSampler
     from engine.training.loop import build_training, started
@@ -222,13 +222,29 @@ def _phases(session: Session, network: Network, *, resume: bool) -> Outcome:
         session.desk.detach()
         training.stream.loader.close()  # its memory is needed now
         with memory_errors(memory_advice(session.recipe)):
-            finish(session, network)
+            _test(session, network)
         if session.recipe.figures.enabled:
             draw_and_report(session.folder, session.emit_and_answer)
     finally:
         training.stream.loader.close()
         sampler.close()
     return outcome
+
+
+def _test(session: Session, network: Network) -> None:
+    """Measure the validation and the test split with the chosen checkpoint."""
+    from engine.evaluation.tester import Tester
+
+    tester = Tester(session.folder, session.recipe, network, session.emit, session.progress)
+    update_manifest(session.folder, checkpoint=tester.facts)
+    drawn = "test" if session.dataset.split("test") else "validation"  # figures show what stands in for the test
+    for split in ("validation", "test"):
+        if session.dataset.split(split):
+            summary = tester.measure(session.dataset, split, split, keep=split == drawn)
+            if split == "test":
+                session.board.set(test=summary.get(session.recipe.monitor))
+    if not session.dataset.split("test"):
+        session.log("there is no test split: nothing was tested", "warning")
 
 
 def _restore(session: Session, training: Training) -> None:

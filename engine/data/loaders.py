@@ -103,7 +103,6 @@ class EvalLoader:
 def build_eval_loader(
     dataset: Dataset,
     data: DataTable,
-    runtime: RuntimeTable,
     split: str,
     *,
     batch_size: int,
@@ -114,7 +113,6 @@ def build_eval_loader(
 
     With several processes, process ``rank`` gets every ``world``-th case.
     """
-    del runtime  # threads that read ahead cost no memory worth a setting
     return EvalLoader(dataset, dataset.split(split)[rank::world], data, batch_size, max(1, min(4, cores() // world)))
 
 

@@ -6,7 +6,6 @@ gradient is asked for at one layer only, so that a validation between two steps 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
 AT_ONCE = 8
 """Images whose graph is held at the same time."""
 
-Explain = Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.float32]]
-"""Images (B, C, H, W) as the network sees them and a class for each, to maps (B, h, w) from 0 to 1."""
-
 
 def grad_cam(model: nn.Module, images: Tensor, labels: NDArray[np.int64]) -> NDArray[np.float32]:
     """What of each image speaks for a class: Selvaraju et al. 2017 at the network's last feature layer.
@@ -38,7 +34,6 @@ def grad_cam(model: nn.Module, images: Tensor, labels: NDArray[np.int64]) -> NDA
     Returns:
         float32 (B, h, w) from 0 to 1 on the layer's grid; 0 where nothing speaks for the class.
     """
-    plain = getattr(model, "_orig_mod", model)  # a compiled graph has no place for a hook
     kept: list[Tensor] = []
 
     def keep(_: nn.Module, __: object, output: Tensor) -> Tensor:
@@ -47,10 +42,10 @@ def grad_cam(model: nn.Module, images: Tensor, labels: NDArray[np.int64]) -> NDA
         kept.append(features)
         return features
 
-    handle = cam_layer(plain).register_forward_hook(keep)
+    handle = cam_layer(model).register_forward_hook(keep)
     try:
         with torch.enable_grad():
-            logits = plain(images)
+            logits = model(images)
             chosen = torch.as_tensor(labels, device=logits.device)[:, None]
             (gradient,) = torch.autograd.grad(logits.gather(1, chosen).sum(), kept[-1])
     finally:
@@ -63,18 +58,23 @@ def grad_cam(model: nn.Module, images: Tensor, labels: NDArray[np.int64]) -> NDA
     return np.nan_to_num(scaled)
 
 
-def explainer(predictor: Predictor) -> Explain:
-    """`grad_cam` with the weights of ``predictor`` as they are when it is asked."""
+def explain(predictor: Predictor, images: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
+    """`grad_cam` with the weights of ``predictor``, of any number of images.
 
-    def explain(images: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
-        predictor.model.eval()
-        parts = [slice(first, first + AT_ONCE) for first in range(0, len(images), AT_ONCE)]
-        device = predictor.device
-        return np.concatenate(
-            [grad_cam(predictor.model, device.move(torch.from_numpy(images[part])), labels[part]) for part in parts]
-        )
+    Args:
+        predictor: holds the network.
+        images: (B, C, H, W) as the network sees them.
+        labels: (B,), the class to explain of each.
 
-    return explain
+    Returns:
+        (B, h, w) from 0 to 1.
+    """
+    predictor.model.eval()
+    parts = [slice(first, first + AT_ONCE) for first in range(0, len(images), AT_ONCE)]
+    move = predictor.device.move
+    return np.concatenate(
+        [grad_cam(predictor.model, move(torch.from_numpy(images[part])), labels[part]) for part in parts]
+    )
 
 
 def enlarged(heat: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -14,6 +14,8 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from engine.device import Device
+from engine.network import Network
+from engine.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,26 @@ class Predictor:
         if self.kind == "sigmoid":
             return logits.sigmoid()
         return logits.softmax(dim=1 if logits.ndim == 2 else 0)
+
+
+def build_predictor(recipe: Recipe, network: Network, model: nn.Module | None = None) -> Predictor:
+    """How the recipe evaluates ``model``, or the network itself."""
+    return Predictor(
+        model=network.model if model is None else model,
+        device=network.device,
+        kind=network.kind,
+        size=recipe.data.size,
+        overlap=recipe.evaluate.overlap,
+        batch_size=recipe.evaluate.batch_size or recipe.train.batch_size,
+        mirrors=_mirrors(recipe),
+    )
+
+
+def _mirrors(recipe: Recipe) -> tuple[int, ...]:
+    """The axes that training mirrored; all of them where it mirrored none and the recipe still asks."""
+    if not recipe.evaluate.flips:
+        return ()
+    return recipe.augment.flip or tuple(range(len(recipe.data.size)))
 
 
 def to_mask(probabilities: NDArray[np.float32], kind: str, threshold: float) -> NDArray[np.uint8]:

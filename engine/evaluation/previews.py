@@ -1,128 +1,124 @@
-"""Small images of the worst validation cases, for the dashboard. Written at validation, never in a step."""
+"""Small arrays for eyes: previews of a validation for the dashboard, examples of a split for figures."""
 
 from __future__ import annotations
 
-import heapq
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.prepare import normalise_image, resize_image
-from engine.data.read import read_image
-from engine.evaluation.gradcam import Explain, enlarged
-from engine.events import Preview
-from engine.runfolder import write_with
-
-if TYPE_CHECKING:
-    from engine.evaluation.protocol import SegmentedCase
-    from engine.training.session import Session
+from engine.data.cases import Dataset
+from engine.events import Event, Preview
+from engine.recipe import FiguresTable
+from engine.runfolder import RunFolder, example_file, file_name, write_with
 
 SLICES = 12
-SIDE = 112
+PIXELS = 112
+"""The longer side of a preview, at most."""
 EPOCHS_KEPT = 60
 """About so many epochs of a run get previews, so that a long run does not fill the disk."""
 
 
-class PreviewWriter:
-    """Keeps the worst cases of a validation and writes each as ``previews/e<epoch>_<n>.npz``."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._count = session.recipe.figures.preview_cases
-        self._names = session.recipe.figures.case_names
-        measured = {case.id for split in ("validation", "test") for case in session.dataset.split(split)}
-        self._numbers = {case: n for n, case in enumerate(sorted(measured), start=1)}  # as the figures count them
-        self._every = max(1, session.recipe.train.epochs // EPOCHS_KEPT)
-        self._worst: list[tuple[float, str, dict[str, NDArray[Any]]]] = []
-
-    def collect(self, case: SegmentedCase) -> None:
-        """See one case of a validation; only the worst are kept, reduced to a few small slices."""
-        dice = case.row.value("dice") or 0.0
-        if len(self._worst) >= self._count and -dice <= self._worst[0][0]:
-            return
-        entry = (-dice, case.row.id, _slices(case))
-        if len(self._worst) < self._count:
-            heapq.heappush(self._worst, entry)
-        else:
-            heapq.heapreplace(self._worst, entry)
-
-    def write(self, epoch: int) -> None:
-        """Write what was collected, the worst first, and begin anew."""
-        worst = sorted(self._worst, key=lambda entry: entry[:2], reverse=True)
-        self._worst = []
-        if not self._due(epoch):
-            return
-        for n, (negative, name, arrays) in enumerate(worst):
-            self._save(epoch, n, name, -negative, arrays)
-
-    def write_images(self, epoch: int, cases: list[dict[str, Any]], explain: Explain) -> None:
-        """Write the images of the worst wrongly classified cases, with what spoke for the class that was said.
-
-        Args:
-            epoch: of the validation.
-            cases: as the stream names them, the worst first.
-            explain: makes the maps.
-        """
-        wrong = [case for case in cases if case["true"] != case["predicted"]][: self._count]
-        if not wrong or not self._due(epoch):
-            return
-        dataset, data = self._session.dataset, self._session.recipe.data
-        by_id = {case.id: case for case in dataset.split("validation")}
-        images = [read_image(dataset, by_id[case["id"]]) for case in wrong]
-        seen = [resize_image(image, data) for image in images]
-        labels = np.array([dataset.classes.index(case["predicted"]) for case in wrong], np.int64)
-        heats = explain(np.stack([normalise_image(image, data) for image in seen]), labels)
-        for n, case in enumerate(wrong):
-            # A cropped image is shown as the network saw it: the map covers nothing else.
-            shown = seen[n] if data.resize == "crop" else images[n]
-            step = max(1, -(-max(shown.shape[:2]) // SIDE))
-            small = shown[::step, ::step]
-            arrays: dict[str, NDArray[Any]] = {
-                "image": small[None],
-                "heat": enlarged(heats[n], small.shape[:2])[None],
-                "slices": np.zeros(1, np.int64),
-                "true": np.array(case["true"]),
-                "predicted": np.array(case["predicted"]),
-                "probability": np.array(case["probability"]),
-            }
-            self._save(epoch, n, case["id"], case["loss"], arrays)
-
-    def _due(self, epoch: int) -> bool:
-        return epoch % self._every == 0 or epoch == self._session.recipe.train.epochs
-
-    def _save(self, epoch: int, n: int, name: str, value: float, arrays: dict[str, NDArray[Any]]) -> None:
-        path = self._session.folder.previews / f"e{epoch:05d}_{n}.npz"
-        write_with(path, lambda temporary: np.savez_compressed(temporary, allow_pickle=False, **arrays))
-        # A number is a case's own: who follows it through the epochs sees one case, not a rank.
-        shown = name if self._names else f"case {self._numbers[name]:02d}"
-        self._session.emit(Preview(path=f"previews/{path.name}", epoch=epoch, case=shown, value=value))
+def shrink_step(shape: tuple[int, ...]) -> int:
+    """Every how many pixels of an image of ``shape`` (H, W, ...) a preview shows."""
+    return max(1, -(-max(shape[:2]) // PIXELS))
 
 
-def _slices(case: SegmentedCase) -> dict[str, NDArray[Any]]:
-    """A few slices along the last axis, spread over where truth or prediction is.
+def preview_slices(
+    image: NDArray[np.float32], truth: NDArray[np.uint8] | None, mask: NDArray[np.uint8]
+) -> dict[str, NDArray[Any]]:
+    """A few slices along the last axis, spread over where truth or mask is; of a 2-D image, all of it.
 
-    On the network's grid, so that a preview costs no resampling; image as uint8 (S, H, W), clipped
-    to its 1st and 99th percentile.
+    Args:
+        image: (C, *S). Shown is its first channel; of a 2-D image with three, all.
+        truth: class indices (*S), where there is one.
+        mask: the predicted class indices (*S).
+
+    Returns:
+        ``image``: uint8 (N, H, W), or (N, H, W, 3) in colour, clipped to the 1st and 99th percentile;
+        ``truth`` and ``prediction``: uint8 (N, H, W); ``slices``: int64 (N,), where they lie.
     """
-    truth = case.prepared.label_net
-    if truth is None:
-        truth = np.zeros_like(case.mask_net)
-    volume = case.prepared.image[0]
-    depth = np.flatnonzero((truth > 0).any((0, 1)) | (case.mask_net > 0).any((0, 1)))
-    first, last = (depth[0], depth[-1]) if depth.size else (0, volume.shape[2] - 1)
+    truth = np.zeros_like(mask) if truth is None else truth
+    colour = mask.ndim == 2 and len(image) == 3
+    image = image if colour else image[:1]
+    if mask.ndim == 2:
+        image, truth, mask = image[..., None], truth[..., None], mask[..., None]
+    depth = np.flatnonzero((truth > 0).any((0, 1)) | (mask > 0).any((0, 1)))
+    first, last = (depth[0], depth[-1]) if depth.size else (0, mask.shape[2] - 1)
     places = np.unique(np.linspace(first, last, SLICES).round().astype(np.int64))
-    step = max(1, -(-max(volume.shape[:2]) // SIDE))
-    part = volume[::step, ::step, places]
+    step = shrink_step(mask.shape)
+    part = image[:, ::step, ::step, places]
     low, high = np.percentile(part, (1, 99))
     shades = np.clip((part - low) / max(float(high - low), 1e-6), 0, 1) * 255
-
-    def stack(array: NDArray[Any]) -> NDArray[np.uint8]:
-        return np.ascontiguousarray(np.moveaxis(array, 2, 0)).astype(np.uint8)
-
+    slices = np.ascontiguousarray(np.moveaxis(shades, (3, 0), (0, 3))).astype(np.uint8)
+    masks = {"truth": truth, "prediction": mask}
     return {
-        "image": stack(shades),
-        "truth": stack(truth[::step, ::step, places]),
-        "prediction": stack(case.mask_net[::step, ::step, places]),
+        "image": slices if colour else slices[..., 0],
+        **{name: np.ascontiguousarray(np.moveaxis(m[::step, ::step, places], 2, 0)) for name, m in masks.items()},
         "slices": places,
     }
+
+
+class PreviewWriter:
+    """Writes the previews of validations as ``previews/e<epoch>_<n>.npz``, and announces them.
+
+    Attributes:
+        count: of cases that a validation shows.
+    """
+
+    def __init__(
+        self, folder: RunFolder, emit: Callable[[Event], object], figures: FiguresTable, dataset: Dataset, epochs: int
+    ) -> None:
+        self.count = figures.preview_cases
+        self._folder = folder
+        self._emit = emit
+        self._names = figures.case_names
+        measured = {case.id for split in ("validation", "test") for case in dataset.split(split)}
+        self._numbers = {case: n for n, case in enumerate(sorted(measured), start=1)}  # as the figures count them
+        self._epochs = epochs
+        self._epoch = 0
+        self._written = 0
+
+    def begin(self, epoch: int) -> bool:
+        """Turn to the validation of ``epoch``; whether it gets previews."""
+        self._epoch, self._written = epoch, 0
+        return epoch % max(1, self._epochs // EPOCHS_KEPT) == 0 or epoch == self._epochs
+
+    def write(self, case: str, value: float, arrays: dict[str, NDArray[Any]]) -> None:
+        """Write the next preview of the epoch, the worst first: a case with the value that ranks it."""
+        path = self._folder.previews / f"e{self._epoch:05d}_{self._written}.npz"
+        self._written += 1
+        _save(path, arrays)
+        # A number is a case's own: who follows it through the epochs sees one case, not a rank.
+        shown = case if self._names else f"case {self._numbers[case]:02d}"
+        self._emit(Preview(path=f"previews/{path.name}", epoch=self._epoch, case=shown, value=value))
+
+
+class ExampleWriter:
+    """Writes ``examples/<split>_<case>.npz``, so that a figure needs the run folder and nothing else.
+
+    Attributes:
+        count: of examples of each kind, where there is a choice.
+    """
+
+    def __init__(self, folder: RunFolder, split: str, count: int) -> None:
+        self.count = count
+        self._folder = folder
+        self._split = split
+
+    def clear(self) -> None:
+        """Drop the examples of an earlier evaluation of the split."""
+        self._folder.examples.mkdir(mode=0o700, exist_ok=True)
+        for path in self._folder.examples.glob(example_file(self._split, "*")):
+            path.unlink()
+
+    def write(self, case: str, arrays: dict[str, Any]) -> None:
+        """Write the arrays of one case."""
+        name = example_file(self._split, file_name(case))
+        _save(self._folder.examples / name, {**arrays, "id": np.array(case), "split": np.array(self._split)})
+
+
+def _save(path: Path, arrays: dict[str, Any]) -> None:
+    write_with(path, lambda temporary: np.savez_compressed(temporary, allow_pickle=False, **arrays))

@@ -1,281 +1,164 @@
-"""A split and a predictor in; what was measured of each case out."""
+"""What an evaluation is asked for, and what every task gives back: the words of this room."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
-import numpy as np
-import torch
-from ignite.engine import Events
-from numpy.typing import NDArray
+from ignite.engine import Engine
 from torch import Tensor
 
-from engine.data import Dataset
-from engine.data.cases import Case
-from engine.data.loaders import build_eval_loader, iter_prepared
-from engine.data.prepare import Prepared, prepare
-from engine.data.read import read_case
-from engine.errors import DataError
-from engine.evaluation.inference import Predictor, center_slices, largest_component, to_mask
-from engine.metrics import classification, segmentation
-from engine.recipe import DataTable, EvaluateTable, RuntimeTable
-from engine.training.distributed import gather, rank, world
-from engine.training.engines import make_evaluator
+from engine.data.cases import Case, Dataset
+from engine.events import Metrics
+from engine.recipe import DataTable, EvaluateTable
+
+if TYPE_CHECKING:
+    from engine.evaluation.inference import Predictor
+    from engine.evaluation.previews import ExampleWriter, PreviewWriter
+    from engine.evaluation.results import Table
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
-Report = Callable[[int, int], None]
+Progress = Callable[[int, int], None]
+Purpose = Literal["validation", "test", "predict"]
+
+CLASSIFICATION = ("loss", "accuracy", "balanced_accuracy", "precision", "recall", "f1", "auc")
+SEGMENTATION = ("loss", "dice", "jaccard", "asd", "assd", "hd95")
+DISTANCES = ("asd", "assd", "hd95")
+PER_CLASS = ("dice", "jaccard", "asd", "assd", "hd95", "precision", "recall", "f1", "auc", "support")
+WORST = 50
+"""So many of the worst cases are named in the stream."""
 
 
-@dataclass(frozen=True, slots=True)
-class Protocol:
-    """How a split is measured.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalJob:
+    """The cases of one split, and how they are evaluated.
 
     Attributes:
-        mode: ``whole`` or ``center_crop``.
-        surface: whether surface distances are measured.
-        checkpoint: name of the weights, for the words.
+        dataset: where the cases are from.
+        split: which of its cases.
+        predictor: the network.
+        criterion: the recipe's loss; needed unless ``purpose`` is predict.
+        data: the recipe's [data].
+        table: the recipe's [evaluate].
+        purpose: predict: no case has a truth, so nothing is measured. validation: as ``table`` says of
+            the validations during training. test: in full.
+        checkpoint: name of the weights, for the description.
+        bootstrap: resamples of the confidence intervals; 0 for none.
+        seed: of the resamples.
     """
 
-    mode: str
-    surface: bool
-    checkpoint: str
-
-    def words(self, dataset: Dataset, size: tuple[int, ...], table: EvaluateTable) -> str:
-        """The protocol as metrics.json names it."""
-        if dataset.task == "classification":
-            parts = ["whole image"]
-        elif self.mode == "whole":
-            parts = ["whole volume", "sliding window"]
-        else:
-            parts = ["centre crop " + "x".join(str(n) for n in size)]
-        parts += ["test-time mirroring"] if table.flips else []
-        parts += ["largest component"] if table.largest_component and dataset.task == "segmentation" else []
-        return ", ".join([*parts, f"checkpoint {self.checkpoint}"])
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentedCase:
-    """One measured volume; ``mask`` (*S) is on the input's own grid. Arrays are for sinks, not kept."""
-
-    row: segmentation.SegmentationRow
-    loss: float
-    mask: NDArray[np.uint8]
-    mask_net: NDArray[np.uint8]
-    prepared: Prepared
-
-
-@dataclass(slots=True)
-class SegmentationResult:
-    """What is kept of a measured split."""
-
-    rows: list[segmentation.SegmentationRow] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)
+    dataset: Dataset
+    split: str
+    predictor: Predictor
+    criterion: Criterion | None
+    data: DataTable
+    table: EvaluateTable
+    purpose: Purpose
+    checkpoint: str = "current"
+    bootstrap: int = 0
+    seed: int = 0
 
     @property
-    def loss(self) -> float:
-        return float(np.mean(self.losses)) if self.losses else float("nan")
+    def cases(self) -> tuple[Case, ...]:
+        return self.dataset.split(self.split)
 
 
-@dataclass(slots=True)
-class ClassificationResult:
-    """What is kept of a measured split: n images, K classes."""
+class Handler(Protocol):
+    """One behaviour on an evaluator, as everywhere in Ignite."""
 
-    ids: list[str]
-    groups: list[str | None]
-    targets: NDArray[np.int64]  # (n,)
-    probabilities: NDArray[np.float64]  # (n, K)
-    losses: NDArray[np.float64]  # (n,) cross entropy of each image
-    loss: float  # the mean of the recipe's loss
+    def attach(self, evaluator: Engine) -> None:
+        """Listen to the evaluator's events; `SplitEvaluation.step` leaves its output in its state."""
 
 
-class Measure:
-    """Measures splits of one dataset with one predictor's settings."""
+Item = TypeVar("Item")
+Output = TypeVar("Output")
 
-    def __init__(
-        self, dataset: Dataset, data: DataTable, table: EvaluateTable, runtime: RuntimeTable, criterion: Criterion
-    ) -> None:
-        self.dataset = dataset
-        self.data = data
-        self.table = table
-        self.runtime = runtime
-        self.criterion = criterion
 
-    def segment(
-        self,
-        predictor: Predictor,
-        split: str,
-        protocol: Protocol,
-        *,
-        progress: Report | None = None,
-        sink: Callable[[SegmentedCase], None] | None = None,
-    ) -> SegmentationResult:
-        """Measure a split of volumes; ``sink`` sees every case with its arrays, in order."""
-        groups = {case.id: case.group for case in self.dataset.cases}
-        total = len(self.dataset.split(split))
-        result = SegmentationResult()
-        evaluator = make_evaluator(lambda _, prepared: self._volume(predictor, prepared, protocol, groups))
+class SplitEvaluation(ABC, Generic[Item, Output]):
+    """How one task evaluates a split, and what came of it: made for one job and run over it once.
 
-        def keep(engine: Any) -> None:
-            case: SegmentedCase = engine.state.output
-            result.rows.append(case.row)
-            result.losses.append(case.loss)
-            if sink is not None:
-                sink(case)
-            engine.state.output = None
-            if progress is not None:
-                progress(min(total, engine.state.iteration * world()), total)
+    The evaluator takes every item of `items` through `step`, and every output to `keep`. When all are
+    through, `complete` is called, and then the results can be asked for.
 
-        evaluator.add_event_handler(Events.ITERATION_COMPLETED, keep)
+    Attributes:
+        done: cases that this process has kept.
+    """
 
-        cases: Iterator[Prepared] = iter_prepared(self.dataset, self.data, split, rank=rank(), world=world())
-        share = len(range(rank(), total, world()))
-        if share:
-            evaluator.run(cases, epoch_length=share)
-        result.rows, result.losses = gather(result.rows), gather(result.losses)
-        return result
+    file_per_case: ClassVar[bool]
+    """Whether a prediction is a file of its own, which no cell of cases.csv can hold."""
+    main: ClassVar[str]
+    """The metric that one line of a log names."""
+    shown: ClassVar[tuple[str, ...]]
+    """The metrics that go into the stream."""
 
-    def _volume(
-        self, predictor: Predictor, prepared: Prepared, protocol: Protocol, groups: dict[str, str | None]
-    ) -> SegmentedCase:
-        mask_net, mask, loss = self.predict(predictor, prepared, protocol)
-        truth, measured, spacing = prepared.label, mask, prepared.spacing
-        if protocol.mode == "center_crop" and prepared.label_net is not None:
-            crop = center_slices(mask_net.shape, self.data.size)
-            truth, measured, spacing = prepared.label_net[crop], mask_net[crop], prepared.spacing_net
-        if truth is None:
-            raise DataError(f"case {prepared.id} has no label to be measured against", "medtui predict needs none")
-        per_class = segmentation.case_metrics(
-            measured, truth, self.dataset.classes, spacing=spacing, surface=protocol.surface
-        )
-        row = segmentation.SegmentationRow(id=prepared.id, group=groups.get(prepared.id), per_class=per_class)
-        return SegmentedCase(row, loss, mask, mask_net, prepared)
+    def __init__(self, job: EvalJob) -> None:
+        self.job = job
+        self.done = 0
 
-    def predict(
-        self, predictor: Predictor, prepared: Prepared, protocol: Protocol
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], float]:
-        """The mask (*N) on the network's grid, the mask (*S) on the input's own, and the loss.
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many items this process evaluates."""
 
-        Probabilities go back to the input's grid and are thresholded there: the other way round
-        costs accuracy at every border.
+    @abstractmethod
+    def items(self) -> Iterator[Item]:
+        """The cases, read and prepared, one by one or in batches; processes share them out."""
+
+    @abstractmethod
+    def step(self, evaluator: Engine, item: Item) -> Output:
+        """Predict an item and measure it."""
+
+    @abstractmethod
+    def keep(self, output: Output) -> None:
+        """Remember what is small of an output."""
+
+    @abstractmethod
+    def complete(self) -> None:
+        """Bring together what all processes kept."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """How the split was measured, as metrics.json names it."""
+
+    @abstractmethod
+    def summary(self) -> dict[str, Any]:
+        """The split's part of metrics.json."""
+
+    @abstractmethod
+    def table(self, name: str) -> Table:
+        """The split's rows of cases.csv, under ``name``."""
+
+    @abstractmethod
+    def cases(self) -> list[dict[str, Any]]:
+        """The cases as the stream names them, the worst first."""
+
+    @abstractmethod
+    def previews(self, writer: PreviewWriter) -> Handler:
+        """Writes small images of the worst cases for the dashboard."""
+
+    @abstractmethod
+    def examples(self, writer: ExampleWriter) -> Handler:
+        """Writes the arrays of the cases that figures show."""
+
+    @abstractmethod
+    def predictions(self, folder: Path, name_of: Callable[[str], str], announce: Callable[[Path], None]) -> Handler:
+        """Writes what was predicted.
+
+        Args:
+            folder: made where it is missing.
+            name_of: from the id of a case to the name of its file, without the ending.
+            announce: called with each file when it is written.
         """
-        grid = prepared.image.shape[1:]
-        crop = center_slices(grid, self.data.size) if protocol.mode == "center_crop" else tuple(slice(n) for n in grid)
-        logits = predictor.volume_logits(prepared.image[(slice(None), *crop)])
-        loss = self._loss(logits, prepared.label_net, crop)
-        probabilities = predictor.probabilities(logits).cpu().numpy()
-        if protocol.mode == "center_crop":
-            whole = np.zeros((probabilities.shape[0], *grid), np.float32)
-            whole[0] = predictor.kind == "softmax"  # outside of the crop all is background
-            whole[(slice(None), *crop)] = probabilities
-            probabilities = whole
-        mask_net = self._mask(probabilities, predictor.kind)
-        own = mask_net if prepared.is_identity else self._mask(prepared.restore(probabilities), predictor.kind)
-        return mask_net, own, loss
-
-    def mask_of(self, predictor: Predictor, case: Case, protocol: Protocol) -> NDArray[np.uint8]:
-        """The mask (*S) of one case on its own grid, predicted again."""
-        prepared = prepare(read_case(self.dataset, case), self.data)
-        return self.predict(predictor, prepared, protocol)[1]
-
-    def _mask(self, probabilities: NDArray[np.float32], kind: str) -> NDArray[np.uint8]:
-        mask = to_mask(probabilities, kind, self.table.threshold)
-        return largest_component(mask, len(self.dataset.classes)) if self.table.largest_component else mask
-
-    @torch.inference_mode()
-    def _loss(self, logits: Tensor, label: NDArray[np.uint8] | None, crop: tuple[slice, ...]) -> float:
-        if label is None:
-            return float("nan")
-        target = torch.from_numpy(np.ascontiguousarray(label[crop])).long()
-        return float(self.criterion(logits[None], target.to(logits.device)[None]))
-
-    def classify(self, predictor: Predictor, split: str, *, progress: Report | None = None) -> ClassificationResult:
-        """Measure a split of images."""
-        cases = self.dataset.split(split)
-        outputs: list[tuple[list[str], NDArray[np.float64], NDArray[np.int64], float]] = []
-        batch_size = self.table.batch_size or predictor.batch_size
-        loader = build_eval_loader(self.dataset, self.data, self.runtime, split, batch_size=batch_size)
-        done = 0
-
-        def step(_: Any, batch: dict[str, Any]) -> None:
-            nonlocal done
-            logits = predictor.class_logits(batch["image"])
-            target = batch["label"].to(logits.device)
-            loss = float(self.criterion(logits, target))
-            outputs.append((batch["id"], logits.double().cpu().numpy(), batch["label"].numpy(), loss))
-            done += len(batch["id"])
-            if progress is not None:
-                progress(done, len(cases))
-
-        make_evaluator(step).run(loader)
-        return _classification_result(outputs, {case.id: case.group for case in cases})
 
 
-def _classification_result(
-    outputs: list[tuple[list[str], NDArray[np.float64], NDArray[np.int64], float]], groups: dict[str, str | None]
-) -> ClassificationResult:
-    ids = [name for names, *_ in outputs for name in names]
-    logits = np.concatenate([part for _, part, _, _ in outputs])
-    targets = np.concatenate([part for *_, part, _ in outputs]).astype(np.int64)
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    sizes = [len(names) for names, *_ in outputs]
-    return ClassificationResult(
-        ids=ids,
-        groups=[groups.get(name) for name in ids],
-        targets=targets,
-        probabilities=np.exp(log_p),
-        losses=-log_p[np.arange(len(ids)), targets],
-        loss=float(np.average([loss for *_, loss in outputs], weights=sizes)),
-    )
+def pick(summary: dict[str, Any], names: tuple[str, ...]) -> Metrics:
+    """The plain metrics of a split's summary; distances only where they were measured."""
+    left_out = [name for name in DISTANCES if summary.get(name) is None]
+    return {name: summary[name] for name in names if name in summary and name not in left_out}
 
 
-def summarise_segmentation(
-    result: SegmentationResult, dataset: Dataset, protocol: str, *, bootstrap: int, seed: int
-) -> dict[str, Any]:
-    """A split's part of metrics.json."""
-    summary = segmentation.summarise(
-        result.rows, dataset.classes, unit=dataset.unit, protocol=protocol, bootstrap=bootstrap, seed=seed
-    )
-    return {**summary, "loss": result.loss if np.isfinite(result.loss) else None}
-
-
-def summarise_classification(
-    result: ClassificationResult, dataset: Dataset, protocol: str, *, bootstrap: int, seed: int
-) -> dict[str, Any]:
-    """A split's part of metrics.json."""
-    groups = result.groups if any(result.groups) else None
-    summary = classification.summarise(
-        result.targets,
-        result.probabilities,
-        dataset.classes,
-        groups=groups,
-        protocol=protocol,
-        bootstrap=bootstrap,
-        seed=seed,
-    )
-    return {**summary, "loss": result.loss if np.isfinite(result.loss) else None}
-
-
-def segmentation_cases(result: SegmentationResult) -> list[dict[str, Any]]:
-    """The cases as the stream names them: id and means over the classes, the worst Dice first."""
-    cases = []
-    for row in result.rows:
-        values = {name: row.value(name) for name in segmentation.METRICS}
-        cases.append({"id": row.id, **{name: value for name, value in values.items() if value is not None}})
-    return sorted(cases, key=lambda case: (case["dice"], case["id"]))
-
-
-def classification_cases(result: ClassificationResult, classes: Sequence[str]) -> list[dict[str, Any]]:
-    """The cases as the stream names them: id, loss, true and predicted class, the largest loss first."""
-    return [
-        {
-            "id": result.ids[i],
-            "loss": float(result.losses[i]),
-            "true": classes[result.targets[i]],
-            "predicted": classes[int(result.probabilities[i].argmax())],
-            "probability": float(result.probabilities[i].max()),
-        }
-        for i in np.argsort(-result.losses, kind="stable")
-    ]
+def per_class(summary: dict[str, Any]) -> dict[str, Metrics]:
+    """The per-class metrics of a split's summary, by class."""
+    return {label: pick(values, PER_CLASS) for label, values in summary.get("per_class", {}).items()}

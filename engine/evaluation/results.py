@@ -1,4 +1,4 @@
-"""Writes what was measured: ``metrics.json``, ``cases.csv`` and the masks in ``predictions/``."""
+"""Writes what was measured: ``metrics.json``, ``cases.csv`` and predicted masks."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import nibabel
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from engine.data import Dataset
 from engine.data.cases import Case
@@ -51,19 +52,28 @@ def write_cases(folder: RunFolder, split: str, table: Table) -> None:
     write_text(folder.cases, text.getvalue())
 
 
+def mask_path(folder: Path, name: str, dataset: Dataset) -> Path:
+    """The mask file of a case: NIfTI for volumes, PNG for images."""
+    return folder / (f"{name}.nii.gz" if dataset.spatial_dims == 3 else f"{name}.png")
+
+
 def write_mask(
     path: Path, mask: NDArray[np.uint8], *, case: Case, dataset: Dataset, affine: NDArray[np.float64] | None
 ) -> None:
-    """Write class indices (*S) as a NIfTI file with the data set's own label values.
+    """Write class indices (*S) as a file with the data set's own label values, of the kind that ``path`` names.
 
     The header's geometry (sform, qform, their codes, units) is that of the input where that is a
     NIfTI file, so that viewers lay the mask over it; the type is uint8, or uint16 where a label
-    value needs it.
+    value needs it. A PNG is a grey image of S = (H, W), the size of the upright input.
     """
     values = np.array(
         [0, *dataset.label_values], dtype=np.uint16 if max(dataset.label_values, default=1) > 255 else np.uint8
     )
     data = values[mask]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".png":
+        write_with(path, lambda temporary: Image.fromarray(data).save(temporary, format="PNG"))
+        return
     source = case.images[0]
     if source.name.endswith((".nii", ".nii.gz")):
         header = nibabel.load(source).header.copy()
@@ -72,13 +82,12 @@ def write_mask(
         image = nibabel.Nifti1Image(data, np.eye(4) if affine is None else affine)
     image.set_data_dtype(data.dtype)
     image.header.set_slope_inter(1, 0)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_with(path, lambda temporary: nibabel.save(image, temporary))
 
 
 def read_mask(path: Path, dataset: Dataset) -> NDArray[np.uint8]:
     """What `write_mask` wrote, as class indices (*S)."""
-    data = np.asarray(nibabel.load(path).dataobj)
+    data = np.asarray(Image.open(path) if path.suffix == ".png" else nibabel.load(path).dataobj)
     mask = np.zeros(data.shape, np.uint8)
     for index, value in enumerate(dataset.label_values, 1):
         mask[data == value] = index

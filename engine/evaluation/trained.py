@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.checkpoint import load_checkpoint
 from engine.data import Dataset, data_root
 from engine.errors import RunError, UsageError
 from engine.manifest import read_manifest
@@ -64,3 +65,9 @@ def network_for(trained: Trained, dataset: Dataset) -> Network:
     recipe = trained.recipe
     bare = recipe.model_copy(update={"model": recipe.model.model_copy(update={"pretrained": False, "weights": None})})
     return build_network(bare, dataset, trained.root)
+
+
+def chosen_checkpoint(folder: RunFolder, recipe: Recipe) -> tuple[Path, dict[str, Any]]:
+    """The checkpoint that is tested: best.pt where the recipe wants it and validation wrote one."""
+    path = folder.best if recipe.evaluate.checkpoint == "best" and folder.best.exists() else folder.last
+    return path, load_checkpoint(path)

@@ -1,4 +1,4 @@
-"""The only place where Ignite engines are made: the trainer and the evaluators."""
+"""The trainer: one optimizer step, the endless stream of its batches, and the Ignite engine over them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from engine.data.loaders import TrainLoader
 from engine.device import Device
+from engine.distributed import wrap_model, wrap_optimizer
 from engine.errors import MedtuiError, RunError
+from engine.network import Network
+from engine.recipe import Recipe
 from engine.training.ema import Ema
+from engine.training.optim import build_optimizer, build_schedule
 
 Batch = dict[str, Any]
 
@@ -105,6 +109,40 @@ class TrainStep:
         return norm
 
 
+def build_step(recipe: Recipe, network: Network, labels: int, iterations_per_epoch: int) -> TrainStep:
+    """The optimizer step of a recipe.
+
+    Args:
+        recipe: the whole recipe.
+        network: what is trained.
+        labels: classes that a label may hold, background included.
+        iterations_per_epoch: optimizer steps in an epoch.
+    """
+    model, device = network.model, network.device
+    optimizer = wrap_optimizer(build_optimizer(recipe.optimizer, model))
+    schedule = build_schedule(
+        recipe.schedule,
+        optimizer,
+        iterations=recipe.train.epochs * iterations_per_epoch,
+        iterations_per_epoch=iterations_per_epoch,
+    )
+    called = wrap_model(model)
+    if recipe.runtime.compile:
+        called.compile()
+    return TrainStep(
+        model=called,
+        weights=model,
+        criterion=network.criterion,
+        optimizer=optimizer,
+        schedule=schedule,
+        scaler=torch.amp.GradScaler(device.device.type, enabled=device.amp is torch.float16),
+        device=device,
+        labels=labels,
+        clip_norm=recipe.train.clip_norm,
+        ema=Ema(model, recipe.train.ema) if recipe.train.ema else None,
+    )
+
+
 _NOT_FINITE_HINT = (
     'lower optimizer.lr, set train.clip_norm = 1.0, or look at these cases; with train.amp = "fp16" try "bf16". '
     "The last good checkpoint is kept"
@@ -183,13 +221,6 @@ def make_trainer(step: TrainStep, stream: EpochStream) -> Engine:
     trainer.logger.disabled = True
     stream.trainer = trainer
     return trainer
-
-
-def make_evaluator(process: Callable[[Engine, Any], Any]) -> Engine:
-    """An evaluator that calls ``process`` for each case or batch of what it is run over."""
-    evaluator = Engine(process)
-    evaluator.logger.disabled = True
-    return evaluator
 
 
 def run_trainer(trainer: Engine, stream: EpochStream, epochs: int, done: int, *, epoch_open: bool = False) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +12,15 @@ from ignite.engine import Engine
 
 from engine.data.loaders import build_train_loader
 from engine.device import memory_errors
+from engine.distributed import rank, world
 from engine.errors import MedtuiError, RunError
-from engine.evaluation.validator import Validator
+from engine.evaluation.evaluator import evaluate_split, open_evaluation
+from engine.evaluation.inference import build_predictor
+from engine.evaluation.previews import PreviewWriter
+from engine.evaluation.protocol import EvalJob, SplitEvaluation
 from engine.events import Phase, RunStarted
-from engine.network import Network, build_predictor, build_step, memory_advice
-from engine.training.distributed import rank, world
-from engine.training.engines import EpochStream, TrainStep, make_trainer, run_trainer
+from engine.network import Network, memory_advice
+from engine.training.engines import EpochStream, TrainStep, build_step, make_trainer, run_trainer
 from engine.training.handlers.checkpoints import BestCheckpoint, LastCheckpoint
 from engine.training.handlers.early_stop import EarlyStop
 from engine.training.handlers.epoch_metrics import EpochMetrics
@@ -130,9 +134,9 @@ def build_training(session: Session, network: Network) -> Training:
     IterationEvents(session.emit).attach(trainer)
     epoch_metrics.attach(trainer)
     if dataset.split("validation"):
-        validator = Validator(session, build_predictor(recipe, network, evaluated_weights(step)), network.criterion)
+        measure = _validation(session, network, step)
         total, every = len(dataset.split("validation")), recipe.train.validate_every
-        Validate(session.emit, validator, best, every=every, epochs=recipe.train.epochs, total=total).attach(trainer)
+        Validate(session.emit, measure, best, every=every, epochs=recipe.train.epochs, total=total).attach(trainer)
         keeper = BestCheckpoint(session.folder, session.emit, snapshot, best)
         keeper.attach(trainer)
         if early:
@@ -152,6 +156,30 @@ def build_training(session: Session, network: Network) -> Training:
     last.attach(trainer)
     session.desk.attach(trainer, last.save)
     return Training(session, trainer, stream, step, snapshot, best, early, clock, last)
+
+
+def _validation(session: Session, network: Network, step: TrainStep) -> Callable[[int], SplitEvaluation[Any, Any]]:
+    """What measures the validation split at the end of an epoch, with the weights as they are then."""
+    recipe, dataset = session.recipe, session.dataset
+    job = EvalJob(
+        dataset=dataset,
+        split="validation",
+        predictor=build_predictor(recipe, network, evaluated_weights(step)),
+        criterion=network.criterion,
+        data=recipe.data,
+        table=recipe.evaluate,
+        purpose="validation",
+    )
+    writer = PreviewWriter(session.folder, session.emit, recipe.figures, dataset, recipe.train.epochs)
+
+    def measure(epoch: int) -> SplitEvaluation[Any, Any]:
+        evaluation = open_evaluation(job)
+        previews = recipe.figures.previews and writer.begin(epoch)
+        handlers = [evaluation.previews(writer)] if previews else []
+        evaluate_split(evaluation, lambda done, total: session.progress("validation", done, total), handlers)
+        return evaluation
+
+    return measure
 
 
 def _moved(content: dict[str, Any], length: int) -> int:

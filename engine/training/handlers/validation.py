@@ -11,22 +11,14 @@ from typing import Any
 import torch
 from ignite.engine import Engine, EventEnum, Events
 
-from engine.events import Event, Log, Metrics, Phase, Validation
+from engine.evaluation.protocol import WORST, SplitEvaluation, per_class, pick
+from engine.events import Event, Log, Phase, Validation
 
 
 class ValidationEvents(EventEnum):  # type: ignore[misc]
     """Fired on the trainer; ``trainer.state.validation`` then holds a `ValidationOutcome`."""
 
     VALIDATED = "validated"
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What measuring the split gave, in the names of the contract."""
-
-    metrics: Metrics
-    per_class: dict[str, Metrics]
-    cases: list[dict[str, Any]]  # worst first
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +69,7 @@ class Validate:
     def __init__(
         self,
         emit: Callable[[Event], object],
-        measure: Callable[[int], Measured],
+        measure: Callable[[int], SplitEvaluation[Any, Any]],
         best: Best,
         *,
         every: int,
@@ -105,16 +97,18 @@ class Validate:
         # Loaders draw a seed from the global generator; training must not see whether one was made.
         with torch.random.fork_rng(devices=[]):
             measured = self._measure(epoch)
-        number = measured.metrics.get(self._best.metric)
+        summary = measured.summary()
+        metrics = pick(summary, measured.shown)
+        number = metrics.get(self._best.metric)
         value = math.nan if number is None else float(number)
         is_best = self._best.offer(value, epoch, iteration)
         self._emit(
             Validation(
                 epoch=epoch,
                 iteration=iteration,
-                metrics=measured.metrics,
-                per_class=measured.per_class,
-                cases=measured.cases,
+                metrics=metrics,
+                per_class=per_class(summary),
+                cases=measured.cases()[:WORST],
                 best=is_best,
                 seconds=round(time.perf_counter() - start, 3),
             )

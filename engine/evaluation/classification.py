@@ -1,0 +1,276 @@
+"""Classification: the images of a split to class probabilities, their metrics, previews and examples."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ignite.engine import Engine, Events
+from numpy.typing import NDArray
+from scipy.special import log_softmax
+
+from engine.data.loaders import Batch, EvalLoader, build_eval_loader
+from engine.data.prepare import normalise_image, resize_image, seen_box
+from engine.data.read import read_image
+from engine.distributed import gather, rank, world
+from engine.evaluation.gradcam import enlarged, explain
+from engine.evaluation.previews import ExampleWriter, PreviewWriter, shrink_step
+from engine.evaluation.protocol import CLASSIFICATION, EvalJob, SplitEvaluation
+from engine.evaluation.results import Table
+from engine.metrics import classification
+from engine.recipe import DataTable
+from engine.runfolder import write_text
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifiedBatch:
+    """A batch of B images with K classes.
+
+    Attributes:
+        ids: of the cases.
+        targets: int64 (B,); -1 where the class is not known.
+        logits: float64 (B, K).
+        loss: the recipe's, of the batch; NaN where nothing was to be measured.
+    """
+
+    ids: list[str]
+    targets: NDArray[np.int64]
+    logits: NDArray[np.float64]
+    loss: float
+
+
+class Classification(SplitEvaluation[Batch, ClassifiedBatch]):
+    """Measures class probabilities, a batch at a time.
+
+    Attributes, when all n images are through:
+        ids: of the images.
+        targets: int64 (n,).
+        probabilities: float64 (n, K).
+        losses: float64 (n,), the cross entropy of each image.
+        loss: the mean of the recipe's loss.
+    """
+
+    file_per_case = False
+    main = "balanced_accuracy"
+    shown = CLASSIFICATION
+
+    def __init__(self, job: EvalJob) -> None:
+        super().__init__(job)
+        self._kept: list[ClassifiedBatch] = []
+        size = job.table.batch_size or job.predictor.batch_size
+        self._loader: EvalLoader = build_eval_loader(
+            job.dataset, job.data, job.split, batch_size=size, rank=rank(), world=world()
+        )
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def items(self) -> Iterator[Batch]:
+        """The batches of this process."""
+        return iter(self._loader)
+
+    def step(self, _evaluator: Engine, batch: Batch) -> ClassifiedBatch:
+        """Predict a batch and, unless it is only to be predicted, take its loss."""
+        logits = self.job.predictor.class_logits(batch["image"])
+        loss = math.nan
+        if self.job.purpose != "predict" and self.job.criterion is not None:
+            loss = float(self.job.criterion(logits, batch["label"].to(logits.device)))
+        return ClassifiedBatch(batch["id"], batch["label"].numpy(), logits.double().cpu().numpy(), loss)
+
+    def keep(self, output: ClassifiedBatch) -> None:
+        """Keep all of it: logits are small."""
+        self.done += len(output.ids)
+        self._kept.append(output)
+
+    def complete(self) -> None:
+        """Bring together the images of all processes, in the order of the split."""
+        kept = self._kept
+        self.ids = gather([name for batch in kept for name in batch.ids])
+        self.targets = np.array(gather([target for batch in kept for target in batch.targets]), np.int64)
+        log_p = log_softmax(np.stack(gather([row for batch in kept for row in batch.logits])), axis=1)
+        self.probabilities: NDArray[np.float64] = np.exp(log_p)
+        self.losses: NDArray[np.float64] = -log_p[np.arange(len(self.ids)), self.targets]
+        parts = gather([(batch.loss, len(batch.ids)) for batch in kept])
+        self.loss = float(np.average([loss for loss, _ in parts], weights=[size for _, size in parts]))
+
+    def describe(self) -> str:
+        """What was looked at, and the checkpoint."""
+        mirrored = ["test-time mirroring"] if self.job.table.flips else []
+        return ", ".join(["whole image", *mirrored, f"checkpoint {self.job.checkpoint}"])
+
+    def _groups(self) -> list[str | None]:
+        groups = {case.id: case.group for case in self.job.cases}
+        return [groups[name] for name in self.ids]
+
+    def summary(self) -> dict[str, Any]:
+        """See `engine.metrics.classification.summarise`; and the loss."""
+        groups = self._groups()
+        summary = classification.summarise(
+            self.targets,
+            self.probabilities,
+            self.job.dataset.classes,
+            groups=groups if any(groups) else None,
+            protocol=self.describe(),
+            bootstrap=self.job.bootstrap,
+            seed=self.job.seed,
+        )
+        return {**summary, "loss": self.loss if math.isfinite(self.loss) else None}
+
+    def table(self, name: str) -> Table:
+        """A row an image: true and predicted class, loss, and every probability."""
+        return classification.case_table(
+            self.ids,
+            self.targets.tolist(),
+            self.probabilities,
+            self.job.dataset.classes,
+            name,
+            groups=self._groups(),
+            losses=self.losses.tolist(),
+        )
+
+    def cases(self) -> list[dict[str, Any]]:
+        """Id, loss, true and predicted class, the largest loss first."""
+        classes = self.job.dataset.classes
+        return [
+            {
+                "id": self.ids[i],
+                "loss": float(self.losses[i]),
+                "true": classes[self.targets[i]],
+                "predicted": classes[int(self.probabilities[i].argmax())],
+                "probability": float(self.probabilities[i].max()),
+            }
+            for i in np.argsort(-self.losses, kind="stable")
+        ]
+
+    def previews(self, writer: PreviewWriter) -> _Previews:
+        """The worst of the images that are classified wrongly, each with the evidence for its class."""
+        return _Previews(writer, self)
+
+    def examples(self, writer: ExampleWriter) -> _Examples:
+        """Images of each class that were right, and as many that were wrong."""
+        return _Examples(writer, self)
+
+    def predictions(
+        self, folder: Path, _name_of: Callable[[str], str], announce: Callable[[Path], None]
+    ) -> _Probabilities:
+        """One table, ``predictions.csv``."""
+        return _Probabilities(self, folder / "predictions.csv", announce)
+
+
+class _Probabilities:
+    """Writes a row an image: its id, the class, and every probability."""
+
+    def __init__(self, evaluation: Classification, path: Path, announce: Callable[[Path], None]) -> None:
+        self._evaluation = evaluation
+        self._path = path
+        self._announce = announce
+
+    def attach(self, evaluator: Engine) -> None:
+        """Listen to the end."""
+        evaluator.add_event_handler(Events.COMPLETED, self._write)
+
+    def _write(self) -> None:
+        classes = self._evaluation.job.dataset.classes
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["id", "predicted", *(f"prob:{name}" for name in classes)])
+        for name, shares in zip(self._evaluation.ids, self._evaluation.probabilities, strict=True):
+            writer.writerow([name, classes[int(shares.argmax())], *(repr(float(share)) for share in shares)])
+        write_text(self._path, text.getvalue())
+        self._announce(self._path)
+
+
+class _Previews:
+    """Writes the worst of the images that are classified wrongly."""
+
+    def __init__(self, writer: PreviewWriter, evaluation: Classification) -> None:
+        self._writer = writer
+        self._evaluation = evaluation
+
+    def attach(self, evaluator: Engine) -> None:
+        """Listen to the end."""
+        evaluator.add_event_handler(Events.COMPLETED, self._write)
+
+    def _write(self) -> None:
+        job = self._evaluation.job
+        wrong = [case for case in self._evaluation.cases() if case["true"] != case["predicted"]][: self._writer.count]
+        if not wrong:
+            return
+        by_id = {case.id: case for case in job.cases}
+        images = [read_image(job.dataset, by_id[case["id"]]) for case in wrong]
+        seen = [resize_image(image, job.data) for image in images]
+        labels = np.array([job.dataset.classes.index(case["predicted"]) for case in wrong], np.int64)
+        heats = explain(job.predictor, np.stack([normalise_image(image, job.data) for image in seen]), labels)
+        for n, case in enumerate(wrong):
+            # A cropped image is shown as the network saw it: the map covers nothing else.
+            shown = seen[n] if job.data.resize == "crop" else images[n]
+            step = shrink_step(shown.shape)
+            small = shown[::step, ::step]
+            arrays: dict[str, NDArray[Any]] = {
+                "image": small[None],
+                "heat": enlarged(heats[n], small.shape[:2])[None],
+                "slices": np.zeros(1, np.int64),
+                **{name: np.array(case[name]) for name in ("true", "predicted", "probability")},
+            }
+            self._writer.write(case["id"], case["loss"], arrays)
+
+
+class _Examples:
+    """Writes for each class up to ``count`` images that were right, surest first, and as many wrong.
+
+    Each with the evidence for its predicted class, for a look in the terminal.
+    """
+
+    def __init__(self, writer: ExampleWriter, evaluation: Classification) -> None:
+        self._writer = writer
+        self._evaluation = evaluation
+
+    def attach(self, evaluator: Engine) -> None:
+        """Listen to the end."""
+        evaluator.add_event_handler(Events.COMPLETED, self._write)
+
+    def _chosen(self) -> list[tuple[int, str]]:
+        """(index, role) of the images, class by class."""
+        probabilities, targets = self._evaluation.probabilities, self._evaluation.targets
+        predicted, count = probabilities.argmax(axis=1), self._writer.count
+        chosen: list[tuple[int, str]] = []
+        for target in range(probabilities.shape[1]):
+            members = np.flatnonzero(targets == target)
+            sure = members[np.argsort(-probabilities[members, predicted[members]], kind="stable")]
+            chosen += [(int(i), "right") for i in sure if predicted[i] == target][:count]
+            chosen += [(int(i), "wrong") for i in sure if predicted[i] != target][:count]
+        return chosen
+
+    def _write(self) -> None:
+        self._writer.clear()
+        found, job = self._evaluation, self._evaluation.job
+        by_id = {case.id: case for case in job.cases}
+        for i, role in self._chosen():
+            image = read_image(job.dataset, by_id[found.ids[i]])
+            seen = normalise_image(resize_image(image, job.data), job.data)
+            predicted = found.probabilities[i : i + 1].argmax(axis=1)
+            (heat,) = explain(job.predictor, seen[None], predicted)
+            arrays = {
+                "image": image,
+                "input": seen,
+                "heat": _on_image(heat, image.shape[:2], job.data),
+                "true": np.array(found.targets[i]),
+                "predicted": np.array(predicted[0]),
+                "probabilities": found.probabilities[i],
+                "role": np.array(role),
+            }
+            self._writer.write(found.ids[i], arrays)
+
+
+def _on_image(heat: NDArray[np.float32], shape: tuple[int, ...], data: DataTable) -> NDArray[np.uint8]:
+    """``heat`` on the part of an image of ``shape`` (H, W) that the network saw, 0 to 255; 0 elsewhere."""
+    left, top, right, bottom = (round(edge) for edge in seen_box(shape, data))
+    whole = np.zeros(shape, np.uint8)
+    whole[top:bottom, left:right] = enlarged(heat, (bottom - top, right - left))
+    return whole

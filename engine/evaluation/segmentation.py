@@ -1,0 +1,300 @@
+"""Segmentation: the cases of a split to masks, their metrics, previews and examples, in 2-D and 3-D."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.data.cases import Case
+from engine.data.loaders import iter_prepared
+from engine.data.prepare import Prepared, prepare
+from engine.data.read import read_case
+from engine.distributed import gather, rank, world
+from engine.errors import DataError
+from engine.evaluation.inference import center_slices, largest_component, to_mask
+from engine.evaluation.previews import ExampleWriter, PreviewWriter, preview_slices
+from engine.evaluation.protocol import SEGMENTATION, EvalJob, SplitEvaluation
+from engine.evaluation.results import Table, mask_path, read_mask, write_mask
+from engine.metrics import segmentation
+
+Mask = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentedCase:
+    """One case with its prediction. The arrays are for handlers and are not kept.
+
+    Attributes:
+        prepared: image and truth on the network's grid N.
+        mask: class indices (*S) on the input's own grid.
+        mask_net: class indices (*N).
+        row: what was measured; None where nothing was to be.
+        loss: of the whole case; NaN likewise.
+    """
+
+    prepared: Prepared
+    mask: Mask
+    mask_net: Mask
+    row: segmentation.SegmentationRow | None
+    loss: float
+
+    @property
+    def dice(self) -> float:
+        """Mean over the classes; 0 where it could not be measured."""
+        return (self.row.value("dice") if self.row else None) or 0.0
+
+
+class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
+    """Measures masks, one case after the other: cases differ in size.
+
+    Attributes:
+        by_id: the cases of the split.
+        rows: their metrics.
+        losses: the loss of each whole case. Their mean is the split's: a case counts as one, however
+            many voxels it has, and how cases are batched in training plays no part.
+        written: the mask files of this process.
+    """
+
+    file_per_case = True
+    main = "dice"
+    shown = SEGMENTATION
+
+    def __init__(self, job: EvalJob) -> None:
+        super().__init__(job)
+        table = job.table
+        self._mode = "whole" if job.purpose == "predict" else table.mode
+        if job.purpose == "validation" and table.validation_mode != "same":
+            self._mode = table.validation_mode
+        self._surface = job.purpose == "test" or table.surface_validation
+        self.by_id = {case.id: case for case in job.cases}
+        self.written: dict[str, Path] = {}
+        self.rows: list[segmentation.SegmentationRow] = []
+        self.losses: list[float] = []
+
+    def __len__(self) -> int:
+        return len(range(rank(), len(self.job.cases), world()))
+
+    def items(self) -> Iterator[Prepared]:
+        """The cases of this process on the network's grid."""
+        return iter_prepared(self.job.dataset, self.job.data, self.job.split, rank=rank(), world=world())
+
+    def step(self, _evaluator: Engine, prepared: Prepared) -> SegmentedCase:
+        """Predict a case and, unless it is only to be predicted, measure it on its own grid.
+
+        Raises:
+            DataError: the case has no truth.
+        """
+        mask_net, mask, logits = self._predict(prepared)
+        if self.job.purpose == "predict":
+            return SegmentedCase(prepared, mask, mask_net, None, math.nan)
+        truth, measured, spacing = prepared.label, mask, prepared.spacing
+        if self._mode == "center_crop" and prepared.label_net is not None:
+            crop = self._crop(prepared)
+            truth, measured, spacing = prepared.label_net[crop], mask_net[crop], prepared.spacing_net
+        if truth is None:
+            raise DataError(f"case {prepared.id} has no label to be measured against", "medtui predict needs none")
+        metrics = segmentation.case_metrics(
+            measured, truth, self.job.dataset.classes, spacing=spacing, surface=self._surface
+        )
+        row = segmentation.SegmentationRow(prepared.id, self.by_id[prepared.id].group, metrics)
+        return SegmentedCase(prepared, mask, mask_net, row, self._loss(logits, prepared))
+
+    def keep(self, output: SegmentedCase) -> None:
+        """Keep the metrics and the loss."""
+        self.done += 1
+        if output.row is not None:
+            self.rows.append(output.row)
+            self.losses.append(output.loss)
+
+    def complete(self) -> None:
+        """Bring together the cases of all processes, in the order of the split."""
+        self.rows, self.losses = gather(self.rows), gather(self.losses)
+
+    def mask_of(self, case: Case) -> Mask:
+        """The mask (*S) of a case on its own grid, predicted again."""
+        return self._predict(prepare(read_case(self.job.dataset, case), self.job.data))[1]
+
+    def _crop(self, prepared: Prepared) -> tuple[slice, ...]:
+        """The part of the network's grid that is looked at."""
+        grid = prepared.image.shape[1:]
+        if self._mode == "center_crop":
+            return center_slices(grid, self.job.data.size)
+        return tuple(slice(n) for n in grid)
+
+    def _predict(self, prepared: Prepared) -> tuple[Mask, Mask, Tensor]:
+        """The mask (*N), the mask (*S), and the logits (O, *crop).
+
+        Probabilities go back to the input's grid and are thresholded there: the other way round
+        costs accuracy at every border.
+        """
+        predictor, crop = self.job.predictor, self._crop(prepared)
+        logits = predictor.volume_logits(prepared.image[(slice(None), *crop)])
+        probabilities = predictor.probabilities(logits).cpu().numpy()
+        if self._mode == "center_crop":
+            whole = np.zeros((probabilities.shape[0], *prepared.image.shape[1:]), np.float32)
+            whole[0] = predictor.kind == "softmax"  # outside of the crop all is background
+            whole[(slice(None), *crop)] = probabilities
+            probabilities = whole
+        mask_net = self._mask(probabilities)
+        own = mask_net if prepared.is_identity else self._mask(prepared.restore(probabilities))
+        return mask_net, own, logits
+
+    def _mask(self, probabilities: NDArray[np.float32]) -> Mask:
+        mask = to_mask(probabilities, self.job.predictor.kind, self.job.table.threshold)
+        return largest_component(mask, len(self.job.dataset.classes)) if self.job.table.largest_component else mask
+
+    @torch.inference_mode()
+    def _loss(self, logits: Tensor, prepared: Prepared) -> float:
+        if prepared.label_net is None or self.job.criterion is None:
+            return math.nan
+        target = torch.from_numpy(np.ascontiguousarray(prepared.label_net[self._crop(prepared)])).long()
+        return float(self.job.criterion(logits[None], target.to(logits.device)[None]))
+
+    def describe(self) -> str:
+        """Window or crop, what was done to the masks, and the checkpoint."""
+        table = self.job.table
+        if self._mode == "whole":
+            parts = ["whole volume", "sliding window"]
+        else:
+            parts = ["centre crop " + "x".join(str(n) for n in self.job.data.size)]
+        parts += ["test-time mirroring"] if table.flips else []
+        parts += ["largest component"] if table.largest_component else []
+        return ", ".join([*parts, f"checkpoint {self.job.checkpoint}"])
+
+    def summary(self) -> dict[str, Any]:
+        """See `engine.metrics.segmentation.summarise`; and the loss."""
+        dataset, loss = self.job.dataset, float(np.mean(self.losses)) if self.losses else math.nan
+        summary = segmentation.summarise(
+            self.rows,
+            dataset.classes,
+            unit=dataset.unit,
+            protocol=self.describe(),
+            bootstrap=self.job.bootstrap,
+            seed=self.job.seed,
+        )
+        return {**summary, "loss": loss if math.isfinite(loss) else None}
+
+    def table(self, name: str) -> Table:
+        """A row a case: its metrics, over the classes and of each."""
+        return segmentation.case_table(self.rows, self.job.dataset.classes, name)
+
+    def cases(self) -> list[dict[str, Any]]:
+        """Id and means over the classes, the worst Dice first."""
+        cases = []
+        for row in self.rows:
+            values = {name: row.value(name) for name in segmentation.METRICS}
+            cases.append({"id": row.id, **{name: value for name, value in values.items() if value is not None}})
+        return sorted(cases, key=lambda case: (case["dice"], case["id"]))
+
+    def previews(self, writer: PreviewWriter) -> _Previews:
+        """A few slices of each of the worst cases."""
+        return _Previews(writer)
+
+    def examples(self, writer: ExampleWriter) -> _Examples:
+        """Best, median and worst case, whole."""
+        return _Examples(writer, self)
+
+    def predictions(
+        self, folder: Path, name_of: Callable[[str], str], announce: Callable[[Path], None] = lambda _path: None
+    ) -> _Masks:
+        """A mask file a case."""
+        return _Masks(self, folder, name_of, announce)
+
+
+class _Masks:
+    """Writes each mask as soon as it is there."""
+
+    def __init__(
+        self, evaluation: Segmentation, folder: Path, name_of: Callable[[str], str], announce: Callable[[Path], None]
+    ) -> None:
+        self._evaluation = evaluation
+        self._folder = folder
+        self._name_of = name_of
+        self._announce = announce
+
+    def attach(self, evaluator: Engine) -> None:
+        """Listen to the cases."""
+        evaluator.add_event_handler(Events.ITERATION_COMPLETED, self._write)
+
+    def _write(self, evaluator: Engine) -> None:
+        done: SegmentedCase = evaluator.state.output
+        name, dataset = done.prepared.id, self._evaluation.job.dataset
+        path = mask_path(self._folder, self._name_of(name), dataset)
+        write_mask(path, done.mask, case=self._evaluation.by_id[name], dataset=dataset, affine=done.prepared.affine)
+        self._evaluation.written[name] = path
+        self._announce(path)
+
+
+class _Previews:
+    """Keeps a few small slices of the worst cases, and writes them when all are measured."""
+
+    def __init__(self, writer: PreviewWriter) -> None:
+        self._writer = writer
+        self._worst: list[tuple[float, str, dict[str, NDArray[Any]]]] = []
+
+    def attach(self, evaluator: Engine) -> None:
+        """Listen to the cases and to their end."""
+        evaluator.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
+        evaluator.add_event_handler(Events.COMPLETED, self._write)
+
+    def _collect(self, evaluator: Engine) -> None:
+        done: SegmentedCase = evaluator.state.output
+        full = len(self._worst) >= self._writer.count
+        if full and -done.dice <= self._worst[0][0]:
+            return
+        entry = (
+            -done.dice,
+            done.prepared.id,
+            preview_slices(done.prepared.image, done.prepared.label_net, done.mask_net),
+        )
+        if full:
+            heapq.heapreplace(self._worst, entry)
+        else:
+            heapq.heappush(self._worst, entry)
+
+    def _write(self) -> None:
+        for negative, name, arrays in sorted(self._worst, key=lambda entry: entry[:2], reverse=True):
+            self._writer.write(name, -negative, arrays)
+
+
+class _Examples:
+    """Writes the best, the median and the worst case by mean Dice, each whole."""
+
+    def __init__(self, writer: ExampleWriter, evaluation: Segmentation) -> None:
+        self._writer = writer
+        self._evaluation = evaluation
+
+    def attach(self, evaluator: Engine) -> None:
+        """Listen to the end; attach after what writes the predictions."""
+        evaluator.add_event_handler(Events.COMPLETED, self._write)
+
+    def _write(self) -> None:
+        self._writer.clear()
+        evaluation, dataset = self._evaluation, self._evaluation.job.dataset
+        dice = {row.id: row.value("dice") or 0.0 for row in evaluation.rows}
+        order = sorted(dice, key=lambda name: (dice[name], name))
+        roles = {"worst": order[0], "median": order[len(order) // 2], "best": order[-1]} if order else {}
+        for name in dict.fromkeys(roles.values()):
+            case = evaluation.by_id[name]
+            sample = read_case(dataset, case)
+            saved = evaluation.written.get(name)
+            arrays = {
+                "image": sample.image,
+                "truth": sample.label,
+                "prediction": read_mask(saved, dataset) if saved else evaluation.mask_of(case),
+                "spacing": np.array(sample.spacing or (), np.float64),
+                "affine": np.zeros(0) if sample.affine is None else sample.affine,
+                "role": np.array(next(role for role, chosen in roles.items() if chosen == name)),
+                "dice": np.array(dice[name]),
+            }
+            self._writer.write(name, arrays)

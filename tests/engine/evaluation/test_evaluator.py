@@ -1,0 +1,142 @@
+"""The one evaluator over small phantoms: what its handlers see, what comes of it, what it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ignite.engine import Engine, Events
+from torch import nn
+
+from engine.data import open_dataset
+from engine.device import Device
+from engine.errors import DataError
+from engine.evaluation.evaluator import evaluate_split, open_evaluation
+from engine.evaluation.inference import Predictor
+from engine.evaluation.protocol import EvalJob
+from engine.recipe import EvaluateTable
+from tests.phantoms import TASKS, data_table, phantom_root
+
+CPU = Device(torch.device("cpu"), None, channels_last=False)
+
+
+class Brightness(nn.Module):
+    """A voxel is foreground where it is bright: one logit a voxel."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return image[:, :1] * 4 - 2
+
+
+class Colours(nn.Module):
+    """The mean of each colour, again and again, as the logits of seven classes."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return image.mean((2, 3)).repeat(1, 3)[:, :7]
+
+
+class Recorder:
+    """What an evaluator leaves in its state at each event."""
+
+    def __init__(self) -> None:
+        self.outputs: list[Any] = []
+        self.completed = 0
+
+    def attach(self, evaluator: Engine) -> None:
+        evaluator.add_event_handler(Events.ITERATION_COMPLETED, lambda: self.outputs.append(evaluator.state.output))
+        evaluator.add_event_handler(Events.COMPLETED, self._complete)
+        self.evaluator = evaluator
+
+    def _complete(self) -> None:
+        self.completed += 1
+
+
+def binary(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    return nn.functional.binary_cross_entropy_with_logits(logits[:, 0], target.float())
+
+
+def make_job(root: Path, name: str, **changes: Any) -> EvalJob:
+    table = data_table(name)
+    dataset = open_dataset(table, TASKS[name], phantom_root(root, name))
+    segments = TASKS[name] == "segmentation"
+    predictor = Predictor(
+        model=Brightness() if segments else Colours(),
+        device=CPU,
+        kind="sigmoid" if segments else "softmax",
+        size=table.size,
+        overlap=0.0,
+        batch_size=2,
+    )
+    fields: dict[str, Any] = {
+        "dataset": dataset,
+        "split": "train",
+        "predictor": predictor,
+        "criterion": binary if segments else nn.CrossEntropyLoss(),
+        "data": table,
+        "table": EvaluateTable(),
+        "purpose": "test",
+    }
+    return EvalJob(**fields | changes)
+
+
+@pytest.mark.parametrize("name", ["left_atrium", "isic2018"])
+def test_handlers_see_every_case_in_order_and_progress_ends_at_the_last(tmp_path, name):
+    job = make_job(tmp_path, name)
+    evaluation, recorder, progress = open_evaluation(job), Recorder(), []
+    evaluate_split(evaluation, lambda *done: progress.append(done), [recorder])
+    ids = [case.id for case in job.cases]
+    if name == "left_atrium":
+        assert [output.prepared.id for output in recorder.outputs] == ids
+    else:
+        assert [one for output in recorder.outputs for one in output.ids] == ids
+    assert progress[-1] == (len(ids), len(ids))
+    assert len(progress) == len(recorder.outputs) == len(evaluation)
+    assert recorder.completed == 1
+    assert recorder.evaluator.state.output is None  # no case's arrays are held while the next one is predicted
+    assert evaluation.summary()["n"] == len(evaluation.table("x")[1]) == len(evaluation.cases()) == len(ids)
+
+
+def test_only_predicting_needs_no_truth_and_no_loss(tmp_path):
+    job = make_job(tmp_path, "left_atrium", criterion=None, purpose="predict")
+    bare = replace(job.dataset, cases=tuple(replace(case, label=None) for case in job.dataset.cases))
+    evaluation, recorder = open_evaluation(replace(job, dataset=bare)), Recorder()
+    evaluate_split(evaluation, None, [recorder, evaluation.predictions(tmp_path / "masks", str, lambda _path: None)])
+    assert all(output.row is None for output in recorder.outputs)
+    assert sorted(path.name for path in (tmp_path / "masks").iterdir()) == [f"{case.id}.nii.gz" for case in job.cases]
+    with pytest.raises(DataError, match="no label to be measured against"):
+        evaluate_split(open_evaluation(replace(job, dataset=bare, purpose="test", criterion=binary)))
+
+
+def test_the_loss_of_a_split_is_torchs_over_its_cases(tmp_path):
+    job = make_job(tmp_path, "left_atrium")
+    evaluation, recorder = open_evaluation(job), Recorder()
+    evaluate_split(evaluation, None, [recorder])
+    wanted = [
+        float(binary(Brightness()(torch.from_numpy(p.image)[None]), torch.from_numpy(p.label_net)[None]))
+        for p in (output.prepared for output in recorder.outputs)
+    ]
+    assert evaluation.summary()["loss"] == pytest.approx(np.mean(wanted), rel=1e-5)
+
+
+def test_probabilities_and_losses_of_images_are_torchs(tmp_path):
+    job = make_job(tmp_path, "isic2018")
+    evaluation, recorder = open_evaluation(job), Recorder()
+    evaluate_split(evaluation, None, [recorder])
+    logits = torch.from_numpy(np.concatenate([output.logits for output in recorder.outputs]))
+    targets = torch.tensor([case.target for case in job.cases])
+    losses = [row["loss"] for row in sorted(evaluation.cases(), key=lambda row: row["id"])]
+    each = nn.functional.cross_entropy(logits, targets, reduction="none")
+    np.testing.assert_allclose(losses, each.numpy(), rtol=1e-12)
+    assert evaluation.summary()["loss"] == pytest.approx(float(each.mean()), rel=1e-6)
+
+
+def test_the_description_names_what_changes_the_numbers(tmp_path):
+    table = EvaluateTable(mode="center_crop", validation_mode="whole", flips=True, largest_component=True)
+    job = make_job(tmp_path, "left_atrium", table=table, checkpoint="best")
+    assert open_evaluation(job).describe() == (
+        "centre crop 32x32x32, test-time mirroring, largest component, checkpoint best"
+    )
+    assert open_evaluation(replace(job, purpose="validation")).describe().startswith("whole volume, sliding window")
