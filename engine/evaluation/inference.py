@@ -110,10 +110,14 @@ def to_mask(probabilities: NDArray[np.float32], kind: str, threshold: float) -> 
 
 
 def largest_component(mask: NDArray[np.uint8], classes: int) -> NDArray[np.uint8]:
-    """``mask`` (*S) with only the largest face-connected component of each class 1 .. ``classes``."""
+    """``mask`` (*S) with only the largest connected component of each class 1 .. ``classes``.
+
+    Voxels that touch by a face, an edge or a corner are connected: 26 neighbours in 3-D, 8 in 2-D.
+    """
     kept = np.zeros_like(mask)
+    touching = ndimage.generate_binary_structure(mask.ndim, mask.ndim)
     for value in range(1, classes + 1):
-        labels, count = ndimage.label(mask == value)
+        labels, count = ndimage.label(mask == value, touching)
         if count:
             sizes = np.bincount(labels.ravel())
             sizes[0] = 0

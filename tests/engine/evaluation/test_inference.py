@@ -65,5 +65,13 @@ def test_only_the_largest_part_of_each_class_is_kept():
     assert int((kept == 2).sum()) == 8
 
 
+def test_voxels_that_touch_by_a_corner_are_one_part():
+    diagonal = np.eye(4, dtype=np.uint8)
+    assert (largest_component(diagonal, 1) == diagonal).all()
+    volume = np.zeros((4, 4, 4), np.uint8)
+    volume[range(4), range(4), range(4)] = 1
+    assert (largest_component(volume, 1) == volume).all()
+
+
 def test_the_centre_crop_stays_inside():
     assert center_slices((10, 5, 9), (4, 8, 9)) == (slice(3, 7), slice(0, 5), slice(0, 9))
