@@ -61,3 +61,12 @@ def test_values_lie_between_0_and_1(model: nn.Module) -> None:
     assert maps.min() >= 0
     assert maps.max() <= 1
     assert {float(one.max()) for one in maps} <= {0.0, 1.0}
+
+
+def test_a_compiled_network_is_explained_without_its_graph(model: nn.Module) -> None:
+    images = torch.randn(2, 3, 64, 64)
+    free = grad_cam(model, images, np.array([1, 2]))
+    model.compile(backend="eager", fullgraph=True)
+    with torch.inference_mode():
+        model(images)
+    np.testing.assert_allclose(grad_cam(model, images, np.array([1, 2])), free, atol=1e-6)
