@@ -265,13 +265,13 @@ def _children() -> Iterator[int]:
 
 def test_the_evaluation_loader_gives_every_case_once_in_order(root: Path) -> None:
     dataset, table = opened(root, "isic2018")
-    loader = build_eval_loader(dataset, table, RuntimeTable(), "test", batch_size=5)
+    loader = build_eval_loader(dataset, table, "test", batch_size=5)
     made = list(loader)
     assert len(made) == len(loader)
     assert [name for batch in made for name in batch["id"]] == [case.id for case in dataset.split("test")]
     assert torch.cat([batch["label"] for batch in made]).tolist() == [case.target for case in dataset.split("test")]
     assert made[0]["image"].shape == (5, 3, *table.size)
-    halves = [build_eval_loader(dataset, table, RuntimeTable(), "test", batch_size=5, rank=r, world=2) for r in (0, 1)]
+    halves = [build_eval_loader(dataset, table, "test", batch_size=5, rank=r, world=2) for r in (0, 1)]
     ids = [name for half in halves for batch in half for name in batch["id"]]
     assert sorted(ids) == [case.id for case in dataset.split("test")]
 
