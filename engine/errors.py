@@ -6,8 +6,14 @@ traceback. Anything else that is raised is a fault of medtui itself.
 
 from __future__ import annotations
 
+import errno
 import re
 from dataclasses import dataclass
+
+WRONG_PATH = frozenset(
+    {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP}
+)
+"""What the system says of a path that cannot be what a command line wants of it: no fault of the disk."""
 
 # C0 and C1 controls, DEL, what turns the direction of text, line and paragraph separators, surrogates.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-FLOOR = ("engine.errors", "engine.recipe", "engine.events", "engine.runfolder")
+FLOOR = ("engine.errors", "engine.console", "engine.recipe", "engine.events", "engine.requests", "engine.runfolder")
 HEAVY = ("torch", "ignite", "monai", "textual", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "nibabel")
 SOURCES = sorted([*ROOT.glob("engine/**/*.py"), *ROOT.glob("tui/**/*.py")])
 
@@ -88,13 +88,16 @@ def test_the_floor_imports_nothing_above_it():
     [
         ("import tui.cli", ("torch", "textual", "numpy", "pydantic", "msgspec", "engine.recipe")),
         (
-            "import tui.commands.arguments; tui.commands.arguments.parser(str).format_help()",
+            "import tui.arguments; tui.arguments.parser(str).format_help()",
             ("torch", "textual", "numpy", "pydantic"),
         ),
-        ("import engine.errors, engine.events, engine.runfolder", ("torch", "textual", "numpy", "pydantic")),
+        (
+            "import engine.errors, engine.events, engine.requests, engine.runfolder",
+            ("torch", "textual", "numpy", "pydantic"),
+        ),
         ("import engine.recipe", ("torch", "textual", "numpy", "ignite", "monai")),
         (
-            "import tui.commands.launch, tui.commands.control, tui.commands.runs_table",
+            "import tui.commands.run, tui.commands.control, tui.commands.runs",
             ("torch", "textual", "numpy", "pydantic"),
         ),
         ("import tui.printed.plain, tui.printed.once", ("torch", "textual", "matplotlib", "pydantic")),

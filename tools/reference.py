@@ -1,4 +1,4 @@
-"""Write what follows from the recipe's tables: ``docs/recipes.md`` and ``recipes/recipe.schema.json``.
+"""Write what follows from the source: ``docs/recipes.md``, ``recipes/recipe.schema.json``, ``docs/commands.md``.
 
 ``python tools/reference.py`` writes them; with ``--check`` it only says whether they are up to date.
 """
@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT))
 
 from engine.recipe import Recipe, json_schema  # noqa: E402
 from engine.recipe.explain import describe  # noqa: E402
+from tui.arguments import EXIT_CODES, RUN_HELP, parser  # noqa: E402
 
 HEAD = """\
 # Recipes
@@ -34,11 +35,18 @@ recipes. With the line `#:schema ./recipe.schema.json` on top of a recipe, Even 
 find it.
 """
 
+COMMANDS_HEAD = """\
+# Commands
+
+<!-- Written by tools/reference.py from tui/commands/. Change the texts there, then: make docs -->
+"""
+
 
 def outputs() -> dict[Path, str]:
     """Every generated file and its text."""
     return {
         ROOT / "docs" / "recipes.md": reference(),
+        ROOT / "docs" / "commands.md": commands(),
         ROOT / "recipes" / "recipe.schema.json": json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n",
     }
 
@@ -52,6 +60,35 @@ def reference() -> str:
         definition = schema["$defs"][model]
         parts += [f"\n## [{name}]\n\n{definition.get('description', '')}\n", *_table(definition)]
     return "\n".join(parts) + "\n"
+
+
+def commands() -> str:
+    """The page about the command line."""
+    parts = [COMMANDS_HEAD, f"{RUN_HELP} Without a command, `medtui` opens the list of runs.\n"]
+    parts += [f"```\n{EXIT_CODES}\n```"]
+    for name, command in _commands(parser(str)):
+        parts += [f"\n## {name}\n\n{_one_line(command.description or '')}\n", "| argument | does |", "|---|---|"]
+        for action in command._actions:
+            words = ", ".join(action.option_strings) or str(action.metavar)
+            value = f" {action.metavar or '{' + ','.join(map(str, action.choices or ())) + '}'}"
+            shown = words + (value if action.option_strings and action.nargs != 0 else "")
+            if action.dest != "help":
+                parts.append(f"| `{shown}` | {(action.help or '').replace('|', chr(92) + '|')} |")
+        examples = [line.strip() for line in (command.epilog or "").splitlines() if line.startswith("  medtui")]
+        if examples:
+            parts.append("\n```sh\n" + "\n".join(examples) + "\n```")
+        if len(parts[-1]) == len("|---|---|"):
+            del parts[-2:]
+    return "\n".join(parts) + "\n"
+
+
+def _commands(part: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    groups = [action for action in part._actions if isinstance(action, argparse._SubParsersAction)]
+    for group in groups:
+        for child in group.choices.values():
+            yield from _commands(child)
+    if not groups:
+        yield part.prog, part
 
 
 def _model(part: dict[str, Any]) -> str:
@@ -91,9 +128,9 @@ def _one_line(text: str) -> str:
 
 def main() -> int:
     """Write the files, or check them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 when something is old")
-    options = parser.parse_args()
+    options_of = argparse.ArgumentParser(description=__doc__)
+    options_of.add_argument("--check", action="store_true", help="write nothing; exit code 1 when something is old")
+    options = options_of.parse_args()
     old = {
         path: text for path, text in outputs().items() if not path.exists() or path.read_text(encoding="utf-8") != text
     }

@@ -1,19 +1,22 @@
-"""Commands whose work the engine does, in a process of its own: here they are only started."""
+"""The engine as a process of its own: what it is asked for, how it is started, how it ends."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-from engine.runfolder import find_run
+from engine.console import INTERRUPTED
+from engine.requests import R, Request, encode, make
 
-_STRAIGHT = ("split", "checkpoint", "name", "device", "output", "cases", "seed")
-"""Options that the engine's command takes under the same name."""
+_LONGEST = 100_000
+"""Bytes of a request that go as an argument; the kernel takes 128 KiB, and thousands of inputs are longer."""
 
 
 def engine_command(*arguments: str) -> list[str]:
@@ -32,61 +35,44 @@ def engine_environment() -> dict[str, str]:
         known = environment.get("PYTHONPATH")
         environment["PYTHONPATH"] = f"{home}{os.pathsep}{known}" if known else str(home)
     # The manifest names the command that a person typed, not the one that we make of it.
-    environment["MEDTUI_COMMAND"] = json.dumps(["medtui", *sys.argv[1:]])
+    command = json.dumps(["medtui", *sys.argv[1:]])
+    if len(command) < _LONGEST:
+        environment["MEDTUI_COMMAND"] = command
     return environment
 
 
-def work(arguments: argparse.Namespace) -> int:
-    """Start the engine's command with our terminal and pass on its exit code."""
-    return _run(engine_command(*engine_arguments(arguments)))
+def request_of(kind: type[R], arguments: argparse.Namespace, **found: Any) -> R:
+    """The request that a command line asks for: its options by their names, and what was ``found`` of them."""
+    fields = (field for field in kind.__struct_fields__ if field not in found and hasattr(arguments, field))
+    return make(kind, {**{field: getattr(arguments, field) for field in fields}, **found})
 
 
-def engine_arguments(arguments: argparse.Namespace) -> list[str]:
-    """The engine's arguments; runs are found and recipes checked here, before anything heavy starts.
+def checked_recipe(arguments: argparse.Namespace) -> None:
+    """Read the recipe here, before anything heavy starts.
 
     Raises:
-        UsageError: there is no such run.
-        RecipeError: the recipe cannot be used.
+        RecipeError: it cannot be used.
     """
-    match arguments.command:
-        case "check":
-            return ["check", *recipe_arguments(arguments)]
-        case "data":
-            name = [arguments.name] if arguments.data_command != "list" else []
-            words = ["data", arguments.data_command, *name, *_data(arguments), *_options(arguments, but=("name",))]
-            return [*words, "--json"] if getattr(arguments, "json", False) else words
-        case "report":
-            folders = [str(find_run(arguments.runs, run).root) for run in arguments.run or [None]]
-            return ["report", *folders, *_options(arguments)]
-    folder = str(find_run(arguments.runs, arguments.run).root)
-    inputs = [str(path) for path in getattr(arguments, "inputs", ())]
-    only = [f"--only={kind}" for kind in getattr(arguments, "only", None) or ()]
-    return [arguments.command, folder, *inputs, *_data(arguments), *_options(arguments), *only]
-
-
-def recipe_arguments(arguments: argparse.Namespace) -> list[str]:
-    """Recipe, ``--set``, ``--data`` and ``--allow-outside``, once the recipe was found good."""
     from engine.recipe import load_recipe
 
     load_recipe(arguments.recipe, arguments.overrides, outside=arguments.allow_outside)
-    passed = [str(arguments.recipe), *(f"--set={text}" for text in arguments.overrides), *_data(arguments)]
-    return [*passed, "--allow-outside"] if arguments.allow_outside else passed
 
 
-def _data(arguments: argparse.Namespace) -> list[str]:
-    data = getattr(arguments, "data", None)
-    return [f"--data={data}"] if data is not None else []
+def run_engine(request: Request) -> int:
+    """Let the engine do what is asked for, with our terminal, and pass on its exit code."""
+    text = encode(request)
+    if len(text) < _LONGEST:
+        return _run(engine_command(request.command, text))
+    return _run(engine_command(request.command, "-"), text.encode())
 
 
-def _options(arguments: argparse.Namespace, but: tuple[str, ...] = ()) -> list[str]:
-    given = {name: getattr(arguments, name, None) for name in _STRAIGHT if name not in but}
-    return [f"--{name}={value}" for name, value in given.items() if value is not None]
-
-
-def _run(command: list[str]) -> int:
+def _run(command: list[str], sent: bytes | None = None) -> int:
     """Run ``command`` to its end. Ctrl-C reaches it through the terminal; a second one ends it."""
-    process = subprocess.Popen(command, env=engine_environment())
+    process = subprocess.Popen(command, env=engine_environment(), stdin=None if sent is None else subprocess.PIPE)
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    if process.stdin is not None and sent is not None:
+        with contextlib.suppress(BrokenPipeError), process.stdin:  # one that died says why itself
+            process.stdin.write(sent)
     interrupts = 0
     while True:
         try:
@@ -96,7 +82,4 @@ def _run(command: list[str]) -> int:
             interrupts += 1
             if interrupts > 1:
                 process.kill()
-    return _INTERRUPTED if interrupts or code == -signal.SIGINT else code if code >= 0 else 128 - code
-
-
-_INTERRUPTED = 130
+    return INTERRUPTED if interrupts or code == -signal.SIGINT else code if code >= 0 else 128 - code

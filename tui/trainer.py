@@ -16,11 +16,16 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self, TextIO
 
+import msgspec
+
+from engine.console import LINE_EVERY_S, OVERWRITTEN
 from engine.errors import MedtuiError, printable
+from engine.requests import Resume, Train, encode
 from engine.runfolder import RunFolder
 from tui.engine_process import engine_command, engine_environment
 
@@ -55,8 +60,8 @@ class TrainerProcess:
         self._process.wait()
 
 
-def start(arguments: list[str], interrupts: Interrupts, *, out: TextIO | None = None) -> TrainerProcess:
-    """Start ``python -m engine`` with ``arguments`` and wait for its handshake.
+def start(request: Train | Resume, interrupts: Interrupts, *, out: TextIO | None = None) -> TrainerProcess:
+    """Start ``python -m engine`` with ``request`` and wait for its handshake.
 
     A `KeyboardInterrupt` while waiting ends the trainer; from the handshake on ``interrupts`` counts.
 
@@ -64,15 +69,16 @@ def start(arguments: list[str], interrupts: Interrupts, *, out: TextIO | None = 
         NotStartedError: it ended first, with its exit code.
     """
     receiving, sending = os.pipe()
+    text = encode(msgspec.structs.replace(request, handshake=sending))
     try:
         process = subprocess.Popen(
-            engine_command(*arguments, "--handshake", str(sending)),
+            engine_command(request.command, text),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             pass_fds=(sending,),
-            env=engine_environment(),
+            env={**engine_environment(), OVERWRITTEN: "1"},
         )
     finally:
         os.close(sending)
@@ -98,6 +104,7 @@ class _Waiting:
         self._receiving = receiving
         self._out = out
         self._transient = False
+        self._lined_s = time.monotonic()
         self._said = b""
         assert process.stdout is not None  # noqa: S101 - it is a pipe, see `start`
         self._printed = process.stdout
@@ -139,13 +146,15 @@ class _Waiting:
         return bool(part)
 
     def _line(self, line: bytes) -> None:
-        """Show one line with its end. Progress is overwritten on a terminal, and left out of a file."""
+        """Show one line with its end. Progress is overwritten on a terminal, and now and then a line in a file."""
         text = printable(line.rstrip(b"\r\n").decode("utf-8", "replace"), keep="\t")
         screen = self._out.isatty()
         clear = _CLEAR_LINE if self._transient else ""
         self._transient = screen and line.endswith(b"\r")
-        if line.endswith(b"\n"):
+        due = line.endswith(b"\r") and time.monotonic() - self._lined_s >= LINE_EVERY_S
+        if line.endswith(b"\n") or (due and not screen):
             text += "\n"
+            self._lined_s = time.monotonic()
         elif not screen:
             return
         self._out.write(clear + text)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +12,13 @@ from engine.commands.train import open_checked
 from engine.data import Dataset, data_root
 from engine.errors import RecipeError, printable
 from engine.recipe import Recipe, load_recipe
+from engine.requests import Check
 
 if TYPE_CHECKING:
     from engine.network import Network
 
 
-def check(path: Path, overrides: Sequence[str], data: Path | None, *, outside: bool) -> int:
+def check(request: Check) -> int:
     """Check recipe and data, then train on one batch that is thrown away; print what was found.
 
     ImageNet weights that are not here and cannot be fetched now are a note, not an error: the batch is
@@ -31,9 +31,9 @@ def check(path: Path, overrides: Sequence[str], data: Path | None, *, outside: b
     from engine.device import memory_errors
     from engine.network import memory_advice
 
-    recipe = load_recipe(path, overrides, outside=outside)
+    recipe = load_recipe(request.recipe, request.overrides, outside=request.allow_outside)
     _say("recipe", f"{recipe.name}: {recipe.task}, {recipe.model.name}, {recipe.loss.name}")
-    root = data_root(data)
+    root = data_root(request.data)
     dataset = open_checked(recipe, root)
     counts = {split: sum(classes.values()) for split, classes in dataset.counts().items()}
     words = ", ".join(f"{n} {split}" for split, n in counts.items() if n)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from engine.data import data_root
 from engine.data.catalog import DATASETS, find_dataset
 from engine.data.phantom import PHANTOMS, make_phantom
 from engine.errors import UsageError
+from engine.requests import DataFetch, DataList, DataPhantom
 
 
-def print_list(data: Path | None, *, as_json: bool) -> int:
+def data_list(request: DataList) -> int:
     """Print the data sets that are known, and whether they lie under the data root."""
-    root = data_root(data)
+    root = data_root(request.data)
     entries = [dataset.describe(root) for dataset in DATASETS.values()]
-    if as_json:
+    if request.json:
         print(json.dumps(entries, indent=1))
         return 0
     print(f"data root: {root}\n")
@@ -25,18 +25,18 @@ def print_list(data: Path | None, *, as_json: bool) -> int:
     return 0
 
 
-def write_phantom(name: str, data: Path | None, *, cases: int | None, seed: int) -> int:
-    """Write the phantom ``name`` to ``<data root>/<name>-phantom`` and print where it is."""
-    folder = data_root(data) / f"{name}-phantom"
-    if name not in PHANTOMS:
-        raise UsageError(f'no phantom "{name}"', f"there are {', '.join(PHANTOMS)}")
-    print(make_phantom(name, folder, seed=seed, cases=cases))
+def data_phantom(request: DataPhantom) -> int:
+    """Write the phantom to ``<data root>/<name>-phantom`` and print where it is."""
+    if request.name not in PHANTOMS:
+        raise UsageError(f'no phantom "{request.name}"', f"there are {', '.join(PHANTOMS)}")
+    folder = data_root(request.data) / f"{request.name}-phantom"
+    print(make_phantom(request.name, folder, seed=request.seed, cases=request.cases))
     return 0
 
 
-def fetch(name: str, data: Path | None) -> int:
+def data_fetch(request: DataFetch) -> int:
     """Download a data set that may be downloaded without a form, and check its sum."""
     from engine.data.download import download
 
-    print(download(find_dataset(name), data_root(data)))
+    print(download(find_dataset(request.name), data_root(request.data)))
     return 0

@@ -7,46 +7,32 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from engine.console import show_progress
 from engine.data import Dataset, check_dataset, open_dataset
 from engine.data.dataset import open_elsewhere
 from engine.errors import DataError, UsageError, printable
 from engine.evaluation.tester import Tester
 from engine.evaluation.trained import Trained, network_for, open_trained
 from engine.events import Event, Log
-from engine.progress import show_progress
+from engine.requests import Evaluate
 from engine.runfolder import ENDED, EventWriter, RunFolder, file_name, read_status
 
 SPLITS = ("train", "validation", "test")
 
 
-def evaluate(
-    folder: RunFolder,
-    *,
-    split: str | None,
-    data: Path | None,
-    name: str | None,
-    checkpoint: str | None,
-    device: str | None,
-) -> int:
+def evaluate(request: Evaluate) -> int:
     """Measure, write into metrics.json and cases.csv under a name of its own, print the result.
-
-    Args:
-        folder: the run.
-        split: train, validation, test or all; default: test, or all of ``data``.
-        data: the same kind of data elsewhere: a data root, or the data set's own folder.
-        name: of the result; default: the split, or the name of the folder.
-        checkpoint: best or last; default: as the recipe says.
-        device: default: as the recipe says.
 
     Raises:
         UsageError: there is no such split.
         DataError, RunError: the data or the run cannot be used.
     """
+    folder, split, data = RunFolder(request.run), request.split, request.data
     if split not in {None, "all", *SPLITS}:
         raise UsageError(f'there is no split "{split}"', "name train, validation, test or all")
-    trained = open_trained(folder, checkpoint=checkpoint, device=device)
+    trained = open_trained(folder, checkpoint=request.checkpoint, device=request.device)
     dataset, own_name = _elsewhere(trained, data, split) if data else _own(trained, split or "test")
-    label = name or own_name
+    label = request.name or own_name
     if label in SPLITS and (data is not None or label != own_name):
         raise UsageError(f'"{label}" is the name of a split of the run\'s own data', "choose another with --name NAME")
     if dataset.classes != trained.classes:

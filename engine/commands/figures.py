@@ -1,13 +1,13 @@
-"""``medtui figures`` and ``medtui report``: draw and write again, from run folders alone."""
+"""``medtui figures``: draw the figures of a run again, from its folder alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 
 from engine.errors import MedtuiError, printable
 from engine.events import Event, Figure, Log, Phase
 from engine.manifest import update_manifest
+from engine.requests import Figures
 from engine.runfolder import RunFolder
 
 
@@ -26,7 +26,7 @@ def draw_and_report(folder: RunFolder, emit: Callable[[Event], object]) -> None:
         emit(Log(level="error", message=f"no report: {error}"))
 
 
-def draw_again(folder: RunFolder, only: Sequence[str] | None) -> int:
+def figures(request: Figures) -> int:
     """Draw the figures of a run and print a line for each as soon as it is there.
 
     Returns:
@@ -39,19 +39,7 @@ def draw_again(folder: RunFolder, only: Sequence[str] | None) -> int:
             line = f"{'ok    ' if event.ok else 'failed'}  {event.path}  {event.message}"
             print(printable(line.rstrip()), flush=True)
 
-    results = draw_all(folder, only=only, emit=tell)
+    folder = RunFolder(request.run)
+    results = draw_all(folder, only=request.only or None, emit=tell)
     print(f"report with them: medtui report {folder.id}")
     return 0 if all(result.ok for result in results) else 1
-
-
-def report_again(folders: Sequence[RunFolder], output: Path | None) -> int:
-    """Write the report of one run, or the comparison of several, and print where it is."""
-    from engine.report import write_comparison, write_report
-
-    if len(folders) == 1 and output is None:
-        paths = write_report(folders[0])
-    else:
-        paths = write_comparison(folders, output or folders[-1].root.parent / "comparison")
-    for path in paths:
-        print(path)
-    return 0

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from engine.console import show_progress
 from engine.data import Dataset, check_dataset
 from engine.data.cases import Case
 from engine.errors import DataError, UsageError, printable
@@ -16,8 +17,8 @@ from engine.evaluation.protocol import EvalJob
 from engine.evaluation.results import mask_path
 from engine.evaluation.trained import Trained, chosen_checkpoint, network_for, open_trained
 from engine.network import Network
-from engine.progress import show_progress
 from engine.recipe import Recipe
+from engine.requests import Predict
 from engine.runfolder import RunFolder
 
 VOLUMES = (".nii.gz", ".nii", ".h5", ".hdf5")
@@ -25,25 +26,19 @@ IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 _CHANNEL = re.compile(r"^(?P<case>.+)_(?P<channel>\d{4})$")
 
 
-def predict(
-    folder: RunFolder, inputs: Sequence[Path], output: Path, *, checkpoint: str | None, device: str | None
-) -> int:
-    """Predict every input and print where the results are.
+def predict(request: Predict) -> int:
+    """Predict every input and print where the results are: ``<case>.nii.gz`` masks, or ``predictions.csv``.
 
-    Args:
-        folder: the run whose network predicts.
-        inputs: files, or folders of files. Several files ``<case>_0000``, ``<case>_0001``, ... are
-            the channels of one case where the network takes several.
-        output: folder for ``<case>.nii.gz`` masks, or for ``predictions.csv``; made where missing.
-        checkpoint: best or last; default: as the recipe says.
-        device: default: as the recipe says.
+    Several files ``<case>_0000``, ``<case>_0001``, ... are the channels of one case where the network
+    takes several.
 
     Raises:
         UsageError: no inputs, or the output folder cannot be made.
         DataError: an input cannot be read; then nothing is written.
     """
-    trained = open_trained(folder, checkpoint=checkpoint, device=device)
-    dataset = _dataset(trained, inputs)
+    folder, output = RunFolder(request.run), request.output
+    trained = open_trained(folder, checkpoint=request.checkpoint, device=request.device)
+    dataset = _dataset(trained, request.inputs)
     strict = trained.recipe.data.model_copy(update={"unreadable": "refuse"})  # no input is left out in silence
     dataset = check_dataset(dataset, strict, progress=show_progress("checking the inputs"))
     _spare_inputs(dataset, output)

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.commands.train import Handshake, build, facts_of, open_checked, work
+from engine.commands.train import Handshake, build, facts_of, open_checked, shake_hands, work
 from engine.data import data_root, fingerprint
 from engine.errors import DataError, Problem, RecipeError, RunError, UsageError
 from engine.manifest import command_line, first_manifest, read_manifest, update_manifest
 from engine.recipe import Recipe, load_recipe, parse_recipe, recipe_toml
+from engine.requests import Resume
 from engine.runfolder import ENDED, RunFolder, create, read_status, write_bytes, write_text
 
 _FREE = ("runtime.", "figures.", "train.checkpoint_", "name", "description")
@@ -20,25 +21,35 @@ _CHOICE = ("data.", "evaluate.", "loss.", "train.monitor", "train.validate_every
 """Keys that change what "best so far" means: a fork that changes one of them begins to look for it anew."""
 
 
-def resume(folder: RunFolder, data: Path | None, overrides: Sequence[str], handshake: Handshake) -> int:
-    """Go on with a run that stopped, failed or was lost, from its last checkpoint.
+def resume(request: Resume, handshake: Handshake | None = None) -> int:
+    """Go on with a run that stopped, failed or was lost, from its last checkpoint; or fork it.
 
     Nothing in the folder is changed before all that can be refused has been looked at.
 
+    Args:
+        request: what was asked for.
+        handshake: is called when training is about to begin; default: as the request says.
+
     Raises:
         RunError: it is alive, or finished, or its checkpoint is damaged.
-        RecipeError: ``overrides``, or a recipe.toml that was changed, would make it another run.
+        RecipeError: the overrides, or a recipe.toml that was changed, would make it another run.
         DataError: the data is not what the run was trained on.
     """
+    handshake = handshake or shake_hands(request)
+    return (_fork if request.fork else _go_on)(request, handshake)
+
+
+def _go_on(request: Resume, handshake: Handshake) -> int:
     from engine.training.session import release_lock, take_lock
 
+    folder, overrides = RunFolder(request.run), request.overrides
     _refuse_live(folder)
     lock = take_lock(folder)
     try:
         _refuse_live(folder)  # whoever held the lock until now may have gone on with it
         recipe = _same_recipe(folder, overrides)
         manifest = read_manifest(folder)
-        root = data_root(data or _remembered_root(manifest))
+        root = data_root(request.data or _remembered_root(manifest))
         dataset = open_checked(recipe, root)
         known = manifest.get("data", {}).get("fingerprint")
         if known and known != fingerprint(dataset):
@@ -59,7 +70,7 @@ def resume(folder: RunFolder, data: Path | None, overrides: Sequence[str], hands
     return work(folder, recipe, dataset, network, handshake, lock=lock, resume=True)
 
 
-def fork(folder: RunFolder, data: Path | None, overrides: Sequence[str], name: str | None, handshake: Handshake) -> int:
+def _fork(request: Resume, handshake: Handshake) -> int:
     """Begin a new run at the last checkpoint of another one, with a recipe that may differ from its own.
 
     The new folder, beside the old one, gets the checkpoint, best.pt, and the stream up to there. Weights,
@@ -74,11 +85,12 @@ def fork(folder: RunFolder, data: Path | None, overrides: Sequence[str], name: s
     from engine.checkpoint import load_checkpoint, save_checkpoint
     from engine.training.session import take_lock
 
+    folder = RunFolder(request.run)
     before = load_recipe(folder.recipe, outside=True)
-    named = (*overrides, f'name="{name}"') if name else tuple(overrides)
+    named = (*request.overrides, f'name="{request.name}"') if request.name else request.overrides
     recipe = load_recipe(folder.recipe, named, outside=True)
     content = load_checkpoint(folder.last)
-    root = data_root(data or _remembered_root(read_manifest(folder)))
+    root = data_root(request.data or _remembered_root(read_manifest(folder)))
     dataset = open_checked(recipe, root)
     network = build(recipe, dataset, root)
     try:

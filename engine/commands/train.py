@@ -1,4 +1,4 @@
-"""The composition root: hands each builder its own table, and owns the outcome of a run."""
+"""``medtui run``: the composition root, which hands each builder its own table and owns the outcome of a run."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.console import show_progress
 from engine.data import Dataset, check_dataset, data_root, open_dataset
 from engine.errors import MedtuiError, ProblemsError, RunError
 from engine.events import Log, Note, RunEnded
 from engine.manifest import command_line, first_manifest, read_manifest, update_manifest
-from engine.progress import show_progress
 from engine.recipe import Recipe, load_recipe, recipe_toml
+from engine.requests import Resume, Train
 from engine.runfolder import RunFolder, create, write_text
 
 if TYPE_CHECKING:
@@ -30,35 +31,20 @@ EXIT_CODES = {"finished": 0, "failed": 1, "stopped": 3}
 Handshake = Callable[[RunFolder], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What the command line asked for.
-
-    Attributes:
-        overrides: ``table.key=value`` texts.
-        data: ``--data``, or None.
-        outside: whether paths in the recipe may leave the data root.
-    """
-
-    recipe: Path
-    overrides: tuple[str, ...] = ()
-    data: Path | None = None
-    runs: Path = Path("runs")
-    name: str | None = None
-    outside: bool = False
-
-
-def train(request: Request, handshake: Handshake) -> int:
+def train(request: Train, handshake: Handshake | None = None) -> int:
     """Check everything, make the run folder, train, measure, draw, report.
 
-    ``handshake`` is called when the folder is there; nothing is left behind by what fails before.
+    Args:
+        request: what was asked for.
+        handshake: is called when the folder is there; nothing is left behind by what fails before.
+            Default: as the request says.
 
     Raises:
         RecipeError, DataError: the recipe or the data cannot be used.
+        UsageError: there can be no run folder.
     """
-    recipe = load_recipe(request.recipe, request.overrides, outside=request.outside)
-    if request.name:
-        recipe = load_recipe(request.recipe, (*request.overrides, f'name="{request.name}"'), outside=request.outside)
+    overrides = (*request.overrides, f'name="{request.name}"') if request.name else request.overrides
+    recipe = load_recipe(request.recipe, overrides, outside=request.allow_outside)
     root = data_root(request.data)
     dataset = open_checked(recipe, root)
     network = build(recipe, dataset, root)
@@ -69,6 +55,7 @@ def train(request: Request, handshake: Handshake) -> int:
     manifest = first_manifest(recipe, dataset, command_line())
     update_manifest(folder, **manifest)
     update_manifest(folder, **facts_of(network, recipe, root))
+    handshake = handshake or shake_hands(request)
     return work(folder, recipe, dataset, network, handshake, lock=take_lock(folder), resume=False)
 
 
@@ -263,8 +250,9 @@ def _restore(session: Session, training: Training) -> None:
         session.emit(Note(text=note.text))
 
 
-def write_handshake(descriptor: int | None) -> Handshake:
+def shake_hands(request: Train | Resume) -> Handshake:
     """A handshake that tells the launcher's pipe the folder, and turns stdout and stderr to train.log."""
+    descriptor = request.handshake
 
     def handshake(folder: RunFolder) -> None:
         if descriptor is None:

@@ -6,11 +6,11 @@ import os
 import shutil
 from pathlib import Path
 
+from engine.console import show_progress
 from engine.data.archives import unpack
 from engine.data.catalog import KnownDataset
 from engine.data.web import DownloadError, fetch_file
 from engine.errors import RunError, UsageError
-from engine.progress import show_progress
 
 LARGEST = 100 * 10**9
 """Bytes of an archive: more than any data set that is known."""

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from engine.console import show_progress
 from engine.data.web import DownloadError, fetch_file
 from engine.errors import Problem, RecipeError
-from engine.progress import show_progress
 
 _SHOWN = 5
 _LARGEST = 2 * 10**9

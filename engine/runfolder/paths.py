@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.errors import RunError, UsageError
+from engine.errors import WRONG_PATH, RunError, UsageError
 
 ID_PATTERN = re.compile(r"^\d{8}-\d{6}-[A-Za-z0-9][A-Za-z0-9._-]*$")
 
@@ -115,7 +115,8 @@ def create(runs: Path, name: str, *, now_s: float | None = None) -> RunFolder:
     Two runs of one name in one second get ``-2``, ``-3``, ... behind the name.
 
     Raises:
-        RunError: the folder cannot be made (no permission, disk full, not a folder).
+        UsageError: ``runs`` is no folder, or not one that may be written to.
+        RunError: the disk is full or broken.
     """
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(time.time() if now_s is None else now_s))
     try:
@@ -131,7 +132,8 @@ def create(runs: Path, name: str, *, now_s: float | None = None) -> RunFolder:
                 part.mkdir(mode=0o700)
             return folder
     except OSError as error:
-        raise RunError(
+        kind = UsageError if error.errno in WRONG_PATH else RunError
+        raise kind(
             f"cannot make a run folder in {runs}: {error.strerror or error}",
             "choose a folder that you may write to with --runs DIR",
         ) from error

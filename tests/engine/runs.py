@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from engine.commands.resume import resume
-from engine.commands.train import Request, train
+from engine.commands.train import train
 from engine.events import AnyEvent
+from engine.requests import Resume, Train
 from engine.runfolder import EventReader, RunFolder, list_runs
 from tests.phantoms import phantom_root
 
@@ -94,12 +95,12 @@ def write_recipe(folder: Path, text: str) -> Path:
     return path
 
 
-def request(folder: Path, text: str = SEGMENTATION, *overrides: str, cases: int = 8) -> Request:
+def request(folder: Path, text: str = SEGMENTATION, *overrides: str, cases: int = 8) -> Train:
     """What to run: the recipe ``text`` on its phantom, everything below ``folder``."""
     data = folder / "data"
     name = next(name for name in NAMES if f'source = "{name}"' in text)
     phantom_root(data, name, cases=cases)
-    return Request(write_recipe(folder, text), tuple(overrides), data, folder / "runs")
+    return Train(recipe=write_recipe(folder, text), overrides=tuple(overrides), data=data, runs=folder / "runs")
 
 
 def run(
@@ -117,7 +118,7 @@ def run(
 
 def go_on(folder: RunFolder, data: Path, *overrides: str) -> int:
     """Resume a run in this process."""
-    return resume(folder, data, overrides, lambda _: None)
+    return resume(Resume(run=folder.root, data=data, overrides=tuple(overrides)), lambda _: None)
 
 
 def events(folder: RunFolder) -> list[AnyEvent]:

@@ -10,6 +10,7 @@ import pytest
 from engine.__main__ import main
 from engine.errors import RecipeError
 from engine.recipe import load_recipe, recipe_toml
+from engine.requests import Check, encode
 from tests.engine.runs import SEGMENTATION
 
 PATHS = [
@@ -126,9 +127,13 @@ def test_names_that_are_too_long_for_a_file_system_are_one_message(tmp_path, cap
     recipe, long = tmp_path / "r.toml", "a" * 300
     for parent in (f"{long}.toml", f"{long}/b.toml"):
         recipe.write_text(f'extends = "{parent}"\n')
-        assert main(["check", str(recipe)]) == 2
+        assert main(["check", encode(Check(recipe=recipe))]) == 2
         assert "there is no such file" in capsys.readouterr().err
     shipped = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
-    for arguments in (["--data", long], ["--set", f"data.root={long}"], ["--set", f"model.weights={long}"]):
-        assert main(["check", str(shipped), *arguments]) == 2
+    for request in (
+        Check(recipe=shipped, data=Path(long)),
+        Check(recipe=shipped, overrides=(f"data.root={long}",)),
+        Check(recipe=shipped, overrides=(f"model.weights={long}",)),
+    ):
+        assert main(["check", encode(request)]) == 2
         assert "unexpected" not in capsys.readouterr().err

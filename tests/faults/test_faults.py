@@ -18,9 +18,10 @@ import pytest
 import torch
 
 from engine.checkpoint import load_checkpoint
-from engine.commands.train import Request, train
+from engine.commands.train import train
 from engine.errors import RunError, UsageError
 from engine.events import Iteration, Log, RunEnded
+from engine.requests import Train
 from engine.runfolder import RunFolder, Status, list_runs, read_status, write_status
 from tests.engine.runs import SEGMENTATION, events, go_on, write_recipe
 from tests.faults.killing import LIMIT_S, differences, server
@@ -58,7 +59,9 @@ def _body(
     torch.set_num_threads(1)
     arrange()
     if folder is None:
-        asked = Request(write_recipe(place, SEGMENTATION), (*RECIPE, *overrides), data, place / "runs")
+        asked = Train(
+            recipe=write_recipe(place, SEGMENTATION), overrides=(*RECIPE, *overrides), data=data, runs=place / "runs"
+        )
         raise SystemExit(train(asked, lambda _: None))
     raise SystemExit(go_on(RunFolder(folder), data))
 

@@ -1,50 +1,45 @@
 """A trainer in miniature for tests of the launcher: the real protocol and run folder, and no training.
 
-``python small_trainer.py train RECIPE --runs=DIR --handshake FD``; $SMALL_TRAINER says how it behaves:
+``python small_trainer.py train REQUEST``, as ``python -m engine`` is started; $SMALL_TRAINER says how it behaves:
 good, refuse, vanish, hang, orphan, fail, long (until it is asked to stop), deaf (as long, and answers nothing).
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
 import sys
 import time
-from pathlib import Path
 
 import msgspec
 
 from engine import events as ev
+from engine.requests import Resume, Train, decode
 from engine.runfolder import EventWriter, RunFolder, create, own_status, take, write_status
 
 EPOCHS, STEPS = 3, 4
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("command")
-    parser.add_argument("target", type=Path)
-    parser.add_argument("--runs", type=Path, default=Path("runs"))
-    parser.add_argument("--name", default="small")
-    parser.add_argument("--handshake", type=int)
-    options, _ = parser.parse_known_args()
+    request = decode(sys.argv[1], sys.argv[2])
+    assert isinstance(request, Train | Resume)
+    assert request.handshake is not None
     mode = os.environ.get("SMALL_TRAINER", "good")
     for done in range(1, 4):
         print(f"checking the data {done}/3", end="\r", file=sys.stderr, flush=True)
     if mode in {"refuse", "vanish", "hang", "orphan"}:
         return before_the_handshake(mode)
-    resumed = options.command == "resume"
-    folder = RunFolder(options.target) if resumed else create(options.runs, options.name)
+    resumed = isinstance(request, Resume)
+    folder = RunFolder(request.run) if isinstance(request, Resume) else create(request.runs, request.name or "small")
     print("warning: a line that stays", file=sys.stderr, flush=True)
     log = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
     status = msgspec.structs.replace(own_status("small", "segmentation", EPOCHS), state="running", metric="dice")
     write_status(folder, status)
-    os.write(options.handshake, json.dumps({"run": str(folder.root)}).encode() + b"\n")
-    os.close(options.handshake)
+    os.write(request.handshake, json.dumps({"run": str(folder.root)}).encode() + b"\n")
+    os.close(request.handshake)
     return Small(folder, status, resumed=resumed).work(mode)
 
 

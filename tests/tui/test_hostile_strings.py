@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.commands.train import Request, train
+from engine.commands.train import train
 from engine.events import AnyEvent, Event, RunStarted
+from engine.requests import Train
 from engine.runfolder import EventWriter, RunFolder, create, list_runs, own_status, write_status
 from tests.engine.runs import CLASSIFICATION
 from tests.tui.piloted import dashboard, see, text_of
@@ -150,7 +151,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     recipe = CLASSIFICATION.replace("isic2018", "odd").replace('source = "odd"', 'source = "image_folder"')
     (place / "recipe.toml").write_text(recipe.replace("enabled = false", "enabled = true\ncam_examples = 1"))
     log = place / "said"
-    code = train(Request(place / "recipe.toml", (), place / "data", place / "runs"), lambda _: None)
+    code = train(Train(recipe=place / "recipe.toml", data=place / "data", runs=place / "runs"), lambda _: None)
     assert code == 0, log
     return list_runs(place / "runs")[-1]
 

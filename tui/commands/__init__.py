@@ -1,1 +1,1 @@
-"""The command line: its arguments, and one file a command."""
+"""The commands of ``medtui``, one file each with a function ``register``; `tui.arguments` finds them here."""

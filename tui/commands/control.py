@@ -9,19 +9,44 @@ from engine.errors import UsageError, printable
 from engine.events import Control
 from engine.runfolder import ENDED, EventReader, RunFolder, find_run, read_status, send
 from engine.runfolder.control import Command
+from tui.arguments import Commands, Parser, run_argument, seconds
 
 _POLL_S = 0.1
+_TEXTS = {
+    "pause": "Pause a live run after its iteration. It keeps its memory; go on with: medtui resume.",
+    "stop": "End a live run after the epoch that it is in. It is tested and reported as far as it came.",
+    "checkpoint": "Write last.pt of a live run now.",
+    "note": "Write a line of text into the stream of a live run.",
+}
 
 
-def ask(arguments: argparse.Namespace) -> int:
-    """Send the request of a command line and print what the trainer answers. 0 when it was done."""
+def register(commands: Commands) -> None:
+    """Add the commands."""
+    for name, text in _TEXTS.items():
+        command = commands.add(name, text, _send)
+        run_argument(command, nargs=None if name == "note" else "?")
+        wait_option(command)
+        if name == "stop":
+            command.add_argument("--now", action="store_true", help="after the iteration, with a checkpoint")
+        if name == "note":
+            command.add_argument("text", metavar="TEXT", help="the line, in quotes")
+
+
+def wait_option(command: Parser) -> None:
+    """``--wait S``."""
+    command.add_argument(
+        "--wait", type=seconds, default=30.0, metavar="S", help="seconds to wait for the trainer's answer (30)"
+    )
+
+
+def _send(arguments: argparse.Namespace) -> int:
     folder = find_run(arguments.runs, arguments.run)
     command: Command = "stop_now" if arguments.command == "stop" and arguments.now else arguments.command
-    return request(folder, command, getattr(arguments, "text", ""), arguments.wait)
+    return send_request(folder, command, getattr(arguments, "text", ""), arguments.wait)
 
 
-def request(folder: RunFolder, command: Command, text: str = "", wait_s: float = 30.0) -> int:
-    """Ask the live trainer of ``folder`` for ``command`` and wait for its answer.
+def send_request(folder: RunFolder, command: Command, text: str = "", wait_s: float = 30.0) -> int:
+    """Ask the live trainer of ``folder`` for ``command`` and print its answer. 0 when it was done.
 
     Raises:
         UsageError: the run is not live, or its folder cannot be written.

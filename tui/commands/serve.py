@@ -11,10 +11,21 @@ from pathlib import Path
 
 from engine.errors import UsageError, printable
 from engine.runfolder import list_runs
+from tui.arguments import Commands, runs_option, whole_number
 from tui.engine_process import engine_environment
 
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 """Names of this machine that nobody else can answer to."""
+
+
+def register(commands: Commands) -> None:
+    """Add the command."""
+    command = commands.add("serve", "Show the dashboard in a browser, to read only.", serve)
+    runs_option(command)
+    command.add_argument("--host", default="localhost", metavar="HOST", help="address to listen on (localhost)")
+    command.add_argument(
+        "--port", type=whole_number(1, 65535), default=8000, metavar="N", help="port to listen on (8000)"
+    )
 
 
 def serve(arguments: argparse.Namespace) -> int:
@@ -23,7 +34,7 @@ def serve(arguments: argparse.Namespace) -> int:
     Raises:
         UsageError: the folder cannot be read, or the port is taken.
     """
-    from tui.commands.own_pages import OwnPagesServer
+    from tui.commands._own_pages import OwnPagesServer
 
     list_runs(arguments.runs)
     _free(arguments.host, arguments.port)

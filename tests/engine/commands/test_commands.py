@@ -15,6 +15,7 @@ from engine.__main__ import main
 from engine.commands.evaluate import evaluate
 from engine.commands.predict import _cases, predict
 from engine.errors import DataError, UsageError
+from engine.requests import Check, Evaluate, Predict, encode
 from engine.runfolder import RunFolder
 from tests.engine.runs import CLASSIFICATION, SEGMENTATION, request, run
 from tests.phantoms import phantom_root
@@ -37,14 +38,18 @@ def classified(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, Pat
 
 
 def measure(folder: RunFolder, **options) -> int:
-    return evaluate(folder, **{"split": None, "data": None, "name": None, "checkpoint": None, "device": None} | options)
+    return evaluate(Evaluate(run=folder.root, **options))
+
+
+def apply(folder: RunFolder, *inputs: Path, output: Path, **options) -> int:
+    return predict(Predict(run=folder.root, inputs=inputs, output=output, **options))
 
 
 @pytest.mark.parametrize("text", [SEGMENTATION, CLASSIFICATION])
 def test_check_says_what_it_found_and_writes_nothing(tmp_path, capsys, text):
     asked = request(tmp_path, text, cases=40 if text is CLASSIFICATION else 8)
     before = sorted(tmp_path.rglob("*"))
-    assert main(["check", str(asked.recipe), "--data", str(asked.data)]) == 0
+    assert main(["check", encode(Check(recipe=asked.recipe, data=asked.data))]) == 0
     said = capsys.readouterr().out
     for word in ("recipe", "data", "model", "batch", "memory", "ok", "loss"):
         assert word in said
@@ -95,7 +100,7 @@ def test_predicted_masks_are_those_of_the_test(segmented, tmp_path):
     folder, data = segmented
     case = next(row["id"] for row in csv.DictReader(folder.cases.open()) if row["split"] == "test")
     source = data / "left_atrium" / case / "mri_norm2.h5"
-    assert main(["predict", str(folder.root), str(source), "-o", str(tmp_path / "out")]) == 0
+    assert main(["predict", encode(Predict(run=folder.root, inputs=(source,), output=tmp_path / "out"))]) == 0
     predicted = np.asarray(nibabel.load(tmp_path / "out" / f"{case}.nii.gz").dataobj)
     kept = np.asarray(nibabel.load(folder.predictions / f"{case}.nii.gz").dataobj)
     assert np.array_equal(predicted, kept)
@@ -104,7 +109,7 @@ def test_predicted_masks_are_those_of_the_test(segmented, tmp_path):
 def test_predicted_classes_are_those_of_the_test(classified, tmp_path):
     folder, data = classified
     inputs = data / "isic2018" / "ISIC2018_Task3_Test_Input"
-    assert main(["predict", str(folder.root), str(inputs), "-o", str(tmp_path)]) == 0
+    assert main(["predict", encode(Predict(run=folder.root, inputs=(inputs,), output=tmp_path))]) == 0
     predicted = {row["id"]: row for row in csv.DictReader((tmp_path / "predictions.csv").open())}
     measured = [row for row in csv.DictReader(folder.cases.open()) if row["split"] == "test"]
     assert len(measured) == len(predicted)
@@ -122,7 +127,7 @@ def test_inputs_that_cannot_be_predicted_are_one_message(segmented, tmp_path, ca
     if bad == "broken":
         target.mkdir()
         (target / "x.nii.gz").write_bytes(b"no scan")
-    assert main(["predict", str(segmented[0].root), str(target), "-o", str(tmp_path / "out")]) == 2
+    assert main(["predict", encode(Predict(run=segmented[0].root, inputs=(target,), output=tmp_path / "out"))]) == 2
     assert "Traceback" not in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -131,7 +136,7 @@ def test_a_run_without_weights_is_told(tmp_path, segmented, capsys):
     copy = tmp_path / segmented[0].id
     shutil.copytree(segmented[0].root, copy)
     shutil.rmtree(copy / "checkpoints")
-    assert main(["evaluate", str(copy), "--split", "test"]) == 2
+    assert main(["evaluate", encode(Evaluate(run=copy, split="test"))]) == 2
     assert "no checkpoint" in capsys.readouterr().err
 
 
@@ -156,11 +161,11 @@ def test_an_input_is_never_written_over(segmented, tmp_path):
     scan = volume(tmp_path / "scan.nii.gz")
     before = scan.read_bytes()
     with pytest.raises(UsageError, match="written over"):
-        predict(segmented[0], [scan], tmp_path, checkpoint=None, device=None)
+        apply(segmented[0], scan, output=tmp_path)
     linked = tmp_path / "linked"
     linked.symlink_to(tmp_path)
     with pytest.raises(UsageError, match="written over"):
-        predict(segmented[0], [scan], linked, checkpoint=None, device=None)
+        apply(segmented[0], scan, output=linked)
     assert scan.read_bytes() == before
 
 
@@ -168,7 +173,7 @@ def test_every_input_has_a_result_of_its_own_and_hidden_files_are_none(segmented
     for name in ("a b", "a_b", "a-b"):
         volume(tmp_path / "in" / f"{name}.nii.gz")
     (tmp_path / "in" / "._a b.nii.gz").write_bytes(b"what macOS leaves")
-    assert predict(segmented[0], [tmp_path / "in"], tmp_path / "out", checkpoint=None, device=None) == 0
+    assert apply(segmented[0], tmp_path / "in", output=tmp_path / "out") == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a b.nii.gz", "a-b.nii.gz", "a_b.nii.gz"]
 
 
@@ -200,5 +205,5 @@ def test_a_recipe_that_skips_unreadable_files_does_not_skip_inputs(segmented, tm
     volume(tmp_path / "in" / "good.nii.gz")
     (tmp_path / "in" / "bad.nii.gz").write_text("no scan")
     with pytest.raises(DataError, match="bad"):
-        predict(copy, [tmp_path / "in"], tmp_path / "out", checkpoint=None, device=None)
+        apply(copy, tmp_path / "in", output=tmp_path / "out")
     assert not (tmp_path / "out").exists()

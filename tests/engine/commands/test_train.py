@@ -133,9 +133,12 @@ def test_predictions_of_tilted_scans_lie_on_their_input(tmp_path):
     text = text.replace("dice_bce", "dice_ce")
     path = tmp_path / "recipe.toml"
     path.write_text(text)
-    from engine.commands.train import Request
+    from engine.requests import Train
 
-    code = train(Request(path, ("train.epochs=1",), tmp_path / "data", tmp_path / "runs"), lambda _: None)
+    code = train(
+        Train(recipe=path, overrides=("train.epochs=1",), data=tmp_path / "data", runs=tmp_path / "runs"),
+        lambda _: None,
+    )
     assert code == 0
     folder = list_runs(tmp_path / "runs")[-1]
     masks = list(folder.predictions.iterdir())

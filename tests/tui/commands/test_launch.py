@@ -17,7 +17,7 @@ import pytest
 
 from engine.runfolder import RunFolder, list_runs, read_status, send
 from tests.engine.recipe.good import SEGMENTATION
-from tui.commands.control import request
+from tui.commands.control import send_request as request
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = ROOT / "tests" / "tui" / "small_trainer.py"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import time
 from pathlib import Path
@@ -9,11 +10,23 @@ from typing import Any
 
 from engine.errors import printable
 from engine.runfolder import RunFolder, Status, list_runs, read_status
+from tui.arguments import Commands, runs_option
 from tui.ascii import to_ascii, wants_ascii
 from tui.text import age, figure
 
 _HEAD = ("state", "recipe", "epoch", "best", "test", "age", "id")
 _RIGHT = {"epoch", "best", "test", "age"}
+
+
+def register(commands: Commands) -> None:
+    """Add the command."""
+    command = commands.add("runs", "List the runs: state, recipe, epoch, best metric, age.", _perform)
+    runs_option(command)
+    command.add_argument("--json", action="store_true", help="a JSON array, for scripts")
+
+
+def _perform(arguments: argparse.Namespace) -> int:
+    return print_runs(arguments.runs, as_json=arguments.json)
 
 
 def print_runs(runs: Path, *, as_json: bool = False) -> int:

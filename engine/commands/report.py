@@ -1,0 +1,29 @@
+"""``medtui report``: the report of a run, or the comparison of several, from their folders alone."""
+
+from __future__ import annotations
+
+from engine.errors import UsageError
+from engine.requests import Report
+from engine.runfolder import RunFolder
+
+
+def report(request: Report) -> int:
+    """Write the report of one run, or the comparison of several, and print where it is.
+
+    Raises:
+        UsageError: no run is named, or the output is no folder.
+    """
+    from engine.report import write_comparison, write_report
+
+    folders = [RunFolder(run) for run in request.runs]
+    if not folders:
+        raise UsageError("no run to report", "name one or more run folders")
+    if request.output is not None and request.output.exists() and not request.output.is_dir():
+        raise UsageError(f"{request.output} is not a folder", "name another with -o DIR")
+    if len(folders) == 1 and request.output is None:
+        paths = write_report(folders[0])
+    else:
+        paths = write_comparison(folders, request.output or folders[-1].root.parent / "comparison")
+    for path in paths:
+        print(path)
+    return 0

@@ -1,0 +1,100 @@
+"""The standard streams of a command: its progress, its one message when it fails, its exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+
+from engine.errors import WRONG_PATH, MedtuiError, printable, well_formed
+
+INTERRUPTED = 130
+LINE_EVERY_S = 10.0
+"""How often progress is a line where it cannot be written over: in a file or a pipe."""
+OVERWRITTEN = "MEDTUI_PROGRESS"
+"""Set in the environment of a trainer whose launcher shows the progress that ends with a carriage return."""
+
+
+def guarded(command: Callable[[], int]) -> int:
+    """Run a command to its exit code: what goes wrong is one message on stderr, and never a traceback.
+
+    A standard stream that is closed is replaced by /dev/null first, so that no file takes its number.
+    """
+    _open_standard_streams()
+    try:
+        code = command()
+        sys.stdout.flush()
+        return code
+    except MedtuiError as error:
+        if error.message:
+            _complain(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe has seen enough (head, less): that is no fault.
+        _drop_output()
+        return 0
+    except OSError as error:  # a file, a disk or a name, and no fault of the program
+        if os.environ.get("MEDTUI_TRACEBACK"):
+            raise
+        where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        if not where and _drop_output():
+            where = "the output cannot be written: "
+        _complain(f"{where}{error.strerror or error}")
+        return 2 if error.errno in WRONG_PATH else 1
+    except Exception as error:
+        if os.environ.get("MEDTUI_TRACEBACK"):
+            raise
+        _complain(f"unexpected {type(error).__name__}: {error}\nMEDTUI_TRACEBACK=1 shows where; please report it")
+        return 1
+
+
+def _open_standard_streams() -> None:
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # takes the lowest number, which is this one
+        if getattr(sys, name) is None:
+            stream = open(descriptor, "w" if descriptor else "r", encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+
+
+def _drop_output() -> bool:
+    """Let nothing be left that Python would write at its end; whether stdout takes no more."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
+
+
+def _complain(text: str) -> None:
+    """A message on stderr, over the progress that may stand on the line."""
+    clear = "\r\x1b[K" if sys.stderr.isatty() else ""
+    try:
+        print(clear + printable(well_formed(text)), file=sys.stderr, flush=True)
+    except OSError:  # the exit code must do
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def show_progress(what: str) -> Callable[[int, int], None]:
+    r"""A counter for long loops on stderr: ``what done/total``.
+
+    On a terminal a line ends with ``\r`` and the next is written over it, ten times a second at most. In a
+    file or a pipe it is a line every `LINE_EVERY_S` seconds and one at the end.
+    """
+    over = sys.stderr.isatty() or OVERWRITTEN in os.environ
+    shown = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        if now - shown >= (0.1 if over else LINE_EVERY_S) or done == total:
+            shown = now
+            print(f"{what} {done}/{total}", end="\r" if over else "\n", file=sys.stderr, flush=True)
+
+    return show

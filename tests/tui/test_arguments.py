@@ -1,0 +1,128 @@
+"""Every command and every option: to the request that the engine decodes, in the help, and in the documentation."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.__main__ import function_of
+from engine.requests import REQUESTS, Request, decode, encode
+from engine.runfolder import create
+from tests.engine.recipe.good import SEGMENTATION
+from tui.arguments import parser
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = {"run", "runs", "plain", "detach", "wait", "once", "now", "text", "host", "port", "help", "version"}
+"""Options that the command line needs itself: to find runs and to show them. All others are the engine's."""
+SAMPLES = {"TABLE.KEY=VALUE": "train.epochs=4", "N": "7", "S": "train", "D": "cpu"}
+
+
+def leaves(
+    part: argparse.ArgumentParser, words: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], argparse.ArgumentParser]]:
+    """Every command with its own parser, ("data", "list") as well."""
+    groups = [action for action in part._actions if isinstance(action, argparse._SubParsersAction)]
+    for group in groups:
+        for name, child in group.choices.items():
+            yield from leaves(child, (*words, name))
+    if not groups:
+        yield words, part
+
+
+COMMANDS = dict(leaves(parser(str)))
+ASKING = [words for words, part in COMMANDS.items() if part.get_default("ask")]
+
+
+def sample(action: argparse.Action) -> list[str]:
+    """Words that give ``action`` a value which is not its default."""
+    flag = action.option_strings[-1:]
+    if action.nargs == 0:
+        return flag
+    if action.choices:
+        return [*flag, str(list(action.choices)[-1])]
+    return [*flag, SAMPLES.get(str(action.metavar), f"a-{action.dest}")]
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    (tmp_path / "seg.toml").write_text(SEGMENTATION)
+    create(tmp_path / "runs", "first")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def needed(words: tuple[str, ...]) -> list[str]:
+    """A command with no more than what must be given."""
+    given = {"recipe": "seg.toml", "run": "first"}
+    typed = list(words)
+    for action in COMMANDS[words]._actions:
+        if action.required:
+            typed += [*action.option_strings[-1:], given.get(action.dest, f"some-{action.dest}")]
+    return typed
+
+
+def asked(typed: list[str]) -> Request:
+    """What the engine is asked for by a command line, as it is decoded on the other side."""
+    arguments = parser(str).parse_args(typed)
+    request = arguments.ask(arguments)
+    return decode(request.command, encode(request))
+
+
+@pytest.mark.parametrize("words", ASKING, ids="-".join)
+def test_no_option_is_dropped_on_the_way_to_the_engine(words, place):
+    plain = asked(needed(words))
+    options = [action for action in COMMANDS[words]._actions if action.dest not in HERE and not action.required]
+    for action in options:
+        assert asked([*needed(words), *sample(action)]) != plain, f"{action.dest} is dropped"
+    together = asked([*needed(words), *(word for action in options for word in sample(action))])
+    assert plain.command == together.command
+    for action in options:
+        assert getattr(together, action.dest) != getattr(plain, action.dest)
+
+
+@pytest.mark.parametrize("words", ASKING, ids="-".join)
+def test_every_field_of_a_request_can_be_asked_for(words, place):
+    request = asked(needed(words))
+    typed = {action.dest for action in COMMANDS[words]._actions}
+    assert set(request.__struct_fields__) - typed <= {"handshake"}
+
+
+def test_what_must_be_given_arrives(place):
+    request = asked(["predict", "first", "a.nii", "b.nii", "-o", "out"])
+    sent = {"run": f"runs/{request.run.name}", "inputs": ["a.nii", "b.nii"], "output": "out"}
+    assert json.loads(encode(request)) == sent
+    assert asked(["data", "phantom", "isic2018", "--cases", "9"]).cases == 9
+    assert [run.name for run in asked(["report"]).runs] == [request.run.name]
+    assert asked(["run", "seg.toml", "--runs", "other"]).runs == Path("other")
+
+
+def test_every_request_can_be_typed_and_is_answered_by_a_function_of_its_name():
+    assert len(ASKING) == len(REQUESTS)
+    for name, request in REQUESTS.items():
+        function = function_of(request)
+        assert function.__name__ == name.replace("-", "_")
+        assert next(iter(inspect.signature(function, eval_str=True).parameters.values())).annotation is request
+
+
+@pytest.mark.parametrize("request_class", REQUESTS.values(), ids=lambda request: request.command)
+def test_every_field_of_a_request_is_explained(request_class):
+    for field in request_class.__struct_fields__:
+        assert re.search(rf"^        {field}: ", request_class.__doc__, re.MULTILINE), field
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids="-".join)
+def test_every_command_and_option_is_documented(words):
+    listed = (ROOT / "README.md").read_text().partition("## Commands")[2].partition("\n## ")[0]
+    assert f"`{words[0]}" in listed or f"`medtui {words[0]}" in listed
+    assert len(words) == 1 or f"{words[1]}" in listed
+    page = (ROOT / "docs" / "commands.md").read_text()
+    section = page.partition(f"\n## medtui {' '.join(words)}\n")[2].partition("\n## ")[0]
+    for action in COMMANDS[words]._actions:
+        assert action.help, f"{action.dest} has no help"
+        assert action.dest == "help" or (action.option_strings or [str(action.metavar)])[-1] in section, action.dest

@@ -1,0 +1,222 @@
+"""The command line: its parser, and the options that several commands share. Nothing heavy is imported here.
+
+Each file of `tui.commands` has a function ``register(commands)`` that adds its command, with its help, its
+options and the function that does it. A file that is put there is found; nothing else lists the commands.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import pkgutil
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import tui.commands
+from engine.errors import UsageError, printable
+
+if TYPE_CHECKING:
+    from engine.requests import Request
+
+Perform = Callable[[argparse.Namespace], int]
+Ask = Callable[[argparse.Namespace], "Request"]
+
+_WIDTH = 79
+_ORDER = ("run", "attach", "runs", "control", "resume", "evaluate", "predict", "figures", "report", "check")
+"""The files of the commands as the help lists them; others follow."""
+
+EXIT_CODES = """\
+exit codes:
+  0    done
+  1    the run failed
+  2    the recipe, the data or the command line is wrong
+  3    stopped on request
+  130  interrupted"""
+
+RUN_HELP = "A RUN is a folder, an id, or a unique part of an id; where it may be left out, the newest."
+
+EXAMPLES = """\
+examples:
+  medtui run recipes/quickstart.toml             train on a small artificial data set and watch
+  medtui run recipes/seg_dice.toml --data ~/data --set train.epochs=10
+  medtui run recipes/seg_dice.toml --plain > log one line an epoch, for Slurm and nohup
+  medtui attach                                  look at the newest run again
+  medtui stop --now                              checkpoint and end the newest run
+  medtui report RUN RUN                          compare two runs"""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that raises `UsageError` and knows the nearest legal name."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(printable(message), f"see: {self.prog} --help")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            choices = [str(choice) for choice in action.choices]
+            what = "command" if isinstance(action, argparse._SubParsersAction) else "value of " + _name(action)
+            meant = near(str(value), choices)
+            raise UsageError(
+                f'"{printable(str(value), keep="")}" is no {what}{meant}',
+                f"one of: {', '.join(choices)}",
+            )
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's, but an unknown option is named by the command that does not know it."""
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            known = [option for action in self._actions for option in action.option_strings]
+            first = str(rest[0]).partition("=")[0]
+            what = "option" if first.startswith("-") else "argument"
+            raise UsageError(
+                f'{self.prog} has no {what} "{printable(first, keep="")}"{near(first, known)}',
+                f"see: {self.prog} --help",
+            )
+        return found, rest
+
+
+def near(name: str, names: Iterable[str]) -> str:
+    """``; did you mean "run"?`` for the nearest of ``names``, or nothing."""
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
+    return f'; did you mean "{close[0]}"?' if close else ""
+
+
+def _name(action: argparse.Action) -> str:
+    return action.option_strings[-1] if action.option_strings else str(action.metavar or action.dest).upper()
+
+
+class Commands:
+    """Where commands register themselves."""
+
+    def __init__(self, parser: Parser, metavar: str = "COMMAND") -> None:
+        self._parsers = parser.add_subparsers(dest=metavar.lower(), metavar=metavar, required=True, parser_class=Parser)
+
+    def add(self, name: str, text: str, perform: Perform | None = None, examples: Sequence[str] = ()) -> Parser:
+        """A command that this process does itself.
+
+        Args:
+            name: what is typed.
+            text: its help; the first sentence is its line in the list of commands.
+            perform: does it, and returns the exit code; None where it has commands of its own.
+            examples: command lines for its help.
+        """
+        epilog = "examples:\n" + "\n".join(f"  {line}" for line in examples) + "\n\n" if examples else ""
+        line = text.partition(". ")[0].rstrip(".")
+        made: Parser = self._parsers.add_parser(
+            name, help=line, description=textwrap.fill(text, _WIDTH), epilog=epilog + EXIT_CODES
+        )
+        if perform is not None:
+            made.set_defaults(perform=perform, ask=None)
+        return made
+
+    def add_request(
+        self, name: str, text: str, ask: Ask, examples: Sequence[str] = (), *, perform: Perform | None = None
+    ) -> Parser:
+        """A command that the engine does: ``ask`` makes the request of what was typed.
+
+        ``perform`` sends it in another way than to wait for the engine's end.
+        """
+        made = self.add(name, text, perform or (lambda arguments: _engine(ask(arguments))), examples)
+        made.set_defaults(ask=ask)
+        return made
+
+
+def _engine(request: Request) -> int:
+    from tui.engine_process import run_engine
+
+    return run_engine(request)
+
+
+def parser(version: Callable[[], str]) -> Parser:
+    """The parser of ``medtui``; ``version`` is called only when it is to be printed."""
+
+    class Version(argparse.Action):
+        def __call__(self, *_: Any) -> NoReturn:
+            print(f"medtui {version()}")
+            raise SystemExit(0)
+
+    top = Parser(
+        prog="medtui",
+        description="Train medical-imaging models: a recipe in, a live dashboard, metrics, figures and a report out.",
+        epilog=f"{EXAMPLES}\n\n{RUN_HELP}\n\n{EXIT_CODES}",
+    )
+    top.add_argument("--version", action=Version, nargs=0, help="print the version and end")
+    commands = Commands(top)
+    names = [module.name for module in pkgutil.iter_modules(tui.commands.__path__) if module.name[0] != "_"]
+    for name in sorted(names, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name)):
+        importlib.import_module(f"tui.commands.{name}").register(commands)
+    return top
+
+
+def runs_option(command: Parser) -> None:
+    """``--runs DIR``, which every command that knows runs has."""
+    command.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of the runs (runs)")
+
+
+def run_argument(command: Parser, *, nargs: str | None = "?", text: str = "") -> None:
+    """``[RUN]`` and ``--runs DIR``."""
+    words = text or "a folder, an id, or a unique part of an id; without it, the newest run"
+    command.add_argument("run", nargs=nargs, metavar="RUN", help=words)
+    runs_option(command)
+
+
+def recipe_arguments(command: Parser) -> None:
+    """``RECIPE`` and what belongs to it."""
+    command.add_argument("recipe", type=Path, metavar="RECIPE", help="a .toml file")
+    set_option(command, "override a key of the recipe; may be given often")
+    data_option(command)
+    command.add_argument(
+        "--allow-outside", action="store_true", help="let paths in the recipe be absolute or climb up with .."
+    )
+
+
+def set_option(command: Parser, words: str) -> None:
+    """``--set TABLE.KEY=VALUE``."""
+    command.add_argument("--set", action="append", default=[], metavar="TABLE.KEY=VALUE", dest="overrides", help=words)
+
+
+def data_option(command: Parser, words: str = "root of the data sets ($MEDTUI_DATA, else ./data)") -> None:
+    """``--data DIR``."""
+    command.add_argument("--data", type=Path, metavar="DIR", help=words)
+
+
+def screen_options(command: Parser) -> None:
+    """``--plain`` and ``--detach``: what a trainer that was started is shown as."""
+    group = command.add_mutually_exclusive_group()
+    group.add_argument("--plain", action="store_true", help="no dashboard: one line an epoch")
+    group.add_argument("--detach", action="store_true", help="print the run folder and return; training goes on")
+
+
+def weights_options(command: Parser) -> None:
+    """``--checkpoint`` and ``--device``: the network that measures or predicts."""
+    command.add_argument("--checkpoint", choices=("best", "last"), help="which weights (as the recipe says)")
+    command.add_argument("--device", metavar="D", help="auto, cpu, cuda, cuda:1 (as the recipe says)")
+
+
+def whole_number(low: int, high: int) -> Callable[[str], int]:
+    """An argument's type: whole numbers in a range."""
+
+    def number(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and low <= int(text[:12]) <= high):
+            raise argparse.ArgumentTypeError(f'found "{text}", allowed is a whole number from {low} to {high}')
+        return int(text)
+
+    return number
+
+
+def seconds(text: str) -> float:
+    """An argument's type: seconds, up to a day."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0.0 <= found <= 86400.0:
+        raise argparse.ArgumentTypeError(f'found "{text}", allowed is a number of seconds from 0 to 86400')
+    return found

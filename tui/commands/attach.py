@@ -1,0 +1,64 @@
+"""``medtui attach``: the dashboard on a run, or on the list of all."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from engine.errors import MedtuiError
+from engine.runfolder import RunFolder, find_run
+from tui.arguments import Commands, run_argument
+
+
+def register(commands: Commands) -> None:
+    """Add the command."""
+    command = commands.add(
+        "attach",
+        "Open the dashboard on a live or a finished run. q leaves it; the training goes on.",
+        attach,
+        ["medtui attach", "medtui attach seg_dice --once", "medtui attach --plain >> log"],
+    )
+    run_argument(command)
+    group = command.add_mutually_exclusive_group()
+    group.add_argument("--once", action="store_true", help="print one text view and end")
+    group.add_argument("--plain", action="store_true", help="follow the run in plain lines until it ends")
+
+
+def attach(arguments: argparse.Namespace) -> int:
+    """The dashboard, or one text view, or plain lines, of a run; without one, of the newest."""
+    folder = find_run(arguments.runs, arguments.run)
+    if arguments.plain:
+        from tui.printed.plain import watch
+
+        return watch(folder)
+    if arguments.once or not has_screen():
+        from tui.printed.once import print_once
+
+        return print_once(folder)
+    open_dashboard(runs_of(folder, arguments.runs), folder)
+    return 0
+
+
+def open_dashboard(runs: Path, folder: RunFolder | None) -> None:
+    """Open the dashboard on a run, or on the list of all."""
+    from tui.app import MedtuiApp
+
+    app = MedtuiApp(runs, folder)
+    app.run()
+    if app.return_code:
+        raise MedtuiError("the dashboard failed; the training is not touched", "see it in lines: medtui attach --plain")
+
+
+def runs_of(folder: RunFolder, runs: Path) -> Path:
+    """The folder that the home screen lists: of ``--runs``, or where a run named by its path lies."""
+    parent = folder.root.parent
+    return runs if os.path.realpath(parent) == os.path.realpath(runs) else parent
+
+
+def has_screen() -> bool:
+    """Whether a dashboard can be shown here."""
+    if os.environ.get("TEXTUAL_DRIVER"):  # served in a browser
+        return True
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"

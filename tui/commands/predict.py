@@ -1,0 +1,30 @@
+"""``medtui predict``: masks or class tables for new files."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from engine.requests import Predict
+from engine.runfolder import find_run
+from tui.arguments import Commands, run_argument, weights_options
+from tui.engine_process import request_of
+
+
+def register(commands: Commands) -> None:
+    """Add the command."""
+    command = commands.add_request(
+        "predict",
+        "Apply a run to new files. Masks have the geometry of their input; classes come as a table.",
+        _request,
+        ["medtui predict seg_dice scans/*.nii.gz -o masks", "medtui predict cls_ce images -o classes"],
+    )
+    run_argument(command, nargs=None, text="a folder, an id, or a unique part of an id")
+    command.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="files or folders")
+    command.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="where the results go")
+    command.add_argument("--overwrite", action="store_true", help="replace results that are there")
+    weights_options(command)
+
+
+def _request(arguments: argparse.Namespace) -> Predict:
+    return request_of(Predict, arguments, run=find_run(arguments.runs, arguments.run).root)

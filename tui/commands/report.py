@@ -1,0 +1,28 @@
+"""``medtui report``: one run's report, or several compared."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from engine.requests import Report
+from engine.runfolder import find_run
+from tui.arguments import Commands, run_argument
+from tui.engine_process import request_of
+
+
+def register(commands: Commands) -> None:
+    """Add the command."""
+    command = commands.add_request(
+        "report",
+        "Write the report of a run, or compare several runs.",
+        _request,
+        ["medtui report", "medtui report seg_bce seg_dice -o comparison"],
+    )
+    run_argument(command, nargs="*", text="folders, ids, or unique parts of ids; without one, the newest run")
+    command.add_argument("-o", "--output", type=Path, metavar="DIR", help="where the report goes (the run folder)")
+
+
+def _request(arguments: argparse.Namespace) -> Report:
+    folders = [find_run(arguments.runs, run).root for run in arguments.run or [None]]
+    return request_of(Report, arguments, runs=folders)

@@ -1,0 +1,44 @@
+"""``medtui resume``: wake a paused run, or go on with one that ended from its last checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from engine.requests import Resume
+from engine.runfolder import ENDED, find_run, read_status
+from tui.arguments import Commands, data_option, run_argument, screen_options, set_option
+from tui.commands.control import send_request, wait_option
+from tui.commands.run import check_name, launch
+from tui.engine_process import request_of
+
+
+def register(commands: Commands) -> None:
+    """Add the command."""
+    command = commands.add_request(
+        "resume",
+        "Go on with a paused run, or with a stopped, failed or lost one from its last checkpoint.",
+        _request,
+        ["medtui resume", "medtui resume seg_dice --fork --set train.epochs=200 --name longer"],
+        perform=_resume,
+    )
+    run_argument(command)
+    wait_option(command)
+    set_option(command, "a key that does not change what is learned (runtime.*, figures.*); with --fork any")
+    command.add_argument("--fork", action="store_true", help="begin a new run at this one's last checkpoint")
+    command.add_argument("--name", metavar="NAME", help="--fork: name of the new run (the old one's)")
+    data_option(command, "root of the data sets (where it was)")
+    screen_options(command)
+
+
+def _request(arguments: argparse.Namespace) -> Resume:
+    check_name(arguments.name)
+    return request_of(Resume, arguments, run=find_run(arguments.runs, arguments.run).root)
+
+
+def _resume(arguments: argparse.Namespace) -> int:
+    folder = find_run(arguments.runs, arguments.run)
+    if read_status(folder).state not in ENDED and not arguments.fork:
+        return send_request(folder, "resume", wait_s=arguments.wait)
+    since_s = time.time()
+    return launch(_request(arguments), arguments, since_s)

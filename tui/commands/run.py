@@ -1,0 +1,76 @@
+"""``medtui run``: start a trainer, learn its run folder, and show it: the dashboard, plain lines, or nothing."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+from engine.errors import UsageError, printable
+from engine.requests import Resume, Train
+from engine.runfolder import ENDED, read_status
+from tui.arguments import Commands, recipe_arguments, runs_option, screen_options
+from tui.commands.attach import has_screen, open_dashboard, runs_of
+from tui.engine_process import checked_recipe, request_of
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def register(commands: Commands) -> None:
+    """Add the command."""
+    command = commands.add_request(
+        "run",
+        "Train, evaluate, draw and report a recipe. The dashboard opens when the output is a terminal; closing it "
+        "does not touch the training. With --plain, Ctrl-C checkpoints and stops the run, a second one kills it.",
+        _request,
+        [
+            "medtui run recipes/quickstart.toml",
+            "medtui run recipes/seg_dice.toml --data ~/data --set train.epochs=10 --set optimizer.lr=1e-4",
+            "medtui run recipes/cls_ce.toml --detach --name night",
+        ],
+        perform=lambda arguments: launch(_request(arguments), arguments),
+    )
+    recipe_arguments(command)
+    runs_option(command)
+    command.add_argument("--name", metavar="NAME", help="name of the run (the recipe's)")
+    screen_options(command)
+
+
+def _request(arguments: argparse.Namespace) -> Train:
+    check_name(arguments.name)
+    checked_recipe(arguments)
+    if arguments.runs.exists() and not arguments.runs.is_dir():  # said before the data is read
+        raise UsageError(f"--runs: {arguments.runs} is not a folder", "name another with --runs DIR")
+    return request_of(Train, arguments)
+
+
+def check_name(name: str | None) -> None:
+    """Raises: UsageError: ``name`` is none for a run."""
+    if name is not None and not _NAME.fullmatch(name):
+        raise UsageError(f'--name: found "{name}"', "allowed are letters, digits, dot, dash and underscore, 64 at most")
+
+
+def launch(request: Train | Resume, arguments: argparse.Namespace, since_s: float = 0.0) -> int:
+    """Start a trainer and show it. ``since_s``: when plain lines begin, as a resumed run has a past."""
+    from tui.trainer import Interrupts, start
+
+    with Interrupts() as interrupts:
+        trainer = start(request, interrupts)
+        if not arguments.detach and (arguments.plain or not has_screen()):
+            from tui.printed.plain import follow
+
+            return follow(trainer, interrupts, since_s)
+    folder = trainer.folder
+    if arguments.detach:
+        print(printable(str(folder.root), keep=""))
+        return 0
+    try:
+        open_dashboard(runs_of(folder, arguments.runs), folder)
+    finally:
+        live = trainer.runs() and read_status(folder).state not in ENDED
+        if live:
+            print(printable(f"training goes on; attach again with: medtui attach {folder.address}"))
+    if live:
+        return 0
+    from tui.printed.plain import outcome
+
+    return outcome(folder)
