@@ -44,6 +44,16 @@ def cpu_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def cpu_flags() -> frozenset[str]:
+    """What the processor can do, in the kernel's words; empty where the kernel does not say."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as stream:
+            lines = [line for line in stream if line.startswith(("flags", "Features"))]
+    except OSError:
+        lines = []
+    return frozenset(lines[0].partition(":")[2].split()) if lines else frozenset()
+
+
 def free_memory() -> int:
     """Bytes that this process may still take: of the machine, or of a group around it where that is less."""
     free = int(psutil.virtual_memory().available)

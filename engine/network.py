@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,11 +13,12 @@ from torch import Tensor, nn
 
 from engine.data import Dataset
 from engine.data.read import read_case
-from engine.device import Device, open_device
+from engine.device import Device, measured, open_device
 from engine.losses import build_loss
 from engine.models import build_model, output_kind
 from engine.recipe import Recipe
 
+_AMP: dict[str, Literal["off", "bf16", "fp16"]] = {"float32": "off", "bf16": "bf16", "fp16": "fp16"}
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -35,14 +37,24 @@ class Network:
         return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
 
 
-def build_network(recipe: Recipe, dataset: Dataset, root: Path) -> Network:
+def build_network(recipe: Recipe, dataset: Dataset, root: Path, precision: str | None = None) -> Network:
     """The untrained network of a recipe; its weights depend on ``seed`` only.
+
+    Args:
+        recipe: the whole recipe.
+        dataset: what it is for.
+        root: the data root, for weights to start from.
+        precision: what ``train.amp = "auto"`` was found to mean, in the words of `precision_of`; None: find out.
 
     Raises:
         RecipeError: the network and the data, or the device, do not go together.
         DataError: weights to start from are not there.
     """
     device = open_device(recipe.runtime, recipe.train.amp)
+    known, _, dtype = str(precision or "").partition(" ")
+    decided = recipe.train.amp == "auto" and known == device.device.type and dtype in _AMP
+    if decided:
+        device = open_device(recipe.runtime, _AMP[dtype])
     torch.manual_seed(recipe.seed)
     classes = len(dataset.classes)
     model = build_model(
@@ -56,12 +68,19 @@ def build_network(recipe: Recipe, dataset: Dataset, root: Path) -> Network:
     )
     layout = device.layout(dataset.spatial_dims + 2)
     model = model.to(device=device.device).to(memory_format=layout)
+    if recipe.train.amp == "auto" and not decided and device.device.type == "cpu":
+        device = measured(device, model, (recipe.train.batch_size, dataset.channels, *recipe.data.size))
     kind = output_kind(recipe.model, recipe.task, classes)
     balanced = recipe.loss.class_weights == "balanced"
     counts = class_counts(dataset) if balanced else None
     labels = classes + (recipe.task == "segmentation")
     criterion = build_loss(recipe.loss, task=recipe.task, output=kind, labels=labels, counts=counts)
     return Network(model, criterion, kind, device)
+
+
+def precision_of(device: Device) -> str:
+    """Device and number type, such as ``cpu bf16``: what the manifest keeps for `build_network`."""
+    return f"{device.device.type} {device.precision}"
 
 
 def class_counts(dataset: Dataset) -> list[int]:

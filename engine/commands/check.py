@@ -43,6 +43,8 @@ def check(request: Check) -> int:
     with memory_errors(memory_advice(recipe)):
         network = _network(recipe, dataset, root)
         _say("model", f"{recipe.model.name}, {network.parameters / 1e6:.2f} M weights, on {network.device.name}")
+        if network.device.reason:
+            _say("amp", network.device.reason)
         _step(recipe, dataset, network)
     _memory(network)
     return 0

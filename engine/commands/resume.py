@@ -57,7 +57,7 @@ def _go_on(request: Resume, handshake: Handshake) -> int:
                 f"the data in {root / recipe.data.root} is not that of {folder.id}: its fingerprint differs",
                 "bring the old data back, name it with --data, or begin a new run from here: medtui resume --fork",
             )
-        network = build(recipe, dataset, root)
+        network = build(recipe, dataset, root, manifest.get("precision"))
         if overrides:
             write_text(folder.recipe, recipe_toml(recipe))
         if not known:  # it was killed before its manifest was written

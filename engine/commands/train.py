@@ -69,22 +69,25 @@ def open_checked(recipe: Recipe, root: Path) -> Dataset:
     return check_dataset(dataset, recipe.data, progress=show_progress("checking the data"))
 
 
-def build(recipe: Recipe, dataset: Dataset, root: Path) -> Network:
+def build(recipe: Recipe, dataset: Dataset, root: Path, precision: str | None = None) -> Network:
     """The untrained network of a recipe; memory that runs out is told with what to change."""
     from engine.device import memory_errors
     from engine.network import build_network, memory_advice
 
     with memory_errors(memory_advice(recipe)):
-        return build_network(recipe, dataset, root)
+        return build_network(recipe, dataset, root, precision)
 
 
 def facts_of(network: Network, recipe: Recipe, root: Path) -> dict[str, Any]:
     """The manifest's entries on network and device."""
+    from engine.network import precision_of
+
     device = network.device
     gpu = device.name.partition(" ")[2] if device.device.type == "cuda" else None
     return {
         "model": {"name": recipe.model.name, "parameters": network.parameters, "output": network.kind},
         "device": device.name,
+        "precision": precision_of(device),  # for resume and evaluate: they compute as the run did
         "hardware": {"gpu": gpu},
         "data_root": str(root.resolve()),  # for resume and evaluate; reports leave it out
     }
@@ -193,6 +196,8 @@ def _phases(session: Session, network: Network, *, resume: bool) -> Outcome:
     session.emit(started(training, network, resumed=resume))
     model = session.recipe.model.name
     session.log(f"{model}, {network.parameters / 1e6:.2f} M weights, on {network.device.name}; {training.words}")
+    if network.device.reason:
+        session.log(network.device.reason)
     sampler = ResourceSampler(session.emit, session.folder.root, network.device.device)
     sampler.start()
     try:

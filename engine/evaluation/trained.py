@@ -64,7 +64,7 @@ def network_for(trained: Trained, dataset: Dataset) -> Network:
     """
     recipe = trained.recipe
     bare = recipe.model_copy(update={"model": recipe.model.model_copy(update={"pretrained": False, "weights": None})})
-    return build_network(bare, dataset, trained.root)
+    return build_network(bare, dataset, trained.root, trained.manifest.get("precision"))
 
 
 def chosen_checkpoint(folder: RunFolder, recipe: Recipe) -> tuple[Path, dict[str, Any]]:

@@ -183,7 +183,8 @@ class TrainTable(Table):
     clip_norm: Positive | None = None
     """Largest norm of the gradient."""
     amp: Literal["off", "auto", "bf16", "fp16"] = "off"
-    """Mixed precision. auto: bf16 on a GPU that has it, else fp16 there, off on a CPU."""
+    """Mixed precision. auto: bf16 on a GPU that has it, else fp16 there; on a CPU bf16 where it has units for it (AMX,
+    AVX512-BF16) and a measurement of this very network finds it faster, else off."""
     ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     """Decay a step of the averaged weights that validation, test and best.pt use."""
     validate_every: Count = 1
