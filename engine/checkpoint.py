@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import time
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,9 +52,15 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> Saved:
             power to run code.
 
     Raises:
-        RunError: the disk is full, gone or read-only. The old checkpoint stays.
+        RunError: a weight is not finite, or the disk is full, gone or read-only. The old checkpoint stays.
     """
     start = time.perf_counter()
+    wrong = not_finite(content["model"]) or not_finite(content.get("raw") or {})
+    if wrong:
+        raise RunError(
+            f"{path.name} is not written: {wrong} holds values that are not finite",
+            "lower optimizer.lr, or set train.clip_norm = 1.0. The last good checkpoint is kept",
+        )
     try:
         with atomic_open(path) as stream:
             torch.save({"format": FORMAT, **content}, stream)
@@ -64,6 +71,12 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> Saved:
             "the checkpoint before it is whole; make room, then: medtui resume " + path.parent.parent.name,
         ) from error
     return Saved(path, time.perf_counter() - start)
+
+
+def not_finite(state: Mapping[str, Any]) -> str:
+    """The first entry of a state dict that holds NaN or infinity; "" where none does."""
+    tensors = ((name, value) for name, value in state.items() if torch.is_tensor(value) and value.is_floating_point())
+    return next((name for name, value in tensors if not bool(torch.isfinite(value).all())), "")
 
 
 def _reason(error: BaseException) -> str:

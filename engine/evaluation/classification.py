@@ -19,6 +19,7 @@ from engine.data.loaders import Batch, EvalLoader, build_eval_loader
 from engine.data.prepare import normalise_image, resize_image, seen_box
 from engine.data.read import read_image
 from engine.distributed import gather, rank, world
+from engine.errors import RunError
 from engine.evaluation.gradcam import enlarged, explain
 from engine.evaluation.previews import ExampleWriter, PreviewWriter, shrink_step
 from engine.evaluation.protocol import CLASSIFICATION, EvalJob, SplitEvaluation
@@ -89,11 +90,19 @@ class Classification(SplitEvaluation[Batch, ClassifiedBatch]):
         self._kept.append(output)
 
     def complete(self) -> None:
-        """Bring together the images of all processes, in the order of the split."""
+        """Bring together the images of all processes, in the order of the split.
+
+        Raises:
+            RunError: the network gives values that are not finite.
+        """
         kept = self._kept
         self.ids = gather([name for batch in kept for name in batch.ids])
         self.targets = np.array(gather([target for batch in kept for target in batch.targets]), np.int64)
         log_p = log_softmax(np.stack(gather([row for batch in kept for row in batch.logits])), axis=1)
+        wrong = np.flatnonzero(~np.isfinite(log_p).all(axis=1))
+        if wrong.size:
+            names = ", ".join(self.ids[i] for i in wrong[:8])
+            raise RunError(f"the network gives values that are not finite for {len(wrong)} images: {names}")
         self.probabilities: NDArray[np.float64] = np.exp(log_p)
         self.losses: NDArray[np.float64] = -log_p[np.arange(len(self.ids)), self.targets]
         parts = gather([(batch.loss, len(batch.ids)) for batch in kept])

@@ -33,7 +33,8 @@ class StepOutput:
         loss: mean over the cases of the step.
         cases: how many there were.
         lr: the learning rate that was used.
-        grad_norm: norm of the gradient before clipping; NaN where it is not clipped.
+        grad_norm: norm of the whole gradient before clipping; not finite where the loss scaler skipped
+            the step.
         confusion: (O, O) counts, rows true, columns predicted, of voxels or cases.
     """
 
@@ -69,7 +70,8 @@ class TrainStep:
         """Train on ``batches`` as if they were one batch.
 
         Raises:
-            RunError: the loss is not finite; the message names iteration, epoch and cases.
+            RunError: the loss, the gradient or a weight is not finite; the message names iteration,
+                epoch and cases.
         """
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
@@ -81,7 +83,7 @@ class TrainStep:
             total += loss
             confusion += counts
         lr = float(self.optimizer.param_groups[0]["lr"])
-        norm = self._update()
+        norm = self._update(engine, batches)
         return StepOutput(total, cases, lr, norm, confusion)
 
     def _backward(self, engine: Engine, batch: Batch, share: float) -> tuple[float, Tensor]:
@@ -92,20 +94,29 @@ class TrainStep:
         loss = self.criterion(logits, label) * share
         value = float(loss.detach())
         if not math.isfinite(value):
-            raise RunError(_not_finite(value, engine, batch), _NOT_FINITE_HINT)
+            raise _not_finite("loss", value, engine, [batch])
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         return value, _confusion(logits.detach(), label, self.labels)
 
-    def _update(self) -> float:
-        norm = math.nan
-        if self.clip_norm is not None:
-            self.scaler.unscale_(self.optimizer)
-            norm = float(nn.utils.clip_grad_norm_(self.weights.parameters(), self.clip_norm))
-        self.scaler.step(self.optimizer)
+    def _update(self, engine: Engine, batches: list[Batch]) -> float:
+        """One step of optimizer, schedule and average, unless the gradient is not finite."""
+        self.scaler.unscale_(self.optimizer)
+        parameters = list(self.weights.parameters())
+        total = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        norm = float(total)
+        if math.isfinite(norm):
+            if self.clip_norm is not None:
+                nn.utils.clip_grads_with_norm_(parameters, self.clip_norm, total)
+            self.scaler.step(self.optimizer)
+            self.schedule.step()
+            largest = float(nn.utils.get_total_norm(parameters, math.inf))
+            if not math.isfinite(largest):
+                raise _not_finite("largest weight", largest, engine, batches)
+            if self.ema is not None:
+                self.ema.update()
+        elif self.scaler.get_scale() <= _SMALLEST_SCALE:
+            raise _not_finite("gradient", norm, engine, batches)
         self.scaler.update()
-        self.schedule.step()
-        if self.ema is not None:
-            self.ema.update()
         return norm
 
 
@@ -143,17 +154,20 @@ def build_step(recipe: Recipe, network: Network, labels: int, iterations_per_epo
     )
 
 
+_SMALLEST_SCALE = 1.0
+"""Of the loss, in fp16; where its gradient is not finite then either, smaller ones do not help. 1 without fp16."""
 _NOT_FINITE_HINT = (
     'lower optimizer.lr, set train.clip_norm = 1.0, or look at these cases; with train.amp = "fp16" try "bf16". '
     "The last good checkpoint is kept"
 )
 
 
-def _not_finite(value: float, engine: Engine, batch: Batch) -> str:
-    names = ", ".join(str(name) for name in batch["id"][:8])
-    return (
-        f"the loss is {'NaN' if math.isnan(value) else 'infinite'} at iteration {engine.state.iteration} "
-        f"(epoch {engine.state.epoch}), on the cases {names}"
+def _not_finite(what: str, value: float, engine: Engine, batches: list[Batch]) -> RunError:
+    names = ", ".join([str(name) for batch in batches for name in batch["id"]][:8])
+    return RunError(
+        f"the {what} is {'NaN' if math.isnan(value) else 'infinite'} at iteration {engine.state.iteration} "
+        f"(epoch {engine.state.epoch}), on the cases {names}",
+        _NOT_FINITE_HINT,
     )
 
 

@@ -86,3 +86,15 @@ def test_a_failed_write_keeps_the_old_checkpoint(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert load_checkpoint(path)["iteration"] == 1
     assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
+
+
+@pytest.mark.parametrize("key", ["model", "raw"])
+def test_weights_that_are_not_finite_never_reach_a_file(tmp_path, key):
+    path = tmp_path / "last.pt"
+    good = {"model": {"w": torch.ones(3)}, "raw": None, "iteration": 1}
+    save_checkpoint(path, good)
+    for value in (float("nan"), float("inf")):
+        bad = good | {key: {"w": torch.tensor([1.0, value]), "n": torch.ones(1, dtype=torch.int64)}, "iteration": 2}
+        with pytest.raises(RunError, match=r"last\.pt is not written: w holds values that are not finite"):
+            save_checkpoint(path, bad)
+    assert load_checkpoint(path)["iteration"] == 1

@@ -41,6 +41,6 @@ class IterationEvents:
                 loss=output.loss,
                 lr=output.lr,
                 cases_per_s=round(self._speed, 3),
-                grad_norm=None if math.isnan(output.grad_norm) else output.grad_norm,
+                grad_norm=output.grad_norm if math.isfinite(output.grad_norm) else None,
             )
         )

@@ -10,10 +10,10 @@ import pytest
 
 from engine.commands.train import train
 from engine.errors import DataError, RecipeError
-from engine.events import RunEnded, RunStarted, Validation
+from engine.events import Iteration, RunEnded, RunStarted, Validation
 from engine.recipe import load_recipe
 from engine.runfolder import RunFolder, list_runs, read_status
-from tests.engine.runs import CLASSIFICATION, SEGMENTATION, events, request, run
+from tests.engine.runs import CLASSIFICATION, SEGMENTATION, events, request, run, weights
 from tests.phantoms import phantom_root
 
 
@@ -173,6 +173,23 @@ def test_a_loss_that_is_not_finite_ends_the_run_as_failed_and_names_the_cases(tm
     assert "iteration" in status.message
     assert "PHANTOM" in status.message
     assert isinstance(events(folder)[-1], RunEnded)
+
+
+def test_weights_that_are_not_finite_reach_no_file(tmp_path):
+    """One step an epoch: what breaks a weight is an epoch's last step, and the checkpoint would follow it."""
+    exploding = ("optimizer.name=sgd", "optimizer.lr=100.0", "optimizer.weight_decay=10.0", "model.norm=none")
+    every_step = ("train.batch_size=8", "train.epochs=30", "train.checkpoint_iterations=1")
+    code, folder = run(tmp_path, SEGMENTATION, *exploding, *every_step, "schedule.warmup_epochs=0.0")
+    assert code == 1
+    assert read_status(folder).state == "failed"
+    for path in (folder.last, folder.best):
+        assert all(value.isfinite().all() for value in weights(path).values())
+
+
+def test_the_norm_of_the_gradient_is_recorded_without_clipping_too(finished):
+    norms = [event.grad_norm for event in events(finished[1]) if isinstance(event, Iteration)]
+    assert len(norms) == 6
+    assert all(norm is not None and norm > 0 for norm in norms)
 
 
 def test_previews_without_names_follow_a_case_by_its_number(tmp_path):

@@ -138,3 +138,67 @@ def test_the_average_follows_its_formula():
         decay = min(0.5, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * step
         assert float(ema.module.weight) == pytest.approx(expected, rel=1e-6)
+
+
+class Poison(nn.Module):
+    """Passes its input on; the gradient that comes back is NaN from the ``bad``-th time on."""
+
+    def __init__(self, bad: int) -> None:
+        super().__init__()
+        self.bad, self.calls = bad, 0
+        self.linear = linear()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        logits = self.linear(x)
+        if self.calls >= self.bad:
+            logits.register_hook(lambda grad: grad * math.nan)
+        return logits
+
+
+@pytest.mark.parametrize("clip_norm", [None, 1.0])
+def test_a_gradient_that_is_not_finite_never_reaches_the_weights(clip_norm):
+    model = Poison(bad=3)
+    step = make_step(model, clip_norm=clip_norm, ema=Ema(model, 0.5))
+    engine = make_trainer(step, EpochStream(Batches(), 1))
+    assert all(math.isfinite(step(engine, [make_batch(4)]).grad_norm) for _ in range(2))
+    before = model.linear.weight.clone()
+    with pytest.raises(RunError, match=r"gradient is NaN at iteration 0.*case0, case1"):
+        step(engine, [make_batch(2), make_batch(2)])
+    assert torch.equal(model.linear.weight, before)
+    assert step.ema is not None
+    assert step.ema.steps == 2
+
+
+def test_a_step_that_the_scaler_skips_advances_neither_schedule_nor_average():
+    model = Poison(bad=2)
+    step = make_step(model, ema=Ema(model, 0.5))
+    step.scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    engine = make_trainer(step, EpochStream(Batches(), 1))
+    step(engine, [make_batch(4)])
+    before, done = model.linear.weight.clone(), step.schedule.last_epoch
+    assert not math.isfinite(step(engine, [make_batch(4)]).grad_norm)
+    assert torch.equal(model.linear.weight, before)
+    assert (step.schedule.last_epoch, step.ema.steps, step.scaler.get_scale()) == (done, 1, 2.0)
+    step(engine, [make_batch(4)])
+    with pytest.raises(RunError, match="gradient is NaN"):  # scaled by 1 it is no better
+        step(engine, [make_batch(4)])
+
+
+def test_the_norm_is_that_of_the_whole_gradient_with_and_without_clipping():
+    batch, norms = make_batch(5), []
+    for clip_norm in (None, 100.0, 1e-3):
+        model = linear()
+        step = make_step(model, clip_norm=clip_norm)
+        norms.append(step(make_trainer(step, EpochStream(Batches(), 1)), [batch]).grad_norm)
+    model = linear()
+    nn.CrossEntropyLoss()(model(batch["image"]), batch["label"]).backward()
+    wanted = math.hypot(float(model.weight.grad.norm()), float(model.bias.grad.norm()))
+    assert norms == pytest.approx([wanted] * 3, rel=1e-6)
+
+
+def test_weights_that_grow_beyond_numbers_end_the_training():
+    step = make_step(linear(), lr=3e38)
+    batch = {**make_batch(2), "image": torch.full((2, 5), 1e3)}
+    with pytest.raises(RunError, match=r"largest weight is infinite at iteration 0 .* case0, case1"):
+        step(make_trainer(step, EpochStream(Batches(), 1)), [batch])
