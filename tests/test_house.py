@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-FLOOR = ("engine.errors", "engine.console", "engine.recipe", "engine.events", "engine.requests", "engine.runfolder")
+FLOOR = (
+    "engine.errors",
+    "engine.console",
+    "engine.plugins",
+    "engine.measures",
+    "engine.recipe",
+    "engine.events",
+    "engine.requests",
+    "engine.runfolder",
+)
 HEAVY = ("torch", "ignite", "monai", "textual", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "nibabel")
 SOURCES = sorted([*ROOT.glob("engine/**/*.py"), *ROOT.glob("tui/**/*.py")])
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from engine.errors import printable
+from engine.measures import is_distance
 
 __all__ = ["age", "clock", "figure", "one_line", "printable", "rate", "shorten", "sparkline"]
 
@@ -116,14 +117,10 @@ def shorten(text: str, width: int) -> str:
     return text[: width - 1 - tail] + "…" + (text[-tail:] if tail else "")
 
 
-DISTANCES = frozenset({"asd", "assd", "hd95", "hd95_max"})
-"""Metrics that have a unit."""
-
-
 def with_unit(metric: str, unit: str) -> str:
     """The name of a metric with its unit, where it has one.
 
     >>> with_unit("hd95", "mm"), with_unit("dice", "mm")
     ('hd95 mm', 'dice')
     """
-    return f"{metric} {unit}" if metric in DISTANCES and unit else metric
+    return f"{metric} {unit}" if unit and is_distance(metric) else metric

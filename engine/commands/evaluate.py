@@ -14,6 +14,7 @@ from engine.errors import DataError, UsageError, printable
 from engine.evaluation.tester import Tester
 from engine.evaluation.trained import Trained, network_for, open_trained
 from engine.events import Event, Log
+from engine.measures import is_distance
 from engine.requests import Evaluate
 from engine.runfolder import ENDED, EventWriter, RunFolder, file_name, read_status
 
@@ -92,7 +93,7 @@ def _print(name: str, summary: dict[str, object]) -> None:
     for key, value in summary.items():
         if isinstance(value, float):
             interval = intervals.get(key) if isinstance(intervals, dict) else None
-            unit = f" {summary['unit']}" if key in {"asd", "assd", "hd95", "hd95_max"} else ""
+            unit = f" {summary['unit']}" if is_distance(key) else ""
             words = f"   95 % CI {interval[0]:.4g} to {interval[1]:.4g}" if interval else ""
             print(f"  {key:22}{value:.4g}{unit}{words}")
     sys.stdout.flush()

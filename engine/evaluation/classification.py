@@ -22,7 +22,7 @@ from engine.distributed import gather, rank, world
 from engine.errors import RunError
 from engine.evaluation.gradcam import enlarged, explain
 from engine.evaluation.previews import ExampleWriter, PreviewWriter, shrink_step
-from engine.evaluation.protocol import CLASSIFICATION, EvalJob, SplitEvaluation
+from engine.evaluation.protocol import EvalJob, SplitEvaluation
 from engine.evaluation.results import Table
 from engine.metrics import classification
 from engine.recipe import DataTable
@@ -58,8 +58,6 @@ class Classification(SplitEvaluation[Batch, ClassifiedBatch]):
     """
 
     file_per_case = False
-    main = "balanced_accuracy"
-    shown = CLASSIFICATION
 
     def __init__(self, job: EvalJob) -> None:
         super().__init__(job)

@@ -12,7 +12,6 @@ from ignite.engine import Engine
 from torch import Tensor
 
 from engine.data.cases import Case, Dataset
-from engine.events import Metrics
 from engine.recipe import DataTable, EvaluateTable
 
 if TYPE_CHECKING:
@@ -24,10 +23,6 @@ Criterion = Callable[[Tensor, Tensor], Tensor]
 Progress = Callable[[int, int], None]
 Purpose = Literal["validation", "test", "predict"]
 
-CLASSIFICATION = ("loss", "accuracy", "balanced_accuracy", "precision", "recall", "f1", "auc")
-SEGMENTATION = ("loss", "dice", "jaccard", "asd", "assd", "hd95")
-DISTANCES = ("asd", "assd", "hd95")
-PER_CLASS = ("dice", "jaccard", "asd", "assd", "hd95", "precision", "recall", "f1", "auc", "support")
 WORST = 50
 """So many of the worst cases are named in the stream."""
 
@@ -89,10 +84,6 @@ class SplitEvaluation(ABC, Generic[Item, Output]):
 
     file_per_case: ClassVar[bool]
     """Whether a prediction is a file of its own, which no cell of cases.csv can hold."""
-    main: ClassVar[str]
-    """The metric that one line of a log names."""
-    shown: ClassVar[tuple[str, ...]]
-    """The metrics that go into the stream."""
 
     def __init__(self, job: EvalJob) -> None:
         self.job = job
@@ -151,14 +142,3 @@ class SplitEvaluation(ABC, Generic[Item, Output]):
             name_of: from the id of a case to the name of its file, without the ending.
             announce: called with each file when it is written.
         """
-
-
-def pick(summary: dict[str, Any], names: tuple[str, ...]) -> Metrics:
-    """The plain metrics of a split's summary; distances only where they were measured."""
-    left_out = [name for name in DISTANCES if summary.get(name) is None]
-    return {name: summary[name] for name in names if name in summary and name not in left_out}
-
-
-def per_class(summary: dict[str, Any]) -> dict[str, Metrics]:
-    """The per-class metrics of a split's summary, by class."""
-    return {label: pick(values, PER_CLASS) for label, values in summary.get("per_class", {}).items()}

@@ -23,7 +23,7 @@ from engine.distributed import gather, rank, world
 from engine.errors import DataError
 from engine.evaluation.inference import center_slices, largest_component, to_mask
 from engine.evaluation.previews import ExampleWriter, PreviewWriter, preview_slices
-from engine.evaluation.protocol import SEGMENTATION, EvalJob, SplitEvaluation
+from engine.evaluation.protocol import EvalJob, SplitEvaluation
 from engine.evaluation.results import Table, mask_path, read_mask, write_mask
 from engine.metrics import segmentation
 
@@ -66,8 +66,6 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
     """
 
     file_per_case = True
-    main = "dice"
-    shown = SEGMENTATION
 
     def __init__(self, job: EvalJob) -> None:
         super().__init__(job)

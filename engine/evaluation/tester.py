@@ -10,10 +10,11 @@ from engine.data.cases import Dataset
 from engine.evaluation.evaluator import evaluate_split, open_evaluation
 from engine.evaluation.inference import build_predictor
 from engine.evaluation.previews import ExampleWriter
-from engine.evaluation.protocol import WORST, EvalJob, Handler, SplitEvaluation, per_class, pick
+from engine.evaluation.protocol import WORST, EvalJob, Handler, SplitEvaluation
 from engine.evaluation.results import write_cases, write_metrics
 from engine.evaluation.trained import chosen_checkpoint
 from engine.events import Event, Log, Phase, Result
+from engine.measures import default_monitor, shown, shown_per_class
 from engine.network import Network
 from engine.recipe import Recipe
 from engine.runfolder import RunFolder, file_name
@@ -66,11 +67,11 @@ class Tester:
         summary = evaluation.summary()
         write_cases(self._folder, name, evaluation.table(name))
         write_metrics(self._folder, name, summary)
-        metrics, worst = pick(summary, evaluation.shown), evaluation.cases()[:WORST]
-        self._emit(Result(split=name, metrics=metrics, per_class=per_class(summary), cases=worst))
-        value = summary[evaluation.main]
-        shown = "not measured" if value is None else f"{value:.4g}"
-        words = f"{evaluation.main} {shown} on {summary['n']} cases ({evaluation.describe()})"
+        metrics, per_class = shown(summary, dataset.task), shown_per_class(summary, dataset.task)
+        self._emit(Result(split=name, metrics=metrics, per_class=per_class, cases=evaluation.cases()[:WORST]))
+        main = default_monitor(dataset.task)
+        value = "not measured" if summary[main] is None else f"{summary[main]:.4g}"
+        words = f"{main} {value} on {summary['n']} cases ({evaluation.describe()})"
         self._emit(Log(message=f"{name}: {words}"))
         return summary
 

@@ -13,7 +13,8 @@ import numpy as np
 from engine.figures import style
 from engine.figures.draw import FigureResult, draw_job
 from engine.figures.roc import auc, curve, macro_curve
-from engine.readers.numbers import better_up, digits, ordered, short, title
+from engine.measures import better_up, in_tables, leading, ordered, title
+from engine.readers.numbers import digits, short
 from engine.readers.run import Drawn, FigureError, Job
 from engine.readers.scores import Scores, read_scores
 from engine.readers.together import Runs, open_runs
@@ -60,7 +61,7 @@ def _dpi(together: Runs) -> int:
 
 def _curves(together: Runs, path: Path) -> Drawn:
     histories = [run.history for run in together.runs]
-    names = ordered(list({name for history in histories for name in history.validation}))
+    names = ordered(name for history in histories for name in history.validation)
     panels = [("training loss", None), *((f"validation {title(name, together.runs[0].unit)}", name) for name in names)]
     columns = min(3, len(panels))
     rows = math.ceil(len(panels) / columns)
@@ -146,11 +147,13 @@ def _one_roc(axes: Axes, scores: Scores, which: int, index: int, label: str) -> 
 
 
 def _segmented(together: Runs, path: Path) -> Drawn:
-    """For each pair and metric a bar a case, sorted by the difference in Dice."""
+    """For each pair and metric a bar a case, sorted by the difference in the first."""
     common, pairs = together.common, together.pairs
     if not common:
         raise FigureError("the runs share no case")
-    metrics = [name for name in ("dice", "hd95") if _measured(together, name)]
+    metrics = leading(name for name in in_tables(together.task) if _measured(together, name))[:2]
+    if not metrics:
+        raise FigureError("no metric was measured in every run")
     named = len(common) <= _NAMED
     height = len(common) * _ROW if named else 2.4
     figure = style.new_figure(style.WIDTH, len(pairs) * (height + 0.75) + 0.2)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.figures import style
+from engine.measures import better_up, ordered, title
 from engine.readers.history import History, Series
-from engine.readers.numbers import better_up, ordered, short, title
+from engine.readers.numbers import short
 from engine.readers.run import Drawn, FigureError, Job, RunData
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def plan(run: RunData) -> list[Job]:
 def by_epoch(run: RunData, path: Path) -> Drawn:
     """Training and validation values of each epoch; the best epoch is marked."""
     history = run.history
-    names = ordered(_measured([history.train, history.validation]))
+    names = _measured([history.train, history.validation])
     if not names:
         raise FigureError("no epoch has ended yet" if run.live or not history.ended else "no epoch was completed")
     figure, panels = _panels(names)
@@ -52,7 +53,7 @@ def by_epoch(run: RunData, path: Path) -> Drawn:
 def by_iteration(run: RunData, path: Path) -> Drawn:
     """The loss of every step with its running mean, learning rate, gradient norm, and the metrics."""
     history = run.history
-    names = ordered(_measured([history.train, history.validation, history.steps]))
+    names = _measured([history.train, history.validation, history.steps])
     if not names:
         raise FigureError("no iteration has ended yet")
     figure, panels = _panels(names)
@@ -75,7 +76,8 @@ def by_iteration(run: RunData, path: Path) -> Drawn:
 
 
 def _measured(groups: Sequence[dict[str, Series]]) -> list[str]:
-    return list({name for group in groups for name, series in group.items() if series.values})
+    found = ordered(name for group in groups for name, series in group.items() if series.values)
+    return sorted(found, key=lambda name: name != "loss")
 
 
 def _panels(names: list[str]) -> tuple[Figure, list[Axes]]:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.figures import style
-from engine.readers.numbers import DISTANCES, better_up, short, title
+from engine.measures import better_up, in_tables, is_distance, title
+from engine.readers.numbers import short
 from engine.readers.run import CaseTable, Drawn, FigureError, Job, RunData
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-METRICS = ("dice", "jaccard", "asd", "assd", "hd95")
 A_PAGE = 60
 """Cases named on one sheet."""
 _ROW = 0.135  # inches a case
@@ -35,7 +35,7 @@ def plan(run: RunData) -> list[Job]:
 def draw(run: RunData, page: int, path: Path) -> Drawn:
     """Box and dots of each metric over all cases; below, the cases of this page, the worst first."""
     cases = run.cases()
-    names = [name for name in METRICS if np.isfinite(cases.numbers(name)).any()]
+    names = [name for name in in_tables("segmentation") if np.isfinite(cases.numbers(name)).any()]
     if not names:
         raise FigureError(f"cases.csv has no measured case of the {run.split} split yet")
     order = _order(cases, names[0])
@@ -134,7 +134,7 @@ def _limits(values: np.ndarray, missed: np.ndarray, name: str) -> tuple[float, f
     kept = kept if kept.size else values[np.isfinite(values)]
     low, high = float(kept.min()), float(max(kept.max(), np.nanmean(values)))
     margin = 0.06 * (high - low or abs(high) or 1.0)
-    if name in DISTANCES:
+    if is_distance(name):
         return -margin / 2, high + margin
     low = min(low, float(np.nanmin(values)))
     return low - margin, min(high + margin, 1.0 + margin / 2)

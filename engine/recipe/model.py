@@ -7,6 +7,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
+from engine import measures
 from engine.recipe.tables import (
     AugmentTable,
     DataTable,
@@ -23,8 +24,6 @@ from engine.recipe.tables import (
 
 IMAGE_SOURCES = frozenset({"isic2018", "image_folder", "csv"})
 VOLUME_SOURCES = frozenset({"left_atrium", "decathlon", "nnunet", "nifti_pairs", "csv"})
-SEGMENTATION_METRICS = ("loss", "dice", "jaccard", "asd", "assd", "hd95")
-CLASSIFICATION_METRICS = ("loss", "accuracy", "balanced_accuracy", "f1", "auc")
 SEGMENTATION_MODELS = ("unet3d", "resunet", "segresnet", "dynunet")
 CLASSIFICATION_MODELS = ("resnet18", "resnet34", "resnet50", "resnet101")
 _SEGMENTATION_LOSSES = ("bce", "dice", "dice_ce", "dice_bce", "cross_entropy")
@@ -56,12 +55,12 @@ class Recipe(Table):
     @property
     def monitor(self) -> str:
         """The validation metric that chooses best.pt."""
-        return self.train.monitor or ("dice" if self.task == "segmentation" else "balanced_accuracy")
+        return self.train.monitor or measures.default_monitor(self.task)
 
     @property
     def monitor_up(self) -> bool:
         """Whether more of `monitor` is better."""
-        return self.monitor not in {"loss", "asd", "assd", "hd95"}
+        return measures.better_up(self.monitor)
 
 
 class Contradiction(NamedTuple):
@@ -117,12 +116,12 @@ def _weights(recipe: Recipe) -> Iterator[Contradiction]:
 
 
 def _monitor(recipe: Recipe) -> Iterator[Contradiction]:
-    metrics = SEGMENTATION_METRICS if recipe.task == "segmentation" else CLASSIFICATION_METRICS
+    metrics = measures.monitorable(recipe.task)
     if recipe.monitor not in metrics:
         yield Contradiction(
             ("train.monitor", "task"), f'"{recipe.monitor}" with task "{recipe.task}"', _one_of(metrics)
         )
-    elif recipe.monitor in {"asd", "assd", "hd95"} and not recipe.evaluate.surface_validation:
+    elif measures.find(recipe.monitor).surface and not recipe.evaluate.surface_validation:
         yield Contradiction(
             ("train.monitor", "evaluate.surface_validation"),
             f'"{recipe.monitor}" with evaluate.surface_validation = false',

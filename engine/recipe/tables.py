@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from engine.measures import monitorable
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0, le=1e6)]
@@ -16,6 +18,24 @@ NotNegative = Annotated[float, Field(ge=0.0, le=1e6)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 ClassName = Annotated[str, Field(min_length=1, max_length=80)]
 RelativePath = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+def _monitors() -> list[str]:
+    return list(dict.fromkeys([*monitorable("classification"), *monitorable("segmentation")]))
+
+
+def _known_monitor(name: str) -> str:
+    if name not in _monitors():
+        raise ValueError("no metric of that name can be monitored")
+    return name
+
+
+Monitor = Annotated[
+    str,
+    AfterValidator(_known_monitor),
+    Field(json_schema_extra=lambda schema: schema.update(enum=_monitors())),
+]
+"""The name of a metric; packages may add to them, so the names are known when they are asked for."""
 
 
 class Table(BaseModel):
@@ -189,9 +209,7 @@ class TrainTable(Table):
     """Decay a step of the averaged weights that validation, test and best.pt use."""
     validate_every: Count = 1
     """Epochs between validations."""
-    monitor: (
-        Literal["loss", "accuracy", "balanced_accuracy", "f1", "auc", "dice", "jaccard", "asd", "assd", "hd95"] | None
-    ) = None
+    monitor: Monitor | None = None
     """The validation metric that chooses best.pt. Default: dice, or balanced_accuracy."""
     early_stop: Count | None = None
     """Validations without a better `monitor` after which training ends."""

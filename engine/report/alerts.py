@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from engine.events import number
-from engine.readers.numbers import title
+from engine.measures import title
 from engine.readers.run import RunData
 from engine.report.blocks import Alert
 

@@ -7,23 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from engine.readers.numbers import DISTANCES, better_up, digits, duration, interval, short, title
+from engine.measures import better_up, in_tables, is_distance, leading, title
+from engine.readers.numbers import digits, duration, interval, short
 from engine.readers.run import RunData
 from engine.readers.together import Runs
 from engine.report.blocks import Block, Cell, Section, Table, Text
 from engine.report.paired import TESTS, Comparison
 from engine.report.verdict import p_value
 
-_SHOWN = {
-    "segmentation": ("dice", "jaccard", "asd", "assd", "hd95"),
-    "classification": ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "auc"),
-}
-
 
 def metrics_table(together: Runs) -> Table:
     """A row a run, as papers print it; the best value of each column is bold."""
     parts = [run.metrics[together.split] for run in together.runs]
-    columns = [name for name in _SHOWN[together.task] if any(part.get(name) is not None for part in parts)]
+    columns = [name for name in in_tables(together.task) if any(part.get(name) is not None for part in parts)]
     best = {name: _best([part.get(name) for part in parts], name) for name in columns}
     rows: list[list[str | Cell]] = []
     for index, (label, part) in enumerate(zip(together.labels, parts, strict=True)):
@@ -38,7 +34,7 @@ def metrics_table(together: Runs) -> Table:
     heads = ["Run", *(title(name, together.runs[0].unit) for name in columns)]
     heads += ["Missed", "Cases"] if together.task == "segmentation" else ["Cases"]
     caption = f"The {together.split} split; small print: 95 % interval; bold: the best value."
-    if any(name in DISTANCES for name in columns):
+    if any(map(is_distance, columns)):
         unit = together.runs[0].unit
         caption += f" Distances in {unit}{'s' if unit == 'voxel' else ''}."
     return Table(heads, rows, caption)
@@ -61,7 +57,7 @@ def seeds(together: Runs) -> Iterator[Table]:
     repeated = [members for members in families.values() if len(members) > 1]
     if not repeated:
         return
-    columns = [name for name in _SHOWN[together.task] if name in together.runs[0].metrics[together.split]]
+    columns = [name for name in in_tables(together.task) if name in together.runs[0].metrics[together.split]]
     rows: list[list[str]] = []
     for members in repeated:
         parts = [together.runs[index].metrics[together.split] for index in members]
@@ -76,12 +72,12 @@ def seeds(together: Runs) -> Iterator[Table]:
 
 
 def per_class(together: Runs) -> Iterator[Section]:
-    """F1 and AUC, or Dice and 95HD, of every class in every run; nothing where there is one class."""
+    """The two leading metrics of every class in every run; nothing where there is one class."""
     parts = [run.metrics[together.split].get("per_class") or {} for run in together.runs]
     classes = [name for name in together.runs[0].classes if all(name in part for part in parts)]
     if len(classes) < 2:
         return
-    wanted = ("f1", "auc") if together.task == "classification" else ("dice", "hd95")
+    wanted = leading(in_tables(together.task, per_class=True))[:2]
     blocks: list[Block] = []
     for metric in wanted:
         rows: list[list[str | Cell]] = []

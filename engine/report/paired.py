@@ -6,13 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from engine.measures import better_up, find, in_tables
 from engine.metrics.compare import PairedTest, classification_differences, delong, holm, mcnemar, wilcoxon
-from engine.readers.numbers import better_up
 from engine.readers.scores import Scores, read_scores
 from engine.readers.together import Runs
 
-SEGMENTATION = ("dice", "jaccard", "asd", "assd", "hd95")
-CLASSIFICATION = ("balanced_accuracy", "f1", "auc")
 TESTS = {"wilcoxon": "Wilcoxon", "mcnemar": "McNemar", "delong": "DeLong", "bootstrap": "bootstrap"}
 
 
@@ -77,7 +75,7 @@ def _segmentation(together: Runs) -> list[Comparison]:
     found = []
     for first, second in together.pairs:
         tables = together.table(first), together.table(second)
-        for metric in SEGMENTATION:
+        for metric in in_tables("segmentation"):
             values = [table.numbers(metric) for table in tables]
             if all(np.isfinite(part).any() for part in values):
                 test = wilcoxon(values[0], values[1], groups, resamples=_resamples(together))
@@ -98,7 +96,8 @@ def _classification(together: Runs) -> list[Comparison]:
         tests = classification_differences(
             a.targets, a.probabilities, b.probabilities, groups, resamples=_resamples(together)
         )
-        found += [Comparison(first, second, metric, "", tests[metric]) for metric in CLASSIFICATION if metric in tests]
+        leading = [name for name in in_tables("classification") if find(name).rank and name != "accuracy"]
+        found += [Comparison(first, second, metric, "", tests[metric]) for metric in leading if metric in tests]
         for index in a.present:
             test = tests.get(f"auc:{index}")
             if groups is None or test is None:

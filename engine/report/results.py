@@ -8,23 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from engine.readers.numbers import DISTANCES, digits, interval, ordered, title
+from engine.measures import better_up, find, in_tables, is_count, is_distance, leading, ordered, title
+from engine.readers.numbers import digits, interval
 from engine.readers.run import RunData
 from engine.report.blocks import Block, Card, Cards, Cell, Section, Table, Text
 
-SEGMENTATION = ("dice", "jaccard", "asd", "assd", "hd95")
-_HEADLINES = {
-    "segmentation": ("dice", "jaccard", "asd", "hd95"),
-    "classification": ("accuracy", "balanced_accuracy", "f1", "auc"),
-}
-_PER_CLASS = ("precision", "recall", "f1", "auc", "average_precision")
 _WORST_SHOWN = 15
 
 
 def headline(run: RunData) -> Cards | None:
     """The four numbers that are read first."""
     result = run.result
-    names = [name for name in _HEADLINES.get(run.task, ()) if name in result]
+    names = [name for name in in_tables(run.task) if find(name).rank and name in result]
     cards = [Card(title(name, run.unit), digits(_float(result[name])), _spread(result, name)) for name in names]
     return Cards(cards) if cards else None
 
@@ -48,7 +43,7 @@ def split_results(run: RunData, split: str) -> Section:
 
 def summary_table(part: Mapping[str, Any], unit: str) -> Table:
     """Every metric of a split with its interval."""
-    names = ordered([name for name, value in part.items() if _is_number(value) and name not in {"n", "missed"}])
+    names = ordered([name for name, value in part.items() if _is_number(value) and not is_count(name)])
     rows = [[title(name, unit), digits(_float(part[name])), interval(_bounds(part, name))] for name in names]
     return Table(["Metric", "Value", "95 % interval"], rows)
 
@@ -57,7 +52,7 @@ def class_report(part: Mapping[str, Any], classes: Sequence[str]) -> Table:
     """Precision, recall, F1 and support of every class, then accuracy, macro and weighted means."""
     per_class: Mapping[str, Any] = part.get("per_class") or {}
     names = [name for name in classes if name in per_class] or list(per_class)
-    columns = [name for name in _PER_CLASS if any(name in per_class[c] for c in names)]
+    columns = [name for name in in_tables("classification", per_class=True) if any(name in per_class[c] for c in names)]
     rows: list[list[str | Cell]] = []
     for name in names:
         values = per_class[name]
@@ -84,7 +79,7 @@ def segmentation_table(part: Mapping[str, Any], classes: Sequence[str], unit: st
     """Dice, Jaccard and distances of every class and their mean, with the cases that were missed."""
     per_class: Mapping[str, Any] = part.get("per_class") or {}
     names = [name for name in classes if name in per_class] or list(per_class)
-    columns = [name for name in SEGMENTATION if name in part]
+    columns = [name for name in in_tables("segmentation") if name in part]
     rows: list[list[str | Cell]] = []
     for name in names:
         values = per_class[name]
@@ -98,7 +93,7 @@ def segmentation_table(part: Mapping[str, Any], classes: Sequence[str], unit: st
     caption = (
         f"Means over {part.get('n', '?')} cases; small print: 95 % interval. Missed: cases with an empty prediction."
     )
-    if any(name in DISTANCES for name in columns):
+    if any(map(is_distance, columns)):
         caption += f" Distances in {unit}{'s' if unit == 'voxel' else ''}."
     return Table(["Class", *(title(m, unit) for m in columns), "Missed"], rows, caption, rule_before=ruled)
 
@@ -113,14 +108,14 @@ def case_section(run: RunData) -> Section | None:
 
 def _segmented(run: RunData) -> Section:
     cases = run.cases()
-    columns = [name for name in SEGMENTATION if name in cases.columns]
+    columns = [name for name in in_tables("segmentation") if name in cases.columns]
     values = {name: cases.numbers(name) for name in columns}
     missed = cases.numbers("missed")
-    order = (
-        np.argsort(np.where(np.isnan(values["dice"]), np.inf, values["dice"]))
-        if "dice" in values
-        else range(len(cases))
-    )
+    order = list(range(len(cases)))
+    if columns:
+        main = leading(columns)[0]
+        keys = values[main] if better_up(main) else -values[main]
+        order = np.argsort(np.where(np.isnan(keys), np.inf, keys)).tolist()
     rows: list[list[str | Cell]] = []
     for index in order:
         cells = [digits(float(values[name][index])) for name in columns]

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from engine.readers.numbers import DISTANCES, digits, title
+from engine.measures import better_up, of_task, title
+from engine.readers.numbers import digits
 from engine.readers.together import Runs
 from engine.report.blocks import Alert
 from engine.report.paired import TESTS, Comparison
-
-_DECISIVE = {"segmentation": ("dice",), "classification": ("accuracy", "balanced_accuracy")}
 
 
 def verdicts(together: Runs, comparisons: list[Comparison]) -> list[Alert]:
     """One answer for every pair of runs and decisive metric."""
     found = []
-    for metric in _DECISIVE.get(together.task, ()):
+    for metric in [measure.name for measure in of_task(together.task) if measure.decides]:
         found += [
             Alert("answer", sentence(together, one)) for one in comparisons if one.metric == metric and not one.label
         ]
@@ -24,14 +23,15 @@ def sentence(together: Runs, one: Comparison) -> str:
     """What the comparison of one pair says, in plain words."""
     better, worse = (one.first, one.second) if one.first_is_better else (one.second, one.first)
     names = together.labels[better], together.labels[worse]
-    what = title(one.metric).lower() if one.metric in {"accuracy", "balanced_accuracy"} else title(one.metric)
+    name = title(one.metric)
+    what = name.lower() if together.task == "classification" and not name.isupper() else name
     difference, test = one.test.difference, one.test
     if difference is None:
         return f"{what}: {names[0]} and {names[1]} cannot be compared."
     size = _size(one)
     proof = f"{_p(one.corrected)}, {TESTS[test.test]} test over {test.n} cases" + _correction(together)
     if one.significant:
-        more = "a smaller" if one.metric in DISTANCES else "a higher"
+        more = "a higher" if better_up(one.metric) else "a smaller"
         return f"{names[0]} is better than {names[1]}: {more} {what}, by {size}; {proof}."
     if difference == 0:
         return f"The data do not tell {names[0]} from {names[1]}: their {what} is the same; {proof}."

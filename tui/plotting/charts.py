@@ -7,30 +7,16 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from engine.measures import better_up, find, is_count, is_distance
 from tui.plotting.reduce import Floats
 from tui.state.event_batch import TRACK_COLUMNS, Tracks
-from tui.state.run_view import RunView, best, higher_is_better
+from tui.state.run_view import RunView, best
 from tui.state.series import Columns
-from tui.text import DISTANCES, one_line
+from tui.text import one_line
 from tui.theme import MARKS
 
 Mode: TypeAlias = Literal["iteration", "epoch", "time"]
 MODES: tuple[Mode, ...] = ("iteration", "epoch", "time")
-UNIT_METRICS = frozenset(
-    {
-        "dice",
-        "jaccard",
-        "accuracy",
-        "balanced_accuracy",
-        "precision",
-        "recall",
-        "f1",
-        "auc",
-        "sensitivity",
-        "specificity",
-    }
-)
-"""Metrics between 0 and 1: their axis does not go beyond."""
 NO_STEP, NO_VALIDATION = "no iteration yet", "no validation yet"
 """Why a chart is empty, as far as a view alone tells."""
 MOST_CLASSES = 8
@@ -108,7 +94,8 @@ class Chart:
 
     @property
     def bounded(self) -> bool:
-        return self.name.split(" by ")[0] in UNIT_METRICS
+        """Whether the values lie between 0 and 1: the axis does not go beyond."""
+        return find(self.name.split(" by ")[0]).kind == "share"
 
     @property
     def empty(self) -> bool:
@@ -171,7 +158,7 @@ def _metrics(view: RunView) -> list[str]:
 
 
 def _class_metrics(view: RunView) -> list[str]:
-    return list(dict.fromkeys(m for tracks in view.validation_classes.values() for m in tracks if m != "support"))
+    return list(dict.fromkeys(m for tracks in view.validation_classes.values() for m in tracks if not is_count(m)))
 
 
 def _metric_chart(view: RunView, metric: str) -> Chart:
@@ -181,14 +168,14 @@ def _metric_chart(view: RunView, metric: str) -> Chart:
     if metric in view.validation or metric == view.monitor:
         track = view.validation.get(metric)
         curves.append(_curve("val", track if track is not None else Columns(TRACK_COLUMNS), "accent", 1))
-    up = view.monitor_up if metric == view.monitor else higher_is_better(metric)
+    up = view.monitor_up if metric == view.monitor else better_up(metric)
     return Chart(
         one_line(metric),
         tuple(curves),
         up=up,
         monitored=metric == view.monitor,
         reason=NO_VALIDATION,
-        unit=view.unit if metric in DISTANCES else "",
+        unit=view.unit if is_distance(metric) else "",
     )
 
 
@@ -206,13 +193,13 @@ def _class_charts(view: RunView, metric: str) -> list[Chart]:
         tracks = sorted(tracks, key=lambda item: _standing(item[1][metric], metric))[:MOST_CLASSES]
     places = {label: at for at, label in enumerate(view.classes)}  # the mark and colour of a class are its own
     curves = tuple(_curve(one_line(label), t[metric], str(places[label]), places[label]) for label, t in tracks)
-    unit = view.unit if metric in DISTANCES else ""
-    return [Chart(f"{one_line(metric)} by class", curves, up=higher_is_better(metric), unit=unit)]
+    unit = view.unit if is_distance(metric) else ""
+    return [Chart(f"{one_line(metric)} by class", curves, up=better_up(metric), unit=unit)]
 
 
 def _standing(track: Columns, metric: str) -> float:
     """Sorts the worst class first."""
-    up = higher_is_better(metric)
+    up = better_up(metric)
     value = best(track, up=up)
     return 0.0 if value is None else value[0] if up else -value[0]
 

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from engine.events import number
+from engine.measures import better_up, find, is_count
 from engine.runfolder import RunFolder
 from tui.plotting.charts import Chart, Curve, Mode, steps_of
 from tui.state.event_batch import Tracks
 from tui.state.run_facts import read_json
-from tui.state.run_view import EMPTY, RunView, best, higher_is_better
+from tui.state.run_view import EMPTY, RunView, best
 from tui.text import clock, figure, one_line, with_unit
 from tui.theme import MARKS
 
@@ -123,7 +124,7 @@ def _chart(name: str, sides: Sequence[ComparedRun], mode: Mode, tracks: Sequence
         for at, side in enumerate(sides)
         if metric in tracks[at] and len(tracks[at][metric])
     )
-    return Chart(one_line(name), curves, up=higher_is_better(metric), reason="no run has measured this yet")
+    return Chart(one_line(name), curves, up=better_up(metric), reason="no run has measured this yet")
 
 
 def _steps_chart(sides: Sequence[ComparedRun], mode: Mode) -> Chart:
@@ -201,8 +202,8 @@ def _rows(values: Sequence[Mapping[str, Any]], unit: str, only: str = "") -> lis
         numbers = [_number(metrics.get(name)) for metrics in values]
         if (only and name != only) or not any(math.isfinite(value) for value in numbers):
             continue
-        marked = frozenset[int]() if name in {"n", "support"} else best_places(numbers, up=higher_is_better(name))
-        counted = name in {"n", "support", "missed"}
+        marked = frozenset[int]() if find(name).up is None else best_places(numbers, up=better_up(name))
+        counted = is_count(name)
         cells = tuple(_MISSING if math.isnan(v) else str(int(v)) if counted else figure(v) for v in numbers)
         rows.append(TableRow(with_unit(name, unit), cells, marked))
     return rows
@@ -212,7 +213,7 @@ def _best_rows(sides: Sequence[ComparedRun]) -> list[TableRow]:
     names = metrics_of(sides) + (["loss"] if any("loss" in side.view.validation for side in sides) else [])
     rows = []
     for name in names:
-        up = higher_is_better(name)
+        up = better_up(name)
         found = [best(side.view.validation[name], up=up) if name in side.view.validation else None for side in sides]
         cells = tuple(f"{figure(f[0])} @ {f[1]}" if f else _MISSING for f in found)
         rows.append(

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 from engine.errors import printable
+from engine.measures import better_up
 from engine.runfolder import ENDED, EventReader, RunFolder, Status, read_status
 from tui.ascii import to_ascii, wants_ascii
 from tui.printed.result_table import metric_table
@@ -89,7 +90,7 @@ def _metrics(view: RunView, width: int) -> Iterator[str]:
         losses = view.steps["loss"]
         yield f"{'loss':{_NAME_WIDTH}}{figure(float(losses[-1])):>9}{'':19}{sparkline(losses.tolist(), spark)}"
     for metric, track in view.validation.items():
-        found = run_view.best(track, up=run_view.higher_is_better(metric))
+        found = run_view.best(track, up=better_up(metric))
         words = f"best {figure(found[0])} @ {found[1]}" if found else ""
         name = shorten(f"val {metric}", _NAME_WIDTH - 1)
         bars = sparkline(track["value"].tolist(), spark)

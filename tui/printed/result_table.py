@@ -6,24 +6,9 @@ from collections.abc import Mapping
 
 from engine.errors import printable
 from engine.events import Metrics, Number, number
+from engine.measures import is_count, ordered
 from tui.text import figure, shorten, with_unit
 
-_ORDER = (
-    "dice",
-    "jaccard",
-    "asd",
-    "assd",
-    "hd95",
-    "accuracy",
-    "balanced_accuracy",
-    "precision",
-    "recall",
-    "f1",
-    "auc",
-    "support",
-    "loss",
-)
-_COUNTS = frozenset({"support", "missed", "n"})
 _LABEL_WIDTH = 28
 _GAP = "  "
 
@@ -33,7 +18,7 @@ def metric_table(split: str, metrics: Metrics, per_class: Mapping[str, Metrics],
 
     Columns that do not fit go to a block of their own below. Distances bear their unit.
     """
-    names = _ordered({*metrics, *(name for row in per_class.values() for name in row)})
+    names = ordered({*metrics, *(name for row in per_class.values() for name in row)})
     if not names:
         return [f"{split}: nothing was measured"]
     rows: list[tuple[str, Metrics]] = [(split, metrics), *per_class.items()]
@@ -49,11 +34,6 @@ def metric_table(split: str, metrics: Metrics, per_class: Mapping[str, Metrics],
             cells = (_cell(values, name).rjust(len(head)) for name, head in zip(block, heads, strict=True))
             lines.append((label.ljust(label_width) + "".join(_GAP + cell for cell in cells)).rstrip())
     return lines
-
-
-def _ordered(names: set[str]) -> list[str]:
-    known = [name for name in _ORDER if name in names]
-    return known + sorted(name for name in names if name not in known)
 
 
 def _head(name: str, unit: str) -> str:
@@ -77,4 +57,4 @@ def _cell(values: Metrics, name: str) -> str:
     if name not in values:
         return ""
     value: Number = values[name]
-    return f"{number(value):.0f}" if name in _COUNTS else figure(number(value))
+    return f"{number(value):.0f}" if is_count(name) else figure(number(value))

@@ -13,9 +13,10 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from engine.events import number
+from engine.measures import better_up, leading
 from engine.runfolder import RunFolder
 from tui.state.images import PreviewImages
-from tui.state.run_view import RunView, higher_is_better
+from tui.state.run_view import RunView
 from tui.state.series import Array
 
 LARGEST_CSV = 64 << 20
@@ -23,7 +24,6 @@ LARGEST_EXAMPLE = 512 << 20
 LONGEST_SIDE = 256
 """Longest side of a slice as it is kept."""
 _TEXTS = frozenset({"id", "group", "split", "true", "predicted"})
-_FIRST = ("dice", "loss", "jaccard", "f1")
 
 Order: TypeAlias = Literal["worst", "best", "id"]
 ORDERS: tuple[Order, ...] = ("worst", "best", "id")
@@ -60,9 +60,9 @@ def measured_cases(view: RunView) -> tuple[CaseRow, ...]:
 
 
 def main_metric(rows: Sequence[CaseRow]) -> str:
-    """What tells good cases from bad ones: Dice, else the loss, else the first that was measured."""
-    names = list(dict.fromkeys(name for row in rows[:50] for name in row.values))
-    return next((name for name in _FIRST if name in names), names[0] if names else "")
+    """What tells good cases from bad ones: the leading metric of those that were measured."""
+    names = leading(name for row in rows[:50] for name in row.values)
+    return names[0] if names else ""
 
 
 def chosen_cases(rows: Sequence[CaseRow], words: str = "", order: Order = "worst") -> list[CaseRow]:
@@ -72,7 +72,7 @@ def chosen_cases(rows: Sequence[CaseRow], words: str = "", order: Order = "worst
     if order == "id":
         return sorted(found, key=lambda row: row.id)
     metric = main_metric(rows)
-    sign = 1 if higher_is_better(metric) == (order == "worst") else -1
+    sign = 1 if better_up(metric) == (order == "worst") else -1
 
     def place(row: CaseRow) -> tuple[bool, float, str]:
         value = row.values.get(metric, math.nan)

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from engine.measures import find, is_count, ordered
 from engine.runfolder import EventReader, RunFolder
 from tui.state.feed import sample
 from tui.state.run_view import EMPTY, RunView, best, fold
@@ -16,7 +17,6 @@ from tui.text import figure, with_unit
 QUICK_BYTES = 1 << 20
 """Of a longer stream only samples are read."""
 LARGEST_JSON = 8 << 20
-_COUNTS = frozenset({"n", "missed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +71,15 @@ def read_json(folder: RunFolder, name: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def headline(values: Mapping[str, Any], names: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Name and text of those of ``names`` that ``values`` has as numbers."""
+def headline(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Name and text of the metrics of a split that are read first, then its loss and its counts."""
     unit = values.get("unit")
     return [
         (
             with_unit(name, unit if isinstance(unit, str) else ""),
-            str(int(values[name])) if name in _COUNTS else figure(float(values[name])),
+            str(int(values[name])) if is_count(name) else figure(float(values[name])),
         )
-        for name in names
+        for name in ordered(values)
+        if find(name).rank or find(name).kind == "count" or name == "loss"
         if isinstance(values.get(name), int | float) and not isinstance(values[name], bool)
     ]

@@ -182,11 +182,6 @@ def last(track: Columns | None) -> float:
     return float(track["value"][-1]) if track is not None and len(track) else math.nan
 
 
-def higher_is_better(metric: str) -> bool:
-    """Whether more of ``metric`` is better, by its name in the run folder's contract."""
-    return metric not in {"loss", "asd", "assd", "hd95", "hd95_max", "missed"}
-
-
 def _stamped(view: RunView, newest: AnyEvent | None) -> RunView:
     return view if newest is None else replace(view, seq=newest.seq, time_s=newest.time_s)
 

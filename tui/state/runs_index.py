@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from engine.errors import MedtuiError
+from engine.measures import better_up
 from engine.runfolder import ENDED, RunFolder, Status, list_runs, read_status
-from tui.state.run_view import higher_is_better
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -163,7 +163,7 @@ def _order(row: RunRow, key: SortKey) -> tuple[str | float, ...]:
         value = status.best if key == "best" else status.test
         if value is None:
             return (1, "", 0.0)
-        return (0, status.metric, -value if higher_is_better(status.metric) else value)
+        return (0, status.metric, -value if better_up(status.metric) else value)
     return (row.recipe.lower() if key == "recipe" else status.task,)
 
 

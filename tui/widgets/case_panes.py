@@ -8,10 +8,11 @@ from typing import ClassVar
 
 from rich.cells import cell_len
 
+from engine.measures import better_up, find, is_count
 from tui.plotting.cells import Line, fit, fitted
 from tui.state.case_files import CaseRow, Order, case_history, main_metric
 from tui.state.images import PreviewImages
-from tui.state.run_view import RunView, higher_is_better
+from tui.state.run_view import RunView
 from tui.text import figure, one_line, sparkline, with_unit
 from tui.widgets.pane import Pane
 from tui.widgets.rows import RowsPane
@@ -98,7 +99,7 @@ class CaseList(RowsPane):
         """The metric that orders, and others where there is room."""
         label, split, words, size = self._columns(width)
         known = list((self.rows or [CaseRow("")])[0].values)
-        names = [self.metric, *(name for name in known if name != self.metric and "hd95_max" not in name)]
+        names = [self.metric, *(name for name in known if name != self.metric and (is_count(name) or find(name).shown))]
         return [name for name in names if name][: max(1, (width - label - split - words) // size)]
 
     def _columns(self, width: int) -> tuple[int, int, int, int]:
@@ -206,7 +207,7 @@ class CaseNumbers(Pane):
         row = self.case
         if row is None or not row.values:
             return []
-        names = [name for name in row.values if name != "missed"]
+        names = [name for name in row.values if not is_count(name)]
         labels = ["case", *(label for label in columns if label)]
         size = 10
         said = {name: with_unit(one_line(name), unit) for name in names}
@@ -263,7 +264,7 @@ class CaseNumbers(Pane):
         if not points:
             return []
         values = [value for _, value in points]
-        best = max(values) if higher_is_better(metric) else min(values)
+        best = max(values) if better_up(metric) else min(values)
         bars = sparkline(values, max(8, width))
         muted = self.style("muted")
         said = f"{one_line(metric)} in {len(points)} validations, epoch {points[0][0]} to {points[-1][0]}"

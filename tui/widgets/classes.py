@@ -8,17 +8,15 @@ import numpy as np
 from rich.cells import cell_len
 
 from engine.events import number
+from engine.measures import better_up, is_count, is_distance, leading, short_title
 from tui.plotting.cells import Line, Span, cut, fit, fitted, length
 from tui.state.feed import RunSnapshot
 from tui.state.reasons import no_validation
-from tui.state.run_view import RunView, best, higher_is_better, last
+from tui.state.run_view import RunView, best, last
 from tui.state.series import Columns
-from tui.text import DISTANCES, figure, one_line, sparkline, with_unit
+from tui.text import figure, one_line, sparkline, with_unit
 from tui.theme import MARKS
 from tui.widgets.pane import Pane, stage
-
-_MAIN = ("dice", "f1", "recall", "accuracy")
-_SECOND = ("hd95", "recall", "precision", "jaccard")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +57,11 @@ class Classes(Pane):
         return *stage(snapshot), view.validation_classes, view.validations, view.results
 
     def metrics(self, view: RunView) -> list[str]:
-        """Metrics that are measured by class, the usual one first; those of the test alone come last."""
+        """Metrics that are measured by class, the monitored or else the leading one first."""
         tested = view.results["test"].per_class.values() if "test" in view.results else ()
         tables = (*view.validation_classes.values(), *tested)
-        names = list(dict.fromkeys(m for table in tables for m in table if m != "support"))
-        first = next((m for m in (view.monitor, *_MAIN) if m in names), "")
-        return [first, *(m for m in names if m != first)] if first else names
+        names = leading(m for table in tables for m in table if not is_count(m))
+        return sorted(names, key=lambda name: name != view.monitor)
 
     def action_metric(self) -> None:
         """The next metric."""
@@ -79,7 +76,8 @@ class Classes(Pane):
         view = self.snapshot.view
         muted = self.style("muted")
         parts: list[Line] = [[(f"validation {track}", muted)]]
-        parts += [[(f"distances in {view.unit}", muted)]] if DISTANCES & set(self.metrics(view)) and view.unit else []
+        if view.unit and any(map(is_distance, self.metrics(view))):
+            parts.append([(f"distances in {view.unit}", muted)])
         return fitted(parts, self.size.width - len(self.TITLE) - 9, 2)
 
     def _any_track(self) -> str:
@@ -116,13 +114,13 @@ class Classes(Pane):
                 track = view.validation_classes.get(label, {}).get(name)
                 title: Line = [("  " + with_unit(one_line(name), view.unit), self.style("muted"))]
                 test = _tested(view, label, name) if widths.test else None
-                lines.append(self._line(_Row(title, track, higher_is_better(name), color, test=test), widths))
+                lines.append(self._line(_Row(title, track, better_up(name), color, test=test), widths))
         return lines
 
     def _compact(self, view: RunView, names: list[str], width: int, seen: range) -> list[Line]:
         """One metric and a second one, a line a class; of a thousand classes those in ``seen`` are drawn."""
         metric = self.metric if self.metric in names else names[0]
-        second = next((m for m in _SECOND if m in names and m != metric), "")
+        second = next((m for m in names if m != metric), "")
         longest = max((cell_len(one_line(label)) for label in view.classes), default=8) + 2
         widths = _widths(width, longest, second=bool(second), test="test" in view.results)
         lines = [self._header(widths, metric, second)]
@@ -134,14 +132,14 @@ class Classes(Pane):
             tracks = view.validation_classes.get(label, {})
             title: Line = [(MARKS[at % len(MARKS)] + " ", self.style(color)), (one_line(label), self.style("ink"))]
             test = _tested(view, label, metric) if widths.test else None
-            row = _Row(title, tracks.get(metric), higher_is_better(metric), color, tracks.get(second), test)
+            row = _Row(title, tracks.get(metric), better_up(metric), color, tracks.get(second), test)
             lines.append(self._line(row, widths))
         return lines
 
     def _header(self, widths: _Widths, metric: str, second: str) -> Line:
-        heads = [_short(metric), "best"]
+        heads = [one_line(short_title(metric)), "best"]
         heads += ["Δ"] if widths.change else []
-        heads += [_short(second)] if widths.second else []
+        heads += [one_line(short_title(second))] if widths.second else []
         heads += ["test"] if widths.test else []
         muted = self.style("muted")
         return [(" " * (widths.label + widths.spark), muted), *((fit(head, 7, right=True), muted) for head in heads)]
@@ -208,10 +206,3 @@ def _widths(width: int, label: int, *, second: bool, test: bool) -> _Widths:
 
 def _tested(view: RunView, label: str, metric: str) -> float:
     return number(view.results["test"].per_class.get(label, {}).get(metric))
-
-
-def _short(name: str) -> str:
-    """A metric's name in 6 cells."""
-    return {"accuracy": "acc", "precision": "prec", "jaccard": "jacc", "sensitivity": "sens"}.get(
-        name, one_line(name)[:6]
-    )

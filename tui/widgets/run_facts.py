@@ -18,7 +18,6 @@ from tui.text import age, clock, figure, one_line, sparkline
 from tui.widgets.pane import Pane
 
 _CHART_ROWS = 12
-_NAMES = ("dice", "jaccard", "hd95", "assd", "missed", "balanced_accuracy", "accuracy", "f1", "auc", "loss", "n")
 
 
 class FactsPane(Pane):
@@ -101,7 +100,7 @@ class FactsPane(Pane):
         lines: list[Line] = []
         for split, values in sorted(facts.results.items(), key=lambda item: item[0] != "test"):
             parts: list[Line] = [[(one_line(split), self.style("muted"))]]
-            parts += [[(f"{n} ", self.style("muted")), (t, self.style("ink"))] for n, t in headline(values, _NAMES)]
+            parts += [[(f"{n} ", self.style("muted")), (t, self.style("ink"))] for n, t in headline(values)]
             lines.append(fitted(parts, width, 2))
         return lines
 

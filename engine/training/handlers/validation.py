@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from ignite.engine import Engine, EventEnum, Events
 
-from engine.evaluation.protocol import WORST, SplitEvaluation, per_class, pick
+from engine.evaluation.protocol import WORST, SplitEvaluation
 from engine.events import Event, Log, Phase, Validation
+from engine.measures import shown, shown_per_class
 
 
 class ValidationEvents(EventEnum):  # type: ignore[misc]
@@ -98,7 +99,8 @@ class Validate:
         with torch.random.fork_rng(devices=[]):
             measured = self._measure(epoch)
         summary = measured.summary()
-        metrics = pick(summary, measured.shown)
+        task = measured.job.dataset.task
+        metrics = shown(summary, task)
         number = metrics.get(self._best.metric)
         value = math.nan if number is None else float(number)
         is_best = self._best.offer(value, epoch, iteration)
@@ -107,7 +109,7 @@ class Validate:
                 epoch=epoch,
                 iteration=iteration,
                 metrics=metrics,
-                per_class=per_class(summary),
+                per_class=shown_per_class(summary, task),
                 cases=measured.cases()[:WORST],
                 best=is_best,
                 seconds=round(time.perf_counter() - start, 3),

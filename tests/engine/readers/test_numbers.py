@@ -1,4 +1,4 @@
-"""Names and numbers as people read them."""
+"""Numbers as people read them."""
 
 from __future__ import annotations
 
@@ -9,27 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.readers import numbers as names
-
-
-@pytest.mark.parametrize(
-    ("metric", "unit", "shown"),
-    [
-        ("hd95", "mm", "95HD [mm]"),
-        ("dice", "mm", "Dice"),
-        ("f1_weighted", "", "F1 (weighted)"),
-        ("auc_micro", "", "AUC (micro)"),
-        ("something_new", "", "something new"),
-    ],
-)
-def test_titles(metric: str, unit: str, shown: str) -> None:
-    assert names.title(metric, unit) == shown
-
-
-def test_metrics_stand_in_the_order_of_papers() -> None:
-    assert names.ordered(["hd95", "zeta", "dice", "loss", "f1_weighted", "f1"]) == [
-        "loss", "f1", "f1_weighted", "dice", "hd95", "zeta",
-    ]  # fmt: skip
+from engine.readers import numbers
 
 
 @pytest.mark.parametrize(
@@ -37,28 +17,28 @@ def test_metrics_stand_in_the_order_of_papers() -> None:
     [(0.75849, "0.758"), (None, "–"), (math.nan, "–"), (-0.0159, "−0.016"), (math.inf, "∞"), (0.88, "0.880")],
 )
 def test_three_decimals(value: float | None, text: str) -> None:
-    assert names.digits(value) == text
+    assert numbers.digits(value) == text
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.88, "0.880"), (12.345, "12.3"), (254.4, "254"), (0.0, "0.00")])
 def test_three_significant_digits(value: float, text: str) -> None:
-    assert names.short(value) == text
+    assert numbers.short(value) == text
 
 
 def test_an_interval_that_is_not_whole_is_not_shown() -> None:
-    assert names.interval([0.1, 0.2]) == "0.100 to 0.200"
-    assert names.interval([0.1, None]) == ""
-    assert names.interval(None) == ""
+    assert numbers.interval([0.1, 0.2]) == "0.100 to 0.200"
+    assert numbers.interval([0.1, None]) == ""
+    assert numbers.interval(None) == ""
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(12, "12 s"), (250, "4 min 10 s"), (11100, "3 h 05 min"), (None, "–")])
 def test_durations(seconds: float | None, text: str) -> None:
-    assert names.duration(seconds) == text
+    assert numbers.duration(seconds) == text
 
 
 @given(st.text(max_size=200))
 def test_every_name_makes_a_safe_part_of_a_file_name(name: str) -> None:
-    part = names.file_part(name)
+    part = numbers.file_part(name)
     assert 0 < len(part) <= 80
     assert set(part) <= set(string.ascii_letters + string.digits + "._-")
     assert not part.startswith(".")

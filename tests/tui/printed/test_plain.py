@@ -97,7 +97,7 @@ def test_results_are_a_table_with_units_and_counts():
     per_class = {"left": {"dice": 0.5, "hd95": "inf", "support": 4}, "right\x1b": {"dice": None}}
     lines = said(START, Result(split="test", metrics={"dice": 0.75, "missed": 2}, per_class=per_class))
     assert [line.split() for line in lines[2:6]] == [
-        ["dice", "hd95", "voxel", "support", "missed"],
+        ["dice", "hd95", "voxel", "missed", "support"],
         ["test", "0.750", "2"],
         ["left", "0.500", "inf", "4"],
         ["right\\x1b", "–"],

@@ -1,0 +1,266 @@
+"""Every metric once: what it is called, which way is better, where it is shown. Nothing is computed here.
+
+Whoever shows, sorts, marks or monitors a metric asks this table, so that no two places can disagree. A metric is
+added by an entry here, or by :func:`register` in a package with an entry point in the group ``medtui.measures``,
+and by its computation (:func:`engine.metrics.segmentation.computes`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Literal, TypeAlias
+
+from engine.errors import UsageError
+from engine.plugins import load_plugins
+
+Task: TypeAlias = Literal["segmentation", "classification"]
+Kind: TypeAlias = Literal["share", "distance", "count", "number"]
+PLUGINS = "medtui.measures"
+_TWINS = ("weighted", "micro")
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A metric. Its place in the table is its place in every list.
+
+    Attributes:
+        name: the key in metrics.json, cases.csv and the stream.
+        title: as papers write it.
+        short: at most 6 letters, for narrow columns; empty: the start of the name.
+        kind: ``share`` (0 to 1), ``distance`` (in the unit of the data), ``count``, or any other ``number``.
+        up: whether more is better; None: neither (a count, an error with a sign).
+        tasks: the tasks in which it is measured.
+        per_class: whether each class has a value of its own.
+        shown: whether it stands in the tables of results and in the stream, and can be monitored.
+        rank: where only a few metrics have room, those with a rank stand, 1 before 2; 0: none.
+        decides: whether a comparison of runs answers by it.
+        surface: whether it needs surface distances, which a validation measures on request only.
+    """
+
+    name: str
+    title: str
+    short: str = ""
+    kind: Kind = "share"
+    up: bool | None = True
+    tasks: tuple[Task, ...] = ("segmentation", "classification")
+    per_class: bool = False
+    shown: bool = True
+    rank: int = 0
+    decides: bool = False
+    surface: bool = False
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The lowest and the highest possible value."""
+        low = float("-inf") if self.kind == "number" and self.up is None else 0.0
+        return low, 1.0 if self.kind == "share" else float("inf")
+
+
+def _overlap(name: str, title: str, short: str = "", rank: int = 0, *, decides: bool = False) -> Measure:
+    return Measure(name, title, short, tasks=("segmentation",), per_class=True, rank=rank, decides=decides)
+
+
+def _distance(name: str, title: str, rank: int = 0, *, shown: bool = True) -> Measure:
+    return Measure(
+        name, title, "", "distance", False, ("segmentation",), per_class=True, shown=shown, rank=rank, surface=True
+    )
+
+
+def _of_images(
+    name: str,
+    title: str,
+    short: str = "",
+    rank: int = 0,
+    *,
+    kind: Kind = "share",
+    up: bool | None = True,
+    per_class: bool = False,
+    shown: bool = True,
+    decides: bool = False,
+) -> Measure:
+    return Measure(
+        name, title, short, kind, up, ("classification",), per_class=per_class, shown=shown, rank=rank, decides=decides
+    )
+
+
+def _count(name: str, title: str, up: bool | None, *, shown: bool = False) -> Measure:
+    return Measure(name, title, "", "count", up, per_class=True, shown=shown)
+
+
+_TABLE: dict[str, Measure] = {
+    measure.name: measure
+    for measure in (
+        _of_images("accuracy", "Accuracy", "acc", 2, decides=True),
+        _of_images("balanced_accuracy", "Balanced accuracy", "bal ac", 1, decides=True),
+        _of_images("precision", "Precision", "prec", per_class=True),
+        _of_images("recall", "Recall", per_class=True),
+        _of_images("sensitivity", "Sensitivity", "sens", per_class=True, shown=False),
+        _of_images("specificity", "Specificity", "spec", per_class=True, shown=False),
+        _of_images("f1", "F1", "", 3, per_class=True),
+        _of_images("auc", "AUC", "", 4, per_class=True),
+        _of_images("average_precision", "Average precision", "avg pr", per_class=True, shown=False),
+        _of_images("ece", "ECE", up=False, per_class=True, shown=False),
+        _of_images("brier", "Brier score", kind="number", up=False, shown=False),
+        _of_images("log_loss", "Log loss", kind="number", up=False, shown=False),
+        _overlap("dice", "Dice", "", 1, decides=True),
+        _overlap("jaccard", "Jaccard", "jacc", 3),
+        _distance("asd", "ASD", 4),
+        _distance("assd", "ASSD"),
+        _distance("hd95", "95HD", 2),
+        _distance("hd95_max", "95HD (max)", shown=False),
+        _count("missed", "Missed", up=False),
+        _count("absent", "Absent", up=None),
+        Measure("loss", "Loss", kind="number", up=False),
+        _count("n", "n", up=None),
+        _count("support", "Support", up=None),
+        Measure("probability", "Probability", "prob", up=None, tasks=()),
+        Measure("lr", "Learning rate", kind="number", up=None, tasks=()),
+        Measure("grad_norm", "Gradient norm", kind="number", up=None, tasks=()),
+    )
+}
+
+
+def register(measure: Measure) -> Measure:
+    """Add a metric to the table, after those that are there.
+
+    Raises:
+        UsageError: there is another metric of that name.
+    """
+    if _TABLE.get(measure.name, measure) != measure:
+        raise UsageError(f'there is a metric "{measure.name}" already', "choose another name")
+    _TABLE[measure.name] = measure
+    find.cache_clear()
+    return measure
+
+
+def unregister(name: str) -> None:
+    """Take a metric out of the table; nothing where there is none."""
+    _TABLE.pop(name, None)
+    find.cache_clear()
+
+
+@lru_cache(maxsize=1024)
+def find(name: str) -> Measure:
+    """The metric of that name; ``f1_weighted`` and ``auc_micro`` are made from that without the ending.
+
+    A name that nobody registered, as an older or a newer version may have written, is a number of which more is
+    better.
+    """
+    if (known := _known(name)) is None and _load(strict=False):
+        known = _known(name)
+    return known or Measure(name, name.replace("_", " "), kind="number", tasks=())
+
+
+def _known(name: str) -> Measure | None:
+    if name in _TABLE:
+        return _TABLE[name]
+    base, _, ending = name.rpartition("_")
+    if ending not in _TWINS or base not in _TABLE:
+        return None
+    twin = _TABLE[base]
+    return replace(
+        twin,
+        name=name,
+        title=f"{twin.title} ({ending})",
+        short="",
+        per_class=False,
+        shown=False,
+        rank=0,
+        decides=False,
+    )
+
+
+def _load(*, strict: bool) -> bool:
+    """Let packages register theirs; what cannot be loaded costs a screen nothing but its titles."""
+    try:
+        return bool(load_plugins(PLUGINS))
+    except UsageError:
+        if strict:
+            raise
+        return False
+
+
+def of_task(task: str, *, per_class: bool = False) -> list[Measure]:
+    """What is shown of a task, in the order of the table; with ``per_class`` only what each class has.
+
+    Raises:
+        UsageError: a package that adds metrics cannot be loaded.
+    """
+    _load(strict=True)
+    return [m for m in _TABLE.values() if m.shown and task in m.tasks and (m.per_class or not per_class)]
+
+
+def in_tables(task: str, *, per_class: bool = False) -> list[str]:
+    """Names of the metrics of a table of results: what is shown of a task, without the loss."""
+    return [measure.name for measure in of_task(task, per_class=per_class) if measure.name != "loss"]
+
+
+def shown(values: Mapping[str, Any], task: str) -> dict[str, Any]:
+    """Of a split's part of metrics.json what the stream holds; surface metrics only where they were measured."""
+    return _picked(values, of_task(task))
+
+
+def shown_per_class(values: Mapping[str, Any], task: str) -> dict[str, dict[str, Any]]:
+    """The same for each class, with the number of its cases."""
+    wanted = [*of_task(task, per_class=True), _TABLE["support"]]
+    return {label: _picked(row, wanted) for label, row in values.get("per_class", {}).items()}
+
+
+def _picked(values: Mapping[str, Any], wanted: Iterable[Measure]) -> dict[str, Any]:
+    names = [m.name for m in wanted if m.name in values and not (m.surface and values[m.name] is None)]
+    return {name: values[name] for name in names}
+
+
+def monitorable(task: str) -> list[str]:
+    """Names of the metrics that can choose the best epoch."""
+    return [measure.name for measure in of_task(task) if measure.up is not None]
+
+
+def default_monitor(task: str) -> str:
+    """The first by rank: what chooses the best epoch where the recipe does not say."""
+    return leading(measure.name for measure in of_task(task))[0]
+
+
+def title(name: str, unit: str = "") -> str:
+    """``hd95`` -> ``95HD [mm]``; a name that is not known stays as it is, with spaces."""
+    measure = find(name)
+    return f"{measure.title} [{unit}]" if unit and measure.kind == "distance" else measure.title
+
+
+def short_title(name: str) -> str:
+    """In 6 letters."""
+    return find(name).short or name[:6]
+
+
+def ordered(names: Iterable[str]) -> list[str]:
+    """``names`` in the order of the table, each once; what is not known last, by name."""
+    places = {name: place for place, name in enumerate(_TABLE)}
+
+    def place(name: str) -> tuple[int, str]:
+        base, _, ending = name.rpartition("_")
+        known = name if name in places or ending not in _TWINS else base
+        return places.get(known, len(places)), name
+
+    return sorted(set(names), key=place)
+
+
+def leading(names: Iterable[str]) -> list[str]:
+    """``names`` with the most telling first: those with a rank, then the others in the order of the table."""
+    return sorted(ordered(names), key=lambda name: find(name).rank or len(_TABLE))
+
+
+def better_up(name: str) -> bool:
+    """Whether a larger value is a better one; also where neither is better, which :attr:`Measure.up` tells apart."""
+    return find(name).up is not False
+
+
+def is_distance(name: str) -> bool:
+    """Whether its values have the unit of the data."""
+    return find(name).kind == "distance"
+
+
+def is_count(name: str) -> bool:
+    """Whether it is a whole number of cases."""
+    return find(name).kind == "count"

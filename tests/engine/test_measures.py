@@ -1,0 +1,96 @@
+"""The table of metrics: titles, order, direction, and that no other list of them stands in the source."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine import measures
+from engine.errors import UsageError
+from engine.measures import Measure
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted([*ROOT.glob("engine/**/*.py"), *ROOT.glob("tui/**/*.py")])
+COMPUTED = ("engine/metrics/",)  # where metrics are computed they have to be named
+OTHER_LISTS = {
+    "engine/readers/checked.py": "types of the entries of a split's summary",
+}
+
+
+@pytest.mark.parametrize(
+    ("metric", "unit", "shown"),
+    [
+        ("hd95", "mm", "95HD [mm]"),
+        ("dice", "mm", "Dice"),
+        ("f1_weighted", "", "F1 (weighted)"),
+        ("auc_micro", "", "AUC (micro)"),
+        ("something_new", "", "something new"),
+    ],
+)
+def test_titles(metric: str, unit: str, shown: str) -> None:
+    assert measures.title(metric, unit) == shown
+
+
+def test_metrics_stand_in_the_order_of_papers() -> None:
+    names = ["n", "hd95", "zeta", "dice", "loss", "f1_weighted", "f1", "dice"]
+    assert measures.ordered(names) == ["f1", "f1_weighted", "dice", "hd95", "loss", "n", "zeta"]
+    assert measures.leading(["asd", "jaccard", "hd95", "loss", "dice"]) == ["dice", "hd95", "jaccard", "asd", "loss"]
+    assert measures.leading(["probability", "loss"]) == ["loss", "probability"]
+
+
+def test_less_is_better_where_it_is_an_error() -> None:
+    down = {name for name in measures._TABLE if not measures.better_up(name)}
+    assert down == {"loss", "asd", "assd", "hd95", "hd95_max", "ece", "brier", "log_loss", "missed"}
+    assert not measures.better_up("ece_weighted")
+    assert measures.better_up("a metric of another version")
+
+
+def test_what_can_be_monitored() -> None:
+    assert measures.default_monitor("segmentation") == "dice"
+    assert measures.default_monitor("classification") == "balanced_accuracy"
+    assert measures.monitorable("segmentation") == ["dice", "jaccard", "asd", "assd", "hd95", "loss"]
+
+
+def test_a_name_is_registered_once() -> None:
+    mine = Measure("mine", "Mine", up=False)
+    try:
+        assert measures.find("mine").up
+        measures.register(mine)
+        measures.register(mine)
+        assert not measures.find("mine").up
+        with pytest.raises(UsageError, match='"mine" already'):
+            measures.register(Measure("mine", "Another"))
+    finally:
+        measures.unregister("mine")
+
+
+def test_a_short_title_has_six_letters() -> None:
+    assert all(0 < len(measures.short_title(name)) <= 6 for name in [*measures._TABLE, "balanced_something"])
+
+
+def lists(path: Path) -> Iterator[tuple[int, set[str]]]:
+    """(line, words) of every literal tuple, list, set and dictionary in a file."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Tuple | ast.List | ast.Set):
+            words = node.elts
+        elif isinstance(node, ast.Dict):
+            words = [key for key in node.keys if key is not None]
+        else:
+            continue
+        yield node.lineno, {word.value for word in words if isinstance(word, ast.Constant) and type(word.value) is str}
+
+
+def test_no_other_list_of_metrics_stands_in_the_source() -> None:
+    known = {name for name, measure in measures._TABLE.items() if measure.tasks}
+    found: dict[str, list[str]] = {}
+    for path in SOURCES:
+        name = path.relative_to(ROOT).as_posix()
+        if name == "engine/measures.py" or name.startswith(COMPUTED):
+            continue
+        for line, words in lists(path):
+            if len(words & known) > 1:
+                found.setdefault(name, []).append(f"{name}:{line} {sorted(words & known)}")
+    assert found.keys() == OTHER_LISTS.keys(), "\n".join(line for lines in found.values() for line in lines)
