@@ -162,7 +162,7 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
         """Window or crop, what was done to the masks, and the checkpoint."""
         table = self.job.table
         if self._mode == "whole":
-            parts = ["whole volume", "sliding window"]
+            parts = ["whole volume" if self.job.dataset.spatial_dims == 3 else "whole image", "sliding window"]
         else:
             parts = ["centre crop " + "x".join(str(n) for n in self.job.data.size)]
         parts += ["test-time mirroring"] if table.flips else []
