@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
+from rich.text import Text
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -18,7 +19,11 @@ from tui.screens.home import HomeScreen
 from tui.screens.run import RunScreen
 from tui.screens.tiled import TiledScreen
 from tui.settings import load_settings, save_settings
+from tui.state.faults import in_short, write_fault
 from tui.theme import DARK, LIGHT, PALETTES, textual_theme
+
+MOST_PLACES = 50
+"""Runs of which the dashboard remembers where it was left."""
 
 
 class MedtuiApp(App[None]):
@@ -28,10 +33,11 @@ class MedtuiApp(App[None]):
     TITLE = "medtui"
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q,ctrl+q", "quit", "close", show=False),
-        Binding("question_mark,f1", "help", "help", show=False),
-        Binding("d", "theme", "dark or light", show=False),
-        Binding("r", "runs", "runs", show=False),
+        Binding("r", "runs", "runs", tooltip="all runs"),
+        Binding("d", "theme", "theme", show=False, tooltip="dark or light"),
+        Binding("ctrl+p", "command_palette", "commands", key_display="Ctrl+P", show=False, tooltip="commands by name"),
+        Binding("q,ctrl+q", "quit", "close", tooltip="close the dashboard; the training goes on"),
+        Binding("question_mark,f1", "help", "help"),
     ]
 
     def __init__(
@@ -67,6 +73,23 @@ class MedtuiApp(App[None]):
         if settings != self.settings:
             self.settings = settings
             save_settings(settings)
+
+    def remember_place(self, run: str, pane: str, alone: bool) -> None:
+        """Keep which pane of a run had the focus; of the last runs only."""
+        places = {name: place for name, place in self.settings.places.items() if name != run}
+        self.remember(places=dict([*places.items(), (run, (pane, alone))][-MOST_PLACES:]))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether an action makes sense now: the list of runs does not lead to itself."""
+        return not (action == "runs" and isinstance(self.screen, HomeScreen)) and super().check_action(
+            action, parameters
+        )
+
+    def _fatal_error(self) -> None:
+        """The last resort: one line and a file in place of a traceback."""
+        error = self._exception or RuntimeError("unknown")
+        path = write_fault("dashboard", error)
+        self.panic(Text(f"the dashboard failed: {in_short(error)}; the training goes on; details in {path}"))
 
     def action_help(self) -> None:
         """All keys."""

@@ -16,8 +16,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     theme: str = ""  # "": dark, unless the terminal says that it is light
     smoothing: int = 3
     axis: str = "iteration"
-    pane: str = "curves"
-    alone: bool = False  # whether that pane stood alone
+    places: dict[str, tuple[str, bool]] = {}  # by run: the pane with the focus, and whether it stood alone
 
 
 def settings_path() -> Path:

@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
-from typing import ClassVar
 
 from textual import work
-from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.widget import Widget
 
-from engine.events import Preview
 from engine.runfolder import RunFolder
 from tui.plotting.cells import Line, cut
-from tui.screens.confirm import Prompt
-from tui.screens.tiled import Key, TiledScreen
-from tui.state.case_files import (
-    ORDERS,
-    CaseRow,
-    chosen_cases,
-    list_examples,
-    main_metric,
-    measured_cases,
-    read_cases,
-    read_example,
-)
+from tui.screens.preview_reader import PreviewReader
+from tui.screens.tiled import TiledScreen
+from tui.state.case_files import CaseRow, list_examples, measured_cases, read_cases
 from tui.state.feed import RunSnapshot
-from tui.state.previews import read_preview
+from tui.state.images import Example
 from tui.state.run_view import EMPTY, RunView
 from tui.text import figure, one_line
-from tui.widgets.case_panes import CaseImage, CaseList, CaseNumbers
-from tui.widgets.pane import Canvas, Pane
-from tui.widgets.slice_view import SliceView
+from tui.widgets.canvas import Canvas
+from tui.widgets.case_image import CaseImage
+from tui.widgets.case_panes import CaseList, CaseNumbers, CaseTurned
+from tui.widgets.image_pane import ImageFile, ImagePane
 
 _LOOK_S = 1.0
 
@@ -62,27 +50,8 @@ class CaseHead(Canvas):
 class CaseScreen(TiledScreen):
     """Cases of a live run by its newest validation, of a finished one by ``cases.csv``."""
 
-    PANES = (("cases", "cases"), ("image", "image"), ("numbers", "numbers"))
-    BAR: ClassVar[tuple[Key, ...]] = (("Tab", "pane", "pane(1)"), ("Esc", "back", "back"))
-    SECTIONS = (
-        (
-            "cases",
-            (
-                ("Enter", "open the case under the cursor"),
-                ("[ ]", "previous, next case"),
-                ("← →", "image: earlier, later epoch; the last is of the chosen checkpoint"),
-                ("↑ ↓", "image: slice"),
-                ("/", "filter: words that id, split, group or classes have"),
-                ("o", "order: worst first, best first, by id"),
-                ("v", "copy the id, or the numbers"),
-                ("Esc", "the list, then back"),
-            ),
-        ),
-    )
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "filter", show=False),
-        Binding("o", "order", "order", show=False),
-    ]
+    NAME = "cases"
+    PANES = (CaseList, CaseImage, CaseNumbers)
 
     def __init__(self, folder: RunFolder, source: Callable[[], RunSnapshot | None], *, case: str = "") -> None:
         """The cases of a run.
@@ -94,21 +63,18 @@ class CaseScreen(TiledScreen):
         """
         super().__init__()
         self.folder = folder
+        self.head, self.cases, self.image = CaseHead(id="case_head"), self.pane(CaseList), self.pane(CaseImage)
+        self.head.run = folder.id
+        self._previews = PreviewReader(self, folder)
         self._source = source
         self._wanted = case
         self._seen: RunView | None = None
-        self._all: tuple[CaseRow, ...] = ()
         self._from_file = False
         self._shown: tuple[str, str] | None = None
         self._examples: dict[tuple[str, str], str] = {}
 
     def top(self) -> Iterable[Widget]:
-        yield CaseHead(id="case_head")
-
-    def panes(self) -> Iterable[Pane]:
-        yield CaseList(id="cases")
-        yield CaseImage(id="image")
-        yield CaseNumbers(id="numbers")
+        yield self.head
 
     def placed(self, width: int, height: int, chosen: str) -> dict[str, Region]:
         if width >= 110:
@@ -127,14 +93,6 @@ class CaseScreen(TiledScreen):
         }
 
     @property
-    def cases(self) -> CaseList:
-        return self.query_one("#cases", CaseList)
-
-    @property
-    def image(self) -> CaseImage:
-        return self.query_one("#image", CaseImage)
-
-    @property
     def view(self) -> RunView:
         """The run as it was last seen."""
         return self._seen or EMPTY
@@ -142,7 +100,6 @@ class CaseScreen(TiledScreen):
     # --- reading -------------------------------------------------------------------------------
 
     def on_mount(self) -> None:
-        self.query_one("#case_head", CaseHead).run = self.folder.id
         if self._wanted:
             self.tiles.chosen = "image"
         self._look()
@@ -169,12 +126,11 @@ class CaseScreen(TiledScreen):
     def _arrived(self, rows: tuple[CaseRow, ...], examples: dict[tuple[str, str], str]) -> None:
         self._examples = examples
         self._from_file = bool(rows)
-        self._take(rows or self._all)
+        self._take(rows or self.cases.all)
 
     def _take(self, rows: tuple[CaseRow, ...]) -> None:
-        self._all = rows
         cases = self.cases
-        cases.take(chosen_cases(rows, cases.filter, cases.order), main_metric(rows))
+        cases.set_cases(rows)
         if self._wanted and (at := self._place(self._wanted)) is not None:
             cases.row = at
             self._wanted = "" if self._from_file else self._wanted
@@ -192,34 +148,23 @@ class CaseScreen(TiledScreen):
     def _show(self) -> None:
         """The case under the cursor in the other panes."""
         case = self.cases.chosen_case()
-        head, numbers, image = (
-            self.query_one("#case_head", CaseHead),
-            self.query_one("#numbers", CaseNumbers),
-            self.image,
-        )
-        if case is None or (case.split, case.id) != self._shown:
-            self._shown = (case.split, case.id) if case else None
-            image.epoch = image.at = None
-        head.case, head.metric = case, self.cases.metric
-        head.redraw()
-        snapshot = self._source()
+        other = case is None or (case.split, case.id) != self._shown
+        self._shown = (case.split, case.id) if case else None
+        self.head.case, self.head.metric = case, self.cases.metric
+        self.head.redraw()
+        numbers = self.pane(CaseNumbers)
         numbers.case = case
-        numbers.show(snapshot)
-        if snapshot is None:
-            return
-        image.why_empty = self._why_no_image(case)
-        image.show(replace(snapshot, view=replace(EMPTY, started=self.view.started, previews=self._pictures(case))))
+        numbers.show(self._source())
+        numbers.redraw()
+        self.image.set_files(self._pictures(case), self._why_no_image(case), other_case=other)
 
-    def _pictures(self, case: CaseRow | None) -> tuple[Preview, ...]:
-        """The previews of a case, and its example as if it were one more epoch."""
+    def _pictures(self, case: CaseRow | None) -> tuple[ImageFile, ...]:
+        """The previews of a case by epoch, then its example of the test."""
         if case is None:
             return ()
         found = tuple(preview for preview in self.view.previews if preview.case == case.id)
         path = self._examples.get((case.split, case.id))
-        if path is None:
-            return found
-        after = max((preview.epoch for preview in found), default=self.view.epoch) + 1
-        return (*found, Preview(path=path, epoch=after, case=case.id, split=case.split))
+        return found if path is None else (*found, Example(path, case.id, case.split))
 
     def _why_no_image(self, case: CaseRow | None) -> str:
         if case is None:
@@ -231,18 +176,13 @@ class CaseScreen(TiledScreen):
             kept = "the worst mistakes of each validation, and some right and wrong ones of the test"
         return f"no image of case {case.id} was kept: only {kept}"
 
-    def on_slice_view_wanted(self, message: SliceView.Wanted) -> None:
-        self._read_image(message.preview, self.view)
-
-    @work(thread=True, group="previews")
-    def _read_image(self, preview: Preview, view: RunView) -> None:
-        if preview.path.startswith("examples/"):
-            found = read_example(self.folder, preview.path, view.classes)
-        else:
-            found = read_preview(self.folder, preview, view)
-        self.call_later(self.image.arrived, preview.path, found)
+    def on_image_pane_wanted(self, message: ImagePane.Wanted) -> None:
+        self._previews.read(message.pane, message.file, self.view.classes)
 
     # --- keys ----------------------------------------------------------------------------------
+
+    def on_rows_pane_filled(self) -> None:
+        self._show()
 
     def on_rows_pane_moved(self) -> None:
         self._wanted = ""
@@ -251,24 +191,8 @@ class CaseScreen(TiledScreen):
     def on_rows_pane_opened(self) -> None:
         self.choose("image")
 
-    def action_next(self, by: int) -> None:
-        """The next or the previous case."""
-        self.cases.go(self.cases.row + by)
-
-    def action_page(self, by: int) -> None:
-        """A page of the list; elsewhere the next case."""
-        if self.tiles.chosen == "cases":
-            super().action_page(by)
-        else:
-            self.action_next(by)
-
-    def action_end(self, last: int) -> None:
-        """The first or the last slice, case or line."""
-        if self.tiles.chosen == "image":
-            self.image.at = 1 << 30 if last else 0  # the pane knows how many there are
-            self.image.redraw()
-        else:
-            super().action_end(last)
+    def on_case_turned(self, message: CaseTurned) -> None:
+        self.cases.go(self.cases.row + message.by)
 
     def action_back(self) -> None:
         """The pane alone, the list, then the screen before."""
@@ -276,31 +200,3 @@ class CaseScreen(TiledScreen):
             self.choose("cases")
         else:
             super().action_back()
-
-    def action_filter(self) -> None:
-        """Ask which cases to show."""
-
-        def on_submit(text: str | None) -> None:
-            if text is not None:
-                self.cases.filter = text.strip()
-                self.cases.row = 0
-                self._take(self._all)
-
-        self.app.push_screen(Prompt("cases that have these words", self.cases.filter, hint="test melanoma"), on_submit)
-
-    def action_order(self) -> None:
-        """Worst first, best first, by id."""
-        cases = self.cases
-        cases.order = ORDERS[(ORDERS.index(cases.order) + 1) % len(ORDERS)]
-        self._take(self._all)
-
-    def copied(self) -> str:
-        case = self.cases.chosen_case()
-        return case.id if case is not None and self.tiles.chosen != "numbers" else super().copied()
-
-    def commands(self) -> list[tuple[str, str, Callable[[], None]]]:
-        return [
-            ("Filter cases", "By id, split, group or class", self.action_filter),
-            ("Order", "Worst first, best first, by id", self.action_order),
-            *super().commands(),
-        ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import ClassVar
 
 from textual import work
 from textual.geometry import Region
@@ -15,14 +14,13 @@ from textual.widget import Widget
 from engine.runfolder import RunFolder, read_status
 from tui.plotting.cells import Line, cut, fitted
 from tui.plotting.comparison import ComparedRun, labels, metric_rows, read_compared_run, recipe_rows, warnings
-from tui.screens.curve_keys import CURVE_KEYS, CurveScreen
-from tui.screens.tiled import Key
+from tui.screens.tiled import TiledScreen
 from tui.state.feed import Feed, RunSnapshot
 from tui.theme import MARKS
-from tui.widgets.compare_table import CompareTable, MetricsTable, RecipeTable
+from tui.widgets.canvas import Canvas
+from tui.widgets.compare_table import MetricsTable, RecipeTable
 from tui.widgets.compared_curves import ComparedCurves
 from tui.widgets.head import STATE_COLORS
-from tui.widgets.pane import Canvas, Pane
 
 
 class CompareHead(Canvas):
@@ -52,24 +50,11 @@ class CompareHead(Canvas):
         return [cut([*brand, *shown, *more], width)]
 
 
-class CompareScreen(CurveScreen):
+class CompareScreen(TiledScreen):
     """Follows two to eight runs while it is open."""
 
-    PANES = (("curves", "curves"), ("metrics", "metrics"), ("recipes", "recipe"))
-    BAR: ClassVar[tuple[Key, ...]] = (("Tab", "pane", "pane(1)"), ("Esc", "back", "back"))
-    SECTIONS = (
-        (
-            "comparison",
-            (
-                ("Tab  1 2 3", "next pane, one pane alone"),
-                ("← →", "curves: cursor that reads values; tables: the runs that do not fit"),
-                *CURVE_KEYS,
-                ("★", "the best of the row"),
-                ("v", "copy the pane"),
-                ("Esc", "back to the runs"),
-            ),
-        ),
-    )
+    NAME = "comparison"
+    PANES = (ComparedCurves, MetricsTable, RecipeTable)
 
     class Updated(Message):
         """A new snapshot of one of the runs."""
@@ -92,16 +77,13 @@ class CompareScreen(CurveScreen):
         super().__init__()
         self.folders = list(folders)
         self.sides = [ComparedRun(folder, folder.id) for folder in folders]
+        self.head = CompareHead(id="compare_head")
+        self.compared = self.pane(ComparedCurves)
         self._reference: RunSnapshot | None = None  # any of them: the curves need one to be drawn at all
         self._feeds = [Feed(folder, partial(self._post, at)) for at, folder in enumerate(folders)]
 
     def top(self) -> Iterable[Widget]:
-        yield CompareHead(id="compare_head")
-
-    def panes(self) -> Iterable[Pane]:
-        yield ComparedCurves(id="curves")
-        yield MetricsTable(id="metrics")
-        yield RecipeTable(id="recipes")
+        yield self.head
 
     def placed(self, width: int, height: int, chosen: str) -> dict[str, Region]:
         if width >= 170 and height >= 30:
@@ -119,11 +101,6 @@ class CompareScreen(CurveScreen):
                 "recipes": Region(half, top, width - half, height - top),
             }
         return {chosen: Region(0, 0, width, height)}
-
-    @property
-    def compared(self) -> ComparedCurves:
-        """The pane of curves."""
-        return self.query_one("#curves", ComparedCurves)
 
     # --- life ----------------------------------------------------------------------------------
 
@@ -151,33 +128,23 @@ class CompareScreen(CurveScreen):
         self.sides = [
             replace(new, view=old.view, state=old.state) for new, old in zip(message.sides, self.sides, strict=True)
         ]
-        self._tell()
+        self._show_all()
 
     def on_compare_screen_updated(self, message: Updated) -> None:
         at, snapshot = message.at, message.snapshot
         self.sides[at] = replace(self.sides[at], view=snapshot.view, state=snapshot.state)
         self._reference = snapshot
-        self._tell()
+        self._show_all()
 
-    def _tell(self) -> None:
+    def _show_all(self) -> None:
         """Give all panes what is known now."""
         sides, called = list(self.sides), tuple(side.label for side in self.sides)
-        head = self.query_one("#compare_head", CompareHead)
-        head.sides = sides
-        head.redraw()
+        self.head.sides = sides
+        self.head.redraw()
         self.compared.sides = sides
         self.compared.show(self._reference)
         said = warnings(sides)
         read = all(side.recipe or side.problem for side in sides)
-        self.query_one("#metrics", MetricsTable).tell(called, metric_rows(sides), said)
-        recipes = self.query_one("#recipes", RecipeTable)
-        recipes.tell(called, recipe_rows(sides) if read else [], [side.problem for side in sides if side.problem])
-
-    # --- keys ----------------------------------------------------------------------------------
-
-    def copied(self) -> str:
-        pane = self.chosen
-        if isinstance(pane, CompareTable):
-            rows = ["\t".join(("", *pane.labels)), *("\t".join((row.name, *row.cells)) for row in pane.rows)]
-            return "\n".join(rows)
-        return super().copied()
+        self.pane(MetricsTable).set_rows(called, metric_rows(sides), said)
+        recipes = self.pane(RecipeTable)
+        recipes.set_rows(called, recipe_rows(sides) if read else [], [side.problem for side in sides if side.problem])

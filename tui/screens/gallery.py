@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import ClassVar
+from collections.abc import Iterable
 
 from textual import work
-from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.widget import Widget
 
 from engine.runfolder import RunFolder
 from tui.plotting.cells import Line, cut
-from tui.screens.tiled import Key, TiledScreen
+from tui.screens.tiled import TiledScreen
 from tui.state.figure_files import FigureFile, Pixels, list_figures, load_figure
 from tui.text import one_line
+from tui.widgets.canvas import Canvas
 from tui.widgets.gallery import FigureList, Picture
-from tui.widgets.pane import Canvas, Pane
 
 _LOOK_S = 3.0
 _KEPT = 6
@@ -45,41 +43,24 @@ class GalleryHead(Canvas):
 class GalleryScreen(TiledScreen):
     """Looks at the figures again while a run draws them."""
 
-    PANES = (("picture", "figure"), ("figures", "list"))
-    BAR: ClassVar[tuple[Key, ...]] = (("Tab", "list", "pane(1)"), ("Esc", "back", "back"))
-    SECTIONS = (
-        (
-            "figures",
-            (
-                ("← →  h l", "previous, next figure; zoomed in: move"),
-                ("[ ]", "previous, next figure at any zoom"),
-                ("Home End", "first, last"),
-                ("z Z  + -", "zoom in, out"),
-                ("↑ ↓", "zoomed in: move; in the list: choose"),
-                ("0", "the whole figure"),
-                ("v", "copy its path"),
-                ("Esc", "whole figure, then back"),
-            ),
-        ),
-    )
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("z,plus,equals_sign", "zoom(1)", "zoom in", show=False),
-        Binding("Z,minus", "zoom(-1)", "zoom out", show=False),
-        Binding("0", "reset", "whole figure", show=False),
-    ]
+    NAME = "figures"
+    PANES = (Picture, FigureList)
 
     def __init__(self, folder: RunFolder) -> None:
         super().__init__()
         self.folder = folder
+        self.head, self.picture, self.figures = (
+            GalleryHead(id="gallery_head"),
+            self.pane(Picture),
+            self.pane(FigureList),
+        )
+        self.picture.root = self.figures.root = folder.root
+        self.head.run = folder.id
         self._pixels: dict[str, Pixels | str] = {}
         self._wanted = ""
 
     def top(self) -> Iterable[Widget]:
-        yield GalleryHead(id="gallery_head")
-
-    def panes(self) -> Iterable[Pane]:
-        yield Picture(id="picture")
-        yield FigureList(id="figures")
+        yield self.head
 
     def placed(self, width: int, height: int, chosen: str) -> dict[str, Region]:
         if width >= 110:
@@ -87,16 +68,7 @@ class GalleryScreen(TiledScreen):
             return {"picture": Region(side, 0, width - side, height), "figures": Region(0, 0, side, height)}
         return {chosen: Region(0, 0, width, height)}
 
-    @property
-    def figures(self) -> FigureList:
-        return self.query_one("#figures", FigureList)
-
-    @property
-    def picture(self) -> Picture:
-        return self.query_one("#picture", Picture)
-
     def on_mount(self) -> None:
-        self.query_one("#gallery_head", GalleryHead).run = self.folder.id
         self._look()
         self.set_interval(_LOOK_S, self._look)
 
@@ -111,24 +83,19 @@ class GalleryScreen(TiledScreen):
         before = self.figures.figures
         if before == found:
             return
-        old = self._chosen_figure()
+        old = self.figures.chosen_figure()
         self.figures.figures = found
         if old in found:
             self.figures.row = found.index(old)
-        head = self.query_one("#gallery_head", GalleryHead)
-        head.figures = found
-        head.redraw()
+        self.head.figures = found
+        self.head.redraw()
         self.figures.redraw()
         self._show()
 
-    def _chosen_figure(self) -> FigureFile | None:
-        figures = self.figures.figures or ()
-        return figures[min(self.figures.row, len(figures) - 1)] if figures else None
-
     def _show(self) -> None:
-        figure, count = self._chosen_figure(), self.figures.count()
+        figure, count = self.figures.chosen_figure(), self.figures.count()
         pixels = self._pixels.get(figure.path) if figure else None
-        self.picture.tell(figure, f"{self.figures.row + 1} of {count}", pixels, self.figures.why_empty())
+        self.picture.set_figure(figure, f"{self.figures.row + 1} of {count}", pixels, self.figures.why_empty())
         if figure is not None and pixels is None:
             self._wanted = figure.path
             self._read(figure)
@@ -142,58 +109,16 @@ class GalleryScreen(TiledScreen):
         while len(self._pixels) >= _KEPT:
             del self._pixels[next(iter(self._pixels))]
         self._pixels[figure.path] = pixels
-        if figure == self._chosen_figure():
+        if figure == self.figures.chosen_figure():
             self._show()
 
-    # --- keys ----------------------------------------------------------------------------------
+    # --- messages ------------------------------------------------------------------------------
 
     def on_rows_pane_moved(self) -> None:
         self._show()
 
     def on_rows_pane_opened(self) -> None:
-        self.choose("picture")
+        self.choose(self.picture.ID)
 
-    def action_side(self, by: int) -> None:
-        """The next figure, or the part at the side of a zoomed one."""
-        if self.picture.zoom > 1 and self.tiles.chosen == "picture":
-            self.picture.pan(by, 0)
-        else:
-            self.figures.go(self.figures.row + by)
-
-    def action_scroll(self, by: int) -> None:
-        """Up or down: in the list, or in a zoomed figure."""
-        if self.picture.zoom > 1 and self.tiles.chosen == "picture":
-            self.picture.pan(0, by)
-        else:
-            self.figures.go(self.figures.row + by)
-
-    def action_page(self, by: int) -> None:
-        """The next figure."""
-        self.figures.go(self.figures.row + by)
-
-    def action_end(self, last: int) -> None:
-        """The first or the last figure."""
-        self.figures.go(self.figures.count() - 1 if last else 0)
-
-    def action_zoom(self, by: int) -> None:
-        """Closer or farther."""
-        self.picture.zoom_by(by)
-
-    def action_reset(self) -> None:
-        """The whole figure."""
-        self.picture.zoom, self.picture.centre = 1.0, (0.5, 0.5)
-        self.picture.redraw()
-
-    def action_back(self) -> None:
-        """The whole figure, then the screen before."""
-        if self.picture.zoom > 1:
-            self.action_reset()
-        else:
-            super().action_back()
-
-    def copied(self) -> str:
-        figure = self._chosen_figure()
-        return str((self.folder.root / figure.path).resolve()) if figure else ""
-
-    def commands(self) -> list[tuple[str, str, Callable[[], None]]]:
-        return [("Copy path", "Of the figure", self.action_copy), ("Whole figure", "No zoom", self.action_reset)]
+    def on_picture_turned(self, message: Picture.Turned) -> None:
+        self.figures.go(self.figures.row + message.by)

@@ -1,36 +1,33 @@
-"""Reads previews from the run folder for the panes of a screen: panes open no files."""
+"""Reads pictures from the run folder for the panes of a screen: panes open no files."""
 
 from __future__ import annotations
 
-from textual import work
+from collections.abc import Sequence
+from functools import partial
+
+from textual.screen import Screen
 
 from engine.runfolder import RunFolder
-from tui.screens.curve_keys import CurveScreen
-from tui.state.images import PreviewImages
+from tui.state.case_files import read_example
+from tui.state.images import Example, PreviewImages
 from tui.state.previews import read_preview
-from tui.state.run_view import RunView
-from tui.widgets.slice_view import SliceView
+from tui.widgets.image_pane import ImageFile, ImagePane
 
 
-class PreviewScreen(CurveScreen):
-    """Base class of screens that show one run with its slices."""
+class PreviewReader:
+    """Reads in threads of a screen, and hands what was found to the pane that wanted it."""
 
-    folder: RunFolder
+    def __init__(self, screen: Screen[None], folder: RunFolder) -> None:
+        self._screen, self._folder = screen, folder
 
-    @property
-    def whole_view(self) -> RunView | None:
-        """All that is known of the run, by which the classes of a preview get their names."""
-        raise NotImplementedError
+    def read(self, pane: ImagePane, file: ImageFile, classes: Sequence[str]) -> None:
+        """Start to read; ``classes``: those of the run, which a preview names by their places."""
+        self._screen.run_worker(partial(self._read, pane, file, classes), thread=True, group="previews")
 
-    def on_slice_view_wanted(self, message: SliceView.Wanted) -> None:
-        if self.whole_view is not None:
-            self._read_preview(message, self.whole_view)
-
-    @work(thread=True, group="previews")
-    def _read_preview(self, message: SliceView.Wanted, view: RunView) -> None:
-        found = read_preview(self.folder, message.preview, view)
-        self.call_later(self._take_preview, message.preview.path, found)  # dropped where the screen was left
-
-    def _take_preview(self, path: str, found: PreviewImages | str) -> None:
-        for pane in self.query(SliceView):
-            pane.arrived(path, found)
+    def _read(self, pane: ImagePane, file: ImageFile, classes: Sequence[str]) -> None:
+        found: PreviewImages | str
+        if isinstance(file, Example):
+            found = read_example(self._folder, file.path, classes)
+        else:
+            found = read_preview(self._folder, file, classes)
+        self._screen.call_later(pane.arrived, file.path, found)  # dropped where the screen was left

@@ -16,18 +16,17 @@ from textual.widget import Widget
 from engine.runfolder import RunFolder
 from tui.plotting.cells import Line, cut, fitted, length
 from tui.plotting.charts import steps_of
-from tui.screens.curve_keys import CURVE_KEYS
-from tui.screens.preview_reader import PreviewScreen
-from tui.screens.tiled import Key
+from tui.screens.preview_reader import PreviewReader
+from tui.screens.tiled import TiledScreen
 from tui.state.feed import Feed, RunSnapshot
 from tui.state.replaying import Stop, beside, nearest, stops, view_at
 from tui.state.run_view import RunView, last
 from tui.text import clock, figure, one_line
+from tui.widgets.canvas import Canvas
 from tui.widgets.cases import Cases
 from tui.widgets.classes import Classes
-from tui.widgets.pane import Canvas, Pane
+from tui.widgets.image_pane import ImagePane
 from tui.widgets.replay_panes import ReplayCurves, ReplaySlice
-from tui.widgets.slice_view import SliceView
 from tui.widgets.slider import Slider
 
 _FRAME_S = 0.2
@@ -73,37 +72,23 @@ class ReplayHead(Canvas):
         return clock(float(steps_of(whole, "time").to_axis(np.array([self.stop.time_s]))[0]))
 
 
-class ReplayScreen(PreviewScreen):
+class ReplayScreen(TiledScreen):
     """One run at a moment that keys choose."""
 
-    PANES = (("curves", "curves"), ("classes", "classes"), ("slice", "images"), ("cases", "worst"))
-    LEAD: ClassVar[tuple[Key, ...]] = (
-        ("← →", "epoch", "side(1)"),
-        ("space", "play", "play"),
-        (", .", "iteration", "step(1)"),
-    )
-    BAR: ClassVar[tuple[Key, ...]] = (("Tab", "pane", "pane(1)"), ("Esc", "back", "back"))
-    SECTIONS = (
-        (
-            "replay",
-            (
-                ("← →  h l", "an epoch earlier, later"),
-                (",  .", "an iteration earlier, later"),
-                ("Home End", "the beginning, the end"),
-                ("space", "play, wait"),
-                ("Tab  1 … 4", "next pane, one pane alone"),
-                ("↑ ↓", "slice, case, class; [ ] the next of them"),
-                ("m", "classes: next metric"),
-                *CURVE_KEYS,
-                ("Esc", "back"),
-            ),
-        ),
-    )
+    NAME = "replay"
+    PANES = (ReplayCurves, Classes, ReplaySlice, Cases)
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "play", "play", show=False),
-        Binding("comma", "step(-1)", "an iteration earlier", show=False),
-        Binding("full_stop", "step(1)", "an iteration later", show=False),
-        Binding("m", "metric", "metric", show=False),
+        Binding("right,l", "epoch(1)", "epoch", key_display="← →", priority=True, tooltip="an epoch earlier, later"),
+        Binding("left,h", "epoch(-1)", priority=True),
+        Binding("space", "play", "play", key_display="space", priority=True, tooltip="play, wait"),
+        Binding(
+            "full_stop", "step(1)", "iteration", key_display=", .", priority=True, tooltip="an iteration earlier, later"
+        ),
+        Binding("comma", "step(-1)", priority=True),
+        Binding("home", "end(0)", priority=True),
+        Binding(
+            "end", "end(1)", "ends", key_display="Home End", priority=True, show=False, tooltip="the beginning, the end"
+        ),
     ]
 
     class Updated(Message):
@@ -122,20 +107,17 @@ class ReplayScreen(PreviewScreen):
         self.whole: RunSnapshot | None = None
         self.places: tuple[Stop, ...] = ()
         self.stop: Stop | None = None
+        self.head, self.slider = ReplayHead(id="replay_head"), Slider(id="slider")
+        self.curves, self.slices = self.pane(ReplayCurves), self.pane(ReplaySlice)
+        self._previews = PreviewReader(self, folder)
         self._feed = Feed(folder, self._post)
         self._timer: Timer | None = None
 
     def top(self) -> Iterable[Widget]:
-        yield ReplayHead(id="replay_head")
-
-    def panes(self) -> Iterable[Pane]:
-        yield ReplayCurves(id="curves")
-        yield Classes(id="classes")
-        yield ReplaySlice(id="slice")
-        yield Cases(id="cases")
+        yield self.head
 
     def below(self) -> Iterable[Widget]:
-        yield Slider(id="slider")
+        yield self.slider
 
     def placed(self, width: int, height: int, chosen: str) -> dict[str, Region]:
         if width >= 100 and height >= 28:
@@ -175,22 +157,21 @@ class ReplayScreen(PreviewScreen):
         if whole is None:
             return
         self.stop = stop
-        head, slider = self.query_one("#replay_head", ReplayHead), self.query_one("#slider", Slider)
+        head, slider = self.head, self.slider
         head.stop, head.whole, head.share = stop, whole.view, whole.read_share
         slider.stop, slider.total = stop, whole.view.iteration
         slider.stars = tuple(c.iteration for c in whole.view.checkpoints if c.why == "best")[-1:]
         slider.plays = self._timer is not None
-        self.query_one("#curves", ReplayCurves).whole = whole.view
-        self.query_one("#slice", ReplaySlice).whole = whole.view
+        self.curves.whole = self.slices.whole = whole.view
         self.show(RunSnapshot(view_at(whole.view, stop), whole.status, whole.read_share))
 
-    @property
-    def whole_view(self) -> RunView | None:
-        return self.whole.view if self.whole is not None else None
+    def on_image_pane_wanted(self, message: ImagePane.Wanted) -> None:
+        if self.whole is not None:
+            self._previews.read(message.pane, message.file, self.whole.view.classes)
 
     # --- keys ----------------------------------------------------------------------------------
 
-    def action_side(self, by: int) -> None:
+    def action_epoch(self, by: int) -> None:
         """An epoch earlier or later."""
         self._hold()
         self._by(by)
@@ -224,20 +205,9 @@ class ReplayScreen(PreviewScreen):
             wanted = message.share * self.whole.view.iteration
             self.move(min(self.places, key=lambda place: abs(place.iteration - wanted)))
 
-    def action_metric(self) -> None:
-        """The next metric of the table of classes."""
-        self.query_one("#classes", Classes).action_metric()
-
-    def action_open(self) -> None:
-        """A worst case in the slice pane; else the pane alone."""
-        if self.tiles.chosen == "cases":
-            self.query_one("#cases", Cases).action_open()
-        else:
-            super().action_open()
-
     def on_cases_opened(self, message: Cases.Opened) -> None:
-        if self.query_one("#slice", SliceView).open_case(message.case):
-            self.choose("slice")
+        if self.slices.open_case(message.case):
+            self.choose(self.slices.ID)
         else:
             self.notify(f"there is no preview of case {message.case}", severity="warning", markup=False)
 

@@ -1,62 +1,75 @@
-"""What all screens share: tiles of panes, the same keys to move among and inside them."""
+"""What all screens share: tiles of panes, keys to move among them, and a bar that names the keys of each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import ClassVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import ClassVar, TypeVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
 from textual.geometry import Region
 from textual.screen import Screen
 from textual.widget import Widget
 
+from tui.screens.confirm import Confirm, Prompt
 from tui.state.feed import RunSnapshot
-from tui.widgets.bars import Keys, Tabs
-from tui.widgets.pane import Canvas, Pane
-from tui.widgets.rows import RowsPane
+from tui.text import one_line
+from tui.widgets.bars import LAST_NUMBER, Keys, Tabs, number_of
+from tui.widgets.canvas import Canvas
+from tui.widgets.keys import Key, Section, binding_for, bindings_of, section
+from tui.widgets.pane import Pane
 from tui.widgets.tiles import Tiles
 
-Key = tuple[str, str, str]
-"""(key as shown, what it does, action)"""
+P = TypeVar("P", bound=Pane)
 
 
 class TiledScreen(Screen[None]):
-    """Base class: a line or two on top, panes, a bar of keys."""
+    """Base class: a line or two on top, panes, a bar of keys.
 
-    PANES: ClassVar[tuple[tuple[str, str], ...]] = ()
-    """Id and short name of each pane, in the order of Tab and of the number keys."""
-    BAR: ClassVar[tuple[Key, ...]] = ()
-    """What the key bar says whatever pane has the focus, after the keys of the pane."""
-    LEAD: ClassVar[tuple[Key, ...]] = ()
-    """The same, before the keys of the pane."""
-    SECTIONS: ClassVar[tuple[tuple[str, tuple[tuple[str, str], ...]], ...]] = ()
-    """Sections for the help screen."""
+    A key is looked for in the pane that has the focus, in the screen and the app, in the bars of the screen, and in
+    the other panes that are shown. One that only a hidden pane has is answered with where that pane is.
+    """
+
+    NAME: ClassVar[str] = ""
+    """What people call it: the heading of its keys."""
+    PANES: ClassVar[tuple[type[Pane], ...]] = ()
+    """In the order of Tab and of the number keys."""
+    BARS: ClassVar[tuple[type[Canvas], ...]] = ()
+    """Further parts that have keys."""
     AUTO_FOCUS = ""  # the chosen pane takes the focus, which need not be the first
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "pane(1)", "next pane", show=False),
-        Binding("shift+tab", "pane(-1)", "previous pane", show=False),
-        *(Binding(str(n), f"number({n})", "pane alone", show=False) for n in range(1, 9)),
-        Binding("escape", "back", "back", show=False),
-        Binding("enter", "open", "open", show=False),
-        Binding("up,k", "scroll(-1)", "up", show=False),
-        Binding("down,j", "scroll(1)", "down", show=False),
-        Binding("left,h", "side(-1)", "left", show=False),
-        Binding("right,l", "side(1)", "right", show=False),
-        Binding("left_square_bracket,pageup", "page(-1)", "previous page", show=False),
-        Binding("right_square_bracket,pagedown", "page(1)", "next page", show=False),
-        Binding("home", "end(0)", "first", show=False),
-        Binding("end,G", "end(1)", "last", show=False),
-        Binding("v", "copy", "copy", show=False),
+        Binding("tab", "pane(1)", "pane", key_display="Tab", tooltip="next pane; Shift+Tab: previous pane"),
+        Binding("shift+tab", "pane(-1)"),
+        Binding(
+            "1",
+            "number(1)",
+            "pane alone",
+            key_display=f"1 … {LAST_NUMBER}",
+            show=False,
+            tooltip="one pane alone; the same key or Esc brings the others back",
+        ),
+        *(Binding(str(number), f"number({number})") for number in range(2, LAST_NUMBER + 1)),
+        Binding("escape", "back", "back", key_display="Esc", tooltip="one step back"),
     ]
+
+    def __init__(self, panes: Sequence[type[Pane]] | None = None) -> None:
+        """A screen.
+
+        Args:
+            panes: kinds of panes, by default those of the class; each has an ``ID`` of its own.
+        """
+        super().__init__()
+        self.panes = {kind.ID: kind(id=kind.ID) for kind in panes or self.PANES}
+        self.tiles = Tiles(*self.panes.values(), arrangement=self.placed, id="tiles")
+        self._tabs = Tabs([(name, pane.NAME) for name, pane in self.panes.items()], id="tabs")
+        self._keys = Keys(id="keys")
 
     def top(self) -> Iterable[Widget]:
         """What stands above the panes."""
         return ()
-
-    def panes(self) -> Iterable[Pane]:
-        """The panes, with the ids of `PANES`."""
-        raise NotImplementedError
 
     def below(self) -> Iterable[Widget]:
         """What stands between the panes and the keys."""
@@ -68,19 +81,19 @@ class TiledScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         yield from self.top()
-        yield Tabs(self.PANES, id="tabs")
-        yield Tiles(*self.panes(), arrangement=self.placed, id="tiles")
+        yield self._tabs
+        yield self.tiles
         yield from self.below()
-        yield Keys(id="keys")
-
-    @property
-    def tiles(self) -> Tiles:
-        return self.query_one("#tiles", Tiles)
+        yield self._keys
 
     @property
     def chosen(self) -> Pane:
         """The pane that has the focus."""
-        return self.query_one(f"#{self.tiles.chosen}", Pane)
+        return self.panes[self.tiles.chosen]
+
+    def pane(self, kind: type[P]) -> P:
+        """The pane of a kind."""
+        return next(pane for pane in self.panes.values() if isinstance(pane, kind))
 
     # --- drawing -------------------------------------------------------------------------------
 
@@ -105,31 +118,14 @@ class TiledScreen(Screen[None]):
 
     def relayout(self) -> None:
         """After a change of size or pane: who is shown, and what the bars say."""
+        if not self.is_attached:
+            return  # a resize that came while the screen was left
         tiles = self.tiles
         tiles.relayout()
-        tabs = self.query_one("#tabs", Tabs)
-        tabs.display = len(self.PANES) > 1 and len(tiles.regions()) < min(2, len(self.PANES))
-        tabs.choose(tiles.chosen)
-        pane = self.chosen
-        pane.focus(scroll_visible=False)
-        self.tell_keys()
-
-    def tell_keys(self) -> None:
-        """Say what can be pressed now."""
-        self.say_keys(self.chosen.KEYS, self.BAR)
-
-    def say_keys(self, own: tuple[Key, ...], always: tuple[Key, ...]) -> None:
-        """Say the keys of the pane, and those of the screen."""
-        said = {key for key, _, _ in (*self.LEAD, *own, *always)}
-        more = [key for key in (("v", "copy", "copy"), ("Tab", "pane", "pane(1)")) if key[0] not in said]
-        keys = [key for key in (*self.LEAD, *own, *always, ("?", "help", "app.help")) if self._can(key)]
-        further = (key for key in (*self.chosen.MORE, *more) if self._can(key))
-        self.query_one("#keys", Keys).tell(tuple(keys), tuple(further))
-
-    def _can(self, key: Key) -> bool:
-        """Whether this screen does what a pane offers: panes are used by several."""
-        name = key[2].partition("(")[0]
-        return name.startswith("app.") or hasattr(self, f"action_{name}")
+        self._tabs.display = len(self.panes) > 1 and len(tiles.regions()) < min(2, len(self.panes))
+        self._tabs.choose(tiles.chosen)
+        self.chosen.focus(scroll_visible=False)
+        self.name_keys()
 
     def choose(self, name: str, *, full: bool | None = None) -> None:
         """Give a pane the focus."""
@@ -140,80 +136,137 @@ class TiledScreen(Screen[None]):
 
     def on_descendant_focus(self) -> None:
         name = self.focused.id if self.focused is not None else None
-        if name is not None and name in dict(self.PANES) and name != self.tiles.chosen:
+        if name is not None and name in self.panes and name != self.tiles.chosen:
             self.choose(name)
 
     def on_tabs_chosen(self, message: Tabs.Chosen) -> None:
         self.choose(message.pane)
 
-    async def on_keys_pressed(self, message: Keys.Pressed) -> None:
-        await self.run_action(message.action)
+    def on_pane_alone(self, message: Pane.Alone) -> None:
+        if len(self.panes) > 1 and message.pane.id:
+            alone = not self.tiles.full if message.alone is None else message.alone
+            self.choose(message.pane.id, full=alone)
 
-    # --- keys ----------------------------------------------------------------------------------
+    def on_canvas_asked(self, message: Canvas.Asked) -> None:
+        def on_submit(text: str | None) -> None:
+            if text is not None:
+                message.on_submit(text.strip())
+
+        self.app.push_screen(Prompt(message.question, message.value, hint=message.hint), on_submit)
+
+    def on_canvas_doubted(self, message: Canvas.Doubted) -> None:
+        self.app.push_screen(Confirm(*message.questions), lambda yes: message.on_yes() if yes else None)
+
+    # --- which keys there are ------------------------------------------------------------------
+
+    def bars(self) -> Iterator[Canvas]:
+        """The parts with keys that are no panes."""
+        return (bar for bar in self.query(Canvas) if isinstance(bar, self.BARS))
+
+    def name_keys(self) -> None:
+        """Say what can be pressed now."""
+        owners: list[DOMNode] = [self.chosen, *self.bars(), self, self.app]
+        keys = [
+            Key(owner, binding)
+            for owner in owners
+            for binding in bindings_of(type(owner))
+            if binding.description and self._offered(owner, binding)
+        ]
+        keys.sort(key=lambda key: (not key.binding.priority, key.binding.action == "help"))
+        self._keys.set_keys(keys)
+
+    def _offered(self, owner: DOMNode, binding: Binding) -> bool:
+        action = binding.action.partition("(")[0]
+        return owner.offers(action) if isinstance(owner, Canvas) else owner.check_action(action, ()) is True
+
+    @classmethod
+    def help(cls, panes: Iterable[type[Pane]] | None = None) -> tuple[Section, ...]:
+        """The keys by who has them: the screen and its bars first, then each pane, by default those of the class."""
+        parts = [section(cls.NAME, cls, TiledScreen), *(section(bar.NAME, bar) for bar in cls.BARS)]
+        parts += [section(pane.NAME, pane, Pane) for pane in panes or cls.PANES]
+        return tuple(part for part in parts if part[1])
+
+    def commands(self) -> list[tuple[str, str, Callable[[], object]]]:
+        """What the command palette offers here: (title, help, call)."""
+        owners: list[tuple[DOMNode, type[DOMNode]]] = [(pane, Pane) for pane in self.panes.values()]
+        owners += [*((bar, Canvas) for bar in self.bars()), (self, TiledScreen)]
+        found: list[tuple[str, str, Callable[[], object]]] = []
+        for owner, above in owners:
+            for binding in bindings_of(type(owner), above):
+                if binding.description and self._offered(owner, binding):
+                    key = Key(owner, binding)
+                    title = f"{key.words.capitalize()}  {key.name}"
+                    found.append((title, key.help, partial(self.call_later, self.press, owner, binding)))
+        found.append(("Copy  v", "what the pane says", self.chosen.action_copy))
+        for place, (name, pane) in enumerate(self.panes.items()):
+            title = f"Pane: {pane.NAME}  {number_of(place)}"
+            found.append((title, "show it alone", partial(self.choose, name, full=True)))
+        return [*found, ("Back  Esc", "one step back", self.action_back)]
+
+    # --- what they do --------------------------------------------------------------------------
+
+    async def press(self, owner: DOMNode, binding: Binding) -> None:
+        """Do what a key does; a fault of a pane stays its own."""
+        if isinstance(owner, Pane) and not owner.display and owner.id:
+            self.choose(owner.id)
+        try:
+            await self.app.run_action(binding.action, owner)
+        except Exception as error:
+            if not isinstance(owner, Canvas):
+                raise
+            owner.failed(error)
+            self.notify(one_line(owner.fault), severity="error", markup=False)
+
+    async def on_keys_pressed(self, message: Keys.Pressed) -> None:
+        await self.press(message.key.owner, message.key.binding)
+
+    async def on_key(self, event: events.Key) -> None:
+        """Find who has the key; the keys of the screen and of the app are left to Textual."""
+        chosen = self.chosen
+        owner: Canvas | None = chosen if binding_for(chosen, event.key) else None
+        if owner is None and event.key in self.active_bindings:
+            return
+        others = [pane for pane in self.panes.values() if pane is not chosen]
+        if owner is None:
+            shown = [*self.bars(), *(pane for pane in others if pane.display)]
+            owner = next((part for part in shown if binding_for(part, event.key)), None)
+        if owner is not None and (binding := binding_for(owner, event.key)):
+            event.stop()
+            await self.press(owner, binding)
+            return
+        hidden = next((pane for pane in others if binding_for(pane, event.key)), None)
+        if hidden is not None:
+            event.stop()
+            number = number_of(list(self.panes.values()).index(hidden))
+            self.notify(f"{hidden.NAME} has this key: {number} shows it", markup=False, timeout=3)
 
     def action_pane(self, by: int) -> None:
         """The next or the previous pane."""
-        names = [name for name, _ in self.PANES]
+        names = list(self.panes)
         self.choose(names[(names.index(self.tiles.chosen) + by) % len(names)])
 
     def action_number(self, number: int) -> None:
-        """One pane alone, or all again where there is room for more than one."""
-        if number <= len(self.PANES):
-            name, first = self.PANES[number - 1][0], self.PANES[0][0]
-            alone = self.tiles.chosen == name and len(self.tiles.regions()) == 1
-            self.choose(name, full=not alone)
-            if alone and len(self.tiles.regions()) == 1 and self.tiles.beside(first):
-                self.choose(first)  # the pane has no place beside the others
+        """One pane alone, or all again where there is room for more than one; the last number has several panes."""
+        names = [name for place, name in enumerate(self.panes) if number_of(place) == number]
+        if not names:
+            return
+        alone = len(self.tiles.regions()) == 1
+        at = names.index(self.tiles.chosen) + 1 if alone and self.tiles.chosen in names else 0
+        if at < len(names):
+            self.choose(names[at], full=True)
+            return
+        self.choose(names[-1], full=False)
+        first = next(iter(self.panes))
+        if len(self.tiles.regions()) == 1 and self.tiles.beside(first):
+            self.choose(first)  # the pane has no place beside the others
+        elif len(self.tiles.regions()) == 1 and len(names) > 1:
+            self.choose(names[0])  # one pane at a time: round again
 
     def action_back(self) -> None:
-        """One step back: the pane alone, then the screen."""
+        """One step back: a choice in the pane, the pane alone, then the screen."""
+        if self.chosen.leave():
+            return
         if self.tiles.full:
             self.choose(self.tiles.chosen, full=False)
-        else:
+        elif len(self.app.screen_stack) > 2:  # Textual's own, and the first of ours
             self.dismiss()
-
-    def action_open(self) -> None:
-        """What Enter does in the pane that has the focus."""
-        pane = self.chosen
-        if isinstance(pane, RowsPane):
-            pane.open()
-        elif len(self.PANES) > 1:
-            self.choose(self.tiles.chosen, full=not self.tiles.full)
-
-    def action_scroll(self, by: int) -> None:
-        """Up or down."""
-        self.chosen.scroll_lines(by)
-
-    def action_side(self, by: int) -> None:
-        """Left or right."""
-        self.chosen.side(by)
-
-    def action_page(self, by: int) -> None:
-        """The next or the previous page."""
-        self.chosen.page(by)
-
-    def action_end(self, last: int) -> None:
-        """The first or the last line."""
-        pane, far = self.chosen, 1 << 30
-        if isinstance(pane, RowsPane):
-            pane.go(far if last else 0)
-        else:
-            pane.scroll_lines(far if last else -far)
-
-    def action_copy(self) -> None:
-        """Copy what the pane says (OSC 52)."""
-        self.copy(self.copied())
-
-    def copied(self) -> str:
-        """What `v` copies: by default the text of the pane."""
-        return "\n".join(strip.text.strip("│ ").rstrip() for strip in self.chosen._strips[1:-1])
-
-    def copy(self, text: str) -> None:
-        """Put ``text`` on the clipboard and say so."""
-        if text:
-            self.app.copy_to_clipboard(text)
-            self.notify(f"copied: {text.splitlines()[0][:60]}", markup=False, timeout=2)
-
-    def commands(self) -> list[tuple[str, str, Callable[[], None]]]:
-        """What the command palette offers here: (title, help, call)."""
-        return [("Copy pane", "What the pane says", self.action_copy), ("Back", "One step back", self.action_back)]

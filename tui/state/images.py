@@ -11,6 +11,15 @@ Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
+class Example:
+    """A case of which the arrays were kept at the test, with all its slices; ``path`` in the run folder."""
+
+    path: str
+    case: str
+    split: str
+
+
+@dataclass(frozen=True, slots=True)
 class PreviewImages:
     """The arrays of one preview file.
 

@@ -1,4 +1,4 @@
-"""Where the panes of a run stand: one at a time on a small terminal, all together on a big one. Pure."""
+"""The panes of a run and where they stand: one at a time on a small terminal, all together on a big one."""
 
 from __future__ import annotations
 
@@ -6,17 +6,26 @@ from itertools import pairwise
 
 from textual.geometry import Region
 
-PANES: tuple[tuple[str, str], ...] = (
-    ("curves", "curves"),
-    ("classes", "classes"),
-    ("slice", "images"),
-    ("cases", "worst"),
-    ("resources", "resources"),
-    ("log", "log"),
-    ("journal", "events"),
-    ("recipe", "recipe"),
+from tui.widgets.cases import Cases
+from tui.widgets.classes import Classes
+from tui.widgets.curves import RunCurves
+from tui.widgets.lines import Journal, LogPane
+from tui.widgets.pane import Pane
+from tui.widgets.recipe import RecipePane
+from tui.widgets.resources import Resources
+from tui.widgets.slice_view import SliceView
+
+PANES: tuple[type[Pane], ...] = (
+    RunCurves,
+    Classes,
+    SliceView,
+    Cases,
+    Resources,
+    LogPane,
+    Journal,
+    RecipePane,
 )
-"""Id and short name of each pane, in the order of Tab and of the number keys."""
+"""The panes of a run in the order of Tab and of the number keys; what each has for keys it says itself."""
 
 
 def arrange(width: int, height: int, chosen: str) -> dict[str, Region]:

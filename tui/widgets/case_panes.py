@@ -1,4 +1,4 @@
-"""Panes of the case screen: the list of cases, the numbers of one, its image."""
+"""Panes of the case screen: the list of cases, and the numbers of one."""
 
 from __future__ import annotations
 
@@ -7,46 +7,76 @@ import textwrap
 from typing import ClassVar
 
 from rich.cells import cell_len
+from textual.binding import Binding, BindingType
+from textual.message import Message
 
 from engine.measures import better_up, find, is_count
 from tui.plotting.cells import Line, fit, fitted
-from tui.state.case_files import CaseRow, Order, case_history, main_metric
-from tui.state.images import PreviewImages
+from tui.state.case_files import ORDERS, CaseRow, Order, case_history, chosen_cases, main_metric
 from tui.state.run_view import RunView
 from tui.text import figure, one_line, sparkline, with_unit
 from tui.widgets.pane import Pane
 from tui.widgets.rows import RowsPane
-from tui.widgets.slice_view import SliceView
 
 _ORDERED = {"worst": "worst first", "best": "best first", "id": "by id"}
+
+
+class CaseTurned(Message):
+    """The next (1) or the previous (-1) case is wanted."""
+
+    def __init__(self, by: int) -> None:
+        super().__init__()
+        self.by = by
 
 
 class CaseList(RowsPane):
     """All cases, the worst first."""
 
-    TITLE = "cases"
-    KEYS: ClassVar[tuple[tuple[str, str, str], ...]] = (
-        ("↑↓", "case", "scroll(1)"),
-        ("⏎", "open", "open"),
-        ("/", "filter", "filter"),
-        ("o", "order", "order"),
-    )
+    ID = NAME = TITLE = "cases"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "open", key_display="Enter", tooltip="open the case under the cursor"),
+        Binding("slash", "filter", "filter", tooltip="filter: words that id, split, group or classes have"),
+        Binding("o", "order", "order", tooltip="order: worst first, best first, by id"),
+        Binding("v", "copy", "copy id", show=False, tooltip="copy the id of the case"),
+    ]
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self.rows: list[CaseRow] | None = None
+        self.all: tuple[CaseRow, ...] = ()
+        self.rows: list[CaseRow] | None = None  # of those that the filter lets through, in order
         self.metric = ""
         self.filter = ""
         self.order: Order = "worst"
 
-    def take(self, rows: list[CaseRow], metric: str) -> None:
-        """Show other rows; the cursor stays on its case."""
+    def set_cases(self, rows: tuple[CaseRow, ...]) -> None:
+        """Show other cases; the cursor stays on its case."""
         before = self.chosen_case()
-        self.rows, self.metric = rows, metric
+        self.all = rows
+        found = chosen_cases(rows, self.filter, self.order)
+        self.rows, self.metric = found, main_metric(rows)
         if before is not None:
-            same = (at for at, row in enumerate(rows) if (row.id, row.split) == (before.id, before.split))
+            same = (at for at, row in enumerate(found) if (row.id, row.split) == (before.id, before.split))
             self.row = next(same, self.row)
         self.redraw()
+        self.post_message(self.Filled())
+
+    def action_filter(self) -> None:
+        """Ask which cases to show."""
+        question = "cases that have these words"
+        self.post_message(self.Asked(question, self._filter_by, value=self.filter, hint="test melanoma"))
+
+    def _filter_by(self, words: str) -> None:
+        self.filter, self.row = words, 0
+        self.set_cases(self.all)
+
+    def action_order(self) -> None:
+        """Worst first, best first, by id."""
+        self.order = ORDERS[(ORDERS.index(self.order) + 1) % len(ORDERS)]
+        self.set_cases(self.all)
+
+    def copied(self) -> str:
+        case = self.chosen_case()
+        return case.id if case else ""
 
     def chosen_case(self) -> CaseRow | None:
         """The case under the cursor."""
@@ -116,52 +146,13 @@ class CaseList(RowsPane):
         return max(8, min(longest, width - words - split - size)), split, words, size
 
 
-class CaseImage(SliceView):
-    """Slices of one case: of the previews of each epoch, then of the example of its test."""
-
-    TITLE = "image"
-    KEYS = (("↑ ↓", "slice", "scroll(1)"), ("← →", "epoch", "side(1)"), ("[ ]", "case", "next(1)"))
-
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.why_empty = ""
-
-    def note(self) -> Line:
-        preview = self.chosen()
-        if preview is None:
-            return []
-        muted = self.style("muted")
-        images = self._images.get(preview.path)
-        epochs = sorted({p.epoch for p in (self.snapshot.view.previews if self.snapshot else ())})
-        example = preview.path.startswith("examples/")
-        parts: list[Line] = [
-            [(f"{one_line(preview.split)}, chosen checkpoint" if example else f"epoch {preview.epoch}", muted)]
-        ]
-        if isinstance(images, PreviewImages) and len(images.image) > 1:
-            parts.append([(f"z {images.slices[self._slice(images)]}", muted)])
-        if len(epochs) > 1:
-            parts.append([(f"{epochs.index(preview.epoch) + 1} of {len(epochs)}  ← →", muted)])
-        return fitted(parts, self.size.width - len(self.TITLE) - 9, 2)
-
-    def body(self, width: int, height: int) -> list[Line]:
-        if self.chosen() is None:
-            return self.reason(self.why_empty, width, height)
-        return super().body(width, height)
-
-    def side(self, by: int) -> None:
-        before = self.chosen()
-        super().side(by)
-        now = self.chosen()
-        if before and now and before.path.split("/")[0] != now.path.split("/")[0]:
-            self.at = None  # an example has all slices, a preview a few: a place in one means nothing in the other
-            self.redraw()
-
-
 class CaseNumbers(Pane):
     """What was measured of one case."""
 
-    TITLE = "numbers"
-    KEYS = (("↑↓", "scroll", "scroll(1)"), ("[ ]", "case", "next(1)"))
+    ID = NAME = TITLE = "numbers"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("right_square_bracket,pagedown", "page(1)", "case", key_display="[ ]", tooltip="previous, next case"),
+    ]
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -201,6 +192,10 @@ class CaseNumbers(Pane):
                 said,
             ],
         ]
+
+    def action_page(self, by: int) -> None:
+        """The next or the previous case."""
+        self.post_message(CaseTurned(by))
 
     def _table(self, columns: dict[str, object], width: int, unit: str) -> list[Line]:
         """Metrics down, the case and its classes across, as many as fit."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from rich.cells import cell_len
 from textual import events
+from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from engine.events import number
@@ -13,7 +14,7 @@ from tui.plotting.cells import Line, fit
 from tui.state.feed import RunSnapshot
 from tui.state.reasons import no_validation
 from tui.text import figure, one_line
-from tui.widgets.pane import Pane, stage
+from tui.widgets.pane import FAR, Pane, stage
 
 SAID = "true→said"
 
@@ -21,8 +22,10 @@ SAID = "true→said"
 class Cases(Pane):
     """A table; Enter opens the case under the cursor."""
 
-    TITLE = "worst cases"
-    KEYS = (("↑↓", "choose", "scroll(1)"), ("⏎", "open", "open"))
+    ID, NAME, TITLE = "cases", "worst", "worst cases"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "open", key_display="Enter", tooltip="open the case: all cases, images, numbers"),
+    ]
 
     class Opened(Message):
         """A person wants to see a case."""
@@ -75,7 +78,8 @@ class Cases(Pane):
         return [*line, *((fit(_text(row.get(name)), size - 1, right=True) + " ", ink) for name, size in columns)]
 
     def scroll_lines(self, by: int) -> None:
-        self.row = max(0, min(len(self.rows()) - 1, self.row + (1 if by > 0 else -1) * min(abs(by), 1)))
+        step = by if abs(by) == FAR else (1 if by > 0 else -1)
+        self.row = max(0, min(len(self.rows()) - 1, self.row + step))
         self.redraw()
 
     def action_open(self) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from rich.cells import cell_len
+from textual.binding import Binding, BindingType
 
 from engine.events import number
 from engine.measures import better_up, is_count, is_distance, leading, short_title
@@ -45,8 +47,8 @@ class _Widths:
 class Classes(Pane):
     """One row a class."""
 
-    TITLE = "classes"
-    KEYS = (("↑↓", "scroll", "scroll(1)"), ("m", "metric", "metric"))
+    ID = NAME = TITLE = "classes"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("m", "metric", "metric", tooltip="the next metric")]
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)

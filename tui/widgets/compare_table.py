@@ -6,6 +6,7 @@ import textwrap
 from typing import ClassVar
 
 from rich.cells import cell_len
+from textual.binding import Binding, BindingType
 
 from tui.plotting.cells import Line, cut, fit
 from tui.plotting.comparison import TableRow
@@ -20,7 +21,9 @@ _LEAST, _MOST = 13, 40
 class CompareTable(Pane):
     """Rows of names and values; left and right move through the runs where they do not all fit."""
 
-    KEYS: ClassVar[tuple[tuple[str, str, str], ...]] = (("↑↓", "scroll", "scroll(1)"), ("← →", "runs", "side(1)"))
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("right,l", "side(1)", "runs", key_display="← →", tooltip="the runs that do not fit"),
+    ]
     EMPTY: ClassVar[str] = ""
     RIGHT: ClassVar[bool] = True  # cells are numbers
 
@@ -34,7 +37,7 @@ class CompareTable(Pane):
         self._fit = 1  # runs in sight
         self._first_cells, self._run_cells = 8, _LEAST
 
-    def tell(self, labels: tuple[str, ...], rows: list[TableRow], warnings: list[str]) -> None:
+    def set_rows(self, labels: tuple[str, ...], rows: list[TableRow], warnings: list[str]) -> None:
         """Take other rows."""
         self.labels, self.rows, self.warnings = labels, tuple(rows), tuple(warnings)
         self.redraw()
@@ -54,11 +57,15 @@ class CompareTable(Pane):
         self.first = max(0, min(self.first, len(lines) - room))
         return [*head, *lines[self.first : self.first + room]]
 
+    def copied(self) -> str:
+        rows = ["\t".join(("", *self.labels)), *("\t".join((row.name, *row.cells)) for row in self.rows)]
+        return "\n".join(rows)
+
     def scroll_lines(self, by: int) -> None:
         self.first = max(0, self.first + by)
         self.redraw()
 
-    def side(self, by: int) -> None:
+    def action_side(self, by: int) -> None:
         self.left = max(0, min(self.left + by, len(self.labels) - self._fit))
         self.redraw()
 
@@ -112,14 +119,14 @@ class CompareTable(Pane):
 class MetricsTable(CompareTable):
     """Metrics side by side; the best of each row is marked."""
 
-    TITLE = "metrics"
+    ID = NAME = TITLE = "metrics"
     EMPTY = "reading the runs"
 
 
 class RecipeTable(CompareTable):
     """The keys of the recipes that differ."""
 
-    TITLE = "recipe differences"
+    ID, NAME, TITLE = "recipes", "recipe", "recipe differences"
     EMPTY = "the recipes are the same"
     RIGHT = False
 

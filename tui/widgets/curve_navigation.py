@@ -50,12 +50,13 @@ class NavigatedPane(Pane):
 
     # --- keys ----------------------------------------------------------------------------------
 
-    def action_full(self) -> None:
-        """The chosen chart alone, or all again."""
+    def action_open(self) -> None:
+        """The chosen chart alone on the whole screen, or all again."""
         self.full = not self.full
         self.redraw()
+        self.post_message(self.Alone(self, self.full))
 
-    def action_cursor(self, by: int) -> None:
+    def action_side(self, by: int) -> None:
         """Move the cursor that reads values; the first press puts it at the newest point."""
         if self._window is None or self.snapshot is None:
             return
@@ -92,6 +93,7 @@ class NavigatedPane(Pane):
             self.zoom = None
         elif self.full:
             self.full = False
+            self.post_message(self.Alone(self, False))
         elif self.filter:
             self.filter, self.chosen, self.page_at = "", "", 0
         else:
@@ -156,7 +158,7 @@ class NavigatedPane(Pane):
 
     def on_click(self, event: events.Click) -> None:
         if event.chain == 2:
-            self.action_full()
+            self.action_open()
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
         if self._drag is not None and self.zoom is not None:
@@ -178,15 +180,9 @@ class NavigatedPane(Pane):
             self.cursor = None
             self.redraw()
 
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        self._wheel(event, -1)
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        self._wheel(event, 1)
-
-    def _wheel(self, event: events.MouseEvent, by: int) -> None:
-        event.stop()
+    def wheel(self, event: events.MouseEvent, by: int) -> None:
+        """Zoom at the place of the mouse."""
         place = self._under(event.x, event.y)
         at = self._axis_place(place, event.x) if place else None
         if at is not None:
-            self._zoom_at(at, by)
+            self._zoom_at(at, -by)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
+from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.message import Message
 
@@ -30,28 +32,35 @@ from tui.state.run_view import RunView
 from tui.widgets.curve_navigation import NavigatedPane, Place
 
 LEAST_WIDTH, LEAST_HEIGHT = 46, 9
-_ZOOM = 0.7
 
 
 class Curves(NavigatedPane):
     """Charts in a grid. Left and right move a cursor, up and down choose a chart."""
 
-    TITLE = "curves"
-    KEYS = (
-        ("/", "filter", "filter"),
-        ("y", "log", "log"),
-        ("x", "axis", "axis"),
-        ("- +", "smooth", "smooth(1)"),
-        ("g", "ghost", "ghost"),
-    )
-    MORE = (
-        ("[ ]", "page", "page(1)"),
-        ("← →", "cursor", "side(1)"),
-        ("z Z", "zoom", "zoom(1)"),
-        ("Enter", "full", "open"),
-    )
+    ID = NAME = TITLE = "curves"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "filter", "filter", tooltip="filter by name"),
+        Binding("y", "log", "log", tooltip="logarithmic axis for the chosen curve"),
+        Binding("x", "axis", "axis", tooltip="by iteration, epoch or time"),
+        Binding(
+            "plus,equals_sign",
+            "smooth(1)",
+            "smooth",
+            key_display="- +",
+            tooltip="less or more smoothing (the band behind is the raw range)",
+        ),
+        Binding("minus", "smooth(-1)"),
+        Binding("right_square_bracket,pagedown", "page(1)", "page", key_display="[ ]", show=False, tooltip="pages"),
+        Binding("right,l", "side(1)", "cursor", key_display="← →", show=False, tooltip="cursor that reads values"),
+        Binding("z", "zoom(1)", "zoom", key_display="z Z", show=False, tooltip="zoom in, out; or the mouse wheel"),
+        Binding("Z", "zoom(-1)"),
+        Binding("H,shift+left", "pan(-1)"),
+        Binding("L,shift+right", "pan(1)", "pan", key_display="H L", show=False, tooltip="pan; or drag with the mouse"),
+        Binding("0", "reset", "whole", show=False, tooltip="whole axis, no cursor"),
+        Binding("enter", "open", "full", key_display="Enter", show=False, tooltip="the chosen curve alone"),
+    ]
 
-    class Settled(Message):
+    class OptionsChanged(Message):
         """The manner of drawing was changed; the app remembers it."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
@@ -144,11 +153,11 @@ class Curves(NavigatedPane):
             resumes=self._resumes(steps),
         )
         drawn = with_ghost(chart, self.ghost.view, self.mode) if self.ghost else chart
-        picture = self._drawn(drawn, box, manner)
+        picture = self._picture(drawn, box, manner)
         self._places.append(Place(chart.name, box, box.x + picture.left, picture.columns))
         return picture.lines
 
-    def _drawn(self, chart: Chart, box: Region, manner: ChartOptions) -> Picture:
+    def _picture(self, chart: Chart, box: Region, manner: ChartOptions) -> Picture:
         """The picture of a chart; of one whose points are the old ones, the old picture."""
         # Only on an axis of time do the times of the sessions, which every event moves, matter.
         steps = manner.steps if self.mode == "time" else replace(manner.steps, knots_s=(), knots=())
@@ -210,13 +219,13 @@ class Curves(NavigatedPane):
         """The next horizontal axis: iteration, epoch, time."""
         self.mode = MODES[(MODES.index(self.mode) + 1) % len(MODES)]
         self.zoom = self.cursor = None
-        self.post_message(self.Settled())
+        self.post_message(self.OptionsChanged())
         self.redraw()
 
     def action_smooth(self, by: int) -> None:
         """More or less smoothing."""
         self.smoothing = max(0, min(len(SMOOTHING) - 1, self.smoothing + by))
-        self.post_message(self.Settled())
+        self.post_message(self.OptionsChanged())
         self.redraw()
 
     def action_page(self, by: int) -> None:
@@ -229,7 +238,7 @@ class Curves(NavigatedPane):
             self.chosen = charts[min(page * room, len(charts) - 1)].name
         self.redraw()
 
-    def action_choose(self, by: int) -> None:
+    def _choose(self, by: int) -> None:
         """The next or the previous chart."""
         names = [chart.name for chart in self.charts()]
         if names:
@@ -237,22 +246,39 @@ class Curves(NavigatedPane):
             self.chosen = names[(at + by) % len(names)]
         self.redraw()
 
+    def action_filter(self) -> None:
+        """Ask which curves to show."""
+        self.post_message(self.Asked("curves whose name contains", self._filter_by, value=self.filter, hint="dice"))
+
+    def _filter_by(self, words: str) -> None:
+        self.filter = words
+        self.redraw()
+
     def scroll_lines(self, by: int) -> None:
-        self.action_choose(1 if by > 0 else -1)
+        self._choose(1 if by > 0 else -1)
 
-    def side(self, by: int) -> None:
-        self.action_cursor(by)
-
-    def page(self, by: int) -> None:
-        self.action_page(by)
-
-    def values(self) -> str:
+    def copied(self) -> str:
         """What the chosen chart says, as text to copy."""
         place = next((p for p in self._places if p.chart == self.chosen), None)
         if place is None or place.box.y >= len(self._strips):
             return self.chosen
         text = self._strips[place.box.y].crop(place.box.x, place.box.right).text
         return " ".join(text.strip("╭╮─ +-").replace("─", " ").split())
+
+
+class RunCurves(Curves):
+    """The curves of a run that is followed: an earlier run can be drawn behind them."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("g", "ghost", "ghost", tooltip="an earlier run behind the curves, the best of the same recipe first"),
+    ]
+
+    class GhostWanted(Message):
+        """The next earlier run, or none, is to be drawn behind the curves; the screen reads it."""
+
+    def action_ghost(self) -> None:
+        """The next earlier run."""
+        self.post_message(self.GhostWanted())
 
 
 def _shared(count: int, rows: int) -> list[int]:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import textwrap
+from pathlib import Path
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.message import Message
 
 from tui.plotting.cells import Line
 from tui.plotting.half_blocks import half_blocks, letters
 from tui.state.figure_files import FigureFile, Pixels, view_of
 from tui.text import one_line, shorten
-from tui.widgets.pane import Pane
+from tui.widgets.pane import FAR, Pane
 from tui.widgets.rows import RowsPane
 
 _MOST_ZOOM = 16.0
@@ -17,12 +22,29 @@ _MOST_ZOOM = 16.0
 class FigureList(RowsPane):
     """The figures by title and file; those that could not be drawn say so."""
 
-    TITLE = "figures"
-    KEYS = (("↑↓", "figure", "scroll(1)"),)
+    ID, NAME, TITLE = "figures", "list", "figures"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down,j", "scroll(1)", "figure", key_display="↑ ↓", tooltip="previous, next figure"),
+        Binding("right,l", "side(1)"),
+        Binding("enter", "open", "open", key_display="Enter", tooltip="look at the figure"),
+        Binding("v", "copy", "copy path", show=False, tooltip="copy its path"),
+    ]
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
+        self.root = Path()  # of the run folder
         self.figures: tuple[FigureFile, ...] | None = None
+
+    def chosen_figure(self) -> FigureFile | None:
+        """The figure under the cursor."""
+        return self.figures[min(self.row, len(self.figures) - 1)] if self.figures else None
+
+    def action_side(self, by: int) -> None:
+        self.go(self.row + by)
+
+    def copied(self) -> str:
+        figure = self.chosen_figure()
+        return str((self.root / figure.path).resolve()) if figure else ""
 
     def count(self) -> int:
         return len(self.figures or ())
@@ -53,11 +75,35 @@ class FigureList(RowsPane):
 class Picture(Pane):
     """One figure; zoomed in, the arrows move it."""
 
-    TITLE = "figure"
-    KEYS = (("← →", "figure", "side(1)"), ("z Z", "zoom", "zoom(1)"), ("v", "copy path", "copy"))
+    ID, NAME, TITLE = "picture", "figure", "figure"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("right,l", "side(1)", "figure", key_display="← →", tooltip="previous, next figure; zoomed in: move"),
+        Binding("down,j", "scroll(1)", "move", key_display="↑ ↓", show=False, tooltip="zoomed in: move"),
+        Binding(
+            "right_square_bracket,pagedown",
+            "page(1)",
+            "figure",
+            key_display="[ ]",
+            show=False,
+            tooltip="previous, next figure at any zoom",
+        ),
+        Binding("z,plus,equals_sign", "zoom(1)", "zoom", key_display="z Z", tooltip="zoom in, out"),
+        Binding("Z,minus", "zoom(-1)"),
+        Binding("0", "reset", "whole", show=False, tooltip="the whole figure"),
+        Binding("end,G", "end(1)", "ends", key_display="Home End", show=False, tooltip="the first, the last figure"),
+        Binding("v", "copy", "copy path", show=False, tooltip="copy its path"),
+    ]
+
+    class Turned(Message):
+        """Another figure is wanted, so many places on."""
+
+        def __init__(self, by: int) -> None:
+            super().__init__()
+            self.by = by
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
+        self.root = Path()  # of the run folder
         self.figure: FigureFile | None = None
         self.place = ""  # "3 of 12"
         self.pixels: Pixels | str | None = None
@@ -66,7 +112,7 @@ class Picture(Pane):
         self.why_empty = ""
         self._shown: tuple[object, list[Line]] | None = None
 
-    def tell(self, figure: FigureFile | None, place: str, pixels: Pixels | str | None, why_empty: str) -> None:
+    def set_figure(self, figure: FigureFile | None, place: str, pixels: Pixels | str | None, why_empty: str) -> None:
         """Show a figure; ``pixels`` are a reason where there are none, and ``None`` while they are read."""
         if figure != self.figure:
             self.zoom, self.centre = 1.0, (0.5, 0.5)
@@ -87,7 +133,7 @@ class Picture(Pane):
         if isinstance(self.pixels, str):
             return self.reason(f"{self.figure.name}: {self.pixels}", width, height)
         said = self._said(width, height)
-        rows = height - len(said)
+        rows = max(1, height - len(said))
         lines = self._painted(self.pixels, width, rows)
         above = (rows - len(lines)) // 2
         return [*([] for _ in range(above)), *lines, *([] for _ in range(rows - len(lines) - above)), *said]
@@ -111,15 +157,49 @@ class Picture(Pane):
             self._shown = key, [[(pad, self.style("ink")), *line] for line in lines]
         return self._shown[1]
 
-    def zoom_by(self, by: int) -> None:
+    # --- keys ----------------------------------------------------------------------------------
+
+    def action_zoom(self, by: int) -> None:
         """Closer (1) or farther (-1)."""
         self.zoom = max(1.0, min(_MOST_ZOOM, self.zoom * (1.5 if by > 0 else 1 / 1.5)))
         if self.zoom < 1.01:
             self.zoom, self.centre = 1.0, (0.5, 0.5)
         self.redraw()
 
-    def pan(self, across: int, down: int) -> None:
-        """Move what is shown by a quarter of it."""
+    def action_reset(self) -> None:
+        """The whole figure."""
+        self.zoom, self.centre = 1.0, (0.5, 0.5)
+        self.redraw()
+
+    def action_side(self, by: int) -> None:
+        """The next figure, or the part at the side of a zoomed one."""
+        self._move(by, 0)
+
+    def scroll_lines(self, by: int) -> None:
+        self._move(0, 1 if by > 0 else -1)
+
+    def action_page(self, by: int) -> None:
+        """The next figure."""
+        self.post_message(self.Turned(by))
+
+    def action_end(self, last: int) -> None:
+        """The first or the last figure."""
+        self.post_message(self.Turned(FAR if last else -FAR))
+
+    def leave(self) -> bool:
+        zoomed = self.zoom > 1
+        if zoomed:
+            self.action_reset()
+        return zoomed
+
+    def copied(self) -> str:
+        return str((self.root / self.figure.path).resolve()) if self.figure else ""
+
+    def _move(self, across: int, down: int) -> None:
+        """Move what is shown by a quarter of it; at no zoom the next figure."""
+        if self.zoom <= 1:
+            self.post_message(self.Turned(across or down))
+            return
         step, room = 0.25 / self.zoom, 0.5 / self.zoom
         self.centre = tuple(  # type: ignore[assignment]  # two of them
             min(1 - room, max(room, place + by * step)) for place, by in zip(self.centre, (across, down), strict=True)

@@ -11,7 +11,7 @@ from tui.state.estimate import done_share, elapsed_s, left_s
 from tui.state.feed import RunSnapshot
 from tui.state.run_view import RunView
 from tui.text import clock, figure, one_line, rate
-from tui.widgets.pane import Canvas
+from tui.widgets.canvas import Canvas
 
 STATE_MARKS = {
     "starting": "◌",

@@ -7,6 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import ClassVar
 
+from textual.binding import Binding, BindingType
+
 from engine.events import CheckpointSaved, Control, Figure, Log, Note, Phase, Result, RunEnded, RunStarted
 from tui.plotting.cells import Line
 from tui.state.event_batch import JournalEvent
@@ -21,7 +23,9 @@ LEVEL_COLORS = {"warning": "warning", "error": "error", "debug": "muted"}
 class Lines(Pane):
     """Lines of which the newest is at the bottom; scrolled up it stays where it is."""
 
-    KEYS: ClassVar[tuple[tuple[str, str, str], ...]] = (("↑↓", "scroll", "scroll(1)"), ("G", "newest", "newest"))
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("end,G", "end(1)", "newest", key_display="G", tooltip="the newest line"),
+    ]
     EMPTY: ClassVar[str] = "nothing yet"
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
@@ -66,11 +70,6 @@ class Lines(Pane):
         self.back = max(0, self.back - by)
         self.redraw()
 
-    def action_newest(self) -> None:
-        """Back to the newest line."""
-        self.back = 0
-        self.redraw()
-
     def note(self) -> Line:
         return [(f"{self.back} newer below", self.style("warning"))] if self.back else []
 
@@ -78,9 +77,9 @@ class Lines(Pane):
 class LogPane(Lines):
     """The log, from a level on."""
 
-    TITLE = "log"
+    ID = NAME = TITLE = "log"
     EMPTY = "no line of this level yet (e changes it)"
-    KEYS = (("↑↓", "scroll", "scroll(1)"), ("e", "level", "level"), ("G", "newest", "newest"), ("v", "copy", "copy"))
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("e", "level", "level", tooltip="only this level and above")]
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -100,6 +99,9 @@ class LogPane(Lines):
     def note(self) -> Line:
         return super().note() or [(f"{self.level} and above" if self.level != "debug" else "all", self.style("muted"))]
 
+    def copied(self) -> str:
+        return "\n".join(line.message for line in self.snapshot.view.logs) if self.snapshot else ""
+
     def action_level(self) -> None:
         """Show fewer levels, then all again."""
         self.level = LEVELS[(LEVELS.index(self.level) + 1) % len(LEVELS)]
@@ -110,7 +112,8 @@ class LogPane(Lines):
 class Journal(Lines):
     """Checkpoints, warnings, control, notes, phases."""
 
-    TITLE = "events"
+    ID = "journal"
+    NAME = TITLE = "events"
     EMPTY = "no checkpoint, warning or request yet"
 
     def depends_on(self, snapshot: RunSnapshot) -> tuple[object, ...]:
@@ -136,9 +139,9 @@ def describe(event: JournalEvent) -> tuple[str, str, str]:  # noqa: PLR0911  # o
                 text += f"  {metric} {figure(float(value))}"
             return "checkpoint", f"{text} @ {event.epoch}" + (f"  ({why})" if why == "request" else ""), "accent"
         case Control(command=command, state=state, message=message):
-            return "control", f"{command.replace('_', ' ')}: {state}{'  ' + message if message else ''}", "truth"
+            return "control", f"{command.replace('_', ' ')}: {state}{'  ' + message if message else ''}", "ink"
         case Note(text=text):
-            return "note", text, "prediction"
+            return "note", text, "ink"
         case Phase(phase=phase, detail=detail):
             return "phase", f"{phase}{'  ' + detail if detail else ''}", "muted"
         case Figure(path=path, ok=ok, message=message):

@@ -13,8 +13,7 @@ from tui.widgets.pane import Pane
 class RecipePane(Pane):
     """Key and value a line."""
 
-    TITLE = "recipe"
-    KEYS = (("↑↓", "scroll", "scroll(1)"), ("v", "copy path", "copy"))
+    ID = NAME = TITLE = "recipe"
 
     def depends_on(self, snapshot: RunSnapshot) -> tuple[object, ...]:
         return (snapshot.recipe_text,)
@@ -40,6 +39,9 @@ class RecipePane(Pane):
             elif row:
                 lines.append([(row, self.style("muted"))])
         return lines
+
+    def copied(self) -> str:
+        return (self.snapshot.recipe_text or "") if self.snapshot else ""
 
     def note(self) -> Line:
         text = self.snapshot.recipe_text if self.snapshot else None

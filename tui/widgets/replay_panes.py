@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tui.plotting.cells import Line
 from tui.plotting.charts import Steps, steps_of
 from tui.plotting.plotted import Window
 from tui.state.run_view import EMPTY, RunView
@@ -35,8 +34,8 @@ class ReplaySlice(SliceView):
         super().__init__(id=id)
         self.whole: RunView = EMPTY
 
-    def body(self, width: int, height: int) -> list[Line]:
+    def why_no_image(self) -> str:
         later = self.whole.previews
-        if self.chosen() is None and later:
-            return self.reason(f"no preview yet: the first that is kept is of epoch {later[0].epoch}", width, height)
-        return super().body(width, height)
+        return (
+            f"no preview yet: the first that is kept is of epoch {later[0].epoch}" if later else super().why_no_image()
+        )

@@ -17,8 +17,7 @@ from tui.widgets.pane import Pane, stage
 class Resources(Pane):
     """One row a resource: the number, and its history or its share."""
 
-    TITLE = "resources"
-    KEYS = (("↑↓", "scroll", "scroll(1)"),)
+    ID = NAME = TITLE = "resources"
 
     def depends_on(self, snapshot: RunSnapshot) -> tuple[object, ...]:
         return *stage(snapshot), snapshot.view.resources

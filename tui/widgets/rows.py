@@ -19,6 +19,9 @@ class RowsPane(Pane):
             super().__init__()
             self.pane = pane
 
+    class Filled(Message):
+        """The rows are others: sorted, filtered or read again."""
+
     class Opened(Message):
         """A person wants to see what is under the cursor."""
 
@@ -89,10 +92,13 @@ class RowsPane(Pane):
     def scroll_lines(self, by: int) -> None:
         self.go(self.row + by)
 
-    def page(self, by: int) -> None:
+    def action_page(self, by: int) -> None:
         self.go(self.row + by * max(1, self.size.height - 4))
 
-    def open(self) -> None:
+    def action_end(self, last: int) -> None:
+        self.go(self.count() - 1 if last else 0)
+
+    def action_open(self) -> None:
         """Open what is under the cursor."""
         if self.count():
             self.post_message(self.Opened(self))
@@ -102,4 +108,4 @@ class RowsPane(Pane):
         if at >= 0 and self.first + at < self.count():
             self.go(self.first + at)
             if event.chain == 2:
-                self.open()
+                self.action_open()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import textwrap
 import time
+from typing import ClassVar
 
 import numpy as np
+from textual.binding import Binding, BindingType
+from textual.message import Message
 
 from tui.plotting.axes import step_axis
 from tui.plotting.cells import Line, fitted
@@ -23,18 +26,31 @@ _CHART_ROWS = 12
 class FactsPane(Pane):
     """Lines about one run."""
 
-    TITLE = "run"
-    KEYS = (("↑↓", "scroll", "scroll(1)"),)
+    ID, NAME, TITLE = "facts", "run", "run"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "open", key_display="Enter", show=False, tooltip="open the run"),
+        Binding("v", "copy", "copy path", show=False, tooltip="copy the path of the run folder"),
+    ]
+
+    class Opened(Message):
+        """A person wants to see the run."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.run: RunRow | None = None
         self.facts: RunFacts | None = None
 
-    def tell(self, run: RunRow | None, facts: RunFacts | None) -> None:
+    def set_run(self, run: RunRow | None, facts: RunFacts | None) -> None:
         """Show another run; ``facts`` come later than ``run``."""
         self.run, self.facts = run, facts
         self.redraw()
+
+    def action_open(self) -> None:
+        """Open the run."""
+        self.post_message(self.Opened())
+
+    def copied(self) -> str:
+        return str(self.run.folder.root.resolve()) if self.run else ""
 
     def note(self) -> Line:
         return [(one_line(self.run.id), self.style("muted"))] if self.run else []

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events
-from textual.message import Message
+from textual.binding import Binding, BindingType
 
 from tui.plotting.cells import Line, Span, fit
-from tui.state.runs_index import SORT_KEYS, RunRow, SortKey
+from tui.state.runs_index import SORT_KEYS, RunRow, SortKey, chosen_rows
 from tui.text import age, figure, one_line, shorten
 from tui.theme import MARKS
 from tui.widgets.head import STATE_COLORS, STATE_MARKS
@@ -36,27 +36,20 @@ class _Columns:
 class RunsList(RowsPane):
     """One line a run. Space marks, Enter opens."""
 
-    TITLE = "runs"
-    KEYS: ClassVar[tuple[tuple[str, str, str], ...]] = (
-        ("⏎", "open", "open"),
-        ("space", "mark", "mark"),
-        ("c", "compare", "compare"),
-        ("/", "filter", "filter"),
-        ("o", "order", "order"),
-    )
-    MORE = (("O", "backwards", "backwards"), ("t", "replay", "replay"), ("f", "figures", "figures"))
-
-    class Ordered(Message):
-        """The head of a column was clicked."""
-
-        def __init__(self, key: SortKey) -> None:
-            super().__init__()
-            self.key = key
+    ID = NAME = TITLE = "runs"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "open", key_display="Enter", tooltip="open the run"),
+        Binding("space", "mark", "mark", key_display="space", tooltip=f"mark or unmark, up to {MOST_MARKED}"),
+        Binding("slash", "filter", "filter", tooltip="filter: words that state, recipe, task, metric or id have"),
+        Binding("o", "order", "order", tooltip="order by the next column; or click on its head"),
+        Binding("O", "backwards", "backwards", show=False, tooltip="the other way round"),
+        Binding("v", "copy", "copy path", show=False, tooltip="copy the path of the run folder"),
+    ]
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self.rows: list[RunRow] = []
-        self.total = 0
+        self.all: tuple[RunRow, ...] = ()
+        self.rows: list[RunRow] = []  # of those that the filter lets through, in order
         self.marked: list[str] = []  # ids, in the order of marking
         self.key: SortKey = "age"
         self.backwards = False
@@ -72,23 +65,85 @@ class RunsList(RowsPane):
         """The run under the cursor."""
         return self.rows[min(self.row, len(self.rows) - 1)] if self.rows else None
 
-    def take(self, rows: list[RunRow], total: int) -> None:
-        """Show other rows; the cursor stays on its run."""
+    def set_runs(self, runs: tuple[RunRow, ...], *, whole: bool) -> None:
+        """Take what was found in the folder; ``whole``: all of it was looked at."""
+        self.all, self.whole = runs, whole
+        ids = {row.id for row in runs}
+        self.marked = [name for name in self.marked if name in ids]
+        self.fill()
+
+    def fill(self) -> None:
+        """Sort and filter again; the cursor stays on its run."""
         before = self.chosen_row()
         place = self.row - self.first
-        self.rows, self.total = rows, total
+        self.rows = chosen_rows(self.all, self.filter, self.key, backwards=self.backwards)
         if before is not None and self.row > 0:
-            self.row = next((at for at, row in enumerate(rows) if row.id == before.id), self.row)
+            self.row = next((at for at, row in enumerate(self.rows) if row.id == before.id), self.row)
             self.first = max(0, self.row - place)
         self.redraw()
+        self.post_message(self.Filled())
+
+    # --- keys ----------------------------------------------------------------------------------
+
+    def action_mark(self) -> None:
+        """Mark the run under the cursor, or take its mark away, and go on to the next."""
+        row = self.chosen_row()
+        if row is None:
+            return
+        if row.id in self.marked:
+            self.marked.remove(row.id)
+        elif len(self.marked) >= MOST_MARKED:
+            self.notify(f"{MOST_MARKED} runs at most can be compared", severity="warning")
+            return
+        else:
+            self.marked.append(row.id)
+        self.go(self.row + 1)
+        self.redraw()
+
+    def action_filter(self) -> None:
+        """Ask which runs to show."""
+        question = "runs that have these words"
+        self.post_message(self.Asked(question, self._filter_by, value=self.filter, hint="failed left_atrium"))
+
+    def _filter_by(self, words: str) -> None:
+        self.filter, self.row = words, 0
+        self.fill()
+
+    def action_order(self) -> None:
+        """Order by the next column."""
+        self._order(SORT_KEYS[(SORT_KEYS.index(self.key) + 1) % len(SORT_KEYS)], backwards=False)
+
+    def action_backwards(self) -> None:
+        """The other way round."""
+        self._order(self.key, backwards=not self.backwards)
+
+    def _order(self, key: SortKey, *, backwards: bool) -> None:
+        self.key, self.backwards = key, backwards
+        self.row = self.first = 0
+        self.fill()
+
+    def leave(self) -> bool:
+        if self.filter:
+            self._filter_by("")
+        elif self.marked:
+            self.marked = []
+            self.redraw()
+        else:
+            return False
+        return True
+
+    def copied(self) -> str:
+        row = self.chosen_row()
+        return str(row.folder.root.resolve()) if row else ""
+
+    # --- drawing -------------------------------------------------------------------------------
 
     def why_empty(self) -> str:
         if not self.whole:
             return "looking for runs"
         if self.filter:
-            return (
-                f'none of {self.total} runs has "{one_line(self.filter)}" in it (/ changes the filter, Esc clears it)'
-            )
+            wanted = one_line(self.filter)
+            return f'none of {len(self.all)} runs has "{wanted}" in it (/ changes the filter, Esc clears it)'
         return f"no runs in {one_line(self.where)} yet; start one with: medtui run recipes/quickstart.toml"
 
     def note(self) -> Line:
@@ -97,7 +152,7 @@ class RunsList(RowsPane):
         if self.filter:
             parts += [("filter ", muted), (one_line(self.filter), self.style("warning")), ("  ", muted)]
         if self.filter and self.rows:
-            parts += [(f"{len(self.rows)} of {self.total}", muted)]
+            parts += [(f"{len(self.rows)} of {len(self.all)}", muted)]
         else:
             parts += self.position()
         return parts
@@ -172,7 +227,7 @@ class RunsList(RowsPane):
             event.prevent_default()
             key = next((key for end, key in self._heads if event.x - 2 < end), None)
             if key in SORT_KEYS:
-                self.post_message(self.Ordered(key))
+                self._order(key, backwards=key == self.key and not self.backwards)
 
 
 def _best(row: RunRow, width: int) -> str:

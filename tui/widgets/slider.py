@@ -7,7 +7,7 @@ from textual.message import Message
 
 from tui.plotting.cells import Line
 from tui.state.replaying import Stop
-from tui.widgets.pane import Canvas
+from tui.widgets.canvas import Canvas
 
 
 class Slider(Canvas):

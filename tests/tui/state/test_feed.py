@@ -149,7 +149,7 @@ def test_a_preview_that_cannot_be_shown_says_why(tmp_path: Path, content: object
         path.write_bytes(content)
     elif isinstance(content, dict):
         np.savez(path, **content)
-    found = read_preview(folder, Preview(path="previews/e00001_0.npz", epoch=1, case="a"), EMPTY)
+    found = read_preview(folder, Preview(path="previews/e00001_0.npz", epoch=1, case="a"), ())
     assert isinstance(found, str)
     assert reason in found
 
@@ -157,6 +157,6 @@ def test_a_preview_that_cannot_be_shown_says_why(tmp_path: Path, content: object
 def test_a_preview_outside_of_the_run_folder_is_not_read(tmp_path: Path) -> None:
     folder = recorded.starting(tmp_path)
     np.savez(tmp_path / "secret.npz", image=np.zeros((1, 2, 2), np.uint8))
-    found = read_preview(folder, Preview(path="../secret.npz", epoch=1, case="a"), EMPTY)
+    found = read_preview(folder, Preview(path="../secret.npz", epoch=1, case="a"), ())
     assert isinstance(found, str)
     assert "outside" in found

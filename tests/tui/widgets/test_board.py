@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tui.widgets.board import PANES, arrange
 
 
-@given(st.integers(1, 320), st.integers(1, 120), st.sampled_from([pane for pane, _ in PANES]))
+@given(st.integers(1, 320), st.integers(1, 120), st.sampled_from([pane.ID for pane in PANES]))
 def test_panes_cover_the_board_and_do_not_overlap(width: int, height: int, chosen: str) -> None:
     regions = arrange(width, height, chosen)
     assert chosen in regions

@@ -1,0 +1,145 @@
+"""What every part of a screen is: a list of lines, redrawn only where they changed, whose faults stay its own."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+from typing import ClassVar
+
+from rich.style import Style
+from textual import events
+from textual.geometry import Region
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui.plotting.cells import Line, changed, to_strip
+from tui.state.faults import in_short, write_fault
+from tui.state.feed import RunSnapshot
+from tui.text import one_line
+from tui.theme import DARK, PALETTES, Palette, rich_style
+
+
+class Canvas(Widget):
+    """A widget that is a list of lines. `draw` is asked for them; only cells that changed are sent."""
+
+    NAME: ClassVar[str] = ""
+    """What people call it: in tabs, help and messages."""
+
+    class Asked(Message):
+        """A line of text is wanted of the user; the screen asks for it."""
+
+        def __init__(self, question: str, on_submit: Callable[[str], None], *, value: str = "", hint: str = "") -> None:
+            super().__init__()
+            self.question, self.on_submit, self.value, self.hint = question, on_submit, value, hint
+
+    class Doubted(Message):
+        """Something that cannot be taken back is wanted: the screen asks whether the user is sure."""
+
+        def __init__(self, questions: tuple[str, ...], on_yes: Callable[[], None]) -> None:
+            super().__init__()
+            self.questions, self.on_yes = questions, on_yes
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name
+        super().__init__(id=id)
+        self.snapshot: RunSnapshot | None = None
+        self.fault = ""  # why it draws nothing, where it failed
+        self._strips: list[Strip] = []
+
+    @property
+    def palette(self) -> Palette:
+        """The colours of the theme."""
+        return PALETTES.get(self.app.theme, DARK)
+
+    @property
+    def ascii_only(self) -> bool:
+        """Whether the terminal writes no Unicode."""
+        return bool(getattr(self.app, "ascii_only", False))
+
+    def style(self, color: str, *, bold: bool = False, reverse: bool = False, ground: str = "") -> Style:
+        """A style on this palette's ground; ``color`` is the name of one of its colours, or ``#rrggbb``."""
+        front = color if color.startswith("#") else str(getattr(self.palette, color))
+        back = ground or self.palette.ground
+        return rich_style(
+            front, back if back.startswith("#") else str(getattr(self.palette, back)), bold=bold, reverse=reverse
+        )
+
+    def draw(self, width: int, height: int) -> list[Line]:
+        """The lines of the whole widget."""
+        raise NotImplementedError
+
+    def offers(self, action: str) -> bool:  # noqa: ARG002
+        """Whether a key of it is named now: one that could only say no is not."""
+        return True
+
+    def depends_on(self, snapshot: RunSnapshot) -> tuple[object, ...]:
+        """The parts of a snapshot that `draw` looks at; where they are the old ones, nothing is drawn.
+
+        Parts of a view are compared by identity: they are immutable, and a new one stands for a change.
+        """
+        return (snapshot,)
+
+    def show(self, snapshot: RunSnapshot | None) -> None:
+        """Take a new snapshot; draws it only where the widget can be seen, and where something in it changed.
+
+        The processor is the trainer's: what is drawn for nothing is taken from it.
+        """
+        before, self.snapshot = self.snapshot, snapshot
+        if before is None or snapshot is None or not _same(self.depends_on(before), self.depends_on(snapshot)):
+            self.redraw()
+
+    def redraw(self) -> None:
+        """Draw again and send what changed."""
+        width, height = self.size
+        if not self.display or width == 0 or height == 0 or not self.is_attached:
+            return
+        fill = self.style("ink")
+        lines = self._drawn(width, height)[:height]
+        lines += [[] for _ in range(height - len(lines))]
+        strips = [to_strip(line, width, fill, ascii_only=self.ascii_only) for line in lines]
+        before, self._strips = self._strips, strips
+        if len(before) != height or (before and before[0].cell_length != width):
+            self.refresh()
+            return
+        spans = [(row, changed(old, new)) for row, (old, new) in enumerate(zip(before, strips, strict=True))]
+        regions = [Region(span[0], row, span[1] - span[0], 1) for row, span in spans if span]
+        if regions:
+            self.refresh(*regions)
+
+    def render_line(self, y: int) -> Strip:
+        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.style("ink"))
+
+    def on_resize(self) -> None:
+        self.redraw()
+
+    def on_show(self) -> None:
+        self.redraw()
+
+    # --- faults --------------------------------------------------------------------------------
+
+    def failed(self, error: Exception) -> None:
+        """Keep a fault to this part of the screen: a line in it, the rest in a file. The others go on."""
+        text = in_short(error)
+        if text not in self.fault:
+            self.fault = f"this pane failed: {text}; details in {write_fault(self.id or type(self).__name__, error)}"
+
+    def _drawn(self, width: int, height: int) -> list[Line]:
+        try:
+            lines = self.draw(width, height)
+        except Exception as error:  # noqa: BLE001  # the wall between a pane and the others
+            self.failed(error)
+            return [[(part, self.style("error"))] for part in textwrap.wrap(one_line(self.fault), max(1, width))]
+        self.fault = ""
+        return lines
+
+    async def on_event(self, event: events.Event) -> None:
+        """Handle an event of the mouse or of Textual; a fault in that is this widget's own."""
+        try:
+            await super().on_event(event)
+        except Exception as error:  # noqa: BLE001  # the same wall
+            self.failed(error)
+            self.notify(one_line(self.fault), severity="error", markup=False)
+
+
+def _same(before: tuple[object, ...], now: tuple[object, ...]) -> bool:
+    return all(a is b or (isinstance(a, str | int | float) and a == b) for a, b in zip(before, now, strict=True))

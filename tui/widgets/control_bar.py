@@ -1,0 +1,134 @@
+"""Asks the trainer for things, and says what happened last: the newest events, and requests without an answer yet."""
+
+from __future__ import annotations
+
+import time
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.message import Message
+
+from engine.errors import MedtuiError
+from engine.runfolder import RunFolder, send
+from engine.runfolder.control import Command
+from tui.plotting.cells import Line, length
+from tui.state.feed import RunSnapshot
+from tui.state.run_view import RunView
+from tui.text import one_line
+from tui.widgets.canvas import Canvas
+from tui.widgets.lines import describe, notable
+
+
+class ControlBar(Canvas):
+    """One line. A request is a file in the run folder; the trainer answers in the stream."""
+
+    NAME = "training"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("p", "pause", "pause", tooltip="pause, or go on"),
+        Binding("s", "stop", "stop", tooltip="stop after this epoch; then test, figures and report"),
+        Binding("S", "stop_now", "stop now", show=False, tooltip="stop after this iteration (asks twice)"),
+        Binding("c", "checkpoint", "checkpoint", tooltip="write a checkpoint now"),
+        Binding("n", "note", "note", tooltip="a line of text into the stream of the run"),
+    ]
+
+    class Sent(Message):
+        """A request was sent: its answer is awaited."""
+
+    def __init__(self, folder: RunFolder, *, read_only: bool, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.folder, self.read_only = folder, read_only
+        self._waiting: dict[str, str] = {}  # request id -> command
+
+    @property
+    def over(self) -> bool:
+        """Whether nobody is there to answer."""
+        return self.snapshot is not None and self.snapshot.over
+
+    def offers(self, action: str) -> bool:  # noqa: ARG002
+        return not self.read_only and not self.over
+
+    def depends_on(self, snapshot: RunSnapshot) -> tuple[object, ...]:
+        return (snapshot.view.journal,)
+
+    def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
+        ink, muted = self.style("ink"), self.style("muted")
+        line: Line = [(" ", ink)]
+        for command in self._waiting.values():
+            words = f"◌ {command.replace('_', ' ')} asked, waiting for the trainer   "
+            line.append((words, self.style("warning")))
+        parts: list[Line] = []
+        for event in reversed([e for e in self.snapshot.view.journal if notable(e)] if self.snapshot else []):
+            kind, text, color = describe(event)
+            when = time.strftime("%H:%M:%S", time.localtime(event.time_s))
+            part: Line = [(f"{when} ", muted), (f"{kind} ", self.style(color)), (one_line(text), ink), ("   ", ink)]
+            if parts and length(line) + sum(map(length, parts)) + length(part) > width:
+                break
+            parts.insert(0, part)
+        return [[*line, *(span for part in parts for span in part)]]
+
+    def take_answers(self, view: RunView) -> None:
+        """Take what the trainer has answered off the list of what is waited for."""
+        before = len(self._waiting)
+        for answer in view.controls:
+            command = self._waiting.pop(answer.request, None)
+            if command is not None and answer.state != "done":
+                self._say(f"{command.replace('_', ' ')}: {answer.state} {answer.message}")
+        if len(self._waiting) != before:
+            self.redraw()
+
+    # --- keys ----------------------------------------------------------------------------------
+
+    def action_pause(self) -> None:
+        """Pause, or go on."""
+        state = self.snapshot.state if self.snapshot else ""
+        self._request("resume" if state == "paused" else "pause")
+
+    def action_checkpoint(self) -> None:
+        """Ask for a checkpoint."""
+        self._request("checkpoint")
+
+    def action_stop(self) -> None:
+        """Stop after the running epoch."""
+        self._doubt("stop", "Stop after this epoch?")
+
+    def action_stop_now(self) -> None:
+        """Stop after the running iteration; asked twice."""
+        self._doubt("stop_now", "Stop now, in the middle of the epoch?", "Really stop now?")
+
+    def action_note(self) -> None:
+        """Write a line of text into the stream."""
+
+        def on_submit(text: str) -> None:
+            if text:
+                self._request("note", text)
+
+        if self._possible():
+            self.post_message(self.Asked("note", on_submit, hint="a line of text into the stream of this run"))
+
+    def _doubt(self, command: Command, *questions: str) -> None:
+        if self._possible():
+            self.post_message(self.Doubted(questions, lambda: self._request(command)))
+
+    def _possible(self) -> bool:
+        if self.read_only:
+            self._say("this dashboard only looks: it was opened read-only")
+        elif self.snapshot is not None and self.snapshot.over:
+            self._say(f"the run is {self.snapshot.state}: nobody would answer")
+        else:
+            return True
+        return False
+
+    def _request(self, command: Command, text: str = "") -> None:
+        if not self._possible():
+            return
+        try:
+            request = send(self.folder, command, text)
+        except MedtuiError as error:
+            self._say(str(error))
+            return
+        self._waiting[request.id] = command
+        self.post_message(self.Sent())
+        self.redraw()
+
+    def _say(self, text: str) -> None:
+        self.notify(one_line(text), severity="warning", markup=False, timeout=3)

@@ -1,0 +1,130 @@
+"""Base of panes that show slices with truth and prediction as contours, in half-block characters."""
+
+from __future__ import annotations
+
+from typing import ClassVar, TypeAlias
+
+import numpy as np
+from textual.binding import Binding, BindingType
+from textual.message import Message
+
+from engine.events import Preview
+from tui.plotting.cells import Line, length
+from tui.plotting.slice_picture import letters, marked, paint
+from tui.state.images import Bytes, Example, PreviewImages
+from tui.text import one_line
+from tui.widgets.pane import FAR, Pane
+
+ImageFile: TypeAlias = Preview | Example
+"""What names the file of a picture: a preview of an epoch, or an example of the test."""
+
+
+class ImagePane(Pane):
+    """One slice of one file; up and down walk through its slices."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down,j", "scroll(1)", "slice", key_display="↑ ↓", tooltip="slice"),
+        Binding("right,l", "side(1)", "epoch", key_display="← →", tooltip="an earlier, a later epoch"),
+        Binding("right_square_bracket,pagedown", "page(1)", "case", key_display="[ ]", tooltip="previous, next case"),
+        Binding("end,G", "end(1)", "ends", key_display="Home End", show=False, tooltip="the first, the last slice"),
+    ]
+
+    class Wanted(Message):
+        """The arrays of a file are needed; the screen reads files, a widget does not."""
+
+        def __init__(self, pane: ImagePane, file: ImageFile) -> None:
+            super().__init__()
+            self.pane, self.file = pane, file
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.at: int | None = None  # slice; None: the one with the most truth
+        self._images: dict[str, PreviewImages | str] = {}  # by path; a text says why it cannot be read
+        self._asked: set[str] = set()
+
+    def image_file(self) -> ImageFile | None:
+        """The file that is to be shown."""
+        raise NotImplementedError
+
+    def why_no_image(self) -> str:
+        """What to say where there is none."""
+        raise NotImplementedError
+
+    def arrived(self, path: str, images: PreviewImages | str) -> None:
+        """Take the arrays that were asked for, or the reason why there are none."""
+        if len(self._images) > 64:
+            self._images.clear()
+            self._asked.clear()
+        self._images[path] = images
+        self.redraw()
+
+    def body(self, width: int, height: int) -> list[Line]:
+        file = self.image_file()
+        if file is None:
+            return self.reason(self.why_no_image(), width, height)
+        images = self._images.get(file.path)
+        if images is None:
+            if file.path not in self._asked:
+                self._asked.add(file.path)
+                self.post_message(self.Wanted(self, file))
+            return self.reason("reading the preview", width, height)
+        if isinstance(images, str):
+            return self.reason(images, width, height)
+        at = self._slice(images)
+        cells = width, max(1, height - 1)
+        picture = paint(images, at, cells, truth=self.palette.truth, prediction=self.palette.prediction)
+        contours = {"●": self.palette.truth, "▲": self.palette.prediction}
+        if self.ascii_only:
+            lines: list[Line] = [[(row, self.style("ink"))] for row in letters(picture, contours)]
+        else:
+            lines = self._blocks(picture, contours if self.app.no_color else {})
+        pad = max(0, (width - picture.shape[1]) // 2)
+        ink = self.style("ink")
+        return [*([(" " * pad, ink), *line] for line in lines), self._key(images, width)]
+
+    def _key(self, images: PreviewImages, width: int) -> Line:
+        """What the colours mean."""
+        if images.said:
+            return [(one_line(images.said)[:width], self.style("prediction"))]
+        if images.truth is None:
+            return []
+        muted = self.style("muted")
+        line: Line = [
+            ("● ", self.style("truth")),
+            ("truth  ", muted),
+            ("▲ ", self.style("prediction")),
+            ("prediction", muted),
+        ]
+        return [(" " * max(0, (width - length(line)) // 2), muted), *line]
+
+    def _slice(self, images: PreviewImages) -> int:
+        count = len(images.image)
+        if self.at is not None:
+            return max(0, min(count - 1, self.at))
+        if images.truth is None:
+            return count // 2
+        return int(np.argmax((images.truth > 0).reshape(count, -1).sum(axis=1)))
+
+    def _blocks(self, picture: Bytes, contours: dict[str, str]) -> list[Line]:
+        """Two pixels a cell; a contour whose colour would not be seen is a mark."""
+        marks = marked(picture, contours)
+        lines: list[Line] = []
+        for upper, lower, row in zip(picture[::2], picture[1::2], marks.tolist(), strict=True):
+            cells = zip(upper.tolist(), lower.tolist(), row, strict=True)
+            lines.append([(mark or "▀", self.style(_hex(a), ground=_hex(b))) for a, b, mark in cells])
+        return lines
+
+    def scroll_lines(self, by: int) -> None:
+        file = self.image_file()
+        images = self._images.get(file.path) if file else None
+        if isinstance(images, PreviewImages):
+            self.at = max(0, min(len(images.image) - 1, self._slice(images) + (1 if by > 0 else -1)))
+            self.redraw()
+
+    def action_end(self, last: int) -> None:
+        self.at = FAR if last else 0  # where it is drawn it is known how many there are
+        self.redraw()
+
+
+def _hex(pixel: list[int]) -> str:
+    return f"#{pixel[0]:02x}{pixel[1]:02x}{pixel[2]:02x}"
