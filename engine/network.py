@@ -32,6 +32,11 @@ class Network:
     device: Device
 
     @property
+    def facts(self) -> dict[str, str]:
+        """What only the data decided, by the key of the recipe that left it open."""
+        return {"model.output": self.kind}
+
+    @property
     def parameters(self) -> int:
         """Number of trained weights."""
         return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
@@ -71,7 +76,7 @@ def build_network(recipe: Recipe, dataset: Dataset, root: Path, precision: str |
     if recipe.train.amp == "auto" and not decided and device.device.type == "cpu":
         device = measured(device, model, (recipe.train.batch_size, dataset.channels, *recipe.data.size))
     kind = output_kind(recipe.model, recipe.task, classes)
-    balanced = recipe.loss.class_weights == "balanced"
+    balanced = getattr(recipe.loss, "class_weights", "none") == "balanced"
     counts = class_counts(dataset) if balanced else None
     labels = classes + (recipe.task == "segmentation")
     criterion = build_loss(recipe.loss, task=recipe.task, output=kind, labels=labels, counts=counts)

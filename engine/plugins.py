@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pkgutil
+from collections.abc import Iterable
 from functools import cache
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
 from engine.errors import UsageError
@@ -13,8 +16,9 @@ def load_plugins(group: str) -> tuple[str, ...]:
     """Import every module that an installed package names in this group of entry points, once a process.
 
     Args:
-        group: ``medtui.measures`` (what a metric is called; read by the dashboard too, so it imports nothing heavy)
-            or ``medtui.metrics`` (how it is computed).
+        group: ``medtui.measures`` (what a metric is called) or ``medtui.tables`` (what a recipe may say), which the
+            dashboard reads too, so they import nothing heavy; ``medtui.metrics`` (how a metric is computed) or
+            ``medtui.code`` (losses, networks, optimizers, schedules, sources).
 
     Returns:
         The names of the entry points.
@@ -37,3 +41,14 @@ def _load(point: EntryPoint) -> None:
             f'the package "{package}" cannot add "{point.name}": {type(error).__name__}: {error}',
             f"mend {point.value}, or uninstall the package",
         ) from error
+
+
+def load_modules(package: str, path: Iterable[str]) -> None:
+    """Import every module of ``package``, so that each registers what it has: there is no list of them.
+
+    Args:
+        package: its ``__name__``.
+        path: its ``__path__``.
+    """
+    for module in pkgutil.iter_modules(path):
+        import_module(f"{package}.{module.name}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from engine.commands.train import open_checked
 from engine.data import Dataset, data_root
 from engine.errors import RecipeError, printable
-from engine.recipe import Recipe, load_recipe
+from engine.recipe import Recipe, load_recipe, refuse_dead
 from engine.requests import Check
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def check(request: Check) -> int:
         _say("", note, "note")
     with memory_errors(memory_advice(recipe)):
         network = _network(recipe, dataset, root)
+        refuse_dead(recipe, network.facts)
         _say("model", f"{recipe.model.name}, {network.parameters / 1e6:.2f} M weights, on {network.device.name}")
         if network.device.reason:
             _say("amp", network.device.reason)
@@ -65,8 +66,7 @@ def _network(recipe: Recipe, dataset: Dataset, root: Path) -> Network:
         if [problem.key for problem in error.problems] != ["model.pretrained"]:
             raise
         _say("weights", f"{error.problems[0].what}. {error.hint}", "note")
-        bare = recipe.model.model_copy(update={"pretrained": False})
-        return build_network(recipe.model_copy(update={"model": bare}), dataset, root)
+        return build_network(recipe.model_copy(update={"model": recipe.model.bare()}), dataset, root)
 
 
 def _step(recipe: Recipe, dataset: Dataset, network: Network) -> None:

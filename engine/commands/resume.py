@@ -11,7 +11,7 @@ from engine.commands.train import Handshake, build, facts_of, open_checked, shak
 from engine.data import data_root, fingerprint
 from engine.errors import DataError, Problem, RecipeError, RunError, UsageError
 from engine.manifest import command_line, first_manifest, read_manifest, update_manifest
-from engine.recipe import Recipe, load_recipe, parse_recipe, recipe_toml
+from engine.recipe import Recipe, load_run_recipe, parse_recipe, recipe_toml
 from engine.requests import Resume
 from engine.runfolder import ENDED, RunFolder, create, read_status, write_bytes, write_text
 
@@ -59,7 +59,7 @@ def _go_on(request: Resume, handshake: Handshake) -> int:
             )
         network = build(recipe, dataset, root, manifest.get("precision"))
         if overrides:
-            write_text(folder.recipe, recipe_toml(recipe))
+            write_text(folder.recipe, recipe_toml(recipe, network.facts))
         if not known:  # it was killed before its manifest was written
             update_manifest(folder, **first_manifest(recipe, dataset, command_line()))
         update_manifest(folder, sessions=int(manifest.get("sessions", 1)) + 1, measured=False)
@@ -86,9 +86,9 @@ def _fork(request: Resume, handshake: Handshake) -> int:
     from engine.training.session import take_lock
 
     folder = RunFolder(request.run)
-    before = load_recipe(folder.recipe, outside=True)
+    before = load_run_recipe(folder.recipe)
     named = (*request.overrides, f'name="{request.name}"') if request.name else request.overrides
-    recipe = load_recipe(folder.recipe, named, outside=True)
+    recipe = load_run_recipe(folder.recipe, named)
     content = load_checkpoint(folder.last)
     root = data_root(request.data or _remembered_root(read_manifest(folder)))
     dataset = open_checked(recipe, root)
@@ -102,7 +102,7 @@ def _fork(request: Resume, handshake: Handshake) -> int:
         ) from error
     changed = _differing(before, recipe)
     new = create(folder.root.parent, recipe.name)
-    write_text(new.recipe, recipe_toml(recipe))
+    write_text(new.recipe, recipe_toml(recipe, network.facts))
     _copy_stream(folder, new, content)
     for own in ("early", "clock"):  # patience and time of a new run begin anew
         content["parts"].pop(own, None)
@@ -110,7 +110,7 @@ def _fork(request: Resume, handshake: Handshake) -> int:
         content["parts"].pop("best", None)
     elif folder.best.exists():
         save_checkpoint(new.best, load_checkpoint(folder.best))
-    content["recipe"] = recipe_toml(recipe)
+    content["recipe"] = recipe_toml(recipe, network.facts)
     content["forked"] = {"run": folder.id, "optimizer": "optimizer.name" not in changed}
     save_checkpoint(new.last, content)
     update_manifest(new, **first_manifest(recipe, dataset, command_line()))
@@ -140,12 +140,12 @@ def _same_recipe(folder: RunFolder, overrides: Sequence[str]) -> Recipe:
     """The recipe to go on with: it may differ from the one in last.pt in `_FREE` keys only."""
     from engine.checkpoint import load_checkpoint
 
-    recipe = load_recipe(folder.recipe, overrides, outside=True)
-    before = load_recipe(folder.recipe, outside=True) if overrides else recipe
+    recipe = load_run_recipe(folder.recipe, overrides)
+    before = load_run_recipe(folder.recipe) if overrides else recipe
     if folder.last.exists():
         text = load_checkpoint(folder.last).get("recipe")
         if isinstance(text, str):
-            before = parse_recipe(text, "the recipe in last.pt", outside=True)
+            before = parse_recipe(text, "the recipe in last.pt", outside=True, stored=True)
     differing = [key for key in _differing(before, recipe) if not key.startswith(_FREE)]
     if not differing:
         return recipe

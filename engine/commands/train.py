@@ -18,7 +18,7 @@ from engine.data import Dataset, check_dataset, data_root, open_dataset
 from engine.errors import MedtuiError, ProblemsError, RunError
 from engine.events import Log, Note, RunEnded
 from engine.manifest import command_line, first_manifest, read_manifest, update_manifest
-from engine.recipe import Recipe, load_recipe, recipe_toml
+from engine.recipe import Recipe, load_recipe, recipe_toml, refuse_dead
 from engine.requests import Resume, Train
 from engine.runfolder import RunFolder, create, write_text
 
@@ -48,10 +48,11 @@ def train(request: Train, handshake: Handshake | None = None) -> int:
     root = data_root(request.data)
     dataset = open_checked(recipe, root)
     network = build(recipe, dataset, root)
+    refuse_dead(recipe, network.facts)
     from engine.training.session import take_lock
 
     folder = create(request.runs, recipe.name)
-    write_text(folder.recipe, recipe_toml(recipe))
+    write_text(folder.recipe, recipe_toml(recipe, network.facts))
     manifest = first_manifest(recipe, dataset, command_line())
     update_manifest(folder, **manifest)
     update_manifest(folder, **facts_of(network, recipe, root))

@@ -13,7 +13,7 @@ from monai.transforms import (
 )
 from scipy import ndimage
 
-from engine.recipe.tables import AugmentTable
+from engine.recipe import AugmentTable
 
 GREY = (0.299, 0.587, 0.114)
 """Share of red, green and blue in the brightness of a colour (ITU-R BT.601)."""

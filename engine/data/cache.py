@@ -15,7 +15,7 @@ from engine.data.prepare import prepare, resize_image
 from engine.data.read import Floats, Masks, read_case, read_image
 from engine.errors import DataError
 from engine.hardware import cores, free_memory
-from engine.recipe.tables import DataTable
+from engine.recipe import DataTable
 
 
 @dataclass(frozen=True, slots=True, eq=False)

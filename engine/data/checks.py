@@ -13,7 +13,7 @@ from engine.data.read import RawCase, read_case
 from engine.data.sources.index import shortened
 from engine.errors import DataError, Problem
 from engine.hardware import cores
-from engine.recipe.tables import DataTable
+from engine.recipe import DataTable
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from engine.data.read import Floats, Masks
-from engine.recipe.tables import AugmentTable, DataTable
+from engine.recipe import AugmentTable, DataTable
 
 Voxels = tuple[npt.NDArray[np.int32], ...]
 """For each class that is present, flat indices of some of its voxels."""

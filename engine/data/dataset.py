@@ -9,10 +9,10 @@ from pathlib import Path
 
 from engine.data.cases import Case, Dataset
 from engine.data.read import channels_in
-from engine.data.sources import SOURCES, DatasetIndex
+from engine.data.sources import DatasetIndex, open_source
 from engine.data.splits import assign, refuse_duplicates
 from engine.errors import DataError, Problem
-from engine.recipe.tables import DataTable
+from engine.recipe import DataTable
 
 MARKER = "PHANTOM"
 """A file of this name in a data folder says that its cases are made."""
@@ -40,7 +40,7 @@ def open_dataset(table: DataTable, task: str, root: Path) -> Dataset:
     folder = root / table.root
     if not folder.is_dir():
         raise _absent(folder, table)
-    layout = SOURCES[table.source](folder, table, task)
+    layout = open_source(table, folder, task)
     if not layout.cases:
         raise DataError(f"{folder} holds no cases in the layout {table.source}")
     cases = assign(layout.cases, table)
@@ -72,7 +72,7 @@ def open_elsewhere(table: DataTable, task: str, folder: Path, *, classes: tuple[
         )
     if classes is not None and task == "classification":
         table = table.model_copy(update={"classes": classes})
-    layout = SOURCES[table.source](place, table, task)
+    layout = open_source(table, place, task)
     if not layout.cases:
         raise DataError(f"{place} holds no cases in the layout {table.source}")
     if classes is not None and layout.classes != classes:

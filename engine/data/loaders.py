@@ -17,7 +17,7 @@ from engine.data.prepare import Prepared, normalise_image, prepare, resize_image
 from engine.data.read import Floats, read_case, read_image
 from engine.data.train_loader import Batch, CaseDataset, TrainLoader
 from engine.hardware import cores
-from engine.recipe.tables import AugmentTable, DataTable, RuntimeTable
+from engine.recipe import AugmentTable, DataTable, RuntimeTable
 
 __all__ = ["Batch", "EvalLoader", "TrainLoader", "build_eval_loader", "build_train_loader", "iter_prepared"]
 

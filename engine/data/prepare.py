@@ -16,7 +16,7 @@ from PIL import Image
 from scipy import ndimage
 
 from engine.data.read import Affine, Array, Floats, Masks, RawCase
-from engine.recipe.tables import DataTable
+from engine.recipe import DataTable
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

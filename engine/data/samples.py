@@ -12,7 +12,7 @@ from engine.data.cache import LoadedImage, LoadedVolume
 from engine.data.crops import affine_draw, affine_move, crop_start, flip_draw
 from engine.data.prepare import intensity_map, resize_image
 from engine.data.read import Masks
-from engine.recipe.tables import AugmentTable, DataTable
+from engine.recipe import AugmentTable, DataTable
 
 
 class Transform:

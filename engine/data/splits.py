@@ -15,7 +15,7 @@ from typing import TypeVar
 from engine.data.cases import SPLITS, Case
 from engine.data.sources.index import shortened
 from engine.errors import DataError, Problem
-from engine.recipe.tables import DataTable
+from engine.recipe import DataTable
 
 T = TypeVar("T")
 Unit = tuple[Case, ...]

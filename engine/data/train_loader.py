@@ -20,7 +20,7 @@ from engine.data.processes import Processes
 from engine.data.samples import Transform
 from engine.data.threads import Threads
 from engine.errors import DataError, Problem
-from engine.recipe.tables import AugmentTable, DataTable
+from engine.recipe import AugmentTable, DataTable
 
 Batch: TypeAlias = dict[str, Any]
 """image float32 (B, C, *size); label int64 (B, *size) or (B,); id list of B strings."""

@@ -11,7 +11,7 @@ from engine.data import Dataset, data_root
 from engine.errors import RunError, UsageError
 from engine.manifest import read_manifest
 from engine.network import Network, build_network
-from engine.recipe import Recipe, load_recipe
+from engine.recipe import Recipe, load_run_recipe
 from engine.runfolder import RunFolder
 
 
@@ -41,7 +41,7 @@ def open_trained(
     """
     overrides = [f'evaluate.checkpoint="{checkpoint}"'] if checkpoint else []
     overrides += [f'runtime.device="{device}"'] if device else []
-    recipe = load_recipe(folder.recipe, overrides, outside=True)
+    recipe = load_run_recipe(folder.recipe, overrides)
     if not folder.last.exists() and not folder.best.exists():
         raise UsageError(
             f"{folder.id} has no checkpoint yet", "wait for its first epoch, or look at: medtui attach " + folder.id
@@ -63,7 +63,7 @@ def network_for(trained: Trained, dataset: Dataset) -> Network:
     Nothing is fetched: weights that training started from are not needed again.
     """
     recipe = trained.recipe
-    bare = recipe.model_copy(update={"model": recipe.model.model_copy(update={"pretrained": False, "weights": None})})
+    bare = recipe.model_copy(update={"model": recipe.model.bare()})
     return build_network(bare, dataset, trained.root, trained.manifest.get("precision"))
 
 

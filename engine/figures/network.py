@@ -117,7 +117,7 @@ class TrainedNetwork:
         if recipe is None:
             raise FigureError("the recipe of this run cannot be read: its network cannot be built")
         path = self._checkpoint()
-        table = recipe.model.model_copy(update={"pretrained": False, "weights": None})
+        table = recipe.model.bare()
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)["model"]
             model = build_model(

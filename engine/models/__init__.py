@@ -8,13 +8,14 @@ from typing import Literal
 
 from torch import nn
 
-from engine.models.shapes import refuse, require_multiples, require_room
-from engine.recipe import ModelTable
+from engine.models.base import build
+from engine.models.shapes import refuse
+from engine.plugins import load_modules, load_plugins
+from engine.recipe.models import ModelTable
 
 __all__ = ["build_model", "cam_layer", "count_parameters", "output_channels", "output_kind"]
 
-# How the names of the final layer's weights begin: the part that another number of classes changes.
-_HEADS = {"unet3d": "final.", "resunet": "final.", "segresnet": "conv_final.2.", "dynunet": "output_block."}
+load_modules(__name__, __path__)
 
 
 def output_kind(table: ModelTable, task: str, classes: int) -> Literal["sigmoid", "softmax"]:
@@ -30,9 +31,10 @@ def output_kind(table: ModelTable, task: str, classes: int) -> Literal["sigmoid"
     """
     if task == "classification":
         return "softmax"
-    if table.output == "sigmoid" and classes > 1:
+    wanted = getattr(table, "output", "auto")
+    if wanted == "sigmoid" and classes > 1:
         raise refuse("model.output", f'found "sigmoid" with {classes} foreground classes', '"softmax" or "auto"')
-    if table.output == "softmax" or classes > 1:
+    if wanted == "softmax" or classes > 1:
         return "softmax"
     return "sigmoid"
 
@@ -74,72 +76,18 @@ def build_model(
     Raises:
         RecipeError: the network cannot take this size or these features, or its weights cannot be had.
     """
+    load_plugins("medtui.code")
     wanted = 2 if task == "classification" else 3
     if spatial_dims != wanted or len(size) != wanted:
         raise refuse("data.size", f"found {list(size)} for images of {spatial_dims} axes", f"{wanted} axes for {task}")
-    outputs = output_channels(table, task, classes)
-    if task == "classification":
-        model = _classifier(table, channels, outputs)
-    else:
-        model = _segmenter(table, channels, outputs, size)
+    if task not in table.tasks:
+        raise refuse("model.name", f'found "{table.name}" with task "{task}"', f"a network for {task}")
+    model = build(table, channels, output_channels(table, task, classes), tuple(size))
     if table.weights is not None:
         from engine.models.weights import load_file
 
-        load_file(model, table.weights, root, _HEADS.get(table.name, "fc."))
+        load_file(model, table.weights, root, table.head)
     return model
-
-
-def _classifier(table: ModelTable, channels: int, outputs: int) -> nn.Module:
-    from engine.models.resnet import build_resnet
-
-    if table.channels is not None:
-        raise refuse("model.channels", f"found {list(table.channels)} with {table.name}", "no channels: it has its own")
-    model = build_resnet(table.name, channels, outputs, table.dropout)
-    if table.pretrained:
-        from engine.models.weights import load_imagenet
-
-        load_imagenet(model, table.name)
-    return model
-
-
-def _segmenter(table: ModelTable, channels: int, outputs: int, size: Sequence[int]) -> nn.Module:
-    match table.name:
-        case "unet3d":
-            from engine.models.unet3d import CHANNELS, UNet3d
-
-            plain = UNet3d(channels, outputs, table.channels or CHANNELS, table.dropout)
-            require_multiples(size, [plain.multiple] * 3, table.name)
-            return plain
-        case "resunet":
-            from engine.models.resunet import ResUNet, plan_channels
-
-            features = table.channels or plan_channels(size, table.patch)
-            residual = ResUNet(
-                channels,
-                outputs,
-                features,
-                units=table.residual_units,
-                norm=table.norm,
-                dropout=table.dropout,
-                patch=table.patch,
-            )
-            require_multiples(size, [residual.multiple] * 3, table.name)
-            require_room(size, [residual.multiple] * 3, table.name)
-            return residual
-        case "segresnet":
-            from engine.models import segresnet
-
-            features = table.channels or segresnet.CHANNELS
-            return segresnet.build_segresnet(
-                channels, outputs, size, features=features, norm=table.norm, dropout=table.dropout
-            )
-        case "dynunet":
-            from engine.models.dynunet import build_dynunet
-
-            return build_dynunet(
-                channels, outputs, size, features=table.channels, norm=table.norm, dropout=table.dropout
-            )
-    raise ValueError(f'"{table.name}" is no network for segmentation')
 
 
 def cam_layer(model: nn.Module) -> nn.Module:

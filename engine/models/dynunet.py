@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from engine.models.base import build
 from engine.models.layers import GROUPS
 from engine.models.shapes import refuse, require_multiples
+from engine.recipe.models import DynUNetTable
 
 # nnU-Net's: 32 features at the top, never more than 320, and no axis below 4 voxels.
 _TOP = 32
@@ -20,6 +22,12 @@ _NORMS = {
     "group": ("group", {"num_groups": GROUPS}),
     "none": "",
 }
+
+
+@build.register
+def build_of_recipe(table: DynUNetTable, channels: int, outputs: int, size: tuple[int, ...]) -> nn.Module:
+    """The DynUNet of a recipe; errors are those of `build_dynunet`."""
+    return build_dynunet(channels, outputs, size, features=table.channels, norm=table.norm, dropout=table.dropout)
 
 
 def plan_strides(size: Sequence[int], levels: int | None = None) -> list[tuple[int, ...]]:

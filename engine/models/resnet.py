@@ -5,7 +5,18 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-NAMES = ("resnet18", "resnet34", "resnet50", "resnet101")
+from engine.models.base import build
+from engine.models.weights import load_imagenet
+from engine.recipe.models import ResNetTable
+
+
+@build.register
+def build_of_recipe(table: ResNetTable, channels: int, outputs: int, size: tuple[int, ...]) -> nn.Module:  # noqa: ARG001  (takes any size)
+    """The ResNet of a recipe, with ImageNet's weights where they are asked for; errors: `load_imagenet`."""
+    model = build_resnet(table.name, channels, outputs, table.dropout)
+    if table.pretrained:
+        load_imagenet(model, table.name)
+    return model
 
 
 class DropoutLinear(nn.Linear):
@@ -33,7 +44,7 @@ def build_resnet(name: str, channels: int, classes: int, dropout: float = 0.0) -
     have four keys more (a bias in the shortcuts).
 
     Args:
-        name: one of `NAMES`.
+        name: that of `ResNetTable`.
         channels: of the image.
         classes: logits.
         dropout: share of the pooled features that is dropped in training.

@@ -8,12 +8,36 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from engine.models.base import build
 from engine.models.layers import initialise, norm_layer
+from engine.models.shapes import require_multiples, require_room
+from engine.recipe.models import ResUNetTable
 
 SLOPE = 0.01
 _TOP = 16
 _LEVELS = 5
 _SMALLEST = 4
+
+
+@build.register
+def build_resunet(table: ResUNetTable, channels: int, outputs: int, size: tuple[int, ...]) -> nn.Module:
+    """The residual U-Net of a recipe.
+
+    Raises:
+        RecipeError: the levels do not divide the size, or leave a single voxel of it.
+    """
+    model = ResUNet(
+        channels,
+        outputs,
+        table.channels or plan_channels(size, table.patch),
+        units=table.residual_units,
+        norm=table.norm,
+        dropout=table.dropout,
+        patch=table.patch,
+    )
+    require_multiples(size, [model.multiple] * 3, table.name)
+    require_room(size, [model.multiple] * 3, table.name)
+    return model
 
 
 def plan_channels(size: Sequence[int], patch: int) -> tuple[int, ...]:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from engine.models.base import build
 from engine.models.layers import GROUPS
 from engine.models.shapes import refuse, require_multiples, require_room
+from engine.recipe.models import SegResNetTable
 
 CHANNELS = (16, 32, 64, 128)
 # The paper's numbers of residual blocks, from the top; a deeper network goes on with the last.
@@ -18,6 +20,13 @@ _NORMS = {
     "group": ("group", {"num_groups": GROUPS}),
     "none": "",
 }
+
+
+@build.register
+def build_of_recipe(table: SegResNetTable, channels: int, outputs: int, size: tuple[int, ...]) -> nn.Module:
+    """The SegResNet of a recipe; errors are those of `build_segresnet`."""
+    features = table.channels or CHANNELS
+    return build_segresnet(channels, outputs, size, features=features, norm=table.norm, dropout=table.dropout)
 
 
 def build_segresnet(

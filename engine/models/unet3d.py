@@ -8,9 +8,24 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from engine.models.base import build
 from engine.models.layers import UpConv, halve, initialise
+from engine.models.shapes import require_multiples
+from engine.recipe.models import UNet3dTable
 
 CHANNELS = (32, 64, 128, 256, 512)
+
+
+@build.register
+def build_unet3d(table: UNet3dTable, channels: int, outputs: int, size: tuple[int, ...]) -> nn.Module:
+    """The U-Net of a recipe.
+
+    Raises:
+        RecipeError: the levels do not divide the size.
+    """
+    model = UNet3d(channels, outputs, table.channels or CHANNELS, table.dropout)
+    require_multiples(size, [model.multiple] * 3, table.name)
+    return model
 
 
 class UNet3d(nn.Module):

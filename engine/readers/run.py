@@ -18,7 +18,7 @@ import numpy as np
 from engine.errors import RecipeError
 from engine.readers.checked import checked_manifest, checked_metrics
 from engine.readers.history import History, read_history
-from engine.recipe import FiguresTable, Recipe, load_recipe
+from engine.recipe import FiguresTable, Recipe, load_run_recipe
 from engine.runfolder import RunFolder, Status, example_file, read_status
 
 _DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
@@ -88,7 +88,7 @@ class RunData:
     def recipe(self) -> Recipe | None:
         """The recipe, or None where this version cannot read it."""
         try:
-            return load_recipe(self.folder.recipe, outside=True)
+            return load_run_recipe(self.folder.recipe)
         except RecipeError:
             return None
 

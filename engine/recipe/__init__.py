@@ -1,20 +1,14 @@
 """Recipes: strict TOML tables, with errors that say what is wrong and what is legal."""
 
-from engine.recipe.load import load_recipe, parse_recipe
+from engine.recipe.dead import applies, refuse_dead
+from engine.recipe.load import load_recipe, load_run_recipe, parse_recipe
+from engine.recipe.losses import LossTable
 from engine.recipe.model import Recipe
+from engine.recipe.models import ModelTable
+from engine.recipe.optim import OptimizerTable, ScheduleTable
 from engine.recipe.schema import json_schema
-from engine.recipe.tables import (
-    AugmentTable,
-    DataTable,
-    EvaluateTable,
-    FiguresTable,
-    LossTable,
-    ModelTable,
-    OptimizerTable,
-    RuntimeTable,
-    ScheduleTable,
-    TrainTable,
-)
+from engine.recipe.sources import DataTable
+from engine.recipe.tables import AugmentTable, EvaluateTable, FiguresTable, RuntimeTable, TrainTable
 from engine.recipe.write import recipe_toml
 
 __all__ = [
@@ -29,8 +23,11 @@ __all__ = [
     "RuntimeTable",
     "ScheduleTable",
     "TrainTable",
+    "applies",
     "json_schema",
     "load_recipe",
+    "load_run_recipe",
     "parse_recipe",
     "recipe_toml",
+    "refuse_dead",
 ]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
 
 from engine.errors import Problem, printable
-from engine.recipe.model import Recipe
+from engine.recipe.base import Table
+from engine.recipe.model import FAMILIES, TABLES, Recipe
 
 _SHOWN = 60
 
@@ -26,40 +27,71 @@ def explain(error: ValidationError, place: Callable[[str], str]) -> list[Problem
     """One `Problem` a key; the branches of a union are one problem, not several."""
     problems: dict[tuple[str, str], Problem] = {}
     for item in error.errors(include_url=False, include_context=False):
-        table, name = _key(item["loc"])
-        if (table, name) not in problems:
-            problems[table, name] = _problem(item, table, name, place)
+        table, name, kind = _key(item)
+        for problem in [_problem(item, table, name, kind, place), *_strangers(item, place)]:
+            problems.setdefault((table, problem.key), problem)
     return list(problems.values())
 
 
 def bad_keys(error: ValidationError) -> set[tuple[str, str]]:
     """(table, key) of all that is wrong; the table of a key on top, and of a table, is ""."""
-    return {_key(item["loc"]) for item in error.errors(include_url=False, include_context=False)}
+    return {_key(item)[:2] for item in error.errors(include_url=False, include_context=False)}
 
 
-def _problem(item: Any, table: str, name: str, place: Callable[[str], str]) -> Problem:
+def _problem(item: Any, table: str, name: str, kind: type[Table], place: Callable[[str], str]) -> Problem:
     key = f"{table}.{name}" if table else name
     if item["type"] == "extra_forbidden":
-        legal = [*_fields(table), *([] if table else ["extends"])]
-        close = nearest(name, legal) or _elsewhere(name)
-        meant = f'; did you mean "{close}"?' if close else ""
-        return Problem(place(key), f"there is no such key{meant}", ", ".join(legal), key)
-    if item["type"] == "missing":
-        return Problem(place(key), "is missing", allowed(key), key)
+        return _unknown(key, name, kind, place)
     found = item["input"]
-    meant = ""
-    if isinstance(found, str):
-        close = nearest(found, _choices(_schema(key)))
-        meant = f'; did you mean "{close}"?' if close else ""
-    return Problem(place(key), f"found {show(found)}{meant}", allowed(key), key)
+    if item["type"] in _NO_MEMBER:
+        found = found.get(name, _MISSING)
+        choices = list(FAMILIES[table].members)
+        legal = "one of " + ", ".join(f'"{choice}"' for choice in choices)
+    else:
+        schema = _fields(kind).get(name, {})
+        choices, legal = (
+            _choices(schema),
+            f"a table [{name}]" if kind is Recipe and name in TABLES else describe(schema),
+        )
+    if found is _MISSING or item["type"] == "missing":
+        return Problem(place(key), "is missing", legal, key)
+    close = nearest(found, choices) if isinstance(found, str) else None
+    meant = f'; did you mean "{close}"?' if close else ""
+    return Problem(place(key), f"found {show(found)}{meant}", legal, key)
 
 
-def _key(location: tuple[int | str, ...]) -> tuple[str, str]:
-    """("train", "epochs"), without the positions in arrays and the names of union branches."""
-    top = str(location[0]) if location else ""
-    if len(location) > 1 and isinstance(location[1], str) and _fields(top):
-        return top, location[1]
-    return "", top
+_MISSING = object()
+_NO_MEMBER = frozenset({"union_tag_invalid", "union_tag_not_found"})
+
+
+def _unknown(key: str, name: str, kind: type[Table], place: Callable[[str], str]) -> Problem:
+    legal = [*_fields(kind), *(["extends"] if kind is Recipe else [])]
+    close = nearest(name, legal) or _elsewhere(name)
+    meant = f'; did you mean "{close}"?' if close else ""
+    return Problem(place(key), f"there is no such key{meant}", ", ".join(legal), key)
+
+
+def _strangers(item: Any, place: Callable[[str], str]) -> Iterator[Problem]:
+    """Keys that no member of a family has, where its name says no member."""
+    if item["type"] in _NO_MEMBER:
+        table = str(item["loc"][0])
+        family = FAMILIES[table]
+        for name in item["input"]:
+            if name != family.key and not family.owners(name):
+                yield _unknown(f"{table}.{name}", name, family, place)
+
+
+def _key(item: Any) -> tuple[str, str, type[Table]]:
+    """("train", "epochs") and the class that has the key, without positions in arrays and branches of unions."""
+    top, *rest = item["loc"] or ("",)
+    kind: type[Table] | None = TABLES.get(str(top))
+    if item["type"] in _NO_MEMBER:
+        return str(top), FAMILIES[str(top)].key, FAMILIES[str(top)]
+    if top in FAMILIES:
+        kind, rest = FAMILIES[str(top)].members.get(str(rest[0]) if rest else ""), rest[1:]
+    if kind is not None and rest and isinstance(rest[0], str):
+        return str(top), rest[0], kind
+    return "", str(top), Recipe
 
 
 def show(value: Any) -> str:
@@ -80,50 +112,40 @@ def show(value: Any) -> str:
 
 
 @cache
-def _whole() -> dict[str, Any]:
-    return Recipe.model_json_schema()
+def _fields(kind: type[Table]) -> dict[str, Any]:
+    """The JSON schema of each key of a table, or of the whole recipe."""
+    return dict(kind.model_json_schema()["properties"])
 
 
-def _resolve(schema: dict[str, Any]) -> dict[str, Any]:
-    reference = schema.get("$ref")
-    return _whole()["$defs"][reference.rsplit("/", 1)[1]] if reference else schema
-
-
-def _fields(table: str) -> dict[str, Any]:
-    """The keys of a table ("" for the top), or nothing where it is none."""
-    if not table:
-        return dict(_whole()["properties"])
-    schema = _whole()["properties"].get(table)
-    return dict(_resolve(schema).get("properties", {})) if schema else {}
-
-
-def _schema(key: str) -> dict[str, Any]:
-    table, _, name = key.rpartition(".")
-    return _resolve(_fields(table).get(name, {}))
+def path_keys(kind: type[Table]) -> list[str]:
+    """The keys of a table that hold a path."""
+    return [
+        name
+        for name, schema in _fields(kind).items()
+        if any(part.get("format") == "path" for part in [schema, *schema.get("anyOf", [])])
+    ]
 
 
 def _elsewhere(name: str) -> str | None:
     """The full name of a key that stands in another table under just this name."""
-    owners = [table for table in _fields("") if name in _fields(table)]
+    owners = [
+        table
+        for table, kind in TABLES.items()
+        if name in kind.model_fields or (table in FAMILIES and FAMILIES[table].owners(name))
+    ]
     return f"{owners[0]}.{name}" if len(owners) == 1 else None
 
 
 def _choices(schema: dict[str, Any]) -> list[str]:
-    branches = [schema, *(_resolve(branch) for branch in schema.get("anyOf", []))]
+    branches = [schema, *schema.get("anyOf", [])]
     listed = [
         choice for branch in branches for choice in branch.get("enum", [branch["const"]] if "const" in branch else [])
     ]
     return [choice for choice in listed if isinstance(choice, str)]
 
 
-def allowed(key: str) -> str:
-    """In words, what ``key`` may be."""
-    return describe(_schema(key))
-
-
 def describe(schema: dict[str, Any]) -> str:
     """In words, what a JSON schema allows."""
-    schema = _resolve(schema)
     if "anyOf" in schema:
         parts = [describe(branch) for branch in schema["anyOf"] if branch.get("type") != "null"]
         return " or ".join(dict.fromkeys(parts))
@@ -144,8 +166,6 @@ def _describe_type(schema: dict[str, Any]) -> str:
             text = "a number" + _range(schema)
         case "array":
             text = _describe_array(schema)
-        case "object":
-            text = "a table [" + (schema.get("title", "").removesuffix("Table").lower() or "...") + "]"
         case "string" if "pattern" in schema:
             text = schema.get("description", "a string").splitlines()[0]
         case _:

@@ -12,21 +12,32 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine.errors import Problem, RecipeError, well_formed
-from engine.recipe.explain import bad_keys, explain, nearest, show
+from engine.recipe.dead import dead_keys
+from engine.recipe.explain import bad_keys, explain, nearest, path_keys, show
 from engine.recipe.lines import key_lines
-from engine.recipe.model import Recipe, contradictions
+from engine.recipe.model import FAMILIES, TABLES, Recipe, contradictions, refresh, table_class
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 8
-_PATH_KEYS = ("data.root", "data.images", "data.labels", "data.table", "model.weights")
 
 
 @dataclass(slots=True)
 class Document:
-    """A merged recipe that is not checked yet, and where each key of it was written."""
+    """A merged recipe that is not checked yet, and where each key of it was written.
+
+    Attributes:
+        values: as TOML has them.
+        places: ``file:line`` of each key.
+        layers: of each key the layer that wrote it last: 1 for the file at the root of ``extends``, then its
+            children, then ``--set``.
+        layer: the newest.
+        file: the recipe's.
+    """
 
     values: dict[str, Any] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
+    layers: dict[str, int] = field(default_factory=dict)
+    layer: int = 0
     file: str = "recipe"
 
     def place(self, key: str) -> str:
@@ -55,8 +66,22 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, outside: bool = Fa
     return _check(document, outside)
 
 
-def parse_recipe(text: str, name: str = "recipe.toml", *, outside: bool = False) -> Recipe:
-    """Check a recipe given as text; it cannot extend another. ``outside``: see `load_recipe`."""
+def load_run_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe of a run folder, which may be one of an earlier version: keys that do nothing are left out.
+
+    Args and errors are those of `load_recipe`; ``overrides`` are checked as they are there.
+    """
+    document = _read(path, ())
+    document.file = str(path)
+    _override(document, overrides)
+    return _check(document, outside=True, stored=True)
+
+
+def parse_recipe(text: str, name: str = "recipe.toml", *, outside: bool = False, stored: bool = False) -> Recipe:
+    """Check a recipe given as text; it cannot extend another.
+
+    ``outside``: see `load_recipe`. ``stored``: leave out keys that do nothing, as `load_run_recipe` does.
+    """
     document = Document(file=name)
     values = _parse(text, name)
     lines = key_lines(text)
@@ -65,7 +90,7 @@ def parse_recipe(text: str, name: str = "recipe.toml", *, outside: bool = False)
         problem = Problem(place, "has no meaning in a recipe that is not a file", "all keys in one text", "extends")
         raise RecipeError(f"{name} cannot be used:", problems=(problem,))
     _merge(document, values, lines, name)
-    return _check(document, outside)
+    return _check(document, outside, stored)
 
 
 def _read(path: Path, trail: tuple[Path, ...]) -> Document:
@@ -165,11 +190,14 @@ def _merge(document: Document, values: Mapping[str, Any], lines: Mapping[str, in
             present.update(value)
         else:
             document.values[name] = dict(value) if isinstance(value, dict) else value
+    document.layer += 1
     document.places.update({key: f"{where}:{line}" for key, line in lines.items()})
+    document.layers.update(dict.fromkeys(lines, document.layer))
 
 
 def _override(document: Document, overrides: Sequence[str]) -> None:
     problems = []
+    document.layer += 1
     for text in overrides:
         key, separator, value = text.partition("=")
         table, _, name = key.strip().rpartition(".")
@@ -183,7 +211,9 @@ def _override(document: Document, overrides: Sequence[str]) -> None:
             problems.append(Problem(place, f'"{table}" is not a table', "such as --set train.epochs=10"))
         else:
             target[name] = _value(well_formed(value.strip()))
-            document.places[f"{table}.{name}" if table else name] = place
+            key = f"{table}.{name}" if table else name
+            document.places[key] = place
+            document.layers[key] = document.layer
             document.places.setdefault(table, place)
     if problems:
         raise RecipeError("the command line cannot be used:", problems=tuple(problems))
@@ -204,9 +234,10 @@ def _frozen(value: Any) -> Any:
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
 
 
-def _check(document: Document, outside: bool) -> Recipe:
-    problems: list[Problem] = []
+def _check(document: Document, outside: bool, stored: bool = False) -> Recipe:
+    refresh()
     values = _frozen(document.values)
+    problems = _leave_out_dead(document, values, stored)
     bad: set[tuple[str, str]] = set()
     try:
         recipe = Recipe.model_validate(values)
@@ -218,11 +249,30 @@ def _check(document: Document, outside: bool) -> Recipe:
         if not any(_is_bad(key, bad) for key in keys):
             problems.append(Problem(document.place(keys[0]), f"found {found}", legal, keys[0]))
     if not outside:
-        problems += _paths(document)
+        problems += _paths(document, values)
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise RecipeError(f"{document.file} cannot be used: {count}", "every key: medtui schema", tuple(problems))
     return recipe
+
+
+def _leave_out_dead(document: Document, values: dict[str, Any], stored: bool) -> list[Problem]:
+    """Take the keys that do nothing out of ``values``; a problem for each that is not to be left out in silence.
+
+    A key that is inherited, and that a child or ``--set`` took the meaning from, is left out: who changes the loss
+    need not know the settings of the old one. A key beside what its own file says, or an earlier one, is refused.
+    ``stored``: only those that ``--set`` gives are refused.
+    """
+    problems = []
+    for table, name, deciders, found, legal in list(dead_keys(values)):
+        key = f"{table}.{name}"
+        layer = document.layers.get(key, 0)
+        newest = max((document.layers.get(decider, 0) for decider in deciders), default=0)
+        value = values[table].pop(name)
+        harmless = table in FAMILIES and FAMILIES[table].harmless.get(name) is value
+        if newest <= layer and not harmless and not (stored and layer < document.layer):
+            problems.append(Problem(document.place(key), found, legal, key))
+    return problems
 
 
 _LEGAL: dict[str, Any] = {
@@ -240,12 +290,11 @@ def _mended(values: Mapping[str, Any], bad: set[tuple[str, str]]) -> dict[str, A
     mended: dict[str, Any] = {}
     for name in {*values, *_LEGAL}:
         given, legal = values.get(name), _LEGAL.get(name)
-        if ("", name) in bad:
-            given = None
+        if ("", name) in bad or (name in FAMILIES and (name, FAMILIES[name].key) in bad):
+            given = None  # without its name nothing in the table can be judged
         if isinstance(given, dict):
             legal = legal if isinstance(legal, dict) else {}
-            good = {key: item for key, item in given.items() if (name, key) not in bad}
-            mended[name] = {**legal, **good}
+            mended[name] = {**legal, **{key: item for key, item in given.items() if (name, key) not in bad}}
         elif given is not None or legal is not None:
             mended[name] = given if given is not None else legal
     return mended
@@ -253,21 +302,22 @@ def _mended(values: Mapping[str, Any], bad: set[tuple[str, str]]) -> dict[str, A
 
 def _is_bad(key: str, bad: set[tuple[str, str]]) -> bool:
     table, _, name = key.rpartition(".")
-    return (table, name) in bad or ("", table) in bad
+    unnamed = table in FAMILIES and (table, FAMILIES[table].key) in bad
+    return unnamed or (table, name) in bad or ("", table) in bad
 
 
-def _paths(document: Document) -> list[Problem]:
+def _paths(document: Document, values: Mapping[str, Any]) -> list[Problem]:
     """Paths that would leave their root. Links inside it are followed: data is linked everywhere."""
     problems = []
-    for key in _PATH_KEYS:
-        table, name = key.split(".")
-        section = document.values.get(table)
-        value = section.get(name) if isinstance(section, dict) else None
-        if not isinstance(value, str):
-            continue
-        if _leaves(value):
-            allowed = "a path below the data root, without .. (or pass --allow-outside on the command line)"
-            problems.append(Problem(document.place(key), f"found {show(value)}", allowed, key))
+    allowed = "a path below the data root, without .. (or pass --allow-outside on the command line)"
+    for table, kind in TABLES.items():
+        given = values.get(table)
+        given = given if isinstance(given, dict) else {}
+        for name in path_keys(table_class(table, given) or kind):
+            value = given.get(name)
+            if isinstance(value, str) and _leaves(value):
+                key = f"{table}.{name}"
+                problems.append(Problem(document.place(key), f"found {show(value)}", allowed, key))
     return problems
 
 

@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
 from engine import measures
-from engine.recipe.tables import (
-    AugmentTable,
-    DataTable,
-    EvaluateTable,
-    FiguresTable,
-    LossTable,
-    ModelTable,
-    OptimizerTable,
-    RuntimeTable,
-    ScheduleTable,
-    Table,
-    TrainTable,
-)
-
-IMAGE_SOURCES = frozenset({"isic2018", "image_folder", "csv"})
-VOLUME_SOURCES = frozenset({"left_atrium", "decathlon", "nnunet", "nifti_pairs", "csv"})
-SEGMENTATION_MODELS = ("unet3d", "resunet", "segresnet", "dynunet")
-CLASSIFICATION_MODELS = ("resnet18", "resnet34", "resnet50", "resnet101")
-_SEGMENTATION_LOSSES = ("bce", "dice", "dice_ce", "dice_bce", "cross_entropy")
-_CLASSIFICATION_LOSSES = ("cross_entropy", "focal", "cross_entropy_focal")
+from engine.plugins import load_plugins
+from engine.recipe.base import Members, NamedTable, Table
+from engine.recipe.losses import LossTable
+from engine.recipe.models import ModelTable
+from engine.recipe.optim import AdamTable, ConstantTable, OptimizerTable, ScheduleTable
+from engine.recipe.sources import DataTable
+from engine.recipe.tables import AugmentTable, EvaluateTable, FiguresTable, RuntimeTable, TrainTable
 
 
 class Recipe(Table):
@@ -41,11 +28,11 @@ class Recipe(Table):
     """Seed of everything that is drawn in training."""
     description: Annotated[str, Field(max_length=2000)] = ""
     """What a reader of the report should know."""
-    data: DataTable
-    model: ModelTable
-    loss: LossTable
-    optimizer: OptimizerTable = OptimizerTable()
-    schedule: ScheduleTable = ScheduleTable()
+    data: Annotated[DataTable, Members()]
+    model: Annotated[ModelTable, Members()]
+    loss: Annotated[LossTable, Members()]
+    optimizer: Annotated[OptimizerTable, Members()] = AdamTable()
+    schedule: Annotated[ScheduleTable, Members()] = ConstantTable()
     train: TrainTable
     augment: AugmentTable = AugmentTable()
     evaluate: EvaluateTable = EvaluateTable()
@@ -61,6 +48,40 @@ class Recipe(Table):
     def monitor_up(self) -> bool:
         """Whether more of `monitor` is better."""
         return measures.better_up(self.monitor)
+
+
+TABLES: dict[str, type[Table]] = {
+    name: kind
+    for name, field in Recipe.model_fields.items()
+    if isinstance(kind := field.annotation, type) and issubclass(kind, Table)
+}
+"""The tables of a recipe, by name; for a family, its base."""
+
+FAMILIES: dict[str, type[NamedTable]] = {name: kind for name, kind in TABLES.items() if issubclass(kind, NamedTable)}
+"""Those of which there is one a name."""
+
+
+def table_class(table: str, values: dict[str, Any]) -> type[Table] | None:
+    """The class that checks the raw ``values`` of a table; None where they name no member of its family."""
+    kind = TABLES[table]
+    return kind.chosen(values) if issubclass(kind, NamedTable) else kind
+
+
+_known = sum(len(family.members) for family in FAMILIES.values())
+
+
+def refresh() -> None:
+    """Let a recipe name tables that were registered since the last call: those that installed packages add.
+
+    Raises:
+        UsageError: such a package cannot be loaded.
+    """
+    load_plugins("medtui.tables")
+    global _known  # noqa: PLW0603  (what pydantic built is as global)
+    count = sum(len(family.members) for family in FAMILIES.values())
+    if count != _known:
+        Recipe.model_rebuild(force=True)
+        _known = count
 
 
 class Contradiction(NamedTuple):
@@ -89,30 +110,23 @@ def contradictions(recipe: Recipe) -> Iterator[Contradiction]:
 
 
 def _by_task(recipe: Recipe) -> Iterator[Contradiction]:
-    segmentation = recipe.task == "segmentation"
-    task = f'with task "{recipe.task}"'
-    sources = VOLUME_SOURCES if segmentation else IMAGE_SOURCES
-    if recipe.data.source not in sources:
-        yield Contradiction(("data.source", "task"), f'"{recipe.data.source}" {task}', _one_of(sorted(sources)))
-    models = SEGMENTATION_MODELS if segmentation else CLASSIFICATION_MODELS
-    if recipe.model.name not in models:
-        yield Contradiction(("model.name", "task"), f'"{recipe.model.name}" {task}', _one_of(models))
-    losses = _SEGMENTATION_LOSSES if segmentation else _CLASSIFICATION_LOSSES
-    if recipe.loss.name not in losses:
-        yield Contradiction(("loss.name", "task"), f'"{recipe.loss.name}" {task}', _one_of(losses))
-    if not segmentation and recipe.model.output != "auto":
-        yield Contradiction(("model.output", "task"), f'"{recipe.model.output}" {task}', '"auto"')
+    for name, family in FAMILIES.items():
+        table: NamedTable = getattr(recipe, name)
+        if recipe.task not in table.tasks:
+            found = f'"{getattr(table, table.key)}" with task "{recipe.task}"'
+            fitting = [other for other, member in family.members.items() if recipe.task in member.tasks]
+            yield Contradiction((f"{name}.{table.key}", "task"), found, _one_of(sorted(fitting)))
 
 
 def _weights(recipe: Recipe) -> Iterator[Contradiction]:
-    if recipe.model.pretrained and recipe.model.name not in CLASSIFICATION_MODELS:
-        yield Contradiction(
-            ("model.pretrained", "model.name"),
-            f'true with model "{recipe.model.name}"',
-            "false: ImageNet weights exist for resnet* only",
-        )
-    if recipe.model.pretrained and recipe.model.weights:
+    if getattr(recipe.model, "pretrained", False) and recipe.model.weights:
         yield Contradiction(("model.weights", "model.pretrained"), "a file, and pretrained = true", "one of the two")
+    if recipe.data.balance == "class" and getattr(recipe.loss, "class_weights", "none") == "balanced":
+        yield Contradiction(
+            ("loss.class_weights", "data.balance"),
+            '"balanced" with data.balance = "class": rare classes would be corrected for twice',
+            'one of the two: loss.class_weights = "none", or data.balance = "none"',
+        )
 
 
 def _monitor(recipe: Recipe) -> Iterator[Contradiction]:
@@ -147,12 +161,8 @@ def _sizes(recipe: Recipe) -> Iterator[Contradiction]:
 
 def _intensity(recipe: Recipe) -> Iterator[Contradiction]:
     window = recipe.data.window
-    if (recipe.data.intensity == "window") != (window is not None):
-        yield Contradiction(
-            ("data.window", "data.intensity"),
-            f'intensity = "{recipe.data.intensity}" {"without" if window is None else "with"} a window',
-            'intensity = "window" and window = [low, high], or neither',
-        )
+    if recipe.data.intensity == "window" and window is None:
+        yield Contradiction(("data.window", "data.intensity"), 'intensity = "window" without a window', "[low, high]")
     if window is not None and window[0] >= window[1]:
         yield Contradiction(("data.window",), f"{list(window)}", "[low, high] with low below high")
     if recipe.data.intensity == "imagenet" and recipe.task == "segmentation":
@@ -181,17 +191,17 @@ def _splits(recipe: Recipe) -> Iterator[Contradiction]:
 
 def _outputs(recipe: Recipe) -> Iterator[Contradiction]:
     classes = recipe.data.classes
-    if recipe.model.output == "sigmoid" and classes is not None and len(classes) > 1:
+    output = getattr(recipe.model, "output", "auto")
+    if output == "sigmoid" and classes is not None and len(classes) > 1:
         yield Contradiction(
             ("model.output", "data.classes"), f'"sigmoid" with {len(classes)} foreground classes', '"softmax" or "auto"'
         )
-    if recipe.loss.name in {"bce", "dice_bce"} and recipe.model.output == "softmax":
+    if output not in {"auto", *recipe.loss.outputs}:
+        fitting = LossTable.fitting(recipe.task, output)
         yield Contradiction(
-            ("loss.name", "model.output"),
-            f'"{recipe.loss.name}" with model.output = "softmax"',
-            "cross_entropy, dice or dice_ce",
+            ("loss.name", "model.output"), f'"{recipe.loss.name}" with model.output = "{output}"', _one_of(fitting)
         )
-    weights = recipe.loss.class_weights
+    weights = getattr(recipe.loss, "class_weights", "none")
     if (
         isinstance(weights, tuple)
         and classes is not None

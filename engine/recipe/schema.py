@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.recipe.model import Recipe
+from engine.recipe.base import NamedTable, When, conditions
+from engine.recipe.model import FAMILIES, TABLES, Recipe, refresh
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of a recipe file; unlike a resolved recipe, a file may extend another."""
+    """JSON Schema (2020-12) of a recipe file; unlike a resolved recipe, a file may extend another.
+
+    A family of tables is ``oneOf`` its members, so that an editor offers the keys that do something there; a table
+    that names none (its name is inherited, or the default) may have any of them.
+    """
+    refresh()
     schema = Recipe.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "medtui recipe"
@@ -16,6 +22,49 @@ def json_schema() -> dict[str, Any]:
     schema["properties"] = {"extends": extends, **schema["properties"]}
     # What a recipe inherits it need not say, so a file on its own has to have nothing.
     schema["anyOf"] = [{"required": ["extends"]}, {"required": schema.pop("required")}]
-    for name in ("DataTable", "ModelTable", "LossTable", "TrainTable"):
-        schema["$defs"][name].pop("required", None)
+    definitions = schema["$defs"]
+    definitions["TrainTable"].pop("required", None)
+    for table, family in FAMILIES.items():
+        members = dict.fromkeys(member.__name__ for member in family.members.values())
+        for member in members:
+            definitions[member]["required"] = [family.key]
+        definitions[family.__name__] = _unnamed(family, [definitions[member] for member in members])
+        branches = [{"$ref": f"#/$defs/{name}"} for name in (*members, family.__name__)]
+        schema["properties"][table] = {"description": definitions[family.__name__]["description"], "oneOf": branches}
+    _add_conditions(schema)
     return schema
+
+
+def _unnamed(family: type[NamedTable], members: list[dict[str, Any]]) -> dict[str, Any]:
+    """A table of a family that does not say which member it is."""
+    properties: dict[str, Any] = {}
+    for member in reversed(members):
+        properties |= member["properties"]
+    properties.pop(family.key)
+    words = (family.__doc__ or "").partition("\n")[0]
+    return {"type": "object", "description": words, "properties": properties, "additionalProperties": False}
+
+
+def _add_conditions(schema: dict[str, Any]) -> None:
+    """What a key needs of one other key: of its own table there, of the task on top."""
+    by_task: dict[str, dict[str, Any]] = {}
+    for table, kind in TABLES.items():
+        members = {kind, *(FAMILIES[table].members.values() if table in FAMILIES else ())}
+        for member in sorted(members, key=lambda member: member.__name__):
+            for key in member.model_fields:
+                for condition in conditions(member, key):
+                    place, _, decider = condition.keys[0].rpartition(".") if condition.keys else ("", "", "")
+                    if condition.values and not place:
+                        _refuse_by_task(by_task, table, key, condition)
+                    elif condition.values and place == table:
+                        needs = {"properties": {decider: {"enum": list(condition.values)}}}
+                        schema["$defs"][member.__name__].setdefault("dependentSchemas", {})[key] = needs
+    schema["allOf"] = [
+        {"if": {"properties": {"task": {"const": task}}, "required": ["task"]}, "then": {"properties": tables}}
+        for task, tables in sorted(by_task.items())
+    ]
+
+
+def _refuse_by_task(by_task: dict[str, dict[str, Any]], table: str, key: str, condition: When) -> None:
+    for task in {"segmentation", "classification"} - set(condition.values):
+        by_task.setdefault(task, {}).setdefault(table, {"properties": {}})["properties"][key] = False

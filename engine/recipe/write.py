@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
+from engine.recipe.dead import applies
 from engine.recipe.model import Recipe
 
 
-def recipe_toml(recipe: Recipe) -> str:
-    """Every key with its value, defaults too; keys that are unset are left out."""
+def recipe_toml(recipe: Recipe, facts: Mapping[str, Any] | None = None) -> str:
+    """Every key that does something with its value, defaults too; keys that are unset are left out.
+
+    Args:
+        recipe: a checked recipe.
+        facts: what the data decided, see `engine.recipe.dead.applies`.
+    """
     values = recipe.model_dump(exclude_none=True)
     lines = [f"{key} = {_toml(value)}" for key, value in values.items() if not isinstance(value, dict)]
     for name, table in values.items():
         if isinstance(table, dict):
-            lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
+            kept = {key: value for key, value in table.items() if applies(recipe, name, key, facts) is not False}
+            lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in kept.items())]
     return "\n".join(lines) + "\n"
 
 

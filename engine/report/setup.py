@@ -114,7 +114,7 @@ def _model(run: RunData, recipe: Recipe) -> str:
     model = run.manifest.get("model")
     model = model if isinstance(model, dict) else {}
     text: str = recipe.model.name
-    if recipe.model.pretrained:
+    if getattr(recipe.model, "pretrained", False):
         text += ", ImageNet weights"
     elif recipe.model.weights:
         text += f", weights from {recipe.model.weights}"

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from functools import partial, singledispatch
 from typing import Any
 
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from engine.recipe import OptimizerTable, ScheduleTable
+from engine.plugins import load_plugins
+from engine.recipe.optim import (
+    AdamTable,
+    AdamWTable,
+    ConstantTable,
+    CosineTable,
+    OneCycleTable,
+    OptimizerTable,
+    PolynomialTable,
+    ScheduleTable,
+    SgdTable,
+)
 
 # Smith and Topin 2018, with the numbers that most libraries use.
 _CYCLE_START = 1 / 25
@@ -20,26 +32,40 @@ _CYCLE_RISE = 0.3
 def build_optimizer(table: OptimizerTable, model: nn.Module) -> Optimizer:
     """The optimizer of a recipe, over the parameters of ``model`` that are trained.
 
-    adamw decays neither norms nor biases (the weights with one axis); the L2 term of adam and sgd is
-    on everything, as is usual for them. torch chooses the kernels: all weights at once on CUDA. Its
-    fused CPU kernels are left alone: they take the memory of weights and of moments as it lies, and
-    go wrong without a word when one of them changes between the default layout and channels_last.
+    torch chooses the kernels: all weights at once on CUDA. Its fused CPU kernels are left alone: they take the
+    memory of weights and of moments as it lies, and go wrong without a word when one of them changes between the
+    default layout and channels_last.
     """
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    common: dict[str, Any] = {"lr": table.lr, "weight_decay": table.weight_decay}
-    match table.name:
-        case "adam":
-            return Adam(parameters, betas=table.betas, **common)
-        case "adamw":
-            return AdamW(_decay_groups(parameters, table.weight_decay), betas=table.betas, **common)
-        case "sgd":
-            # Nesterov's form of no momentum is no momentum, and torch refuses it.
-            nesterov = table.nesterov and table.momentum > 0
-            return SGD(parameters, momentum=table.momentum, nesterov=nesterov, **common)
+    load_plugins("medtui.code")
+    return optimizer(table, [parameter for parameter in model.parameters() if parameter.requires_grad])
+
+
+@singledispatch
+def optimizer(table: OptimizerTable, parameters: list[nn.Parameter]) -> Optimizer:
+    """The optimizer of a table: each registers its own with ``@optimizer.register``."""
+    raise NotImplementedError(f"{type(table).__name__} has no code that is registered")
+
+
+@optimizer.register
+def _adam(table: AdamTable, parameters: list[nn.Parameter]) -> Optimizer:
+    return Adam(parameters, lr=table.lr, weight_decay=table.weight_decay, betas=table.betas)
+
+
+@optimizer.register
+def _adamw(table: AdamWTable, parameters: list[nn.Parameter]) -> Optimizer:
+    groups = _decay_groups(parameters, table.weight_decay)
+    return AdamW(groups, lr=table.lr, weight_decay=table.weight_decay, betas=table.betas)
+
+
+@optimizer.register
+def _sgd(table: SgdTable, parameters: list[nn.Parameter]) -> Optimizer:
+    # Nesterov's form of no momentum is no momentum, and torch refuses it.
+    nesterov = table.nesterov and table.momentum > 0
+    return SGD(parameters, lr=table.lr, weight_decay=table.weight_decay, momentum=table.momentum, nesterov=nesterov)
 
 
 def _decay_groups(parameters: Iterable[nn.Parameter], decay: float) -> list[dict[str, Any]]:
-    """Weights of convolutions and of linear layers, and apart from them, without decay, the others."""
+    """Weights of convolutions and of linear layers, and without decay, as is usual for adamw, norms and biases."""
     listed = list(parameters)
     groups = [
         {"params": [p for p in listed if p.ndim > 1], "weight_decay": decay},
@@ -61,8 +87,9 @@ def build_schedule(
 
     The learning rate depends on the number of steps alone, so a state dict resumes it exactly.
     """
+    load_plugins("medtui.code")
     warmup = min(round(table.warmup_epochs * iterations_per_epoch), iterations)
-    return Schedule(optimizer, shape(table), warmup, max(iterations, 1))
+    return Schedule(optimizer, partial(shape, table), warmup, max(iterations, 1))
 
 
 class Schedule(LRScheduler):
@@ -106,27 +133,33 @@ class Schedule(LRScheduler):
         self._last_lr = self.get_lr()
 
 
-def shape(table: ScheduleTable) -> Callable[[float], float]:
-    """From progress (0 to 1) to a share of ``optimizer.lr``.
+@singledispatch
+def shape(table: ScheduleTable, progress: float) -> float:
+    """From progress (0 to 1) to a share of ``optimizer.lr``: each registers its own with ``@shape.register``."""
+    raise NotImplementedError(f"{type(table).__name__} has no code that is registered")
 
-    cosine: Loshchilov and Hutter 2017, without restarts. polynomial: ``(1 - progress)^power``.
-    one_cycle: from 1/25 up to 1 in the first 30 %, then down, both along a cosine (Smith and Topin
-    2018). All but constant end at ``final_share``.
-    """
-    final = table.final_share
-    match table.name:
-        case "constant":
-            return lambda _: 1.0
-        case "cosine":
-            return lambda progress: _cosine(1.0, final, progress)
-        case "polynomial":
-            return lambda progress: final + (1.0 - final) * (1.0 - progress) ** table.power
-        case "one_cycle":
-            return lambda progress: (
-                _cosine(_CYCLE_START, 1.0, progress / _CYCLE_RISE)
-                if progress < _CYCLE_RISE
-                else _cosine(1.0, final, (progress - _CYCLE_RISE) / (1.0 - _CYCLE_RISE))
-            )
+
+@shape.register
+def _constant(table: ConstantTable, progress: float) -> float:  # noqa: ARG001  (one signature for all)
+    return 1.0
+
+
+@shape.register
+def _half_cosine(table: CosineTable, progress: float) -> float:
+    return _cosine(1.0, table.final_share, progress)
+
+
+@shape.register
+def _polynomial(table: PolynomialTable, progress: float) -> float:
+    left: float = (1.0 - progress) ** table.power
+    return table.final_share + (1.0 - table.final_share) * left
+
+
+@shape.register
+def _one_cycle(table: OneCycleTable, progress: float) -> float:
+    if progress < _CYCLE_RISE:
+        return _cosine(_CYCLE_START, 1.0, progress / _CYCLE_RISE)
+    return _cosine(1.0, table.final_share, (progress - _CYCLE_RISE) / (1.0 - _CYCLE_RISE))
 
 
 def _cosine(start: float, end: float, progress: float) -> float:

@@ -6,6 +6,7 @@ import json
 import tomllib
 from pathlib import Path
 
+import jsonschema
 import pytest
 import torch
 
@@ -55,13 +56,7 @@ def test_the_schema_is_up_to_date():
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_key_stands_in_the_schema(path):
     """An editor that knows the schema underlines nothing in what ships."""
-    schema = json_schema()
-    for key, value in tomllib.loads(path.read_text(encoding="utf-8")).items():
-        assert key in schema["properties"]
-        if isinstance(value, dict):
-            table = schema["properties"][key]
-            table = schema["$defs"][table.get("$ref", "").rpartition("/")[2]]
-            assert value.keys() <= table["properties"].keys()
+    jsonschema.Draft202012Validator(json_schema()).validate(tomllib.loads(path.read_text(encoding="utf-8")))
 
 
 def test_the_experiments_are_those_of_the_table():

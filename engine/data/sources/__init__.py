@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-from engine.data.sources.csv_table import csv_table
-from engine.data.sources.decathlon import decathlon
-from engine.data.sources.image_folder import image_folder
-from engine.data.sources.index import DatasetIndex
-from engine.data.sources.isic2018 import isic2018
-from engine.data.sources.left_atrium import left_atrium
-from engine.data.sources.nifti_pairs import nifti_pairs
-from engine.data.sources.nnunet import nnunet
-from engine.recipe.tables import DataTable
+from engine.data.sources.index import DatasetIndex, read_index
+from engine.plugins import load_modules, load_plugins
+from engine.recipe.sources import DataTable
 
-SOURCES: dict[str, Callable[[Path, DataTable, str], DatasetIndex]] = {
-    "csv": csv_table,
-    "decathlon": decathlon,
-    "image_folder": image_folder,
-    "isic2018": isic2018,
-    "left_atrium": left_atrium,
-    "nifti_pairs": nifti_pairs,
-    "nnunet": nnunet,
-}
-"""DataTable.source -> the function that reads a folder of that layout for a task."""
+__all__ = ["DatasetIndex", "open_source"]
 
-__all__ = ["SOURCES", "DatasetIndex"]
+load_modules(__name__, __path__)
+
+
+def open_source(table: DataTable, folder: Path, task: str) -> DatasetIndex:
+    """The index of a data set, by the source that ``table`` is of; see `read_index`."""
+    load_plugins("medtui.code")
+    return read_index(table, folder, task)

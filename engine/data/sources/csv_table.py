@@ -17,12 +17,13 @@ from engine.data.sources.index import (
     identities,
     inside,
     outside,
+    read_index,
     read_text,
     refuse,
     split_named,
 )
 from engine.errors import DataError, Problem
-from engine.recipe.tables import DataTable
+from engine.recipe.sources import CsvTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,8 @@ class Row:
     split: str
 
 
-def csv_table(folder: Path, table: DataTable, task: str) -> DatasetIndex:
+@read_index.register
+def csv_table(table: CsvTable, folder: Path, task: str) -> DatasetIndex:
     """Read the table below ``folder``; its paths are relative to ``folder``.
 
     Raises:
@@ -63,7 +65,7 @@ def csv_table(folder: Path, table: DataTable, task: str) -> DatasetIndex:
     return DatasetIndex(name=folder.name, cases=cases, classes=classes, channels=3, spatial_dims=2, unit="voxel")
 
 
-def _segmentation(folder: Path, table: DataTable, rows: list[Row]) -> DatasetIndex:
+def _segmentation(folder: Path, table: CsvTable, rows: list[Row]) -> DatasetIndex:
     if table.classes is None:
         raise DataError(
             f"nothing names the classes of {folder / table.table}",
@@ -88,7 +90,7 @@ def _segmentation(folder: Path, table: DataTable, rows: list[Row]) -> DatasetInd
     )
 
 
-def _rows(folder: Path, table: DataTable, problems: list[Problem]) -> Iterator[Row]:
+def _rows(folder: Path, table: CsvTable, problems: list[Problem]) -> Iterator[Row]:
     """The rows of the table that can be used; what is wrong with the others goes to ``problems``."""
     name = table.table
     place = inside(folder, name) or folder / "table.csv"
@@ -117,7 +119,7 @@ def _column(header: list[str], column: str, name: str, problems: list[Problem]) 
     return 0
 
 
-def _row(folder: Path, table: DataTable, where: str, cells: list[str | None], problems: list[Problem]) -> Row | None:
+def _row(folder: Path, table: CsvTable, where: str, cells: list[str | None], problems: list[Problem]) -> Row | None:
     path, label, group, split = cells
     image = inside(folder, path or "")
     count = len(problems)

@@ -11,12 +11,13 @@ from typing import Any
 
 from engine.data.cases import Case
 from engine.data.sources.dataset_json import FILE, channels_of, labels_of, read_json
-from engine.data.sources.index import DatasetIndex, foreground, inside, outside, refuse, stem
+from engine.data.sources.index import DatasetIndex, foreground, inside, outside, read_index, refuse, stem
 from engine.errors import Problem
-from engine.recipe.tables import DataTable
+from engine.recipe.sources import DecathlonTable
 
 
-def decathlon(folder: Path, table: DataTable, task: str) -> DatasetIndex:  # noqa: ARG001  (one signature for all sources)
+@read_index.register
+def decathlon(table: DecathlonTable, folder: Path, task: str) -> DatasetIndex:  # noqa: ARG001  (one signature for all sources)
     """Read ``dataset.json`` below ``folder``.
 
     Raises:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.data.cases import Case
-from engine.data.sources.index import DatasetIndex, identities, refuse, split_named
+from engine.data.sources.index import DatasetIndex, identities, read_index, refuse, split_named
 from engine.errors import DataError, Problem
-from engine.recipe.tables import DataTable
+from engine.recipe.sources import ImageFolderTable
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
-def image_folder(folder: Path, table: DataTable, task: str) -> DatasetIndex:  # noqa: ARG001  (one signature for all sources)
+@read_index.register
+def image_folder(table: ImageFolderTable, folder: Path, task: str) -> DatasetIndex:  # noqa: ARG001  (one signature for all sources)
     """Read the names of folders and files below ``folder``.
 
     Raises:

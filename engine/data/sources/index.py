@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import singledispatch
 from pathlib import Path, PurePosixPath
 
 from engine.data.cases import Case
 from engine.errors import DataError, Problem
-from engine.recipe.tables import DataTable
+from engine.recipe.sources import DataTable
 
 NIFTI = (".nii.gz", ".nii")
 _SPLIT_NAMES = {
@@ -46,6 +47,21 @@ class DatasetIndex:
     unit: str = "mm"
     published_split: bool | None = None
     notes: tuple[str, ...] = ()
+
+
+@singledispatch
+def read_index(table: DataTable, folder: Path, task: str) -> DatasetIndex:
+    """The index of the data set in ``folder``: each source registers its own with ``@read_index.register``.
+
+    Args:
+        table: the source's member of ``[data]``; its type decides.
+        folder: of the data set.
+        task: "segmentation" or "classification".
+
+    Raises:
+        DataError: the folder is not in that layout.
+    """
+    raise NotImplementedError(f"{type(table).__name__} has no code that is registered")
 
 
 def read_text(path: Path, folder: Path) -> str:

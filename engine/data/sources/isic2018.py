@@ -11,9 +11,9 @@ import io
 from pathlib import Path
 
 from engine.data.cases import Case
-from engine.data.sources.index import DatasetIndex, inside, outside, read_text, refuse
+from engine.data.sources.index import DatasetIndex, inside, outside, read_index, read_text, refuse
 from engine.errors import DataError, Problem
-from engine.recipe.tables import DataTable
+from engine.recipe.sources import Isic2018Table
 
 CLASSES = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
 PARTS = {"train": "Training", "validation": "Validation", "test": "Test"}
@@ -22,7 +22,8 @@ PUBLISHED = {"train": 10015, "validation": 193, "test": 1512}
 GROUPS = "ISIC2018_Task3_Training_LesionGroupings.csv"
 
 
-def isic2018(folder: Path, table: DataTable, task: str) -> DatasetIndex:  # noqa: ARG001  (one signature for all sources)
+@read_index.register
+def isic2018(table: Isic2018Table, folder: Path, task: str) -> DatasetIndex:  # noqa: ARG001  (one signature for all sources)
     """Read the tables below ``folder``; Validation and Test may be missing, Training may not.
 
     Raises:

@@ -9,16 +9,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.data.cases import Case
-from engine.data.sources.index import DatasetIndex, foreground, inside, outside, read_text, refuse
+from engine.data.sources.index import DatasetIndex, foreground, inside, outside, read_index, read_text, refuse
 from engine.errors import Problem
-from engine.recipe.tables import DataTable
+from engine.recipe.sources import LeftAtriumTable
 
 PUBLISHED = {"train": 80, "test": 20}
 """Cases of the split that the papers use."""
 FILE = "mri_norm2.h5"
 
 
-def left_atrium(folder: Path, table: DataTable, task: str) -> DatasetIndex:  # noqa: ARG001  (one signature for all sources)
+@read_index.register
+def left_atrium(table: LeftAtriumTable, folder: Path, task: str) -> DatasetIndex:  # noqa: ARG001  (one signature for all sources)
     """Read the two lists below ``folder``.
 
     Raises:

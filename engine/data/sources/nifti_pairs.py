@@ -10,12 +10,23 @@ from pathlib import Path
 
 from engine.data.cases import Case
 from engine.data.sources.dataset_json import FILE, labels_of, read_json
-from engine.data.sources.index import NIFTI, DatasetIndex, foreground, identities, listed, refuse, split_named, stem
+from engine.data.sources.index import (
+    NIFTI,
+    DatasetIndex,
+    foreground,
+    identities,
+    listed,
+    read_index,
+    refuse,
+    split_named,
+    stem,
+)
 from engine.errors import DataError, Problem
-from engine.recipe.tables import DataTable
+from engine.recipe.sources import NiftiPairsTable
 
 
-def nifti_pairs(folder: Path, table: DataTable, task: str) -> DatasetIndex:  # noqa: ARG001  (one signature for all sources)
+@read_index.register
+def nifti_pairs(table: NiftiPairsTable, folder: Path, task: str) -> DatasetIndex:  # noqa: ARG001  (one signature for all sources)
     """Pair the files below ``folder / table.images`` and ``folder / table.labels`` by their names.
 
     Raises:
@@ -41,7 +52,7 @@ def nifti_pairs(folder: Path, table: DataTable, task: str) -> DatasetIndex:  # n
     return DatasetIndex(name=folder.name, cases=tuple(named), classes=classes, label_values=values, channels=0)
 
 
-def _parts(folder: Path, table: DataTable) -> list[tuple[str, str]]:
+def _parts(folder: Path, table: NiftiPairsTable) -> list[tuple[str, str]]:
     """(subfolder, split) of each part; one part without a split where there are no such subfolders."""
     images = folder / table.images
     if not images.is_dir():
@@ -54,7 +65,7 @@ def _parts(folder: Path, table: DataTable) -> list[tuple[str, str]]:
     return parts or [("", "")]
 
 
-def _pairs(folder: Path, table: DataTable, part: str, split: str) -> list[Case]:
+def _pairs(folder: Path, table: NiftiPairsTable, part: str, split: str) -> list[Case]:
     """A case for every image and every mask of a part; files that lack are found when the cases are read."""
     images = {stem(path, NIFTI): path for path in listed(folder, f"{table.images}/{part}".rstrip("/"), NIFTI)}
     labels: dict[str, Path] = {}

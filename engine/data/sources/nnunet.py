@@ -11,14 +11,15 @@ from pathlib import Path
 
 from engine.data.cases import Case
 from engine.data.sources.dataset_json import FILE, channels_of, labels_of, read_json
-from engine.data.sources.index import NIFTI, DatasetIndex, foreground, listed, refuse
+from engine.data.sources.index import NIFTI, DatasetIndex, foreground, listed, read_index, refuse
 from engine.errors import Problem
-from engine.recipe.tables import DataTable
+from engine.recipe.sources import NnunetTable
 
 _CHANNEL = re.compile(r"(.+)_(\d{4})")
 
 
-def nnunet(folder: Path, table: DataTable, task: str) -> DatasetIndex:  # noqa: ARG001  (one signature for all sources)
+@read_index.register
+def nnunet(table: NnunetTable, folder: Path, task: str) -> DatasetIndex:  # noqa: ARG001  (one signature for all sources)
     """Read ``dataset.json`` and the folders beside it.
 
     Raises:

@@ -9,9 +9,11 @@ from torch import nn
 
 from engine.errors import RecipeError
 from engine.models import build_model, cam_layer, count_parameters
-from engine.models.resnet import NAMES, build_resnet
+from engine.models.resnet import build_resnet
 from engine.models.weights import adapt_channels
 from engine.recipe import ModelTable
+
+NAMES = ("resnet18", "resnet34", "resnet50", "resnet101")
 
 
 def build(folder, name="resnet18", channels=3, classes=7, **keys):
@@ -122,17 +124,3 @@ def test_a_damaged_download_is_named(hub):
         build(hub, pretrained=True)
     assert str(path) in str(caught.value)
     assert caught.value.problems[0].key == "model.pretrained"
-
-
-def test_features_of_levels_are_for_u_nets(tmp_path):
-    with pytest.raises(RecipeError) as caught:
-        build_model(
-            ModelTable(name="resnet18", channels=(8, 16)),
-            task="classification",
-            channels=3,
-            classes=2,
-            spatial_dims=2,
-            size=(64, 64),
-            root=tmp_path,
-        )
-    assert caught.value.problems[0].key == "model.channels"

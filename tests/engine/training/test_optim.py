@@ -192,7 +192,7 @@ def test_a_warm_up_longer_than_the_training_is_cut():
     final=st.floats(0, 1),
 )
 def test_rates_stay_in_range_and_end_as_they_should(name, iterations, per_epoch, warmup, final):
-    table = {"name": name, "warmup_epochs": warmup, "final_share": final}
+    table = {"name": name, "warmup_epochs": warmup} | ({} if name == "constant" else {"final_share": final})
     optimizer = build_optimizer(OptimizerTable(name="sgd", lr=1.0), nn.Linear(1, 1))
     schedule = build_schedule(ScheduleTable(**table), optimizer, iterations=iterations, iterations_per_epoch=per_epoch)
     found = _rates(optimizer, schedule, iterations)

@@ -1,0 +1,53 @@
+"""Losses: logits and class indices to one number.
+
+Every loss takes logits ``(B, O, *S)`` and a target ``(B, *S)`` of class indices (int64) and gives a
+scalar. ``output`` says what the logits are: ``"sigmoid"`` is one channel, the foreground, with a
+target of 0 and 1; ``"softmax"`` is a channel a class (segmentation: the background first).
+
+All of them compute in float32 (in float64 when the logits are), also inside autocast, from the
+logarithm of the probabilities, and with operations that CUDA has deterministic kernels for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.losses.base import Loss, Output, build, class_weights, wrong
+from engine.losses.cross_entropy import CrossEntropy
+from engine.losses.dice import Dice
+from engine.losses.focal import Focal
+from engine.losses.sums import Sum
+from engine.plugins import load_modules, load_plugins
+from engine.recipe.losses import LossTable
+
+__all__ = ["CrossEntropy", "Dice", "Focal", "Loss", "Sum", "build_loss", "class_weights"]
+
+load_modules(__name__, __path__)
+
+
+def build_loss(table: LossTable, *, task: str, output: str, labels: int, counts: Sequence[int] | None = None) -> Loss:
+    """The loss of a recipe.
+
+    Args:
+        table: ``[loss]``.
+        task: "segmentation" or "classification".
+        output: "sigmoid" or "softmax", as `engine.models.output_kind` says.
+        labels: how many indices the target has (segmentation: with the background).
+        counts: voxels or cases of each class in the training split, in the order of the target's
+            indices (segmentation: the background first). Needed for ``class_weights = "balanced"``
+            only.
+
+    Raises:
+        RecipeError: the loss does not fit the output, or the weights do not fit the classes.
+    """
+    load_plugins("medtui.code")
+    if output not in ("sigmoid", "softmax"):
+        raise ValueError(f'output is "{output}"; it must be "sigmoid" or "softmax"')
+    kind: Output = "sigmoid" if output == "sigmoid" else "softmax"
+    fitting = LossTable.fitting(task, kind)
+    if kind not in table.outputs:
+        found = f'found "{table.name}", and the network has a {kind} output'
+        raise wrong("loss.name", found, "one of " + ", ".join(fitting))
+    if task not in table.tasks:
+        raise wrong("loss.name", f'found "{table.name}" with task "{task}"', "one of " + ", ".join(fitting))
+    return build(table, kind, class_weights(table, labels, counts))

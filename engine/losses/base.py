@@ -1,0 +1,79 @@
+"""What every loss is made of: its type, its registration, class weights and full precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import singledispatch
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from engine.errors import Problem, RecipeError
+from engine.recipe.losses import LossTable
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+Output = Literal["sigmoid", "softmax"]
+Weights = tuple[float, ...] | None
+
+TINY = 1e-12
+
+
+@singledispatch
+def build(table: LossTable, output: Output, weights: Weights) -> Loss:
+    """The loss of a table: each loss registers its own with ``@build.register``.
+
+    Args:
+        table: the loss's member of ``[loss]``; its type decides.
+        output: what the logits are.
+        weights: one for each index of the target, or None.
+    """
+    raise NotImplementedError(f"{type(table).__name__} has no code that is registered")
+
+
+def class_weights(table: LossTable, labels: int, counts: Sequence[int] | None = None) -> Weights:
+    """A weight for each index of the target, or None when all weigh the same.
+
+    "balanced" is ``n / (classes * count)`` with ``n`` the sum of the counts (scikit-learn's
+    ``class_weight="balanced"``); a class that no training case has gets 0: it is never a target.
+    """
+    given = getattr(table, "class_weights", "none")
+    if given == "none":
+        return None
+    if given == "balanced":
+        if counts is None:
+            raise ValueError('class_weights = "balanced" needs the counts of the classes')
+        total = float(sum(counts))
+        return tuple(total / (len(counts) * count) if count else 0.0 for count in counts)
+    if len(given) != labels:
+        raise wrong(
+            "loss.class_weights", f"found {len(given)} numbers", f"{labels}, one a class; masks: the background first"
+        )
+    return tuple(given)
+
+
+def wrong(key: str, found: str, allowed: str) -> RecipeError:
+    """The error for a key of ``[loss]`` that does not fit the network or the classes."""
+    return RecipeError("the recipe cannot be used:", problems=(Problem("recipe", found, allowed, key),))
+
+
+def flat(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """``(B, O, N)`` in float32 or better, and ``(B, N)``."""
+    if logits.shape[0] != target.shape[0] or logits.shape[2:] != target.shape[1:]:
+        raise ValueError(f"logits {tuple(logits.shape)} and target {tuple(target.shape)}: (B, O, *S) and (B, *S)")
+    if logits.dtype != torch.float64:
+        logits = logits.float()
+    return logits.flatten(2) if logits.ndim > 2 else logits.unsqueeze(2), target.reshape(len(target), -1)
+
+
+def full_precision(logits: Tensor) -> torch.autocast:
+    """No autocast: a loss in half precision loses what training is after."""
+    return torch.autocast(logits.device.type, enabled=False)
+
+
+def mean(loss: Tensor, target: Tensor, weights: tuple[float, ...] | None) -> Tensor:
+    """Mean, or weighted mean by the class of each element."""
+    if weights is None:
+        return loss.mean()
+    each = loss.new_tensor(weights)[target]
+    return (loss * each).sum() / each.sum().clamp_min(TINY)

@@ -1,0 +1,58 @@
+"""Cross entropy, binary and over classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from engine.losses.base import TINY, Loss, Output, Weights, build, flat, full_precision
+from engine.recipe.losses import BceTable, CrossEntropyTable
+
+
+@build.register
+def build_cross_entropy(table: CrossEntropyTable | BceTable, output: Output, weights: Weights) -> Loss:
+    """Cross entropy; for one sigmoid channel the binary one."""
+    return CrossEntropy(output, weights, table.label_smoothing)
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """Mean cross entropy over cases and voxels; with weights, their weighted mean.
+
+    For a sigmoid this is binary cross entropy. Label smoothing spreads that share of the target
+    evenly over all classes (Szegedy et al. 2016), as `torch.nn.functional.cross_entropy` does.
+
+    Args:
+        output: what the logits are.
+        weights: one for each index of the target, or None.
+        smoothing: 0 for none.
+    """
+
+    output: Output
+    weights: tuple[float, ...] | None = None
+    smoothing: float = 0.0
+
+    def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Logits ``(B, O, *S)`` and indices ``(B, *S)`` to a scalar."""
+        logits, target = flat(logits, target)
+        with full_precision(logits):
+            if self.output == "sigmoid":
+                return self._binary(logits[:, 0], target)
+            if logits.is_cuda and torch.are_deterministic_algorithms_enabled():
+                # CUDA has a deterministic kernel for rows of classes, and none for (B, O, N).
+                logits, target = logits.movedim(1, 2).flatten(0, 1), target.flatten()
+            weight = None if self.weights is None else logits.new_tensor(self.weights)
+            return functional.cross_entropy(logits, target, weight, label_smoothing=self.smoothing)
+
+    def _binary(self, logits: Tensor, target: Tensor) -> Tensor:
+        soft = target.to(logits.dtype)
+        if self.smoothing:
+            soft = soft * (1.0 - self.smoothing) + 0.5 * self.smoothing
+        if self.weights is None:
+            return functional.binary_cross_entropy_with_logits(logits, soft)
+        absent, present = self.weights
+        loss = -present * soft * functional.logsigmoid(logits) - absent * (1.0 - soft) * functional.logsigmoid(-logits)
+        return loss.sum() / loss.new_tensor(self.weights)[target].sum().clamp_min(TINY)

@@ -1,0 +1,73 @@
+"""The soft Dice loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from engine.losses.base import TINY, Loss, Output, Weights, build, flat, full_precision, wrong
+from engine.recipe.losses import DiceTable
+
+
+@build.register
+def build_dice(table: DiceTable, output: Output, weights: Weights) -> Loss:
+    """Dice by itself.
+
+    Raises:
+        RecipeError: a background or class weights for one sigmoid channel, which is one class.
+    """
+    if output == "sigmoid" and table.include_background:
+        raise wrong("loss.include_background", "found true, and one sigmoid channel has no background", "false")
+    if output == "sigmoid" and weights is not None:
+        raise wrong("loss.class_weights", "found weights for the Dice of a single class", '"none"')
+    return Dice(output, weights, table.include_background, table.batch_dice, table.smooth)
+
+
+@dataclass(frozen=True)
+class Dice:
+    """One minus the soft Dice coefficient (Milletari et al. 2016, without their squares).
+
+    ``1 - (2 sum(p g) + smooth) / (sum(p) + sum(g) + smooth)``, for each class of each case, then the
+    mean over both; with weights, the weighted mean over the classes.
+
+    Args:
+        output: what the logits are.
+        weights: one for each index of the target, or None.
+        include_background: softmax: whether class 0 counts.
+        batch_dice: sum over the batch as one volume, in place of the mean over its cases.
+        smooth: see above; with 0, a class that is neither there nor predicted still scores 1.
+    """
+
+    output: Output
+    weights: tuple[float, ...] | None = None
+    include_background: bool = False
+    batch_dice: bool = False
+    smooth: float = 1e-5
+
+    def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Logits ``(B, O, *S)`` and indices ``(B, *S)`` to a scalar."""
+        logits, target = flat(logits, target)
+        with full_precision(logits):
+            overlap, sizes = self._sums(logits, target)
+            if self.batch_dice:
+                overlap, sizes = overlap.sum(0, keepdim=True), sizes.sum(0, keepdim=True)
+            smooth = max(self.smooth, TINY)
+            loss = 1.0 - (2.0 * overlap + smooth) / (sizes + smooth)
+            if self.weights is None or self.output == "sigmoid":
+                return loss.mean()
+            weights = loss.new_tensor(self.weights[-loss.shape[1] :])
+            return (loss * weights).sum(1).mean() / weights.sum().clamp_min(TINY)
+
+    def _sums(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """``sum(p g)`` and ``sum(p) + sum(g)`` of each case and class, ``(B, C)`` both."""
+        if self.output == "sigmoid":
+            shares = logits.sigmoid()
+            truths = target.to(shares.dtype).unsqueeze(1)
+        else:
+            first = 0 if self.include_background else 1
+            shares = logits.softmax(1)[:, first:]
+            classes = torch.arange(first, logits.shape[1], device=target.device)
+            truths = (target.unsqueeze(1) == classes[:, None]).to(shares.dtype)
+        return torch.linalg.vecdot(shares, truths), shares.sum(2) + truths.sum(2)

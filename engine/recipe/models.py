@@ -1,0 +1,99 @@
+"""``[model]``: a table for each network. Its code is in `engine.models`."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field
+
+from engine.recipe.base import CLASSIFICATION, SEGMENTATION, NamedTable, RelativePath
+
+Features = tuple[Annotated[int, Field(ge=1, le=4096)], ...]
+
+
+class ModelTable(NamedTable):
+    """The network.
+
+    ``head`` is how the names of the final layer's weights begin: the part that another number of classes changes.
+    """
+
+    head: ClassVar[str] = "final."
+    harmless = {"pretrained": False}  # noqa: RUF012  (a ClassVar of the base)
+
+    name: str
+    weights: RelativePath | None = None
+    """File with weights to start from (a state dict), relative to the data root."""
+
+    def bare(self) -> Self:
+        """The same network with random weights: nothing is read or fetched for it."""
+        off = {"weights": None, "pretrained": False}
+        return self.model_copy(update={key: value for key, value in off.items() if key in type(self).model_fields})
+
+
+class SegmenterTable(ModelTable):
+    """A network that gives a mask."""
+
+    tasks = SEGMENTATION
+
+    output: Literal["auto", "sigmoid", "softmax"] = "auto"
+    """One sigmoid channel (one foreground class only) or softmax with background. auto: sigmoid for one
+    foreground class, else softmax."""
+
+
+class _Dropout(ModelTable):
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of features dropped in training."""
+
+
+class _UNet(SegmenterTable, _Dropout):
+    channels: Features | None = Field(default=None, min_length=2, max_length=8)
+    """Features of each level, from the top. Default: unet3d 32 to 512, segresnet 16 to 128; resunet from 16 and
+    dynunet from 32 up, with as many levels as data.size allows."""
+
+
+class _Normed(_UNet):
+    norm: Literal["instance", "batch", "group", "none"] = "instance"
+    """The normalisation."""
+
+
+class ResNetTable(_Dropout):
+    """ResNet (He et al. 2016), as torchvision has it."""
+
+    tasks = CLASSIFICATION
+    head = "fc."
+
+    name: Literal["resnet18", "resnet34", "resnet50", "resnet101"]
+    pretrained: bool = False
+    """Start from torchvision's ImageNet weights."""
+
+
+class UNet3dTable(_UNet):
+    """The plain 3-D U-Net of the experiments, without norm."""
+
+    name: Literal["unet3d"]
+
+
+class ResUNetTable(_Normed):
+    """Residual U-Net with norm."""
+
+    name: Literal["resunet"]
+    residual_units: Annotated[int, Field(ge=0, le=8)] = 2
+    """Convolutions in the residual block of a level; 0: one, without a shortcut around it."""
+    patch: Literal[1, 2] = 2
+    """Voxels along an axis that are taken as one, inside; 2 is several times faster than 1."""
+
+
+class SegResNetTable(_Normed):
+    """MONAI's SegResNet (Myronenko 2018, without the autoencoder)."""
+
+    head = "conv_final.2."
+
+    name: Literal["segresnet"]
+
+
+class DynUNetTable(_Normed):
+    """MONAI's DynUNet, the network of nnU-Net (Isensee et al. 2021)."""
+
+    head = "output_block."
+
+    name: Literal["dynunet"]

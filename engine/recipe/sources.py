@@ -1,0 +1,164 @@
+"""``[data]``: a table for each layout on disk. Its code is in `engine.data.sources`."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from engine.recipe.base import (
+    CLASSIFICATION,
+    SEGMENTATION,
+    ClassName,
+    Count,
+    NamedTable,
+    Positive,
+    RelativePath,
+    Share,
+    When,
+    only,
+)
+
+_SEGMENTATION = only("task", "segmentation")
+_CLASSIFICATION = only("task", "classification")
+_KFOLD = only("data.split", "kfold")
+
+
+def _drawn(split: str, *numbers: float | None) -> bool:
+    return split != "given" or any(numbers)
+
+
+def _validated(split: str, fraction: float) -> bool | None:
+    """Whether there is a validation split; None where the data set may give one."""
+    return True if fraction > 0 else None if split == "given" else False
+
+
+DRAWN = When(
+    ("data.split", "data.validation_fraction", "data.limit_train", "data.limit_validation", "data.limit_test"),
+    _drawn,
+    'something to draw: data.split = "fraction" or "kfold", data.validation_fraction or a limit',
+)
+VALIDATED = When(
+    ("data.split", "data.validation_fraction"),
+    _validated,
+    "a validation split: data.validation_fraction above 0",
+)
+
+
+class DataTable(NamedTable):
+    """Where the cases come from, how they are split, and what a case looks like to the network."""
+
+    key: ClassVar[str] = "source"
+
+    source: str
+    root: RelativePath
+    """Folder of the data set, relative to --data, else $MEDTUI_DATA, else ./data."""
+    classes: tuple[ClassName, ...] | None = Field(default=None, max_length=1000)
+    """Names of the classes in order; segmentation: of the foreground classes. Names that the data set
+    has too keep its label values, others stand for the values 1, 2, 3, ... Default: what the data set says."""
+    split: Literal["given", "fraction", "kfold"] = "given"
+    """given: the data set's own lists. fraction, kfold: drawn here, by group where one is known."""
+    validation_fraction: Annotated[float, Field(ge=0.0, le=0.9)] = 0.0
+    """Share of the training cases held out for validation, where the data set gives none."""
+    test_fraction: Annotated[float, Field(ge=0.0, le=0.9), only("data.split", "fraction")] = 0.2
+    """Share of all cases held out for the test."""
+    folds: Annotated[int, Field(ge=2, le=100), _KFOLD] = 5
+    """Number of folds. Fold `fold` is the test split."""
+    fold: Annotated[int, Field(ge=0, le=99), _KFOLD] = 0
+    """Which fold is held out, counted from 0."""
+    split_seed: Annotated[int, Field(ge=0, le=2**32 - 1), DRAWN] = 0
+    """Seed of the draw. Apart from `seed`, so that seeds can vary over one split."""
+    limit_train: Count | None = None
+    """Use at most so many training cases (drawn evenly over the classes); for a quick look."""
+    limit_validation: Annotated[Count | None, VALIDATED] = None
+    """Use at most so many validation cases."""
+    limit_test: Count | None = None
+    """Use at most so many test cases."""
+    size: tuple[Annotated[int, Field(ge=8, le=4096)], ...] = Field(min_length=2, max_length=3)
+    """What the network sees: the crop of a volume (3 numbers) or the size of an image (2)."""
+    crop: Annotated[Literal["center", "random", "foreground"], _SEGMENTATION] = "center"
+    """Training: where the crop is taken. foreground: around a voxel of a foreground class in a share of
+    `foreground_share` of the crops, else anywhere."""
+    foreground_share: Annotated[Share, only("data.crop", "foreground")] = 0.5
+    """See crop."""
+    samples_per_case: Annotated[int, Field(ge=1, le=1000), _SEGMENTATION] = 1
+    """Crops taken of each case in an epoch."""
+    resize: Annotated[Literal["stretch", "crop"], _CLASSIFICATION] = "stretch"
+    """Stretch the whole image to size, or scale its shorter side and crop the centre."""
+    spacing: Annotated[tuple[Positive, ...] | None, Field(min_length=2, max_length=3), _SEGMENTATION] = None
+    """Resample volumes to this voxel size in mm. Predictions go back to their own geometry."""
+    intensity: Literal["none", "zscore", "minmax", "imagenet", "window"] = "zscore"
+    """zscore, minmax: of each image by itself. imagenet: means and deviations of ImageNet.
+    window: clip to `window`, then 0 to 1."""
+    window: Annotated[tuple[float, float] | None, only("data.intensity", "window")] = None
+    """Lower and upper bound, such as [-100.0, 300.0] HU."""
+    balance: Annotated[Literal["none", "class"], _CLASSIFICATION] = "none"
+    """class: draw every class equally often."""
+    cache: Literal["auto", "memory", "none"] = "auto"
+    """Keep loaded cases in memory. auto: when they take less than half of what is free."""
+    unreadable: Literal["refuse", "skip"] = "refuse"
+    """What to do with a case that cannot be used: refuse the run, or leave it out and say so."""
+
+
+class LeftAtriumTable(DataTable):
+    """The 2018 Atrial Segmentation Challenge as UA-MT packed it."""
+
+    tasks = SEGMENTATION
+    source: Literal["left_atrium"]
+    spacing: Annotated[None, When((), lambda: False, "a source whose files carry a spacing, as NIfTI does")] = None
+    """Nothing: the files of this source carry no spacing."""
+
+
+class DecathlonTable(DataTable):
+    """Medical Segmentation Decathlon: dataset.json, imagesTr/, labelsTr/."""
+
+    tasks = SEGMENTATION
+    source: Literal["decathlon"]
+
+
+class NnunetTable(DataTable):
+    """nnU-Net's raw data: dataset.json, imagesTr/, labelsTr/, imagesTs/, labelsTs/."""
+
+    tasks = SEGMENTATION
+    source: Literal["nnunet"]
+
+
+class NiftiPairsTable(DataTable):
+    """Two folders of NIfTI files with the same names."""
+
+    tasks = SEGMENTATION
+    source: Literal["nifti_pairs"]
+    images: RelativePath = "images"
+    """Folder of the images, below root."""
+    labels: RelativePath = "labels"
+    """Folder of the masks, below root; same file names as the images."""
+
+
+class Isic2018Table(DataTable):
+    """ISIC 2018 Task 3, in the folders of its release."""
+
+    tasks = CLASSIFICATION
+    source: Literal["isic2018"]
+
+
+class ImageFolderTable(DataTable):
+    """Folders of images, one a class; below train, validation and test where a split is given."""
+
+    tasks = CLASSIFICATION
+    source: Literal["image_folder"]
+
+
+class CsvTable(DataTable):
+    """A CSV table of paths: an image and its class or mask a row."""
+
+    source: Literal["csv"]
+    table: RelativePath = "table.csv"
+    """The table, below root. Its paths are relative to root."""
+    path_column: str = "path"
+    """Column with the path of the image."""
+    label_column: str = "label"
+    """Column with the class name, or for segmentation the path of the mask."""
+    group_column: str | None = None
+    """Column whose cases must stay together in one split (patient, lesion)."""
+    split_column: Annotated[str | None, only("data.split", "given")] = None
+    """Column with train, validation or test."""
