@@ -1,4 +1,4 @@
-"""Write what follows from the source: ``docs/recipes.md``, ``recipes/recipe.schema.json``, ``docs/commands.md``.
+"""Write what follows from the source: docs/recipes.md, docs/commands.md, the keys in docs/dashboard.md, the schema.
 
 ``python tools/reference.py`` writes them; with ``--check`` it only says whether they are up to date.
 """
@@ -17,7 +17,19 @@ sys.path.insert(0, str(ROOT))
 
 from engine.recipe import Recipe, json_schema  # noqa: E402
 from engine.recipe.explain import describe  # noqa: E402
+from tui.app import MedtuiApp  # noqa: E402
 from tui.arguments import EXIT_CODES, RUN_HELP, parser  # noqa: E402
+from tui.screens.case import CaseScreen  # noqa: E402
+from tui.screens.compare import CompareScreen  # noqa: E402
+from tui.screens.gallery import GalleryScreen  # noqa: E402
+from tui.screens.help import everywhere  # noqa: E402
+from tui.screens.home import HomeScreen  # noqa: E402
+from tui.screens.replay import ReplayScreen  # noqa: E402
+from tui.screens.run import RunScreen  # noqa: E402
+
+DASHBOARD = ROOT / "docs" / "dashboard.md"
+FIRST = "<!-- keys: written by tools/reference.py from the BINDINGS in tui/; change them there, then: make docs -->"
+LAST = "<!-- end of the keys -->"
 
 HEAD = """\
 # Recipes
@@ -47,8 +59,31 @@ def outputs() -> dict[Path, str]:
     return {
         ROOT / "docs" / "recipes.md": reference(),
         ROOT / "docs" / "commands.md": commands(),
+        DASHBOARD: between_marks(DASHBOARD.read_text(encoding="utf-8"), keys()),
         ROOT / "recipes" / "recipe.schema.json": json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n",
     }
+
+
+def keys() -> str:
+    """The keys of every screen of the dashboard, as the panes declare them."""
+    screens = (RunScreen, CaseScreen, HomeScreen, CompareScreen, ReplayScreen, GalleryScreen)
+    parts = [("everywhere", everywhere(MedtuiApp)[1]), *(part for screen in screens for part in screen.help())]
+    lines = ["| where | key | does |", "|---|---|---|"]
+    seen: set[object] = set()
+    for title, rows in parts:
+        for at, (key, does) in enumerate(row for row in rows if (title, row) not in seen):
+            lines.append(f"| {'' if at else title} | `{key}` | {does} |".replace("| |", "|  |"))
+        seen |= {(title, row) for row in rows}
+    return "\n".join(lines)
+
+
+def between_marks(page: str, text: str) -> str:
+    """``page`` with ``text`` between the marks that say where it is written."""
+    before, _, rest = page.partition(FIRST)
+    _, last, after = rest.partition(LAST)
+    if not last:
+        raise ValueError(f"docs/dashboard.md has not the lines {FIRST} and {LAST}")
+    return f"{before}{FIRST}\n\n{text}\n\n{LAST}{after}"
 
 
 def reference() -> str:

@@ -46,7 +46,7 @@ DARK = Palette(
     accent="#2fc79b",
     truth="#56b4e9",
     prediction="#f0a818",
-    warning="#f0a818",
+    warning="#fff176",
     error="#ff7a45",
     series=("#56b4e9", "#f0a818", "#2fc79b", "#dd8fb8", "#f0e442", "#ff7a45", "#9fb4ff", "#c9a46c"),
 )
@@ -62,7 +62,7 @@ LIGHT = Palette(
     accent="#00795a",
     truth="#0072b2",
     prediction="#a35f00",
-    warning="#9a5b00",
+    warning="#94407a",
     error="#c24400",
     series=("#0072b2", "#a35f00", "#00795a", "#a94f80", "#6b6100", "#c24400", "#4b57b8", "#7a5a20"),
 )
@@ -84,7 +84,7 @@ def textual_theme(palette: Palette) -> Theme:
     return Theme(
         name=palette.name,
         primary=palette.accent,
-        secondary=palette.truth,
+        secondary=palette.muted,
         accent=palette.accent,
         warning=palette.warning,
         error=palette.error,

@@ -111,7 +111,7 @@ class RunScreen(TiledScreen):
 
     def on_run_screen_updated(self, message: Updated) -> None:
         before, self.snapshot = self.snapshot, message.snapshot
-        self.control.snapshot = message.snapshot
+        self.control.show(message.snapshot)
         if before is None or before.over != message.snapshot.over:
             self.name_keys()
         self.control.take_answers(message.snapshot.view)

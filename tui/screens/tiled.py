@@ -177,6 +177,8 @@ class TiledScreen(Screen[None]):
 
     def _offered(self, owner: DOMNode, binding: Binding) -> bool:
         action = binding.action.partition("(")[0]
+        if owner is self and action == "back":
+            return self.tiles.full or len(self.app.screen_stack) > 2
         return owner.offers(action) if isinstance(owner, Canvas) else owner.check_action(action, ()) is True
 
     @classmethod
