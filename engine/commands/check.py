@@ -72,7 +72,7 @@ def _network(recipe: Recipe, dataset: Dataset, root: Path) -> Network:
 def _step(recipe: Recipe, dataset: Dataset, network: Network) -> None:
     """One optimizer step, with a loader that neither caches nor starts processes."""
     from engine.data.loaders import build_train_loader
-    from engine.training.engines import EpochStream, build_step, make_trainer
+    from engine.training.engines import EpochStream, accumulation_note, build_step, make_trainer
 
     data = recipe.data.model_copy(update={"cache": "none"})
     runtime = recipe.runtime.model_copy(update={"workers": 0})
@@ -86,6 +86,8 @@ def _step(recipe: Recipe, dataset: Dataset, network: Network) -> None:
     seconds = time.perf_counter() - start
     loader.close()
     _say("batch", f"{output.cases} cases in {seconds:.2f} s, loss {output.loss:.4g}; {len(stream)} steps an epoch")
+    if note := accumulation_note(recipe):
+        _say("", note, "note")
 
 
 def _memory(network: Network) -> None:

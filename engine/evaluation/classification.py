@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from engine.evaluation.gradcam import enlarged, explain
 from engine.evaluation.previews import ExampleWriter, PreviewWriter, shrink_step
 from engine.evaluation.protocol import EvalJob, SplitEvaluation
 from engine.evaluation.results import Table
+from engine.losses import terms_of, weight_of
 from engine.metrics import classification
 from engine.recipe import DataTable
 from engine.runfolder import write_text
@@ -37,13 +38,14 @@ class ClassifiedBatch:
         ids: of the cases.
         targets: int64 (B,); -1 where the class is not known.
         logits: float64 (B, K).
-        loss: the recipe's, of the batch; NaN where nothing was to be measured.
+        losses: (T, 2), each term of the recipe's loss, of the batch, and by how much the batch counts in
+            it; nothing where nothing was to be measured.
     """
 
     ids: list[str]
     targets: NDArray[np.int64]
     logits: NDArray[np.float64]
-    loss: float
+    losses: list[tuple[float, float]]
 
 
 class Classification(SplitEvaluation[Batch, ClassifiedBatch]):
@@ -54,7 +56,7 @@ class Classification(SplitEvaluation[Batch, ClassifiedBatch]):
         targets: int64 (n,).
         probabilities: float64 (n, K).
         losses: float64 (n,), the cross entropy of each image.
-        loss: the mean of the recipe's loss.
+        loss: the recipe's, of the whole split as one batch.
     """
 
     file_per_case = False
@@ -76,11 +78,13 @@ class Classification(SplitEvaluation[Batch, ClassifiedBatch]):
 
     def step(self, _evaluator: Engine, batch: Batch) -> ClassifiedBatch:
         """Predict a batch and, unless it is only to be predicted, take its loss."""
-        logits = self.job.predictor.class_logits(batch["image"])
-        loss = math.nan
+        logits, labels = self.job.predictor.class_logits(batch["image"]), batch["label"]
+        losses: list[tuple[float, float]] = []
         if self.job.purpose != "predict" and self.job.criterion is not None:
-            loss = float(self.job.criterion(logits, batch["label"].to(logits.device)))
-        return ClassifiedBatch(batch["id"], batch["label"].numpy(), logits.double().cpu().numpy(), loss)
+            target = labels.to(logits.device)
+            terms = terms_of(self.job.criterion)
+            losses = [(factor * float(term(logits, target)), weight_of(term, labels)) for factor, term in terms]
+        return ClassifiedBatch(batch["id"], labels.numpy(), logits.double().cpu().numpy(), losses)
 
     def keep(self, output: ClassifiedBatch) -> None:
         """Keep all of it: logits are small."""
@@ -103,8 +107,8 @@ class Classification(SplitEvaluation[Batch, ClassifiedBatch]):
             raise RunError(f"the network gives values that are not finite for {len(wrong)} images: {names}")
         self.probabilities: NDArray[np.float64] = np.exp(log_p)
         self.losses: NDArray[np.float64] = -log_p[np.arange(len(self.ids)), self.targets]
-        parts = gather([(batch.loss, len(batch.ids)) for batch in kept])
-        self.loss = float(np.average([loss for loss, _ in parts], weights=[size for _, size in parts]))
+        losses = gather([batch.losses for batch in kept])
+        self.loss = sum(_weighted_mean(term) for term in zip(*losses, strict=True)) if losses[0] else math.nan
 
     def describe(self) -> str:
         """What was looked at, and the checkpoint."""
@@ -168,6 +172,12 @@ class Classification(SplitEvaluation[Batch, ClassifiedBatch]):
     ) -> _Probabilities:
         """One table, ``predictions.csv``."""
         return _Probabilities(self, folder / "predictions.csv", announce)
+
+
+def _weighted_mean(values: Sequence[tuple[float, float]]) -> float:
+    """The mean of (value, weight); 0 where all weigh nothing."""
+    total = sum(weight for _, weight in values)
+    return sum(value * weight for value, weight in values) / total if total else 0.0
 
 
 class _Probabilities:

@@ -17,10 +17,23 @@ from engine.losses.cross_entropy import CrossEntropy
 from engine.losses.dice import Dice
 from engine.losses.focal import Focal
 from engine.losses.sums import Sum
+from engine.losses.terms import shared_loss, shares_of, terms_of, weight_of
 from engine.plugins import load_modules, load_plugins
 from engine.recipe.losses import LossTable
 
-__all__ = ["CrossEntropy", "Dice", "Focal", "Loss", "Sum", "build_loss", "class_weights"]
+__all__ = [
+    "CrossEntropy",
+    "Dice",
+    "Focal",
+    "Loss",
+    "Sum",
+    "build_loss",
+    "class_weights",
+    "shared_loss",
+    "shares_of",
+    "terms_of",
+    "weight_of",
+]
 
 load_modules(__name__, __path__)
 

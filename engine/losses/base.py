@@ -71,6 +71,14 @@ def full_precision(logits: Tensor) -> torch.autocast:
     return torch.autocast(logits.device.type, enabled=False)
 
 
+def weight_sum(target: Tensor, weights: Weights) -> float:
+    """What `mean` divides by: the number of elements, or the sum of the weights of their classes."""
+    if weights is None:
+        return float(target.numel())
+    counts = torch.bincount(target.flatten().cpu(), minlength=len(weights))
+    return float(counts.double() @ torch.tensor(weights, dtype=torch.float64))
+
+
 def mean(loss: Tensor, target: Tensor, weights: tuple[float, ...] | None) -> Tensor:
     """Mean, or weighted mean by the class of each element."""
     if weights is None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from engine.losses.base import TINY, Loss, Output, Weights, build, flat, full_precision
+from engine.losses.base import TINY, Loss, Output, Weights, build, flat, full_precision, weight_sum
 from engine.recipe.losses import BceTable, CrossEntropyTable
 
 
@@ -46,6 +46,10 @@ class CrossEntropy:
                 logits, target = logits.movedim(1, 2).flatten(0, 1), target.flatten()
             weight = None if self.weights is None else logits.new_tensor(self.weights)
             return functional.cross_entropy(logits, target, weight, label_smoothing=self.smoothing)
+
+    def weight(self, target: Tensor) -> float:
+        """What the mean divides by; see `engine.losses.terms`."""
+        return weight_sum(target, self.weights)
 
     def _binary(self, logits: Tensor, target: Tensor) -> Tensor:
         soft = target.to(logits.dtype)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from engine.losses.base import TINY, Loss, Output, Weights, build, flat, full_precision, mean
+from engine.losses.base import TINY, Loss, Output, Weights, build, flat, full_precision, mean, weight_sum
 from engine.recipe.losses import FocalTable
 
 
@@ -49,3 +49,7 @@ class Focal:
                 # The floor keeps the slope finite where p_t is 1 and gamma is below 1.
                 loss = loss * (-torch.expm1(log_pt)).clamp_min(TINY) ** self.gamma
             return mean(loss, target, self.weights)
+
+    def weight(self, target: Tensor) -> float:
+        """What the mean divides by; see `engine.losses.terms`."""
+        return weight_sum(target, self.weights)

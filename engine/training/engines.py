@@ -17,6 +17,7 @@ from engine.data.loaders import TrainLoader
 from engine.device import Device
 from engine.distributed import wrap_model, wrap_optimizer
 from engine.errors import MedtuiError, RunError
+from engine.losses import shared_loss, shares_of
 from engine.network import Network
 from engine.recipe import Recipe
 from engine.training.ema import Ema
@@ -30,7 +31,7 @@ class StepOutput:
     """What one optimizer step leaves for the handlers.
 
     Attributes:
-        loss: mean over the cases of the step.
+        loss: of all cases of the step.
         cases: how many there were.
         lr: the learning rate that was used.
         grad_norm: norm of the whole gradient before clipping; not finite where the loss scaler skipped
@@ -67,7 +68,7 @@ class TrainStep:
     ema: Ema | None = None
 
     def __call__(self, engine: Engine, batches: list[Batch]) -> StepOutput:
-        """Train on ``batches`` as if they were one batch.
+        """Train on ``batches`` as if they were one batch, also where classes have weights.
 
         Raises:
             RunError: the loss, the gradient or a weight is not finite; the message names iteration,
@@ -78,20 +79,21 @@ class TrainStep:
         cases = sum(len(batch["id"]) for batch in batches)
         total = 0.0
         confusion = torch.zeros(self.labels, self.labels, dtype=torch.int64)
-        for batch in batches:
-            loss, counts = self._backward(engine, batch, len(batch["id"]) / cases)
+        shares = shares_of(self.criterion, [batch["label"] for batch in batches])
+        for batch, own in zip(batches, shares, strict=True):
+            loss, counts = self._backward(engine, batch, own)
             total += loss
             confusion += counts
         lr = float(self.optimizer.param_groups[0]["lr"])
         norm = self._update(engine, batches)
         return StepOutput(total, cases, lr, norm, confusion)
 
-    def _backward(self, engine: Engine, batch: Batch, share: float) -> tuple[float, Tensor]:
+    def _backward(self, engine: Engine, batch: Batch, shares: list[float]) -> tuple[float, Tensor]:
         image = self.device.move(batch["image"])
         label = batch["label"].to(self.device.device, non_blocking=True)
         with self.device.autocast():
             logits = self.model(image)
-        loss = self.criterion(logits, label) * share
+        loss = shared_loss(self.criterion, logits, label, shares)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise _not_finite("loss", value, engine, [batch])
@@ -118,6 +120,16 @@ class TrainStep:
             raise _not_finite("gradient", norm, engine, batches)
         self.scaler.update()
         return norm
+
+
+def accumulation_note(recipe: Recipe) -> str:
+    """What the batches of one step cannot do that one big batch does; "" where they can."""
+    if recipe.train.accumulate == 1 or not getattr(recipe.loss, "batch_dice", False):
+        return ""
+    return (
+        f"loss.batch_dice takes each batch as one volume, not the {recipe.train.accumulate} batches of a step "
+        "(train.accumulate) together: the step is not that of one big batch"
+    )
 
 
 def build_step(recipe: Recipe, network: Network, labels: int, iterations_per_epoch: int) -> TrainStep:

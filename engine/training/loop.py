@@ -20,7 +20,7 @@ from engine.evaluation.previews import PreviewWriter
 from engine.evaluation.protocol import EvalJob, SplitEvaluation
 from engine.events import Phase, RunStarted
 from engine.network import Network, memory_advice
-from engine.training.engines import EpochStream, TrainStep, build_step, make_trainer, run_trainer
+from engine.training.engines import EpochStream, TrainStep, accumulation_note, build_step, make_trainer, run_trainer
 from engine.training.handlers.checkpoints import BestCheckpoint, LastCheckpoint
 from engine.training.handlers.early_stop import EarlyStop
 from engine.training.handlers.epoch_metrics import EpochMetrics
@@ -120,6 +120,8 @@ def build_training(session: Session, network: Network) -> Training:
     stream = EpochStream(loader, recipe.train.accumulate)
     step = build_step(recipe, network, labels, len(stream))
     trainer = make_trainer(step, stream)
+    if note := accumulation_note(recipe):
+        session.log(note, "warning")
     best = Best(recipe.monitor, up=recipe.monitor_up)
     epoch_metrics = EpochMetrics(session.emit, recipe.task, dataset.classes)
     clock = TimeLimit(session.emit, recipe.train.max_minutes)

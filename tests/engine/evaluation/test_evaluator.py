@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from ignite.engine import Engine, Events
+from sklearn.metrics import log_loss
 from torch import nn
 
 from engine.data import open_dataset
@@ -18,6 +19,7 @@ from engine.errors import DataError
 from engine.evaluation.evaluator import evaluate_split, open_evaluation
 from engine.evaluation.inference import Predictor
 from engine.evaluation.protocol import EvalJob
+from engine.losses import CrossEntropy, Focal, Sum
 from engine.recipe import EvaluateTable
 from tests.phantoms import TASKS, data_table, phantom_root
 
@@ -140,3 +142,19 @@ def test_the_description_names_what_changes_the_numbers(tmp_path):
         "centre crop 32x32x32, test-time mirroring, largest component, checkpoint best"
     )
     assert open_evaluation(replace(job, purpose="validation")).describe().startswith("whole volume, sliding window")
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5, 64])
+def test_the_loss_with_class_weights_does_not_depend_on_the_batch_size(tmp_path, batch_size):
+    weights = (0.1, 3.0, 1.0, 0.7, 9.0, 2.0, 0.3)
+    job = make_job(tmp_path, "isic2018", table=EvaluateTable(batch_size=batch_size))
+    for criterion in (CrossEntropy("softmax", weights), Sum(Focal("softmax", weights), CrossEntropy("softmax"))):
+        evaluation, recorder = open_evaluation(replace(job, criterion=criterion)), Recorder()
+        evaluate_split(evaluation, None, [recorder])
+        logits = torch.from_numpy(np.concatenate([output.logits for output in recorder.outputs]))
+        whole = float(criterion(logits, torch.from_numpy(evaluation.targets)))
+        assert evaluation.summary()["loss"] == pytest.approx(whole, rel=1e-6)
+        if isinstance(criterion, CrossEntropy):
+            of_cases = np.array(weights)[evaluation.targets]
+            peer = log_loss(evaluation.targets, evaluation.probabilities, sample_weight=of_cases, labels=range(7))
+            assert whole == pytest.approx(peer, rel=1e-6)

@@ -1,0 +1,71 @@
+"""A loss over several batches, as it is over one that holds them all.
+
+Each term of a loss is a mean: over elements by the weights of their classes, or over cases. The mean over
+several batches is theirs, each by what it divides by; so the terms of a sum are weighed apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+from engine.losses.base import Loss
+from engine.losses.sums import Sum
+
+
+@runtime_checkable
+class Weighted(Protocol):
+    """A loss that is no plain mean over cases."""
+
+    def weight(self, target: Tensor) -> float:
+        """What the loss of a batch with indices ``(B, *S)`` divides by."""
+
+
+def terms_of(loss: Loss) -> list[tuple[float, Loss]]:
+    """The losses of which ``loss`` is a weighted sum, each with its factor; itself where it is none."""
+    if not isinstance(loss, Sum):
+        return [(1.0, loss)]
+    parts = zip(loss.weights, (loss.first, loss.second), strict=True)
+    return [(outer * inner, term) for outer, part in parts for inner, term in terms_of(part)]
+
+
+def weight_of(loss: Loss, target: Tensor) -> float:
+    """By how much a batch with indices ``target`` (B, *S) counts in the mean over several."""
+    return float(loss.weight(target)) if isinstance(loss, Weighted) else float(len(target))
+
+
+def shares_of(loss: Loss, targets: Sequence[Tensor]) -> list[list[float]]:
+    """For each batch, by its indices (B, *S), the factor of each of `terms_of` in the loss of all batches.
+
+    The factors of a term over all batches have its own factor as their sum.
+    """
+    terms = terms_of(loss)
+    if len(targets) == 1:
+        return [[factor for factor, _ in terms]]
+    weights = [[weight_of(term, target) for _, term in terms] for target in targets]
+    totals = [sum(column) for column in zip(*weights, strict=True)]
+    return [
+        [
+            factor * weight / total if total else 0.0
+            for (factor, _), weight, total in zip(terms, row, totals, strict=True)
+        ]
+        for row in weights
+    ]
+
+
+def shared_loss(loss: Loss, logits: Tensor, target: Tensor, shares: Sequence[float]) -> Tensor:
+    """What a batch adds to the loss of all batches, by its row of `shares_of`: a scalar.
+
+    Args:
+        loss: of a recipe.
+        logits: (B, O, *S).
+        target: int64 (B, *S).
+        shares: a factor a term.
+    """
+    values = [share * term(logits, target) for share, (_, term) in zip(shares, terms_of(loss), strict=True)]
+    total = values[0]
+    for value in values[1:]:
+        total = total + value
+    return total
