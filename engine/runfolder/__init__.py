@@ -1,19 +1,27 @@
 """The run folder: paths, atomic writes, the event stream, status and control. No torch, no Textual."""
 
 from engine.runfolder.atomic import atomic_open, sync_folder, write_bytes, write_text, write_with
+from engine.runfolder.careful import open_regular, read_object, read_small, read_text
+from engine.runfolder.cases import CaseRow, read_cases, read_cells
 from engine.runfolder.control import Command, Request, send, take
+from engine.runfolder.manifest import DataFacts, Manifest, read_manifest, update_manifest
 from engine.runfolder.names import example_file, file_name
 from engine.runfolder.paths import RunFolder, create, find_run, list_runs, refuse_links, sweep
 from engine.runfolder.status import ENDED, State, Status, own_status, read_status, write_status
 from engine.runfolder.stream import EventReader, EventWriter
+from engine.runfolder.summary import SplitSummary, read_metrics, write_metrics
 
 __all__ = [
     "ENDED",
+    "CaseRow",
     "Command",
+    "DataFacts",
     "EventReader",
     "EventWriter",
+    "Manifest",
     "Request",
     "RunFolder",
+    "SplitSummary",
     "State",
     "Status",
     "atomic_open",
@@ -22,14 +30,24 @@ __all__ = [
     "file_name",
     "find_run",
     "list_runs",
+    "open_regular",
     "own_status",
+    "read_cases",
+    "read_cells",
+    "read_manifest",
+    "read_metrics",
+    "read_object",
+    "read_small",
     "read_status",
+    "read_text",
     "refuse_links",
     "send",
     "sweep",
     "sync_folder",
     "take",
+    "update_manifest",
     "write_bytes",
+    "write_metrics",
     "write_status",
     "write_text",
     "write_with",

@@ -12,6 +12,7 @@ import msgspec
 
 from engine.errors import well_formed
 from engine.runfolder.atomic import write_bytes
+from engine.runfolder.careful import UNREADABLE, read_small
 from engine.runfolder.paths import RunFolder
 
 State = Literal["starting", "running", "paused", "finished", "stopped", "failed", "lost"]
@@ -85,10 +86,10 @@ def read_status(folder: RunFolder) -> Status:
 
 def _read(folder: RunFolder) -> Status:
     try:
-        return msgspec.json.decode(folder.status.read_bytes(), type=Status)
+        return msgspec.json.decode(read_small(folder.status), type=Status)
     except FileNotFoundError:
         return Status(state="lost", message="no status.json: the trainer never started")
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         return Status(state="lost", message=f"status.json cannot be read: {error}")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import threading
 import time
 from pathlib import Path
@@ -12,9 +14,12 @@ import msgspec
 
 from engine.errors import RunError
 from engine.events import AnyEvent, Event, decode, encode, sequence_number
+from engine.runfolder.careful import open_regular
 
 _CHUNK = 1 << 20
 _BEFORE = 200
+_LONGEST = 64 << 20
+"""Bytes of a line; a longer one is no event."""
 
 
 class EventWriter:
@@ -28,9 +33,13 @@ class EventWriter:
         self._lock = threading.Lock()
         self._path = path
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+            self._file = os.open(path, flags, 0o600)
         except OSError as error:
             raise RunError(f"cannot write {path}: {error.strerror or error}") from error
+        if not stat.S_ISREG(os.fstat(self._file).st_mode):
+            os.close(self._file)
+            raise RunError(f"cannot write {path}: not a regular file")
         self._seq, end = _last_whole_line(path)
         os.ftruncate(self._file, end)
         self._position = end
@@ -84,7 +93,7 @@ class EventWriter:
 
     def tail(self, position: int) -> list[AnyEvent]:
         """The events that were written from ``position`` on."""
-        with self._lock, self._path.open("rb") as stream:
+        with self._lock, open_regular(self._path) as stream:
             stream.seek(position)
             return [event for line in stream if (event := decode(line)) is not None]
 
@@ -103,15 +112,29 @@ class EventWriter:
             return  # the mount is gone; the next writer cuts the torn line
 
 
+def _data_from(stream: BinaryIO, position: int) -> int:
+    """``position``, or where data begins again behind a hole: terabytes of nothing are not to be read."""
+    handle = stream.fileno()
+    size, here = os.fstat(handle).st_size, os.lseek(handle, 0, os.SEEK_CUR)
+    try:
+        return max(position, os.lseek(handle, position, os.SEEK_DATA))
+    except OSError as error:  # no data up to the end; other errors: a file system that knows of no holes
+        return max(position, size) if error.errno == errno.ENXIO else position
+    finally:
+        os.lseek(handle, here, os.SEEK_SET)  # the stream's buffer counts on it
+
+
 def _last_whole_line(path: Path) -> tuple[int, int]:
     """``seq`` of the last readable line of the stream and the byte after it."""
-    size = path.stat().st_size
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         tail = b""
-        start = size
+        start = os.fstat(stream.fileno()).st_size
         while start > 0:
             step = min(_CHUNK, start)
             start -= step
+            if len(tail) > _LONGEST or _data_from(stream, start) >= start + step:
+                tail = b""  # a hole, or no line of a stream
+                continue
             stream.seek(start)
             tail = stream.read(step) + tail
             end = len(tail)
@@ -149,7 +172,7 @@ class EventReader:
         """New events, oldest first; of about ``max_bytes`` at most, so ``[]`` means the end."""
         events: list[AnyEvent] = []
         try:
-            with self.path.open("rb") as stream:
+            with open_regular(self.path) as stream:
                 self._settle(stream)
                 while not events and self._step(stream, max_bytes, events):
                     pass
@@ -171,6 +194,8 @@ class EventReader:
 
     def _step(self, stream: BinaryIO, max_bytes: int, events: list[AnyEvent]) -> bool:
         """Read one block; False at the end of the whole lines."""
+        if (start := _data_from(stream, self.position)) != self.position:
+            self.position, self._before = start, b""
         stream.seek(self.position)
         block = stream.read(max_bytes)
         end = block.rfind(b"\n") + 1

@@ -1,0 +1,118 @@
+"""Careful reading: a file of a run folder may be a pipe, a device, a hole of terabytes, or nonsense.
+
+Whoever reads from a run folder goes through here, so that no such file can hang or fill the machine.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import typing
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, TypeVar
+
+import msgspec
+
+SMALL_BYTES = 16 << 20
+"""Largest JSON file or recipe that is read."""
+MOST_LEVELS = 64
+"""Deepest nesting of JSON that is read."""
+UNREADABLE = (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What the readers of JSON raise over files that are missing, damaged, or no files."""
+
+Count = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
+"""A whole number that a float can hold."""
+
+T = TypeVar("T")
+
+
+def open_regular(path: Path, largest: int | None = None, *, links: bool = True) -> BinaryIO:
+    """Open a regular file to read it; never blocks.
+
+    Args:
+        path: the file.
+        largest: size in bytes above which it is refused.
+        links: whether the file itself may be a symbolic link.
+
+    Raises:
+        OSError: it is not there, no regular file, or too big.
+    """
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY | (0 if links else os.O_NOFOLLOW)
+    try:
+        handle = os.open(path, flags)
+    except ValueError as error:  # a null byte in its name
+        raise OSError(errno.EINVAL, str(error), str(path)) from error
+    try:
+        state = os.fstat(handle)
+        if not stat.S_ISREG(state.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        if largest is not None and state.st_size > largest:
+            raise OSError(errno.EFBIG, f"larger than the {largest >> 20} MB that are read", str(path))
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def read_small(path: Path, largest: int = SMALL_BYTES) -> bytes:
+    """The whole content of a small regular file.
+
+    Raises:
+        OSError: it is not there, no regular file, or too big.
+    """
+    with open_regular(path, largest) as stream:
+        return stream.read(largest)
+
+
+def read_text(path: Path, largest: int = SMALL_BYTES) -> str:
+    """The text of a small file; bytes that are not UTF-8 are replaced. Raises as `read_small`."""
+    return read_small(path, largest).decode("utf-8", errors="replace")
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; an empty one where there is none that can be read."""
+    try:
+        found = msgspec.json.decode(read_small(path))
+    except UNREADABLE:
+        return {}
+    return found if isinstance(found, dict) and _is_flat(found) else {}
+
+
+def lenient(value: Any, kind: type[T]) -> T:
+    """``value`` as ``kind``, without the entries that do not have their type; one bad entry costs no other.
+
+    Struct fields and entries of dictionaries are left out one by one; a list is taken whole or not at all.
+
+    Raises:
+        msgspec.ValidationError: nothing of it can be used.
+    """
+    mapping = typing.get_origin(kind) is dict
+    if not mapping and not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
+        return msgspec.convert(value, kind)
+    if not isinstance(value, dict):
+        raise msgspec.ValidationError(f"{type(value).__name__} in place of an object")
+    kinds = dict.fromkeys(value, typing.get_args(kind)[1]) if mapping else _field_types(kind)
+    good = {}
+    for name, part in value.items():
+        if name in kinds:
+            try:
+                good[name] = lenient(part, kinds[name])
+            except msgspec.ValidationError:
+                continue
+    return typing.cast("T", good) if mapping else kind(**good)
+
+
+def _field_types(kind: type[Any]) -> dict[str, Any]:
+    return {part.name: part.type for part in msgspec.structs.fields(kind)}
+
+
+def _is_flat(value: dict[str, Any]) -> bool:
+    """Whether no more than `MOST_LEVELS` lie in each other: who walks deeper by recursion would fail."""
+    level: list[Any] = [value]
+    for _ in range(MOST_LEVELS):
+        inner = [item for part in level for item in (part.values() if isinstance(part, dict) else part)]
+        level = [item for item in inner if isinstance(item, dict | list)]
+        if not level:
+            return True
+    return False

@@ -1,0 +1,99 @@
+"""``manifest.json``: what is needed to understand a run. Typed, and read whatever its state."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from engine.events import portable
+from engine.runfolder.atomic import write_text
+from engine.runfolder.careful import Count, lenient, read_object
+from engine.runfolder.paths import RunFolder
+
+
+class Hardware(msgspec.Struct, frozen=True, kw_only=True):
+    """The machine of a run."""
+
+    cpu: str | None = None
+    cores: Count | None = None
+    memory_gb: float | None = None
+    gpu: str | None = None
+
+
+class DataFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The data that a run was trained on."""
+
+    name: str = ""
+    source: str = ""
+    root: str = ""
+    fingerprint: str = ""
+    phantom: bool = False
+    published_split: bool | None = None
+    unit: str = ""
+    classes: list[str] = []
+    label_values: list[Count] = []
+    channels: Count = 0
+    counts: dict[str, dict[str, Count]] = {}  # split -> class -> cases
+    groups: Count = 0
+    notes: list[str] = []
+
+
+class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The network of a run."""
+
+    name: str = ""
+    parameters: Count | None = None
+    output: str = ""
+
+
+class CheckpointFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The checkpoint that was tested."""
+
+    name: str = ""
+    epoch: Count | None = None
+    iteration: Count | None = None
+    metric: str | None = None
+    value: float | None = None
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands in ``manifest.json``; what is missing or of another type is at its default."""
+
+    medtui: str = ""
+    python: str = ""
+    versions: dict[str, str | None] = {}
+    git_commit: str | None = None
+    hardware: Hardware = Hardware()
+    command: list[str] = []
+    seed: Count | None = None
+    data: DataFacts = DataFacts()
+    epochs_planned: Count | None = None
+    epochs_done: Count | None = None
+    sessions: Count = 1
+    started_s: float | None = None
+    ended_s: float | None = None
+    duration_s: float | None = None
+    model: ModelFacts = ModelFacts()
+    checkpoint: CheckpointFacts = CheckpointFacts()
+    device: str = ""
+    data_root: str | None = None
+    early_stopped: bool = False
+    stopped: bool = False
+    measured: bool = False
+
+
+def read_manifest(folder: RunFolder) -> Manifest:
+    """The manifest; an empty one where it cannot be read."""
+    return lenient(read_object(folder.manifest), Manifest)
+
+
+def update_manifest(folder: RunFolder, **changes: Any) -> None:
+    """Replace or add top-level entries; a dictionary is merged into one that is there."""
+    content = read_object(folder.manifest)
+    for key, value in changes.items():
+        present = content.get(key)
+        content[key] = {**present, **value} if isinstance(present, dict) and isinstance(value, Mapping) else value
+    write_text(folder.manifest, json.dumps(portable(content), indent=1) + "\n")

@@ -1,0 +1,90 @@
+"""``metrics.json``: what was measured of each split. Typed, and read whatever its state."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import msgspec
+
+from engine.runfolder.atomic import write_text
+from engine.runfolder.careful import Count, lenient, read_object
+from engine.runfolder.paths import RunFolder
+
+Value: TypeAlias = Count | float | None
+"""A metric or a count; None: not measured."""
+Bounds: TypeAlias = tuple[Value, Value]
+
+
+class SplitSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What was measured of one split.
+
+    Attributes:
+        n: number of cases.
+        missed: pairs of case and class that are in the truth and nowhere in the prediction; None in classification.
+        protocol: how the predictions were made, in words.
+        unit: of the distances, ``mm`` or ``voxel``.
+        values: metric -> mean over the split. In ``metrics.json`` they stand beside the other fields.
+        ci95: metric, or ``<metric>:<class>`` -> ends of its interval.
+        per_class: class -> metric or count -> value.
+        confusion: rows true, columns predicted; None in segmentation.
+    """
+
+    n: Count | None = None
+    missed: Count | None = None
+    protocol: str = ""
+    unit: str = ""
+    values: dict[str, Value] = {}
+    ci95: dict[str, Bounds] = {}
+    per_class: dict[str, dict[str, Value]] = {}
+    confusion: list[list[Count]] | None = None
+
+    @classmethod
+    def of(cls, part: Mapping[str, Any]) -> SplitSummary:
+        """A split as ``metrics.json`` has it; entries of another type are left out."""
+        own = {name: part[name] for name in _OWN if name in part}
+        values = {name: value for name, value in part.items() if name not in _OWN}
+        return lenient(own | {"values": values}, cls)
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in ``metrics.json``: values beside the other fields, None for what is not finite."""
+        content: dict[str, Any] = {"n": self.n, "missed": self.missed, "protocol": self.protocol, "unit": self.unit}
+        content = {name: value for name, value in content.items() if value not in {None, ""}}
+        content |= {name: _plain(value) for name, value in self.values.items()}
+        if self.confusion is not None:
+            content["confusion"] = self.confusion
+        content["ci95"] = {name: [_plain(low), _plain(high)] for name, (low, high) in self.ci95.items()}
+        content["per_class"] = {
+            label: {name: _plain(value) for name, value in row.items()} for label, row in self.per_class.items()
+        }
+        return content
+
+    def value(self, metric: str, label: str | None = None) -> float | None:
+        """A metric of the split, or of one class; None where it was not measured."""
+        found = (self.values if label is None else self.per_class.get(label, {})).get(metric)
+        return None if found is None else float(found)
+
+    def interval(self, metric: str, label: str | None = None) -> Bounds | None:
+        """The interval of a metric of the split, or of one class; None where there is none."""
+        return self.ci95.get(metric if label is None else f"{metric}:{label}")
+
+
+_OWN = frozenset(SplitSummary.__struct_fields__) - {"values"}
+
+
+def read_metrics(folder: RunFolder) -> dict[str, SplitSummary]:
+    """The summary of each split; nothing where there is none yet, or none that can be read."""
+    content = read_object(folder.metrics)
+    return {split: SplitSummary.of(part) for split, part in content.items() if isinstance(part, dict)}
+
+
+def write_metrics(folder: RunFolder, split: str, summary: SplitSummary) -> None:
+    """Put a split's summary into ``metrics.json``; what else stands there stays as it is."""
+    content = read_object(folder.metrics) | {split: summary.to_json()}
+    write_text(folder.metrics, json.dumps(content, indent=1) + "\n")
+
+
+def _plain(value: Value) -> Value:
+    return value if value is None or math.isfinite(value) else None
