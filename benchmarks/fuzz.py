@@ -29,9 +29,7 @@ from PIL import Image
 from engine.checkpoint import load_checkpoint, model_state, save_checkpoint
 from engine.data import check_dataset, open_dataset
 from engine.errors import MedtuiError
-from engine.evaluation.results import read_metrics
 from engine.events import Iteration, Log, RunStarted, Validation
-from engine.manifest import read_manifest
 from engine.recipe import DataTable, load_recipe
 from engine.runfolder import (
     EventReader,
@@ -39,6 +37,9 @@ from engine.runfolder import (
     RunFolder,
     create,
     own_status,
+    read_cases,
+    read_manifest,
+    read_metrics,
     read_status,
     send,
     take,
@@ -217,7 +218,7 @@ def _write_run(folder: Path) -> list[Path]:
 
 def _read_run(folder: Path) -> object:
     run = RunFolder(folder)
-    return read_status(run), read_manifest(run), read_metrics(run), take(run)
+    return read_status(run), read_manifest(run), read_metrics(run), read_cases(run), take(run)
 
 
 def _write_data(folder: Path) -> list[Path]:

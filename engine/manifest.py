@@ -8,17 +8,15 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from engine import __version__
 from engine.data import Dataset, fingerprint
-from engine.events import portable
 from engine.hardware import cores, cpu_name, total_memory
 from engine.recipe import Recipe
-from engine.runfolder import RunFolder, write_text
 
 _PACKAGES = (
     "torch", "torchvision", "pytorch-ignite", "monai", "numpy", "scipy", "scikit-learn", "nibabel", "h5py", "grad-cam",
@@ -60,24 +58,6 @@ def first_manifest(recipe: Recipe, dataset: Dataset, command: Sequence[str]) -> 
         "started_s": round(time.time(), 3),
         "sessions": 1,
     }
-
-
-def read_manifest(folder: RunFolder) -> dict[str, Any]:
-    """The manifest, or nothing where it cannot be read."""
-    try:
-        content = json.loads(folder.manifest.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def update_manifest(folder: RunFolder, **changes: Any) -> None:
-    """Replace or add top-level entries; a dictionary is merged into one that is there."""
-    content = read_manifest(folder)
-    for key, value in changes.items():
-        present = content.get(key)
-        content[key] = {**present, **value} if isinstance(present, dict) and isinstance(value, Mapping) else value
-    write_text(folder.manifest, json.dumps(portable(content), indent=1) + "\n")
 
 
 def _versions() -> dict[str, str]:

@@ -202,10 +202,10 @@ def shown(values: Mapping[str, Any], task: str) -> dict[str, Any]:
     return _picked(values, of_task(task))
 
 
-def shown_per_class(values: Mapping[str, Any], task: str) -> dict[str, dict[str, Any]]:
+def shown_per_class(classes: Mapping[str, Mapping[str, Any]], task: str) -> dict[str, dict[str, Any]]:
     """The same for each class, with the number of its cases."""
     wanted = [*of_task(task, per_class=True), _TABLE["support"]]
-    return {label: _picked(row, wanted) for label, row in values.get("per_class", {}).items()}
+    return {label: _picked(row, wanted) for label, row in classes.items()}
 
 
 def _picked(values: Mapping[str, Any], wanted: Iterable[Measure]) -> dict[str, Any]:

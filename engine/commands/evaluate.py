@@ -16,7 +16,7 @@ from engine.evaluation.trained import Trained, network_for, open_trained
 from engine.events import Event, Log
 from engine.measures import is_distance
 from engine.requests import Evaluate
-from engine.runfolder import ENDED, EventWriter, RunFolder, file_name, read_status
+from engine.runfolder import ENDED, EventWriter, RunFolder, SplitSummary, file_name, read_status
 
 SPLITS = ("train", "validation", "test")
 
@@ -87,13 +87,12 @@ def _stream(folder: RunFolder) -> Callable[[Event], object]:
     return writer.write
 
 
-def _print(name: str, summary: dict[str, object]) -> None:
-    print(printable(f"{name}: n {summary.get('n')}, {summary.get('protocol')}"))
-    intervals = summary.get("ci95")
-    for key, value in summary.items():
-        if isinstance(value, float):
-            interval = intervals.get(key) if isinstance(intervals, dict) else None
-            unit = f" {summary['unit']}" if is_distance(key) else ""
+def _print(name: str, summary: SplitSummary) -> None:
+    print(printable(f"{name}: n {summary.n}, {summary.protocol}"))
+    for key, value in summary.values.items():
+        if value is not None:
+            interval = summary.interval(key)
+            unit = f" {summary.unit}" if is_distance(key) else ""
             words = f"   95 % CI {interval[0]:.4g} to {interval[1]:.4g}" if interval else ""
             print(f"  {key:22}{value:.4g}{unit}{words}")
     sys.stdout.flush()

@@ -6,9 +6,8 @@ from collections.abc import Callable
 
 from engine.errors import MedtuiError, printable
 from engine.events import Event, Figure, Log, Phase
-from engine.manifest import update_manifest
 from engine.requests import Figures
-from engine.runfolder import RunFolder
+from engine.runfolder import RunFolder, update_manifest
 
 
 def draw_and_report(folder: RunFolder, emit: Callable[[Event], object]) -> None:

@@ -70,16 +70,16 @@ def _dataset(trained: Trained, inputs: Sequence[Path]) -> Dataset:
             raise UsageError(f"no input at {path}", "name files, or folders of files")
     if not files:
         raise UsageError("the inputs hold no files to predict", "files are known by their ending: " + " ".join(endings))
-    channels = int(trained.manifest.get("data", {}).get("channels", 0)) or _channels(trained)
+    channels = trained.manifest.data.channels or _channels(trained)
     cases = _cases(files, channels if task == "segmentation" else 1)  # the colours of an image are in one file
-    values = tuple(trained.manifest.get("data", {}).get("label_values") or range(1, len(trained.classes) + 1))
+    values = tuple(trained.manifest.data.label_values or range(1, len(trained.classes) + 1))
     return Dataset(
         task=task,
         name="inputs",
         source=trained.recipe.data.source,
         cases=cases,
         classes=trained.classes,
-        label_values=tuple(int(v) for v in values),
+        label_values=values,
         channels=channels,
         spatial_dims=len(trained.recipe.data.size),
         unit="voxel",

@@ -10,10 +10,20 @@ from typing import Any
 from engine.commands.train import Handshake, build, facts_of, open_checked, shake_hands, work
 from engine.data import data_root, fingerprint
 from engine.errors import DataError, Problem, RecipeError, RunError, UsageError
-from engine.manifest import command_line, first_manifest, read_manifest, update_manifest
+from engine.manifest import command_line, first_manifest
 from engine.recipe import Recipe, load_run_recipe, parse_recipe, recipe_toml
 from engine.requests import Resume
-from engine.runfolder import ENDED, RunFolder, create, read_status, write_bytes, write_text
+from engine.runfolder import (
+    ENDED,
+    Manifest,
+    RunFolder,
+    create,
+    read_manifest,
+    read_status,
+    update_manifest,
+    write_bytes,
+    write_text,
+)
 
 _FREE = ("runtime.", "figures.", "train.checkpoint_", "name", "description")
 """Keys that may change when a run goes on: none of them changes what is learned."""
@@ -51,18 +61,18 @@ def _go_on(request: Resume, handshake: Handshake) -> int:
         manifest = read_manifest(folder)
         root = data_root(request.data or _remembered_root(manifest))
         dataset = open_checked(recipe, root)
-        known = manifest.get("data", {}).get("fingerprint")
+        known = manifest.data.fingerprint
         if known and known != fingerprint(dataset):
             raise DataError(
                 f"the data in {root / recipe.data.root} is not that of {folder.id}: its fingerprint differs",
                 "bring the old data back, name it with --data, or begin a new run from here: medtui resume --fork",
             )
-        network = build(recipe, dataset, root, manifest.get("precision"))
+        network = build(recipe, dataset, root, manifest.precision)
         if overrides:
             write_text(folder.recipe, recipe_toml(recipe, network.facts))
         if not known:  # it was killed before its manifest was written
             update_manifest(folder, **first_manifest(recipe, dataset, command_line()))
-        update_manifest(folder, sessions=int(manifest.get("sessions", 1)) + 1, measured=False)
+        update_manifest(folder, sessions=manifest.sessions + 1, measured=False)
         update_manifest(folder, **facts_of(network, recipe, root))
     except BaseException:
         release_lock(lock)
@@ -131,9 +141,9 @@ def _refuse_live(folder: RunFolder) -> None:
         )
 
 
-def _remembered_root(manifest: dict[str, Any]) -> Path | None:
-    known = manifest.get("data_root")
-    return Path(known) if isinstance(known, str) and not os.environ.get("MEDTUI_DATA") else None
+def _remembered_root(manifest: Manifest) -> Path | None:
+    known = manifest.data_root
+    return Path(known) if known and not os.environ.get("MEDTUI_DATA") else None
 
 
 def _same_recipe(folder: RunFolder, overrides: Sequence[str]) -> Recipe:

@@ -17,10 +17,10 @@ from engine.console import show_progress
 from engine.data import Dataset, check_dataset, data_root, open_dataset
 from engine.errors import MedtuiError, ProblemsError, RunError
 from engine.events import Log, Note, RunEnded
-from engine.manifest import command_line, first_manifest, read_manifest, update_manifest
+from engine.manifest import command_line, first_manifest
 from engine.recipe import Recipe, load_recipe, recipe_toml, refuse_dead
 from engine.requests import Resume, Train
-from engine.runfolder import RunFolder, create, write_text
+from engine.runfolder import RunFolder, create, read_manifest, update_manifest, write_text
 
 if TYPE_CHECKING:
     from engine.network import Network
@@ -164,7 +164,7 @@ def _conclude(session: Session, outcome: Outcome, seconds: float) -> None:
     state, message, hint = outcome.state, outcome.message, outcome.hint
 
     def manifest() -> None:
-        spent = round(float(read_manifest(session.folder).get("duration_s", 0.0)) + seconds, 1)
+        spent = round((read_manifest(session.folder).duration_s or 0.0) + seconds, 1)
         update_manifest(session.folder, ended_s=round(time.time(), 3), duration_s=spent, stopped=state == "stopped")
 
     def log() -> None:
@@ -235,7 +235,7 @@ def _test(session: Session, network: Network) -> None:
         if session.dataset.split(split):
             summary = tester.measure(session.dataset, split, split, keep=split == drawn)
             if split == "test":
-                session.board.set(test=summary.get(session.recipe.monitor))
+                session.board.set(test=summary.value(session.recipe.monitor))
     if not session.dataset.split("test"):
         session.log("there is no test split: nothing was tested", "warning")
 

@@ -27,7 +27,7 @@ from engine.evaluation.results import Table
 from engine.losses import terms_of, weight_of
 from engine.metrics import classification
 from engine.recipe import DataTable
-from engine.runfolder import write_text
+from engine.runfolder import SplitSummary, write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Classification(SplitEvaluation[Batch, ClassifiedBatch]):
         groups = {case.id: case.group for case in self.job.cases}
         return [groups[name] for name in self.ids]
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> SplitSummary:
         """See `engine.metrics.classification.summarise`; and the loss."""
         groups = self._groups()
         summary = classification.summarise(
@@ -131,7 +131,7 @@ class Classification(SplitEvaluation[Batch, ClassifiedBatch]):
             bootstrap=self.job.bootstrap,
             seed=self.job.seed,
         )
-        return {**summary, "loss": self.loss if math.isfinite(self.loss) else None}
+        return SplitSummary.of({**summary, "loss": self.loss if math.isfinite(self.loss) else None})
 
     def table(self, name: str) -> Table:
         """A row an image: true and predicted class, loss, and every probability."""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from engine.data.cases import Case, Dataset
 from engine.recipe import DataTable, EvaluateTable
+from engine.runfolder import SplitSummary
 
 if TYPE_CHECKING:
     from engine.evaluation.inference import Predictor
@@ -114,7 +115,7 @@ class SplitEvaluation(ABC, Generic[Item, Output]):
         """How the split was measured, as metrics.json names it."""
 
     @abstractmethod
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> SplitSummary:
         """The split's part of metrics.json."""
 
     @abstractmethod

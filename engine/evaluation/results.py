@@ -1,12 +1,10 @@
-"""Writes what was measured: ``metrics.json``, ``cases.csv`` and predicted masks."""
+"""Writes what was measured: ``cases.csv`` and predicted masks."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
 from pathlib import Path
-from typing import Any
 
 import nibabel
 import numpy as np
@@ -15,24 +13,7 @@ from PIL import Image
 
 from engine.data import Dataset
 from engine.data.cases import Case
-from engine.events import portable
-from engine.runfolder import RunFolder, write_text, write_with
-
-
-def read_metrics(folder: RunFolder) -> dict[str, Any]:
-    """The content of metrics.json; nothing where there is none yet."""
-    try:
-        content = json.loads(folder.metrics.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def write_metrics(folder: RunFolder, split: str, summary: dict[str, Any]) -> None:
-    """Put a split's summary into metrics.json, beside the others."""
-    content = {**read_metrics(folder), split: summary}
-    write_text(folder.metrics, json.dumps(portable(content), indent=1, allow_nan=False) + "\n")
-
+from engine.runfolder import RunFolder, read_cells, write_text, write_with
 
 Table = tuple[list[str], list[list[str]]]
 """Header and cells."""
@@ -41,10 +22,7 @@ Table = tuple[list[str], list[list[str]]]
 def write_cases(folder: RunFolder, split: str, table: Table) -> None:
     """Put a split's rows into cases.csv, in place of those that it had."""
     header, body = table
-    kept: list[dict[str, str]] = []
-    if folder.cases.exists():
-        with folder.cases.open(newline="", encoding="utf-8") as stream:
-            kept = [row for row in csv.DictReader(stream) if row.get("split") != split]
+    kept = [cells for cells in read_cells(folder) if cells.get("split") != split]
     text = io.StringIO()
     writer = csv.DictWriter(text, header, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()

@@ -26,6 +26,7 @@ from engine.evaluation.previews import ExampleWriter, PreviewWriter, preview_sli
 from engine.evaluation.protocol import EvalJob, SplitEvaluation
 from engine.evaluation.results import Table, mask_path, read_mask, write_mask
 from engine.metrics import segmentation
+from engine.runfolder import SplitSummary
 
 Mask = NDArray[np.uint8]
 
@@ -169,7 +170,7 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
         parts += ["largest component"] if table.largest_component else []
         return ", ".join([*parts, f"checkpoint {self.job.checkpoint}"])
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> SplitSummary:
         """See `engine.metrics.segmentation.summarise`; and the loss."""
         dataset, loss = self.job.dataset, float(np.mean(self.losses)) if self.losses else math.nan
         summary = segmentation.summarise(
@@ -180,7 +181,7 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
             bootstrap=self.job.bootstrap,
             seed=self.job.seed,
         )
-        return {**summary, "loss": loss if math.isfinite(loss) else None}
+        return SplitSummary.of({**summary, "loss": loss if math.isfinite(loss) else None})
 
     def table(self, name: str) -> Table:
         """A row a case: its metrics, over the classes and of each."""

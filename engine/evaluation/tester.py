@@ -11,13 +11,13 @@ from engine.evaluation.evaluator import evaluate_split, open_evaluation
 from engine.evaluation.inference import build_predictor
 from engine.evaluation.previews import ExampleWriter
 from engine.evaluation.protocol import WORST, EvalJob, Handler, SplitEvaluation
-from engine.evaluation.results import write_cases, write_metrics
+from engine.evaluation.results import write_cases
 from engine.evaluation.trained import chosen_checkpoint
 from engine.events import Event, Log, Phase, Result
 from engine.measures import default_monitor, shown, shown_per_class
 from engine.network import Network
 from engine.recipe import Recipe
-from engine.runfolder import RunFolder, file_name
+from engine.runfolder import RunFolder, SplitSummary, file_name, write_metrics
 
 
 class Tester:
@@ -51,7 +51,7 @@ class Tester:
             "value": value if value is None or math.isfinite(value) else None,
         }
 
-    def measure(self, dataset: Dataset, split: str, name: str, *, keep: bool) -> dict[str, Any]:
+    def measure(self, dataset: Dataset, split: str, name: str, *, keep: bool) -> SplitSummary:
         """Measure ``split`` of ``dataset`` and file the result under ``name``.
 
         Args:
@@ -67,11 +67,12 @@ class Tester:
         summary = evaluation.summary()
         write_cases(self._folder, name, evaluation.table(name))
         write_metrics(self._folder, name, summary)
-        metrics, per_class = shown(summary, dataset.task), shown_per_class(summary, dataset.task)
+        metrics, per_class = shown(summary.values, dataset.task), shown_per_class(summary.per_class, dataset.task)
         self._emit(Result(split=name, metrics=metrics, per_class=per_class, cases=evaluation.cases()[:WORST]))
         main = default_monitor(dataset.task)
-        value = "not measured" if summary[main] is None else f"{summary[main]:.4g}"
-        words = f"{main} {value} on {summary['n']} cases ({evaluation.describe()})"
+        found = summary.value(main)
+        value = "not measured" if found is None else f"{found:.4g}"
+        words = f"{main} {value} on {summary.n} cases ({evaluation.describe()})"
         self._emit(Log(message=f"{name}: {words}"))
         return summary
 

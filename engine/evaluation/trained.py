@@ -9,10 +9,9 @@ from typing import Any
 from engine.checkpoint import load_checkpoint, not_finite
 from engine.data import Dataset, data_root
 from engine.errors import RunError, UsageError
-from engine.manifest import read_manifest
 from engine.network import Network, build_network
 from engine.recipe import Recipe, load_run_recipe
-from engine.runfolder import RunFolder
+from engine.runfolder import Manifest, RunFolder, read_manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class Trained:
 
     folder: RunFolder
     recipe: Recipe
-    manifest: dict[str, Any]
+    manifest: Manifest
     root: Path
     classes: tuple[str, ...]
 
@@ -49,9 +48,8 @@ def open_trained(
     if checkpoint and not (folder.best if checkpoint == "best" else folder.last).exists():
         raise UsageError(f"{folder.id} has no checkpoint {checkpoint}", "use the other one: --checkpoint last or best")
     manifest = read_manifest(folder)
-    known = manifest.get("data_root")
-    root = data_root(data or (Path(known) if isinstance(known, str) else None))
-    classes = tuple(str(name) for name in manifest.get("data", {}).get("classes", ()))
+    root = data_root(data or (Path(manifest.data_root) if manifest.data_root else None))
+    classes = tuple(manifest.data.classes)
     if not classes:
         raise RunError(f"{folder.id}: manifest.json is damaged or missing", "without it the classes are not known")
     return Trained(folder, recipe, manifest, root, classes)
@@ -64,7 +62,7 @@ def network_for(trained: Trained, dataset: Dataset) -> Network:
     """
     recipe = trained.recipe
     bare = recipe.model_copy(update={"model": recipe.model.bare()})
-    return build_network(bare, dataset, trained.root, trained.manifest.get("precision"))
+    return build_network(bare, dataset, trained.root, trained.manifest.precision)
 
 
 def chosen_checkpoint(folder: RunFolder, recipe: Recipe) -> tuple[Path, dict[str, Any]]:

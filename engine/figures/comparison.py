@@ -233,9 +233,4 @@ def _classified(together: Runs, path: Path) -> Drawn:
 
 def _true_share(together: Runs, index: int) -> np.ndarray:
     table = together.table(index)
-    values = [_float(row.get(f"prob:{row.get('true', '')}")) for row in table.rows]
-    return np.array(values)
-
-
-def _float(cell: str | None) -> float:
-    return float(cell) if cell else math.nan
+    return np.array([row.probabilities.get(row.true, math.nan) for row in table.rows])

@@ -139,8 +139,7 @@ class TrainedNetwork:
 
     def _checkpoint(self) -> Path:
         folder = self.run.folder
-        part = self.run.manifest.get("checkpoint")
-        chosen = part.get("name") if isinstance(part, dict) else None
+        chosen = self.run.manifest.checkpoint.name
         for path in (folder.last, folder.best) if chosen == "last" else (folder.best, folder.last):
             if path.is_file():
                 return path

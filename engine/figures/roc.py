@@ -11,6 +11,7 @@ from engine.figures import style
 from engine.readers.numbers import digits, interval
 from engine.readers.run import Drawn, FigureError, Job, RunData
 from engine.readers.scores import Scores, read_scores, remark
+from engine.runfolder import Bounds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,9 +62,8 @@ def macro_curve(curves: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray
 
 
 def _means(axes: Axes, run: RunData, scores: Scores, curves: list[tuple[np.ndarray, np.ndarray]]) -> None:
-    result = run.result
     look: dict[str, Any] = {"color": style.INK, "linewidth": 2.2}
-    micro = _number(result.get("auc_micro"))
+    micro = run.result.value("auc_micro")
     if micro is None:
         micro = auc(scores.one_hot.ravel(), scores.probabilities.ravel())
     axes.plot(
@@ -72,18 +72,17 @@ def _means(axes: Axes, run: RunData, scores: Scores, curves: list[tuple[np.ndarr
         linestyle=(0, (4, 1.5)),
         **look,
     )
-    macro = _number(result.get("auc"))
+    macro = run.result.value("auc")
     if macro is None:
         macro = float(np.mean([auc(scores.one_hot[:, i], scores.probabilities[:, i]) for i in scores.present]))
-    axes.plot(*macro_curve(curves), label=_text("macro", macro, _bounds(run, "auc")), **look)
+    axes.plot(*macro_curve(curves), label=_text("macro", macro, run.result.interval("auc")), **look)
 
 
 def _label(run: RunData, name: str, index: int, scores: Scores) -> str:
-    per_class = run.result.get("per_class") or {}
-    value = _number((per_class.get(name) or {}).get("auc"))
+    value = run.result.value("auc", name)
     if value is None:
         value = auc(scores.one_hot[:, index], scores.probabilities[:, index])
-    return _text(name, value, _bounds(run, f"auc:{name}"))
+    return _text(name, value, run.result.interval("auc", name))
 
 
 def auc(positive: np.ndarray, score: np.ndarray) -> float:
@@ -93,14 +92,6 @@ def auc(positive: np.ndarray, score: np.ndarray) -> float:
     return float(roc_auc_score(positive, score))
 
 
-def _text(name: str, value: float, bounds: Any) -> str:
+def _text(name: str, value: float, bounds: Bounds | None) -> str:
     spread = interval(bounds)
     return f"{name}  {digits(value)} ({spread})" if spread else f"{name}  {digits(value)}"
-
-
-def _bounds(run: RunData, key: str) -> Any:
-    return (run.result.get("ci95") or {}).get(key)
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) else None

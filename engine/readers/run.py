@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import math
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 
 from engine.errors import RecipeError
-from engine.readers.checked import checked_manifest, checked_metrics
 from engine.readers.history import History, read_history
 from engine.recipe import FiguresTable, Recipe, load_run_recipe
-from engine.runfolder import RunFolder, Status, example_file, read_status
+from engine.runfolder import (
+    CaseRow,
+    DataFacts,
+    Manifest,
+    RunFolder,
+    SplitSummary,
+    Status,
+    example_file,
+    read_cases,
+    read_manifest,
+    read_metrics,
+    read_status,
+    read_text,
+)
 
 _DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
 
@@ -38,7 +46,7 @@ class Example:
 class CaseTable:
     """``cases.csv`` of one split: a row a case."""
 
-    def __init__(self, rows: list[dict[str, str]]) -> None:
+    def __init__(self, rows: Sequence[CaseRow]) -> None:
         self.rows = rows
 
     def __len__(self) -> int:
@@ -46,25 +54,22 @@ class CaseTable:
 
     @property
     def ids(self) -> list[str]:
-        return [row.get("id", "") for row in self.rows]
+        return [row.id for row in self.rows]
 
     @property
-    def groups(self) -> list[str] | None:
+    def groups(self) -> list[str | None] | None:
         """The group of each case, or None where no groups are known."""
-        groups = [row.get("group", "") for row in self.rows]
+        groups = [row.group or None for row in self.rows]
         return groups if any(groups) else None
 
     @property
     def columns(self) -> list[str]:
-        return list(self.rows[0]) if self.rows else []
-
-    def text(self, column: str) -> list[str]:
-        """The cells of ``column`` as they stand."""
-        return [row.get(column) or "" for row in self.rows]
+        """The numeric columns."""
+        return self.rows[0].columns if self.rows else []
 
     def numbers(self, column: str) -> np.ndarray:
         """The cells of ``column`` as float64 (n,); NaN for an empty cell."""
-        return np.array([_number(row.get(column)) for row in self.rows], dtype=np.float64)
+        return np.array([row.number(column) for row in self.rows], dtype=np.float64)
 
 
 class RunData:
@@ -80,8 +85,8 @@ class RunData:
     @cached_property
     def recipe_text(self) -> str:
         try:
-            return self.folder.recipe.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
+            return read_text(self.folder.recipe)
+        except OSError:
             return ""
 
     @cached_property
@@ -97,12 +102,12 @@ class RunData:
         return self.recipe.figures if self.recipe else FiguresTable()
 
     @cached_property
-    def manifest(self) -> dict[str, Any]:
-        return checked_manifest(_json(self.folder.manifest))
+    def manifest(self) -> Manifest:
+        return read_manifest(self.folder)
 
     @cached_property
-    def metrics(self) -> dict[str, dict[str, Any]]:
-        return checked_metrics(_json(self.folder.metrics))
+    def metrics(self) -> dict[str, SplitSummary]:
+        return read_metrics(self.folder)
 
     @cached_property
     def history(self) -> History:
@@ -112,28 +117,28 @@ class RunData:
     def status(self) -> Status:
         """What the run says of itself; one that has only its report left to write counts as finished."""
         status = read_status(self.folder)
-        if status.state == "running" and self.manifest.get("measured"):
+        if status.state == "running" and self.manifest.measured:
             return msgspec.structs.replace(status, state="finished")
         return status
 
     @cached_property
-    def _rows(self) -> list[dict[str, str]]:
-        try:
-            with self.folder.cases.open(newline="", encoding="utf-8") as stream:
-                return list(csv.DictReader(stream))
-        except (OSError, UnicodeDecodeError, csv.Error):
-            return []
+    def _rows(self) -> tuple[CaseRow, ...]:
+        return read_cases(self.folder)
 
     def cases(self, split: str | None = None) -> CaseTable:
         """The rows of ``split`` (default: `split`)."""
         split = split or self.split
-        return CaseTable([row for row in self._rows if row.get("split", "") == split])
+        return CaseTable([row for row in self._rows if row.split == split])
 
     @property
-    def data(self) -> dict[str, Any]:
+    def seed(self) -> int | None:
+        """The seed of the run, by its manifest, else by its recipe."""
+        return self.manifest.seed if self.manifest.seed is not None else self.recipe.seed if self.recipe else None
+
+    @property
+    def data(self) -> DataFacts:
         """What the manifest says of the data."""
-        part = self.manifest.get("data")
-        return part if isinstance(part, dict) else {}
+        return self.manifest.data
 
     @cached_property
     def task(self) -> str:
@@ -148,35 +153,31 @@ class RunData:
     def classes(self) -> list[str]:
         """Class names in order; of a segmentation, of the foreground classes."""
         started = self.history.started
-        names = self.data.get("classes") or (started.classes if started else [])
-        if not names and self.split in self.metrics:
-            names = list(self.metrics[self.split].get("per_class", {}))
-        return [str(name) for name in names]
+        return self.data.classes or (started.classes if started else []) or list(self.result.per_class)
 
     @cached_property
     def unit(self) -> str:
         """Unit of the surface distances: ``mm`` or ``voxel``."""
         started = self.history.started
-        part = self.metrics.get(self.split, {})
-        return str(part.get("unit") or self.data.get("unit") or (started.unit if started else "voxel"))
+        return self.result.unit or self.data.unit or (started.unit if started else "voxel")
 
     @cached_property
     def split(self) -> str:
         """The split that is reported first: test, else validation, else what there is."""
-        known = list(dict.fromkeys([*self.metrics, *(row.get("split", "") for row in self._rows)]))
+        known = list(dict.fromkeys([*self.metrics, *(row.split for row in self._rows)]))
         for name in ("test", "validation", *known):
             if name in known:
                 return name
         return "test"
 
     @cached_property
-    def result(self) -> dict[str, Any]:
-        """The part of metrics.json that belongs to `split`."""
-        return self.metrics.get(self.split, {})
+    def result(self) -> SplitSummary:
+        """What metrics.json has of `split`; empty where it has nothing."""
+        return self.metrics.get(self.split, SplitSummary())
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
-        return {case: index for index, case in enumerate(sorted({row.get("id", "") for row in self._rows}), 1)}
+        return {case: index for index, case in enumerate(sorted({row.id for row in self._rows}), 1)}
 
     def case_name(self, case: str) -> str:
         """The id, or ``case 07`` where the recipe asks for numbers in place of names."""
@@ -259,18 +260,3 @@ class Job:
 
 class FigureError(Exception):
     """A figure cannot be drawn, and why: one line for log and report."""
-
-
-def _number(cell: str | None) -> float:
-    try:
-        return float(cell) if cell else math.nan
-    except ValueError:
-        return math.nan
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -57,24 +57,23 @@ def read_scores(run: RunData, split: str | None = None) -> Scores:
     table = run.cases(split)
     if not len(table):
         raise FigureError(f"cases.csv has no case of the {split} split yet")
-    classes = [column.removeprefix("prob:") for column in table.columns if column.startswith("prob:")]
+    classes = list(table.rows[0].probabilities)
     if not classes:
         raise FigureError("cases.csv has no probabilities")
     places = {name: index for index, name in enumerate(classes)}
-    true, predicted = table.text("true"), table.text("predicted")
+    true, predicted = [row.true for row in table.rows], [row.predicted for row in table.rows]
     unknown = sorted({name for name in (*true, *predicted) if name not in places})
     if unknown:
         raise FigureError(f"cases.csv names classes without a probability: {', '.join(unknown)}")
     probabilities = np.stack([table.numbers(f"prob:{name}") for name in classes], axis=1)
     if not np.isfinite(probabilities).all():
         raise FigureError(f"{int((~np.isfinite(probabilities)).any(axis=1).sum())} cases have no probabilities (NaN)")
-    groups = table.groups
     return Scores(
         classes,
         np.array([places[name] for name in true], dtype=np.intp),
         probabilities,
         np.array([places[name] for name in predicted], dtype=np.intp),
-        [group or None for group in groups] if groups else None,
+        table.groups,
         table.ids,
     )
 

@@ -38,7 +38,7 @@ class Runs:
 
     def table(self, index: int) -> CaseTable:
         """The common cases of run ``index``, all runs in one order."""
-        rows = {row.get("id", ""): row for row in self.runs[index].cases(self.split).rows}
+        rows = {row.id: row for row in self.runs[index].cases(self.split).rows}
         return CaseTable([rows[case] for case in self.common])
 
     @property
@@ -89,6 +89,6 @@ def labels(runs: Sequence[RunData]) -> list[str]:
     names = [run.name for run in runs]
     if len(set(names)) == len(names):
         return names
-    seeded = [f"{run.name} seed {run.manifest.get('seed', run.recipe.seed if run.recipe else '?')}" for run in runs]
+    seeded = [f"{run.name} seed {run.seed if run.seed is not None else '?'}" for run in runs]
     once = Counter(seeded)
     return [text if once[text] == 1 else run.folder.id for text, run in zip(seeded, runs, strict=True)]

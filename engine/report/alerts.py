@@ -23,8 +23,8 @@ def alerts(run: RunData) -> list[Alert]:
 
 def _state(run: RunData) -> Iterator[Alert]:
     state, history, manifest = run.status.state, run.history, run.manifest
-    planned = int(manifest.get("epochs_planned") or (history.started.epochs if history.started else 0))
-    done = int(manifest.get("epochs_done") or history.last_epoch)
+    planned = manifest.epochs_planned or (history.started.epochs if history.started else 0)
+    done = manifest.epochs_done or history.last_epoch
     epochs = f"{done} of {planned} epochs" if planned else f"{done} epochs"
     if run.live:
         yield Alert("warning", f"The run is not over ({state}, {epochs}): this is what there is so far.")
@@ -35,47 +35,44 @@ def _state(run: RunData) -> Iterator[Alert]:
             "error",
             f"The run ended without a word after {epochs}: {run.status.message}. Continue it with: medtui resume",
         )
-    elif state == "stopped" or manifest.get("stopped"):
+    elif state == "stopped" or manifest.stopped:
         yield Alert("warning", f"The run was stopped by a person after {epochs}.")
-    elif manifest.get("early_stopped"):
+    elif manifest.early_stopped:
         yield Alert("note", f"Training was stopped early after {epochs}: the monitored metric no longer improved.")
     elif planned and done < planned:
         yield Alert("warning", f"Training ended after {epochs}.")
 
 
 def _data(run: RunData) -> Iterator[Alert]:
-    if run.data.get("phantom"):
+    if run.data.phantom:
         yield Alert("warning", "The data are a phantom, made by a program. The numbers say nothing about patients.")
-    if run.data.get("published_split") is False and run.split == "test":
+    if run.data.published_split is False and run.split == "test":
         yield Alert(
             "warning",
             "The test split is not the published one: its numbers cannot be compared with those in papers.",
         )
-    for note in run.data.get("notes") or ():
+    for note in run.data.notes:
         yield Alert("note", f"Data: {note}")
-    counts = run.data.get("counts")
-    counts = counts if isinstance(counts, dict) else {}
     for split in ("train", run.split):
-        of_split = counts.get(split)
-        absent = [name for name in run.classes if not of_split.get(name, 0)] if isinstance(of_split, dict) else []
+        of_split = run.data.counts.get(split)
+        absent = [] if of_split is None else [name for name in run.classes if not of_split.get(name, 0)]
         if absent and run.task == "classification":
             where = "the training cases" if split == "train" else f"the {split} cases"
             yield Alert("warning", f"Classes without a case among {where}: {', '.join(absent)}.")
-    per_class = run.result.get("per_class")
-    if run.task == "segmentation" and isinstance(per_class, dict):
-        nowhere = [name for name, part in per_class.items() if part.get("n") and part.get("absent") == part["n"]]
+    if run.task == "segmentation":
+        classes = run.result.per_class.items()
+        nowhere = [name for name, part in classes if part.get("n") and part.get("absent") == part["n"]]
         if nowhere:
             yield Alert("warning", f"In no mask of the {run.split} split: {', '.join(nowhere)}.")
 
 
 def _numbers(run: RunData) -> Iterator[Alert]:
     result = run.result
-    if not result and not run.live and run.status.state == "finished":
+    if result.empty and not run.live and run.status.state == "finished":
         yield Alert("warning", "There are no metrics of a test or validation split.")
-    cases = result.get("n")
-    if isinstance(cases, int) and 0 < cases < _FEW_CASES:
+    cases, missed = result.n, result.missed
+    if cases is not None and 0 < cases < _FEW_CASES:
         yield Alert("note", f"Only {cases} cases were measured: intervals over so few cases are rough.")
-    missed = result.get("missed")
     if missed:
         what = "cases" if len(run.classes) < 2 else "times that a class of a case"
         text = (
@@ -84,7 +81,7 @@ def _numbers(run: RunData) -> Iterator[Alert]:
             else f"{missed} {what} was missed altogether (nowhere in the prediction)"
         )
         yield Alert("warning", f"{text}; they count with Dice 0 and the diagonal of the image as distance.")
-    unknown = [title(name) for name, value in result.items() if value is None]
+    unknown = [title(name) for name, value in result.values.items() if value is None]
     if unknown:
         yield Alert("note", f"Could not be measured: {', '.join(unknown)}.")
 
@@ -95,7 +92,7 @@ def _protocol(run: RunData) -> Iterator[Alert]:
         yield Alert("warning", "The recipe of this run cannot be read by this version of medtui; it is shown as it is.")
     if recipe is None:
         return
-    if recipe.task == "segmentation" and recipe.evaluate.mode == "center_crop" and run.result:
+    if recipe.task == "segmentation" and recipe.evaluate.mode == "center_crop" and not run.result.empty:
         yield Alert(
             "warning",
             "Only the crop in the centre of each volume was measured: not comparable with numbers of whole volumes.",
@@ -108,8 +105,7 @@ def _protocol(run: RunData) -> Iterator[Alert]:
     limited = [f"{limit} {name} cases" for name, limit in limits.items() if limit]
     if limited:
         yield Alert("warning", f"The recipe limits the data to at most {' and '.join(limited)}.")
-    checkpoint = run.manifest.get("checkpoint")
-    if isinstance(checkpoint, dict) and checkpoint.get("name") == "last" and recipe.evaluate.checkpoint == "best":
+    if run.manifest.checkpoint.name == "last" and recipe.evaluate.checkpoint == "best":
         yield Alert("note", "There was no validation split: the last checkpoint was tested, not the best.")
 
 

@@ -76,7 +76,7 @@ def _figures(figures: list[FigureResult], out: Path) -> Iterator[Section]:
 
 def _alerts(together: Runs) -> Iterator[Alert]:
     runs, split = together.runs, together.split
-    prints = {str(run.data.get("fingerprint")) for run in runs if run.data.get("fingerprint")}
+    prints = {run.data.fingerprint for run in runs if run.data.fingerprint}
     counts = [len(run.cases(split)) for run in runs]
     common = len(together.common)
     if any(count != common for count in counts):
@@ -87,7 +87,7 @@ def _alerts(together: Runs) -> Iterator[Alert]:
         yield Alert("warning", text)
     elif len(prints) > 1:
         yield Alert("note", "The runs were trained on different data or splits; their test cases are the same.")
-    protocols = {str(run.metrics[split].get("protocol", "")) for run in runs}
+    protocols = {run.metrics[split].protocol for run in runs}
     if len(protocols) > 1:
         yield Alert("warning", f"The runs were measured in different ways: {'; '.join(sorted(protocols))}.")
     if len({run.unit for run in runs}) > 1 and together.task == "segmentation":
@@ -96,9 +96,9 @@ def _alerts(together: Runs) -> Iterator[Alert]:
         yield Alert("warning", "The runs have different classes.")
     if split != "test":
         yield Alert("warning", f"These are numbers of the {split} split: a run may have been chosen by them.")
-    if any(run.data.get("phantom") for run in runs):
+    if any(run.data.phantom for run in runs):
         yield Alert("warning", "The data are a phantom, made by a program. The numbers say nothing about patients.")
-    if any(run.data.get("published_split") is False for run in runs):
+    if any(run.data.published_split is False for run in runs):
         yield Alert("warning", "The test split is not the published one: its numbers cannot be compared with papers.")
     for run, label in zip(runs, together.labels, strict=True):
         if run.status.state != "finished":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -19,18 +18,18 @@ from engine.report.verdict import p_value
 def metrics_table(together: Runs) -> Table:
     """A row a run, as papers print it; the best value of each column is bold."""
     parts = [run.metrics[together.split] for run in together.runs]
-    columns = [name for name in in_tables(together.task) if any(part.get(name) is not None for part in parts)]
-    best = {name: _best([part.get(name) for part in parts], name) for name in columns}
+    columns = [name for name in in_tables(together.task) if any(part.value(name) is not None for part in parts)]
+    best = {name: _best([part.value(name) for part in parts], name) for name in columns}
     rows: list[list[str | Cell]] = []
     for index, (label, part) in enumerate(zip(together.labels, parts, strict=True)):
         cells = [
-            Cell(digits(part.get(name)), interval((part.get("ci95") or {}).get(name)), strong=index in best[name])
+            Cell(digits(part.value(name)), interval(part.interval(name)), strong=index in best[name])
             for name in columns
         ]
         row: list[str | Cell] = [label, *cells]
         if together.task == "segmentation":
-            row.append(str(part.get("missed", "–")))
-        rows.append([*row, str(part.get("n", "–"))])
+            row.append(_count(part.missed))
+        rows.append([*row, _count(part.n)])
     heads = ["Run", *(title(name, together.runs[0].unit) for name in columns)]
     heads += ["Missed", "Cases"] if together.task == "segmentation" else ["Cases"]
     caption = f"The {together.split} split; small print: 95 % interval; bold: the best value."
@@ -57,13 +56,13 @@ def seeds(together: Runs) -> Iterator[Table]:
     repeated = [members for members in families.values() if len(members) > 1]
     if not repeated:
         return
-    columns = [name for name in in_tables(together.task) if name in together.runs[0].metrics[together.split]]
+    columns = [name for name in in_tables(together.task) if name in together.runs[0].metrics[together.split].values]
     rows: list[list[str]] = []
     for members in repeated:
         parts = [together.runs[index].metrics[together.split] for index in members]
         cells = []
         for name in columns:
-            known = [part[name] for part in parts if part.get(name) is not None]
+            known = [value for part in parts if (value := part.value(name)) is not None]
             spread = f" ± {digits(float(np.std(known, ddof=1)))}" if len(known) > 1 else ""
             cells.append(f"{digits(float(np.mean(known)))}{spread}" if known else "–")
         rows.append([together.runs[members[0]].name, str(len(members)), *cells])
@@ -73,8 +72,8 @@ def seeds(together: Runs) -> Iterator[Table]:
 
 def per_class(together: Runs) -> Iterator[Section]:
     """The two leading metrics of every class in every run; nothing where there is one class."""
-    parts = [run.metrics[together.split].get("per_class") or {} for run in together.runs]
-    classes = [name for name in together.runs[0].classes if all(name in part for part in parts)]
+    parts = [run.metrics[together.split] for run in together.runs]
+    classes = [name for name in together.runs[0].classes if all(name in part.per_class for part in parts)]
     if len(classes) < 2:
         return
     wanted = leading(in_tables(together.task, per_class=True))[:2]
@@ -82,7 +81,7 @@ def per_class(together: Runs) -> Iterator[Section]:
     for metric in wanted:
         rows: list[list[str | Cell]] = []
         for name in classes:
-            values = [part[name].get(metric) for part in parts]
+            values = [part.value(metric, name) for part in parts]
             best = _best(values, metric)
             rows.append([name, *(Cell(digits(v), strong=i in best) for i, v in enumerate(values))])
         unit = together.runs[0].unit
@@ -173,9 +172,7 @@ def settings(together: Runs) -> Section:
         for key in keys
         if len({recipe.get(key) for recipe in recipes}) > 1
     ]
-    rows.append(
-        ["epochs done", *(str(run.manifest.get("epochs_done", run.history.last_epoch)) for run in together.runs)]
-    )
+    rows.append(["epochs done", *(_epochs(run) for run in together.runs)])
     rows.append(["duration", *(_duration(run) for run in together.runs)])
     rows.append(["parameters", *(_parameters(run) for run in together.runs)])
     left = frozenset(range(1, len(together.runs) + 1))
@@ -194,12 +191,19 @@ def _flat(run: RunData) -> dict[str, str]:
     return flat
 
 
+def _count(value: int | None) -> str:
+    return "–" if value is None else str(value)
+
+
+def _epochs(run: RunData) -> str:
+    done = run.manifest.epochs_done
+    return str(run.history.last_epoch if done is None else done)
+
+
 def _duration(run: RunData) -> str:
-    seconds = run.manifest.get("duration_s")
-    return duration(float(seconds)) if isinstance(seconds, int | float) else "–"
+    return duration(run.manifest.duration_s)
 
 
 def _parameters(run: RunData) -> str:
-    model: Any = run.manifest.get("model") or {}
-    count = model.get("parameters")
-    return f"{short(count / 1e6)} M" if isinstance(count, int) else "–"
+    count = run.manifest.model.parameters
+    return "–" if count is None else f"{short(count / 1e6)} M"

@@ -39,7 +39,7 @@ def _segmentation(run: RunData) -> list[str]:
 
 
 def _intervals(run: RunData) -> str:
-    if not run.result.get("ci95"):
+    if not run.result.ci95:
         return ""
     resamples = run.recipe.evaluate.bootstrap if run.recipe else 1000
     groups = run.cases().groups

@@ -57,11 +57,10 @@ def build(run: RunData) -> Document:
 
 def private(run: RunData) -> Callable[[str], str]:
     """Takes paths, hosts and users that this run knows out of a text."""
-    places = [str(run.folder.root), str(run.folder.root.parent), str(run.data.get("root") or "")]
+    places = [str(run.folder.root), str(run.folder.root.parent), run.data.root]
     return scrubber([place for place in places if place], [run.status.host])
 
 
 def _subtitle(run: RunData) -> str:
-    data = str(run.data.get("name") or "")
-    parts = [run.task, data, f"run {run.folder.id}", run.status.state]
+    parts = [run.task, run.data.name, f"run {run.folder.id}", run.status.state]
     return " · ".join(part for part in parts if part)

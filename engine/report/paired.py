@@ -65,13 +65,8 @@ def corrected(found: list[Comparison]) -> list[Comparison]:
     return result
 
 
-def _groups(together: Runs) -> list[str | None] | None:
-    groups = together.table(0).groups
-    return [group or None for group in groups] if groups else None
-
-
 def _segmentation(together: Runs) -> list[Comparison]:
-    groups = _groups(together)
+    groups = together.table(0).groups
     found = []
     for first, second in together.pairs:
         tables = together.table(first), together.table(second)
@@ -84,7 +79,7 @@ def _segmentation(together: Runs) -> list[Comparison]:
 
 
 def _classification(together: Runs) -> list[Comparison]:
-    groups = _groups(together)
+    groups = together.table(0).groups
     scores = [_common(read_scores(run, together.split), together.common) for run in together.runs]
     found = []
     for first, second in together.pairs:

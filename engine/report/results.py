@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from engine.measures import better_up, find, in_tables, is_count, is_distance, l
 from engine.readers.numbers import digits, interval
 from engine.readers.run import RunData
 from engine.report.blocks import Block, Card, Cards, Cell, Section, Table, Text
+from engine.runfolder import SplitSummary
 
 _WORST_SHOWN = 15
 
@@ -19,15 +19,15 @@ _WORST_SHOWN = 15
 def headline(run: RunData) -> Cards | None:
     """The four numbers that are read first."""
     result = run.result
-    names = [name for name in in_tables(run.task) if find(name).rank and name in result]
-    cards = [Card(title(name, run.unit), digits(_float(result[name])), _spread(result, name)) for name in names]
+    names = [name for name in in_tables(run.task) if find(name).rank and name in result.values]
+    cards = [Card(title(name, run.unit), digits(result.value(name)), _spread(result, name)) for name in names]
     return Cards(cards) if cards else None
 
 
 def results(run: RunData) -> list[Section]:
     """A section for every split that was measured, the reported one first."""
     splits = [run.split, *(name for name in run.metrics if name != run.split)]
-    return [split_results(run, name) for name in splits if run.metrics.get(name)]
+    return [split_results(run, name) for name in splits if name in run.metrics and not run.metrics[name].empty]
 
 
 def split_results(run: RunData, split: str) -> Section:
@@ -41,31 +41,31 @@ def split_results(run: RunData, split: str) -> Section:
     return Section(f"Results: {split}", blocks)
 
 
-def summary_table(part: Mapping[str, Any], unit: str) -> Table:
+def summary_table(part: SplitSummary, unit: str) -> Table:
     """Every metric of a split with its interval."""
-    names = ordered([name for name, value in part.items() if _is_number(value) and not is_count(name)])
-    rows = [[title(name, unit), digits(_float(part[name])), interval(_bounds(part, name))] for name in names]
+    names = ordered([name for name in part.values if not is_count(name)])
+    rows = [[title(name, unit), digits(part.value(name)), interval(part.interval(name))] for name in names]
     return Table(["Metric", "Value", "95 % interval"], rows)
 
 
-def class_report(part: Mapping[str, Any], classes: Sequence[str]) -> Table:
+def class_report(part: SplitSummary, classes: Sequence[str]) -> Table:
     """Precision, recall, F1 and support of every class, then accuracy, macro and weighted means."""
-    per_class: Mapping[str, Any] = part.get("per_class") or {}
+    per_class = part.per_class
     names = [name for name in classes if name in per_class] or list(per_class)
     columns = [name for name in in_tables("classification", per_class=True) if any(name in per_class[c] for c in names)]
     rows: list[list[str | Cell]] = []
     for name in names:
         values = per_class[name]
-        cells = [Cell(digits(_float(values.get(m))), interval(_bounds(part, m, name))) for m in columns]
+        cells = [Cell(digits(part.value(m, name)), interval(part.interval(m, name))) for m in columns]
         rows.append([name, *cells, _count(values.get("support"))])
     rule = len(rows)
-    total = _count(part.get("n"))
-    accuracy = Cell(digits(_float(part.get("accuracy"))), interval(_bounds(part, "accuracy")))
+    total = _count(part.n)
+    accuracy = Cell(digits(part.value("accuracy")), interval(part.interval("accuracy")))
     rows.append(["accuracy", *("" if m != "f1" else accuracy for m in columns), total])
     for label, ending in (("macro mean", ""), ("weighted mean", "_weighted")):
         means = [(m + ending) for m in columns]
         cells = [
-            Cell(digits(_float(part.get(m))), interval(_bounds(part, m))) if m in part else Cell("") for m in means
+            Cell(digits(part.value(m)), interval(part.interval(m))) if m in part.values else Cell("") for m in means
         ]
         rows.append([label, *cells, total])
     caption = (
@@ -75,24 +75,22 @@ def class_report(part: Mapping[str, Any], classes: Sequence[str]) -> Table:
     return Table(["Class", *(title(m) for m in columns), "Support"], rows, caption, rule_before=frozenset({rule}))
 
 
-def segmentation_table(part: Mapping[str, Any], classes: Sequence[str], unit: str) -> Table:
+def segmentation_table(part: SplitSummary, classes: Sequence[str], unit: str) -> Table:
     """Dice, Jaccard and distances of every class and their mean, with the cases that were missed."""
-    per_class: Mapping[str, Any] = part.get("per_class") or {}
+    per_class = part.per_class
     names = [name for name in classes if name in per_class] or list(per_class)
-    columns = [name for name in in_tables("segmentation") if name in part]
+    columns = [name for name in in_tables("segmentation") if name in part.values]
     rows: list[list[str | Cell]] = []
     for name in names:
         values = per_class[name]
-        cells = [Cell(digits(_float(values.get(m))), interval(_bounds(part, m, name))) for m in columns]
+        cells = [Cell(digits(part.value(m, name)), interval(part.interval(m, name))) for m in columns]
         rows.append([name, *cells, _count(values.get("missed", 0))])
     ruled: frozenset[int] = frozenset()
     if len(names) != 1:
         ruled = frozenset({len(rows)})
-        cells = [Cell(digits(_float(part.get(m))), interval(_bounds(part, m)), strong=True) for m in columns]
-        rows.append(["mean", *cells, _count(part.get("missed"))])
-    caption = (
-        f"Means over {part.get('n', '?')} cases; small print: 95 % interval. Missed: cases with an empty prediction."
-    )
+        cells = [Cell(digits(part.value(m)), interval(part.interval(m)), strong=True) for m in columns]
+        rows.append(["mean", *cells, _count(part.missed)])
+    caption = f"Means over {_count(part.n)} cases; small print: 95 % interval. Missed: cases with an empty prediction."
     if any(map(is_distance, columns)):
         caption += f" Distances in {unit}{'s' if unit == 'voxel' else ''}."
     return Table(["Class", *(title(m, unit) for m in columns), "Missed"], rows, caption, rule_before=ruled)
@@ -129,13 +127,12 @@ def _classified(run: RunData) -> Section:
     cases = run.cases()
     loss = cases.numbers("loss")
     order = np.argsort(-np.where(np.isnan(loss), -np.inf, loss))[:_WORST_SHOWN]
-    true, predicted = cases.text("true"), cases.text("predicted")
     rows: list[list[str | Cell]] = []
     for index in order:
         row = cases.rows[index]
-        shares = [digits(_cell(row, f"prob:{name}")) for name in (true[index], predicted[index])]
-        rows.append([run.case_name(row.get("id", "")), true[index], shares[0], predicted[index], shares[1]])
-    wrong = sum(a != b for a, b in zip(true, predicted, strict=True))
+        shares = [digits(row.probabilities.get(name)) for name in (row.true, row.predicted)]
+        rows.append([run.case_name(row.id), row.true, shares[0], row.predicted, shares[1]])
+    wrong = sum(row.true != row.predicted for row in cases.rows)
     text = Text(
         f"{wrong} of {len(cases)} cases of the {run.split} split were classified wrongly. "
         f"These {len(rows)} have the largest loss; all are in cases.csv."
@@ -144,38 +141,15 @@ def _classified(run: RunData) -> Section:
     return Section("Hardest cases", [text, Table(columns, rows, left=frozenset({1, 3}), small=True)])
 
 
-def _protocol(part: Mapping[str, Any], split: str) -> str:
-    cases, protocol = part.get("n"), part.get("protocol")
-    text = f"{cases} cases of the {split} split" if cases is not None else f"The {split} split"
-    return f"{text}: {protocol}." if protocol else f"{text}."
+def _protocol(part: SplitSummary, split: str) -> str:
+    text = f"{part.n} cases of the {split} split" if part.n is not None else f"The {split} split"
+    return f"{text}: {part.protocol}." if part.protocol else f"{text}."
 
 
-def _spread(part: Mapping[str, Any], name: str) -> str:
-    text = interval(_bounds(part, name))
+def _spread(part: SplitSummary, name: str) -> str:
+    text = interval(part.interval(name))
     return f"95 %: {text}" if text else ""
 
 
-def _bounds(part: Mapping[str, Any], metric: str, label: str | None = None) -> Sequence[float | None] | None:
-    """Interval of a metric, or of a metric of one class, wherever the split's part keeps it."""
-    intervals = part.get("ci95") or {}
-    bounds = intervals.get(metric if label is None else f"{metric}:{label}")
-    return bounds if isinstance(bounds, Sequence) and len(bounds) == 2 else None
-
-
-def _is_number(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
-
-
-def _float(value: Any) -> float | None:
-    try:
-        return None if value is None else float(value)
-    except (TypeError, ValueError):
-        return None
-
-
-def _count(value: Any) -> str:
-    return str(int(value)) if isinstance(value, int | float) and math.isfinite(value) else "–"
-
-
-def _cell(row: Mapping[str, str], column: str) -> float | None:
-    return _float(row.get(column) or None)
+def _count(value: float | None) -> str:
+    return str(int(value)) if value is not None and math.isfinite(value) else "–"

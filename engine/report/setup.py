@@ -10,6 +10,8 @@ from engine.readers.numbers import duration, short
 from engine.readers.run import RunData
 from engine.recipe import AugmentTable, Recipe
 from engine.report.blocks import Block, Code, Facts, Section, Table, Text
+from engine.runfolder import Manifest
+from engine.runfolder.manifest import CheckpointFacts
 
 _SPLITS = ("train", "validation", "test")
 
@@ -30,15 +32,15 @@ def again(run: RunData) -> Section:
     """The command that makes the run, its figures and this report again, and the whole recipe."""
     place = f"runs/{run.folder.id}"
     lines = [f"medtui run {place}/recipe.toml --data DATA"]
-    command = run.manifest.get("command")
+    command = run.manifest.command
     blocks: list[Block] = [
         Text("This command trains, evaluates, draws and reports again; DATA is the folder that holds the data set."),
         Code("\n".join(lines), "sh"),
         Text("Figures and report alone, from the run folder:"),
         Code(f"medtui figures {run.folder.id}\nmedtui report {run.folder.id}", "sh"),
     ]
-    if isinstance(command, list) and command:
-        blocks += [Text("The run was started with:"), Code(" ".join(_quoted(str(part)) for part in command), "sh")]
+    if command:
+        blocks += [Text("The run was started with:"), Code(" ".join(_quoted(part) for part in command), "sh")]
     if run.recipe_text:
         blocks.append(Section("Recipe", [Code(_recipe_text(run), "toml")]))
     return Section("Make it again", blocks, new_page=True)
@@ -46,11 +48,10 @@ def again(run: RunData) -> Section:
 
 def counts_table(run: RunData) -> Table | None:
     """Cases a class and a split."""
-    counts = run.data.get("counts")
-    if not isinstance(counts, dict) or not counts:
+    counts = run.data.counts
+    if not counts:
         return None
-    splits = [name for name in (*_SPLITS, *counts) if isinstance(counts.get(name), dict)]
-    splits = list(dict.fromkeys(splits))
+    splits = list(dict.fromkeys(name for name in (*_SPLITS, *counts) if name in counts))
     names = [name for name in run.classes if any(name in counts[split] for split in splits)]
     names += [name for split in splits for name in counts[split] if name not in names]
     names = list(dict.fromkeys(names))
@@ -69,15 +70,15 @@ def _facts(run: RunData) -> Iterator[tuple[str, str]]:
     yield "Data", _data(run)
     if recipe is not None:
         yield from _recipe_facts(run, recipe)
-    yield "Seed", str(manifest.get("seed", recipe.seed if recipe else ""))
-    yield "Checkpoint", _checkpoint(manifest.get("checkpoint"))
+    yield "Seed", "" if run.seed is None else str(run.seed)
+    yield "Checkpoint", _checkpoint(manifest.checkpoint)
     yield "Epochs", _epochs(run)
     yield "Duration", _duration(run)
     yield "Hardware", _hardware(run)
     yield "Versions", _versions(manifest)
-    commit = str(manifest.get("git_commit") or "")
+    commit = manifest.git_commit or ""
     yield "Code", f"git commit {commit[:12]}" if commit else ""
-    yield "Data fingerprint", str(run.data.get("fingerprint") or "")[:16]
+    yield "Data fingerprint", run.data.fingerprint[:16]
 
 
 def _recipe_facts(run: RunData, recipe: Recipe) -> Iterator[tuple[str, str]]:
@@ -96,37 +97,35 @@ def _recipe_facts(run: RunData, recipe: Recipe) -> Iterator[tuple[str, str]]:
         batch += f" x {recipe.train.accumulate} accumulated"
     yield "Batch size", batch
     yield "Augmentation", _augmentation(recipe.augment)
-    yield "Evaluation", str(run.result.get("protocol") or _changed(recipe.evaluate, recipe.evaluate.mode))
+    yield "Evaluation", run.result.protocol or _changed(recipe.evaluate, recipe.evaluate.mode)
 
 
 def _data(run: RunData) -> str:
     data = run.data
-    name, source = str(data.get("name") or ""), str(data.get("source") or "")
+    name, source = data.name, data.source
     text = f"{name} ({source})" if name and source and name != source else name or source
     if not text and run.recipe:
         text = run.recipe.data.source
-    if data.get("groups"):
+    if data.groups:
         text += "; no group (patient, lesion) is in two splits"
     return text
 
 
 def _model(run: RunData, recipe: Recipe) -> str:
-    model = run.manifest.get("model")
-    model = model if isinstance(model, dict) else {}
+    model = run.manifest.model
     text: str = recipe.model.name
     if getattr(recipe.model, "pretrained", False):
         text += ", ImageNet weights"
     elif recipe.model.weights:
         text += f", weights from {recipe.model.weights}"
-    parameters = model.get("parameters")
-    if isinstance(parameters, int):
+    parameters = model.parameters
+    if parameters is not None:
         text += (
             f", {parameters:,} parameters".replace(",", " ", 1)
             if parameters < 1000
             else f", {parameters / 1e6:.2f} M parameters"
         )
-    output = model.get("output")
-    return f"{text}, {output} output" if output else text
+    return f"{text}, {model.output} output" if model.output else text
 
 
 def _changed(table: Any, head: str, skip: set[str] | None = None) -> str:
@@ -153,53 +152,45 @@ def _plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _checkpoint(part: Any) -> str:
-    if not isinstance(part, dict):
+def _checkpoint(part: CheckpointFacts) -> str:
+    if not part.name:
         return ""
-    text = f"{part.get('name', '')}, epoch {part.get('epoch', '?')}"
-    value = part.get("value")
-    if part.get("metric") and isinstance(value, int | float):
-        text += f" (validation {part['metric']} {short(float(value))})"
-    return text
+    text = f"{part.name}, epoch {'?' if part.epoch is None else part.epoch}"
+    return text if not part.metric or part.value is None else f"{text} (validation {part.metric} {short(part.value)})"
 
 
 def _epochs(run: RunData) -> str:
-    planned = run.manifest.get("epochs_planned") or (run.history.started.epochs if run.history.started else None)
-    done = run.manifest.get("epochs_done") or run.history.last_epoch
+    planned = run.manifest.epochs_planned or (run.history.started.epochs if run.history.started else None)
+    done = run.manifest.epochs_done or run.history.last_epoch
     return f"{done} of {planned}" if planned else ""
 
 
 def _duration(run: RunData) -> str:
-    seconds = run.manifest.get("duration_s")
-    known = float(seconds) if isinstance(seconds, int | float) else 0.0
-    seconds = max(known, run.history.active_s)  # the manifest learns of the last session after its report is written
+    # the manifest learns of the last session after its report is written
+    seconds = max(run.manifest.duration_s or 0.0, run.history.active_s)
     text = duration(seconds) if seconds else ""
-    started = run.manifest.get("started_s")
-    if isinstance(started, int | float):
+    started = run.manifest.started_s
+    if started is not None:
         text += f", started {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime(started))}"
-    sessions = run.manifest.get("sessions") or run.history.sessions
-    return f"{text}, {sessions} sessions" if isinstance(sessions, int) and sessions > 1 else text
+    sessions = max(run.manifest.sessions, run.history.sessions)
+    return f"{text}, {sessions} sessions" if sessions > 1 else text
 
 
 def _hardware(run: RunData) -> str:
-    part = run.manifest.get("hardware")
-    part = part if isinstance(part, dict) else {}
-    cores, memory = part.get("cores"), part.get("memory_gb")
+    part = run.manifest.hardware
     pieces = [
-        str(part.get("gpu") or ""),
-        str(part.get("cpu") or ""),
-        f"{cores} cores" if cores else "",
-        f"{memory:.0f} GB memory" if isinstance(memory, int | float) else "",
-        f"trained on {run.manifest['device']}" if run.manifest.get("device") else "",
+        part.gpu or "",
+        part.cpu or "",
+        f"{part.cores} cores" if part.cores else "",
+        f"{part.memory_gb:.0f} GB memory" if part.memory_gb is not None else "",
+        f"trained on {run.manifest.device}" if run.manifest.device else "",
         f"highest memory {run.history.memory_mb / 1024:.1f} GB" if run.history.memory_mb else "",
     ]
     return ", ".join(piece for piece in pieces if piece)
 
 
-def _versions(manifest: dict[str, Any]) -> str:
-    versions = manifest.get("versions")
-    pairs = [("medtui", manifest.get("medtui")), ("Python", manifest.get("python"))]
-    pairs += list(versions.items()) if isinstance(versions, dict) else []
+def _versions(manifest: Manifest) -> str:
+    pairs = [("medtui", manifest.medtui), ("Python", manifest.python), *manifest.versions.items()]
     return ", ".join(f"{name} {version}" for name, version in pairs if version)
 
 

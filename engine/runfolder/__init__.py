@@ -9,10 +9,11 @@ from engine.runfolder.names import example_file, file_name
 from engine.runfolder.paths import RunFolder, create, find_run, list_runs, refuse_links, sweep
 from engine.runfolder.status import ENDED, State, Status, own_status, read_status, write_status
 from engine.runfolder.stream import EventReader, EventWriter
-from engine.runfolder.summary import SplitSummary, read_metrics, write_metrics
+from engine.runfolder.summary import Bounds, SplitSummary, read_metrics, write_metrics
 
 __all__ = [
     "ENDED",
+    "Bounds",
     "CaseRow",
     "Command",
     "DataFacts",

@@ -79,6 +79,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     model: ModelFacts = ModelFacts()
     checkpoint: CheckpointFacts = CheckpointFacts()
     device: str = ""
+    precision: str | None = None  # what train.amp was found to mean on this device
     data_root: str | None = None
     early_stopped: bool = False
     stopped: bool = False

@@ -124,17 +124,29 @@ def _data_from(stream: BinaryIO, position: int) -> int:
         os.lseek(handle, here, os.SEEK_SET)  # the stream's buffer counts on it
 
 
+def _before_hole(stream: BinaryIO, end: int) -> int:
+    """Where data ends before ``end``, to `_CHUNK` bytes."""
+    span = _CHUNK
+    while span >= _CHUNK and end > 0:
+        begin = max(0, end - span)
+        if _data_from(stream, begin) >= end:
+            end, span = begin, span * 2
+        else:
+            span //= 2
+    return end
+
+
 def _last_whole_line(path: Path) -> tuple[int, int]:
     """``seq`` of the last readable line of the stream and the byte after it."""
     with open_regular(path) as stream:
         tail = b""
         start = os.fstat(stream.fileno()).st_size
         while start > 0:
+            data = _before_hole(stream, start)
+            if data < start or len(tail) > _LONGEST:
+                start, tail = data, b""
             step = min(_CHUNK, start)
             start -= step
-            if len(tail) > _LONGEST or _data_from(stream, start) >= start + step:
-                tail = b""  # a hole, or no line of a stream
-                continue
             stream.seek(start)
             tail = stream.read(step) + tail
             end = len(tail)

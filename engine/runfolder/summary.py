@@ -61,6 +61,11 @@ class SplitSummary(msgspec.Struct, frozen=True, kw_only=True):
         }
         return content
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was measured."""
+        return self.n is None and not self.values
+
     def value(self, metric: str, label: str | None = None) -> float | None:
         """A metric of the split, or of one class; None where it was not measured."""
         found = (self.values if label is None else self.per_class.get(label, {})).get(metric)

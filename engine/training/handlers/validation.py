@@ -100,7 +100,7 @@ class Validate:
             measured = self._measure(epoch)
         summary = measured.summary()
         task = measured.job.dataset.task
-        metrics = shown(summary, task)
+        metrics = shown(summary.values, task)
         number = metrics.get(self._best.metric)
         value = math.nan if number is None else float(number)
         is_best = self._best.offer(value, epoch, iteration)
@@ -109,7 +109,7 @@ class Validate:
                 epoch=epoch,
                 iteration=iteration,
                 metrics=metrics,
-                per_class=shown_per_class(summary, task),
+                per_class=shown_per_class(summary.per_class, task),
                 cases=measured.cases()[:WORST],
                 best=is_best,
                 seconds=round(time.perf_counter() - start, 3),

@@ -98,7 +98,7 @@ def test_handlers_see_every_case_in_order_and_progress_ends_at_the_last(tmp_path
     assert len(progress) == len(recorder.outputs) == len(evaluation)
     assert recorder.completed == 1
     assert recorder.evaluator.state.output is None  # no case's arrays are held while the next one is predicted
-    assert evaluation.summary()["n"] == len(evaluation.table("x")[1]) == len(evaluation.cases()) == len(ids)
+    assert evaluation.summary().n == len(evaluation.table("x")[1]) == len(evaluation.cases()) == len(ids)
 
 
 def test_only_predicting_needs_no_truth_and_no_loss(tmp_path):
@@ -120,7 +120,7 @@ def test_the_loss_of_a_split_is_torchs_over_its_cases(tmp_path):
         float(binary(Brightness()(torch.from_numpy(p.image)[None]), torch.from_numpy(p.label_net)[None]))
         for p in (output.prepared for output in recorder.outputs)
     ]
-    assert evaluation.summary()["loss"] == pytest.approx(np.mean(wanted), rel=1e-5)
+    assert evaluation.summary().values["loss"] == pytest.approx(np.mean(wanted), rel=1e-5)
 
 
 def test_probabilities_and_losses_of_images_are_torchs(tmp_path):
@@ -132,7 +132,7 @@ def test_probabilities_and_losses_of_images_are_torchs(tmp_path):
     losses = [row["loss"] for row in sorted(evaluation.cases(), key=lambda row: row["id"])]
     each = nn.functional.cross_entropy(logits, targets, reduction="none")
     np.testing.assert_allclose(losses, each.numpy(), rtol=1e-12)
-    assert evaluation.summary()["loss"] == pytest.approx(float(each.mean()), rel=1e-6)
+    assert evaluation.summary().values["loss"] == pytest.approx(float(each.mean()), rel=1e-6)
 
 
 def test_the_description_names_what_changes_the_numbers(tmp_path):

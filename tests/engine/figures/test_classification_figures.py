@@ -37,7 +37,7 @@ def test_scores_are_read_back_as_they_were_measured(skin: RunFolder) -> None:
     assert scores.absent == ["DF"]
     assert 5 not in scores.present
     assert scores.one_hot.sum() == len(scores.ids)
-    accuracy = RunData(skin).result["accuracy"]
+    accuracy = RunData(skin).result.value("accuracy")
     assert metrics.accuracy_score(scores.targets, scores.predicted) == pytest.approx(accuracy, abs=1e-12)
 
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import UsageError
-from engine.readers.checked import checked_manifest, checked_metrics
 from engine.report import write_comparison, write_report
-from engine.runfolder import RunFolder
+from engine.runfolder import Manifest, RunFolder, SplitSummary
+from engine.runfolder.careful import lenient
 from tests import recorded_runs
 
 ANYTHING = st.recursive(
@@ -33,32 +33,32 @@ def split() -> dict[str, Any]:
 
 
 def test_what_is_right_stays_as_it_is() -> None:
-    assert checked_metrics({"test": split()}) == {"test": split()}
-    manifest = {"epochs_done": 3, "data": {"classes": ["a"], "counts": {"test": {"a": 2}}}, "of a later version": [1]}
-    assert checked_manifest(manifest) == manifest
+    assert SplitSummary.of(split()).to_json() == split()
+    manifest = lenient({"epochs_done": 3, "data": {"classes": ["a"], "counts": {"test": {"a": 2}}}, "new": 1}, Manifest)
+    assert (manifest.epochs_done, manifest.data.classes, manifest.data.counts) == (3, ["a"], {"test": {"a": 2}})
 
 
 def test_one_bad_entry_costs_no_other() -> None:
     part = split() | {"jaccard": "high", "n": "many"}
     part["ci95"]["jaccard"] = ["a", "b"]
     part["per_class"] |= {"wall": None, "vein": {"dice": "x", "asd": 1.0}}
-    found = checked_metrics({"test": part, "validation": [1]})
     wanted = split()
     del wanted["n"]
     wanted["per_class"]["vein"] = {"asd": 1.0}
-    assert found == {"test": wanted}
+    assert SplitSummary.of(part).to_json() == wanted
 
 
 @given(st.dictionaries(NAMES, ANYTHING, max_size=5))
 @settings(max_examples=200, deadline=None)
 def test_whatever_is_left_has_its_shape(content: dict[str, Any]) -> None:
-    part = checked_metrics({"test": content})["test"]
-    assert all(len(ends) == 2 for ends in part.get("ci95", {}).values())
-    assert all(isinstance(row, dict) for row in part.get("per_class", {}).values())
-    assert isinstance(part.get("n", 0), int)
-    manifest = checked_manifest(content)
-    assert isinstance(manifest.get("data", {}), dict)
-    assert isinstance(manifest.get("epochs_done", 0), int)
+    part = SplitSummary.of(content)
+    assert all(len(ends) == 2 for ends in part.ci95.values())
+    assert all(isinstance(row, dict) for row in part.per_class.values())
+    assert part.n is None or isinstance(part.n, int)
+    assert SplitSummary.of(part.to_json()) == part
+    manifest = lenient(content, Manifest)
+    assert all(isinstance(name, str) for name in manifest.data.classes)
+    assert manifest.epochs_done is None or isinstance(manifest.epochs_done, int)
 
 
 DAMAGES: dict[str, Callable[[dict[str, Any], dict[str, Any]], object]] = {
