@@ -58,6 +58,10 @@ def test_contracts_of_import_linter_hold():
     assert done.returncode == 0, done.stdout
 
 
+def test_few_files_lie_outside_of_the_rooms_of_tui():
+    assert len([path for path in (ROOT / "tui").iterdir() if path.is_file()]) <= 12
+
+
 def test_engine_never_imports_tui():
     found = [
         f"{path.relative_to(ROOT)}:{line}"

@@ -10,6 +10,7 @@ from engine.errors import printable
 from engine.measures import better_up
 from engine.runfolder import ENDED, EventReader, RunFolder, Status, read_status
 from tui.ascii import to_ascii, wants_ascii
+from tui.printed.curves import curve_lines
 from tui.printed.result_table import metric_table
 from tui.state import run_view
 from tui.state.estimate import done_share, elapsed_s, left_s
@@ -23,14 +24,30 @@ _NAME_WIDTH = 22
 
 def print_once(folder: RunFolder) -> int:
     """Print the view of ``folder`` at the width of the terminal."""
+    width = shutil.get_terminal_size((100, 24)).columns
+    print_text(lines(folder, read_status(folder), whole_view(folder), width, time.time()))
+    return 0
+
+
+def print_curves(folder: RunFolder) -> None:
+    """Print the curves of a run that has ended."""
+    width = shutil.get_terminal_size((100, 24)).columns
+    if text := curve_lines(whole_view(folder), width, ascii_only=wants_ascii()):
+        print_text(["", *text, ""])
+
+
+def print_text(text: list[str]) -> None:
+    """Print lines, in ASCII where the output takes nothing else."""
+    print("\n".join(map(to_ascii, text) if wants_ascii() else text), flush=True)
+
+
+def whole_view(folder: RunFolder) -> RunView:
+    """The view of all that the stream says."""
     reader = EventReader(folder.events)
     view = run_view.EMPTY
     while events := reader.read():
         view = run_view.fold(view, events)
-    width = shutil.get_terminal_size((100, 24)).columns
-    text = lines(folder, read_status(folder), view, width, time.time())
-    print("\n".join(map(to_ascii, text) if wants_ascii() else text))
-    return 0
+    return view
 
 
 def lines(folder: RunFolder, status: Status, view: RunView, width: int, now_s: float) -> list[str]:
@@ -40,6 +57,7 @@ def lines(folder: RunFolder, status: Status, view: RunView, width: int, now_s: f
     parts = [
         _head(folder, status, view, width, now_s),
         _metrics(view, width),
+        curve_lines(view, width, ascii_only=wants_ascii()),
         _classes(view, width),
         _results(view, width),
         _log(view),

@@ -45,6 +45,7 @@ def follow(trainer: TrainerProcess, interrupts: Interrupts, since_s: float = 0.0
             _ask_to_stop(folder, tail)
         time.sleep(_POLL_S)
     tail.end()
+    _print_curves(folder)
     code = outcome(folder)
     return _INTERRUPTED if interrupts.asked else code
 
@@ -67,7 +68,18 @@ def watch(folder: RunFolder) -> int:
             break
         time.sleep(_POLL_S)
     tail.end()
+    _print_curves(folder)
     return outcome(folder)
+
+
+def _print_curves(folder: RunFolder) -> None:
+    """How the run went, at its end; loaded only then: a run takes the processor for itself."""
+    from tui.printed.once import print_curves
+
+    try:
+        print_curves(folder)
+    except BrokenPipeError:
+        _no_reader()
 
 
 def outcome(folder: RunFolder) -> int:
@@ -146,4 +158,8 @@ def _print(text: str, end: str = "\n") -> None:
     try:
         print(text, end=end, flush=True)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _no_reader()
+
+
+def _no_reader() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
