@@ -109,13 +109,14 @@ def to_mask(probabilities: NDArray[np.float32], kind: str, threshold: float) -> 
     return np.asarray(np.argmax(probabilities, axis=0), dtype=np.uint8)
 
 
-def largest_component(mask: NDArray[np.uint8], classes: int) -> NDArray[np.uint8]:
+def largest_component(mask: NDArray[np.uint8], classes: int, *, faces_only: bool = False) -> NDArray[np.uint8]:
     """``mask`` (*S) with only the largest connected component of each class 1 .. ``classes``.
 
-    Voxels that touch by a face, an edge or a corner are connected: 26 neighbours in 3-D, 8 in 2-D.
+    Voxels that touch by a face, an edge or a corner are connected (26 neighbours in 3-D, 8 in 2-D), or
+    with ``faces_only`` those that touch by a face (6 and 4).
     """
     kept = np.zeros_like(mask)
-    touching = ndimage.generate_binary_structure(mask.ndim, mask.ndim)
+    touching = ndimage.generate_binary_structure(mask.ndim, 1 if faces_only else mask.ndim)
     for value in range(1, classes + 1):
         labels, count = ndimage.label(mask == value, touching)
         if count:

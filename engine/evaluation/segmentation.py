@@ -149,8 +149,11 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
         return mask_net, own, logits
 
     def _mask(self, probabilities: NDArray[np.float32]) -> Mask:
-        mask = to_mask(probabilities, self.job.predictor.kind, self.job.table.threshold)
-        return largest_component(mask, len(self.job.dataset.classes)) if self.job.table.largest_component else mask
+        table = self.job.table
+        mask = to_mask(probabilities, self.job.predictor.kind, table.threshold)
+        if not table.largest_component:
+            return mask
+        return largest_component(mask, len(self.job.dataset.classes), faces_only=table.connectivity == 6)
 
     @torch.inference_mode()
     def _loss(self, logits: Tensor, prepared: Prepared) -> float:
@@ -161,13 +164,15 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
 
     def describe(self) -> str:
         """Window or crop, what was done to the masks, and the checkpoint."""
-        table = self.job.table
+        table, dims = self.job.table, self.job.dataset.spatial_dims
         if self._mode == "whole":
-            parts = ["whole volume" if self.job.dataset.spatial_dims == 3 else "whole image", "sliding window"]
+            parts = ["whole volume" if dims == 3 else "whole image", "sliding window"]
         else:
             parts = ["centre crop " + "x".join(str(n) for n in self.job.data.size)]
         parts += ["test-time mirroring"] if table.flips else []
-        parts += ["largest component"] if table.largest_component else []
+        if table.largest_component:
+            neighbours = {(3, 26): 26, (3, 6): 6, (2, 26): 8, (2, 6): 4}[dims, table.connectivity]
+            parts.append(f"largest component ({neighbours} neighbours)")
         return ", ".join([*parts, f"checkpoint {self.job.checkpoint}"])
 
     def summary(self) -> SplitSummary:

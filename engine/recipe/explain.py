@@ -152,7 +152,7 @@ def describe(schema: dict[str, Any]) -> str:
     if "const" in schema:
         return f'"{schema["const"]}"'
     if "enum" in schema:
-        return "one of " + ", ".join(f'"{choice}"' for choice in schema["enum"])
+        return "one of " + ", ".join(map(show, schema["enum"]))
     return _describe_type(schema)
 
 

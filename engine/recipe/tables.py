@@ -126,6 +126,9 @@ class EvaluateTable(Table):
     """Average the predictions over mirrored inputs (test-time augmentation)."""
     largest_component: Annotated[bool, _SEGMENTATION] = False
     """Keep the largest connected component of each class only."""
+    connectivity: Annotated[Literal[26, 6], _SEGMENTATION, any_of("evaluate.largest_component")] = 26
+    """Neighbours that belong to the component of a voxel. 26: those that share a face, an edge or a corner with it
+    (8 in 2-D). 6: those that share a face (4 in 2-D)."""
     surface_validation: Annotated[bool, _SEGMENTATION, VALIDATED] = False
     """Measure surface distances in every validation, not in the test only."""
     batch_size: Annotated[int, Field(ge=1, le=4096)] | None = None

@@ -71,6 +71,7 @@ def test_voxels_that_touch_by_a_corner_are_one_part():
     volume = np.zeros((4, 4, 4), np.uint8)
     volume[range(4), range(4), range(4)] = 1
     assert (largest_component(volume, 1) == volume).all()
+    assert largest_component(volume, 1, faces_only=True).sum() == 1
 
 
 def test_the_centre_crop_stays_inside():
