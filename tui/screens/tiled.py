@@ -66,6 +66,7 @@ class TiledScreen(Screen[None]):
         self.tiles = Tiles(*self.panes.values(), arrangement=self.placed, id="tiles")
         self._tabs = Tabs([(name, pane.NAME) for name, pane in self.panes.items()], id="tabs")
         self._keys = Keys(id="keys")
+        self._desk = KeyDesk(self)
 
     def top(self) -> Iterable[Widget]:
         """What stands above the panes."""
@@ -157,29 +158,7 @@ class TiledScreen(Screen[None]):
     def on_canvas_doubted(self, message: Canvas.Doubted) -> None:
         self.app.push_screen(Confirm(*message.questions), lambda yes: message.on_yes() if yes else None)
 
-    # --- which keys there are ------------------------------------------------------------------
-
-    def bars(self) -> Iterator[Canvas]:
-        """The parts with keys that are no panes."""
-        return (bar for bar in self.query(Canvas) if isinstance(bar, self.BARS))
-
-    def name_keys(self) -> None:
-        """Say what can be pressed now."""
-        owners: list[DOMNode] = [self.chosen, *self.bars(), self, self.app]
-        keys = [
-            Key(owner, binding)
-            for owner in owners
-            for binding in bindings_of(type(owner))
-            if binding.description and self._offered(owner, binding)
-        ]
-        keys.sort(key=lambda key: (not key.binding.priority, key.binding.action == "help"))
-        self._keys.set_keys(keys)
-
-    def _offered(self, owner: DOMNode, binding: Binding) -> bool:
-        action = binding.action.partition("(")[0]
-        if owner is self and action == "back":
-            return self.tiles.full or len(self.app.screen_stack) > 2
-        return owner.offers(action) if isinstance(owner, Canvas) else owner.check_action(action, ()) is True
+    # --- keys ----------------------------------------------------------------------------------
 
     @classmethod
     def help(cls, panes: Iterable[type[Pane]] | None = None) -> tuple[Section, ...]:
@@ -188,59 +167,19 @@ class TiledScreen(Screen[None]):
         parts += [section(pane.NAME, pane, Pane) for pane in panes or cls.PANES]
         return tuple(part for part in parts if part[1])
 
+    def name_keys(self) -> None:
+        """Say what can be pressed now."""
+        self._keys.set_keys(self._desk.named())
+
     def commands(self) -> list[tuple[str, str, Callable[[], object]]]:
         """What the command palette offers here: (title, help, call)."""
-        owners: list[tuple[DOMNode, type[DOMNode]]] = [(pane, Pane) for pane in self.panes.values()]
-        owners += [*((bar, Canvas) for bar in self.bars()), (self, TiledScreen)]
-        found: list[tuple[str, str, Callable[[], object]]] = []
-        for owner, above in owners:
-            for binding in bindings_of(type(owner), above):
-                if binding.description and self._offered(owner, binding):
-                    key = Key(owner, binding)
-                    title = f"{key.words.capitalize()}  {key.name}"
-                    found.append((title, key.help, partial(self.call_later, self.press, owner, binding)))
-        found.append(("Copy  v", "what the pane says", self.chosen.action_copy))
-        for place, (name, pane) in enumerate(self.panes.items()):
-            title = f"Pane: {pane.NAME}  {number_of(place)}"
-            found.append((title, "show it alone", partial(self.choose, name, full=True)))
-        return [*found, ("Back  Esc", "one step back", self.action_back)]
-
-    # --- what they do --------------------------------------------------------------------------
-
-    async def press(self, owner: DOMNode, binding: Binding) -> None:
-        """Do what a key does; a fault of a pane stays its own."""
-        if isinstance(owner, Pane) and not owner.display and owner.id:
-            self.choose(owner.id)
-        try:
-            await self.app.run_action(binding.action, owner)
-        except Exception as error:
-            if not isinstance(owner, Canvas):
-                raise
-            owner.failed(error)
-            self.notify(one_line(owner.fault), severity="error", markup=False)
+        return self._desk.commands()
 
     async def on_keys_pressed(self, message: Keys.Pressed) -> None:
-        await self.press(message.key.owner, message.key.binding)
+        await self._desk.press(message.key.owner, message.key.binding)
 
     async def on_key(self, event: events.Key) -> None:
-        """Find who has the key; the keys of the screen and of the app are left to Textual."""
-        chosen = self.chosen
-        owner: Canvas | None = chosen if binding_for(chosen, event.key) else None
-        if owner is None and event.key in self.active_bindings:
-            return
-        others = [pane for pane in self.panes.values() if pane is not chosen]
-        if owner is None:
-            shown = [*self.bars(), *(pane for pane in others if pane.display)]
-            owner = next((part for part in shown if binding_for(part, event.key)), None)
-        if owner is not None and (binding := binding_for(owner, event.key)):
-            event.stop()
-            await self.press(owner, binding)
-            return
-        hidden = next((pane for pane in others if binding_for(pane, event.key)), None)
-        if hidden is not None:
-            event.stop()
-            number = number_of(list(self.panes.values()).index(hidden))
-            self.notify(f"{hidden.NAME} has this key: {number} shows it", markup=False, timeout=3)
+        await self._desk.pressed(event)
 
     def action_pane(self, by: int) -> None:
         """The next or the previous pane."""
@@ -272,3 +211,81 @@ class TiledScreen(Screen[None]):
             self.choose(self.tiles.chosen, full=False)
         elif len(self.app.screen_stack) > 2:  # Textual's own, and the first of ours
             self.dismiss()
+
+
+class KeyDesk:
+    """Finds and names the keys of one screen, whichever part of it has them."""
+
+    def __init__(self, screen: TiledScreen) -> None:
+        self._screen = screen
+
+    def _bars(self) -> Iterator[Canvas]:
+        """The parts with keys that are no panes."""
+        return (bar for bar in self._screen.query(Canvas) if isinstance(bar, self._screen.BARS))
+
+    def _offered(self, owner: DOMNode, binding: Binding) -> bool:
+        action = binding.action.partition("(")[0]
+        if owner is self._screen and action == "back":  # named where it leads somewhere
+            return self._screen.tiles.full or len(self._screen.app.screen_stack) > 2
+        return owner.offers(action) if isinstance(owner, Canvas) else owner.check_action(action, ()) is True
+
+    def named(self) -> list[Key]:
+        """What can be pressed now: the keys that go before all others first, help last."""
+        screen = self._screen
+        owners: list[DOMNode] = [screen.chosen, *self._bars(), screen, screen.app]
+        keys = [
+            Key(owner, binding)
+            for owner in owners
+            for binding in bindings_of(type(owner))
+            if binding.description and self._offered(owner, binding)
+        ]
+        return sorted(keys, key=lambda key: (not key.binding.priority, key.binding.action == "help"))
+
+    def commands(self) -> list[tuple[str, str, Callable[[], object]]]:
+        """What the command palette offers: (title, help, call), of all panes, also of those that are hidden."""
+        screen = self._screen
+        owners: list[tuple[DOMNode, type[DOMNode]]] = [(pane, Pane) for pane in screen.panes.values()]
+        owners += [*((bar, Canvas) for bar in self._bars()), (screen, TiledScreen)]
+        found: list[tuple[str, str, Callable[[], object]]] = []
+        for owner, above in owners:
+            for binding in bindings_of(type(owner), above):
+                if binding.description and self._offered(owner, binding):
+                    key = Key(owner, binding)
+                    call = partial(screen.call_later, self.press, owner, binding)
+                    found.append((f"{key.words.capitalize()}  {key.name}", key.help, call))
+        found.append(("Copy  v", "what the pane says", screen.chosen.action_copy))
+        for place, (name, pane) in enumerate(screen.panes.items()):
+            show = partial(screen.choose, name, full=True)
+            found.append((f"Pane: {pane.NAME}  {number_of(place)}", "show it alone", show))
+        return [*found, ("Back  Esc", "one step back", screen.action_back)]
+
+    async def press(self, owner: DOMNode, binding: Binding) -> None:
+        """Do what a key does, in a hidden pane after it is shown; a fault of a pane stays its own."""
+        screen = self._screen
+        if isinstance(owner, Pane) and not owner.display and owner.id:
+            screen.choose(owner.id)
+        try:
+            await screen.app.run_action(binding.action, owner)
+        except Exception as error:
+            if not isinstance(owner, Canvas):
+                raise
+            owner.failed(error)
+            screen.notify(one_line(owner.fault), severity="error", markup=False)
+
+    async def pressed(self, event: events.Key) -> None:
+        """Find who has the key; the keys of the screen and of the app are left to Textual."""
+        screen, chosen = self._screen, self._screen.chosen
+        panes = list(screen.panes.values())
+        owner: Canvas | None = chosen if binding_for(chosen, event.key) else None
+        if owner is None and event.key in screen.active_bindings:
+            return
+        if owner is None:
+            shown = [*self._bars(), *(pane for pane in panes if pane.display)]
+            owner = next((part for part in shown if binding_for(part, event.key)), None)
+        if owner is not None and (binding := binding_for(owner, event.key)):
+            event.stop()
+            await self.press(owner, binding)
+        elif hidden := next((pane for pane in panes if binding_for(pane, event.key)), None):
+            event.stop()
+            words = f"{hidden.NAME} has this key: {number_of(panes.index(hidden))} shows it"
+            screen.notify(words, markup=False, timeout=3)

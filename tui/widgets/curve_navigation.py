@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events
+from textual.binding import Binding, BindingType
 from textual.geometry import Region
 
 from tui.plotting.charts import Mode, steps_of
@@ -33,6 +34,18 @@ class NavigatedPane(Pane):
 
     DEFAULT_MODE: ClassVar[Mode] = "iteration"
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "filter", "filter", tooltip="filter by name"),
+        Binding("right_square_bracket,pagedown", "page(1)", "page", key_display="[ ]", show=False, tooltip="pages"),
+        Binding("right,l", "side(1)", "cursor", key_display="← →", show=False, tooltip="cursor that reads values"),
+        Binding("z", "zoom(1)", "zoom", key_display="z Z", show=False, tooltip="zoom in, out; or the mouse wheel"),
+        Binding("Z", "zoom(-1)"),
+        Binding("H,shift+left", "pan(-1)"),
+        Binding("L,shift+right", "pan(1)", "pan", key_display="H L", show=False, tooltip="pan; or drag with the mouse"),
+        Binding("0", "reset", "whole", show=False, tooltip="whole axis, no cursor"),
+        Binding("enter", "open", "full", key_display="Enter", show=False, tooltip="the chosen curve alone"),
+    ]
+
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.mode: Mode = self.DEFAULT_MODE
@@ -42,13 +55,47 @@ class NavigatedPane(Pane):
         self.full = False
         self.cursor: float | None = None
         self.zoom: tuple[float, float] | None = None
+        self._room = (1, 1)  # charts on a page, charts in all
         self._places: list[Place] = []
         self._window: Window | None = None
         self._drag: tuple[int, tuple[float, float]] | None = None
         self._moved_s = 0.0  # when the mouse last moved the cursor
         self._hovering = False  # the cursor is the mouse's
 
+    def names(self) -> list[str]:
+        """The names of all charts that the filter lets through."""
+        raise NotImplementedError
+
     # --- keys ----------------------------------------------------------------------------------
+
+    def action_page(self, by: int) -> None:
+        """The next or the previous charts."""
+        names = self.names()
+        room, count = self._room
+        pages = max(1, -(-count // room))
+        page = (self.page_at + by) % pages
+        if names:
+            self.chosen = names[min(page * room, len(names) - 1)]
+        self.redraw()
+
+    def _choose(self, by: int) -> None:
+        """The next or the previous chart."""
+        names = self.names()
+        if names:
+            at = names.index(self.chosen) if self.chosen in names else 0
+            self.chosen = names[(at + by) % len(names)]
+        self.redraw()
+
+    def action_filter(self) -> None:
+        """Ask which curves to show."""
+        self.post_message(self.Asked("curves whose name contains", self._filter_by, value=self.filter, hint="dice"))
+
+    def _filter_by(self, words: str) -> None:
+        self.filter = words
+        self.redraw()
+
+    def scroll_lines(self, by: int) -> None:
+        self._choose(1 if by > 0 else -1)
 
     def action_open(self) -> None:
         """The chosen chart alone on the whole screen, or all again."""

@@ -39,7 +39,6 @@ class Curves(NavigatedPane):
 
     ID = NAME = TITLE = "curves"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "filter", tooltip="filter by name"),
         Binding("y", "log", "log", tooltip="logarithmic axis for the chosen curve"),
         Binding("x", "axis", "axis", tooltip="by iteration, epoch or time"),
         Binding(
@@ -50,14 +49,6 @@ class Curves(NavigatedPane):
             tooltip="less or more smoothing (the band behind is the raw range)",
         ),
         Binding("minus", "smooth(-1)"),
-        Binding("right_square_bracket,pagedown", "page(1)", "page", key_display="[ ]", show=False, tooltip="pages"),
-        Binding("right,l", "side(1)", "cursor", key_display="← →", show=False, tooltip="cursor that reads values"),
-        Binding("z", "zoom(1)", "zoom", key_display="z Z", show=False, tooltip="zoom in, out; or the mouse wheel"),
-        Binding("Z", "zoom(-1)"),
-        Binding("H,shift+left", "pan(-1)"),
-        Binding("L,shift+right", "pan(1)", "pan", key_display="H L", show=False, tooltip="pan; or drag with the mouse"),
-        Binding("0", "reset", "whole", show=False, tooltip="whole axis, no cursor"),
-        Binding("enter", "open", "full", key_display="Enter", show=False, tooltip="the chosen curve alone"),
     ]
 
     class OptionsChanged(Message):
@@ -68,7 +59,6 @@ class Curves(NavigatedPane):
         self.smoothing = 3
         self.logs: set[str] = set()
         self.ghost: Ghost | None = None
-        self._room = (1, 1)
         self._pictures: dict[str, tuple[object, Chart, Picture]] = {}
 
     # --- what is drawn -------------------------------------------------------------------------
@@ -83,6 +73,9 @@ class Curves(NavigatedPane):
             words = self.filter.lower().split()
             charts = [chart for chart in charts if all(word in chart.name.lower() for word in words)]
         return charts
+
+    def names(self) -> list[str]:
+        return [chart.name for chart in self.charts()]
 
     def draw(self, width: int, height: int) -> list[Line]:
         charts = self.charts()
@@ -227,35 +220,6 @@ class Curves(NavigatedPane):
         self.smoothing = max(0, min(len(SMOOTHING) - 1, self.smoothing + by))
         self.post_message(self.OptionsChanged())
         self.redraw()
-
-    def action_page(self, by: int) -> None:
-        """The next or the previous charts."""
-        charts = self.charts()
-        room, count = self._room
-        pages = max(1, -(-count // room))
-        page = (self.page_at + by) % pages
-        if charts:
-            self.chosen = charts[min(page * room, len(charts) - 1)].name
-        self.redraw()
-
-    def _choose(self, by: int) -> None:
-        """The next or the previous chart."""
-        names = [chart.name for chart in self.charts()]
-        if names:
-            at = names.index(self.chosen) if self.chosen in names else 0
-            self.chosen = names[(at + by) % len(names)]
-        self.redraw()
-
-    def action_filter(self) -> None:
-        """Ask which curves to show."""
-        self.post_message(self.Asked("curves whose name contains", self._filter_by, value=self.filter, hint="dice"))
-
-    def _filter_by(self, words: str) -> None:
-        self.filter = words
-        self.redraw()
-
-    def scroll_lines(self, by: int) -> None:
-        self._choose(1 if by > 0 else -1)
 
     def copied(self) -> str:
         """What the chosen chart says, as text to copy."""
