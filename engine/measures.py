@@ -1,8 +1,8 @@
 """Every metric once: what it is called, which way is better, where it is shown. Nothing is computed here.
 
 Whoever shows, sorts, marks or monitors a metric asks this table, so that no two places can disagree. A metric is
-added by an entry here, or by :func:`register` in a package with an entry point in the group ``medtui.measures``,
-and by its computation (:func:`engine.metrics.segmentation.computes`).
+added by an entry here, or by :func:`register` in a package that extends medtui (:mod:`engine.plugins`), and by its
+computation (:func:`engine.metrics.pair.computes`).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from engine.errors import UsageError
 from engine.plugins import load_plugins
 
 Task: TypeAlias = Literal["segmentation", "classification"]
+Key: TypeAlias = Literal["", "surface_validation", "all_voxel_distances"]
 Kind: TypeAlias = Literal["share", "distance", "count", "number"]
-PLUGINS = "medtui.measures"
 _TWINS = ("weighted", "micro")
 
 
@@ -36,7 +36,7 @@ class Measure:
         shown: whether it stands in the tables of results and in the stream, and can be monitored.
         rank: where only a few metrics have room, those with a rank stand, 1 before 2; 0: none.
         decides: whether a comparison of runs answers by it.
-        surface: whether it needs surface distances, which a validation measures on request only.
+        key: of [evaluate], which asks for it; a test has surface distances without being asked. Empty: always there.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Measure:
     shown: bool = True
     rank: int = 0
     decides: bool = False
-    surface: bool = False
+    key: Key = ""
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -62,10 +62,15 @@ def _overlap(name: str, title: str, short: str = "", rank: int = 0, *, decides: 
     return Measure(name, title, short, tasks=("segmentation",), per_class=True, rank=rank, decides=decides)
 
 
-def _distance(name: str, title: str, rank: int = 0, *, shown: bool = True) -> Measure:
+def _distance(name: str, title: str, rank: int = 0, *, shown: bool = True, all_voxels: bool = False) -> Measure:
+    key: Key = "all_voxel_distances" if all_voxels else "surface_validation"
     return Measure(
-        name, title, "", "distance", False, ("segmentation",), per_class=True, shown=shown, rank=rank, surface=True
+        name, title, "", "distance", False, ("segmentation",), per_class=True, shown=shown, rank=rank, key=key
     )
+
+
+def _volume(name: str, title: str, short: str, *, up: bool | None) -> Measure:
+    return Measure(name, title, short, "number", up, ("segmentation",), per_class=True, shown=False)
 
 
 def _of_images(
@@ -106,15 +111,21 @@ _TABLE: dict[str, Measure] = {
         _of_images("log_loss", "Log loss", kind="number", up=False, shown=False),
         _overlap("dice", "Dice", "", 1, decides=True),
         _overlap("jaccard", "Jaccard", "jacc", 3),
+        Measure("nsd", "NSD", tasks=("segmentation",), per_class=True, key="surface_validation"),
         _distance("asd", "ASD", 4),
         _distance("assd", "ASSD"),
         _distance("hd95", "95HD", 2),
         _distance("hd95_max", "95HD (max)", shown=False),
+        _distance("assd_all_voxels", "ASSD of all voxels", all_voxels=True),
+        _distance("hd95_all_voxels", "95HD of all voxels", all_voxels=True),
+        _volume("volume_error", "Volume error", "vol", up=None),
+        _volume("absolute_volume_error", "Absolute volume error", "abs vo", up=False),
         _count("missed", "Missed", up=False),
         _count("absent", "Absent", up=None),
         Measure("loss", "Loss", kind="number", up=False),
         _count("n", "n", up=None),
         _count("support", "Support", up=None),
+        Measure("nsd_tolerance", "NSD tolerance", "", "distance", None, (), shown=False),
         Measure("probability", "Probability", "prob", up=None, tasks=()),
         Measure("lr", "Learning rate", kind="number", up=None, tasks=()),
         Measure("grad_norm", "Gradient norm", kind="number", up=None, tasks=()),
@@ -153,6 +164,11 @@ def find(name: str) -> Measure:
     return known or Measure(name, name.replace("_", " "), kind="number", tasks=())
 
 
+def is_known(name: str) -> bool:
+    """Whether the table has the name, or makes it from another."""
+    return _known(name) is not None
+
+
 def _known(name: str) -> Measure | None:
     if name in _TABLE:
         return _TABLE[name]
@@ -175,7 +191,7 @@ def _known(name: str) -> Measure | None:
 def _load(*, strict: bool) -> bool:
     """Let packages register theirs; what cannot be loaded costs a screen nothing but its titles."""
     try:
-        return bool(load_plugins(PLUGINS))
+        return bool(load_plugins("medtui.measures"))
     except UsageError:
         if strict:
             raise
@@ -209,7 +225,7 @@ def shown_per_class(classes: Mapping[str, Mapping[str, Any]], task: str) -> dict
 
 
 def _picked(values: Mapping[str, Any], wanted: Iterable[Measure]) -> dict[str, Any]:
-    names = [m.name for m in wanted if m.name in values and not (m.surface and values[m.name] is None)]
+    names = [m.name for m in wanted if m.name in values and not (m.key and values[m.name] is None)]
     return {name: values[name] for name in names}
 
 

@@ -26,6 +26,7 @@ from engine.evaluation.previews import ExampleWriter, PreviewWriter, preview_sli
 from engine.evaluation.protocol import EvalJob, SplitEvaluation
 from engine.evaluation.results import Table, mask_path, read_mask, write_mask
 from engine.metrics import segmentation
+from engine.metrics.pair import MetricOptions
 from engine.runfolder import SplitSummary
 
 Mask = NDArray[np.uint8]
@@ -74,7 +75,12 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
         self._mode = "whole" if job.purpose == "predict" else table.mode
         if job.purpose == "validation" and table.validation_mode != "same":
             self._mode = table.validation_mode
-        self._surface = job.purpose == "test" or table.surface_validation
+        keys = {
+            "surface_validation": job.purpose == "test" or table.surface_validation,
+            "all_voxel_distances": table.all_voxel_distances,
+        }
+        asked = frozenset(key for key, on in keys.items() if on)
+        self._options = MetricOptions(asked, table.nsd_tolerance)
         self.by_id = {case.id: case for case in job.cases}
         self.written: dict[str, Path] = {}
         self.rows: list[segmentation.SegmentationRow] = []
@@ -103,7 +109,7 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
         if truth is None:
             raise DataError(f"case {prepared.id} has no label to be measured against", "medtui predict needs none")
         metrics = segmentation.case_metrics(
-            measured, truth, self.job.dataset.classes, spacing=spacing, surface=self._surface
+            measured, truth, self.job.dataset.classes, spacing=spacing, options=self._options
         )
         row = segmentation.SegmentationRow(prepared.id, self.by_id[prepared.id].group, metrics)
         return SegmentedCase(prepared, mask, mask_net, row, self._loss(logits, prepared))
@@ -186,7 +192,8 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
             bootstrap=self.job.bootstrap,
             seed=self.job.seed,
         )
-        return SplitSummary.of({**summary, "loss": loss if math.isfinite(loss) else None})
+        tolerance = {"nsd_tolerance": self._options.tolerance(dataset.unit)} if "nsd" in summary else {}
+        return SplitSummary.of({**summary, **tolerance, "loss": loss if math.isfinite(loss) else None})
 
     def table(self, name: str) -> Table:
         """A row a case: its metrics, over the classes and of each."""
@@ -194,9 +201,10 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
 
     def cases(self) -> list[dict[str, Any]]:
         """Id and means over the classes, the worst Dice first."""
+        names = segmentation.measured(self.rows)
         cases = []
         for row in self.rows:
-            values = {name: row.value(name) for name in segmentation.METRICS}
+            values = {name: row.value(name) for name in names}
             cases.append({"id": row.id, **{name: value for name, value in values.items() if value is not None}})
         return sorted(cases, key=lambda case: (case["dice"], case["id"]))
 

@@ -9,16 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.metrics import surface as surfaces
+from engine.measures import in_tables, ordered
 from engine.metrics.intervals import bootstrap_means
-from engine.metrics.masks import Mask, Spacing, bounding_box, spacing_of
-from engine.metrics.overlap import overlap
-
-METRICS = ("dice", "jaccard", *surfaces.NAMES)
-"""The metrics of a case, in the order of tables."""
+from engine.metrics.masks import Spacing, bounding_box, spacing_of
+from engine.metrics.pair import WITH_SURFACES, MaskPair, MetricOptions, measure_pair
 
 ClassMetrics = dict[str, float | bool | None]
-"""Of one class in one case: METRICS, ``missed`` (bool) and ``absent`` (bool). None: not measured."""
+"""Of one class in one case: its metrics, ``missed`` (bool) and ``absent`` (bool). None: cannot be measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +25,7 @@ class SegmentationRow:
     Attributes:
         id: the case.
         group: patient the case belongs to, None if not known.
-        per_class: class -> METRICS, ``missed``, ``absent``, as :func:`case_metrics` gives them.
+        per_class: class -> metrics, ``missed``, ``absent``, as :func:`case_metrics` gives them.
     """
 
     id: str
@@ -51,7 +48,7 @@ def case_metrics(
     truth: npt.NDArray[Any],
     classes: Sequence[str],
     spacing: Spacing = None,
-    surface: bool = True,
+    options: MetricOptions = WITH_SURFACES,
 ) -> dict[str, ClassMetrics]:
     """Metrics of one case for every foreground class.
 
@@ -63,11 +60,11 @@ def case_metrics(
         truth: the same for the truth ``(*S)``.
         classes: names of the foreground classes.
         spacing: distance of neighbouring voxels along each axis; None: in voxels.
-        surface: whether to measure distances; without, they are None.
+        options: what is measured besides the overlap.
 
     Returns:
-        Class -> dice, jaccard, asd, assd, hd95, hd95_max (see :func:`engine.metrics.surface.surface_metrics`),
-        ``missed`` (in the truth, nowhere in the prediction) and ``absent`` (not in the truth).
+        Class -> the metrics of :mod:`engine.metrics.pair` that the options ask for, ``missed`` (in the truth,
+        nowhere in the prediction) and ``absent`` (not in the truth).
 
     Raises:
         ValueError: the shapes differ, a value is no class, or the spacing does not fit.
@@ -78,12 +75,13 @@ def case_metrics(
     for name, labels in (("prediction", prediction), ("truth", truth)):
         _check_labels(labels, name, len(classes))
     steps = spacing_of(spacing, truth.ndim)
+    tolerance = options.tolerance("voxel" if spacing is None else "mm")
     found = np.logical_or(prediction, truth, order="C")
     if found.any():
         box = bounding_box(found)
         prediction, truth = prediction[box], truth[box]
     return {
-        name: _class_metrics(prediction == i, truth == i, steps if surface else None, found.shape)
+        name: _class_metrics(MaskPair(prediction == i, truth == i, steps, found.shape, tolerance), options)
         for i, name in enumerate(classes, start=1)
     }
 
@@ -96,16 +94,21 @@ def _check_labels(labels: npt.NDArray[Any], name: str, classes: int) -> None:
         raise ValueError(f"the {name} holds the value {wrong}; with {classes} foreground classes 0 to {classes} exist")
 
 
-def _class_metrics(
-    prediction: Mask, truth: Mask, spacing: tuple[float, ...] | None, image: tuple[int, ...]
-) -> ClassMetrics:
-    dice, jaccard = overlap(prediction, truth)
-    distances: dict[str, float | None] = dict.fromkeys(surfaces.NAMES)
-    if spacing is not None:
-        distances.update(surfaces.measure(prediction, truth, spacing, image))
-    absent = not truth.any()
-    missed = not absent and not prediction.any()
-    return {"dice": dice, "jaccard": jaccard, **distances, "missed": missed, "absent": absent}
+def _class_metrics(pair: MaskPair, options: MetricOptions) -> ClassMetrics:
+    predicted, true = pair.volumes
+    return {**measure_pair(pair, options.asked), "missed": true > 0 and predicted == 0, "absent": true == 0}
+
+
+def measured(rows: Sequence[SegmentationRow]) -> list[str]:
+    """Names of the metrics that the rows hold, in the order of tables."""
+    found = {
+        name
+        for row in rows
+        for metrics in row.per_class.values()
+        for name, value in metrics.items()
+        if not isinstance(value, bool)
+    }
+    return ordered(found or in_tables("segmentation"))
 
 
 def summarise(
@@ -135,8 +138,9 @@ def summarise(
         two cases or groups) has no key; ``per_class``: class -> each metric as the mean over cases, ``n``,
         ``missed``, ``absent`` (cases without the class in the truth). None: nothing was measured.
     """
+    names = measured(rows)
     columns: dict[tuple[str, str | None], list[float | None]] = {}
-    for metric in METRICS:
+    for metric in names:
         columns[metric, None] = [row.value(metric) for row in rows]
         for name in classes:
             columns[metric, name] = [row.per_class.get(name, {}).get(metric) for row in rows]
@@ -148,14 +152,14 @@ def summarise(
         "missed": sum(row.missed for row in rows),
         "protocol": protocol,
         "unit": unit,
-        **{metric: means[metric, None] for metric in METRICS},
+        **{metric: means[metric, None] for metric in names},
         "ci95": {
             metric if name is None else f"{metric}:{name}": list(interval)
             for (metric, name), interval in zip(columns, intervals, strict=True)
             if interval
         },
         "per_class": {
-            name: {**{metric: means[metric, name] for metric in METRICS}, **_counts(rows, name)} for name in classes
+            name: {**{metric: means[metric, name] for metric in names}, **_counts(rows, name)} for name in classes
         },
     }
 
@@ -182,12 +186,13 @@ def case_table(
     ``missed`` counts the classes that the case misses; ``missed:<class>`` is 0 or 1. An empty cell was not
     measured. Numbers are written so that they read back exactly.
     """
-    names = (*METRICS, "missed")
+    metrics = measured(rows)
+    names = (*metrics, "missed")
     header = ["id", "group", "split", *names, *(f"{metric}:{name}" for name in classes for metric in names)]
     body = []
     for row in rows:
         of_classes = [row.per_class.get(name, {}).get(metric) for name in classes for metric in names]
-        values = [*(row.value(metric) for metric in METRICS), row.missed, *of_classes]
+        values = [*(row.value(metric) for metric in metrics), row.missed, *of_classes]
         body.append([row.id, row.group or "", split, *(_cell(value) for value in values)])
     return header, body
 

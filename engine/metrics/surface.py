@@ -9,8 +9,9 @@ left over goes to a k-d tree (or, where a noisy mask is nearly all surface, to a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +19,6 @@ from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 
 from engine.metrics.masks import Mask, Spacing, bounding_box, diagonal, mask_pair, spacing_of
-
-NAMES = ("asd", "assd", "hd95", "hd95_max")
-"""What is measured, in the order of tables."""
 
 _REACH = 6
 """Rings go this many voxels far along the axis of the finest spacing."""
@@ -35,6 +33,16 @@ _TRANSFORM_VOXEL_NS = 125.0
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
+Distances: TypeAlias = tuple[Floats, Floats]
+"""Prediction to truth (n,), truth to prediction (m,)."""
+
+REDUCTIONS: Mapping[str, Callable[[Distances], float]] = {
+    "asd": lambda pair: float(pair[0].mean()),
+    "assd": lambda pair: float(np.concatenate(pair).mean()),
+    "hd95": lambda pair: float(np.percentile(np.concatenate(pair), 95)),
+    "hd95_max": lambda pair: float(max(np.percentile(pair[0], 95), np.percentile(pair[1], 95))),
+}
+"""What is made of the distances of both directions, in the order of tables; see :func:`surface_metrics`."""
 
 
 def surface_metrics(prediction: npt.ArrayLike, truth: npt.ArrayLike, spacing: Spacing = None) -> dict[str, float]:
@@ -63,27 +71,16 @@ def surface_metrics(prediction: npt.ArrayLike, truth: npt.ArrayLike, spacing: Sp
         >>> surface_metrics([[0, 1, 0, 0]], [[0, 0, 0, 1]])
         {'asd': 2.0, 'assd': 2.0, 'hd95': 2.0, 'hd95_max': 2.0}
     """
-    pair = mask_pair(prediction, truth)
-    return measure(*pair, spacing_of(spacing, pair[0].ndim), pair[0].shape)
-
-
-def measure(prediction: Mask, truth: Mask, spacing: Sequence[float], image: Sequence[int]) -> dict[str, float]:
-    """Surface distances of boolean masks ``(*S)`` that were checked, and may be a crop of an image of that shape."""
-    there = bool(prediction.any()), bool(truth.any())
+    masks = mask_pair(prediction, truth)
+    steps = spacing_of(spacing, masks[0].ndim)
+    there = [bool(mask.any()) for mask in masks]
     if not all(there):
-        return dict.fromkeys(NAMES, diagonal(image, spacing) if any(there) else 0.0)
-    outward, inward = surface_distances(prediction, truth, spacing)
-    pooled = np.concatenate([outward, inward])
-    directed = np.percentile(outward, 95), np.percentile(inward, 95)
-    return {
-        "asd": float(outward.mean()),
-        "assd": float(pooled.mean()),
-        "hd95": float(np.percentile(pooled, 95)),
-        "hd95_max": float(max(directed)),
-    }
+        return dict.fromkeys(REDUCTIONS, diagonal(masks[0].shape, steps) if any(there) else 0.0)
+    distances = surface_distances(*masks, steps)
+    return {name: reduce(distances) for name, reduce in REDUCTIONS.items()}
 
 
-def surface_distances(prediction: Mask, truth: Mask, spacing: Sequence[float]) -> tuple[Floats, Floats]:
+def surface_distances(prediction: Mask, truth: Mask, spacing: Sequence[float]) -> Distances:
     """Distances from each surface voxel of one mask to the nearest surface voxel of the other, both ways.
 
     Args:

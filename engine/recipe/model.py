@@ -135,11 +135,11 @@ def _monitor(recipe: Recipe) -> Iterator[Contradiction]:
         yield Contradiction(
             ("train.monitor", "task"), f'"{recipe.monitor}" with task "{recipe.task}"', _one_of(metrics)
         )
-    elif measures.find(recipe.monitor).surface and not recipe.evaluate.surface_validation:
+    elif (key := measures.find(recipe.monitor).key) and not getattr(recipe.evaluate, key):
         yield Contradiction(
-            ("train.monitor", "evaluate.surface_validation"),
-            f'"{recipe.monitor}" with evaluate.surface_validation = false',
-            "surface_validation = true, or another metric",
+            ("train.monitor", f"evaluate.{key}"),
+            f'"{recipe.monitor}" with evaluate.{key} = false',
+            f"{key} = true, or another metric",
         )
 
 

@@ -131,6 +131,11 @@ class EvaluateTable(Table):
     (8 in 2-D). 6: those that share a face (4 in 2-D)."""
     surface_validation: Annotated[bool, _SEGMENTATION, VALIDATED] = False
     """Measure surface distances in every validation, not in the test only."""
+    nsd_tolerance: Annotated[Annotated[float, Field(gt=0.0, le=1000.0)] | None, _SEGMENTATION] = None
+    """Distance up to which two surfaces agree, in the unit of the data. Default: 2 mm, or 1 voxel."""
+    all_voxel_distances: Annotated[bool, _SEGMENTATION] = False
+    """Also assd_all_voxels and hd95_all_voxels, in which every voxel of a mask counts as its surface,
+    as in the experiments; not comparable with distances of surfaces."""
     batch_size: Annotated[int, Field(ge=1, le=4096)] | None = None
     """Windows or images in one forward pass. Default: train.batch_size."""
     save_predictions: Annotated[bool, _SEGMENTATION] = True

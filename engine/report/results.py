@@ -93,6 +93,8 @@ def segmentation_table(part: SplitSummary, classes: Sequence[str], unit: str) ->
     caption = f"Means over {_count(part.n)} cases; small print: 95 % interval. Missed: cases with an empty prediction."
     if any(map(is_distance, columns)):
         caption += f" Distances in {unit}{'s' if unit == 'voxel' else ''}."
+    if (tolerance := part.value("nsd_tolerance")) is not None and "nsd" in columns:
+        caption += f" NSD: share of both surfaces within {tolerance:g} {unit} of the other."
     return Table(["Class", *(title(m, unit) for m in columns), "Missed"], rows, caption, rule_before=ruled)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import csv
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +12,13 @@ import pytest
 
 from engine import measures
 from engine.errors import UsageError
+from engine.events import EpochDone, Result, Validation
 from engine.measures import Measure
+from tests.engine.runs import CLASSIFICATION, SEGMENTATION, events, run
 
+NOT_NUMBERS = {"protocol", "unit", "ci95", "per_class", "confusion"}
+NOT_METRICS = {"id", "group", "split", "true", "predicted", "prob"}
+_EVERY = {SEGMENTATION: ["evaluate.all_voxel_distances=true", "evaluate.surface_validation=true"]}
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted([*ROOT.glob("engine/**/*.py"), *ROOT.glob("tui/**/*.py")])
 COMPUTED = ("engine/metrics/",)  # where metrics are computed they have to be named
@@ -43,7 +50,8 @@ def test_metrics_stand_in_the_order_of_papers() -> None:
 
 def test_less_is_better_where_it_is_an_error() -> None:
     down = {name for name in measures._TABLE if not measures.better_up(name)}
-    assert down == {"loss", "asd", "assd", "hd95", "hd95_max", "ece", "brier", "log_loss", "missed"}
+    distances = {"asd", "assd", "hd95", "hd95_max", "assd_all_voxels", "hd95_all_voxels"}
+    assert down == {*distances, "loss", "ece", "brier", "log_loss", "missed", "absolute_volume_error"}
     assert not measures.better_up("ece_weighted")
     assert measures.better_up("a metric of another version")
 
@@ -51,7 +59,9 @@ def test_less_is_better_where_it_is_an_error() -> None:
 def test_what_can_be_monitored() -> None:
     assert measures.default_monitor("segmentation") == "dice"
     assert measures.default_monitor("classification") == "balanced_accuracy"
-    assert measures.monitorable("segmentation") == ["dice", "jaccard", "asd", "assd", "hd95", "loss"]
+    assert measures.monitorable("segmentation") == [
+        "dice", "jaccard", "nsd", "asd", "assd", "hd95", "assd_all_voxels", "hd95_all_voxels", "loss",
+    ]  # fmt: skip
 
 
 def test_a_name_is_registered_once() -> None:
@@ -69,6 +79,24 @@ def test_a_name_is_registered_once() -> None:
 
 def test_a_short_title_has_six_letters() -> None:
     assert all(0 < len(measures.short_title(name)) <= 6 for name in [*measures._TABLE, "balanced_something"])
+
+
+@pytest.mark.parametrize(("text", "cases"), [(SEGMENTATION, 8), (CLASSIFICATION, 60)])
+def test_every_number_that_a_run_writes_is_in_the_table(text: str, cases: int, tmp_path: Path) -> None:
+    _, folder = run(tmp_path, text, "train.epochs=1", *_EVERY.get(text, ()), cases=cases)
+    names = set(csv.DictReader(folder.cases.open()).fieldnames or ())
+    for part in json.loads(folder.metrics.read_text()).values():
+        names |= {name for name in part if name not in NOT_NUMBERS}
+        names |= {name for row in part["per_class"].values() for name in row}
+        names |= set(part["ci95"])
+    for event in events(folder):
+        if isinstance(event, EpochDone | Validation | Result):
+            names |= {name for row in (event.metrics, *event.per_class.values()) for name in row}
+        if isinstance(event, Validation | Result):
+            names |= {name for row in event.cases for name in row}
+    plain = {name.partition(":")[0] for name in names} - NOT_METRICS
+    assert {"loss", measures.default_monitor("segmentation" if text == SEGMENTATION else "classification")} <= plain
+    assert [name for name in sorted(plain) if not measures.is_known(name)] == []
 
 
 def lists(path: Path) -> Iterator[tuple[int, set[str]]]:

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from medpy.metric import binary as medpy
 
-from engine.metrics.segmentation import METRICS, SegmentationRow, case_metrics, case_table, summarise
-from engine.metrics.surface import NAMES, surface_metrics
+from engine.metrics.pair import MetricOptions
+from engine.metrics.segmentation import SegmentationRow, case_metrics, case_table, summarise
+from engine.metrics.surface import REDUCTIONS, surface_metrics
 
 CLASSES = ("anterior", "posterior")
+METRICS = ("dice", "jaccard", *REDUCTIONS)
 
 
 def random_labels(rng, shape, classes=2):
@@ -34,7 +36,7 @@ def test_each_class_is_measured_as_its_own_mask():
             expected = {"dice": medpy.dc(*masks), "jaccard": medpy.jc(*masks)}
             expected |= {m: getattr(medpy, m)(*masks, spacing) for m in ("asd", "assd", "hd95")}
             expected["hd95_max"] = surface_metrics(*masks, spacing)["hd95_max"]
-            assert {m: metrics[name][m] for m in METRICS} == pytest.approx(expected, abs=1e-9)
+            assert {m: metrics[name][m] for m in expected} == pytest.approx(expected, abs=1e-9)
             assert metrics[name]["missed"] is metrics[name]["absent"] is False
 
 
@@ -48,17 +50,21 @@ def test_memory_order_makes_no_difference():
         assert turned[name] == pytest.approx(expected[name], rel=1e-12)
 
 
+def volume(error):
+    return {"volume_error": error, "absolute_volume_error": error and abs(error)}
+
+
 def test_missed_made_up_and_absent_classes():
     truth, prediction = np.zeros((4, 6), np.uint8), np.zeros((4, 6), np.uint8)
     truth[1, 1] = 1  # missed
     prediction[2, 2] = 2  # made up
     metrics = case_metrics(prediction, truth, (*CLASSES, "third"), (3.0, 2.0))
     diagonal = math.hypot(12, 12)
-    worst = {"dice": 0.0, "jaccard": 0.0, **dict.fromkeys(NAMES, pytest.approx(diagonal))}
-    assert metrics["anterior"] == {**worst, "missed": True, "absent": False}
-    assert metrics["posterior"] == {**worst, "missed": False, "absent": True}
-    best = {"dice": 1.0, "jaccard": 1.0, **dict.fromkeys(NAMES, 0.0)}
-    assert metrics["third"] == {**best, "missed": False, "absent": True}
+    worst = {"dice": 0.0, "jaccard": 0.0, "nsd": 0.0, **dict.fromkeys(REDUCTIONS, pytest.approx(diagonal))}
+    assert metrics["anterior"] == {**worst, **volume(-1.0), "missed": True, "absent": False}
+    assert metrics["posterior"] == {**worst, **volume(None), "missed": False, "absent": True}
+    best = {"dice": 1.0, "jaccard": 1.0, "nsd": 1.0, **dict.fromkeys(REDUCTIONS, 0.0)}
+    assert metrics["third"] == {**best, **volume(0.0), "missed": False, "absent": True}
 
 
 def test_an_empty_image_is_a_match():
@@ -68,8 +74,8 @@ def test_an_empty_image_is_a_match():
 
 def test_without_surfaces_the_distances_are_not_measured():
     truth = np.eye(4, dtype=np.uint8)
-    metrics = case_metrics(truth, truth, ("line",), surface=False)["line"]
-    assert [metrics[name] for name in NAMES] == [None] * 4
+    metrics = case_metrics(truth, truth, ("line",), options=MetricOptions(frozenset()))["line"]
+    assert not {"nsd", *REDUCTIONS} & metrics.keys()
     assert metrics["dice"] == 1.0
 
 

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from medpy.metric import binary as medpy
 from scipy.ndimage import binary_dilation, gaussian_filter
 
-from engine.metrics.surface import NAMES, surface_distances, surface_metrics
+from engine.metrics.surface import REDUCTIONS, surface_distances, surface_metrics
 
 MEDPY = {"asd": medpy.asd, "assd": medpy.assd, "hd95": medpy.hd95}
 
@@ -112,7 +112,7 @@ def test_two_voxels_by_hand():
     prediction, truth = np.zeros((5, 6), bool), np.zeros((5, 6), bool)
     prediction[0, 0] = truth[3, 4] = True
     expected = math.sqrt(52)
-    assert surface_metrics(prediction, truth, (2.0, 1.0)) == pytest.approx(dict.fromkeys(NAMES, expected))
+    assert surface_metrics(prediction, truth, (2.0, 1.0)) == pytest.approx(dict.fromkeys(REDUCTIONS, expected))
 
 
 def test_a_line_by_hand():
@@ -139,9 +139,9 @@ def test_empty_masks(shape):
     spacing = (3.0, 4.0, 1.0)[: len(shape)]
     empty, full = np.zeros(shape, np.uint8), np.ones(shape, np.uint8)
     diagonal = math.sqrt(sum((n * s) ** 2 for n, s in zip(shape, spacing, strict=True)))
-    assert surface_metrics(empty, empty, spacing) == dict.fromkeys(NAMES, 0.0)
-    assert surface_metrics(full, empty, spacing) == pytest.approx(dict.fromkeys(NAMES, diagonal))
-    assert surface_metrics(empty, full, spacing) == pytest.approx(dict.fromkeys(NAMES, diagonal))
+    assert surface_metrics(empty, empty, spacing) == dict.fromkeys(REDUCTIONS, 0.0)
+    assert surface_metrics(full, empty, spacing) == pytest.approx(dict.fromkeys(REDUCTIONS, diagonal))
+    assert surface_metrics(empty, full, spacing) == pytest.approx(dict.fromkeys(REDUCTIONS, diagonal))
 
 
 def test_nothing_costs_more_than_a_missed_mask():
@@ -236,7 +236,7 @@ def test_what_the_distances_do_not_depend_on(pair, padding):
     here = surface_metrics(prediction, truth, spacing)
     swapped = surface_metrics(truth, prediction, spacing)
     assert all(here[name] == pytest.approx(swapped[name]) for name in ("assd", "hd95", "hd95_max"))
-    assert surface_metrics(truth, truth, spacing) == dict.fromkeys(NAMES, 0.0)
+    assert surface_metrics(truth, truth, spacing) == dict.fromkeys(REDUCTIONS, 0.0)
     turned = surface_metrics(prediction.T, truth.T, spacing[::-1])
     assert turned == pytest.approx(here)
     larger = surface_metrics(prediction, truth, [2 * s for s in spacing])

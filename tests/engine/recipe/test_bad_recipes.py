@@ -40,6 +40,15 @@ SPOILT = {
     "a monitor not measured": (
         SEG, "epochs = 3", 'epochs = 3\nmonitor = "hd95"', ["train.monitor", "surface_validation"]
     ),
+    "a distance of all voxels that is not asked for": (
+        SEG, "epochs = 3", 'epochs = 3\nmonitor = "hd95_all_voxels"', ["train.monitor", "all_voxel_distances"]
+    ),
+    "a monitor with a typing error": (
+        SEG, "epochs = 3", 'epochs = 3\nmonitor = "dicee"', ["train.monitor", 'mean "dice"']
+    ),
+    "a tolerance below nothing": (
+        SEG, "[train]", "[evaluate]\nnsd_tolerance = -1\n[train]", ["evaluate.nsd_tolerance", "above 0"]
+    ),
     "a monitor of the other task": (SEG, "epochs = 3", 'epochs = 3\nmonitor = "auc"', ["train.monitor", '"jaccard"']),
     "a fold too many": (SEG, "[model]", 'split = "kfold"\nfold = 5\n[model]', ["data.fold", "5 of 5", "0 to 4"]),
     "an axis too many": (CLS, "[train]", "[augment]\nflip = [2]\n[train]", ["augment.flip", "from 0 to 1"]),

@@ -1,0 +1,184 @@
+"""The metrics of one class in one case: two masks in, a number out, each registered where it is computed.
+
+A metric has an entry in :mod:`engine.measures` (or registers one) and a function here::
+
+    @computes("volume_error")
+    def volume_error(pair: MaskPair) -> float | None: ...
+
+It then stands in metrics.json, cases.csv, tables, figures, the report and the dashboard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TypeAlias
+
+import numpy as np
+from scipy.ndimage import distance_transform_edt
+
+from engine.errors import UsageError
+from engine.measures import find, is_known
+from engine.metrics.masks import Mask, diagonal
+from engine.metrics.overlap import overlap
+from engine.metrics.surface import REDUCTIONS, Distances, surface_distances
+from engine.plugins import load_plugins
+
+NSD_TOLERANCE = {"mm": 2.0, "voxel": 1.0}
+"""Where the recipe names none. Nikolov et al. found observers 1 to 3 mm apart, by organ; a voxel is the least that
+can be told."""
+_ROUNDING = 1e-9  # 20 steps of 0.1 mm are 2 mm, also where floating point says 2.0000000000000004
+
+
+@dataclass(frozen=True, slots=True)
+class MetricOptions:
+    """What is measured besides the overlap.
+
+    Attributes:
+        asked: keys of [evaluate] that are on, of those that :attr:`engine.measures.Measure.key` names.
+        nsd_tolerance: in the unit of the spacing; None: 2 mm, or 1 voxel without a spacing.
+    """
+
+    asked: frozenset[str] = frozenset({"surface_validation"})
+    nsd_tolerance: float | None = None
+
+    def tolerance(self, unit: str) -> float:
+        """That of the normalised surface Dice, in ``unit``."""
+        return NSD_TOLERANCE.get(unit, 1.0) if self.nsd_tolerance is None else self.nsd_tolerance
+
+
+WITH_SURFACES = MetricOptions()
+
+
+@dataclass(frozen=True)
+class MaskPair:
+    """Prediction and truth of one class in one case. What several metrics need is computed once.
+
+    Attributes:
+        prediction: boolean mask (*S), maybe a crop of the image that holds every voxel of both masks.
+        truth: boolean mask (*S).
+        spacing: distance of neighbouring voxels along each axis.
+        image: shape of the whole image.
+        nsd_tolerance: in the unit of the spacing.
+    """
+
+    prediction: Mask
+    truth: Mask
+    spacing: tuple[float, ...]
+    image: tuple[int, ...]
+    nsd_tolerance: float = 1.0
+
+    @cached_property
+    def volumes(self) -> tuple[int, int]:
+        """Voxels of the prediction and of the truth."""
+        return int(np.count_nonzero(self.prediction)), int(np.count_nonzero(self.truth))
+
+    @cached_property
+    def overlap(self) -> tuple[float, float]:
+        """Dice and Jaccard."""
+        return overlap(self.prediction, self.truth)
+
+    @cached_property
+    def surfaces(self) -> Distances | None:
+        """From each surface voxel of one mask to the nearest of the other; None where a mask is empty."""
+        return surface_distances(self.prediction, self.truth, self.spacing) if all(self.volumes) else None
+
+    @cached_property
+    def all_voxels(self) -> Distances | None:
+        """From each voxel of one mask to the nearest of the other, 0 where they overlap; None: a mask is empty."""
+        if not all(self.volumes):
+            return None
+        outward, inward = (
+            distance_transform_edt(~target, sampling=self.spacing)[source]
+            for source, target in ((self.prediction, self.truth), (self.truth, self.prediction))
+        )
+        return outward, inward
+
+    def worst_distance(self) -> float:
+        """Of masks of which one at least is empty: the diagonal of the image, or 0 where both are."""
+        return diagonal(self.image, self.spacing) if any(self.volumes) else 0.0
+
+
+Computation: TypeAlias = Callable[[MaskPair], float | None]
+_COMPUTED: dict[str, Computation] = {}
+
+
+def computes(name: str) -> Callable[[Computation], Computation]:
+    """Register a function as the computation of a metric; it gives None for what cannot be measured.
+
+    Raises:
+        UsageError: the table of metrics has no such name.
+    """
+    if not is_known(name):
+        raise UsageError(f'there is no metric "{name}"', "register it with engine.measures.register first")
+
+    def keep(function: Computation) -> Computation:
+        _COMPUTED[name] = function
+        return function
+
+    return keep
+
+
+def measure_pair(pair: MaskPair, asked: frozenset[str]) -> dict[str, float | None]:
+    """Every metric of a pair that needs no key of [evaluate], or one of those in ``asked``.
+
+    Raises:
+        UsageError: a package that adds metrics cannot be loaded.
+    """
+    load_plugins("medtui.metrics")
+    wanted = [name for name in _COMPUTED if not find(name).key or find(name).key in asked]
+    return {name: _COMPUTED[name](pair) for name in wanted}
+
+
+@computes("dice")
+def _dice(pair: MaskPair) -> float:
+    return pair.overlap[0]
+
+
+@computes("jaccard")
+def _jaccard(pair: MaskPair) -> float:
+    return pair.overlap[1]
+
+
+@computes("volume_error")
+def volume_error(pair: MaskPair) -> float | None:
+    """Predicted minus true volume, as a share of the true one; None where the truth is empty and something is found."""
+    predicted, true = pair.volumes
+    if not true:
+        return None if predicted else 0.0
+    return (predicted - true) / true
+
+
+@computes("absolute_volume_error")
+def absolute_volume_error(pair: MaskPair) -> float | None:
+    """Its size without the sign: errors of two cases cannot cancel out in the mean."""
+    error = volume_error(pair)
+    return None if error is None else abs(error)
+
+
+@computes("nsd")
+def normalised_surface_dice(pair: MaskPair) -> float:
+    """Share of both surfaces that lies within the tolerance of the other (Nikolov et al., JMIR 23, e26151, 2021).
+
+    Every surface voxel counts alike, as in MONAI. Both masks empty: 1; one of them: 0.
+    """
+    if pair.surfaces is None:
+        return 0.0 if any(pair.volumes) else 1.0
+    near = [np.count_nonzero(d <= pair.nsd_tolerance * (1 + _ROUNDING)) for d in pair.surfaces]
+    return float(sum(near) / sum(d.size for d in pair.surfaces))
+
+
+def _of_surfaces(name: str, pair: MaskPair) -> float:
+    return pair.worst_distance() if pair.surfaces is None else REDUCTIONS[name](pair.surfaces)
+
+
+def _of_all_voxels(name: str, pair: MaskPair) -> float:
+    """As earlier experiments measured: MedPy sees no inside in a mask with a trailing axis of length 1."""
+    return pair.worst_distance() if pair.all_voxels is None else REDUCTIONS[name](pair.all_voxels)
+
+
+for _name in REDUCTIONS:
+    computes(_name)(partial(_of_surfaces, _name))
+for _name in ("assd", "hd95"):
+    computes(f"{_name}_all_voxels")(partial(_of_all_voxels, _name))

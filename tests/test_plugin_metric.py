@@ -1,0 +1,92 @@
+"""A metric from a package of two files stands wherever metrics stand: no file of medtui names it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine import measures
+from engine.errors import RecipeError, UsageError
+from engine.events import Validation
+from engine.metrics import pair
+from engine.plugins import load_plugins
+from engine.recipe import load_recipe
+from engine.report.page import write_report
+from tests.engine.runs import SEGMENTATION, events, run, write_recipe
+from tests.tui.piloted import dashboard, see
+from tui.plotting.charts import charts_of
+from tui.printed.result_table import metric_table
+from tui.state.run_view import EMPTY, fold
+
+NAME = "centroid_distance"
+PLUGIN = Path(__file__).parent / "plugin"
+
+
+def _forget() -> None:
+    load_plugins.cache_clear()
+    for name in [name for name in sys.modules if name.startswith("medtui_")]:
+        del sys.modules[name]
+    measures.unregister(NAME)
+    pair._COMPUTED.pop(NAME, None)
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The package as pip would have installed it."""
+    monkeypatch.syspath_prepend(str(PLUGIN))
+    _forget()
+    yield
+    monkeypatch.undo()
+    _forget()
+
+
+async def test_a_metric_of_a_package_is_everywhere(installed: None, tmp_path: Path) -> None:
+    code, folder = run(tmp_path, SEGMENTATION, f"train.monitor={NAME}", "train.epochs=2")
+    assert code == 0
+    test = json.loads(folder.metrics.read_text())["test"]
+    value = test["per_class"]["left atrium"][NAME]
+    assert test[NAME] == value > 0
+    assert all(float(row[NAME]) > 0 for row in csv.DictReader(folder.cases.open()))
+    stream = events(folder)
+    best = [event for event in stream if isinstance(event, Validation) and event.best]
+    assert best[-1].metrics[NAME] == min(e.metrics[NAME] for e in stream if isinstance(e, Validation))
+    page = write_report(folder)[0].read_text()
+    assert f"Centroid distance [{test['unit']}]" in page
+    view = fold(EMPTY, stream)
+    printed = metric_table("test", view.results["test"].metrics, view.results["test"].per_class, "voxel", 200)
+    assert f"{NAME} voxel" in printed[0]
+    chart = next(chart for chart in charts_of(view) if chart.name == NAME)
+    assert (chart.up, chart.unit, chart.monitored) == (False, "voxel", True)
+    async with dashboard(folder).run_test(size=(120, 40)) as pilot:
+        await see(pilot, "left atrium")
+        await pilot.press("2")
+        await see(pilot, f"{NAME[:12]}")
+
+
+def test_without_the_package_its_metric_is_refused_and_shown_as_it_is(tmp_path: Path) -> None:
+    path = write_recipe(tmp_path, SEGMENTATION.replace("epochs = 3", f'epochs = 3\nmonitor = "{NAME}"'))
+    with pytest.raises(RecipeError, match=r'found "centroid_distance"'):
+        load_recipe(path)
+    assert measures.title(NAME, "mm") == "centroid distance"
+
+
+def test_a_package_that_cannot_be_loaded_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = tmp_path / "medtui_broken-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: medtui-broken\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[medtui.measures]\nbroken = medtui_broken\n")
+    (tmp_path / "medtui_broken.py").write_text("import nothing_of_this_name\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    _forget()
+    try:
+        with pytest.raises(UsageError, match='the package "medtui-broken" cannot add "broken"'):
+            measures.of_task("segmentation")
+        assert measures.title("some_metric") == "some metric"  # a screen goes on
+    finally:
+        monkeypatch.undo()
+        _forget()
