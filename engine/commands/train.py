@@ -196,7 +196,7 @@ def _phases(session: Session, network: Network, *, resume: bool) -> Outcome:
         _restore(session, training)
     session.emit(started(training, network, resumed=resume))
     model = session.recipe.model.name
-    session.log(f"{model}, {network.parameters / 1e6:.2f} M weights, on {network.device.name}; {training.words}")
+    session.log(f"{model}, {network.parameters / 1e6:.2f} M weights, on {network.device.name}; {training.describe()}")
     if network.device.reason:
         session.log(network.device.reason)
     sampler = ResourceSampler(session.emit, session.folder.root, network.device.device)

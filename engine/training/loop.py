@@ -52,9 +52,8 @@ class Training:
     def epochs_done(self) -> int:
         return max(self.done, int(self.trainer.state.iteration)) // len(self.stream)
 
-    @property
-    def words(self) -> str:
-        """What the training is, for the log."""
+    def describe(self) -> str:
+        """Its cases and steps, for the log."""
         counts = {name: len(self.session.dataset.split(name)) for name in ("train", "validation", "test")}
         cases = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
         return f"{cases} cases; {self.session.recipe.train.epochs} epochs of {len(self.stream)} steps"
