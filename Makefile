@@ -32,7 +32,6 @@ $(DEV_STAMP): pyproject.toml tools/bootstrap.sh
 install: $(RUN_STAMP)
 
 demo: $(RUN_STAMP)
-	$(BIN)/medtui data phantom left_atrium --data $(DATA)
 	$(BIN)/medtui run recipes/quickstart.toml --data $(DATA)
 
 test: $(DEV_STAMP)

@@ -63,9 +63,15 @@ def train(request: Train, handshake: Handshake | None = None) -> int:
 def open_checked(recipe: Recipe, root: Path) -> Dataset:
     """The dataset of a recipe, every case of it read once; progress goes to stderr.
 
+    A phantom that is not there is made.
+
     Raises:
         DataError: with all that is wrong in the data.
     """
+    from engine.data.phantom import ensure_phantom
+
+    if made := ensure_phantom(recipe.data, root):
+        print(f"made an artificial data set: {made}", file=sys.stderr, flush=True)
     dataset = open_dataset(recipe.data, recipe.task, root)
     return check_dataset(dataset, recipe.data, progress=show_progress("checking the data"))
 
@@ -207,7 +213,7 @@ def _phases(session: Session, network: Network, *, resume: bool) -> Outcome:
         early = training.early is not None and training.early.stopped
         cut = session.desk.stop != "" and not training.complete
         update_manifest(session.folder, epochs_done=training.epochs_done, early_stopped=early, stopped=cut)
-        outcome = Outcome("finished")
+        outcome = Outcome("finished", _early(training))
         if cut:
             outcome = Outcome("stopped", session.desk.reason, f"go on with: medtui resume {session.folder.id}")
         if cut and session.desk.stop == "now":
@@ -238,6 +244,13 @@ def _test(session: Session, network: Network) -> None:
                 session.board.set(test=summary.value(session.recipe.monitor))
     if not session.dataset.split("test"):
         session.log("there is no test split: nothing was tested", "warning")
+
+
+def _early(training: Training) -> str:
+    """Why training ended before its last epoch, for whoever looks at the end of the run; else nothing."""
+    if training.early is not None and training.early.stopped:
+        return f"early stop after epoch {training.epochs_done}: {training.early.words}"
+    return f"train.max_minutes reached after epoch {training.epochs_done}" if training.clock.reached else ""
 
 
 def _restore(session: Session, training: Training) -> None:

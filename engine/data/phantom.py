@@ -17,6 +17,7 @@ from engine.data.dataset import MARKER
 from engine.data.phantom_skin import write_isic2018
 from engine.data.phantom_volumes import write_hippocampus, write_left_atrium
 from engine.errors import UsageError
+from engine.recipe.tables import DataTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,22 @@ def make_phantom(name: str, folder: Path, *, seed: int = 0, cases: int | None = 
     except OSError as error:
         raise UsageError(f"cannot write the phantom to {folder}: {error.strerror or error}") from None
     return folder
+
+
+def ensure_phantom(table: DataTable, root: Path) -> Path | None:
+    """Make the phantom that a recipe asks for by the name of its folder, ``<name>-phantom``, if it is not there.
+
+    Returns:
+        its folder; None where nothing was to be made.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    folder = root / table.root
+    phantom = PHANTOMS.get(folder.name.removesuffix("-phantom"))
+    if phantom is None or not folder.name.endswith("-phantom") or phantom.source != table.source or folder.exists():
+        return None
+    return make_phantom(phantom.name, folder)
 
 
 def _present(place: Path, text: str) -> bool:

@@ -31,10 +31,16 @@ class EarlyStop:
         """Go on from `state_dict`."""
         self._waited, self.stopped = state["waited"], state["stopped"]
 
+    @property
+    def words(self) -> str:
+        """What was waited for in vain."""
+        validations = "1 validation" if self._waited == 1 else f"{self._waited} validations"
+        return f"{validations} without a better result"
+
     def _look(self, trainer: Engine) -> None:
         outcome: ValidationOutcome = trainer.state.validation
         self._waited = 0 if outcome.best else self._waited + 1
         if self._waited >= self._patience:
             self.stopped = True
-            self._emit(Log(message=f"early stop: {self._waited} validations without a better result"))
+            self._emit(Log(message=f"early stop: {self.words}"))
             trainer.terminate()
