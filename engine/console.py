@@ -39,10 +39,9 @@ def guarded(command: Callable[[], int]) -> int:
     except OSError as error:  # a file, a disk or a name, and no fault of the program
         if os.environ.get("MEDTUI_TRACEBACK"):
             raise
-        where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
-        if not where and _drop_output():
-            where = "the output cannot be written: "
-        _complain(f"{where}{error.strerror or error}")
+        where = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "the output"
+        _drop_output()
+        _complain(f"{where}: {error.strerror or error}")
         return 2 if error.errno in WRONG_PATH else 1
     except Exception as error:
         if os.environ.get("MEDTUI_TRACEBACK"):
@@ -62,14 +61,12 @@ def _open_standard_streams() -> None:
             setattr(sys, name, stream)
 
 
-def _drop_output() -> bool:
-    """Let nothing be left that Python would write at its end; whether stdout takes no more."""
+def _drop_output() -> None:
+    """Let nothing be left that Python would write in vain at its end."""
     try:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
 
 
 def _complain(text: str) -> None:

@@ -117,7 +117,7 @@ class Predict(Request, frozen=True):
         output: folder of the results; made where it is missing.
         checkpoint: which weights; default: as the recipe says.
         device: default: as the recipe says.
-        overwrite: whether results may take the place of files that are there.
+        overwrite: whether masks may take the place of files that medtui did not write.
     """
 
     run: Path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,19 +11,18 @@ from pathlib import Path
 from engine.console import show_progress
 from engine.data import Dataset, check_dataset
 from engine.data.cases import Case
+from engine.data.unread import IMAGES, VOLUMES, unread
 from engine.errors import DataError, UsageError, printable
 from engine.evaluation.evaluator import evaluate_split, open_evaluation
 from engine.evaluation.inference import build_predictor
 from engine.evaluation.protocol import EvalJob
-from engine.evaluation.results import mask_path
+from engine.evaluation.results import is_predicted, mask_path
 from engine.evaluation.trained import Trained, chosen_checkpoint, network_for, open_trained
 from engine.network import Network
 from engine.recipe import Recipe
 from engine.requests import Predict
 from engine.runfolder import RunFolder
 
-VOLUMES = (".nii.gz", ".nii", ".h5", ".hdf5")
-IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 _CHANNEL = re.compile(r"^(?P<case>.+)_(?P<channel>\d{4})$")
 
 
@@ -32,16 +32,19 @@ def predict(request: Predict) -> int:
     Several files ``<case>_0000``, ``<case>_0001``, ... are the channels of one case where the network
     takes several.
 
+    Returns:
+        0, or 1 when an input could not be read: it is named, and the others are predicted.
+
     Raises:
-        UsageError: no inputs, or the output folder cannot be made.
-        DataError: an input cannot be read; then nothing is written.
+        UsageError: no inputs, the output folder cannot be made, or a result is there already.
+        DataError: no input can be read; then nothing is written.
     """
     folder, output = RunFolder(request.run), request.output
     trained = open_trained(folder, checkpoint=request.checkpoint, device=request.device)
-    dataset = _dataset(trained, request.inputs)
-    strict = trained.recipe.data.model_copy(update={"unreadable": "refuse"})  # no input is left out in silence
-    dataset = check_dataset(dataset, strict, progress=show_progress("checking the inputs"))
-    _spare_inputs(dataset, output)
+    asked = _dataset(trained, request.inputs)
+    _spare_files(asked, output, overwrite=request.overwrite)
+    lenient = trained.recipe.data.model_copy(update={"unreadable": "skip"})
+    dataset = check_dataset(asked, lenient, progress=show_progress("checking the inputs"))
     network = network_for(trained, dataset)
     network.model.load_state_dict(chosen_checkpoint(folder, trained.recipe)[1]["model"])
     try:
@@ -54,7 +57,9 @@ def predict(request: Predict) -> int:
     # A result is named as its input is: that name was good for a file before.
     results = evaluation.predictions(output, str, lambda path: print(printable(str(path))))
     evaluate_split(evaluation, show_progress("predicting"), [results])
-    return 0
+    for note in dataset.notes:
+        print(printable(note), file=sys.stderr)
+    return 1 if len(dataset.cases) < len(asked.cases) else 0
 
 
 def _dataset(trained: Trained, inputs: Sequence[Path]) -> Dataset:
@@ -69,7 +74,11 @@ def _dataset(trained: Trained, inputs: Sequence[Path]) -> Dataset:
         else:
             raise UsageError(f"no input at {path}", "name files, or folders of files")
     if not files:
-        raise UsageError("the inputs hold no files to predict", "files are known by their ending: " + " ".join(endings))
+        others = unread((file for path in inputs for file in path.iterdir()), len(trained.recipe.data.size))
+        hint = "files are known by their ending: " + " ".join(endings)
+        raise DataError("the inputs hold no files to predict", hint, others)
+    if len(foreign := unread(files, len(trained.recipe.data.size))):
+        raise DataError("inputs cannot be read:", "name only files that can be, or convert them", foreign)
     channels = trained.manifest.data.channels or _channels(trained)
     cases = _cases(files, channels if task == "segmentation" else 1)  # the colours of an image are in one file
     values = tuple(trained.manifest.data.label_values or range(1, len(trained.classes) + 1))
@@ -133,9 +142,23 @@ def _job(recipe: Recipe, dataset: Dataset, network: Network) -> EvalJob:
     )
 
 
-def _spare_inputs(dataset: Dataset, output: Path) -> None:
-    """Raises: UsageError: a result would be written over an input."""
+def _spare_files(dataset: Dataset, output: Path, *, overwrite: bool) -> None:
+    """Look where the results will be, before anything is computed.
+
+    Raises:
+        UsageError: the output is no folder; a result would be written over an input, or without
+            ``overwrite`` over a file that is not of this command.
+    """
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"{output} is not a folder", "name another with -o DIR")
     sources = {path.resolve() for case in dataset.cases for path in case.images}
     over = [path for case in dataset.cases if (path := mask_path(output, case.id, dataset)).resolve() in sources]
     if over:
         raise UsageError(f"{over[0]} is an input: the result would be written over it", "name another folder: -o DIR")
+    names = [mask_path(output, case.id, dataset) for case in dataset.cases] if dataset.task == "segmentation" else []
+    there = [path for path in names if path.exists() and not is_predicted(path)]
+    if there and not overwrite:
+        found = f"{there[0]} is there" if len(there) == 1 else f"{there[0]} and {len(there) - 1} more are there"
+        raise UsageError(
+            f"{found} already, and not written by medtui", "name another folder with -o DIR, or add --overwrite"
+        )

@@ -11,6 +11,7 @@ import numpy as np
 from engine.data.cases import Case, Dataset
 from engine.data.read import RawCase, read_case
 from engine.data.sources.index import shortened
+from engine.data.unread import unread
 from engine.errors import DataError, Problem
 from engine.hardware import cores
 from engine.recipe import DataTable
@@ -44,6 +45,9 @@ def check_dataset(dataset: Dataset, table: DataTable, *, progress: Callable[[int
     Raises:
         DataError: with every problem (50 shown), by file; or nothing is left to train on.
     """
+    foreign = unread((path for case in dataset.cases for path in case.files), dataset.spatial_dims)
+    if foreign and table.unreadable == "refuse":
+        raise DataError(f"the data in {dataset.root} cannot be read:", problems=foreign)
     findings: list[Finding] = []
     total = len(dataset.cases)
     with ThreadPoolExecutor(max_workers=cores()) as pool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,11 @@ from engine.data.cases import Case, Dataset
 from engine.data.read import channels_in
 from engine.data.sources import DatasetIndex, open_source
 from engine.data.splits import assign, refuse_duplicates
+from engine.data.unread import unread
 from engine.errors import DataError, Problem
 from engine.recipe import DataTable
 
+_LOOKED_AT = 10_000
 MARKER = "PHANTOM"
 """A file of this name in a data folder says that its cases are made."""
 
@@ -42,7 +45,7 @@ def open_dataset(table: DataTable, task: str, root: Path) -> Dataset:
         raise _absent(folder, table)
     layout = open_source(table, folder, task)
     if not layout.cases:
-        raise DataError(f"{folder} holds no cases in the layout {table.source}")
+        raise _no_cases(folder, layout.spatial_dims, table)
     cases = assign(layout.cases, table)
     layout = replace(
         layout,
@@ -74,7 +77,7 @@ def open_elsewhere(table: DataTable, task: str, folder: Path, *, classes: tuple[
         table = table.model_copy(update={"classes": classes})
     layout = open_source(table, place, task)
     if not layout.cases:
-        raise DataError(f"{place} holds no cases in the layout {table.source}")
+        raise _no_cases(place, layout.spatial_dims, table)
     if classes is not None and layout.classes != classes:
         found, allowed = ", ".join(layout.classes), f"{', '.join(classes)}: what the network was trained for"
         raise DataError(f"{place} has other classes:", problems=(Problem("classes", found, allowed),))
@@ -129,6 +132,12 @@ def _absent(folder: Path, table: DataTable) -> DataError:
     if folder.exists():
         return DataError(f"{folder} is not a folder", ways)
     return DataError(f"no data set at {folder}", f"{ways}; medtui data list says how to get it")
+
+
+def _no_cases(folder: Path, spatial_dims: int, table: DataTable) -> DataError:
+    """No case was found: in what else the folder holds, the reason may lie."""
+    files = itertools.islice((path for path in folder.rglob("*") if path.is_file()), _LOOKED_AT)
+    return DataError(f"{folder} holds no cases in the layout {table.source}", problems=unread(files, spatial_dims))
 
 
 def _published(layout: DatasetIndex, cases: tuple[Case, ...], table: DataTable) -> bool | None:

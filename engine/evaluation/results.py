@@ -8,8 +8,10 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from engine.data import Dataset
 from engine.data.cases import Case
@@ -28,6 +30,9 @@ def write_cases(folder: RunFolder, split: str, table: Table) -> None:
     writer.writeheader()
     writer.writerows([*kept, *(dict(zip(header, row, strict=True)) for row in body)])
     write_text(folder.cases, text.getvalue())
+
+
+MADE_BY = "predicted by medtui"
 
 
 def mask_path(folder: Path, name: str, dataset: Dataset) -> Path:
@@ -50,7 +55,9 @@ def write_mask(
     data = values[mask]
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".png":
-        write_with(path, lambda temporary: Image.fromarray(data).save(temporary, format="PNG"))
+        note = PngInfo()
+        note.add_text("Description", MADE_BY)
+        write_with(path, lambda temporary: Image.fromarray(data).save(temporary, format="PNG", pnginfo=note))
         return
     source = case.images[0]
     if source.name.endswith((".nii", ".nii.gz")):
@@ -60,7 +67,19 @@ def write_mask(
         image = nibabel.Nifti1Image(data, np.eye(4) if affine is None else affine)
     image.set_data_dtype(data.dtype)
     image.header.set_slope_inter(1, 0)
+    image.header["descrip"] = MADE_BY
     write_with(path, lambda temporary: nibabel.save(image, temporary))
+
+
+def is_predicted(path: Path) -> bool:
+    """Whether the mask file at ``path`` is one that `write_mask` wrote, so that a newer may take its place."""
+    try:
+        if path.suffix == ".png":
+            with Image.open(path) as image:
+                return image.info.get("Description") == MADE_BY
+        return bool(nibabel.load(path).header["descrip"].tobytes().rstrip(b"\0") == MADE_BY.encode())
+    except (OSError, ValueError, KeyError, SyntaxError, ImageFileError):
+        return False
 
 
 def read_mask(path: Path, dataset: Dataset) -> NDArray[np.uint8]:

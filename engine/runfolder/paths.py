@@ -169,10 +169,14 @@ def sweep(folder: RunFolder) -> None:
 
 
 def list_runs(runs: Path) -> list[RunFolder]:
-    """All run folders in ``runs``, oldest first. A folder that is not there holds no runs."""
+    """All run folders in ``runs``, oldest first. A folder that is not there holds no runs.
+
+    Raises:
+        UsageError: ``runs`` is no folder, or cannot be read.
+    """
     try:
         names = sorted(entry.name for entry in os.scandir(runs) if ID_PATTERN.match(entry.name) and entry.is_dir())
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return []
     except OSError as error:
         raise UsageError(

@@ -22,7 +22,7 @@ def register(commands: Commands) -> None:
     run_argument(command, nargs=None, text="a folder, an id, or a unique part of an id")
     command.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="files or folders")
     command.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="where the results go")
-    command.add_argument("--overwrite", action="store_true", help="replace results that are there")
+    command.add_argument("--overwrite", action="store_true", help="replace masks that medtui did not write")
     weights_options(command)
 
 

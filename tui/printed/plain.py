@@ -154,10 +154,10 @@ class _Tail:
 
 
 def _print(text: str, end: str = "\n") -> None:
-    """Print at once; when the reader of our output is gone the training is none of its business."""
+    """Print at once; a reader that is gone, or a full disk behind our output, is no matter of the training's."""
     try:
         print(text, end=end, flush=True)
-    except BrokenPipeError:
+    except OSError:
         _no_reader()
 
 

@@ -196,14 +196,43 @@ def test_channels_of_a_case_lie_in_one_folder_and_are_all_there(tmp_path):
         _cases([tmp_path / "p1" / "scan.nii.gz", tmp_path / "p2" / "scan.nii.gz"], 2)
 
 
-def test_a_recipe_that_skips_unreadable_files_does_not_skip_inputs(segmented, tmp_path):
-    text = segmented[0].recipe.read_text()
-    copy = RunFolder(tmp_path / "run")
-    shutil.copytree(segmented[0].root, copy.root)
-    assert 'unreadable = "refuse"' in text
-    copy.recipe.write_text(text.replace('unreadable = "refuse"', 'unreadable = "skip"'))
+def test_a_broken_input_is_named_and_the_others_are_predicted(segmented, tmp_path, capsys):
     volume(tmp_path / "in" / "good.nii.gz")
     (tmp_path / "in" / "bad.nii.gz").write_text("no scan")
-    with pytest.raises(DataError, match="bad"):
-        apply(copy, tmp_path / "in", output=tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    assert apply(segmented[0], tmp_path / "in", output=tmp_path / "out") == 1
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.nii.gz"]
+    assert "left out: case bad: " in capsys.readouterr().err
+
+
+def test_masks_of_others_are_not_replaced_unless_asked(segmented, tmp_path):
+    scan = volume(tmp_path / "in" / "scan.nii.gz")
+    own = volume(tmp_path / "out" / "scan.nii.gz")
+    before = own.read_bytes()
+    with pytest.raises(UsageError, match="not written by medtui"):
+        apply(segmented[0], scan, output=tmp_path / "out")
+    assert own.read_bytes() == before
+    assert apply(segmented[0], scan, output=tmp_path / "out", overwrite=True) == 0
+    assert own.read_bytes() != before
+    assert apply(segmented[0], scan, output=tmp_path / "out") == 0  # its own, and so no loss
+
+
+def test_an_output_that_is_a_file_is_a_wrong_command_line(segmented, tmp_path):
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(UsageError, match="not a folder"):
+        apply(segmented[0], volume(tmp_path / "scan.nii.gz"), output=tmp_path / "file")
+
+
+def test_formats_that_are_not_read_are_one_line_each(segmented, tmp_path):
+    series = tmp_path / "series"
+    series.mkdir()
+    for n in range(40):
+        (series / f"{n}.dcm").write_bytes(b"\0" * 128 + b"DICM")
+        (series / f"IM{n:04d}").write_bytes(b"\0" * 128 + b"DICM")
+    for inputs in ([series], sorted(series.iterdir())):
+        with pytest.raises(DataError) as told:
+            apply(segmented[0], *inputs, output=tmp_path / "out")
+        said = str(told.value)
+        assert said.count("40 files") == 2
+        assert "DICOM is not read" in said
+        assert "dcm2niix" in said
+        assert len(said.splitlines()) < 8

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import nibabel
@@ -218,3 +219,12 @@ def test_without_a_test_split_the_validation_cases_are_drawn(tmp_path):
     assert list(folder.examples.glob("validation_*.npz"))
     assert list(folder.figures.glob("slices_*.png"))
     assert "published" not in folder.report_md.read_text()
+
+
+def test_an_early_stop_is_said_at_the_end(tmp_path):
+    # The first validation is the best, and with one of patience the second is the last.
+    code, folder = run(tmp_path, SEGMENTATION, "train.epochs=9", "train.early_stop=1", "optimizer.lr=1e-12")
+    assert code == 0
+    status = read_status(folder)
+    assert status.state == "finished"
+    assert re.fullmatch(r"early stop after epoch \d: 1 validation without a better result", status.message)

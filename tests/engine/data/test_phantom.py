@@ -10,7 +10,7 @@ import pytest
 
 from engine.data import open_dataset
 from engine.data.catalog import DATASETS, find_dataset
-from engine.data.phantom import PHANTOMS, make_phantom
+from engine.data.phantom import PHANTOMS, ensure_phantom, make_phantom
 from engine.data.phantom_volumes import atrium, hippocampus
 from engine.errors import UsageError
 from tests.phantoms import data_table
@@ -106,3 +106,16 @@ def test_the_catalog_tells_what_is_there(tmp_path: Path) -> None:
     assert find_dataset("hippocampus") is DATASETS["hippocampus"]
     with pytest.raises(UsageError, match="no data set"):
         find_dataset("liver")
+
+
+def test_a_recipe_of_a_phantom_makes_it_once_and_nothing_else(tmp_path: Path) -> None:
+    table = data_table("isic2018", root="isic2018-phantom")
+    assert ensure_phantom(table, tmp_path) == tmp_path / "isic2018-phantom"
+    assert ensure_phantom(table, tmp_path) is None
+    for other in (
+        data_table("isic2018", root="isic2018"),
+        data_table("isic2018", root="mine-phantom"),
+        data_table("isic2018", root="left_atrium-phantom"),
+    ):
+        assert ensure_phantom(other, tmp_path) is None
+    assert [path.name for path in tmp_path.iterdir()] == ["isic2018-phantom"]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.errors import RunError, UsageError
+from engine.errors import UsageError
 from engine.runfolder import EventWriter, RunFolder, create, find_run, list_runs, send, take
 
 NOW = 1_790_000_000.0
@@ -41,7 +41,7 @@ def test_runs_of_one_name_in_one_second_are_apart(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(RunError, match="cannot make a run folder") as caught:
+    with pytest.raises(UsageError, match="cannot make a run folder") as caught:
         create(tmp_path / "file", "seg")
     assert "--runs" in caught.value.hint
 

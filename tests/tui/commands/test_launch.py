@@ -214,6 +214,27 @@ def test_a_reader_that_leaves_does_not_touch_the_training(medtui):
     assert read_status(run).state == "stopped"
 
 
+def test_a_full_disk_behind_the_output_does_not_touch_the_training(medtui):
+    with open("/dev/full", "w") as full:
+        process = medtui.start("run", str(medtui.recipe), "--plain", stdout=full)
+        assert process.wait(30) == 0
+    (run,) = list_runs(medtui.runs)
+    assert read_status(run).state == "finished"
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&-"])
+def test_a_run_whose_streams_are_closed_is_trained(medtui, closed):
+    line = f'exec "$0" -c "$1" run "$2" --plain --runs "$3" {closed}'
+    done = subprocess.run(
+        ["sh", "-c", line, sys.executable, MEDTUI, str(medtui.recipe), str(medtui.runs)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=medtui.folder, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    (run,) = list_runs(medtui.runs)
+    assert read_status(run).state == "finished"
+
+
 def test_ctrl_c_before_the_handshake_ends_the_trainer_and_leaves_nothing(medtui):
     process = medtui.start("run", str(medtui.recipe), mode="hang")
     assert process.stderr is not None

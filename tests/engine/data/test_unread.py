@@ -1,0 +1,29 @@
+"""Formats that nobody reads: one line each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.data.unread import unread
+
+
+def test_each_format_is_one_line_with_the_way_out(tmp_path):
+    odd = tmp_path / "IM0001"
+    odd.write_bytes(b"\0" * 128 + b"DICM")
+    plain = tmp_path / "README"
+    plain.write_text("words")
+    paths = [*(Path(f"{n}.dcm") for n in range(412)), Path("a.NRRD"), Path("b.nii.gz"), odd, plain]
+    lines = [str(problem) for problem in unread(paths, 3)]
+    assert lines[0].startswith("412 files *.dcm (0.dcm, ...): DICOM is not read")
+    assert "dcm2niix" in lines[0]
+    assert lines[1].startswith("a.NRRD: NRRD is not read")
+    assert lines[2].startswith(f"{odd}: DICOM is not read")
+    assert len(lines) == 3
+
+
+def test_images_and_volumes_are_foreign_to_each_other():
+    assert [problem.what for problem in unread([Path("a.png"), Path("b.png")], 3)] == [
+        "flat images, where volumes are wanted"
+    ]
+    assert [problem.what for problem in unread([Path("a.nii.gz")], 2)] == ["volumes, where images are wanted"]
+    assert unread([Path("a.png")], 2) == ()

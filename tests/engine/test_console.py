@@ -1,0 +1,82 @@
+"""The standard streams of a command: closed, full, and progress in a file."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def shell(line: str, folder: Path) -> subprocess.CompletedProcess:
+    """A line of sh in which ``medtui`` and ``engine`` are ours."""
+    aliases = f'medtui() {{ "{sys.executable}" -m tui.cli "$@"; }}; engine() {{ "{sys.executable}" -m engine "$@"; }}; '
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        ["sh", "-c", aliases + line], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+    )
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    ("command", "code"), [("medtui runs", 0), ("medtui data list", 0), ("medtui attach nothing", 2), ("medtui", 2)]
+)
+def test_a_closed_stream_changes_nothing_else(tmp_path, command, code, closed):
+    done = shell(f"{command} {closed}", tmp_path)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert "Error" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["medtui runs", "medtui schema", "medtui data list"])
+def test_a_full_disk_behind_the_output_is_one_message(tmp_path, command):
+    done = shell(f"{command} > /dev/full", tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "the output: No space left on device\n"
+    assert shell(f"{command} > /dev/full 2>&1", tmp_path).returncode == 1
+
+
+def test_a_file_in_place_of_a_folder_is_a_wrong_command_line(tmp_path):
+    (tmp_path / "file").write_text("kept")
+    recipe = ROOT / "recipes" / "quickstart.toml"
+    for command in (
+        f"medtui run {recipe} --runs file --plain",
+        f"medtui run {recipe} --data file --plain",
+        f"medtui check {recipe} --data file",
+        "medtui runs --runs file",
+        "medtui data phantom left_atrium --data file",
+        """engine report '{"runs": ["."], "output": "file"}'""",
+    ):
+        done = shell(command, tmp_path)
+        assert done.returncode == 2, command + done.stderr
+        assert "file" in done.stderr
+        assert len(done.stderr.splitlines()) <= 2
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_progress_in_a_file_is_lines(tmp_path):
+    code = "from engine.console import show_progress as s; show = s('reading'); [show(n, 9) for n in range(1, 10)]"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stderr == "reading 9/9\n"
+
+
+def test_a_request_can_be_typed_and_comes_through_stdin_when_it_is_long(tmp_path):
+    assert '"name"' in shell("""engine data-list '{"json": true}'""", tmp_path).stdout
+    assert "absent" in shell("echo '{}' | engine data-list -", tmp_path).stdout
+    for line, said in {
+        "engine data-fetch '{}'": "missing required field `name`",
+        "engine data-list x": "no JSON",
+        "engine nothing '{}'": "no command of the engine",
+        """engine train '{"recipe": 3}'""": "got `int`",
+    }.items():
+        done = shell(line, tmp_path)
+        assert done.returncode == 2
+        assert said in done.stderr
+    names = f"$(seq -f {'x' * 90}%g 2000)"
+    done = shell(f"mkdir -p runs/20260101-000000-a; medtui predict runs/20260101-000000-a {names} -o out", tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
