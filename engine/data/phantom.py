@@ -17,7 +17,7 @@ from engine.data.dataset import MARKER
 from engine.data.phantom_skin import write_isic2018
 from engine.data.phantom_volumes import write_hippocampus, write_left_atrium
 from engine.errors import UsageError
-from engine.recipe.tables import DataTable
+from engine.recipe import DataTable
 
 
 @dataclass(frozen=True, slots=True)

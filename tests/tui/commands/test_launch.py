@@ -53,6 +53,13 @@ class Medtui:
         out, err = process.communicate(timeout=60)
         return process.returncode, out, err
 
+    def follow(self, *words: str, mode: str) -> tuple[subprocess.Popen, RunFolder]:
+        """A run in plain lines, when its launcher follows it: before that a signal ends the trainer."""
+        process = self.start("run", str(self.recipe), "--plain", *words, mode=mode)
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("run folder")
+        return process, self.live_run()
+
     def live_run(self) -> RunFolder:
         """The run of a trainer that waits, when it has come to its end of training."""
         return wait_for(lambda: next((run for run in list_runs(self.runs) if _trained(run)), None))
@@ -157,8 +164,7 @@ def test_detach_prints_the_folder_and_leaves(medtui):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_ctrl_c_asks_for_a_checkpoint_and_waits_for_it(medtui, number):
-    process = medtui.start("run", str(medtui.recipe), "--plain", mode="long")
-    run = medtui.live_run()
+    process, run = medtui.follow(mode="long")
     process.send_signal(number)
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 130
@@ -169,8 +175,7 @@ def test_ctrl_c_asks_for_a_checkpoint_and_waits_for_it(medtui, number):
 
 
 def test_a_second_ctrl_c_kills(medtui):
-    process = medtui.start("run", str(medtui.recipe), "--plain", mode="deaf")
-    run = medtui.live_run()
+    process, run = medtui.follow(mode="deaf")
     pid = read_status(run).pid
     process.send_signal(signal.SIGINT)
     assert wait_for(lambda: os.listdir(run.control))
@@ -184,8 +189,7 @@ def test_a_second_ctrl_c_kills(medtui):
 
 
 def test_notice_given_twice_is_still_notice(medtui):
-    process = medtui.start("run", str(medtui.recipe), "--plain", mode="deaf")
-    run = medtui.live_run()
+    process, run = medtui.follow(mode="deaf")
     for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGTERM):  # as batch systems do before they preempt
         process.send_signal(number)
         time.sleep(0.7)
@@ -194,8 +198,7 @@ def test_notice_given_twice_is_still_notice(medtui):
 
 
 def test_a_lost_terminal_does_not_touch_the_training(medtui):
-    process = medtui.start("run", str(medtui.recipe), "--plain", mode="long")
-    run = medtui.live_run()
+    process, run = medtui.follow(mode="long")
     process.send_signal(signal.SIGHUP)
     process.communicate(timeout=30)
     time.sleep(0.3)
