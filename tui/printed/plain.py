@@ -78,7 +78,7 @@ def _print_curves(folder: RunFolder) -> None:
 
     try:
         print_curves(folder)
-    except BrokenPipeError:
+    except OSError:
         _no_reader()
 
 
