@@ -16,7 +16,7 @@ from engine.evaluation.trained import Trained, network_for, open_trained
 from engine.events import Event, Log
 from engine.measures import is_distance
 from engine.requests import Evaluate
-from engine.runfolder import ENDED, EventWriter, RunFolder, SplitSummary, file_name, read_status
+from engine.runfolder import ENDED, EventWriter, RunFolder, SplitSummary, file_name, read_status, refuse_links
 
 SPLITS = ("train", "validation", "test")
 
@@ -31,6 +31,7 @@ def evaluate(request: Evaluate) -> int:
     folder, split, data = RunFolder(request.run), request.split, request.data
     if split not in {None, "all", *SPLITS}:
         raise UsageError(f'there is no split "{split}"', "name train, validation, test or all")
+    refuse_links(folder)
     trained = open_trained(folder, checkpoint=request.checkpoint, device=request.device)
     dataset, own_name = _elsewhere(trained, data, split) if data else _own(trained, split or "test")
     label = request.name or own_name

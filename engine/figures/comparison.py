@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.figures import style
-from engine.figures.draw import FigureResult, draw_job
+from engine.figures.draw import draw_job
 from engine.figures.roc import auc, curve, macro_curve
 from engine.measures import better_up, in_tables, leading, ordered, title
+from engine.readers.figure_index import FigureResult
 from engine.readers.numbers import digits, short
 from engine.readers.run import Drawn, FigureError, Job
 from engine.readers.scores import Scores, read_scores

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import importlib
-import json
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
+
+import msgspec
 
 from engine.errors import UsageError
 from engine.events import Event, Figure
 from engine.figures import style
+from engine.readers.figure_index import INDEX, FigureResult, read_index
 from engine.readers.run import Drawn, FigureError, Job, RunData
-from engine.runfolder import RunFolder, write_text
+from engine.runfolder import RunFolder, refuse_links, write_bytes
 
-INDEX = "index.json"
 _MODULES = {
     "classification": {
         "curves": "curves",
@@ -36,29 +36,6 @@ KINDS: tuple[str, ...] = tuple(dict.fromkeys(kind for kinds in _MODULES.values()
 """The kinds of figures, in the order in which they are drawn and reported."""
 
 
-@dataclass(frozen=True, slots=True)
-class FigureResult:
-    """What became of one figure.
-
-    Attributes:
-        path: file relative to the run folder (``figures/roc.png``).
-        kind: one of `KINDS`, or ``comparison``.
-        title: a few words, for a heading.
-        caption: sentences, for below the figure.
-        ok: whether the file was drawn.
-        message: why not, or what is missing in it.
-        vector: the SVG beside it, relative to the run folder, or empty.
-    """
-
-    path: str
-    kind: str
-    title: str
-    caption: str = ""
-    ok: bool = True
-    message: str = ""
-    vector: str = ""
-
-
 def draw_all(
     folder: RunFolder,
     *,
@@ -74,10 +51,12 @@ def draw_all(
 
     Raises:
         UsageError: ``only`` names a kind that does not exist.
+        RunError: ``figures`` is a link to another place.
     """
     unknown = sorted(set(only or ()) - set(KINDS))
     if unknown:
         raise UsageError(f"no figures of the kind {', '.join(unknown)}", "kinds: " + ", ".join(KINDS))
+    refuse_links(folder)
     run = RunData(folder)
     results = []
     for job in _plan(run, only):
@@ -113,16 +92,6 @@ def draw_job(job: Job, out: Path, root: Path) -> FigureResult:
     return FigureResult(_relative(path, root), job.kind, job.title, drawn.caption, True, drawn.message, shown)
 
 
-def read_index(folder: RunFolder) -> list[FigureResult]:
-    """What the last drawing left in ``figures/``; files that are gone are left out."""
-    try:
-        entries = json.loads((folder.figures / INDEX).read_text(encoding="utf-8"))
-        results = [FigureResult(**entry) for entry in entries]
-    except (OSError, ValueError, TypeError):
-        return []
-    return [result for result in results if not result.ok or (folder.root / result.path).is_file()]
-
-
 def _plan(run: RunData, only: Collection[str] | None) -> Iterator[Job]:
     for kind, module in _MODULES.get(run.task, {"curves": "curves"}).items():
         if only is None or kind in only:
@@ -156,7 +125,7 @@ def _keep_index(folder: RunFolder, results: list[FigureResult], only: Collection
                 file.unlink(missing_ok=True)
     merged = sorted([*kept, *results], key=lambda result: KINDS.index(result.kind) if result.kind in KINDS else 99)
     folder.figures.mkdir(exist_ok=True)
-    write_text(folder.figures / INDEX, json.dumps([asdict(result) for result in merged], indent=1) + "\n")
+    write_bytes(folder.figures / INDEX, msgspec.json.format(msgspec.json.encode(merged), indent=1) + b"\n")
 
 
 def _files(path: Path) -> list[Path]:

@@ -11,8 +11,9 @@ import numpy as np
 from engine.data.prepare import IMAGENET_MEAN, IMAGENET_STD
 from engine.figures import style
 from engine.figures.network import TrainedNetwork
+from engine.readers.examples import Example, example_files
 from engine.readers.numbers import file_part
-from engine.readers.run import Drawn, Example, FigureError, Job, RunData
+from engine.readers.run import Drawn, FigureError, Job, RunData
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +56,7 @@ def stems(names: list[str]) -> list[str]:
 
 
 def _why_none(run: RunData, name: str) -> str:
-    if not run.example_files():
+    if not example_files(run.folder, run.split):
         return f"there are no examples of the {run.split} split yet"
     return f"{name} has no case in the {run.split} split: there is nothing to look at"
 

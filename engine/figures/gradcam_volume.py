@@ -12,7 +12,8 @@ from engine.figures import style
 from engine.figures.gradcam import overlay, stems
 from engine.figures.network import TrainedNetwork
 from engine.figures.slices import chosen, outline
-from engine.readers.run import Drawn, Example, FigureError, Job, RunData
+from engine.readers.examples import Example
+from engine.readers.run import Drawn, FigureError, Job, RunData
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -105,7 +106,7 @@ class _Target:
 
 def plan(run: RunData) -> list[Job]:
     """A sheet for every foreground class."""
-    heads = {role: path for path, _, role in chosen(run)}
+    heads = {head.role: head.path for head in chosen(run)}
     source = heads.get("median") or heads.get("best") or heads.get("worst")
     patch = Patch(run, source) if source else None
     return [

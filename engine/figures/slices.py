@@ -11,6 +11,7 @@ import numpy as np
 
 from engine.figures import style
 from engine.figures.volume import Volume, read_volume
+from engine.readers.examples import ExampleHead
 from engine.readers.numbers import digits, file_part
 from engine.readers.run import Drawn, FigureError, Job, RunData
 
@@ -48,16 +49,17 @@ class Plane:
 def plan(run: RunData) -> list[Job]:
     """A sheet for each of the best, median and worst case."""
     jobs = []
-    for path, case, role in chosen(run):
-        title = f"Slices, {role} case {run.case_name(case)}"
-        jobs.append(Job(f"slices_{file_part(run.case_name(case))}", "slices", title, partial(draw, run, path)))
+    for head in chosen(run):
+        name = run.case_name(head.id)
+        title = f"Slices, {head.role} case {name}"
+        jobs.append(Job(f"slices_{file_part(name)}", "slices", title, partial(draw, run, head.path)))
     return jobs or [Job("slices", "slices", "Slices", _none(run))]
 
 
-def chosen(run: RunData) -> list[tuple[Path, str, str]]:
-    """(file, case, role) of the examples: best, median, worst."""
-    heads = [head for head in run.example_heads() if head[2] in ROLES]
-    return sorted(heads, key=lambda head: ROLES.index(head[2]))
+def chosen(run: RunData) -> list[ExampleHead]:
+    """The best, the median and the worst example."""
+    heads = [head for head in run.example_heads() if head.role in ROLES]
+    return sorted(heads, key=lambda head: ROLES.index(head.role))
 
 
 def _none(run: RunData) -> Any:

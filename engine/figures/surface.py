@@ -29,13 +29,13 @@ def plan(run: RunData) -> list[Job]:
     jobs: list[Job] = []
     turntable = run.options.turntable
     renderer = Renderer()
-    for path, case, role in chosen(run):
-        name = run.case_name(case)
-        scene = cache(partial(_rendered, run, renderer, path, FRAMES if turntable != "none" else 0))
+    for head in chosen(run):
+        name = run.case_name(head.id)
+        scene = cache(partial(_rendered, run, renderer, head.path, FRAMES if turntable != "none" else 0))
         stem = f"surface_{file_part(name)}"
-        jobs.append(Job(stem, "surface", f"Surfaces, {role} case {name}", partial(_draw, run, path, scene)))
+        jobs.append(Job(stem, "surface", f"Surfaces, {head.role} case {name}", partial(_draw, run, head.path, scene)))
         if turntable != "none":
-            title = f"Turntable, {role} case {name}"
+            title = f"Turntable, {head.role} case {name}"
             jobs.append(Job(f"{stem}_turn", "surface", title, partial(_turn, scene, turntable)))
     return jobs or [Job("surface", "surface", "Surfaces", partial(_none, run))]
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.readers.run import Example, FigureError
+from engine.readers.examples import Example
+from engine.readers.run import FigureError
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,8 @@ import msgspec
 import numpy as np
 
 from engine.errors import RecipeError
+from engine.readers.arrays import ArraysError
+from engine.readers.examples import Example, ExampleHead, example_files, example_heads, read_example
 from engine.readers.history import History, read_history
 from engine.recipe import FiguresTable, Recipe, load_run_recipe
 from engine.runfolder import (
@@ -21,26 +22,12 @@ from engine.runfolder import (
     RunFolder,
     SplitSummary,
     Status,
-    example_file,
     read_cases,
     read_manifest,
     read_metrics,
     read_status,
     read_text,
 )
-
-_DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One file of ``examples/``: the arrays of a case that figures show."""
-
-    path: Path
-    id: str
-    split: str
-    role: str
-    arrays: dict[str, np.ndarray]
 
 
 class CaseTable:
@@ -188,7 +175,7 @@ class RunData:
 
     def examples(self, split: str | None = None) -> Iterator[Example]:
         """The examples of ``split``, in the order of their file names; damaged files are left out."""
-        for path in self.example_files(split):
+        for path in example_files(self.folder, split or self.split):
             try:
                 yield self.example(path)
             except FigureError:
@@ -201,33 +188,13 @@ class RunData:
             FigureError: it is damaged.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-        except _DAMAGED as error:
-            raise FigureError(f"{path.name} is damaged") from error
-        split, _, case = path.stem.partition("_")
-        return Example(
-            path, str(arrays.get("id", case)), str(arrays.get("split", split)), str(arrays.get("role", "")), arrays
-        )
+            return read_example(path)
+        except ArraysError as error:
+            raise FigureError(f"{path.name} {error}") from error
 
-    def example_heads(self, split: str | None = None) -> list[tuple[Path, str, str]]:
-        """(file, case, role) of each example, without reading its large arrays."""
-        heads = []
-        for path in self.example_files(split):
-            try:
-                with np.load(path, allow_pickle=False) as file:
-                    role = str(file["role"]) if "role" in file.files else ""
-                    case = str(file["id"]) if "id" in file.files else path.stem.partition("_")[2]
-            except _DAMAGED:
-                continue
-            heads.append((path, case, role))
-        return heads
-
-    def example_files(self, split: str | None = None) -> list[Path]:
-        """The files of ``examples/`` that belong to ``split``, sorted."""
-        if not self.folder.examples.is_dir():
-            return []
-        return sorted(self.folder.examples.glob(example_file(split or self.split, "*")))
+    def example_heads(self) -> list[ExampleHead]:
+        """The examples of `split`, without their large arrays."""
+        return example_heads(self.folder, self.split)
 
     @property
     def finished(self) -> bool:

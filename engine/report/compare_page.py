@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine.errors import RunError
 from engine.figures.comparison import draw_comparison
-from engine.figures.draw import FigureResult
+from engine.readers.figure_index import FigureResult
 from engine.readers.together import Runs, open_runs
 from engine.report import html, markdown
 from engine.report.blocks import Alert, Block, Code, Document, Picture, Section

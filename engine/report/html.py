@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import re
 from collections.abc import Callable
@@ -15,10 +16,12 @@ from typing import Any
 from engine.errors import printable
 from engine.figures import style
 from engine.report.blocks import Alert, Block, Cards, Cell, Code, Document, Facts, Picture, Section, Table, Text
+from engine.runfolder import read_small
 
 _MEDIA = {".png": "image/png", ".gif": "image/gif", ".svg": "image/svg+xml", ".jpg": "image/jpeg", ".mp4": "video/mp4"}
 _LARGEST_SVG = 600_000
 _LARGEST_PNG = 250_000
+_LARGEST_PICTURE = 64 << 20
 _SHORT_TABLE = 16  # rows that are kept together on a printed page
 _LONG_CODE = 40  # lines from which code stands in two columns
 _LABELS = {"error": "Error", "warning": "Warning", "note": "Note", "answer": "Answer"}
@@ -155,10 +158,12 @@ _RENDER: dict[type, Callable[[_Page, Any], str]] = {
 
 def embedded(path: Path, vector: Path | None = None) -> str:
     """A ``data:`` URL: the SVG where there is a small one, else the image; large photographs as JPEG."""
-    if vector is not None and vector.is_file() and vector.stat().st_size <= _LARGEST_SVG:
-        path = vector
-    content, media = path.read_bytes(), _MEDIA.get(path.suffix, "application/octet-stream")
-    if path.suffix == ".png" and len(content) > _LARGEST_PNG:
+    content, media = b"", _MEDIA.get(path.suffix, "application/octet-stream")
+    if vector is not None:
+        with contextlib.suppress(OSError):  # there is none, or it is a large one
+            content, media = read_small(vector, _LARGEST_SVG, links=False), _MEDIA[".svg"]
+    content = content or read_small(path, _LARGEST_PICTURE, links=False)
+    if media == _MEDIA[".png"] and len(content) > _LARGEST_PNG:
         content, media = _jpeg(content)
     return f"data:{media};base64,{base64.b64encode(content).decode()}"
 
@@ -166,9 +171,12 @@ def embedded(path: Path, vector: Path | None = None) -> str:
 def _jpeg(content: bytes) -> tuple[bytes, str]:
     from PIL import Image
 
-    with Image.open(io.BytesIO(content)) as image:
-        stream = io.BytesIO()
-        image.convert("RGB").save(stream, "JPEG", quality=90, subsampling=0, optimize=True)
+    stream = io.BytesIO()
+    try:
+        with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+            image.convert("RGB").save(stream, "JPEG", quality=90, subsampling=0, optimize=True)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return content, "image/png"
     smaller = stream.getvalue()
     return (smaller, "image/jpeg") if len(smaller) < 0.8 * len(content) else (content, "image/png")
 

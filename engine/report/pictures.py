@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from engine.figures.draw import FigureResult, draw_all, read_index
+from engine.figures.draw import draw_all
+from engine.readers.figure_index import FigureResult, read_index
 from engine.readers.run import RunData
 from engine.report.blocks import Alert, Block, Picture, Section, Text
 

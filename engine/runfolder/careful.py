@@ -55,13 +55,13 @@ def open_regular(path: Path, largest: int | None = None, *, links: bool = True) 
         raise
 
 
-def read_small(path: Path, largest: int = SMALL_BYTES) -> bytes:
-    """The whole content of a small regular file.
+def read_small(path: Path, largest: int = SMALL_BYTES, *, links: bool = True) -> bytes:
+    """The whole content of a small regular file; see `open_regular`.
 
     Raises:
         OSError: it is not there, no regular file, or too big.
     """
-    with open_regular(path, largest) as stream:
+    with open_regular(path, largest, links=links) as stream:
         return stream.read(largest)
 
 

@@ -1,0 +1,82 @@
+"""``figures/index.json``: what became of each figure of a run."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from engine.runfolder import RunFolder, read_small
+from engine.runfolder.careful import UNREADABLE, lenient
+
+INDEX = "index.json"
+FORMATS = frozenset({".png", ".gif", ".mp4", ".svg"})
+
+
+class FigureResult(msgspec.Struct, frozen=True):
+    """What became of one figure.
+
+    Attributes:
+        path: file relative to the run folder (``figures/roc.png``).
+        kind: a kind of `engine.figures`, or ``comparison``.
+        title: a few words, for a heading.
+        caption: sentences, for below the figure.
+        ok: whether the file was drawn.
+        message: why not, or what is missing in it.
+        vector: the SVG beside it, relative to the run folder, or empty.
+    """
+
+    path: str
+    kind: str = ""
+    title: str = ""
+    caption: str = ""
+    ok: bool = True
+    message: str = ""
+    vector: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+
+def read_index(folder: RunFolder) -> list[FigureResult]:
+    """What the last drawing left; of what was drawn, only files that `is_figure` accepts."""
+    try:
+        entries = msgspec.json.decode(read_small(folder.figures / INDEX))
+    except UNREADABLE:
+        return []
+    results = []
+    for entry in entries if isinstance(entries, list) else []:
+        try:
+            result = lenient(entry, FigureResult)
+        except (msgspec.ValidationError, TypeError):  # no object, or one without a path
+            continue
+        if not result.ok or is_figure(folder, result.path):
+            lone = bool(result.vector) and not is_figure(folder, result.vector)
+            results.append(msgspec.structs.replace(result, vector="") if lone else result)
+    return results
+
+
+def is_figure(folder: RunFolder, place: str) -> bool:
+    """Whether ``place`` is a picture straight in ``figures/``: a regular file, no link to another place.
+
+    An index that anyone may have written must not bring other files into a report.
+    """
+    inner = PurePosixPath(place)
+    path = folder.root / place
+    if inner.parent != PurePosixPath("figures") or inner.suffix.lower() not in FORMATS:
+        return False
+    try:
+        return not folder.figures.is_symlink() and stat.S_ISREG(path.lstat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def drawn_files(folder: RunFolder) -> list[Path]:
+    """Every PNG in ``figures/``, sorted, whether the index names it or not."""
+    try:
+        paths = sorted(folder.figures.iterdir())
+    except OSError:
+        return []
+    return [path for path in paths if path.suffix.lower() == ".png"]
