@@ -21,6 +21,8 @@ FLOOR = (
     "engine.requests",
     "engine.runfolder",
 )
+READERS = "engine.readers"
+"""From run folders to values, for figures, report and screen alike: above the floor, with NumPy, without torch."""
 HEAVY = ("torch", "ignite", "monai", "textual", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "nibabel")
 SOURCES = sorted([*ROOT.glob("engine/**/*.py"), *ROOT.glob("tui/**/*.py")])
 
@@ -72,12 +74,22 @@ def test_engine_never_imports_tui():
     assert not found
 
 
-def test_tui_imports_only_the_floor_of_the_engine():
+def test_tui_imports_only_the_floor_and_the_readers_of_the_engine():
     found = [
         f"{path.relative_to(ROOT)}:{line} imports {name}"
         for path in ROOT.glob("tui/**/*.py")
         for line, name in imports(path)
-        if is_in(name, ("engine",)) and not is_in(name, FLOOR) and name not in {"engine", "engine.__version__"}
+        if is_in(name, ("engine",)) and not is_in(name, (*FLOOR, READERS)) and name not in {"engine", "engine.__version__"}
+    ]
+    assert not found
+
+
+def test_readers_stand_on_the_floor_alone():
+    found = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in ROOT.glob("engine/readers/*.py")
+        for line, name in imports(path)
+        if is_in(name, HEAVY[:4]) or (is_in(name, ("engine", "tui")) and not is_in(name, (*FLOOR, READERS)))
     ]
     assert not found
 

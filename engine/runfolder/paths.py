@@ -24,6 +24,19 @@ class RunFolder:
         return self.root.name
 
     @property
+    def name(self) -> str:
+        """The name behind the day and the time of the id."""
+        return self.id.split("-", 2)[-1]
+
+    @property
+    def stamp_s(self) -> float:
+        """When the run began by its id, in seconds since the epoch; 0 where the id names no time."""
+        try:
+            return time.mktime(time.strptime(self.id[:15], "%Y%m%d-%H%M%S"))
+        except (ValueError, OverflowError):
+            return 0.0
+
+    @property
     def address(self) -> str:
         """How a command names this run from here: by its id in ``runs/``, else by its path."""
         return self.id if os.path.abspath(self.root.parent) == os.path.abspath("runs") else str(self.root)
@@ -185,15 +198,6 @@ def list_runs(runs: Path) -> list[RunFolder]:
     return [RunFolder(runs / name) for name in names]
 
 
-def _by_id(folder: RunFolder) -> str:
-    return folder.id
-
-
-def _by_name(folder: RunFolder) -> str:
-    """The name behind the day and the time."""
-    return folder.id.split("-", 2)[-1]
-
-
 def find_run(runs: Path, run: str | None) -> RunFolder:
     """The run folder meant by ``run``: a folder, an id, a name, a unique part of an id, or None for the newest.
 
@@ -212,9 +216,9 @@ def find_run(runs: Path, run: str | None) -> RunFolder:
     if run is None:
         return known[-1]
     matches = [folder for folder in known if run in folder.id]
-    for same in (_by_id, _by_name):  # "seg_dice" is no part of an id where a run has that very name
-        whole = [folder for folder in matches if same(folder) == run]
-        matches = whole or matches
+    # "seg_dice" is no part of an id where a run has that very name
+    matches = [folder for folder in matches if folder.name == run] or matches
+    matches = [folder for folder in matches if folder.id == run] or matches
     if len(matches) == 1:
         return matches[0]
     if not matches:

@@ -56,22 +56,12 @@ def table(rows: list[tuple[str, ...]]) -> str:
     return "\n".join(lines)
 
 
-def _started_s(folder: RunFolder, status: Status) -> float:
-    """When the run started: by its status, else by its id."""
-    if status.started_s:
-        return status.started_s
-    try:
-        return time.mktime(time.strptime(folder.id[:15], "%Y%m%d-%H%M%S"))
-    except (ValueError, OverflowError):
-        return 0.0
-
-
 def _row(folder: RunFolder, status: Status, now_s: float) -> tuple[str, ...]:
     epochs = f"{status.epoch}/{status.epochs}" if status.epochs else "–"
-    started_s = _started_s(folder, status)
+    started_s = status.started_s or folder.stamp_s
     cells = (
         status.state,
-        status.name or folder.id[16:],
+        status.name or folder.name,
         epochs,
         f"{status.metric} {_value(status.best)}".strip(),
         _value(status.test),
@@ -86,7 +76,7 @@ def _value(value: float | None) -> str:
 
 
 def _record(folder: RunFolder, status: Status, now_s: float) -> dict[str, Any]:
-    started_s = _started_s(folder, status)
+    started_s = status.started_s or folder.stamp_s
     return {
         "id": folder.id,
         "path": str(folder.root),

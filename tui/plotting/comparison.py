@@ -13,10 +13,9 @@ import numpy as np
 
 from engine.events import number
 from engine.measures import better_up, find, is_count
-from engine.runfolder import RunFolder
+from engine.runfolder import RunFolder, read_manifest, read_small
 from tui.plotting.charts import Chart, Curve, Mode, steps_of
 from tui.state.event_batch import Tracks
-from tui.state.run_facts import read_json
 from tui.state.run_view import EMPTY, RunView, best
 from tui.text import clock, figure, one_line, with_unit
 from tui.theme import MARKS
@@ -64,15 +63,13 @@ def read_compared_run(folder: RunFolder, label: str) -> ComparedRun:
     recipe: Mapping[str, Any] = {}
     problem = ""
     try:
-        text = folder.recipe.read_bytes()[:LARGEST_RECIPE].decode("utf-8")
+        text = read_small(folder.recipe, LARGEST_RECIPE).decode("utf-8")
         recipe = flat(tomllib.loads(text))
     except OSError:
         problem = "recipe.toml is not there"
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError):
         problem = "recipe.toml cannot be read"
-    data = read_json(folder, "manifest.json").get("data")
-    found = data.get("fingerprint") if isinstance(data, dict) else None
-    return ComparedRun(folder, label, recipe=recipe, problem=problem, data=found if isinstance(found, str) else "")
+    return ComparedRun(folder, label, recipe=recipe, problem=problem, data=read_manifest(folder).data.fingerprint)
 
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

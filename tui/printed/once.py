@@ -71,7 +71,7 @@ def lines(folder: RunFolder, status: Status, view: RunView, width: int, now_s: f
 
 
 def _head(folder: RunFolder, status: Status, view: RunView, width: int, now_s: float) -> Iterator[str]:
-    yield f"{status.name or folder.id[16:]}  {status.state}  {folder.root}"
+    yield f"{status.name or folder.name}  {status.state}  {folder.root}"
     if status.message:
         yield status.message
     if status.hint:

@@ -8,11 +8,11 @@ from textual import work
 from textual.geometry import Region
 from textual.widget import Widget
 
-from engine.runfolder import RunFolder
+from engine.runfolder import CaseRow, RunFolder, read_cases
 from tui.plotting.cells import Line, cut
 from tui.screens.preview_reader import PreviewReader
 from tui.screens.tiled import TiledScreen
-from tui.state.case_files import CaseRow, list_examples, measured_cases, read_cases
+from tui.state.case_files import list_examples, measured_cases
 from tui.state.feed import RunSnapshot
 from tui.state.images import Example
 from tui.state.run_view import EMPTY, RunView

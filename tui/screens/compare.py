@@ -115,7 +115,7 @@ class CompareScreen(TiledScreen):
 
     @work(thread=True)
     def _read(self) -> None:
-        names = [read_status(folder).name or folder.id[16:] for folder in self.folders]
+        names = [read_status(folder).name or folder.name for folder in self.folders]
         called = labels(self.folders, names)
         sides = [read_compared_run(folder, label) for folder, label in zip(self.folders, called, strict=True)]
         self.post_message(self.Read(sides))

@@ -8,10 +8,11 @@ from textual import work
 from textual.geometry import Region
 from textual.widget import Widget
 
+from engine.readers.figure_index import FigureResult
 from engine.runfolder import RunFolder
 from tui.plotting.cells import Line, cut
 from tui.screens.tiled import TiledScreen
-from tui.state.figure_files import FigureFile, Pixels, list_figures, load_figure
+from tui.state.figure_files import Pixels, list_figures, load_figure
 from tui.text import one_line
 from tui.widgets.canvas import Canvas
 from tui.widgets.gallery import FigureList, Picture
@@ -29,7 +30,7 @@ class GalleryHead(Canvas):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.run = ""
-        self.figures: tuple[FigureFile, ...] = ()
+        self.figures: tuple[FigureResult, ...] = ()
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
         ink, muted = self.style("ink"), self.style("muted")
@@ -79,7 +80,7 @@ class GalleryScreen(TiledScreen):
         found = list_figures(self.folder)
         self.call_later(self._listed, found)
 
-    def _listed(self, found: tuple[FigureFile, ...]) -> None:
+    def _listed(self, found: tuple[FigureResult, ...]) -> None:
         before = self.figures.figures
         if before == found:
             return
@@ -101,11 +102,11 @@ class GalleryScreen(TiledScreen):
             self._read(figure)
 
     @work(thread=True, exclusive=True, group="picture")
-    def _read(self, figure: FigureFile) -> None:
+    def _read(self, figure: FigureResult) -> None:
         pixels = load_figure(self.folder, figure)
         self.call_later(self._arrived, figure, pixels)
 
-    def _arrived(self, figure: FigureFile, pixels: Pixels | str) -> None:
+    def _arrived(self, figure: FigureResult, pixels: Pixels | str) -> None:
         while len(self._pixels) >= _KEPT:
             del self._pixels[next(iter(self._pixels))]
         self._pixels[figure.path] = pixels

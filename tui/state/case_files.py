@@ -2,56 +2,29 @@
 
 from __future__ import annotations
 
-import csv
 import math
-import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from engine.events import number
 from engine.measures import better_up, leading
-from engine.runfolder import RunFolder
-from tui.state.images import PreviewImages
+from engine.readers.arrays import DAMAGED, ArraysError, load_arrays
+from engine.readers.examples import example_heads
+from engine.runfolder import CaseRow, RunFolder
+from tui.state.images import PreviewImages, class_name, verdict
 from tui.state.run_view import RunView
 from tui.state.series import Array
 
-LARGEST_CSV = 64 << 20
 LARGEST_EXAMPLE = 512 << 20
 LONGEST_SIDE = 256
 """Longest side of a slice as it is kept."""
 _TEXTS = frozenset({"id", "group", "split", "true", "predicted"})
+_SHOWN = frozenset({"image", "truth", "prediction", "heat", "true", "predicted", "probabilities"})
 
 Order: TypeAlias = Literal["worst", "best", "id"]
 ORDERS: tuple[Order, ...] = ("worst", "best", "id")
-
-
-@dataclass(frozen=True, slots=True)
-class CaseRow:
-    """One case as it was measured; nan for what was not."""
-
-    id: str
-    split: str = ""
-    group: str = ""
-    true: str = ""  # name of the class; "" in segmentation
-    predicted: str = ""
-    values: Mapping[str, float] = field(default_factory=dict)
-    per_class: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    probabilities: Mapping[str, float] = field(default_factory=dict)  # by class
-
-
-def read_cases(folder: RunFolder) -> tuple[CaseRow, ...]:
-    """The rows of ``cases.csv``; none where it is not there or cannot be read."""
-    try:
-        if folder.cases.stat().st_size > LARGEST_CSV:
-            return ()
-        with folder.cases.open(encoding="utf-8", errors="replace", newline="") as stream:
-            return tuple(_row(row) for row in csv.DictReader(stream) if row.get("id"))
-    except (OSError, csv.Error):
-        return ()
 
 
 def measured_cases(view: RunView) -> tuple[CaseRow, ...]:
@@ -93,21 +66,7 @@ def case_history(view: RunView, case: str, metric: str) -> list[tuple[int, float
 
 def list_examples(folder: RunFolder) -> dict[tuple[str, str], str]:
     """(split, id) of each case with arrays in ``examples/`` -> path relative to the run folder."""
-    found: dict[tuple[str, str], str] = {}
-    try:
-        paths = sorted(folder.examples.glob("*.npz"))
-    except OSError:
-        return found
-    for path in paths:
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                split, _, case = path.stem.partition("_")
-                name = str(arrays["id"]) if "id" in arrays.files else case
-                split = str(arrays["split"]) if "split" in arrays.files else split
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            continue
-        found[split, name] = f"examples/{path.name}"
-    return found
+    return {(head.split, head.id): f"examples/{head.path.name}" for head in example_heads(folder)}
 
 
 def read_example(folder: RunFolder, path: str, classes: Sequence[str]) -> PreviewImages | str:
@@ -116,34 +75,14 @@ def read_example(folder: RunFolder, path: str, classes: Sequence[str]) -> Previe
     if not folder.holds(whole):
         return "the example lies outside of the run folder"
     try:
-        if _unpacked(whole) > LARGEST_EXAMPLE:
-            return "the example is too big to show here: see its figures"
-        with np.load(whole, allow_pickle=False) as arrays:
-            if "truth" in arrays.files:
-                return _volume(arrays["image"], arrays["truth"], arrays["prediction"])
-            return _photo({name: arrays[name] for name in arrays.files if name != "input"}, classes)
-    except FileNotFoundError:
-        return "the example is no longer there"
-    except (OSError, ValueError, KeyError, IndexError, EOFError, MemoryError, zipfile.BadZipFile):
+        arrays = load_arrays(whole, _SHOWN, most=LARGEST_EXAMPLE)
+        if "truth" in arrays:
+            return _volume(arrays["image"], arrays["truth"], arrays["prediction"])
+        return _photo(arrays, classes)
+    except ArraysError as error:
+        return f"the example {error}"
+    except DAMAGED:
         return "the example cannot be read"
-
-
-def _row(row: Mapping[str, str | None]) -> CaseRow:
-    values: dict[str, float] = {}
-    per_class: dict[str, dict[str, float]] = {}
-    probabilities: dict[str, float] = {}
-    for name, text in row.items():
-        if not isinstance(name, str) or name in _TEXTS or not isinstance(text, str | None):
-            continue
-        metric, colon, label = name.partition(":")
-        if not colon:
-            values[name] = _float(text)
-        elif metric == "prob":
-            probabilities[label] = _float(text)
-        else:
-            per_class.setdefault(label, {})[metric] = _float(text)
-    texts = {name: row.get(name) or "" for name in _TEXTS}
-    return CaseRow(**texts, values=values, per_class=per_class, probabilities=probabilities)
 
 
 def _live(case: Mapping[str, Any], view: RunView) -> CaseRow:
@@ -152,28 +91,12 @@ def _live(case: Mapping[str, Any], view: RunView) -> CaseRow:
         for name, value in case.items()
         if name not in _TEXTS and isinstance(value, int | float | str | None)
     }
-    true, predicted = (_class_name(case.get(name), view.classes) for name in ("true", "predicted"))
+    true, predicted = (class_name(case.get(name), view.classes) for name in ("true", "predicted"))
     return CaseRow(str(case.get("id", "?")), "validation", true=true, predicted=predicted, values=values)
-
-
-def _class_name(value: Any, classes: Sequence[str]) -> str:
-    if isinstance(value, int) and 0 <= value < len(classes):
-        return classes[value]
-    return "" if value is None else str(value)
-
-
-def _float(text: str | None) -> float:
-    return number(text or None)
 
 
 def _text(row: CaseRow) -> str:
     return f"{row.id} {row.split} {row.group} {row.true} {row.predicted}".lower()
-
-
-def _unpacked(path: Path) -> int:
-    """Bytes of the arrays in memory: a small file may hold very large ones."""
-    with zipfile.ZipFile(path) as archive:
-        return sum(member.file_size for member in archive.infolist())
 
 
 def _volume(image: Array, truth: Array, prediction: Array) -> PreviewImages | str:
@@ -200,11 +123,11 @@ def _photo(arrays: Mapping[str, Array], classes: Sequence[str]) -> PreviewImages
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         return "the example has another layout than this version knows"
     step = max(1, -(-max(image.shape[:2]) // LONGEST_SIDE))
-    true, predicted = (_class_name(int(arrays[name]), classes) for name in ("true", "predicted"))
+    true, predicted = (class_name(int(arrays[name]), classes) for name in ("true", "predicted"))
     heat = arrays.get("heat")
     if heat is not None and (heat.shape != image.shape[:2] or heat.dtype != np.uint8):
         return "the activation map of the example has another shape than its image"
     share = float(arrays["probabilities"][int(arrays["predicted"])]) if "probabilities" in arrays else math.nan
-    said = f"{true}: said {predicted}" + (f" ({share * 100:.0f} %)" if math.isfinite(share) else "")
+    said = verdict(true, predicted, share)
     shown = None if heat is None else heat[None, ::step, ::step]
     return PreviewImages(image[None, ::step, ::step], np.zeros(1, np.int64), None, None, said, shown)

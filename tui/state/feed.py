@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.events import AnyEvent
-from engine.runfolder import ENDED, EventReader, RunFolder, Status, read_status
+from engine.runfolder import ENDED, EventReader, RunFolder, Status, read_status, read_text
 from tui.state.run_view import EMPTY, RunView, fold
 
 BIG_BYTES = 2 << 20
@@ -189,7 +189,7 @@ def _size(folder: RunFolder) -> int:
 
 def _read_text(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")[:MOST_RECIPE]
+        return read_text(path)[:MOST_RECIPE]
     except OSError:
         return None
 

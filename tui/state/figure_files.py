@@ -2,54 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import warnings
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from engine.runfolder import RunFolder
+from engine.readers.figure_index import FigureResult, drawn_files, read_index
+from engine.runfolder import RunFolder, open_regular
 
 Pixels = NDArray[np.uint8]
 MOST_PIXELS = 60_000_000
 """A bigger picture is not opened: it would take the memory of the machine."""
 KEPT_SIDE = 2400
 """Longest side of a picture as it is kept: more than any terminal shows at any zoom."""
-_LARGEST_INDEX = 4 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class FigureFile:
-    """One figure, or why it could not be drawn."""
-
-    path: str  # relative to the run folder
-    title: str = ""
-    caption: str = ""
-    ok: bool = True
-    message: str = ""
-
-    @property
-    def name(self) -> str:
-        return self.path.rpartition("/")[2]
-
-
-def list_figures(folder: RunFolder) -> tuple[FigureFile, ...]:
+def list_figures(folder: RunFolder) -> tuple[FigureResult, ...]:
     """All PNG files in ``figures/``, in the order of its index, then by name; then those that failed."""
-    try:
-        there = sorted(f"figures/{path.name}" for path in folder.figures.iterdir() if path.suffix.lower() == ".png")
-    except OSError:
-        there = []
-    indexed = [_entry(item) for item in _index(folder)]
+    there = [f"figures/{path.name}" for path in drawn_files(folder)]
+    indexed = read_index(folder)
     drawn = [entry for entry in indexed if entry.ok and entry.path in there]
     known = {entry.path for entry in drawn}
     failed = [entry for entry in indexed if not entry.ok]
-    return (*drawn, *(FigureFile(path) for path in there if path not in known), *failed)
+    return (*drawn, *(FigureResult(path) for path in there if path not in known), *failed)
 
 
-def load_figure(folder: RunFolder, figure: FigureFile) -> Pixels | str:
+def load_figure(folder: RunFolder, figure: FigureResult) -> Pixels | str:
     """The picture (H, W, 3), made smaller where it is huge; or a short reason why it cannot be shown."""
     if not figure.ok:
         return figure.message or "it could not be drawn"
@@ -59,7 +38,7 @@ def load_figure(folder: RunFolder, figure: FigureFile) -> Pixels | str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=("PNG",)) as opened:
+            with open_regular(path, links=False) as stream, Image.open(stream, formats=("PNG",)) as opened:
                 if opened.width * opened.height > MOST_PIXELS:
                     return f"the figure is too big to show ({opened.width} x {opened.height})"
                 opened.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.BOX, reducing_gap=2.0)
@@ -115,21 +94,3 @@ def _on_white(image: Image.Image) -> Pixels:
         ground = Image.new("RGBA", layered.size, "white")
         return np.asarray(Image.alpha_composite(ground, layered).convert("RGB"))
     return np.asarray(image.convert("RGB"))
-
-
-def _index(folder: RunFolder) -> list[dict[str, Any]]:
-    path = folder.figures / "index.json"
-    try:
-        if path.stat().st_size > _LARGEST_INDEX:
-            return []
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return []
-    if not isinstance(found, list):
-        return []
-    return [item for item in found if isinstance(item, dict) and isinstance(item.get("path"), str)]
-
-
-def _entry(item: dict[str, Any]) -> FigureFile:
-    texts = {name: item[name] for name in ("title", "caption", "message") if isinstance(item.get(name), str)}
-    return FigureFile(item["path"], ok=item.get("ok") is not False, **texts)

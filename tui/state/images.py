@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,3 +40,15 @@ class PreviewImages:
     prediction: Bytes | None = None
     said: str = ""
     heat: Bytes | None = None
+
+
+def class_name(value: object, classes: Sequence[str]) -> str:
+    """The class that a value means: a name itself, or the place of one in ``classes``; "" for None."""
+    if isinstance(value, int) and 0 <= value < len(classes):
+        return classes[value]
+    return "" if value is None else str(value)
+
+
+def verdict(true: str, predicted: str, share: float = math.nan) -> str:
+    """``nevus: said melanoma (71 %)``."""
+    return f"{true}: said {predicted}" + (f" ({share * 100:.0f} %)" if math.isfinite(share) else "")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import zipfile
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from engine.events import Preview
+from engine.readers.arrays import DAMAGED, Array, ArraysError, load_arrays
 from engine.runfolder import RunFolder
-from tui.state.images import PreviewImages
-from tui.state.series import Array
+from tui.state.images import PreviewImages, class_name, verdict
 
 LARGEST_BYTES = 64 << 20
 
@@ -21,13 +21,10 @@ def read_preview(folder: RunFolder, preview: Preview, classes: Sequence[str]) ->
     if not folder.holds(path):
         return "the preview lies outside of the run folder"
     try:
-        if path.stat().st_size > LARGEST_BYTES:
-            return "the preview is too big to show"
-        with np.load(path, allow_pickle=False) as arrays:
-            return _checked({name: arrays[name] for name in arrays.files}, classes)
-    except FileNotFoundError:
-        return "the preview is no longer there"
-    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile):
+        return _checked(load_arrays(path, most=LARGEST_BYTES), classes)
+    except ArraysError as error:
+        return f"the preview {error}"
+    except DAMAGED:
         return "the preview cannot be read"
 
 
@@ -39,23 +36,10 @@ def _checked(arrays: dict[str, Array], classes: Sequence[str]) -> PreviewImages 
         return "the preview has another layout than this version knows"
     if any(mask.shape != image.shape[:3] or mask.dtype != np.uint8 for mask in masks.values()):
         return "the masks of the preview have another shape than its image"
-    told = [_class_name(arrays[name], classes) for name in ("true", "predicted") if "predicted" in arrays]
-    sure = float(arrays["probability"].ravel()[0]) if "probability" in arrays else float("nan")
-    said = _said(told, sure)
+    said = ""
+    if "predicted" in arrays:
+        true, predicted = (class_name(arrays[name].ravel()[0].item(), classes) for name in ("true", "predicted"))
+        said = verdict(
+            true, predicted, float(arrays["probability"].ravel()[0]) if "probability" in arrays else math.nan
+        )
     return PreviewImages(image, slices, masks.get("truth"), masks.get("prediction"), said, masks.get("heat"))
-
-
-def _class_name(array: Array, classes: Sequence[str]) -> str:
-    """The class that an array of one value names: by its name, or by its place in the run's classes."""
-    value = array.ravel()[0]
-    if array.dtype.kind not in "iu":
-        return str(value)
-    return classes[int(value)] if 0 <= int(value) < len(classes) else str(value)
-
-
-def _said(names: list[str], sure: float) -> str:
-    """``nevus: said melanoma (71 %)``."""
-    if len(names) < 2:
-        return ""
-    share = f" ({sure * 100:.0f} %)" if np.isfinite(sure) else ""
-    return f"{names[0]}: said {names[1]}{share}"

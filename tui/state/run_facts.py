@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-import msgspec
 
 from engine.measures import find, is_count, ordered
-from engine.runfolder import EventReader, RunFolder
+from engine.runfolder import EventReader, RunFolder, SplitSummary, read_metrics
 from tui.state.feed import sample
 from tui.state.run_view import EMPTY, RunView, best, fold
 from tui.text import figure, with_unit
 
 QUICK_BYTES = 1 << 20
 """Of a longer stream only samples are read."""
-LARGEST_JSON = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +21,7 @@ class RunFacts:
 
     view: RunView = EMPTY
     sampled: bool = False  # the view is made of samples of a long stream
-    results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # of metrics.json, by split
+    results: Mapping[str, SplitSummary] = field(default_factory=dict)  # of metrics.json, by split
 
     @property
     def history(self) -> list[float]:
@@ -42,10 +38,7 @@ class RunFacts:
 
 def read_facts(folder: RunFolder) -> RunFacts:
     """The facts of a run; what is not there or cannot be read is left out."""
-    view, sampled = quick_view(folder)
-    found = read_json(folder, "metrics.json")
-    results = {split: values for split, values in found.items() if isinstance(values, dict)}
-    return RunFacts(view, sampled, results)
+    return RunFacts(*quick_view(folder), read_metrics(folder))
 
 
 def quick_view(folder: RunFolder) -> tuple[RunView, bool]:
@@ -59,27 +52,12 @@ def quick_view(folder: RunFolder) -> tuple[RunView, bool]:
     return fold(EMPTY, EventReader(folder.events).read(size + 1)), False
 
 
-def read_json(folder: RunFolder, name: str) -> dict[str, Any]:
-    """A JSON object in the run folder; an empty one where there is none that can be read."""
-    path = folder.root / name
-    try:
-        if path.stat().st_size > LARGEST_JSON:
-            return {}
-        found = msgspec.json.decode(path.read_bytes())
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def headline(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+def headline(part: SplitSummary) -> list[tuple[str, str]]:
     """Name and text of the metrics of a split that are read first, then its loss and its counts."""
-    unit = values.get("unit")
+    values = {**part.values, "n": part.n, "missed": part.missed}
     return [
-        (
-            with_unit(name, unit if isinstance(unit, str) else ""),
-            str(int(values[name])) if is_count(name) else figure(float(values[name])),
-        )
+        (with_unit(name, part.unit), str(int(value)) if is_count(name) else figure(float(value)))
         for name in ordered(values)
         if find(name).rank or find(name).kind == "count" or name == "loss"
-        if isinstance(values.get(name), int | float) and not isinstance(values[name], bool)
+        if (value := values[name]) is not None
     ]

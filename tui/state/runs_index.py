@@ -46,7 +46,7 @@ class RunRow:
 
     @property
     def recipe(self) -> str:
-        return self.status.name or self.id[16:]
+        return self.status.name or self.folder.name
 
     @property
     def live(self) -> bool:
@@ -93,7 +93,7 @@ class RunsIndex:
         status = read_status(folder)
         self._marks[folder.id] = mark
         if row is None or row.status != status:
-            self._rows[folder.id] = RunRow(folder, status, status.started_s or _stamp(folder.id))
+            self._rows[folder.id] = RunRow(folder, status, status.started_s or folder.stamp_s)
 
 
 class RunsWatch:
@@ -171,11 +171,3 @@ def counts(rows: Sequence[RunRow]) -> list[tuple[str, int]]:
     """How many runs are in each state, in the order of `STATE_ORDER`; states without a run are left out."""
     states = [row.state for row in rows]
     return [(state, states.count(state)) for state in STATE_ORDER if state in states]
-
-
-def _stamp(name: str) -> float:
-    """When a run started by its id; 0 where that is no time."""
-    try:
-        return time.mktime(time.strptime(name[:15], "%Y%m%d-%H%M%S"))
-    except (ValueError, OverflowError):
-        return 0.0

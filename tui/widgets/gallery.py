@@ -9,9 +9,10 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
+from engine.readers.figure_index import FigureResult
 from tui.plotting.cells import Line
 from tui.plotting.half_blocks import half_blocks, letters
-from tui.state.figure_files import FigureFile, Pixels, view_of
+from tui.state.figure_files import Pixels, view_of
 from tui.text import one_line, shorten
 from tui.widgets.pane import FAR, Pane
 from tui.widgets.rows import RowsPane
@@ -33,9 +34,9 @@ class FigureList(RowsPane):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.root = Path()  # of the run folder
-        self.figures: tuple[FigureFile, ...] | None = None
+        self.figures: tuple[FigureResult, ...] | None = None
 
-    def chosen_figure(self) -> FigureFile | None:
+    def chosen_figure(self) -> FigureResult | None:
         """The figure under the cursor."""
         return self.figures[min(self.row, len(self.figures) - 1)] if self.figures else None
 
@@ -104,7 +105,7 @@ class Picture(Pane):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.root = Path()  # of the run folder
-        self.figure: FigureFile | None = None
+        self.figure: FigureResult | None = None
         self.place = ""  # "3 of 12"
         self.pixels: Pixels | str | None = None
         self.zoom = 1.0
@@ -112,7 +113,7 @@ class Picture(Pane):
         self.why_empty = ""
         self._shown: tuple[object, list[Line]] | None = None
 
-    def set_figure(self, figure: FigureFile | None, place: str, pixels: Pixels | str | None, why_empty: str) -> None:
+    def set_figure(self, figure: FigureResult | None, place: str, pixels: Pixels | str | None, why_empty: str) -> None:
         """Show a figure; ``pixels`` are a reason where there are none, and ``None`` while they are read."""
         if figure != self.figure:
             self.zoom, self.centre = 1.0, (0.5, 0.5)

@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from engine.events import RunStarted, Validation
-from engine.runfolder import RunFolder
+from engine.runfolder import RunFolder, read_cases
 from tui.state.case_files import (
     case_history,
     chosen_cases,
     list_examples,
     main_metric,
     measured_cases,
-    read_cases,
     read_example,
 )
 from tui.state.images import PreviewImages

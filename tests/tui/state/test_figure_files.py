@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine.readers.figure_index import FigureResult
 from engine.runfolder import RunFolder
 from tui.plotting.half_blocks import half_blocks, letters
-from tui.state.figure_files import FigureFile, list_figures, load_figure, view_of
+from tui.state.figure_files import list_figures, load_figure, view_of
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_the_index_gives_the_order_and_failures_come_last(folder: RunFolder) -> 
     (folder.figures / "index.json").write_text(json.dumps(index))
     found = list_figures(folder)
     assert [figure.name for figure in found] == ["c.png", "a.png", "b.png", "roc.png"]
-    assert found[0] == FigureFile("figures/c.png", "Curves", "by epoch")
+    assert found[0] == FigureResult("figures/c.png", title="Curves", caption="by epoch")
     assert load_figure(folder, found[-1]) == "one class only"
 
 
@@ -60,7 +61,7 @@ def test_no_folder_no_figures(tmp_path: Path) -> None:
 
 def test_pixels_on_white(folder: RunFolder) -> None:
     png(folder, "clear.png", color="#00000000", mode="RGBA")
-    pixels = load_figure(folder, FigureFile("figures/clear.png"))
+    pixels = load_figure(folder, FigureResult("figures/clear.png"))
     assert isinstance(pixels, np.ndarray)
     assert pixels.shape == (40, 60, 3)
     assert pixels.min() == 255
@@ -77,7 +78,7 @@ def test_what_cannot_be_shown(folder: RunFolder, tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "secret.png")
     (folder.figures / "link.png").symlink_to(tmp_path / "secret.png")
     said = {
-        name: load_figure(folder, FigureFile(f"figures/{name}.png"))
+        name: load_figure(folder, FigureResult(f"figures/{name}.png"))
         for name in ("broken", "jpeg", "huge", "link", "no")
     }
     assert said == {
