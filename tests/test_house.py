@@ -79,7 +79,9 @@ def test_tui_imports_only_the_floor_and_the_readers_of_the_engine():
         f"{path.relative_to(ROOT)}:{line} imports {name}"
         for path in ROOT.glob("tui/**/*.py")
         for line, name in imports(path)
-        if is_in(name, ("engine",)) and not is_in(name, (*FLOOR, READERS)) and name not in {"engine", "engine.__version__"}
+        if is_in(name, ("engine",))
+        and not is_in(name, (*FLOOR, READERS))
+        and name not in {"engine", "engine.__version__"}
     ]
     assert not found
 
