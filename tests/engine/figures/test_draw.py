@@ -206,5 +206,5 @@ def test_importing_figures_imports_neither_torch_nor_matplotlib() -> None:
 
 def test_a_figure_error_is_one_plain_line(atrium: RunFolder) -> None:
     run = RunData(atrium)
-    with pytest.raises(FigureError, match="is damaged"):
+    with pytest.raises(FigureError, match="cannot be read"):
         run.example(atrium.recipe)
