@@ -200,13 +200,13 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
         return segmentation.case_table(self.rows, self.job.dataset.classes, name)
 
     def cases(self) -> list[dict[str, Any]]:
-        """Id and means over the classes, the worst Dice first."""
+        """Id and means over the classes, the worst Dice first; a case without any of several classes has none."""
         names = segmentation.measured(self.rows)
         cases = []
         for row in self.rows:
             values = {name: row.value(name) for name in names}
             cases.append({"id": row.id, **{name: value for name, value in values.items() if value is not None}})
-        return sorted(cases, key=lambda case: (case["dice"], case["id"]))
+        return sorted(cases, key=lambda case: (case.get("dice", 1.0), case["id"]))
 
     def previews(self, writer: PreviewWriter) -> _Previews:
         """A few slices of each of the worst cases."""

@@ -26,7 +26,7 @@ def plan(run: RunData) -> list[Job]:
 
 def draw(run: RunData, path: Path) -> Drawn:
     """Share right in each bin of confidence above, how many cases are in it below."""
-    from engine.metrics.classification import calibration_error
+    from engine.metrics.calibration import calibration_error
 
     scores = read_scores(run)
     confidence = scores.probabilities.max(axis=1)

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.metrics.intervals import percentile_interval
-from engine.metrics.resampled import CLASS_METRICS, resampled_metrics
-
-METRICS = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "auc")
-"""The metrics of a split that tables show, in their order."""
+from engine.metrics.calibration import brier_scores, calibration_error, log_losses
+from engine.metrics.class_intervals import Intervals, intervals
+from engine.metrics.intervals import Groups, as_json
+from engine.metrics.resampled import average_precisions, calibration_gaps
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
@@ -24,56 +23,92 @@ def summarise(
     probabilities: npt.ArrayLike,
     classes: Sequence[str],
     *,
-    groups: Sequence[str | None] | None = None,
+    groups: Groups = None,
     protocol: str,
     bootstrap: int = 1000,
     seed: int = 0,
+    threshold: float = 0.5,
 ) -> dict[str, Any]:
     """A split's part of metrics.json.
 
     Classes that are absent are treated as scikit-learn does with ``zero_division=0``: macro means are over the
-    classes that are in the truth or among the predictions, so one that is in neither does not count, and one that
-    is predicted but never true counts with 0. ``balanced_accuracy`` is the mean recall over the classes in the
-    truth. ``auc`` is the mean of one against the rest over the classes in the truth (that are not all of it);
-    ``auc_micro`` pools every pair of case and class, absent classes included.
+    ``macro_over`` classes that are in the truth or among the predictions, so one that is in neither does not count,
+    and one that is predicted but never true counts with 0. Of one class, what nothing was measured of is None:
+    precision of a class that is never predicted, and precision, recall and F1 of one without a case.
+    ``balanced_accuracy`` is the mean recall over the classes in the truth. ``auc`` is the mean of one against the
+    rest over the classes in the truth (that are not all of it); ``auc_micro`` pools every pair of case and class,
+    absent classes included; ``average_precision`` is the mean over the classes in the truth.
 
     Args:
         targets: true class of each case ``(n,)``, 0 to K - 1.
         probabilities: probability of each class ``(n, K)``; the largest (the first of equals) is the prediction.
         classes: names of the K classes.
-        groups: group (patient, lesion) of each case; the bootstrap then draws whole groups.
+        groups: group (patient, lesion) of each case; intervals are then over groups.
         protocol: how the predictions were made, in words.
-        bootstrap: resamples of the intervals; 0: no intervals.
-        seed: seed of the intervals.
+        bootstrap: resamples of the intervals that need them; 0: no intervals at all.
+        seed: seed of the resamples.
+        threshold: of two classes, the probability of the second from which a case counts as positive.
 
     Returns:
         ``n``, ``protocol``, ``accuracy``, ``balanced_accuracy``, macro ``precision``, ``recall``, ``f1``, ``auc``
-        and their ``_weighted`` twins (weighted by support), ``auc_micro``, ``ece`` (see
-        :func:`calibration_error`), ``confusion`` (rows true, columns predicted); ``ci95``: metric -> [low, high],
-        percentile bootstrap, and precision, recall, f1 and auc of a class under ``<metric>:<class>``; what has no
-        interval has no key; ``per_class``: class -> precision, recall, f1, auc, specificity, support. None: not
-        measured (AUC of a class that no case, or every case, has).
+        and their ``_weighted`` twins (weighted by support), ``macro_over``, ``auc_micro``, ``average_precision``,
+        ``brier``, ``log_loss``, ``ece`` and ``ece_classwise`` (see :func:`.resampled.calibration_gaps`),
+        ``confusion`` (rows true, columns predicted); of two classes ``sensitivity`` and ``specificity`` of the
+        second at ``threshold``;
+        ``ci95``: metric -> [low, high], that of a class under ``<metric>:<class>``, None where there is none, for
+        the reason in ``ci95_reason``; ``per_class``: class -> precision, recall, f1, auc, average_precision,
+        specificity, ece, support, ``predicted`` (cases predicted as the class). None: not measured.
 
     Raises:
-        ValueError: shapes, classes or probabilities (not finite, outside 0 to 1) do not fit.
+        ValueError: shapes, classes, probabilities (not finite, outside 0 to 1) or the threshold do not fit.
     """
     true, scores = _checked(targets, probabilities, len(classes))
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"the threshold is {threshold}; it must be within 0 and 1")
     predicted = scores.argmax(axis=1)
-    resampled = resampled_metrics(true, scores, groups, resamples=bootstrap, seed=seed)
     auc = [class_auc(true, scores, k) for k in range(len(classes))]
     support = np.bincount(true, minlength=len(classes))
     known = [k for k, value in enumerate(auc) if value is not None]
+    rows = _per_class(true, predicted, scores, auc, classes)
+    precisions = [row["average_precision"] for row in rows.values() if row["average_precision"] is not None]
+    found = intervals(true, scores, groups, resamples=bootstrap, seed=seed, threshold=threshold)
     return {
         "n": len(true),
         "protocol": protocol,
         **_point_values(true, predicted),
+        "macro_over": int(np.union1d(true, predicted).size),
         "auc": float(np.mean([auc[k] for k in known])) if known else None,
         "auc_weighted": float(np.average([auc[k] for k in known], weights=support[known])) if known else None,
         "auc_micro": _binary_auc(true[:, None] == np.arange(len(classes)), scores),
+        "average_precision": float(np.mean(precisions)) if precisions else None,
+        **_of_two(true, scores, threshold),
+        "brier": float(brier_scores(true, scores).mean()) if len(true) else None,
+        "log_loss": float(log_losses(true, scores).mean()) if len(true) else None,
         "ece": calibration_error(true, scores),
+        "ece_classwise": float(np.mean([row["ece"] for row in rows.values()])) if len(true) else None,
         "confusion": confusion(true, predicted, len(classes)).tolist(),
-        "ci95": _named_intervals(resampled, classes),
-        "per_class": _per_class(true, predicted, auc, classes),
+        **as_json(_named(found, classes)),
+        "per_class": rows,
+    }
+
+
+def _of_two(true: Ints, scores: Floats, threshold: float) -> dict[str, float | None]:
+    """Sensitivity and specificity of the second of two classes; nothing for more classes."""
+    if scores.shape[1] != 2:
+        return {}
+    positive = scores[:, 1] >= threshold
+    return {
+        "sensitivity": _share(positive[true == 1]),
+        "specificity": _share(~positive[true == 0]),
+        "threshold": threshold,
+    }
+
+
+def _named(found: Intervals, classes: Sequence[str]) -> Intervals:
+    """The same with the names of the classes in place of their indices."""
+    parts = {key: key.partition(":") for key in found}
+    return {
+        f"{metric}:{classes[int(index)]}" if index else metric: found[key] for key, (metric, _, index) in parts.items()
     }
 
 
@@ -141,60 +176,32 @@ def confusion(targets: Ints, predicted: Ints, classes: int) -> npt.NDArray[np.in
     return cells.reshape(classes, classes).astype(np.int64)
 
 
-def calibration_error(targets: Ints, probabilities: Floats, bins: int = 15) -> float | None:
-    """Expected calibration error: mean gap between confidence and accuracy (Guo et al., ICML 2017).
-
-    Cases are sorted into bins of equal width by the probability of the predicted class; the gap of a bin, between
-    its mean confidence and its share of right predictions, is weighted by its cases. None without a case.
-
-    Args:
-        targets: true class of each case ``(n,)``.
-        probabilities: probability of each class ``(n, K)``.
-        bins: number of bins over 0 to 1; a bin holds its upper bound.
-    """
-    if not len(targets):
-        return None
-    confidence = probabilities.max(axis=1)
-    gap = confidence - (probabilities.argmax(axis=1) == targets)
-    which = np.clip(np.ceil(confidence * bins).astype(np.intp) - 1, 0, bins - 1)
-    return float(np.abs(np.bincount(which, weights=gap, minlength=bins)).sum() / len(targets))
-
-
 def _per_class(
-    true: Ints, predicted: Ints, auc: Sequence[float | None], classes: Sequence[str]
+    true: Ints, predicted: Ints, scores: Floats, auc: Sequence[float | None], classes: Sequence[str]
 ) -> dict[str, dict[str, float | int | None]]:
-    from sklearn.metrics import precision_recall_fscore_support
-
-    labels = list(range(len(classes)))
-    if not len(true):
-        empty = dict.fromkeys([*CLASS_METRICS, "specificity"])
-        return {name: {**empty, "support": 0} for name in classes}
-    columns = precision_recall_fscore_support(true, predicted, labels=labels, average=None, zero_division=0)
-    return {
-        classes[k]: {
-            "precision": float(columns[0][k]),
-            "recall": float(columns[1][k]),
-            "f1": float(columns[2][k]),
+    cells = confusion(true, predicted, len(classes))
+    every = np.ones((1, len(true)))
+    precisions = average_precisions(every, true, scores)[0] if len(true) else np.full(len(classes), np.nan)
+    gaps = calibration_gaps(every, true, scores)[0] if len(true) else np.full(len(classes), np.nan)
+    rows: dict[str, dict[str, float | int | None]] = {}
+    for k, name in enumerate(classes):
+        right, support, guessed = int(cells[k, k]), int(cells[k].sum()), int(cells[:, k].sum())
+        rows[name] = {
+            "precision": right / guessed if guessed and support else None,
+            "recall": right / support if support else None,
+            "f1": 2 * right / (support + guessed) if support else None,
             "auc": auc[k],
+            "average_precision": float(precisions[k]) if support else None,
             "specificity": _share(predicted[true != k] != k),
-            "support": int(columns[3][k]),
+            "ece": float(gaps[k]) if len(true) else None,
+            "support": support,
+            "predicted": guessed,
         }
-        for k in labels
-    }
+    return rows
 
 
 def _share(right: npt.NDArray[np.bool_]) -> float | None:
     return float(right.mean()) if right.size else None
-
-
-def _named_intervals(resampled: dict[str, Floats], classes: Sequence[str]) -> dict[str, list[float]]:
-    intervals = {}
-    for key, values in resampled.items():
-        metric, _, index = key.partition(":")
-        interval = percentile_interval(values)
-        if interval is not None:
-            intervals[f"{metric}:{classes[int(index)]}" if index else metric] = list(interval)
-    return intervals
 
 
 def case_table(
@@ -204,7 +211,7 @@ def case_table(
     classes: Sequence[str],
     split: str,
     *,
-    groups: Sequence[str | None] | None = None,
+    groups: Groups = None,
     losses: Sequence[float] | None = None,
 ) -> tuple[list[str], list[list[str]]]:
     """Header and cells of cases.csv: a row a case, with the names of its true and its predicted class.

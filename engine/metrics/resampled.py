@@ -1,7 +1,7 @@
 """Classification metrics of many resamples at once, from counts of how often each case was drawn.
 
-A resample is not built: its confusion matrix is a weighted count, and its AUC a weighted count of pairs along one
-ordering of the scores that all resamples share. Each value equals scikit-learn's on the cases repeated.
+A resample is not built: its confusion matrix is a weighted count, and its precision along the scores a weighted
+count along one ordering that all resamples share. Each value equals scikit-learn's on the cases repeated.
 """
 
 from __future__ import annotations
@@ -11,19 +11,18 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from engine.metrics.intervals import resamples_of
+from engine.metrics.intervals import Groups, resamples_of, unit_index
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
 
-CLASS_METRICS = ("precision", "recall", "f1", "auc")
-"""What is computed for every class."""
+ECE_BINS = 15
 
 
 def resampled_metrics(
     targets: Ints,
     probabilities: Floats,
-    groups: Sequence[str | None] | None = None,
+    groups: Groups = None,
     *,
     resamples: int = 1000,
     seed: int = 0,
@@ -38,8 +37,9 @@ def resampled_metrics(
         seed: seed of the draws; the same seed, groups and number of cases give the same resamples.
 
     Returns:
-        Metric -> ``(R,)``, and each of CLASS_METRICS under ``<metric>:<index of the class>``; NaN where a resample
-        leaves it undefined. Empty if there are fewer than two cases or groups.
+        Metric -> ``(R,)``, and precision, recall, f1, average_precision and ece of a class under
+        ``<metric>:<index of the class>``; NaN where a resample leaves it undefined. Empty if there are fewer than
+        two cases or groups.
     """
     blocks = [
         metrics_of(counts, targets, probabilities)
@@ -52,9 +52,15 @@ def metrics_of(counts: Floats, targets: Ints, probabilities: Floats) -> dict[str
     """Every metric on resamples given as counts ``(R, n)``; see :func:`resampled_metrics`."""
     classes = probabilities.shape[1]
     confusion = confusions(counts, targets, probabilities.argmax(axis=1), classes)
-    auc = aucs(counts, targets, probabilities)
-    metrics = confusion_metrics(confusion) | {"auc": _mean_defined(auc, np.isfinite(auc))}
-    return metrics | {f"auc:{k}": auc[:, k] for k in range(classes)}
+    precision = average_precisions(counts, targets, probabilities)
+    gaps = calibration_gaps(counts, targets, probabilities)
+    metrics = confusion_metrics(confusion) | {
+        "average_precision": _mean_defined(precision, np.isfinite(precision)),
+        "ece": gaps[:, -1],
+        "ece_classwise": gaps[:, :-1].mean(axis=1),
+    }
+    metrics |= {f"average_precision:{k}": precision[:, k] for k in range(classes)}
+    return metrics | {f"ece:{k}": gaps[:, k] for k in range(classes)}
 
 
 def confusions(counts: Floats, targets: Ints, predicted: Ints, classes: int) -> Floats:
@@ -62,6 +68,44 @@ def confusions(counts: Floats, targets: Ints, predicted: Ints, classes: int) -> 
     cells = np.zeros((len(targets), classes * classes))
     cells[np.arange(len(targets)), targets * classes + predicted] = 1.0
     return (counts @ cells).reshape(-1, classes, classes)
+
+
+def resampled_confusions(
+    targets: Ints, guesses: Sequence[Ints], classes: int, groups: Groups = None, *, resamples: int, seed: int
+) -> list[Floats]:
+    """Confusion matrices ``(R, K, K)`` of several models on the same resamples, one array a model.
+
+    Args:
+        targets: class of each case ``(n,)``.
+        guesses: predicted class of each case ``(n,)``, of each model.
+        classes: number of classes K.
+        groups: group of each case; whole groups are drawn.
+        resamples: number of resamples R; none if there are fewer than two cases or groups.
+        seed: seed of the draws.
+    """
+    blocks: list[list[Floats]] = [[np.empty((0, classes, classes))] for _ in guesses]
+    for counts in resamples_of(len(targets), groups, resamples=resamples, seed=seed):
+        for block, guess in zip(blocks, guesses, strict=True):
+            block.append(confusions(counts, targets, guess, classes))
+    return [np.concatenate(block) for block in blocks]
+
+
+def swapped_confusions(
+    targets: Ints, guesses: tuple[Ints, Ints], classes: int, groups: Groups = None, *, swaps: int, seed: int
+) -> tuple[Floats, Floats]:
+    """Confusion matrices ``(R, K, K)`` of two models that change names for random groups; see above for the rest.
+
+    Args:
+        swaps: number of random exchanges R.
+    """
+    of_case, units = unit_index(len(targets), groups)
+    cells = np.zeros((2, units, classes * classes))
+    for part, guess in zip(cells, guesses, strict=True):
+        np.add.at(part, (of_case, targets * classes + guess), 1.0)
+    swapped = np.random.default_rng(seed).integers(2, size=(swaps, units), dtype=np.int8).astype(np.float64)
+    moved = (swapped @ (cells[1] - cells[0])).reshape(swaps, classes, classes)
+    first, second = cells.sum(axis=1).reshape(2, classes, classes)
+    return first + moved, second - moved
 
 
 def confusion_metrics(confusion: Floats) -> dict[str, Floats]:
@@ -91,26 +135,44 @@ def confusion_metrics(confusion: Floats) -> dict[str, Floats]:
     return metrics
 
 
-def aucs(counts: Floats, targets: Ints, probabilities: Floats) -> Floats:
-    """One-against-the-rest AUC ``(R, K)`` of resamples given as counts ``(R, n)``; NaN without both kinds of case.
+def average_precisions(counts: Floats, targets: Ints, probabilities: Floats) -> Floats:
+    """Average precision ``(R, K)`` of resamples given as counts ``(R, n)``; NaN without a case of the class.
 
-    The AUC is the share of pairs (a case of the class, another case) in which the first has the higher score, a
-    tie counting half (Hanley & McNeil, Radiology 143, 1982).
+    The sum over thresholds of precision times the recall gained there, cases of equal score at one threshold.
     """
     by_case = np.ascontiguousarray(counts.T)
-    columns = [_auc(by_case, targets == k, scores) for k, scores in enumerate(np.ascontiguousarray(probabilities.T))]
+    columns = [_average_precision(by_case, targets == k, scores) for k, scores in enumerate(probabilities.T)]
     return np.stack(columns, axis=1)
 
 
-def _auc(by_case: Floats, positive: npt.NDArray[np.bool_], scores: Floats) -> Floats:
-    order = np.argsort(scores, kind="stable")
-    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))  # of runs of tied scores
-    weights, is_positive = by_case[order], positive[order, None]
-    negatives = np.add.reduceat(np.where(is_positive, 0.0, weights), starts, axis=0)
-    positives = np.add.reduceat(np.where(is_positive, weights, 0.0), starts, axis=0)
-    below = np.cumsum(negatives, axis=0)
-    pairs = np.einsum("gr,gr->r", positives, below - negatives / 2)
-    return _ratio(pairs, positives.sum(axis=0) * below[-1])
+def _average_precision(by_case: Floats, positive: npt.NDArray[np.bool_], scores: Floats) -> Floats:
+    order = np.argsort(-scores, kind="stable")
+    starts = np.flatnonzero(np.diff(scores[order], prepend=np.inf))  # of runs of tied scores
+    weights = by_case[order]
+    gained = np.add.reduceat(np.where(positive[order, None], weights, 0.0), starts, axis=0)
+    hits = np.cumsum(gained, axis=0)
+    drawn = np.cumsum(np.add.reduceat(weights, starts, axis=0), axis=0)
+    precision = np.divide(hits, drawn, out=np.zeros_like(hits), where=drawn > 0)
+    return _ratio(np.einsum("tr,tr->r", gained, precision), hits[-1])
+
+
+def calibration_gaps(counts: Floats, targets: Ints, probabilities: Floats, bins: int = ECE_BINS) -> Floats:
+    """Expected calibration errors ``(R, K + 1)`` of resamples: of each class, and last of the predicted class.
+
+    Of a class: its probability against how often it is true (Kull et al., NeurIPS 2019); of the predicted class:
+    confidence against accuracy (Guo et al., ICML 2017). Bins are of equal width and hold their upper bound; the
+    gap of a bin is weighted by its cases.
+    """
+    n, classes = probabilities.shape
+    columns = np.column_stack([probabilities, probabilities.max(axis=1)])
+    right = np.column_stack([targets[:, None] == np.arange(classes), probabilities.argmax(axis=1) == targets])
+    which = np.clip(np.ceil(columns * bins).astype(np.intp) - 1, 0, bins - 1)
+    cells = np.zeros((n, classes + 1, bins))
+    np.put_along_axis(cells, which[..., None], (columns - right)[..., None], axis=2)
+    used = cells.reshape(n, -1)
+    sums = np.abs(counts @ used).reshape(len(counts), classes + 1, bins).sum(axis=2)
+    gaps: Floats = sums / counts.sum(axis=1, keepdims=True)
+    return gaps
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:

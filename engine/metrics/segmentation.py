@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.measures import in_tables, ordered
-from engine.metrics.intervals import bootstrap_means
+from engine.measures import find, in_tables, ordered
+from engine.metrics.intervals import Groups, as_json, mean_interval
 from engine.metrics.masks import Spacing, bounding_box, spacing_of
 from engine.metrics.pair import WITH_SURFACES, MaskPair, MetricOptions, measure_pair
 
 ClassMetrics = dict[str, float | bool | None]
-"""Of one class in one case: its metrics, ``missed`` (bool) and ``absent`` (bool). None: cannot be measured."""
+"""Of one class in one case: its metrics, and whether it is ``missed``, ``absent``, ``false_positive`` (bool)."""
+
+COUNTS = ("missed", "false_positive")
+"""What is counted of a case, after the metrics in tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +28,36 @@ class SegmentationRow:
     Attributes:
         id: the case.
         group: patient the case belongs to, None if not known.
-        per_class: class -> metrics, ``missed``, ``absent``, as :func:`case_metrics` gives them.
+        per_class: class -> metrics, ``missed``, ``absent``, ``false_positive``, as :func:`case_metrics` gives them.
     """
 
     id: str
     group: str | None = None
     per_class: Mapping[str, Mapping[str, float | bool | None]] = field(default_factory=dict)
 
+    def of_class(self, metric: str, name: str) -> float | None:
+        """A class's value of a metric; None if it was not measured.
+
+        Of several classes, one that is absent from the truth is not measured: two empty masks agree whatever the
+        network can do, and 18 of them would hide the two organs that it misses.
+        """
+        metrics = self.per_class.get(name, {})
+        return None if metrics.get("absent") and len(self.per_class) > 1 else metrics.get(metric)
+
     def value(self, metric: str) -> float | None:
-        """The case's value of a metric: the mean over its foreground classes; None if no class was measured."""
-        values = [v for v in (metrics.get(metric) for metrics in self.per_class.values()) if v is not None]
+        """The case's value of a metric: the mean over its classes, see :meth:`of_class`; None if it has none."""
+        values = [v for v in (self.of_class(metric, name) for name in self.per_class) if v is not None]
         return float(np.mean(values)) if values else None
 
     @property
     def missed(self) -> int:
         """Number of classes that are in the truth and nowhere in the prediction."""
         return sum(bool(metrics.get("missed")) for metrics in self.per_class.values())
+
+    @property
+    def false_positives(self) -> int:
+        """Number of classes that are predicted and nowhere in the truth."""
+        return sum(bool(metrics.get("false_positive")) for metrics in self.per_class.values())
 
 
 def case_metrics(
@@ -64,7 +81,7 @@ def case_metrics(
 
     Returns:
         Class -> the metrics of :mod:`engine.metrics.pair` that the options ask for, ``missed`` (in the truth,
-        nowhere in the prediction) and ``absent`` (not in the truth).
+        nowhere in the prediction), ``absent`` (not in the truth) and ``false_positive`` (predicted, not in the truth).
 
     Raises:
         ValueError: the shapes differ, a value is no class, or the spacing does not fit.
@@ -96,7 +113,8 @@ def _check_labels(labels: npt.NDArray[Any], name: str, classes: int) -> None:
 
 def _class_metrics(pair: MaskPair, options: MetricOptions) -> ClassMetrics:
     predicted, true = pair.volumes
-    return {**measure_pair(pair, options.asked), "missed": true > 0 and predicted == 0, "absent": true == 0}
+    found = {"missed": true > 0 and predicted == 0, "absent": true == 0, "false_positive": true == 0 and predicted > 0}
+    return {**measure_pair(pair, options.asked), **found}
 
 
 def measured(rows: Sequence[SegmentationRow]) -> list[str]:
@@ -118,7 +136,7 @@ def summarise(
     unit: str,
     protocol: str,
     bootstrap: int = 1000,
-    seed: int = 0,
+    seed: int = 0,  # noqa: ARG001 # one signature for both tasks
 ) -> dict[str, Any]:
     """A split's part of metrics.json.
 
@@ -127,54 +145,62 @@ def summarise(
         classes: names of the foreground classes.
         unit: unit of the distances, "mm" or "voxel".
         protocol: how the predictions were made, in words.
-        bootstrap: resamples of the intervals; 0: no intervals.
-        seed: seed of the intervals.
+        bootstrap: 0: no intervals; they need no resamples.
+        seed: as of a classification; these intervals have no use for it.
 
     Returns:
         ``n`` (cases), ``missed`` (pairs of case and class that are in the truth and nowhere in the prediction),
-        ``protocol``, ``unit``, each metric as the mean over cases, where a case's value is the mean over its
-        classes; ``ci95``: metric -> [low, high], percentile bootstrap over the cases, or over whole groups where
-        they are known, and the same for every class under ``<metric>:<class>``; what has no interval (fewer than
-        two cases or groups) has no key; ``per_class``: class -> each metric as the mean over cases, ``n``,
-        ``missed``, ``absent`` (cases without the class in the truth). None: nothing was measured.
+        ``false_positive_cases`` (cases in which a class is predicted that is not in the truth), ``protocol``,
+        ``unit``, each metric as the mean over cases of :meth:`SegmentationRow.value`; ``ci95``: metric ->
+        [low, high] (see :func:`.intervals.mean_interval`), over groups where they are known, and the same for every
+        class under ``<metric>:<class>``, None where there is none, for the reason in ``ci95_reason``;
+        ``per_class``: class -> each metric as the mean over the cases that have the class, ``n``, ``present`` and
+        ``absent`` (cases with and without the class in the truth), ``missed``, ``false_positive_cases``. None:
+        nothing was measured. Where there is one class, cases without it count too, as :func:`case_metrics` says.
     """
     names = measured(rows)
     columns: dict[tuple[str, str | None], list[float | None]] = {}
     for metric in names:
         columns[metric, None] = [row.value(metric) for row in rows]
         for name in classes:
-            columns[metric, name] = [row.per_class.get(name, {}).get(metric) for row in rows]
-    table = np.array([[np.nan if v is None else v for v in column] for column in columns.values()], dtype=float).T
-    means = dict(zip(columns, (_mean(column) for column in table.T), strict=True))
-    intervals = bootstrap_means(table, [row.group for row in rows], bootstrap, seed)
+            columns[metric, name] = [row.of_class(metric, name) for row in rows]
+    means = {key: _mean(column) for key, column in columns.items()}
     return {
         "n": len(rows),
         "missed": sum(row.missed for row in rows),
+        "false_positive_cases": sum(row.false_positives > 0 for row in rows),
         "protocol": protocol,
         "unit": unit,
         **{metric: means[metric, None] for metric in names},
-        "ci95": {
-            metric if name is None else f"{metric}:{name}": list(interval)
-            for (metric, name), interval in zip(columns, intervals, strict=True)
-            if interval
-        },
+        **_intervals(columns if bootstrap else {}, [row.group for row in rows]),
         "per_class": {
             name: {**{metric: means[metric, name] for metric in names}, **_counts(rows, name)} for name in classes
         },
     }
 
 
-def _mean(column: npt.NDArray[np.float64]) -> float | None:
-    known = column[np.isfinite(column)]
-    return float(known.mean()) if known.size else None
+def _mean(column: Sequence[float | None]) -> float | None:
+    known = [value for value in column if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _intervals(columns: Mapping[tuple[str, str | None], Sequence[float | None]], groups: Groups) -> dict[str, Any]:
+    found = {
+        metric if name is None else f"{metric}:{name}": mean_interval(column, groups, find(metric).bounds)
+        for (metric, name), column in columns.items()
+    }
+    return as_json(found)
 
 
 def _counts(rows: Sequence[SegmentationRow], name: str) -> dict[str, int]:
     measured = [row.per_class[name] for row in rows if name in row.per_class]
+    absent = sum(bool(metrics.get("absent")) for metrics in measured)
     return {
         "n": len(measured),
+        "present": len(measured) - absent,
+        "absent": absent,
         "missed": sum(bool(metrics.get("missed")) for metrics in measured),
-        "absent": sum(bool(metrics.get("absent")) for metrics in measured),
+        "false_positive_cases": sum(bool(metrics.get("false_positive")) for metrics in measured),
     }
 
 
@@ -183,16 +209,19 @@ def case_table(
 ) -> tuple[list[str], list[list[str]]]:
     """Header and cells of cases.csv: a row a case, the means over its classes first, then every class.
 
-    ``missed`` counts the classes that the case misses; ``missed:<class>`` is 0 or 1. An empty cell was not
-    measured. Numbers are written so that they read back exactly.
+    ``missed`` and ``false_positive`` count the classes that the case misses and makes up; those of a class are 0
+    or 1. An empty cell was not measured. Numbers are written so that they read back exactly.
     """
     metrics = measured(rows)
-    names = (*metrics, "missed")
+    names = (*metrics, *COUNTS)
     header = ["id", "group", "split", *names, *(f"{metric}:{name}" for name in classes for metric in names)]
     body = []
     for row in rows:
-        of_classes = [row.per_class.get(name, {}).get(metric) for name in classes for metric in names]
-        values = [*(row.value(metric) for metric in metrics), row.missed, *of_classes]
+        of_classes: list[float | None] = []
+        for name in classes:
+            of_classes += [row.of_class(metric, name) for metric in metrics]
+            of_classes += [row.per_class.get(name, {}).get(count) for count in COUNTS]
+        values = [*(row.value(metric) for metric in metrics), row.missed, row.false_positives, *of_classes]
         body.append([row.id, row.group or "", split, *(_cell(value) for value in values)])
     return header, body
 

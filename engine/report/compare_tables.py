@@ -153,11 +153,11 @@ def _tests_in_words(together: Runs) -> str:
     grouped = together.table(0).groups is not None
     over = "groups (patients, lesions)" if grouped else "cases"
     if together.task == "segmentation":
-        return f"Wilcoxon signed-rank test over {over}; interval of the mean difference: bootstrap over {over}."
-    auc = "bootstrap" if grouped else "DeLong's test"
+        return f"Wilcoxon signed-rank test over {over}; interval: Student's t with Hall's correction."
+    auc = "Obuchowski's form of DeLong's test" if grouped else "DeLong's test"
     return (
-        "Accuracy: exact McNemar test, which takes cases as independent. Balanced accuracy, macro F1 and macro AUC: "
-        f"bootstrap over {over}. AUC of one class: {auc}."
+        f"All tests are over {over}. Accuracy: exact McNemar test. Balanced accuracy and macro F1: the runs change "
+        f"names at random; interval: expanded percentile bootstrap. AUC: {auc}."
     )
 
 

@@ -41,7 +41,14 @@ def _segmentation(run: RunData) -> list[str]:
 def _intervals(run: RunData) -> str:
     if not run.result.ci95:
         return ""
+    over = "groups (patients, lesions) of cases" if run.cases().groups else "cases"
+    means = f"means over cases: Student's t with Hall's correction for skewness, over {over}"
+    none = "There is none over fewer than 5, or where all agree."
+    if run.task == "segmentation":
+        return f"95 % intervals of {means}. {none}"
     resamples = run.recipe.evaluate.bootstrap if run.recipe else 1000
-    groups = run.cases().groups
-    over = "over groups (patients, lesions) of cases" if groups else "over cases"
-    return f"95 % intervals: percentile bootstrap {over}, {resamples} resamples."
+    return (
+        f"95 % intervals over {over}. Shares (accuracy, recall, precision, specificity): Wilson's; balanced accuracy "
+        "and macro means: from those of the classes; AUC: DeLong's variance on the logit scale; Brier score and log "
+        f"loss, as {means}; the others: expanded percentile bootstrap, {resamples} resamples. {none}"
+    )

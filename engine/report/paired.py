@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from engine.measures import better_up, find, in_tables
-from engine.metrics.compare import PairedTest, classification_differences, delong, holm, mcnemar, wilcoxon
+from engine.metrics.compare import PairedTest, holm, mcnemar, wilcoxon
+from engine.metrics.compare_classes import classification_differences, delong
 from engine.readers.scores import Scores, read_scores
 from engine.readers.together import Runs
 
-TESTS = {"wilcoxon": "Wilcoxon", "mcnemar": "McNemar", "delong": "DeLong", "bootstrap": "bootstrap"}
+TESTS = {"wilcoxon": "Wilcoxon", "mcnemar": "McNemar", "delong": "DeLong", "permutation": "permutation"}
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,7 @@ def _segmentation(together: Runs) -> list[Comparison]:
         for metric in in_tables("segmentation"):
             values = [table.numbers(metric) for table in tables]
             if all(np.isfinite(part).any() for part in values):
-                test = wilcoxon(values[0], values[1], groups, resamples=_resamples(together))
-                found.append(Comparison(first, second, metric, "", test))
+                found.append(Comparison(first, second, metric, "", wilcoxon(values[0], values[1], groups)))
     return found
 
 
@@ -87,16 +87,14 @@ def _classification(together: Runs) -> list[Comparison]:
         if a.classes != b.classes or (a.targets != b.targets).any():
             continue
         right = a.predicted == a.targets, b.predicted == b.targets
-        found.append(Comparison(first, second, "accuracy", "", mcnemar(*right, groups, resamples=_resamples(together))))
+        found.append(Comparison(first, second, "accuracy", "", mcnemar(*right, groups)))
         tests = classification_differences(
             a.targets, a.probabilities, b.probabilities, groups, resamples=_resamples(together)
         )
         leading = [name for name in in_tables("classification") if find(name).rank and name != "accuracy"]
         found += [Comparison(first, second, metric, "", tests[metric]) for metric in leading if metric in tests]
         for index in a.present:
-            test = tests.get(f"auc:{index}")
-            if groups is None or test is None:
-                test = delong(a.one_hot[:, index], a.probabilities[:, index], b.probabilities[:, index])
+            test = delong(a.one_hot[:, index], a.probabilities[:, index], b.probabilities[:, index], groups)
             found.append(Comparison(first, second, "auc", a.classes[index], test))
     return found
 

@@ -28,6 +28,7 @@ class SplitSummary(msgspec.Struct, frozen=True, kw_only=True):
         unit: of the distances, ``mm`` or ``voxel``.
         values: metric -> mean over the split. In ``metrics.json`` they stand beside the other fields.
         ci95: metric, or ``<metric>:<class>`` -> ends of its interval.
+        ci95_reason: the same -> why there is none; ``metrics.json`` has null in ``ci95`` there.
         per_class: class -> metric or count -> value.
         confusion: rows true, columns predicted; None in segmentation.
     """
@@ -38,6 +39,7 @@ class SplitSummary(msgspec.Struct, frozen=True, kw_only=True):
     unit: str = ""
     values: dict[str, Value] = {}
     ci95: dict[str, Bounds] = {}
+    ci95_reason: dict[str, str] = {}
     per_class: dict[str, dict[str, Value]] = {}
     confusion: list[list[Count]] | None = None
 
@@ -55,7 +57,10 @@ class SplitSummary(msgspec.Struct, frozen=True, kw_only=True):
         content |= {name: _plain(value) for name, value in self.values.items()}
         if self.confusion is not None:
             content["confusion"] = self.confusion
-        content["ci95"] = {name: [_plain(low), _plain(high)] for name, (low, high) in self.ci95.items()}
+        bounds = {name: [_plain(low), _plain(high)] for name, (low, high) in self.ci95.items()}
+        content["ci95"] = dict.fromkeys(self.ci95_reason) | bounds
+        if self.ci95_reason:
+            content["ci95_reason"] = self.ci95_reason
         content["per_class"] = {
             label: {name: _plain(value) for name, value in row.items()} for label, row in self.per_class.items()
         }

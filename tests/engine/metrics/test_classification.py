@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn import metrics as sk
+from statsmodels.stats.proportion import proportion_confint
 
-from engine.metrics.classification import calibration_error, case_table, summarise
+from engine.metrics.calibration import calibration_error
+from engine.metrics.class_intervals import intervals
+from engine.metrics.classification import case_table, summarise
 from engine.metrics.intervals import resamples_of
 from engine.metrics.resampled import metrics_of, resampled_metrics
 
@@ -58,9 +62,11 @@ def test_equal_scikit_learn_on_random_cases():
         expected, auc = expected_metrics(targets, probabilities)
         fast = metrics_of(np.ones((1, len(targets))), targets, probabilities)
         for name, value in expected.items():
-            assert fast[name][0] == pytest.approx(value, abs=1e-12, nan_ok=True), name
-        for k in range(classes):
-            assert fast[f"auc:{k}"][0] == pytest.approx(auc.get(k, np.nan), abs=1e-12, nan_ok=True)
+            if name != "auc":
+                assert fast[name][0] == pytest.approx(value, abs=1e-12, nan_ok=True), name
+        for k in np.unique(targets):
+            theirs = sk.average_precision_score(targets == k, probabilities[:, k])
+            assert fast[f"average_precision:{k}"][0] == pytest.approx(theirs, abs=1e-12)
         if turn % 3 == 0:
             names = [f"class {k}" for k in range(classes)]
             summary = summarise(targets, probabilities, names, protocol="", bootstrap=0)
@@ -71,7 +77,7 @@ def test_equal_scikit_learn_on_random_cases():
 
 
 def counted_by_hand(targets, probabilities):
-    """The same contract without any library: loops over classes, and over pairs of cases for the AUC."""
+    """The same contract without any library: loops over classes."""
     predicted, n, classes = probabilities.argmax(axis=1), len(targets), probabilities.shape[1]
     rows = []
     for k in range(classes):
@@ -86,9 +92,6 @@ def counted_by_hand(targets, probabilities):
     for column, name in enumerate(("precision", "recall", "f1"), start=1):
         of_classes = np.array([row[column] for row in rows])
         values |= {name: of_classes.mean(), f"{name}_weighted": of_classes @ supports / n}
-    for k in range(classes):
-        pairs = probabilities[targets == k, k][:, None] - probabilities[targets != k, k][None]
-        values[f"auc:{k}"] = np.mean((pairs > 0) + (pairs == 0) / 2) if pairs.size else np.nan
     return values
 
 
@@ -111,12 +114,14 @@ def test_every_resample_equals_scikit_learn_on_the_drawn_cases():
         counts = np.concatenate(list(resamples_of(40, groups, resamples=40, seed=9))).astype(int)
         for i, row in enumerate(counts):
             drawn = np.repeat(np.arange(40), row)
-            expected, auc = expected_metrics(targets[drawn], probabilities[drawn])
+            expected, _ = expected_metrics(targets[drawn], probabilities[drawn])
             for name, value in expected.items():
-                assert fast[name][i] == pytest.approx(value, abs=1e-12, nan_ok=True), name
-            assert [fast[f"auc:{k}"][i] for k in range(4)] == pytest.approx(
-                [auc.get(k, np.nan) for k in range(4)], abs=1e-12, nan_ok=True
-            )
+                if name != "auc":
+                    assert fast[name][i] == pytest.approx(value, abs=1e-12, nan_ok=True), name
+            for k in np.unique(targets[drawn]):
+                theirs = sk.average_precision_score(targets[drawn] == k, probabilities[drawn, k])
+                assert fast[f"average_precision:{k}"][i] == pytest.approx(theirs, abs=1e-12)
+            assert fast["ece"][i] == pytest.approx(calibration_error(targets[drawn], probabilities[drawn]), abs=1e-12)
             table = sk.classification_report(
                 targets[drawn], probabilities[drawn].argmax(axis=1), labels=range(4), output_dict=True,
                 zero_division=np.nan,
@@ -132,7 +137,7 @@ def test_the_rest_of_a_summary_equals_scikit_learn():
     names = list("abcde")
     summary = summarise(targets, probabilities, names, protocol="center crop", bootstrap=50)
     predicted = probabilities.argmax(axis=1)
-    table = sk.classification_report(targets, predicted, labels=range(5), output_dict=True, zero_division=0)
+    table = sk.classification_report(targets, predicted, labels=range(5), output_dict=True, zero_division=np.nan)
     matrix = sk.confusion_matrix(targets, predicted, labels=range(5))
     assert summary["confusion"] == matrix.tolist()
     onehot = np.eye(5)[targets]
@@ -143,9 +148,11 @@ def test_the_rest_of_a_summary_equals_scikit_learn():
     for k, name in enumerate(names):
         row = summary["per_class"][name]
         theirs = table[str(k)]
-        assert [row["precision"], row["recall"], row["f1"], row["support"]] == pytest.approx(
-            [theirs["precision"], theirs["recall"], theirs["f1-score"], theirs["support"]]
-        )
+        if k != 3:
+            assert [row["precision"], row["recall"], row["f1"], row["support"]] == pytest.approx(
+                [theirs["precision"], theirs["recall"], theirs["f1-score"], theirs["support"]]
+            )
+        assert row["predicted"] == np.sum(predicted == k)
         others = np.delete(matrix, k, axis=0)
         assert row["specificity"] == pytest.approx(1 - others[:, k].sum() / others.sum())
     assert summary["per_class"]["d"]["auc"] is None
@@ -174,17 +181,22 @@ def test_intervals_hold_the_values_and_follow_the_groups():
         assert low < summary["per_class"][name]["auc"] < high
     twice = [np.repeat(values, 4, axis=0) for values in (targets, probabilities)]
     grouped = summarise(*twice, list("xyz"), groups=[str(i) for i in np.repeat(np.arange(120), 4)], protocol="")
-    assert grouped["ci95"]["accuracy"] == summary["ci95"]["accuracy"]  # the same 120 units, drawn with one seed
+    assert grouped["ci95"]["accuracy"] == pytest.approx(summary["ci95"]["accuracy"], abs=0.003)
+    assert grouped["ci95"]["auc"] == pytest.approx(summary["ci95"]["auc"], abs=0.003)
+    assert grouped["ci95"]["f1_weighted"] == summary["ci95"]["f1_weighted"]  # the same 120 units, drawn with one seed
     ungrouped = summarise(*twice, list("xyz"), protocol="")["ci95"]["accuracy"]
     assert ungrouped[1] - ungrouped[0] < 0.7 * (grouped["ci95"]["accuracy"][1] - grouped["ci95"]["accuracy"][0])
 
 
 def test_few_cases():
     empty = summarise([], np.zeros((0, 2)), ["a", "b"], protocol="")
-    assert (empty["n"], empty["accuracy"], empty["auc"], empty["ece"], empty["ci95"]) == (0, None, None, None, {})
+    assert [empty[name] for name in ("n", "accuracy", "auc", "ece", "brier")] == [0, None, None, None, None]
+    assert set(empty["ci95"].values()) == {None}
+    assert empty["ci95_reason"]["accuracy"] == "not measured"
     assert empty["confusion"] == [[0, 0], [0, 0]]
     one = summarise([1], [[0.3, 0.7]], ["a", "b"], protocol="")
-    assert (one["accuracy"], one["auc"], one["ci95"]) == (1.0, None, {})
+    assert (one["accuracy"], one["auc"], set(one["ci95"].values())) == (1.0, None, {None})
+    assert one["ci95_reason"]["accuracy"] == "1 case; an interval needs 5"
     assert one["per_class"]["b"]["specificity"] is None
     for summary in (empty, one):
         json.dumps(summary, allow_nan=False)
@@ -194,9 +206,138 @@ def test_a_class_that_is_predicted_but_never_true_counts_with_zero():
     summary = summarise([0, 0], [[0.9, 0.1, 0.0], [0.2, 0.8, 0.0]], ["a", "b", "c"], protocol="", bootstrap=0)
     assert summary["recall"] == pytest.approx((0.5 + 0.0) / 2)  # c, in neither, does not count
     assert summary["balanced_accuracy"] == pytest.approx(0.5)
-    assert summary["per_class"]["c"] == {
-        "precision": 0.0, "recall": 0.0, "f1": 0.0, "auc": None, "specificity": 1.0, "support": 0,
-    }  # fmt: skip
+    assert summary["macro_over"] == 2
+
+
+def test_what_was_never_predicted_or_never_true_is_null():
+    """a: three cases, two found; b: one case, never predicted; c: no case, predicted once; d: neither."""
+    probabilities = np.eye(4)[[0, 0, 2, 0]]
+    rows = summarise([0, 0, 0, 1], probabilities, list("abcd"), protocol="", bootstrap=0)["per_class"]
+    keys = ("precision", "recall", "f1", "support", "predicted")
+    assert {name: [row[key] for key in keys] for name, row in rows.items()} == {
+        "a": [pytest.approx(2 / 3), pytest.approx(2 / 3), pytest.approx(2 / 3), 3, 3],
+        "b": [None, 0.0, 0.0, 1, 0],
+        "c": [None, None, None, 0, 1],
+        "d": [None, None, None, 0, 0],
+    }
+
+
+# ------------------------------------------------------------------------------------------- as clinics read it
+
+
+def two_classes(n=200, seed=6):
+    rng = np.random.default_rng(seed)
+    targets = rng.integers(2, size=n)
+    second = 1 / (1 + np.exp(-(rng.normal(size=n) + 1.2 * targets - 0.6)))
+    return targets, np.stack([1 - second, second], axis=1)
+
+
+def test_sensitivity_and_specificity_at_a_threshold_are_scikit_learns():
+    targets, probabilities = two_classes()
+    summary = summarise(targets, probabilities, ["no", "yes"], protocol="", threshold=0.3)
+    positive = probabilities[:, 1] >= 0.3
+    assert summary["threshold"] == 0.3
+    assert summary["sensitivity"] == pytest.approx(sk.recall_score(targets, positive))
+    assert summary["specificity"] == pytest.approx(sk.recall_score(targets, positive, pos_label=0))
+    count = int((positive & (targets == 1)).sum()), int((targets == 1).sum())
+    assert summary["ci95"]["sensitivity"] == pytest.approx(proportion_confint(*count, method="wilson"))
+    three = summarise([0, 1, 2], np.eye(3), list("abc"), protocol="", bootstrap=0)
+    assert not {"sensitivity", "threshold"} & set(three)
+    with pytest.raises(ValueError, match="the threshold is 1"):
+        summarise([0], [[1.0, 0.0]], ["no", "yes"], protocol="", threshold=1.2)
+
+
+def test_scores_of_probabilities_are_scikit_learns():
+    targets, probabilities = two_classes()
+    summary = summarise(targets, probabilities, ["no", "yes"], protocol="")
+    assert summary["brier"] == pytest.approx(sk.brier_score_loss(targets, probabilities[:, 1]))
+    assert summary["log_loss"] == pytest.approx(sk.log_loss(targets, probabilities))
+    per_class = [sk.average_precision_score(targets == k, probabilities[:, k]) for k in range(2)]
+    assert summary["average_precision"] == pytest.approx(np.mean(per_class))
+    rng = np.random.default_rng(7)
+    targets, probabilities = random_cases(rng, 90, 4)
+    summary = summarise(targets, probabilities, list("abcd"), protocol="")
+    assert summary["brier"] == pytest.approx(np.sum((probabilities - np.eye(4)[targets]) ** 2) / 90)
+    assert summary["log_loss"] == pytest.approx(sk.log_loss(targets, probabilities, labels=range(4)))
+
+
+def test_each_metric_of_a_split_has_an_interval_around_it():
+    targets, probabilities = two_classes()
+    summary = summarise(targets, probabilities, ["no", "yes"], protocol="")
+    numbers = {key for key, value in summary.items() if isinstance(value, float)}
+    for name in numbers - {"threshold", "auc_weighted", "auc_micro"}:
+        low, high = summary["ci95"][name]
+        assert low <= summary[name] <= high, name
+    for label, row in summary["per_class"].items():
+        for metric in ("precision", "recall", "f1", "auc", "average_precision", "specificity", "ece"):
+            low, high = summary["ci95"][f"{metric}:{label}"]
+            assert low <= row[metric] <= high, (metric, label)
+
+
+def test_the_interval_of_a_class_is_wilsons():
+    targets, probabilities = two_classes()
+    summary = summarise(targets, probabilities, ["no", "yes"], protocol="")
+    cells = np.array(summary["confusion"])
+    expected = {
+        "accuracy": (np.trace(cells), 200),
+        "recall:yes": (cells[1, 1], cells[1].sum()),
+        "precision:yes": (cells[1, 1], cells[:, 1].sum()),
+        "specificity:yes": (cells[0, 0], cells[0].sum()),
+    }
+    for name, count in expected.items():
+        assert summary["ci95"][name] == pytest.approx(proportion_confint(*count, method="wilson")), name
+    # F1 from the share of right cases among those that are, or are called, of the class.
+    low, high = proportion_confint(cells[1, 1], cells[1].sum() + cells[0, 1], method="wilson")
+    assert summary["ci95"]["f1:yes"] == pytest.approx([2 * low / (1 + low), 2 * high / (1 + high)])
+
+
+def test_balanced_accuracy_by_variance_recovery():
+    """Zou & Donner (2008): the distances from each recall to its Wilson bound add up as squares."""
+    targets, probabilities = two_classes()
+    summary = summarise(targets, probabilities, ["no", "yes"], protocol="")
+    cells = np.array(summary["confusion"])
+    bounds = np.array([proportion_confint(cells[k, k], cells[k].sum(), method="wilson") for k in range(2)])
+    recalls = np.diag(cells) / cells.sum(axis=1)
+    away = np.sqrt(((recalls[:, None] - bounds) ** 2).sum(axis=0)) / 2
+    expected = [recalls.mean() - away[0], recalls.mean() + away[1]]
+    assert summary["ci95"]["balanced_accuracy"] == pytest.approx(expected)
+
+
+def test_the_interval_of_an_auc_is_delongs_on_the_logit_scale():
+    """The variance summed over every pair of cases (DeLong et al. 1988), in a program of its own."""
+    targets, probabilities = two_classes(60)
+    positives, negatives = probabilities[targets == 1, 1], probabilities[targets == 0, 1]
+    kernel = (positives[:, None] > negatives) + 0.5 * (positives[:, None] == negatives)
+    variance = kernel.mean(axis=1).var(ddof=1) / len(positives) + kernel.mean(axis=0).var(ddof=1) / len(negatives)
+    area = kernel.mean()
+    half = stats.t.ppf(0.975, min(len(positives), len(negatives)) - 1) * np.sqrt(variance) / (area * (1 - area))
+    logit = np.log(area / (1 - area))
+    expected = 1 / (1 + np.exp(-np.array([logit - half, logit + half])))
+    assert summarise(targets, probabilities, ["no", "yes"], protocol="")["ci95"]["auc:yes"] == pytest.approx(expected)
+
+
+def test_coverage_of_accuracy_auc_and_f1():
+    """True values from a million cases of the same kind."""
+    targets, probabilities = two_classes(1_000_000, seed=8)
+    truth = summarise(targets, probabilities, ["no", "yes"], protocol="", bootstrap=0)
+    names = ("accuracy", "balanced_accuracy", "f1", "auc", "average_precision", "brier", "log_loss", "ece")
+    hits = dict.fromkeys(names, 0)
+    for seed in range(200):
+        found = intervals(*two_classes(60, seed=100 + seed), resamples=200, seed=0, threshold=0.5)
+        for name in names:
+            low, high = found[name].interval
+            hits[name] += low <= truth[name] <= high
+    assert min(hits.values()) >= 0.92 * 200, hits
+
+
+def test_few_cases_of_a_class_have_no_interval_and_why():
+    targets = [0] * 20 + [1] * 2
+    probabilities = np.eye(2)[[0] * 22] * 0.8 + 0.1
+    summary = summarise(targets, probabilities, ["many", "two"], protocol="")
+    assert summary["ci95"]["recall:two"] is None
+    assert summary["ci95_reason"]["recall:two"] == "2 cases; an interval needs 5"
+    assert summary["ci95_reason"]["precision:two"] == "not measured"
+    assert summary["ci95"]["accuracy"] == pytest.approx(proportion_confint(20, 22, method="wilson"))
 
 
 def test_calibration_error_by_hand():

@@ -37,7 +37,7 @@ def test_each_class_is_measured_as_its_own_mask():
             expected |= {m: getattr(medpy, m)(*masks, spacing) for m in ("asd", "assd", "hd95")}
             expected["hd95_max"] = surface_metrics(*masks, spacing)["hd95_max"]
             assert {m: metrics[name][m] for m in expected} == pytest.approx(expected, abs=1e-9)
-            assert metrics[name]["missed"] is metrics[name]["absent"] is False
+            assert not any(metrics[name][key] for key in ("missed", "absent", "false_positive"))
 
 
 def test_memory_order_makes_no_difference():
@@ -61,10 +61,11 @@ def test_missed_made_up_and_absent_classes():
     metrics = case_metrics(prediction, truth, (*CLASSES, "third"), (3.0, 2.0))
     diagonal = math.hypot(12, 12)
     worst = {"dice": 0.0, "jaccard": 0.0, "nsd": 0.0, **dict.fromkeys(REDUCTIONS, pytest.approx(diagonal))}
-    assert metrics["anterior"] == {**worst, **volume(-1.0), "missed": True, "absent": False}
-    assert metrics["posterior"] == {**worst, **volume(None), "missed": False, "absent": True}
+    found = {"missed": False, "absent": False, "false_positive": False}
+    assert metrics["anterior"] == {**worst, **volume(-1.0), **found, "missed": True}
+    assert metrics["posterior"] == {**worst, **volume(None), **found, "absent": True, "false_positive": True}
     best = {"dice": 1.0, "jaccard": 1.0, "nsd": 1.0, **dict.fromkeys(REDUCTIONS, 0.0)}
-    assert metrics["third"] == {**best, **volume(0.0), "missed": False, "absent": True}
+    assert metrics["third"] == {**best, **volume(0.0), **found, "absent": True}
 
 
 def test_an_empty_image_is_a_match():
@@ -97,7 +98,7 @@ def test_labels_that_are_no_classes_are_refused(prediction, truth, words):
 
 
 def measured(value, **changes):
-    return dict.fromkeys(METRICS, value) | {"missed": False, "absent": False} | changes
+    return dict.fromkeys(METRICS, value) | {"missed": False, "absent": False, "false_positive": False} | changes
 
 
 ROWS = (
@@ -110,25 +111,62 @@ ROWS = (
 def test_a_summary_by_hand():
     summary = summarise(ROWS, CLASSES, unit="mm", protocol="whole volume")
     assert (summary["n"], summary["missed"], summary["unit"], summary["protocol"]) == (3, 1, "mm", "whole volume")
-    for metric in METRICS:
-        assert summary[metric] == pytest.approx((0.7 + 0.2 + 0.75) / 3)
-        assert summary["per_class"]["anterior"][metric] == pytest.approx(2.2 / 3)
+    for metric in METRICS:  # c3 has no anterior: it counts with its posterior alone
+        assert summary[metric] == pytest.approx((0.7 + 0.2 + 0.5) / 3)
+        assert summary["per_class"]["anterior"][metric] == pytest.approx(1.2 / 2)
         assert summary["per_class"]["posterior"][metric] == pytest.approx(1.1 / 3)
-    assert [summary["per_class"][name][key] for name in CLASSES for key in ("n", "missed", "absent")] == [
-        *(3, 0, 1),
-        *(3, 1, 0),
+    counts = ("n", "present", "missed", "absent", "false_positive_cases")
+    assert [summary["per_class"][name][key] for name in CLASSES for key in counts] == [
+        *(3, 2, 0, 1, 0),
+        *(3, 3, 1, 0, 0),
     ]
-    # Two units: patient p1 with the cases 0.7 and 0.2, and the case c3 alone with 0.75.
-    assert summary["ci95"]["dice"] == pytest.approx([0.45, 0.75])
-    assert summary["ci95"]["hd95:posterior"] == pytest.approx([0.3, 0.5])
+    assert summary["ci95"]["dice"] is None
+    assert summary["ci95_reason"]["dice"] == "2 groups; an interval needs 5"
     json.dumps(summary, allow_nan=False)
+
+
+def test_absent_classes_do_not_hide_those_that_are_missed():
+    """Twenty organs, two in the image, none found: Dice 0, not 0.9."""
+    classes = tuple(f"organ {i}" for i in range(20))
+    truth = np.zeros((6, 6), np.uint8)
+    truth[1, 1], truth[4, 4] = 3, 17
+    rows = [SegmentationRow(str(i), None, case_metrics(np.zeros_like(truth), truth, classes)) for i in range(6)]
+    summary = summarise(rows, classes, unit="voxel", protocol="")
+    assert (summary["dice"], summary["missed"], summary["false_positive_cases"]) == (0.0, 12, 0)
+    assert (summary["ci95"]["dice"], summary["ci95_reason"]["dice"]) == (None, "all values are equal")
+    assert summary["per_class"]["organ 2"]["present"] == 6
+    assert summary["per_class"]["organ 0"]["dice"] is None
+    assert (summary["per_class"]["organ 0"]["present"], summary["per_class"]["organ 0"]["absent"]) == (0, 6)
+
+
+def test_false_positives_on_absent_classes_are_counted_beside():
+    truth, prediction = np.zeros((6, 6), np.uint8), np.zeros((6, 6), np.uint8)
+    truth[1:3, 1:3] = prediction[1:3, 1:3] = 1
+    prediction[5, 5] = 2
+    rows = [SegmentationRow("a", None, case_metrics(prediction, truth, CLASSES))]
+    rows.append(SegmentationRow("empty", None, case_metrics(prediction * 0, truth * 0, CLASSES)))
+    summary = summarise(rows, CLASSES, unit="voxel", protocol="")
+    assert (summary["dice"], summary["false_positive_cases"]) == (1.0, 1)
+    assert summary["per_class"]["posterior"]["false_positive_cases"] == 1
+    assert rows[1].value("dice") is None
+    header, body = case_table(rows, CLASSES, "test")
+    first, second = (dict(zip(header, cells, strict=True)) for cells in body)
+    assert (first["false_positive"], first["false_positive:posterior"], first["dice:posterior"]) == ("1", "1", "")
+    assert second["dice"] == ""
+
+
+def test_of_one_class_empty_images_count():
+    truth, found = np.zeros((4, 4), np.uint8), np.eye(4, dtype=np.uint8)
+    rows = [SegmentationRow(str(i), None, case_metrics(p, truth, ("lesion",))) for i, p in enumerate((truth, found))]
+    assert [row.value("dice") for row in rows] == [1.0, 0.0]
+    assert summarise(rows, ("lesion",), unit="voxel", protocol="")["dice"] == 0.5
 
 
 def test_what_was_not_measured_is_null():
     rows = [SegmentationRow(str(i), None, {"organ": measured(0.5, asd=None)}) for i in range(3)]
     summary = summarise(rows, ("organ", "never"), unit="voxel", protocol="")
     assert summary["asd"] is None
-    assert "asd" not in summary["ci95"]
+    assert (summary["ci95"]["asd"], summary["ci95_reason"]["asd"]) == (None, "not measured")
     assert summary["per_class"]["never"]["dice"] is None
     assert summary["per_class"]["never"]["n"] == 0
     assert summary["dice"] == 0.5
@@ -138,14 +176,14 @@ def test_a_metric_measured_on_some_cases_is_their_mean():
     rows = [SegmentationRow(str(i), None, {"organ": measured(0.5, asd=a)}) for i, a in enumerate([1.0, None, 3.0])]
     summary = summarise(rows, ("organ",), unit="voxel", protocol="")
     assert summary["asd"] == 2.0
-    assert summary["ci95"]["asd"] == [1.0, 3.0]
+    assert summary["ci95_reason"]["asd"] == "2 cases; an interval needs 5"
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_too_few_cases_have_no_interval(count):
     summary = summarise(ROWS[:count], CLASSES, unit="mm", protocol="")
     assert summary["n"] == count
-    assert summary["ci95"] == {}
+    assert set(summary["ci95"].values()) == {None}
     assert (summary["dice"] is None) == (count == 0)
     json.dumps(summary, allow_nan=False)
 
@@ -161,7 +199,7 @@ def test_intervals_hold_the_mean_and_can_be_left_out():
 
 def test_the_rows_of_cases_csv():
     header, body = case_table(ROWS, CLASSES, "test")
-    means = [*METRICS, "missed"]
+    means = [*METRICS, "missed", "false_positive"]
     assert header == ["id", "group", "split", *means, *(f"{m}:{c}" for c in CLASSES for m in means)]
     assert [row[:3] for row in body] == [["c1", "p1", "test"], ["c2", "p1", "test"], ["c3", "", "test"]]
     second = dict(zip(header, body[1], strict=True))

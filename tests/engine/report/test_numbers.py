@@ -80,11 +80,15 @@ def test_the_metrics_of_a_segmentation_are_medpys(atrium: Page) -> None:
             assert value(cases[f"case{number:02d}"][name]) == pytest.approx(one, abs=6e-4)
 
 
-def test_the_interval_of_a_mean_is_near_scipys_bootstrap(atrium: Page, atria: list[RunFolder]) -> None:
+def test_the_interval_of_a_mean_is_between_scipys_bootstrap_and_twice_as_wide(
+    atrium: Page, atria: list[RunFolder]
+) -> None:
     dice = [float(row["dice"]) for row in csv.DictReader(atria[0].cases.open())]
     drawn = stats.bootstrap((dice,), np.mean, method="percentile", n_resamples=5000, rng=1).confidence_interval
     low, high = bounds(atrium.table("Class", "Missed")["left atrium"]["Dice"])
-    assert (low, high) == pytest.approx((drawn.low, drawn.high), abs=0.012)
+    # The percentile bootstrap of 12 values is too narrow: its coverage is 0.90.
+    assert low <= drawn.low < drawn.high <= high
+    assert high - low < 2 * (drawn.high - drawn.low)
 
 
 def test_the_worst_case_stands_first(atrium: Page) -> None:

@@ -114,10 +114,13 @@ def test_objects_are_bounded_in_depth(tmp_path):
 def test_a_summary_is_put_beside_what_else_there_is(tmp_path):
     run = RunFolder(tmp_path)
     run.metrics.write_text('{"of a later version": {"x": [1, {"y": 2}]}}')
-    summary = SplitSummary(n=2, values={"dice": 0.5, "asd": float("nan")}, ci95={"dice": (0.4, 0.6)})
+    summary = SplitSummary(
+        n=2, values={"dice": 0.5, "asd": float("nan")}, ci95={"dice": (0.4, 0.6)}, ci95_reason={"asd": "not measured"}
+    )
     write_metrics(run, "test", summary)
     content = json.loads(run.metrics.read_text())
     assert content["of a later version"] == {"x": [1, {"y": 2}]}
     assert content["test"]["asd"] is None
+    assert content["test"]["ci95"] == {"asd": None, "dice": [0.4, 0.6]}
     assert read_metrics(run)["test"].interval("dice") == (0.4, 0.6)
     assert stat.S_ISREG(run.metrics.stat().st_mode)

@@ -1,0 +1,98 @@
+"""Areas under ROC curves with their variance, for cases alone or in groups: DeLong's method."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.metrics.intervals import Estimate, Floats, Groups, t_quantile, too_few, unit_index
+
+Bools = npt.NDArray[np.bool_]
+
+
+def placements(positive: Bools, scores: Floats) -> tuple[Floats, Floats]:
+    """DeLong's structural components: for every case the share of the opposite cases that it is ranked right of.
+
+    Args:
+        positive: whether each case is positive ``(n,)``, with both kinds present.
+        scores: scores of each model ``(models, n)``.
+
+    Returns:
+        Of the positive cases ``(models, positives)`` and of the negative ones ``(models, negatives)``; a tie counts
+        half, and the mean of either row is the model's AUC (Sun & Xu, IEEE Signal Processing Letters 21, 2014).
+    """
+    from scipy import stats
+
+    over_all = stats.rankdata(scores, axis=1)
+    above, below = scores[:, positive], scores[:, ~positive]
+    of_positive = (over_all[:, positive] - stats.rankdata(above, axis=1)) / below.shape[1]
+    of_negative = 1 - (over_all[:, ~positive] - stats.rankdata(below, axis=1)) / above.shape[1]
+    return of_positive, of_negative
+
+
+def influence(positive: Bools, scores: Floats, of_case: npt.NDArray[np.intp]) -> Floats:
+    """What each case adds to the error of each model's AUC ``(models, n)``.
+
+    The sum of squares over units (cases, or sums of groups) is the variance of the AUC: DeLong's for cases
+    (Biometrics 44, 1988), and for groups that of Obuchowski (Biometrics 53, 1997) but for its factor of the
+    covariance between positive and negative cases of one group.
+
+    Args:
+        positive: whether each case is positive ``(n,)``, with both kinds present.
+        scores: scores of each model ``(models, n)``.
+        of_case: unit of each case ``(n,)``.
+    """
+    shares = np.empty_like(scores)
+    for kind, values in zip((positive, ~positive), placements(positive, scores), strict=True):
+        units = np.unique(of_case[kind]).size
+        factor = math.sqrt(units / (units - 1)) if units > 1 else 1.0
+        shares[:, kind] = factor * (values - values.mean(axis=1, keepdims=True)) / np.count_nonzero(kind)
+    return shares
+
+
+def standard_error(shares: Floats, of_case: npt.NDArray[np.intp]) -> float:
+    """Standard error of a value from what each case adds to its error ``(n,)``."""
+    return math.sqrt(float(np.sum(np.bincount(of_case, weights=shares) ** 2)))
+
+
+def auc_intervals(targets: npt.NDArray[np.intp], probabilities: Floats, groups: Groups = None) -> dict[str, Estimate]:
+    """Intervals of the AUC of each class against the rest (``auc:<index>``) and of their mean (``auc``).
+
+    On the logit scale (Qin & Hotilovac, Stat. Methods Med. Res. 17, 2008), so that they stay within 0 and 1, with
+    Student's quantile of the rarer kind of unit. A class that no case, or every case, has is left out of the mean.
+
+    Args:
+        targets: class of each case ``(n,)``.
+        probabilities: probability of each class ``(n, K)``.
+        groups: group of each case.
+    """
+    of_case, units = unit_index(len(targets), groups)
+    intervals: dict[str, Estimate] = {}
+    known: list[Floats] = []
+    areas: list[float] = []
+    for k, scores in enumerate(probabilities.T):
+        positive = targets == k
+        if not positive.any() or positive.all():
+            continue
+        known.append(influence(positive, scores[None], of_case)[0])
+        areas.append(float(placements(positive, scores[None])[0].mean()))
+        rarer = min(np.unique(of_case[kind]).size for kind in (positive, ~positive))
+        cases = min(int(positive.sum()), int((~positive).sum()))
+        intervals[f"auc:{k}"] = _logit_interval(areas[-1], standard_error(known[-1], of_case), cases, rarer)
+    if known:
+        error = standard_error(np.mean(known, axis=0), of_case)
+        intervals["auc"] = _logit_interval(float(np.mean(areas)), error, len(targets), units)
+    return intervals
+
+
+def _logit_interval(area: float, error: float, cases: int, units: int) -> Estimate:
+    if reason := too_few(cases, units):
+        return Estimate(reason=reason, error=error)
+    if error < 1e-12 or not 0 < area < 1:
+        return Estimate(reason="the classes are separated without an error", error=error)
+    logit = math.log(area / (1 - area))
+    half = t_quantile(units) * error / (area * (1 - area))
+    low, high = (1 / (1 + math.exp(min(-(logit + side), 700.0))) for side in (-half, half))
+    return Estimate((low, high), error=error)
