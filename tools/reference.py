@@ -16,7 +16,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from engine.recipe import Recipe, json_schema  # noqa: E402
+from engine.recipe.base import NamedTable, Table, conditions  # noqa: E402
 from engine.recipe.explain import describe  # noqa: E402
+from engine.recipe.model import FAMILIES, TABLES, refresh  # noqa: E402
 from tui.app import MedtuiApp  # noqa: E402
 from tui.arguments import EXIT_CODES, RUN_HELP, parser  # noqa: E402
 from tui.screens.case import CaseScreen  # noqa: E402
@@ -39,7 +41,9 @@ HEAD = """\
 A recipe is a TOML file that says what to train. Keys without a default must be given. An unknown key, a
 wrong type and a value out of range are refused, all at once, with file and line. `extends = "other.toml"`
 on top inherits the keys of another recipe in the same folder or below it; `--set table.key=value` on the
-command line wins over both. A recipe is data: it names things that the engine knows, and no code runs
+command line wins over both. A key that would do nothing is refused too: `loss.gamma` has a meaning with some losses
+only, `data.window` beside one intensity. What a child or `--set` takes the meaning from, it need not know: inherited
+keys that do nothing any more are left out. A recipe is data: it names things that the engine knows, and no code runs
 because of it.
 
 Editors complete and check recipes by their JSON Schema, which `medtui schema` prints and which lies beside the
@@ -88,13 +92,39 @@ def between_marks(page: str, text: str) -> str:
 
 def reference() -> str:
     """The page about recipes."""
-    schema = Recipe.model_json_schema()
-    tables = {name: model for name, part in schema["properties"].items() if (model := _model(part))}
-    parts = [HEAD, "## On top of the file\n", *_table(schema, skip=frozenset(tables))]
-    for name, model in tables.items():
-        definition = schema["$defs"][model]
-        parts += [f"\n## [{name}]\n\n{definition.get('description', '')}\n", *_table(definition)]
+    refresh()
+    parts = [HEAD, "## On top of the file\n", *_table(Recipe, skip=frozenset(TABLES))]
+    for name, kind in TABLES.items():
+        parts += [f"\n## [{name}]\n\n{_words(kind)}\n"]
+        parts += _family(name, FAMILIES[name]) if name in FAMILIES else _table(kind)
     return "\n".join(parts) + "\n"
+
+
+def _family(table: str, family: type[NamedTable]) -> Iterator[str]:
+    """The keys that every member has, and for each member what it has of its own."""
+    members = list(dict.fromkeys(family.members.values()))
+    shared = set.intersection(*({*member.model_fields} for member in members)) - {family.key}
+    names = ", ".join(f'`"{name}"`' for name in family.members)
+    default = family.default()
+    yield (
+        f"`{family.key}` is one of {names}" + (f'; default `"{default}"`.' if default else ".") + " All of them have:\n"
+    )
+    schemas = {member: member.model_json_schema()["properties"] for member in members}
+    first = members[0]
+    yield from _table(first, skip=frozenset({*first.model_fields} - shared))
+    for member in members:
+        own = [name for name, found in family.members.items() if found is member]
+        tasks = ", ".join(sorted(member.tasks))
+        yield f"\n### {table}.{family.key} = " + ", ".join(f'"{name}"' for name in own)
+        yield f"\n{_words(member)}" + ("" if len(member.tasks) > 1 else f" For {tasks}.")
+        same = {key for key in shared if schemas[member][key] == schemas[first][key]}
+        if {*member.model_fields} - same - {family.key}:
+            yield ""
+            yield from _table(member, skip=frozenset({*same, family.key}))
+
+
+def _words(kind: type[Table]) -> str:
+    return _one_line((kind.__doc__ or "").partition("\n\n")[0])
 
 
 def commands() -> str:
@@ -126,13 +156,8 @@ def _commands(part: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.Arg
         yield part.prog, part
 
 
-def _model(part: dict[str, Any]) -> str:
-    """The name of the model of a table; "" for a plain key."""
-    reference = part.get("$ref") or part.get("allOf", [{}])[0].get("$ref", "")
-    return str(reference).rpartition("/")[2]
-
-
-def _table(definition: dict[str, Any], skip: frozenset[str] = frozenset()) -> Iterator[str]:
+def _table(kind: type[Table], skip: frozenset[str] = frozenset()) -> Iterator[str]:
+    definition = kind.model_json_schema()
     required = set(definition.get("required", ()))
     yield "| key | what it is | allowed | default |"
     yield "|---|---|---|---|"
@@ -140,6 +165,8 @@ def _table(definition: dict[str, Any], skip: frozenset[str] = frozenset()) -> It
         if name in skip:
             continue
         what, allowed = _one_line(part.get("description", "")), describe(part)
+        needs = " and ".join(condition.words for condition in conditions(kind, name))
+        what += f" Only with {needs}." if needs else ""
         words = [what, "a string in quotes, as said" if allowed == what else allowed]
         words.append("must be given" if name in required else _default(part.get("default")))
         yield f"| `{name}` | " + " | ".join(word.replace("|", "\\|") for word in words) + " |"

@@ -100,15 +100,6 @@ class DataTable(NamedTable):
     """What to do with a case that cannot be used: refuse the run, or leave it out and say so."""
 
 
-class LeftAtriumTable(DataTable):
-    """The 2018 Atrial Segmentation Challenge as UA-MT packed it."""
-
-    tasks = SEGMENTATION
-    source: Literal["left_atrium"]
-    spacing: Annotated[None, When((), lambda: False, "a source whose files carry a spacing, as NIfTI does")] = None
-    """Nothing: the files of this source carry no spacing."""
-
-
 class DecathlonTable(DataTable):
     """Medical Segmentation Decathlon: dataset.json, imagesTr/, labelsTr/."""
 
@@ -132,6 +123,15 @@ class NiftiPairsTable(DataTable):
     """Folder of the images, below root."""
     labels: RelativePath = "labels"
     """Folder of the masks, below root; same file names as the images."""
+
+
+class LeftAtriumTable(DataTable):
+    """The 2018 Atrial Segmentation Challenge as UA-MT packed it."""
+
+    tasks = SEGMENTATION
+    source: Literal["left_atrium"]
+    spacing: Annotated[None, When((), lambda: False, "a source whose files carry a spacing, as NIfTI does")] = None
+    """Nothing: the files of this source carry no spacing."""
 
 
 class Isic2018Table(DataTable):

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.readers.numbers import duration, short
 from engine.readers.run import RunData
-from engine.recipe import AugmentTable, Recipe
+from engine.recipe import Recipe, applies
 from engine.report.blocks import Block, Code, Facts, Section, Table, Text
 from engine.runfolder import Manifest
 from engine.runfolder.manifest import CheckpointFacts
@@ -89,15 +89,15 @@ def _recipe_facts(run: RunData, recipe: Recipe) -> Iterator[tuple[str, str]]:
         + (f", spacing {' x '.join(short(s) for s in recipe.data.spacing)} mm" if recipe.data.spacing else ""),
     )
     yield "Model", _model(run, recipe)
-    yield "Loss", _changed(recipe.loss, recipe.loss.name)
-    yield "Optimizer", _changed(recipe.optimizer, f"{recipe.optimizer.name}, lr {recipe.optimizer.lr:g}", {"lr"})
-    yield "Schedule", _changed(recipe.schedule, recipe.schedule.name)
+    yield "Loss", _changed(run, recipe, "loss", recipe.loss.name)
+    yield "Optimizer", _changed(run, recipe, "optimizer", f"{recipe.optimizer.name}, lr {recipe.optimizer.lr:g}", "lr")
+    yield "Schedule", _changed(run, recipe, "schedule", recipe.schedule.name)
     batch = f"{recipe.train.batch_size}"
     if recipe.train.accumulate > 1:
         batch += f" x {recipe.train.accumulate} accumulated"
     yield "Batch size", batch
-    yield "Augmentation", _augmentation(recipe.augment)
-    yield "Evaluation", run.result.protocol or _changed(recipe.evaluate, recipe.evaluate.mode)
+    yield "Augmentation", _changed(run, recipe, "augment", "").removeprefix(", ").replace("_", " ") or "none"
+    yield "Evaluation", run.result.protocol or _changed(run, recipe, "evaluate", "").removeprefix(", ")
 
 
 def _data(run: RunData) -> str:
@@ -128,20 +128,18 @@ def _model(run: RunData, recipe: Recipe) -> str:
     return f"{text}, {model.output} output" if model.output else text
 
 
-def _changed(table: Any, head: str, skip: set[str] | None = None) -> str:
-    """``head`` and every key of a recipe table that is not at its default."""
-    hidden = {"name", *(skip or ())}
-    fields = type(table).model_fields
+def _changed(run: RunData, recipe: Recipe, name: str, head: str, *skip: str) -> str:
+    """``head`` and every key of a table that did something and is not at its default."""
+    table = getattr(recipe, name)
+    output = run.manifest.model.output
+    facts = {"model.output": output} if output else None
     changed = [
         f"{key} {_plain(getattr(table, key))}"
-        for key, field in fields.items()
-        if key not in hidden and not field.is_required() and getattr(table, key) != field.get_default()
+        for key, field in type(table).model_fields.items()
+        if key not in {"name", *skip} and not field.is_required() and getattr(table, key) != field.get_default()
+        if applies(recipe, name, key, facts) is not False
     ]
     return ", ".join([head, *changed])
-
-
-def _augmentation(table: AugmentTable) -> str:
-    return _changed(table, "").removeprefix(", ").replace("_", " ") or "none"
 
 
 def _plain(value: Any) -> str:
