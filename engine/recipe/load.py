@@ -63,7 +63,8 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, outside: bool = Fa
     document = _read(path, ())
     document.file = str(path)
     _override(document, overrides)
-    return _check(document, outside)
+    of_a_run = path.name == "recipe.toml" and _there(path.parent / "manifest.json")
+    return _check(document, outside, stored=of_a_run)  # a run's own recipe runs again, also one of an earlier version
 
 
 def load_run_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:

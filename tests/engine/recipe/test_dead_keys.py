@@ -65,7 +65,7 @@ DEAD = [
     (SKIN, "figures", 'turntable = "gif"', ["figures.turntable"]),
     (SKIN, "figures", "previews = false\npreview_cases = 3", ["figures.previews = false"]),
     (SKIN, "data", 'split = "fraction"\nlimit_validation = 3', ["validation_fraction above 0"]),
-    (SKIN.replace("size =", 'split = "kfold"\nsize ='), "train", "early_stop = 3", ["train.early_stop"]),
+    (SKIN.replace("\nsize =", '\nsplit = "kfold"\nsize ='), "train", "early_stop = 3", ["train.early_stop"]),
 ]  # fmt: skip
 
 
@@ -145,6 +145,8 @@ def test_what_a_run_of_an_earlier_version_left_is_read(tmp_path):
     with pytest.raises(RecipeError, match="10 problems"):
         load_recipe(path)
     found = load_run_recipe(path)
+    (tmp_path / "manifest.json").write_text("{}")
+    assert load_recipe(path) == found  # as a file to run again, beside a manifest
     assert found.loss.model_fields_set == {"name"}
     assert load_run_recipe(path, ["train.epochs=9"]).train.epochs == 9
     with pytest.raises(RecipeError, match=r"--set loss\.gamma=1\.0"):
