@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.phantoms import phantom_root
 
-PLUGIN = Path(__file__).resolve().parents[2] / "plugin"
+PLUGIN = Path(__file__).resolve().parents[2] / "plugin_tables"
 RECIPE = """\
 name = "mine"
 task = "segmentation"
