@@ -91,7 +91,7 @@ def _dataset(trained: Trained, inputs: Sequence[Path]) -> Dataset:
         label_values=values,
         channels=channels,
         spatial_dims=len(trained.recipe.data.size),
-        unit="voxel",
+        spacing_unit="voxel",
         phantom=False,
         published_split=None,
     )

@@ -11,8 +11,9 @@ import numpy as np
 
 from engine.data.cases import Case, Dataset
 from engine.data.crops import Voxels, foreground_voxels
-from engine.data.prepare import prepare, resize_image
+from engine.data.prepare import on_grid, resize_image, shades_map
 from engine.data.read import Floats, Masks, read_case, read_image
+from engine.data.volumes import Array
 from engine.errors import DataError
 from engine.hardware import cores, free_memory
 from engine.recipe import DataTable
@@ -20,12 +21,21 @@ from engine.recipe import DataTable
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedVolume:
-    """A training volume on the network's grid: image (C, *N), label (*N), and where its classes are."""
+    """A training volume or picture with its mask on the network's grid, of which crops are taken.
 
-    image: Floats
+    Attributes:
+        image: (C, *N). A volume: float32, normalised. A picture: shades from 0 to 255, uint8 or float32.
+        label: (*N).
+        voxels: where its classes are.
+        spacing: of a voxel, in mm, or 1 where unknown.
+        intensity: pictures: (scale, shift), see `intensity_map`; None: the image is normalised already.
+    """
+
+    image: Array
     label: Masks
     voxels: Voxels
-    spacing: tuple[float, ...]  # of a voxel, in mm, or 1 where unknown
+    spacing: tuple[float, ...]
+    intensity: tuple[Floats, Floats] | None = None
 
     @property
     def nbytes(self) -> int:
@@ -34,9 +44,10 @@ class LoadedVolume:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedImage:
-    """A training image, uint8 (H, W, 3): already at its size, unless the recipe crops at random."""
+    """A training picture that has a class as a whole, (H, W, 3), shades from 0 to 255: already at its size,
+    unless the recipe crops at random."""
 
-    image: Masks
+    image: Array
 
     @property
     def nbytes(self) -> int:
@@ -52,15 +63,16 @@ def load(dataset: Dataset, case: Case, table: DataTable, *, resize: bool) -> Loa
     Raises:
         DataError: the case cannot be read.
     """
-    if dataset.task == "classification":
+    if not dataset.dense:
         image = read_image(dataset, case)
         return LoadedImage(resize_image(image, table) if resize else image)
-    prepared = prepare(read_case(dataset, case), table)
+    prepared = on_grid(read_case(dataset, case), table)
     label = prepared.label_net
     if label is None:
         label = np.zeros(prepared.image.shape[1:], np.uint8)
     voxels = foreground_voxels(label) if table.crop == "foreground" else ()
-    return LoadedVolume(prepared.image, label, voxels, prepared.net_spacing or (1.0,) * label.ndim)
+    intensity = shades_map(prepared, table) if dataset.spatial_dims == 2 else None
+    return LoadedVolume(prepared.image, label, voxels, prepared.spacing_net or (1.0,) * label.ndim, intensity)
 
 
 class CachedDataset:

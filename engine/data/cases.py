@@ -30,7 +30,7 @@ class Case:
     split: str = ""
 
     @property
-    def unit(self) -> str:
+    def group_key(self) -> str:
         """What a split must not cut: the group where it is known, else the case itself."""
         return f"case {self.id}" if self.group is None else f"group {self.group}"
 
@@ -52,12 +52,14 @@ class Dataset:
         classes: classification: the classes; segmentation: the foreground classes.
         label_values: segmentation: the mask value of each foreground class.
         channels: of an image.
-        spatial_dims: 2 or 3.
-        unit: "mm" when the files carry a spacing, else "voxel".
+        spatial_dims: 3 for volumes, 2 for pictures.
+        spacing_unit: of distances: "mm" when the files carry a spacing, else "voxel" or "pixel".
         phantom: whether the data is made, and no patient's.
         published_split: True only if the split is the published one; None where that is not known.
         notes: what the report must say (cases that were left out, ...).
         root: folder of the data set; files are named relative to it in messages.
+        value_range: pictures: the values that stand for black and white in files of more than 8 bits, the
+            same for every picture; None before they are known.
     """
 
     task: str
@@ -68,11 +70,22 @@ class Dataset:
     label_values: tuple[int, ...]
     channels: int
     spatial_dims: int
-    unit: str
+    spacing_unit: str
     phantom: bool
     published_split: bool | None
     notes: tuple[str, ...] = ()
     root: Path = Path()
+    value_range: tuple[float, float] | None = None
+
+    @property
+    def dense(self) -> bool:
+        """Whether every voxel has a class, and is trained on in crops; else the image has one as a whole."""
+        return self.task == "segmentation"
+
+    @property
+    def colour(self) -> bool:
+        """Whether images have the channels red, green and blue."""
+        return self.spatial_dims == 2 and self.channels == 3
 
     def split(self, name: str) -> tuple[Case, ...]:
         """The cases of the split ``name``, ordered by id."""
@@ -84,7 +97,7 @@ class Dataset:
 
     def _count(self, name: str) -> dict[str, int]:
         cases = self.split(name)
-        if self.task == "segmentation":
+        if self.dense:
             return {"cases": len(cases)}
         targets = Counter(case.target for case in cases)
         return {label: targets[index] for index, label in enumerate(self.classes)}

@@ -85,6 +85,17 @@ class AffineCrop:
     shape: tuple[int, ...]
     size: tuple[int, ...]
 
+    def needed(self) -> tuple[tuple[slice, ...], AffineCrop]:
+        """The part of the volume that the crop shows, and the same crop of that part: for images that are
+        much larger than a crop."""
+        ends = self.matrix * (np.array(self.size) - 1)
+        low = self.origin + np.minimum(ends, 0).sum(axis=1)
+        high = self.origin + np.maximum(ends, 0).sum(axis=1)
+        first = np.clip(np.floor(low).astype(np.int64) - 1, 0, np.array(self.shape) - 1)
+        last = np.clip(np.ceil(high).astype(np.int64) + 2, first + 1, self.shape)
+        box = tuple(slice(int(start), int(end)) for start, end in zip(first, last, strict=True))
+        return box, AffineCrop(self.matrix, self.origin - first, tuple(int(n) for n in last - first), self.size)
+
     def image(self, image: Floats, padding: str) -> torch.Tensor:
         """``image`` (C, *shape) at the moved places, linearly: float32 (C, *size).
 

@@ -13,7 +13,7 @@ from engine.data.read import channels_in
 from engine.data.sources import DatasetIndex, open_source
 from engine.data.splits import assign, refuse_duplicates
 from engine.data.unread import unread
-from engine.errors import DataError, Problem
+from engine.errors import DataError, Problem, RecipeError
 from engine.recipe import DataTable
 
 _LOOKED_AT = 10_000
@@ -39,6 +39,7 @@ def open_dataset(table: DataTable, task: str, root: Path) -> Dataset:
     Raises:
         DataError: the folder is not there or not in that layout; an id twice; a group in two given
             splits; nothing left to train on.
+        RecipeError: ``data.size`` or ``data.intensity`` is for another kind of image.
     """
     folder = root / table.root
     if not folder.is_dir():
@@ -101,21 +102,37 @@ def fingerprint(dataset: Dataset) -> str:
 
 
 def _dataset(layout: DatasetIndex, cases: tuple[Case, ...], task: str, table: DataTable, folder: Path) -> Dataset:
-    return Dataset(
+    dataset = Dataset(
         task=task,
         name=layout.name,
         source=table.source,
         cases=cases,
         classes=layout.classes,
         label_values=layout.label_values,
-        channels=layout.channels or channels_in(cases[0].images[0]),
+        channels=layout.channels or channels_in([case.images[0] for case in cases], layout.spatial_dims),
         spatial_dims=layout.spatial_dims,
-        unit=layout.unit,
+        spacing_unit=layout.spacing_unit,
         phantom=(folder / MARKER).is_file(),
         published_split=layout.published_split,
         notes=layout.notes,
         root=folder,
     )
+    _refuse_misfit(dataset, table)
+    return dataset
+
+
+def _refuse_misfit(dataset: Dataset, table: DataTable) -> None:
+    """Raises: RecipeError: [data] asks for another kind of image than the data set has."""
+    problems = []
+    kind, axes = ("pictures", "height and width") if dataset.spatial_dims == 2 else ("volumes", "one an axis")
+    if len(table.size) != dataset.spatial_dims:
+        allowed = f"{dataset.spatial_dims} numbers, {axes}: {dataset.name} holds {kind}"
+        problems.append(Problem("recipe", f"found {list(table.size)}", allowed, "data.size"))
+    if table.intensity == "imagenet" and not dataset.colour:
+        allowed = '"zscore", "minmax", "window" or "none": ImageNet has means of colour images only'
+        problems.append(Problem("recipe", f'found "imagenet" for {kind} without colours', allowed, "data.intensity"))
+    if problems:
+        raise RecipeError("the recipe does not fit its data:", problems=tuple(problems))
 
 
 def _size(path: Path) -> int:

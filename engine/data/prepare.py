@@ -2,12 +2,14 @@
 
 No torch: numpy, SciPy and Pillow only. A volume is turned to RAS+ where its affine tells how,
 resampled to `DataTable.spacing`, normalised, and padded with zeros to at least `DataTable.size`.
-`Prepared.restore` undoes all but the normalisation, so predictions lie on the input's own voxels.
+A picture likewise, but for the turning; its intensities are a map of all its colours together, applied
+last, so that training can change colours before it. `Prepared.restore` undoes all but the
+normalisation, so predictions lie on the input's own voxels.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +17,8 @@ from nibabel.orientations import apply_orientation, io_orientation
 from PIL import Image
 from scipy import ndimage
 
-from engine.data.read import Affine, Array, Floats, Masks, RawCase
+from engine.data.read import Floats, Masks, RawCase
+from engine.data.volumes import Affine, Array
 from engine.recipe import DataTable
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -27,11 +30,11 @@ _SAMPLE = 1_000_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """One volume on the network's grid N, with the way back to its own grid S.
+    """One volume or picture on the network's grid N, with the way back to its own grid S.
 
     Attributes:
         id: the case's.
-        image: float32 (C, *N).
+        image: float32 (C, *N), as the network sees it; from `on_grid`, a picture has its shades from 0 to 255.
         label: uint8 (*S), on the case's own grid; None without a mask.
         label_net: uint8 (*N), on the network's grid; None without a mask.
         affine: float64 (4, 4) of the case's own grid; None where the file has none.
@@ -39,7 +42,7 @@ class Prepared:
         shape: S.
         turned: S with its axes in the network's order.
         resampled: shape after resampling, before padding.
-        orientation: (3, 2), for each own axis the network's axis and its sign, as nibabel has it.
+        orientation: (axes, 2), for each own axis the network's axis and its sign, as nibabel has it.
     """
 
     id: str
@@ -56,7 +59,7 @@ class Prepared:
     @property
     def is_identity(self) -> bool:
         """Whether the network's grid is the case's own: then nothing has to be restored."""
-        straight = np.array_equal(self.orientation, [[0, 1], [1, 1], [2, 1]])
+        straight = np.array_equal(self.orientation, _straight(len(self.shape)))
         return straight and self.shape == self.turned == self.resampled == self.image.shape[1:]
 
     @property
@@ -64,18 +67,8 @@ class Prepared:
         """Spacing of the network's grid in mm; None where the file has none."""
         if self.spacing is None:
             return None
-        own = [0.0] * 3
-        for axis, (place, _) in enumerate(self.orientation):
-            own[int(place)] = self.spacing[axis]
-        return tuple(step * old / new for step, old, new in zip(own, self.turned, self.resampled, strict=True))
-
-    @property
-    def net_spacing(self) -> tuple[float, ...] | None:
-        """Voxel size along the axes of N, in mm; None where the file has none."""
-        if self.spacing is None:
-            return None
         own = _turned_spacing(self.spacing, self.orientation)
-        return tuple(side * was / now for side, was, now in zip(own, self.turned, self.resampled, strict=True))
+        return tuple(step * old / new for step, old, new in zip(own, self.turned, self.resampled, strict=True))
 
     def restore(self, probabilities: Floats) -> Floats:
         """Bring ``probabilities`` (O, *N) back to the case's own grid, (O, *S).
@@ -93,19 +86,39 @@ class Prepared:
 
 
 def prepare(sample: RawCase, table: DataTable) -> Prepared:
-    """Bring the volume of ``sample`` to the network's grid."""
-    orientation = np.array([[0, 1], [1, 1], [2, 1]], dtype=np.float64)
+    """Bring the image of ``sample`` to the network's grid and intensities."""
+    prepared = on_grid(sample, table)
+    if sample.image.ndim != 3:
+        return prepared
+    scale, shift = shades_map(prepared, table)
+    return replace(prepared, image=_applied(prepared.image, scale, shift, table))
+
+
+def shades_map(prepared: Prepared, table: DataTable) -> tuple[Floats, Floats]:
+    """The `intensity_map` of a picture from `on_grid`, without what was padded."""
+    box = _inner(prepared.image.shape[1:], prepared.resampled)
+    return intensity_map(np.moveaxis(prepared.image[(slice(None), *box)], 0, -1), table)
+
+
+def on_grid(sample: RawCase, table: DataTable) -> Prepared:
+    """Bring the image of ``sample`` to the network's grid; a picture keeps its shades from 0 to 255."""
+    orientation = _straight(sample.image.ndim - 1)
     if sample.affine is not None:
         orientation = io_orientation(sample.affine)
     image = np.stack([apply_orientation(channel, orientation) for channel in sample.image])
     label = None if sample.label is None else apply_orientation(sample.label, orientation)
     turned = image.shape[1:]
     resampled = _resampled_shape(turned, sample.spacing, orientation, table)
-    image = np.stack([resample(normalise(channel, table), resampled) for channel in image])
+    if len(turned) == 2:
+        image = np.stack([_resample_picture(channel, resampled) for channel in image])
+    else:
+        image = np.stack([resample(normalise(channel, table), resampled) for channel in image])
     label_net = None if label is None else pad(resample(label, resampled, nearest=True), table.size)
     return Prepared(
         id=sample.id,
-        image=np.ascontiguousarray(np.stack([pad(channel, table.size) for channel in image]), dtype=np.float32),
+        image=np.ascontiguousarray(
+            np.stack([pad(channel, table.size) for channel in image]), dtype=None if len(turned) == 2 else np.float32
+        ),
         label=sample.label,
         label_net=None if label_net is None else np.ascontiguousarray(label_net, dtype=np.uint8),
         affine=sample.affine,
@@ -118,10 +131,10 @@ def prepare(sample: RawCase, table: DataTable) -> Prepared:
 
 
 def normalise(volume: Array, table: DataTable) -> Floats:
-    """One channel (*S) as float32, by ``table.intensity``.
+    """One channel (*S) of a volume as float32, by ``table.intensity``.
 
     zscore clips to the 0.5th and 99.5th percentile first: a single hot voxel must not set the scale.
-    imagenet has no meaning for a volume: a recipe that asks for it is refused.
+    imagenet has no meaning for a volume: it is refused.
     """
     values = volume.astype(np.float32)
     if table.intensity == "none":
@@ -159,8 +172,8 @@ def pad(volume: Array, size: tuple[int, ...]) -> Array:
     return padded
 
 
-def resize_image(image: Masks, table: DataTable, box: tuple[float, float, float, float] | None = None) -> Masks:
-    """RGB ``image`` uint8 (H, W, 3) at ``table.size``: stretched, or its centre, as ``table.resize`` says.
+def resize_image(image: Array, table: DataTable, box: tuple[float, float, float, float] | None = None) -> Array:
+    """``image`` (H, W, 3), uint8 or float32, at ``table.size``: stretched, or its centre, as ``table.resize`` says.
 
     Args:
         image: the image.
@@ -172,8 +185,11 @@ def resize_image(image: Masks, table: DataTable, box: tuple[float, float, float,
         if image.shape[:2] == (height, width):
             return image
         box = seen_box(image.shape, table)
-    picture = Image.fromarray(image)
-    return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR, box=box))
+    if image.dtype == np.uint8:
+        return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR, box=box))
+    parts = [Image.fromarray(np.ascontiguousarray(image[..., channel])) for channel in range(image.shape[2])]
+    resized = [np.asarray(part.resize((width, height), Image.Resampling.BILINEAR, box=box)) for part in parts]
+    return np.stack(resized, axis=-1)
 
 
 def seen_box(shape: tuple[int, ...], table: DataTable) -> tuple[float, float, float, float]:
@@ -187,12 +203,13 @@ def seen_box(shape: tuple[int, ...], table: DataTable) -> tuple[float, float, fl
     return left, top, left + width * scale, top + height * scale
 
 
-def intensity_map(image: Masks, table: DataTable) -> tuple[Floats, Floats]:
-    """(scale, shift), float32 (3,) each: ``image / 255 * scale + shift`` is what the network sees.
+def intensity_map(image: Array, table: DataTable) -> tuple[Floats, Floats]:
+    """(scale, shift), float32 (C,) each: ``image / 255 * scale + shift`` is what the network sees.
 
-    zscore and minmax are of the whole image, over its three colours together, so that hues stay.
+    zscore and minmax are of the whole image (H, W, C), over its colours together, so that hues stay.
+    imagenet has means of three colours; a data set in grey is refused with it.
     """
-    scale, shift = np.ones(3), np.zeros(3)
+    scale, shift = np.ones(image.shape[-1]), np.zeros(image.shape[-1])
     if table.intensity == "imagenet":
         scale = 1 / np.array(IMAGENET_STD)
         shift = -np.array(IMAGENET_MEAN) * scale
@@ -200,21 +217,37 @@ def intensity_map(image: Masks, table: DataTable) -> tuple[Floats, Floats]:
         deviation = max(float(image.std(dtype=np.float64)) / 255, 1e-6)
         scale, shift = scale / deviation, shift - float(image.mean(dtype=np.float64)) / 255 / deviation
     elif table.intensity == "minmax":
-        low, high = int(image.min()), int(image.max())
-        scale, shift = scale * 255 / max(high - low, 1), shift - low / max(high - low, 1)
+        low, high = float(image.min()), float(image.max())
+        extent = max(high - low, 1 if image.dtype == np.uint8 else 1e-6)
+        scale, shift = scale * 255 / extent, shift - low / extent
     elif table.intensity == "window" and table.window is not None:
         low_value, high_value = table.window
         scale, shift = scale * 255 / (high_value - low_value), shift - low_value / (high_value - low_value)
     return scale.astype(np.float32), shift.astype(np.float32)
 
 
-def normalise_image(image: Masks, table: DataTable) -> Floats:
-    """RGB ``image`` uint8 (H, W, 3) as the network sees it: float32 (3, H, W)."""
-    scale, shift = intensity_map(image, table)
-    values = image.astype(np.float32) / np.float32(255) * scale + shift
-    if table.intensity == "window":
-        values = np.clip(values, 0, 1)
-    return np.ascontiguousarray(values.transpose(2, 0, 1))
+def normalise_image(image: Array, table: DataTable) -> Floats:
+    """``image`` (H, W, C) of shades from 0 to 255 as the network sees it: float32 (C, H, W)."""
+    return _applied(np.ascontiguousarray(np.moveaxis(image, -1, 0)), *intensity_map(image, table), table)
+
+
+def _applied(image: Array, scale: Floats, shift: Floats, table: DataTable) -> Floats:
+    """Shades (C, H, W) through the map (scale, shift)."""
+    values = image.astype(np.float32) / np.float32(255) * scale[:, None, None] + shift[:, None, None]
+    return np.clip(values, 0, 1) if table.intensity == "window" else values
+
+
+def _resample_picture(channel: Array, shape: tuple[int, ...]) -> Array:
+    """One channel of a picture (H, W) on a grid of ``shape``: each new pixel the mean of what it covers."""
+    if channel.shape == tuple(shape):
+        return channel
+    grey = Image.fromarray(channel.astype(np.float32))
+    return np.asarray(grey.resize((shape[1], shape[0]), Image.Resampling.BILINEAR))
+
+
+def _straight(axes: int) -> npt.NDArray[np.float64]:
+    """The orientation of an image whose axes are the network's."""
+    return np.stack([np.arange(axes), np.ones(axes)], axis=1).astype(np.float64)
 
 
 def _resampled_shape(
@@ -223,7 +256,9 @@ def _resampled_shape(
     orientation: npt.NDArray[np.float64],
     table: DataTable,
 ) -> tuple[int, ...]:
-    """Voxels along each of the network's axes at ``table.spacing``."""
+    """Voxels along each of the network's axes at ``table.spacing``, in pixels of the file where it is a picture."""
+    if spacing is None and len(turned) == 2:
+        spacing = (1.0, 1.0)
     if table.spacing is None or spacing is None:
         return turned
     sides = zip(turned, _turned_spacing(spacing, orientation), table.spacing, strict=True)

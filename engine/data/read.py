@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-import logging
 import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
-import nibabel
 import numpy as np
 import numpy.typing as npt
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
-from PIL import Image, ImageOps
+from PIL import Image
 
 from engine.data.cases import Case, Dataset
+from engine.data.pictures import picture_channels, read_mask_picture, read_picture, to_shades, with_channels
+from engine.data.volumes import (
+    Affine,
+    Array,
+    channels_first,
+    corners_apart,
+    invertible,
+    read_volume,
+    spacing_of,
+    volume_channels,
+)
 from engine.errors import DataError, Problem
 
-Array = npt.NDArray[np.generic]
 Floats = npt.NDArray[np.float32]
 Masks = npt.NDArray[np.uint8]
-Affine = npt.NDArray[np.float64]
 
-MAX_VOXELS = 2**31
-"""Larger volumes are refused: a damaged header must not ask for all the memory there is."""
 AFFINE_TOLERANCE = 0.1
 """Share of the smallest voxel side by which two grids may lie apart and still count as the same."""
-logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # its remarks on headers; faults are raised
+WHOLE = 1e-3
+"""Mask values that are so near to a whole number are that number: resampling tools leave such."""
 
-_H5 = (".h5", ".hdf5")
 _UNREADABLE = (
     *(OSError, EOFError, ValueError, KeyError, IndexError, TypeError, OverflowError, MemoryError, SyntaxError),
     *(RuntimeError, zlib.error, struct.error, ImageFileError, HeaderDataError, Image.DecompressionBombError),
@@ -45,7 +49,8 @@ class RawCase:
 
     Attributes:
         id: the case's.
-        image: float32 (C, *S); classification: uint8 RGB (H, W, 3).
+        image: (C, *S). A volume: float32. A picture: shades from 0 to 255, uint8, or float32 where the file
+            is deeper.
         label: uint8 (*S), 0 the background and i + 1 the class ``classes[i]``; None without a mask.
         affine: float64 (4, 4), voxel indices to mm; None where the file has none.
         spacing: voxel size in mm along the axes of S; None where the file has none.
@@ -59,14 +64,12 @@ class RawCase:
 
 
 def read_case(dataset: Dataset, case: Case) -> RawCase:
-    """Read ``case``: a volume with its mask, or an RGB image.
+    """Read ``case``: a volume or a picture, with its mask where it has one.
 
     Raises:
         DataError: a file is missing or cannot be read, or its parts do not fit together. It lists
             all that was found, by file.
     """
-    if dataset.task == "classification":
-        return RawCase(case.id, read_image(dataset, case), None, None, None)
     problems: list[Problem] = []
     image, affine = _image(dataset, case, problems)
     label = None if case.label is None else _label(dataset, case.label, image, affine, problems)
@@ -76,60 +79,26 @@ def read_case(dataset: Dataset, case: Case) -> RawCase:
     return RawCase(case.id, image, label, affine, spacing)
 
 
-def read_image(dataset: Dataset, case: Case) -> Masks:
-    """The RGB image of a classification case, uint8 (H, W, 3), turned upright as its EXIF data says.
-
-    Grey images become three equal channels, 16-bit ones are scaled to 8 bits, transparency is dropped.
+def read_image(dataset: Dataset, case: Case) -> Array:
+    """The picture of ``case`` with its channels last, (H, W, C): shades from 0 to 255, see `RawCase`.
 
     Raises:
-        DataError: the file is missing or is no readable image.
+        DataError: the file is missing or is no readable picture.
     """
-    path = case.images[0]
-    try:
-        with Image.open(path) as file:
-            return rgb(file)
-    except FileNotFoundError:
-        problem = Problem(dataset.where(path), missing(path))
-    except _UNREADABLE as error:
-        problem = Problem(dataset.where(path), f"cannot be read as an image: {_why(error)}")
-    raise DataError(f"case {case.id} cannot be used:", problems=(problem,))
+    return np.moveaxis(read_case(dataset, case).image, 0, -1)
 
 
-def rgb(file: Image.Image) -> Masks:
-    """``file`` as uint8 RGB (H, W, 3)."""
-    upright = ImageOps.exif_transpose(file)
-    if upright.mode in {"I", "I;16", "I;16B", "I;16L"}:
-        values = np.asarray(upright).astype(np.float32)
-        grey = np.clip(values / 257.0 if values.max(initial=0) > 255 else values, 0, 255)
-        return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
-    return np.asarray(upright.convert("RGB"))
+def channels_in(paths: Sequence[Path], spatial_dims: int) -> int:
+    """Channels of the images in ``paths``, from their headers: those of the first volume; 3 if any picture has colours.
 
-
-def read_volume(path: Path) -> tuple[Array, Affine | None]:
-    """The array (*S) or (*S, C) in a NIfTI file and its affine, or ``image`` of an h5 file and None.
-
-    Raises:
-        OSError, ValueError and others that a damaged file causes; see `read_case` for named errors.
+    What cannot be read counts as one channel: `read_case` says why.
     """
-    if path.suffix.lower() in _H5:
-        return _h5(path, "image"), None
-    return _nifti(path)
-
-
-def channels_in(path: Path) -> int:
-    """Channels of the volume in ``path``, from its header; 1 where it cannot be read: `read_case` says why."""
     try:
-        if path.suffix.lower() in _H5:
-            return 1
-        shape = nibabel.load(path).shape
+        if spatial_dims == 3:
+            return volume_channels(paths[0])
+        return 3 if any(picture_channels(path) == 3 for path in paths) else 1
     except _UNREADABLE:
         return 1
-    return int(shape[-1]) if len(shape) > 3 else 1
-
-
-def spacing_of(affine: Affine) -> tuple[float, ...]:
-    """Voxel size along each axis, in the unit of ``affine`` (4, 4): the lengths of its columns."""
-    return tuple(float(value) for value in np.sqrt((affine[:3, :3] ** 2).sum(axis=0)))
 
 
 def missing(path: Path) -> str:
@@ -137,20 +106,15 @@ def missing(path: Path) -> str:
     return "a link to a file that is not there" if path.is_symlink() else "no such file"
 
 
-def _image(dataset: Dataset, case: Case, problems: list[Problem]) -> tuple[Floats | None, Affine | None]:
-    """All channels of ``case`` as float32 (C, *S), and the affine that they share."""
+def _image(dataset: Dataset, case: Case, problems: list[Problem]) -> tuple[Array | None, Affine | None]:
+    """All channels of ``case`` (C, *S), and the affine that they share."""
     parts: list[Array] = []
     affine: Affine | None = None
     for path in case.images:
         loaded = _load(dataset, path, "image", problems)
         if loaded is None:
             continue
-        volume, own = loaded
-        channels = _channels(volume)
-        if channels is None:
-            found = "x".join(map(str, volume.shape))
-            problems.append(Problem(dataset.where(path), f"shape {found}", "3 axes, or a 4th with the channels"))
-            continue
+        channels, own = loaded
         if parts and channels.shape[1:] != parts[0].shape[1:]:
             problems.append(_other_shape(dataset, path, channels.shape[1:], parts[0].shape[1:], "the first channel"))
             continue
@@ -165,21 +129,21 @@ def _image(dataset: Dataset, case: Case, problems: list[Problem]) -> tuple[Float
         where = dataset.where(case.images[0])
         problems.append(Problem(where, f"{image.shape[0]} channels", f"{dataset.channels}, as the data set says"))
         return None, affine
+    if dataset.spatial_dims == 2:
+        return to_shades(image, dataset.value_range), affine
     return np.ascontiguousarray(image, dtype=np.float32), affine
 
 
 def _label(
-    dataset: Dataset, path: Path, image: Floats | None, affine: Affine | None, problems: list[Problem]
+    dataset: Dataset, path: Path, image: Array | None, affine: Affine | None, problems: list[Problem]
 ) -> Masks | None:
     """The mask in ``path`` as class indices, uint8 (*S)."""
     loaded = _load(dataset, path, "label", problems)
     if loaded is None:
         return None
-    volume, own = loaded
-    channels = _channels(volume)
-    if channels is None or channels.shape[0] != 1:
-        found = "x".join(map(str, volume.shape))
-        problems.append(Problem(dataset.where(path), f"label of shape {found}", "3 axes: one class index a voxel"))
+    channels, own = loaded
+    if channels.shape[0] != 1:
+        problems.append(Problem(dataset.where(path), f"a label of {channels.shape[0]} channels", "one class a voxel"))
         return None
     mask = channels[0]
     if image is not None and mask.shape != image.shape[1:]:
@@ -191,16 +155,24 @@ def _label(
 
 
 def _indices(dataset: Dataset, path: Path, mask: Array, problems: list[Problem]) -> Masks | None:
-    """Mask values -> 0 for the background, i + 1 for the value ``label_values[i]``."""
+    """Mask values -> 0 for the background, i + 1 for the value ``label_values[i]``.
+
+    A mask of 0 and 255 is one of 0 and 1 where the data set has the one class 1: so programs save black and white.
+    """
     where = dataset.where(path)
     allowed = ", ".join(map(str, (0, *dataset.label_values)))
-    if mask.dtype.kind == "f" and not np.isfinite(mask).all():
-        problems.append(Problem(where, "label with NaN or infinite values", allowed))
-        return None
+    if mask.dtype.kind == "f":
+        if not np.isfinite(mask).all():
+            problems.append(Problem(where, "label with NaN or infinite values", allowed))
+            return None
+        whole = np.rint(mask)
+        mask = whole if np.abs(mask - whole).max() <= WHOLE else mask
     values = np.flatnonzero(np.bincount(mask.ravel())) if mask.dtype == np.uint8 else np.unique(mask)
+    if dataset.label_values == (1,) and values.max() == 255 and set(values.tolist()) <= {0, 255}:
+        return np.asarray(mask == 255, np.uint8)
     wrong = [value for value in values.tolist() if value != 0 and value not in dataset.label_values]
     if wrong:
-        names = ", ".join(f"{value:g}" for value in wrong[:5]) + (", ..." if len(wrong) > 5 else "")
+        names = ", ".join(f"{value:.9g}" for value in wrong[:5]) + (", ..." if len(wrong) > 5 else "")
         problems.append(Problem(where, f"label value {names}", allowed))
         return None
     label = np.zeros(mask.shape, np.uint8)
@@ -210,67 +182,44 @@ def _indices(dataset: Dataset, path: Path, mask: Array, problems: list[Problem])
 
 
 def _load(dataset: Dataset, path: Path, what: str, problems: list[Problem]) -> tuple[Array, Affine | None] | None:
-    """The array and affine in ``path``, or None and a problem more."""
+    """What ``path`` holds, (C, *S), and its affine; or None and a problem more."""
     where = dataset.where(path)
+    affine: Affine | None = None
     try:
-        volume, affine = (_h5(path, what), None) if path.suffix.lower() in _H5 else _nifti(path)
+        if dataset.spatial_dims == 2:
+            mask = what == "label"
+            array: Array | None = (
+                read_mask_picture(path)[None] if mask else with_channels(read_picture(path), dataset.channels)
+            )
+            shape = () if array is None else array.shape
+        else:
+            volume, affine = read_volume(path, what)
+            array, shape = channels_first(volume), volume.shape
     except FileNotFoundError:
         problems.append(Problem(where, f"{what}: {missing(path)}"))
         return None
     except _UNREADABLE as error:
         problems.append(Problem(where, f"{what} cannot be read: {_why(error)}"))
         return None
-    if volume.size == 0:
-        problems.append(Problem(where, f"{what} has no voxels: shape {'x'.join(map(str, volume.shape))}"))
+    problem = _fault(where, what, array, shape, affine)
+    if problem is not None or array is None:
+        problems.extend([problem] if problem else [])
         return None
-    if volume.dtype.kind not in "biuf":
-        problems.append(Problem(where, f"{what} holds {volume.dtype}", "integers or real numbers"))
-        return None
-    if affine is not None and not _invertible(affine):
-        problems.append(Problem(where, f"{what} has an affine that is not invertible"))
-        return None
-    return volume, affine
+    return array, affine
 
 
-def _h5(path: Path, key: str) -> Array:
-    with h5py.File(path, "r") as file:
-        if key not in file:
-            raise ValueError(f'no data set "{key}" in it')
-        item = file[key]
-        if not isinstance(item, h5py.Dataset):
-            raise KeyError(f'"{key}" is not an array')
-        _refuse_huge(item.shape)
-        return np.asarray(item[...])
-
-
-def _nifti(path: Path) -> tuple[Array, Affine | None]:
-    file = nibabel.load(path)
-    _refuse_huge(file.shape)
-    array = np.asanyarray(file.dataobj)
-    if array.dtype == np.float64:
-        array = array.astype(np.float32)
-    return array, np.asarray(file.affine, dtype=np.float64)
-
-
-def _refuse_huge(shape: Sequence[int]) -> None:
-    voxels = 1
-    for side in shape:
-        voxels *= int(side)
-    if voxels > MAX_VOXELS:
-        raise ValueError(f"its header asks for {voxels} values")
-
-
-def _channels(volume: Array) -> Array | None:
-    """(*S), (*S, C) or (*S, 1, C) as (C, *S); None for other shapes."""
-    if volume.ndim == 5 and volume.shape[3] == 1:
-        volume = volume[:, :, :, 0]
-    if volume.ndim == 3:
-        return volume[None]
-    return np.moveaxis(volume, -1, 0) if volume.ndim == 4 else None
-
-
-def _invertible(affine: Affine) -> bool:
-    return bool(np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 1e-12)
+def _fault(where: str, what: str, array: Array | None, shape: Sequence[int], affine: Affine | None) -> Problem | None:
+    """What keeps an array that was read from being an image or a mask."""
+    found = "x".join(map(str, shape))
+    if array is None:
+        return Problem(where, f"{what} of shape {found}", "3 axes, or for an image a 4th with the channels")
+    if array.size == 0:
+        return Problem(where, f"{what} has no voxels: shape {found}")
+    if array.dtype.kind not in "biuf":
+        return Problem(where, f"{what} holds {array.dtype}", "integers or real numbers")
+    if affine is not None and not invertible(affine):
+        return Problem(where, f"{what} has an affine that is not invertible")
+    return None
 
 
 def _other_shape(dataset: Dataset, path: Path, found: Sequence[int], wanted: Sequence[int], of: str) -> Problem:
@@ -284,9 +233,7 @@ def _other_grid(
     """A problem if the two affines put some corner of ``shape`` at places too far apart."""
     if found is None or wanted is None:
         return []
-    sides = np.array([[0, side - 1] for side in shape], dtype=np.float64)
-    corners = np.stack([*(axis.ravel() for axis in np.meshgrid(*sides, indexing="ij")), np.ones(8)])
-    apart = float(np.abs((found - wanted)[:3] @ corners).max())
+    apart = corners_apart(found, wanted, shape)
     if apart <= AFFINE_TOLERANCE * min(spacing_of(wanted)):
         return []
     return [Problem(where, f"affine other than that of {of}: up to {apart:.3g} mm apart", "the same grid")]

@@ -1,4 +1,4 @@
-"""One training sample: a crop of a volume or a whole image, augmented, as the network sees it."""
+"""One training sample: a crop with its mask or a whole image, augmented, as the network sees it."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from engine.data import augment
 from engine.data.cache import LoadedImage, LoadedVolume
 from engine.data.crops import affine_draw, affine_move, crop_start, flip_draw
 from engine.data.prepare import intensity_map, resize_image
-from engine.data.read import Masks
+from engine.data.read import Floats
+from engine.data.volumes import Array
 from engine.recipe import AugmentTable, DataTable
 
 
 class Transform:
     """Draws samples by the recipe's [data] and [augment]; all chance comes from the generator it is given."""
 
-    def __init__(self, table: DataTable, augmentation: AugmentTable, *, task: str) -> None:
+    def __init__(self, table: DataTable, augmentation: AugmentTable, *, colour: bool) -> None:
         self.table = table
         self.augmentation = augmentation
-        self.before = augment.before_normalisation(augmentation, colour=task == "classification")
+        self.before = augment.before_normalisation(augmentation, colour=colour)
         self.after = augment.after_normalisation(augmentation)
 
     def volume(self, volume: LoadedVolume, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """A crop: image float32 (C, *size) and label int64 (*size)."""
+        """A crop: image float32 (C, *size), as the network sees it, and label int64 (*size)."""
         size = self.table.size
         shape = volume.label.shape
         start = crop_start(shape, volume.voxels, self.table, rng)
@@ -37,12 +38,25 @@ class Transform:
             label = torch.from_numpy(volume.label[box])
         else:
             move = affine_move(shape, start, size, draw, volume.spacing)
-            image, label = move.image(volume.image, "border"), move.label(volume.label)
+            part, local = ((), move) if volume.intensity is None else move.needed()
+            pixels = volume.image[(slice(None), *part)].astype(np.float32, copy=False)
+            image, label = local.image(pixels, "border"), move.label(volume.label)
         if flips:
             image, label = image.flip([axis + 1 for axis in flips]), label.flip(flips)
-        image = augment.apply(self.before, image, rng)
+        if volume.intensity is None:
+            image = augment.apply(self.before, image, rng)
+        else:
+            image = self._seen(image.float().div_(255), volume.intensity, rng)
         image = augment.apply(self.after, image, rng)
         return _own(image), label.long()
+
+    def _seen(self, image: torch.Tensor, intensity: tuple[Floats, Floats], rng: np.random.Generator) -> torch.Tensor:
+        """A picture from 0 to 1 with its colours changed, then normalised."""
+        if self.before is not None:
+            image = augment.apply(self.before, image, rng).clamp(0, 1)
+        scale, shift = (torch.from_numpy(part).reshape(-1, 1, 1) for part in intensity)
+        image = image * scale + shift
+        return image.clamp(0, 1) if self.table.intensity == "window" else image
 
     def picture(self, picture: LoadedImage, rng: np.random.Generator) -> torch.Tensor:
         """A whole image, or a random part of it: float32 (3, H, W)."""
@@ -50,20 +64,16 @@ class Transform:
         if self.augmentation.crop_scale < 1:
             pixels = resize_image(pixels, self.table, self._box(pixels, rng))
         pixels = self._turn(pixels, rng)
-        scale, shift = (torch.from_numpy(part).reshape(3, 1, 1) for part in intensity_map(pixels, self.table))
+        intensity = intensity_map(pixels, self.table)
         draw = affine_draw(self.augmentation, 2, rng)
         image = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float().div_(255)
         if draw is not None:
             shape = (image.shape[1], image.shape[2])
             image = affine_move(shape, (0, 0), shape, draw, (1.0, 1.0)).image(image.numpy(), "reflection")
-        if self.before is not None:
-            image = augment.apply(self.before, image, rng).clamp(0, 1)
-        image = image * scale + shift
-        if self.table.intensity == "window":
-            image = image.clamp(0, 1)
+        image = self._seen(image, intensity, rng)
         return _own(augment.apply(self.after, image, rng))
 
-    def _turn(self, pixels: Masks, rng: np.random.Generator) -> Masks:
+    def _turn(self, pixels: Array, rng: np.random.Generator) -> Array:
         """Mirrored and turned by right angles; an image that is not square by 180 degrees only."""
         flips = flip_draw(self.augmentation, rng)
         if flips:
@@ -74,7 +84,7 @@ class Transform:
             pixels = np.rot90(pixels, turns if square else 2 * (turns % 2))
         return pixels
 
-    def _box(self, pixels: Masks, rng: np.random.Generator) -> tuple[float, float, float, float]:
+    def _box(self, pixels: Array, rng: np.random.Generator) -> tuple[float, float, float, float]:
         """A random part with an area share of at least ``crop_scale`` and an aspect within 3:4 and 4:3
         of the network's input, or of the whole image where that is stretched."""
         rows, columns = pixels.shape[:2]

@@ -161,7 +161,7 @@ def _limit(cases: Sequence[Case], split: str, most: int | None, seed: int) -> li
 def _units(cases: Iterable[Case]) -> list[Unit]:
     members: dict[str, list[Case]] = defaultdict(list)
     for case in sorted(cases, key=lambda case: case.id):
-        members[case.unit].append(case)
+        members[case.group_key].append(case)
     return [tuple(members[name]) for name in sorted(members)]
 
 
@@ -175,7 +175,7 @@ def _strata(units: Iterable[Unit]) -> dict[int, list[Unit]]:
 
 
 def _shuffled(units: Sequence[Unit], seed: int, purpose: str) -> list[Unit]:
-    return _ordered(units, seed, purpose, lambda unit: unit[0].unit)
+    return _ordered(units, seed, purpose, lambda unit: unit[0].group_key)
 
 
 def _ordered(items: Iterable[T], seed: int, purpose: str, name: Callable[[T], str]) -> list[T]:

@@ -43,7 +43,7 @@ class CaseDataset(TorchDataset[Any]):
         self.data = data
         self.augment = augment
         self.seed = seed
-        self._sampler = Transform(data, augment, task=cases.dataset.task)
+        self._sampler = Transform(data, augment, colour=cases.dataset.colour)
 
     def copy(self) -> CaseDataset:
         """The same over the same cases, with random transforms of its own."""

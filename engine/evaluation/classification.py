@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from engine.data.loaders import Batch, EvalLoader, build_eval_loader
+from engine.data.pictures import displayable
 from engine.data.prepare import normalise_image, resize_image, seen_box
 from engine.data.read import read_image
 from engine.distributed import gather, rank, world
@@ -228,7 +229,7 @@ class _Previews:
             # A cropped image is shown as the network saw it: the map covers nothing else.
             shown = seen[n] if job.data.resize == "crop" else images[n]
             step = shrink_step(shown.shape)
-            small = shown[::step, ::step]
+            small = displayable(shown[::step, ::step])
             arrays: dict[str, NDArray[Any]] = {
                 "image": small[None],
                 "heat": enlarged(heats[n], small.shape[:2])[None],
@@ -274,7 +275,7 @@ class _Examples:
             predicted = found.probabilities[i : i + 1].argmax(axis=1)
             (heat,) = explain(job.predictor, seen[None], predicted)
             arrays = {
-                "image": image,
+                "image": displayable(image),
                 "input": seen,
                 "heat": _on_image(heat, image.shape[:2], job.data),
                 "true": np.array(found.targets[i]),

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from engine.data.cases import Case
 from engine.data.loaders import iter_prepared
+from engine.data.pictures import displayable
 from engine.data.prepare import Prepared, prepare
 from engine.data.read import read_case
 from engine.distributed import gather, rank, world
@@ -187,12 +188,12 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
         summary = segmentation.summarise(
             self.rows,
             dataset.classes,
-            unit=dataset.unit,
+            unit=dataset.spacing_unit,
             protocol=self.describe(),
             bootstrap=self.job.bootstrap,
             seed=self.job.seed,
         )
-        tolerance = {"nsd_tolerance": self._options.tolerance(dataset.unit)} if "nsd" in summary else {}
+        tolerance = {"nsd_tolerance": self._options.tolerance(dataset.spacing_unit)} if "nsd" in summary else {}
         return SplitSummary.of({**summary, **tolerance, "loss": loss if math.isfinite(loss) else None})
 
     def table(self, name: str) -> Table:
@@ -301,7 +302,7 @@ class _Examples:
             sample = read_case(dataset, case)
             saved = evaluation.written.get(name)
             arrays = {
-                "image": sample.image,
+                "image": displayable(sample.image) if dataset.spatial_dims == 2 else sample.image,
                 "truth": sample.label,
                 "prediction": read_mask(saved, dataset) if saved else evaluation.mask_of(case),
                 "spacing": np.array(sample.spacing or (), np.float64),

@@ -143,12 +143,19 @@ def _monitor(recipe: Recipe) -> Iterator[Contradiction]:
         )
 
 
+_AXES = {2: "2 numbers: height and width of pictures", 3: "3 numbers: those of volumes"}
+
+
 def _sizes(recipe: Recipe) -> Iterator[Contradiction]:
     axes = len(recipe.data.size)
-    if recipe.task == "classification" and axes != 2:
-        yield Contradiction(("data.size", "task"), f"{axes} numbers", "2 numbers, height and width, for classification")
-    if recipe.task == "segmentation" and axes != 3:
-        yield Contradiction(("data.size", "task"), f"{axes} numbers", "3 numbers: segmentation is in 3-D")
+    for key, name, dims in (
+        ("data.source", recipe.data.source, recipe.data.dims),
+        ("model.name", recipe.model.name, recipe.model.dims),
+    ):
+        if axes not in dims:
+            wanted = " or ".join(_AXES[number] for number in sorted(dims))
+            yield Contradiction(("data.size", key), f'{axes} numbers with {key} = "{name}"', wanted)
+            break  # one word for one size: what the data says goes first
     if recipe.data.spacing is not None and len(recipe.data.spacing) != axes:
         yield Contradiction(
             ("data.spacing", "data.size"),
@@ -165,9 +172,9 @@ def _intensity(recipe: Recipe) -> Iterator[Contradiction]:
         yield Contradiction(("data.window", "data.intensity"), 'intensity = "window" without a window', "[low, high]")
     if window is not None and window[0] >= window[1]:
         yield Contradiction(("data.window",), f"{list(window)}", "[low, high] with low below high")
-    if recipe.data.intensity == "imagenet" and recipe.task == "segmentation":
+    if recipe.data.intensity == "imagenet" and len(recipe.data.size) == 3:
         yield Contradiction(
-            ("data.intensity", "task"),
+            ("data.intensity", "data.size"),
             '"imagenet" for volumes',
             '"zscore", "minmax", "window" or "none": ImageNet has means of colour images only',
         )

@@ -15,9 +15,11 @@ class ModelTable(NamedTable):
     """The network.
 
     ``head`` is how the names of the final layer's weights begin: the part that another number of classes changes.
+    ``dims`` is how many axes its images can have.
     """
 
     head: ClassVar[str] = "final."
+    dims: ClassVar[frozenset[int]] = frozenset({2, 3})
     harmless = {"pretrained": False}  # noqa: RUF012  (a ClassVar of the base)
 
     name: str
@@ -61,6 +63,7 @@ class ResNetTable(_Dropout):
 
     tasks = CLASSIFICATION
     head = "fc."
+    dims = frozenset({2})
 
     name: Literal["resnet18", "resnet34", "resnet50", "resnet101"]
     pretrained: bool = False
@@ -70,11 +73,13 @@ class ResNetTable(_Dropout):
 class UNet3dTable(_UNet):
     """The plain 3-D U-Net of the experiments, without norm."""
 
+    dims = frozenset({3})
+
     name: Literal["unet3d"]
 
 
 class ResUNetTable(_Normed):
-    """Residual U-Net with norm."""
+    """Residual U-Net with norm, in 2-D or 3-D."""
 
     name: Literal["resunet"]
     residual_units: Annotated[int, Field(ge=0, le=8)] = 2

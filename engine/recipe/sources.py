@@ -45,10 +45,18 @@ VALIDATED = When(
 )
 
 
+VOLUMES = frozenset({3})
+PICTURES = frozenset({2})
+
+
 class DataTable(NamedTable):
-    """Where the cases come from, how they are split, and what a case looks like to the network."""
+    """Where the cases come from, how they are split, and what a case looks like to the network.
+
+    ``dims`` is how many axes the images of a source can have.
+    """
 
     key: ClassVar[str] = "source"
+    dims: ClassVar[frozenset[int]] = frozenset({2, 3})
 
     source: str
     root: RelativePath
@@ -86,7 +94,8 @@ class DataTable(NamedTable):
     resize: Annotated[Literal["stretch", "crop"], _CLASSIFICATION] = "stretch"
     """Stretch the whole image to size, or scale its shorter side and crop the centre."""
     spacing: Annotated[tuple[Positive, ...] | None, Field(min_length=2, max_length=3), _SEGMENTATION] = None
-    """Resample volumes to this voxel size in mm. Predictions go back to their own geometry."""
+    """Resample volumes to this voxel size in mm; pictures to steps of so many of their own pixels. Predictions go
+    back to their own geometry."""
     intensity: Literal["none", "zscore", "minmax", "imagenet", "window"] = "zscore"
     """zscore, minmax: of each image by itself. imagenet: means and deviations of ImageNet.
     window: clip to `window`, then 0 to 1."""
@@ -104,6 +113,7 @@ class DecathlonTable(DataTable):
     """Medical Segmentation Decathlon: dataset.json, imagesTr/, labelsTr/."""
 
     tasks = SEGMENTATION
+    dims = VOLUMES
     source: Literal["decathlon"]
 
 
@@ -111,6 +121,7 @@ class NnunetTable(DataTable):
     """nnU-Net's raw data: dataset.json, imagesTr/, labelsTr/, imagesTs/, labelsTs/."""
 
     tasks = SEGMENTATION
+    dims = VOLUMES
     source: Literal["nnunet"]
 
 
@@ -118,17 +129,35 @@ class NiftiPairsTable(DataTable):
     """Two folders of NIfTI files with the same names."""
 
     tasks = SEGMENTATION
+    dims = VOLUMES
     source: Literal["nifti_pairs"]
     images: RelativePath = "images"
     """Folder of the images, below root."""
     labels: RelativePath = "labels"
-    """Folder of the masks, below root; same file names as the images."""
+    """Folder of the masks, below root; file names as those of the images, or with _mask, _seg, ... after them."""
+
+
+class ImagePairsTable(DataTable):
+    """Two folders of pictures (PNG, JPEG, TIFF, BMP, WebP): images, and masks of class indices or black and white."""
+
+    tasks = SEGMENTATION
+    dims = PICTURES
+    source: Literal["image_pairs"]
+    images: RelativePath = "images"
+    """Folder of the images, below root."""
+    labels: RelativePath = "masks"
+    """Folder of the masks, below root; file names as those of the images, or with _segmentation, _mask, ... after
+    them. May be the folder of the images."""
+    spacing: Annotated[tuple[Positive, ...] | None, Field(min_length=2, max_length=2)] = None
+    """Resample pictures to steps of so many of their own pixels: [2.0, 2.0] halves their resolution. Predictions
+    go back to their own size."""
 
 
 class LeftAtriumTable(DataTable):
     """The 2018 Atrial Segmentation Challenge as UA-MT packed it."""
 
     tasks = SEGMENTATION
+    dims = VOLUMES
     source: Literal["left_atrium"]
     spacing: Annotated[None, When((), lambda: False, "a source whose files carry a spacing, as NIfTI does")] = None
     """Nothing: the files of this source carry no spacing."""
@@ -138,6 +167,7 @@ class Isic2018Table(DataTable):
     """ISIC 2018 Task 3, in the folders of its release."""
 
     tasks = CLASSIFICATION
+    dims = PICTURES
     source: Literal["isic2018"]
 
 
@@ -145,6 +175,7 @@ class ImageFolderTable(DataTable):
     """Folders of images, one a class; below train, validation and test where a split is given."""
 
     tasks = CLASSIFICATION
+    dims = PICTURES
     source: Literal["image_folder"]
 
 

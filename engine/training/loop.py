@@ -234,7 +234,7 @@ def started(training: Training, network: Network, *, resumed: bool) -> RunStarte
         first_iteration=training.done,
         first_epoch=math.floor(training.done / length) + 1,
         device=network.device.name,
-        unit=dataset.unit,
+        unit=dataset.spacing_unit,
         monitor=recipe.monitor,
         monitor_split="validation" if dataset.split("validation") else "train",
         monitor_up=recipe.monitor_up,

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.data.cases import Case
-from engine.data.sources.image_folder import ENDINGS
+from engine.data.pictures import PICTURES
 from engine.data.sources.index import (
     NIFTI,
     DatasetIndex,
-    foreground,
     identities,
     inside,
     outside,
@@ -22,8 +21,11 @@ from engine.data.sources.index import (
     refuse,
     split_named,
 )
+from engine.data.sources.pairs import named_classes
 from engine.errors import DataError, Problem
 from engine.recipe.sources import CsvTable
+
+ENDINGS = (*NIFTI, *PICTURES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,36 +60,48 @@ def csv_table(table: CsvTable, folder: Path, task: str) -> DatasetIndex:
     ]
     refuse(folder, problems)
     names = identities([row.image for row in rows], folder, ENDINGS)
+    dims, unit = _geometry(rows, problems)
+    refuse(folder, problems)
     cases = tuple(
         Case(name, (row.image,), target=classes.index(row.label), group=row.group, split=row.split)
         for name, row in zip(names, rows, strict=True)
     )
-    return DatasetIndex(name=folder.name, cases=cases, classes=classes, channels=3, spatial_dims=2, unit="voxel")
+    channels = 3 if dims == 2 else 0  # a classifier of pictures sees colours, also where these are grey
+    return DatasetIndex(
+        name=folder.name, cases=cases, classes=classes, channels=channels, spatial_dims=dims, spacing_unit=unit
+    )
 
 
 def _segmentation(folder: Path, table: CsvTable, rows: list[Row]) -> DatasetIndex:
-    if table.classes is None:
-        raise DataError(
-            f"nothing names the classes of {folder / table.table}",
-            'name them in the recipe: data.classes = ["liver"] for the mask value 1',
-        )
-    classes, values = foreground(table, {})
+    classes, values = named_classes(folder, table)
     problems = [outside(row.where, row.label) for row in rows if inside(folder, row.label) is None]
+    dims, unit = _geometry(rows, problems)
     refuse(folder, problems)
-    names = identities([row.image for row in rows], folder, NIFTI)
+    names = identities([row.image for row in rows], folder, ENDINGS)
     cases = tuple(
         Case(name, (row.image,), inside(folder, row.label), group=row.group, split=row.split)
         for name, row in zip(names, rows, strict=True)
     )
-    spaced = all(row.image.name.lower().endswith(NIFTI) for row in rows)
     return DatasetIndex(
         name=folder.name,
         cases=cases,
         classes=classes,
         label_values=values,
         channels=0,
-        unit="mm" if spaced else "voxel",
+        spatial_dims=dims,
+        spacing_unit=unit,
     )
+
+
+def _geometry(rows: list[Row], problems: list[Problem]) -> tuple[int, str]:
+    """Axes of the images and the unit of distances, from the endings of their files."""
+    pictures = [row for row in rows if row.image.name.lower().endswith(PICTURES)]
+    if len(pictures) == len(rows):
+        return 2, "pixel"
+    if pictures:
+        found = f'found "{pictures[0].image.name}" beside volumes'
+        problems.append(Problem(pictures[0].where, found, "all volumes, or all pictures"))
+    return 3, "mm" if all(row.image.name.lower().endswith(NIFTI) for row in rows) else "voxel"
 
 
 def _rows(folder: Path, table: CsvTable, problems: list[Problem]) -> Iterator[Row]:

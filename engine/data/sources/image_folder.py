@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.data.cases import Case
+from engine.data.pictures import PICTURES
 from engine.data.sources.index import DatasetIndex, identities, read_index, refuse, split_named
 from engine.errors import DataError, Problem
 from engine.recipe.sources import ImageFolderTable
-
-ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
 @read_index.register
@@ -36,18 +35,20 @@ def image_folder(table: ImageFolderTable, folder: Path, task: str) -> DatasetInd
             if path.name in classes:
                 cases += _cases(folder, path, classes.index(path.name), split, problems)
     refuse(folder, problems)
-    names = identities([case.images[0] for case in cases], folder, ENDINGS)
+    names = identities([case.images[0] for case in cases], folder, PICTURES)
     named = [
         Case(name, case.images, target=case.target, split=case.split) for name, case in zip(names, cases, strict=True)
     ]
-    return DatasetIndex(name=folder.name, cases=tuple(named), classes=classes, channels=3, spatial_dims=2, unit="voxel")
+    return DatasetIndex(
+        name=folder.name, cases=tuple(named), classes=classes, channels=3, spatial_dims=2, spacing_unit="pixel"
+    )
 
 
 def _cases(folder: Path, path: Path, target: int, split: str, problems: list[Problem]) -> list[Case]:
-    files = sorted(file for file in path.iterdir() if file.name.lower().endswith(ENDINGS) and file.name[0] != ".")
+    files = sorted(file for file in path.iterdir() if file.name.lower().endswith(PICTURES) and file.name[0] != ".")
     if not files:
         where = path.relative_to(folder).as_posix()
-        problems.append(Problem(where, "no images in it", f"files that end with {', '.join(ENDINGS)}"))
+        problems.append(Problem(where, "no images in it", f"files that end with {', '.join(PICTURES)}"))
     return [Case(file.name, (file,), target=target, split=split) for file in files]
 
 

@@ -32,8 +32,8 @@ class DatasetIndex:
         classes: classification: the classes; segmentation: the foreground classes.
         label_values: segmentation: the mask value of each foreground class.
         channels: of an image; 0 where only an image can tell.
-        spatial_dims: 2 or 3.
-        unit: "mm" when the files carry a spacing, else "voxel".
+        spatial_dims: 3 for volumes, 2 for pictures.
+        spacing_unit: of distances: "mm" when the files carry a spacing, else "voxel" or "pixel".
         published_split: whether the given split is the published one; None where that is not known.
         notes: what the report must say.
     """
@@ -44,7 +44,7 @@ class DatasetIndex:
     label_values: tuple[int, ...] = ()
     channels: int = 1
     spatial_dims: int = 3
-    unit: str = "mm"
+    spacing_unit: str = "mm"
     published_split: bool | None = None
     notes: tuple[str, ...] = ()
 

@@ -47,7 +47,7 @@ def isic2018(table: Isic2018Table, folder: Path, task: str) -> DatasetIndex:  # 
         classes=classes,
         channels=3,
         spatial_dims=2,
-        unit="voxel",
+        spacing_unit="pixel",
         published_split=counts == PUBLISHED,
         notes=notes,
     )

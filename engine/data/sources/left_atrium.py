@@ -35,7 +35,7 @@ def left_atrium(table: LeftAtriumTable, folder: Path, task: str) -> DatasetIndex
         cases=tuple(cases),
         classes=classes,
         label_values=values,
-        unit="voxel",
+        spacing_unit="voxel",
         published_split=counts == PUBLISHED,
     )
 

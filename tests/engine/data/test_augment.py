@@ -67,7 +67,7 @@ def test_saturation_leaves_grey_alone() -> None:
 def test_right_angles_and_mirrors_keep_every_pixel(size: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)
     table = DataTable(source="csv", root="d", size=size, intensity="none")
-    transform = Transform(table, AugmentTable(rotate90=True, flip=(0, 1)), task="classification")
+    transform = Transform(table, AugmentTable(rotate90=True, flip=(0, 1)), colour=True)
     seen = set()
     for seed in range(60):
         image = transform.picture(LoadedImage(pixels), np.random.default_rng(seed))
@@ -82,7 +82,7 @@ def test_random_crops_cover_at_least_their_share() -> None:
     pixels[..., 0] = np.arange(60)[:, None] * 4
     pixels[..., 1] = np.arange(90)[None, :] * 2
     table = DataTable(source="csv", root="d", size=(30, 30), intensity="none")
-    transform = Transform(table, AugmentTable(crop_scale=0.5), task="classification")
+    transform = Transform(table, AugmentTable(crop_scale=0.5), colour=True)
     areas = []
     for seed in range(60):
         image = transform.picture(LoadedImage(pixels), np.random.default_rng(seed)) * 255
@@ -98,7 +98,7 @@ def test_flips_move_image_and_label_together() -> None:
     label[:3, :4, :2] = 1
     volume = LoadedVolume(label[None].astype(np.float32), label, (), (1.0, 1.0, 1.0))
     table = DataTable(source="decathlon", root="d", size=(8, 8, 8), intensity="none")
-    transform = Transform(table, AugmentTable(flip=(0, 2)), task="segmentation")
+    transform = Transform(table, AugmentTable(flip=(0, 2)), colour=False)
     corners = set()
     for seed in range(30):
         image, moved = transform.volume(volume, np.random.default_rng(seed))

@@ -47,7 +47,7 @@ def test_every_orientation_reaches_the_network_as_ras_and_comes_back(codes: str)
     np.testing.assert_array_equal(prepared.label_net, ras > 0)
     np.testing.assert_array_equal(prepared.label, stored > 0)
     np.testing.assert_array_equal(prepared.restore(prepared.image), stored[None])
-    assert prepared.net_spacing == pytest.approx((1.0, 2.0, 3.0))
+    assert prepared.spacing_net == pytest.approx((1.0, 2.0, 3.0))
 
 
 def test_small_volumes_are_padded_in_the_middle() -> None:

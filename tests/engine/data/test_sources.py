@@ -42,7 +42,7 @@ def test_left_atrium_keeps_its_lists(tmp_path: Path) -> None:
     dataset = open_dataset(data_table("left_atrium"), "segmentation", root)
     wanted = (root / "left_atrium" / "test.list").read_text().split()
     assert [case.id for case in dataset.split("test")] == wanted
-    assert (dataset.unit, dataset.classes, dataset.label_values) == ("voxel", ("left atrium",), (1,))
+    assert (dataset.spacing_unit, dataset.classes, dataset.label_values) == ("voxel", ("left atrium",), (1,))
     assert "no validation split" in " ".join(dataset.notes)
 
 
@@ -97,7 +97,7 @@ def test_nifti_pairs(tmp_path: Path, parts: tuple[str, ...], wanted: tuple[int, 
     split = "given" if len(parts) > 1 else "fraction"
     dataset = opened(tmp_path, "nifti_pairs", "segmentation", classes=("organ",), split=split)
     assert sizes(dataset) == wanted
-    assert dataset.unit == "mm"
+    assert dataset.spacing_unit == "mm"
 
 
 def test_nifti_pairs_need_names_for_their_classes(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_isic_lesions_stay_together_when_a_split_is_drawn(tmp_path: Path) -> Non
     dataset = open_dataset(data_table("isic2018", split="kfold", validation_fraction=0.2), "classification", root)
     places: dict[str, set[str]] = {}
     for case in dataset.cases:
-        places.setdefault(case.unit, set()).add(case.split)
+        places.setdefault(case.group_key, set()).add(case.split)
     assert len(places) < len(dataset.cases)
     assert all(len(splits) == 1 for splits in places.values())
     assert sum(dataset.counts()["test"].values()) == len(dataset.split("test"))

@@ -17,7 +17,7 @@ from engine.evaluation.results import mask_path, read_mask, write_mask
 def dataset_of(dims: int, values: tuple[int, ...]) -> Dataset:
     return Dataset(
         task="segmentation", name="x", source="nifti_pairs", cases=(), classes=tuple(map(str, values)),
-        label_values=values, channels=1, spatial_dims=dims, unit="voxel", phantom=True, published_split=None,
+        label_values=values, channels=1, spatial_dims=dims, spacing_unit="voxel", phantom=True, published_split=None,
     )  # fmt: skip
 
 

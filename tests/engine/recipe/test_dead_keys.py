@@ -34,7 +34,7 @@ DEAD = [
     (SEGMENTATION, "model", "pretrained = true", ["resnet18, resnet34, resnet50, resnet101 have it"]),
     (SKIN, "model", "channels = [8, 16]", ["model.channels"]),
     (SKIN, "model", 'output = "auto"', ["model.output"]),
-    (SKIN, "data", 'images = "x"', ["with isic2018; nifti_pairs has it"]),
+    (SKIN, "data", 'images = "x"', ["with isic2018; nifti_pairs, image_pairs have it"]),
     (SKIN, "data", 'table = "x.csv"', ["with isic2018; csv has it"]),
     (SEGMENTATION, "data", 'path_column = "x"', ["data.path_column"]),
     (SEGMENTATION, "data", "window = [0.0, 1.0]", ['data.intensity = "zscore"', 'data.intensity = "window"']),

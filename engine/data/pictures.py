@@ -1,0 +1,115 @@
+"""Picture files (PNG, JPEG, TIFF, BMP, WebP) as arrays, at the full depth of the file, turned upright."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+Array = npt.NDArray[np.generic]
+Range = tuple[float, float]
+
+PICTURES = (".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".bmp", ".webp")
+"""Endings of picture files, in lower case."""
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
+"""What is opened, whatever a file is called: Pillow also knows formats that run programs (PostScript)."""
+
+_GREY = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"}
+_DEEP = {"I", "I;16", "I;16B", "I;16L", "I;16N", "F"}
+_BITS = (8, 10, 12, 14, 16)
+
+
+def read_picture(path: Path) -> Array:
+    """The picture in ``path``, (H, W) in grey or (H, W, 3) in colour, turned as its EXIF data says.
+
+    uint8, or what the file holds where that is deeper: uint16, int32 or float32. Transparency is dropped,
+    palettes are resolved. Of a file with several pages the first is read.
+
+    Raises:
+        OSError, ValueError and others that a damaged file causes.
+    """
+    with Image.open(path, formats=FORMATS) as file:
+        picture = ImageOps.exif_transpose(file)
+        if picture.mode in _DEEP:
+            return _native(picture)
+        return np.asarray(picture.convert("L" if picture.mode in _GREY else "RGB"))
+
+
+def picture_channels(path: Path) -> int:
+    """1 for a grey picture, 3 for one in colour, from its header."""
+    with Image.open(path, formats=FORMATS) as file:
+        return 1 if file.mode in _GREY else 3
+
+
+def read_mask_picture(path: Path) -> Array:
+    """The values of a mask, (H, W): grey values, or the indices of a palette.
+
+    JPEG blurs values, so that only a mask of two can be told from it: 0 below 128, and 255.
+
+    Raises:
+        ValueError: the mask has colours, of which nothing says the classes.
+    """
+    with Image.open(path, formats=FORMATS) as file:
+        lossy = file.format == "JPEG"
+        picture = ImageOps.exif_transpose(file)
+        if picture.mode in {"1", "L", "P"} | _DEEP:
+            values = np.asarray(picture).astype(np.uint8) if picture.mode == "1" else _native(picture)
+        else:
+            pixels = np.asarray(picture.convert("RGB"))
+            if (pixels != pixels[..., :1]).any():
+                raise ValueError("a mask in colours: save class indices, in grey or with a palette")
+            values = pixels[..., 0]
+    return np.where(np.asarray(values, np.uint8) < 128, 0, 255).astype(np.uint8) if lossy else values
+
+
+def with_channels(picture: Array, channels: int) -> Array:
+    """``picture`` (H, W) or (H, W, 3) as (channels, H, W): grey repeated, or colours as their brightness."""
+    if picture.ndim == 2:
+        return np.repeat(picture[None], channels, axis=0)
+    if channels == 3:
+        return np.ascontiguousarray(np.moveaxis(picture, -1, 0))
+    return np.asarray(Image.fromarray(picture.astype(np.uint8)).convert("L"))[None]
+
+
+def full_range(low: float, high: float, *, whole: bool) -> Range:
+    """The values that stand for black and white in data whose values lie between ``low`` and ``high``.
+
+    Whole numbers from 0: all of the least common depth (8, 10, 12, 14 or 16 bits) that holds them. Real
+    numbers from 0 to 1: 0 and 1. Else the data's own ends.
+    """
+    if whole and low >= 0:
+        return 0.0, float(next((2**bits - 1 for bits in _BITS if high < 2**bits), high))
+    if low >= 0 and high <= 1:
+        return 0.0, 1.0
+    return low, high
+
+
+def to_shades(picture: Array, ends: Range | None) -> Array:
+    """``picture`` from 0 (black) to 255 (white): uint8 as it is, deeper ones as float32, with all their depth.
+
+    Args:
+        picture: of any shape.
+        ends: the values of black and white, the same for every picture of a data set; None: as in the file.
+    """
+    if picture.dtype == np.uint8:
+        return picture
+    values = picture.astype(np.float32)
+    if ends is None:
+        return values
+    low, high = ends
+    shades: Array = np.clip((values - np.float32(low)) * np.float32(255 / max(high - low, 1e-12)), 0, 255)
+    return shades
+
+
+def displayable(shades: Array) -> npt.NDArray[np.uint8]:
+    """Shades from 0 to 255 as uint8, for a screen."""
+    return np.rint(np.clip(np.asarray(shades, np.float32), 0, 255)).astype(np.uint8)
+
+
+def _native(picture: Image.Image) -> Array:
+    """Grey values in the machine's own byte order: uint8, uint16, int32 or float32."""
+    values: Array = np.asarray(picture)
+    native: np.dtype[np.generic] = values.dtype.newbyteorder("=")
+    return values.astype(native, copy=False)

@@ -1,0 +1,122 @@
+"""Folders of images beside folders of masks, paired by the names of their files.
+
+A split is given by subfolders ``train``, ``validation`` and ``test``: in both folders
+(``images/train``, ``masks/train``), or above them (``train/images``, ``train/masks``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.data.cases import Case
+from engine.data.sources.dataset_json import FILE, labels_of, read_json
+from engine.data.sources.index import foreground, identities, listed, refuse, split_named, stem
+from engine.errors import DataError, Problem
+from engine.recipe import DataTable
+
+SUFFIXES = ("_segmentation", "_mask", "_masks", "_label", "_seg", "_gt")
+"""What a mask's name may have after that of its image, as in ISIC's ``ISIC_0000000_segmentation.png``."""
+_FIRST_CHANNEL = "_0000"
+
+
+def paired_cases(folder: Path, images: str, labels: str, endings: Sequence[str]) -> list[Case]:
+    """A case for each image with its mask, and for each that has no other: the missing file is found when it is read.
+
+    Args:
+        folder: the data set.
+        images: folder of the images, below ``folder``.
+        labels: folder of the masks, below ``folder``; may be that of the images, where masks have a suffix.
+        endings: of the files, in lower case.
+
+    Raises:
+        DataError: a folder is not there, or no mask has the name of an image.
+    """
+    cases: list[Case] = []
+    for image_folder, label_folder, split in _parts(folder, images, labels):
+        cases += _pairs(folder, image_folder, label_folder, split, endings)
+    names = identities([case.images[0] for case in cases], folder, endings)
+    return [Case(name, case.images, case.label, split=case.split) for name, case in zip(names, cases, strict=True)]
+
+
+def named_classes(folder: Path, table: DataTable) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Classes and mask values: the recipe's, or those of a ``dataset.json`` with ``labels`` in ``folder``.
+
+    Raises:
+        DataError: neither names them.
+    """
+    present = (folder / FILE).exists()
+    if table.classes is None and not present:
+        raise DataError(
+            f"nothing names the classes of {folder}",
+            f'name them in the recipe: data.classes = ["liver"] for the mask value 1; or add {FILE} with "labels": '
+            '{"liver": 1}, which may name any value',
+        )
+    problems: list[Problem] = []
+    said = labels_of(read_json(folder).get("labels"), problems) if present else {}
+    refuse(folder, problems)
+    return foreground(table, said)
+
+
+def _parts(folder: Path, images: str, labels: str) -> list[tuple[str, str, str]]:
+    """(folder of images, folder of masks, split) of each part; one part without a split where there are none."""
+    for above in ("", "*/"):
+        found = [path for path in sorted(folder.glob(f"{above}{images}")) if path.is_dir()]
+        named = [(path, split_named(path.relative_to(folder).parts[0]) or "") for path in found]
+        parts = [(path, split) for path, split in named if split or not above]
+        if parts:
+            break
+    else:
+        raise DataError(f"{folder} has no folder {images}", "name the folder of the images in data.images")
+    found_parts: list[tuple[str, str, str]] = []
+    for path, split in parts:
+        beside = (folder / path.relative_to(folder).parts[0] if above else folder) / labels
+        if not beside.is_dir():
+            where = beside.relative_to(folder).as_posix()
+            raise DataError(f"{folder} has no folder {where}", "name the folder of the masks in data.labels")
+        inner = [(sub.name, own) for sub in sorted(path.iterdir()) if sub.is_dir() and (own := split_named(sub.name))]
+        for name, own in ([] if above else inner) or [("", split)]:
+            pair = [(place / name).relative_to(folder).as_posix() for place in (path, beside)]
+            found_parts.append((pair[0], pair[1], own))
+    return found_parts
+
+
+def _pairs(folder: Path, images: str, labels: str, split: str, endings: Sequence[str]) -> list[Case]:
+    """The cases of one part."""
+    scans, masks = _by_name(folder, images, endings), _by_name(folder, labels, endings)
+    if images == labels:
+        masks = {name: path for name, path in masks.items() if _image_of(name, scans, shared=True)}
+        scans = {name: path for name, path in scans.items() if name not in masks}
+    owners = {_image_of(name, scans, shared=images == labels): path for name, path in masks.items()}
+    if scans and masks and not {*owners} & {*scans}:
+        raise DataError(
+            f"no mask in {folder / labels} has the name of an image",
+            f"found {min(masks)} beside {min(scans)}; a mask is called as its image, or with one of "
+            f"{', '.join(SUFFIXES)} after it",
+        )
+    orphans = [name for name in masks if _image_of(name, scans, shared=images == labels) is None]
+    ending = endings[0]
+    cases = [
+        Case(name, (path,), owners.get(name, folder / labels / f"{name}{ending}"), split=split)
+        for name, path in scans.items()
+    ]
+    cases += [Case(name, (folder / images / f"{name}{ending}",), masks[name], split=split) for name in orphans]
+    return sorted(cases, key=lambda case: case.id)
+
+
+def _by_name(folder: Path, name: str, endings: Sequence[str]) -> dict[str, Path]:
+    files = listed(folder, name, endings) if (folder / name).is_dir() else []
+    return {stem(path, endings): path for path in files}
+
+
+def _image_of(mask: str, images: dict[str, Path], *, shared: bool) -> str | None:
+    """The image that a mask called ``mask`` belongs to; None if there is none.
+
+    Args:
+        mask: its name without the ending.
+        images: by their names.
+        shared: whether images and masks lie in one folder: then a suffix tells them apart.
+    """
+    equal = [] if shared else [mask, mask + _FIRST_CHANNEL]
+    shorter = [mask.removesuffix(suffix) for suffix in SUFFIXES if mask.endswith(suffix)]
+    return next((name for name in (*equal, *shorter) if name in images), None)

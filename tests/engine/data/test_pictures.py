@@ -1,0 +1,181 @@
+"""Pictures keep the depth of their files; masks keep their values; programs in disguise are not opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from engine.data import check_dataset, open_dataset
+from engine.data.cases import Dataset
+from engine.data.pictures import full_range, read_mask_picture, read_picture, to_shades
+from engine.data.read import read_case, read_image
+from engine.errors import DataError, RecipeError
+from tests.engine.data import builders as b
+
+DEEP = {
+    "16-bit.png": np.arange(16, dtype=np.uint16).reshape(4, 4) * 250,
+    "16-bit.tif": np.arange(16, dtype=np.uint16).reshape(4, 4) * 4000,
+    "int32.tif": np.arange(-8, 8, dtype=np.int32).reshape(4, 4) * 40_000,
+    "float.tif": np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4),
+}
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_deep_pictures_come_out_value_for_value(tmp_path: Path, name: str) -> None:
+    Image.fromarray(DEEP[name]).save(tmp_path / name)
+    found = read_picture(tmp_path / name)
+    np.testing.assert_array_equal(found, DEEP[name])
+    assert np.unique(to_shades(found, (float(DEEP[name].min()), float(DEEP[name].max())))).size == 16
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "whole", "wanted"),
+    [
+        (3, 200, True, (0, 255)),
+        (0, 4000, True, (0, 4095)),
+        (0, 60_000, True, (0, 65_535)),
+        (0, 100_000, True, (0, 100_000)),
+        (-1000, 3000, True, (-1000, 3000)),
+        (0.1, 0.9, False, (0, 1)),
+        (0.0, 37.5, False, (0.0, 37.5)),
+    ],
+)
+def test_the_range_is_that_of_the_type_or_of_the_data(
+    low: float, high: float, whole: bool, wanted: tuple[float, float]
+) -> None:
+    assert full_range(low, high, whole=whole) == wanted
+
+
+def _deep(root: Path, highest: dict[str, int]) -> Dataset:
+    """A data set of 12-bit pictures with masks."""
+    for name, high in highest.items():
+        pixels = np.linspace(0, high, 32 * 32).reshape(32, 32).astype(np.uint16)
+        _save(root / "d" / "images" / f"{name}.png", pixels)
+        _save(root / "d" / "masks" / f"{name}.png", (pixels > high / 2).astype(np.uint8))
+    table = b.table("image_pairs", size=(16, 16), labels="masks", classes=("a",), split="fraction")
+    return check_dataset(open_dataset(table, "segmentation", root), table)
+
+
+def _save(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+def test_every_picture_of_a_data_set_has_one_scale(tmp_path: Path) -> None:
+    dataset = _deep(tmp_path, {"dark": 1000, "middle": 2000, "bright": 4000, "other": 3000})
+    assert (dataset.value_range, dataset.channels, dataset.spacing_unit) == ((0.0, 4095.0), 1, "pixel")
+    shades = {case.id: read_case(dataset, case).image for case in dataset.cases}
+    assert shades["dark"].max() == pytest.approx(1000 / 4095 * 255)
+    assert shades["bright"].max() == pytest.approx(4000 / 4095 * 255)
+    assert np.unique(shades["bright"]).size == 32 * 32
+
+
+def test_values_unlike_those_of_training_are_noted(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    table = b.table("image_pairs", size=(16, 16), labels="masks", classes=("a",), split="fraction")
+    dataset = _deep(tmp_path, dict.fromkeys("abcd", 4000))
+    notes = check_dataset(replace(dataset, value_range=(0.0, 65_535.0)), table).notes
+    assert any("0 to 4000" in note and "0 to 65535" in note for note in notes)
+    assert check_dataset(dataset, table).notes == dataset.notes
+
+
+def test_postscript_in_disguise_is_no_picture(tmp_path: Path) -> None:
+    b.image_folder(tmp_path / "d")
+    (tmp_path / "d" / "cat" / "cat0.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n")
+    table = b.table("image_folder", split="fraction")
+    with pytest.raises(DataError) as caught:
+        check_dataset(open_dataset(table, "classification", tmp_path), table)
+    assert [problem.where for problem in caught.value.problems] == ["cat/cat0.png"]
+
+
+def test_masks_as_indices_as_black_and_white_and_as_palette_are_one(tmp_path: Path) -> None:
+    wanted = np.zeros((12, 14), np.uint8)
+    wanted[3:9, 4:11] = 1
+    palette = Image.fromarray(wanted).convert("P")
+    palette.putpalette([10, 20, 30, 200, 100, 50] + [0] * 762)
+    palette.save(tmp_path / "palette.png")
+    Image.fromarray(wanted).save(tmp_path / "index.tif")
+    Image.fromarray(wanted.astype(bool)).save(tmp_path / "bits.png")
+    Image.fromarray(255 * wanted).save(tmp_path / "black.png")
+    Image.fromarray(np.repeat(255 * wanted[..., None], 3, 2)).save(tmp_path / "rgb.bmp")
+    Image.fromarray(255 * wanted).save(tmp_path / "lossy.jpg", quality=30)
+    for path in sorted(tmp_path.iterdir()):
+        found = read_mask_picture(path)
+        np.testing.assert_array_equal(found > 0, wanted > 0, err_msg=path.name)
+        assert found.max() in {1, 255}
+
+
+def test_a_mask_in_colours_is_refused(tmp_path: Path) -> None:
+    picture = Image.new("RGB", (12, 12))
+    ImageDraw.Draw(picture).rectangle((2, 2, 6, 6), fill=(255, 0, 0))
+    picture.save(tmp_path / "m.png")
+    with pytest.raises(ValueError, match="class indices"):
+        read_mask_picture(tmp_path / "m.png")
+
+
+def _pairs(root: Path, images: str, masks: str, suffix: str = "", parts: tuple[str, ...] = ("",)) -> Path:
+    for part in parts:
+        for index in range(4):
+            b.picture(root / "d" / images.format(part) / f"{part}{index}.jpg", index)
+            mask = np.zeros((16, 20), np.uint8)
+            mask[4:9, 3:12] = 255
+            _save(root / "d" / masks.format(part) / f"{part}{index}{suffix}.png", mask)
+    return root
+
+
+LAYOUTS = {
+    "beside": ("images/{}", "masks/{}", "", {}),
+    "suffix": ("images/{}", "masks/{}", "_segmentation", {}),
+    "one folder": ("all", "all", "_mask", {"images": "all", "labels": "all"}),
+    "split inside": ("images/{}", "masks/{}", "", {}),
+    "split above": ("{}/images", "{}/masks", "", {}),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_pictures_and_masks_are_paired(tmp_path: Path, layout: str) -> None:
+    images, masks, suffix, names = LAYOUTS[layout]
+    given = layout.startswith("split")
+    _pairs(tmp_path, images, masks, suffix, ("train", "val", "test") if given else ("",))
+    split = {} if given else {"split": "fraction", "validation_fraction": 0.25}
+    table = b.table("image_pairs", size=(8, 8), classes=("a",), **{"labels": "masks", **names, **split})
+    dataset = check_dataset(open_dataset(table, "segmentation", tmp_path), table)
+    assert len(dataset.cases) == (12 if given else 4)
+    if given:
+        assert {split: len(dataset.split(split)) for split in ("train", "validation", "test")} == {
+            "train": 4, "validation": 4, "test": 4,
+        }  # fmt: skip
+    for case in dataset.cases:
+        sample = read_case(dataset, case)
+        assert sample.label is not None
+        assert (sample.image.shape, int(sample.label.sum())) == ((3, 16, 20), 5 * 9)
+        assert read_image(dataset, case).shape == (16, 20, 3)
+
+
+def test_the_csv_table_knows_pictures_by_their_files(tmp_path: Path) -> None:
+    _pairs(tmp_path, "i", "m")
+    rows = [f"i/{n}.jpg,m/{n}.png,p{n // 2}" for n in range(4)]
+    b.csv_table(tmp_path / "d", rows, "path,label,patient")
+    table = b.table("csv", classes=("a",), group_column="patient", split="fraction", test_fraction=0.5)
+    dataset = open_dataset(table, "segmentation", tmp_path)
+    assert (dataset.spatial_dims, dataset.channels, dataset.spacing_unit) == (2, 3, "pixel")
+    assert {case.group_key for case in dataset.cases} == {"group p0", "group p1"}
+
+
+def test_names_that_fit_nothing_are_one_message(tmp_path: Path) -> None:
+    _pairs(tmp_path, "images", "masks", "_of_something")
+    table = b.table("image_pairs", size=(8, 8), labels="masks", classes=("a",), split="fraction")
+    with pytest.raises(DataError, match=r"no mask in .* has the name of an image"):
+        open_dataset(table, "segmentation", tmp_path)
+
+
+def test_a_size_of_other_axes_is_refused_by_the_data(tmp_path: Path) -> None:
+    _pairs(tmp_path, "images", "masks")
+    table = b.table("image_pairs", size=(8, 8, 8), labels="masks", classes=("a",), split="fraction")
+    with pytest.raises(RecipeError) as caught:
+        open_dataset(table, "segmentation", tmp_path)
+    assert [problem.key for problem in caught.value.problems] == ["data.size"]
