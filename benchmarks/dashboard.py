@@ -202,7 +202,6 @@ def against_plotext(_: Path) -> None:
     from tui.plotting.reduce import reduce, search
     from tui.state.run_view import STEP_COLUMNS
     from tui.state.series import Columns
-    from tui.theme import DARK
 
     count = 100_000
     step = np.arange(1, count + 1)
@@ -213,11 +212,11 @@ def against_plotext(_: Path) -> None:
     chart = Chart("loss", (Curve("train", table, "loss", "ink", "●", dense=True),))
     window = Window(0.0, float(count), float(count))
     manner = Manner(Steps("iteration", 100, (0.0,), (0.0,)), window, step_axis(0, count, 90), smoothing=0.01)
-    draw_chart(chart, 100, 30, manner, DARK)
+    draw_chart(chart, 100, 30, manner)
     times = []
     for _ in range(20):
         begin = time.perf_counter()
-        draw_chart(chart, 100, 30, manner, DARK)
+        draw_chart(chart, 100, 30, manner)
         times.append(time.perf_counter() - begin)
     say("raster: a chart of 100x30", statistics.median(times) * 1e3, "ms")
     times = []

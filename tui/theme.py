@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rich.color import Color
 from rich.style import Style
 from textual.theme import Theme
 
@@ -32,6 +31,12 @@ class Palette:
     warning: str
     error: str
     series: tuple[str, ...]  # classes, in turn
+
+    def color(self, name: str) -> str:
+        """A colour by its name, by its place in the series, or as ``#rrggbb``."""
+        if name.startswith("#"):
+            return name
+        return self.series[int(name) % len(self.series)] if name.isdigit() else str(getattr(self, name))
 
 
 DARK = Palette(
@@ -72,11 +77,24 @@ MARKS = "●▲■◆▼★○△"
 """Marks of the series, in turn: they tell what colours may not."""
 
 
+def mark(place: int) -> str:
+    """The mark of a series."""
+    return MARKS[place % len(MARKS)]
+
+
 @lru_cache(maxsize=4096)
-def rich_style(color: str, ground: str, *, bold: bool = False, reverse: bool = False, underline: bool = False) -> Style:
-    """A Rich style; made once, because a screen has thousands of pieces and few styles."""
-    front, back = (ground, color) if reverse else (color, ground)
-    return Style(color=Color.parse(front), bgcolor=Color.parse(back), bold=bold or None, underline=underline or None)
+def style_of(look: str, palette: str) -> Style:
+    """A Rich style; made once, because a screen has thousands of pieces and few styles.
+
+    Args:
+        look: a colour by its name in the palette, ``bold`` or not, on its ground or another one: ``ink``,
+            ``error bold``, ``2 on raised``, ``#ffffff on #000000``.
+        palette: its name.
+    """
+    colors = PALETTES.get(palette, DARK)
+    front, _, ground = look.partition(" on ")
+    name, _, bold = front.partition(" ")
+    return Style(color=colors.color(name), bgcolor=colors.color(ground or "ground"), bold=bool(bold) or None)
 
 
 def textual_theme(palette: Palette) -> Theme:

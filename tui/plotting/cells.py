@@ -1,7 +1,8 @@
 """Lines of styled text, made to measure: cut and padded by cells, framed, compared.
 
-A `Line` is a list of (text, style). Everything that is drawn here passes `to_strip`, which makes
-text from files harmless and turns the screen to ASCII where that is asked for.
+A `Line` is a list of (text, look); a look is what `tui.theme.style_of` takes, so that nothing that is drawn
+knows the theme. All of it passes `to_strip`, which makes text from files harmless and turns the screen to
+ASCII where that is asked for.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from textual.strip import Strip
 
 from tui.ascii import to_ascii
 from tui.text import one_line
+from tui.theme import style_of
 
-Span: TypeAlias = tuple[str, Style]
+Span: TypeAlias = tuple[str, str]
 Line: TypeAlias = list[Span]
 
 
@@ -32,14 +34,6 @@ def fit(text: str, width: int, *, right: bool = False) -> str:
 def length(line: Iterable[Span]) -> int:
     """Width of a line in cells."""
     return sum(cell_len(text) for text, _ in line)
-
-
-def joined(left: Line, right: Line, width: int, fill: Style) -> Line:
-    """``left`` and ``right`` at the two ends of ``width`` cells; the left one gives way."""
-    gap = width - length(left) - length(right)
-    if gap >= 0:
-        return [*left, (" " * gap, fill), *right]
-    return [*cut(left, max(0, width - length(right) - 1)), (" ", fill), *right]
 
 
 def cut(line: Line, width: int) -> Line:
@@ -70,34 +64,49 @@ def fitted(parts: Iterable[Line], width: int, gap: int = 3) -> Line:
     return line
 
 
-def to_strip(line: Line, width: int, fill: Style, *, ascii_only: bool) -> Strip:
+def ends(left: Line, parts: Iterable[Line], width: int) -> Line:
+    """``left``, and at the right end of ``width`` cells as many of ``parts`` as fit; wide lines have wider gaps."""
+    right = fitted(parts, max(width - length(left) - 3, width - 30), 3 if width >= 100 else 2)
+    left = cut(left, width - length(right) - 2)
+    return [*left, (" " * (width - length(left) - length(right) - 1), "ink"), *right]
+
+
+def to_strip(line: Line, width: int, palette: str, *, ascii_only: bool) -> Strip:
     """A strip of exactly ``width`` cells, without anything that a terminal would obey."""
-    line = [(text if text.isprintable() else one_line(text), style) for text, style in line]
+    line = [(text if text.isprintable() else one_line(text), look) for text, look in line]
     if ascii_only:
-        line = [(to_ascii(text), style) for text, style in line]
-    segments = [Segment(text, style) for text, style in line if text]
-    return Strip(segments).adjust_cell_length(width, fill).simplify()
+        line = [(to_ascii(text), look) for text, look in line]
+    segments = [Segment(text, style_of(look, palette)) for text, look in line if text]
+    return Strip(segments).adjust_cell_length(width, style_of("ink", palette)).simplify()
 
 
-def framed(
-    body: list[Line], width: int, height: int, *, title: Line, note: Line, border: Style, fill: Style
-) -> list[Line]:
+def framed(body: list[Line], width: int, height: int, *, title: Line, note: Line, border: str) -> list[Line]:
     """``body`` in a box of ``width`` x ``height`` cells with a title at the left and a note at the right."""
     inner = width - 2
-    title = cut(title, max(0, inner - 2))
-    room = inner - 4 - length(title)
-    note = cut(note, room - 2) if room > 6 else []
-    bar = inner - length(title) - length(note) - (2 if title else 0) - (2 if note else 0) - 2
-    top: Line = [("╭─", border)]
-    top += [(" ", border), *title, (" ", border)] if title else []
-    top += [("─" * bar, border)]
-    top += [(" ", border), *note, (" ", border)] if note else []
-    top += [("─╮", border)]
-    lines = [top]
+    lines = [frame_top(title, note, width, border)]
     for row in range(height - 2):
         content = cut(body[row], inner) if row < len(body) else []
-        lines.append([("│", border), *content, (" " * (inner - length(content)), fill), ("│", border)])
+        lines.append([("│", border), *content, (" " * (inner - length(content)), "ink"), ("│", border)])
     return [*lines, [("╰" + "─" * inner + "╯", border)]]
+
+
+def frame_top(title: Line, note: Line, width: int, border: str) -> Line:
+    """The upper edge of a frame; the note gives way to the title."""
+    title = cut(title, max(0, width - 4))
+    room = width - 6 - length(title)
+    note = cut(note, room - 2) if room > 6 else []
+    bar = room - length(note) + (0 if title else 2) - (2 if note else 0)
+    line: Line = [("╭─", border)]
+    line += [(" ", border), *title, (" ", border)] if title else []
+    line += [("─" * bar, border)]
+    line += [(" ", border), *note, (" ", border)] if note else []
+    return [*line, ("─╮", border)]
+
+
+def bar(share: float, width: int, look: str = "accent", rest: str = "faint") -> Line:
+    """A bar of ``width`` cells that is full by ``share``, 0 to 1."""
+    full = round(min(1.0, max(0.0, share)) * width)
+    return [("━" * full, look), ("─" * (width - full), rest)]
 
 
 def changed(old: Strip, new: Strip) -> tuple[int, int] | None:

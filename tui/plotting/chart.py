@@ -6,14 +6,13 @@ import math
 from dataclasses import dataclass
 
 from tui.plotting.axes import Axis, value_axis
-from tui.plotting.cells import Line, cut, fitted, length
+from tui.plotting.cells import Line, cut, fitted, frame_top, framed, length
 from tui.plotting.charts import Chart, Steps
-from tui.plotting.plot_area import PlotArea, color_of
+from tui.plotting.plot_area import PlotArea
 from tui.plotting.plotted import Plotted, Window, plot, reading, value_range
 from tui.plotting.raster import Raster
 from tui.state.run_view import best
 from tui.text import clock, figure, one_line, rate
-from tui.theme import Palette, rich_style
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,32 +40,29 @@ class Picture:
     columns: int = 0
 
 
-def draw_chart(chart: Chart, width: int, height: int, manner: ChartOptions, palette: Palette) -> Picture:
+def draw_chart(chart: Chart, width: int, height: int, manner: ChartOptions) -> Picture:
     """``chart`` in ``width`` x ``height`` cells, frame included."""
     rows = height - 2
     plotted, axis = _measure(chart, width, rows, manner)
     if axis is None:
-        return Picture(_empty(chart, width, height, manner, palette))
+        return Picture(_empty(chart, width, height, manner))
     left = _label_width(axis)
     columns = width - 3 - left
-    raster = Raster(columns, rows, palette.ground, plain=manner.plain)
-    area = PlotArea(raster, axis, manner.window, palette)
+    raster = Raster(columns, rows, plain=manner.plain)
+    area = PlotArea(raster, axis, manner.window)
     area.rule(manner.resumes)
     area.fill(chart, plotted, manner.cursor)
     if manner.ghost and plotted[0].curve.ghost:
         area.remark(ghost_remark(plotted, manner))
-    border, muted, faint = (
-        rich_style(c, palette.ground) for c in (_edge(manner, palette), palette.muted, palette.faint)
-    )
-    ticks = _ticks(axis, rows)
-    lines = [
-        _top(chart, width, manner, palette, legend(chart, plotted, manner, palette, width=width - 12 - len(chart.name)))
-    ]
+    border, ticks = _edge(manner), _ticks(axis, rows)
+    parts = legend(chart, plotted, manner, width=width - 12 - len(chart.name))
+    title = _title(chart, width, manner)
+    lines = [frame_top(title, fitted(parts, width - 9 - length(title), 2), width, border)]
     for row, cells in enumerate(raster.lines()):
         text = ticks.get(rows - 1 - row)
-        label = [((text or "").rjust(left), muted), ("│" if text is None else "┤", faint)]
+        label = [((text or "").rjust(left), "muted"), ("│" if text is None else "┤", "faint")]
         lines.append([("│", border), *label, *cells, ("│", border)])
-    return Picture([*lines, _bottom(width, left + 1, columns, manner, palette)], left + 2, columns)
+    return Picture([*lines, _bottom(width, left + 1, columns, manner)], left + 2, columns)
 
 
 def _measure(chart: Chart, width: int, rows: int, manner: ChartOptions) -> tuple[list[Plotted], Axis | None]:
@@ -100,29 +96,20 @@ def _ticks(axis: Axis, rows: int) -> dict[int, str]:
     return ticks
 
 
-def _edge(manner: ChartOptions, palette: Palette) -> str:
-    return palette.accent if manner.focused else palette.faint
+def _edge(manner: ChartOptions) -> str:
+    return "accent" if manner.focused else "faint"
 
 
-def _top(chart: Chart, width: int, manner: ChartOptions, palette: Palette, parts: list[Line]) -> Line:
-    border = rich_style(_edge(manner, palette), palette.ground)
-    title: Line = [
-        (chart.name, rich_style(palette.accent if manner.focused else palette.ink, palette.ground, bold=True))
-    ]
-    title += [(f" {one_line(chart.unit)}", rich_style(palette.muted, palette.ground))] if chart.unit else []
-    title += [(" log", rich_style(palette.muted, palette.ground))] if manner.log else []
-    title = cut(title, max(0, width - 6))
-    note = fitted(parts, width - 9 - length(title), 2)
-    bar = width - 6 - length(title) - (length(note) + 2 if note else 0)
-    line: Line = [("╭─ ", border), *title, (" " + "─" * bar, border)]
-    line += [(" ", border), *note, (" ", border)] if note else []
-    return [*line, ("─╮", border)]
+def _title(chart: Chart, width: int, manner: ChartOptions) -> Line:
+    title: Line = [(chart.name, "accent bold" if manner.focused else "ink bold")]
+    title += [(f" {one_line(chart.unit)}", "muted")] if chart.unit else []
+    title += [(" log", "muted")] if manner.log else []
+    return cut(title, max(0, width - 6))
 
 
-def _bottom(width: int, axis_at: int, columns: int, manner: ChartOptions, palette: Palette) -> Line:
+def _bottom(width: int, axis_at: int, columns: int, manner: ChartOptions) -> Line:
     """The lower border, which is the horizontal axis too."""
-    border, muted = rich_style(_edge(manner, palette), palette.ground), rich_style(palette.muted, palette.ground)
-    unit = manner.steps.mode
+    border, unit = _edge(manner), manner.steps.mode
     chars, labelled = ["╰", *["─"] * (width - 2), "╯"], [False] * width
     chars[axis_at] = "┴"
     end = width - 2 - (len(unit) + 2 if columns >= 40 else 0)
@@ -139,45 +126,43 @@ def _bottom(width: int, axis_at: int, columns: int, manner: ChartOptions, palett
     if columns >= 40:
         for i, char in enumerate(f" {unit} ", start=end):
             chars[i], labelled[i] = char, True
-    return [(char, muted if is_label else border) for char, is_label in zip(chars, labelled, strict=True)]
+    return [(char, "muted" if is_label else border) for char, is_label in zip(chars, labelled, strict=True)]
 
 
-def _empty(chart: Chart, width: int, height: int, manner: ChartOptions, palette: Palette) -> list[Line]:
-    border, muted = (rich_style(c, palette.ground) for c in (_edge(manner, palette), palette.muted))
+def _empty(chart: Chart, width: int, height: int, manner: ChartOptions) -> list[Line]:
     reason = chart.reason if chart.empty else "nothing to draw here: no finite value in view"
     if not chart.empty and manner.log:
         reason = "no value above 0 in view (y: linear axis)"
-    lines = [_top(chart, width, manner, palette, [])]
-    for row in range(height - 2):
-        text = reason[: width - 2].center(width - 2) if row == (height - 2) // 2 else " " * (width - 2)
-        lines.append([("│", border), (text, muted), ("│", border)])
-    return [*lines, [("╰" + "─" * (width - 2) + "╯", border)]][:height]
+    body: list[Line] = [[] for _ in range(height - 2)]
+    if body:
+        body[(height - 2) // 2] = [(reason[: width - 2].center(width - 2), "muted")]
+    title = _title(chart, width, manner)
+    return framed(body, width, height, title=title, note=[], border=_edge(manner))[:height]
 
 
-def legend(chart: Chart, plotted: list[Plotted], manner: ChartOptions, palette: Palette, *, width: int) -> list[Line]:
+def legend(chart: Chart, plotted: list[Plotted], manner: ChartOptions, *, width: int) -> list[Line]:
     """Mark, name and value of each curve: at the cursor, else the newest; then the best of a monitored metric.
 
     The names give way where ``width`` cells are too few for them: the table of classes has the same marks.
     """
-    ink, muted = rich_style(palette.ink, palette.ground), rich_style(palette.muted, palette.ground)
     own = [p for p in plotted if not p.curve.ghost]
     parts: list[Line] = []
     if manner.cursor is not None:
-        parts.append([(f"@ {place_text(manner.cursor, manner)}", muted)])
+        parts.append([(f"@ {place_text(manner.cursor, manner)}", "muted")])
     names = sum(len(p.curve.name) + 10 for p in own) < width
     for p in own:
         value = reading(p, manner.window.high if manner.cursor is None else manner.cursor)
         part: Line = []
-        part += [(p.curve.mark, rich_style(color_of(p.curve, palette), palette.ground))] if len(own) > 1 else []
-        part += [(f"{' ' if part else ''}{p.curve.name}", muted)] if names and p.curve.name != chart.name else []
+        part += [(p.curve.mark, p.curve.color)] if len(own) > 1 else []
+        part += [(f"{' ' if part else ''}{p.curve.name}", "muted")] if names and p.curve.name != chart.name else []
         shown = rate(value) if chart.name == "lr" else figure(value)
-        parts.append([*part, (f" {shown}" if part else shown, ink)])
+        parts.append([*part, (f" {shown}" if part else shown, "ink")])
     found = best(own[-1].curve.table, up=chart.up) if chart.monitored and own and manner.cursor is None else None
     if found:
-        star = ("★ ", rich_style(palette.warning, palette.ground))
-        parts.append([star, ("best ", muted), (figure(found[0]), ink), (f" @ {found[1]}", muted)])
+        place = f" @ {found[1]}"
+        parts.append([("★ ", "warning"), ("best ", "muted"), (figure(found[0]), "ink"), (place, "muted")])
     lost = sum(p.lost for p in own)
-    parts += [[(f"✕ {lost}", rich_style(palette.error, palette.ground))]] if lost else []
+    parts += [[(f"✕ {lost}", "error")]] if lost else []
     return parts
 
 

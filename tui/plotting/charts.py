@@ -13,12 +13,14 @@ from tui.state.event_batch import TRACK_COLUMNS, Tracks
 from tui.state.run_view import RunView, best
 from tui.state.series import Columns
 from tui.text import one_line
-from tui.theme import MARKS
+from tui.theme import mark
 
 Mode: TypeAlias = Literal["iteration", "epoch", "time"]
 MODES: tuple[Mode, ...] = ("iteration", "epoch", "time")
 NO_STEP, NO_VALIDATION = "no iteration yet", "no validation yet"
 """Why a chart is empty, as far as a view alone tells."""
+GHOST = "3"
+"""The colour of an earlier run behind the curves."""
 MOST_CLASSES = 8
 """Curves on one chart of classes; more cannot be told apart."""
 
@@ -64,6 +66,13 @@ def steps_of(view: RunView, mode: Mode) -> Steps:
         knots += [worked, worked + max(0.0, stop - start)]
         worked = knots[-1]
     return Steps(mode, view.iterations_per_epoch, tuple(knots_s), tuple(knots))
+
+
+def end_of(view: RunView, mode: Mode) -> float:
+    """How far a run is on the horizontal axis."""
+    if mode == "time":
+        return steps_of(view, mode).knots[-1]
+    return view.iteration / (max(1, view.iterations_per_epoch) if mode == "epoch" else 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +124,7 @@ def same_points(before: Chart, now: Chart) -> bool:
 
 def charts_of(view: RunView) -> list[Chart]:
     """All charts of a run, the most important first: loss, the monitored metric, its classes, the rest."""
-    loss = [Curve("train", view.steps, "loss", "ink", MARKS[0], dense=True)]
+    loss = [Curve("train", view.steps, "loss", "ink", mark(0), dense=True)]
     if "loss" in view.validation:
         loss.append(_curve("val", view.validation["loss"], "accent", 1))
     charts = [Chart("loss", tuple(loss), up=False, reason=NO_STEP)]
@@ -126,7 +135,7 @@ def charts_of(view: RunView) -> list[Chart]:
         if metric != view.monitor:
             charts += _class_charts(view, metric)
     charts += [
-        Chart(name, (Curve(name, view.steps, column, "ink", MARKS[0], dense=dense),), reason=NO_STEP)
+        Chart(name, (Curve(name, view.steps, column, "ink", mark(0), dense=dense),), reason=NO_STEP)
         for name, column, dense in (
             ("lr", "lr", False),
             ("grad norm", "grad_norm", True),
@@ -147,7 +156,7 @@ def with_ghost(chart: Chart, ghost: RunView, mode: Mode) -> Chart:
     behind = [c for c in (twin.curves if twin else ()) if c.name in mine and len(c.table)]
     if len(behind) > 1:  # one ghost is enough: of the curve that decides
         behind = behind[-1:]
-    ghosts = tuple(replace(c, color="ghost", ghost=True, steps=steps, mark="◌") for c in behind)
+    ghosts = tuple(replace(c, color=GHOST, ghost=True, steps=steps, mark="◌") for c in behind)
     return replace(chart, curves=(*ghosts, *chart.curves))
 
 
@@ -204,5 +213,5 @@ def _standing(track: Columns, metric: str) -> float:
     return 0.0 if value is None else value[0] if up else -value[0]
 
 
-def _curve(name: str, track: Columns, color: str, mark: int) -> Curve:
-    return Curve(name, track, "value", color, MARKS[mark % len(MARKS)])
+def _curve(name: str, track: Columns, color: str, place: int) -> Curve:
+    return Curve(name, track, "value", color, mark(place))

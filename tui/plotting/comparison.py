@@ -18,7 +18,7 @@ from tui.plotting.charts import Chart, Curve, Mode, steps_of
 from tui.state.event_batch import Tracks
 from tui.state.run_view import EMPTY, RunView, best
 from tui.text import clock, figure, one_line, with_unit
-from tui.theme import MARKS
+from tui.theme import mark
 
 LARGEST_RECIPE = 1 << 20
 _MISSING = "–"
@@ -146,7 +146,7 @@ def _class_charts(sides: Sequence[ComparedRun], mode: Mode) -> list[Chart]:
 
 
 def _curve(at: int, side: ComparedRun, mode: Mode, curve: Curve) -> Curve:
-    return replace(curve, color=str(at), mark=MARKS[at % len(MARKS)], steps=steps_of(side.view, mode))
+    return replace(curve, color=str(at), mark=mark(at), steps=steps_of(side.view, mode))
 
 
 # --- tables --------------------------------------------------------------------------------------

@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui.plotting.cells import Line
-from tui.theme import rich_style
 
-_RAMP = " .:-=+*#%@"
+_RAMP = np.array(list(" .:-=+*#%@"))
 _LEVELS = 31
 """Steps of each colour: more are not seen, and fewer different colours are sent faster."""
 
@@ -20,14 +19,12 @@ def half_blocks(picture: NDArray[np.uint8]) -> list[Line]:
     return [_line(upper, lower) for upper, lower in zip(code[::2].tolist(), code[1::2].tolist(), strict=True)]
 
 
-def letters(picture: NDArray[np.uint8], look_of: str, ground: str, *, dark: bool) -> list[Line]:
-    """``picture`` in ASCII letters by brightness, for terminals that write nothing else."""
+def letters(picture: NDArray[np.uint8]) -> list[Line]:
+    """``picture`` in ASCII letters by brightness, for terminals that write nothing else; its ground is left blank."""
     grey = picture.reshape(-1, 2, *picture.shape[1:]).mean(axis=(1, 3))
-    shade = grey if dark == (float(grey.mean()) < 128) else 255 - grey  # the ground of the picture is left blank
-    places = np.clip(shade / 256 * len(_RAMP), 0, len(_RAMP) - 1).astype(int) if dark else None
-    if places is None:
-        places = np.clip((255 - shade) / 256 * len(_RAMP), 0, len(_RAMP) - 1).astype(int)
-    return [[("".join(_RAMP[place] for place in row), rich_style(look_of, ground))] for row in places.tolist()]
+    shade = grey if float(grey.mean()) < 128 else 255 - grey
+    places = np.clip(shade / 256 * len(_RAMP), 0, len(_RAMP) - 1).astype(int)
+    return [[("".join(row), "ink")] for row in _RAMP[places].tolist()]
 
 
 def _line(upper: list[int], lower: list[int]) -> Line:
@@ -38,11 +35,7 @@ def _line(upper: list[int], lower: list[int]) -> Line:
             count += 1
             continue
         if count:
-            one = last[0] == last[1]
-            line.append((" " * count if one else "▀" * count, rich_style(_hex(last[0]), _hex(last[1]))))
+            char = " " if last[0] == last[1] else "▀"
+            line.append((char * count, f"#{last[0]:06x} on #{last[1]:06x}"))
         last, count = pair, 1
     return line
-
-
-def _hex(code: int) -> str:
-    return f"#{code:06x}"

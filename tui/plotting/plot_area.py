@@ -7,21 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from tui.plotting.axes import Axis
-from tui.plotting.charts import Chart, Curve
+from tui.plotting.charts import GHOST, Chart
 from tui.plotting.plotted import Plotted, Window
 from tui.plotting.raster import Raster
 from tui.plotting.reduce import Floats
 from tui.state.run_view import best
-from tui.theme import Palette
-
-
-def color_of(curve: Curve, palette: Palette) -> str:
-    """The colour of a curve in this palette."""
-    if curve.color == "ghost":
-        return palette.series[3]
-    if curve.color.isdigit():
-        return palette.series[int(curve.color) % len(palette.series)]
-    return str(getattr(palette, curve.color))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +21,6 @@ class PlotArea:
     raster: Raster
     axis: Axis  # the vertical one
     window: Window
-    palette: Palette
 
     def across(self, x: Floats) -> Floats:
         """Places on the horizontal axis in cells from the left."""
@@ -50,12 +39,12 @@ class PlotArea:
             if len(p.least):
                 high = self.up(p.most)
                 known = np.flatnonzero(np.isfinite(high))
-                self.raster.band(known, np.nan_to_num(self.up(p.least)[known], nan=0.0), high[known], self.palette.band)
+                self.raster.band(known, np.nan_to_num(self.up(p.least)[known], nan=0.0), high[known], "band")
         if cursor is not None and self.window.low <= cursor <= self.window.high:
             for row in range(self.raster.height):
-                self.put(cursor, row, "│", self.palette.muted)
+                self.put(cursor, row, "│", "muted")
         for p in plotted:
-            self.raster.line(self.across(p.x), self.up(p.y), color_of(p.curve, self.palette))
+            self.raster.line(self.across(p.x), self.up(p.y), p.curve.color)
         for p in plotted:
             self._marks(p, alone=len(plotted) == 1)
             self._odd(p)
@@ -66,7 +55,7 @@ class PlotArea:
         """Faint vertical lines behind all else."""
         for place in places:
             for row in range(self.raster.height):
-                self.put(place, row, "╎", self.palette.faint)
+                self.put(place, row, "╎", "faint")
 
     def put(self, x: float, row: float, char: str, color: str) -> None:
         """A character at a place on the horizontal axis and a row; the edges count as inside."""
@@ -88,16 +77,16 @@ class PlotArea:
         else:
             chosen = known[:: -(len(known) if alone else max(1, len(known) // 5))]
         for at in chosen.tolist():
-            self.put(p.x[at], rows[at], p.curve.mark, color_of(p.curve, self.palette))
+            self.put(p.x[at], rows[at], p.curve.mark, p.curve.color)
 
     def _odd(self, p: Plotted) -> None:
         """Marks for what is not finite, and for spikes beyond the axis."""
         top = self.raster.height - 0.5
-        marks = [(p.pos_inf, "∞", top, self.palette.error), (p.neg_inf, "∞", 0.0, self.palette.error)]
-        marks.append((p.nans, "✕", 0.0, self.palette.error))
+        marks = [(p.pos_inf, "∞", top, "error"), (p.neg_inf, "∞", 0.0, "error")]
+        marks.append((p.nans, "✕", 0.0, "error"))
         if len(p.least):
-            marks.insert(0, (self.up(p.most) > self.raster.height + 0.5, "▴", top, self.palette.muted))
-            marks.insert(0, (self.up(p.least) < -0.5, "▾", 0.0, self.palette.muted))
+            marks.insert(0, (self.up(p.most) > self.raster.height + 0.5, "▴", top, "muted"))
+            marks.insert(0, (self.up(p.least) < -0.5, "▾", 0.0, "muted"))
         for flags, char, row, color in marks:
             for column in np.flatnonzero(flags).tolist():
                 self.raster.put(column, row, char, color)
@@ -110,7 +99,7 @@ class PlotArea:
             return
         row = int(np.searchsorted(table["epoch"], found[1]))
         x = float(p.steps.to_axis(table[p.steps.column][row : row + 1])[0])
-        self.put(x, float(self.up(np.array([found[0]]))[0]), "★", self.palette.warning)
+        self.put(x, float(self.up(np.array([found[0]]))[0]), "★", "warning")
 
     def remark(self, text: str) -> None:
         """Text in the corner at the right where less is drawn."""
@@ -124,4 +113,4 @@ class PlotArea:
         first = self.raster.height - 1 if above <= below else len(rows) - 1
         for i, row in enumerate(rows):
             for j, char in enumerate(row):
-                self.raster.put(self.raster.width - 1 - len(row) + j, first - i, char, self.palette.series[3])
+                self.raster.put(self.raster.width - 1 - len(row) + j, first - i, char, GHOST)

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.style import Style
 
 from tui.plotting.cells import Line
 from tui.plotting.reduce import Floats
-from tui.theme import rich_style
 
 _DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], np.uint8)
 _LOWER = " ▁▂▃▄▅▆▇█"
@@ -21,14 +19,14 @@ _LOWER = " ▁▂▃▄▅▆▇█"
 class Raster:
     """A drawing area of ``width`` x ``height`` cells. Places are in cells from the left and the bottom."""
 
-    def __init__(self, width: int, height: int, ground: str, *, plain: bool = False) -> None:
+    def __init__(self, width: int, height: int, *, plain: bool = False) -> None:
         """An empty area; ``plain``: bands by whole cells, for terminals without block characters."""
         self.plain = plain
-        self.width, self.height, self.ground = width, height, ground
+        self.width, self.height = width, height
         self.chars = np.full((height, width), " ", "<U1")
         self.bits = np.zeros((height, width), np.uint8)
         self.front = np.full((height, width), "", object)
-        self.back = np.full((height, width), ground, object)
+        self.back = np.full((height, width), "ground", object)
 
     def band(self, columns: NDArray[np.intp], low: Floats, high: Floats, color: str) -> None:
         """Fill cell columns from ``low`` to ``high`` (rows from the bottom, not whole numbers)."""
@@ -55,7 +53,7 @@ class Raster:
         if eighths >= 8:
             self.back[self.height - 1 - row, column] = color
         elif upper:  # blocks grow from the bottom only: the rest of the cell is drawn instead
-            self._put(row, column, _LOWER[8 - eighths], self.ground)
+            self._put(row, column, _LOWER[8 - eighths], "ground")
             self.back[self.height - 1 - row, column] = color
         else:
             self._put(row, column, _LOWER[eighths], color)
@@ -127,15 +125,11 @@ def _encoded(chars: list[str], front: list[str], back: list[str]) -> Line:
     for char, color, ground in zip(chars, front, back, strict=True):
         look = (color if char != " " else last[0], ground)
         if look != last and text:
-            line.append((text, _look(*last)))
+            line.append((text, f"{last[0] or last[1]} on {last[1]}"))
             text = ""
         text, last = text + char, look
-    line.append((text, _look(*last)))
+    line.append((text, f"{last[0] or last[1]} on {last[1]}"))
     return line
-
-
-def _look(front: str, back: str) -> Style:
-    return rich_style(front or back, back)
 
 
 def _runs(known: NDArray[np.bool_]) -> list[tuple[int, int]]:

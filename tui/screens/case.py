@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from textual import work
 from textual.geometry import Region
-from textual.widget import Widget
 
 from engine.runfolder import CaseRow, RunFolder, read_cases
-from tui.plotting.cells import Line, cut
+from tui.plotting.cells import Line
 from tui.screens.preview_reader import PreviewReader
 from tui.screens.tiled import TiledScreen
 from tui.state.case_files import list_examples, measured_cases
@@ -17,34 +16,11 @@ from tui.state.feed import RunSnapshot
 from tui.state.images import Example
 from tui.state.run_view import EMPTY, RunView
 from tui.text import figure, one_line
-from tui.widgets.canvas import Canvas
 from tui.widgets.case_image import CaseImage
 from tui.widgets.case_panes import CaseList, CaseNumbers, CaseTurned
 from tui.widgets.image_pane import ImageFile, ImagePane
 
 _LOOK_S = 1.0
-
-
-class CaseHead(Canvas):
-    """The run and the case."""
-
-    DEFAULT_CSS = "CaseHead { height: 1; }"
-
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.run = ""
-        self.case: CaseRow | None = None
-        self.metric = ""
-
-    def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
-        ink, muted = self.style("ink"), self.style("muted")
-        line: Line = [(" medtui   " if width >= 100 else " ", self.style("accent", bold=True)), ("cases ", muted)]
-        line.append((one_line(self.run), ink))
-        if self.case is not None:
-            line += [("   case ", muted), (one_line(self.case.id), self.style("ink", bold=True))]
-            value = self.case.values.get(self.metric)
-            line += [(f"   {one_line(self.metric)} ", muted), (figure(value), ink)] if value is not None else []
-        return [cut(line, width)]
 
 
 class CaseScreen(TiledScreen):
@@ -63,8 +39,7 @@ class CaseScreen(TiledScreen):
         """
         super().__init__()
         self.folder = folder
-        self.head, self.cases, self.image = CaseHead(id="case_head"), self.pane(CaseList), self.pane(CaseImage)
-        self.head.run = folder.id
+        self.cases, self.image = self.pane(CaseList), self.pane(CaseImage)
         self._previews = PreviewReader(self, folder)
         self._source = source
         self._wanted = case
@@ -73,8 +48,14 @@ class CaseScreen(TiledScreen):
         self._shown: tuple[str, str] | None = None
         self._examples: dict[tuple[str, str], str] = {}
 
-    def top(self) -> Iterable[Widget]:
-        yield self.head
+    def head_line(self, width: int) -> Line:
+        case, metric = self.cases.chosen_row(), self.cases.metric
+        line: Line = [*super().head_line(width), (one_line(self.folder.id), "ink")]
+        if case is not None:
+            line += [("   case ", "muted"), (one_line(case.id), "ink bold")]
+            value = case.values.get(metric)
+            line += [(f"   {one_line(metric)} ", "muted"), (figure(value), "ink")] if value is not None else []
+        return line
 
     def placed(self, width: int, height: int, chosen: str) -> dict[str, Region]:
         if width >= 110:
@@ -87,10 +68,7 @@ class CaseScreen(TiledScreen):
         if chosen == "cases" or width < 70:
             return {chosen: Region(0, 0, width, height)}
         right = min(36, width // 2)
-        return {
-            "image": Region(0, 0, width - right, height),
-            "numbers": Region(width - right, 0, right, height),
-        }
+        return {"image": Region(0, 0, width - right, height), "numbers": Region(width - right, 0, right, height)}
 
     @property
     def view(self) -> RunView:
@@ -126,11 +104,12 @@ class CaseScreen(TiledScreen):
     def _arrived(self, rows: tuple[CaseRow, ...], examples: dict[tuple[str, str], str]) -> None:
         self._examples = examples
         self._from_file = bool(rows)
-        self._take(rows or self.cases.all)
+        self._take(rows or tuple(self.cases.all))
 
     def _take(self, rows: tuple[CaseRow, ...]) -> None:
         cases = self.cases
-        cases.set_cases(rows)
+        cases.all = rows
+        cases.fill()
         if self._wanted and (at := self._place(self._wanted)) is not None:
             cases.row = at
             self._wanted = "" if self._from_file else self._wanted
@@ -147,10 +126,9 @@ class CaseScreen(TiledScreen):
 
     def _show(self) -> None:
         """The case under the cursor in the other panes."""
-        case = self.cases.chosen_case()
+        case = self.cases.chosen_row()
         other = case is None or (case.split, case.id) != self._shown
         self._shown = (case.split, case.id) if case else None
-        self.head.case, self.head.metric = case, self.cases.metric
         self.head.redraw()
         numbers = self.pane(CaseNumbers)
         numbers.case = case

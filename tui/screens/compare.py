@@ -2,52 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 from textual import work
 from textual.geometry import Region
 from textual.message import Message
-from textual.widget import Widget
 
 from engine.runfolder import RunFolder, read_status
-from tui.plotting.cells import Line, cut, fitted
+from tui.plotting.cells import Line, fitted, length
 from tui.plotting.comparison import ComparedRun, labels, metric_rows, read_compared_run, recipe_rows, warnings
 from tui.screens.tiled import TiledScreen
-from tui.state.feed import Feed, RunSnapshot
-from tui.theme import MARKS
-from tui.widgets.canvas import Canvas
+from tui.state.feed import RunSnapshot
+from tui.theme import MARKS, mark
 from tui.widgets.compare_table import MetricsTable, RecipeTable
 from tui.widgets.compared_curves import ComparedCurves
 from tui.widgets.head import STATE_COLORS
-
-
-class CompareHead(Canvas):
-    """The runs by mark, name and state."""
-
-    DEFAULT_CSS = "CompareHead { height: 1; }"
-
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.sides: Sequence[ComparedRun] = ()
-
-    def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
-        ink = self.style("ink")
-        brand: Line = (
-            [(" medtui ", self.style("accent", bold=True)), ("  compare ", ink)] if width >= 100 else [(" ", ink)]
-        )
-        parts: list[Line] = []
-        for at, side in enumerate(self.sides):
-            color = self.style(self.palette.series[at % len(self.palette.series)], bold=True)
-            part: Line = [(f"{MARKS[at % len(MARKS)]} ", color), (side.label, ink)]
-            part += [(f" {side.state}", self.style(STATE_COLORS.get(side.state, "muted")))] if width >= 100 else []
-            parts.append(part)
-        room = width - sum(len(text) for text, _ in brand) - 2
-        shown = fitted(parts, room - 6, 2)
-        left_out = len(parts) - sum(1 for text, _ in shown if text[0] in MARKS)
-        more: Line = [(f"  +{left_out}", self.style("muted"))] if left_out else []
-        return [cut([*brand, *shown, *more], width)]
 
 
 class CompareScreen(TiledScreen):
@@ -55,16 +25,6 @@ class CompareScreen(TiledScreen):
 
     NAME = "comparison"
     PANES = (ComparedCurves, MetricsTable, RecipeTable)
-
-    class Updated(Message):
-        """A new snapshot of one of the runs."""
-
-        def __init__(self, at: int, snapshot: RunSnapshot) -> None:
-            super().__init__()
-            self.at, self.snapshot = at, snapshot
-
-        def can_replace(self, message: Message) -> bool:
-            return isinstance(message, CompareScreen.Updated) and message.at == self.at
 
     class Read(Message):
         """The recipes and names of the runs."""
@@ -74,16 +34,21 @@ class CompareScreen(TiledScreen):
             self.sides = sides
 
     def __init__(self, folders: Sequence[RunFolder]) -> None:
-        super().__init__()
+        super().__init__(*folders)
         self.folders = list(folders)
         self.sides = [ComparedRun(folder, folder.id) for folder in folders]
-        self.head = CompareHead(id="compare_head")
         self.compared = self.pane(ComparedCurves)
         self._reference: RunSnapshot | None = None  # any of them: the curves need one to be drawn at all
-        self._feeds = [Feed(folder, partial(self._post, at)) for at, folder in enumerate(folders)]
 
-    def top(self) -> Iterable[Widget]:
-        yield self.head
+    def head_line(self, width: int) -> Line:
+        brand: Line = [(" medtui   ", "accent bold"), ("compare ", "ink")] if width >= 100 else [(" ", "ink")]
+        parts: list[Line] = []
+        for at, side in enumerate(self.sides):
+            part: Line = [(f"{mark(at)} ", f"{at} bold"), (side.label, "ink")]
+            parts.append([*part, (f" {side.state}", STATE_COLORS.get(side.state, "muted"))] if width >= 100 else part)
+        shown = fitted(parts, width - length(brand) - 8, 2)
+        left_out = len(parts) - sum(1 for text, _ in shown if text[0] in MARKS)
+        return [*brand, *shown, *([(f"  +{left_out}", "muted")] if left_out else [])]
 
     def placed(self, width: int, height: int, chosen: str) -> dict[str, Region]:
         if width >= 170 and height >= 30:
@@ -106,12 +71,6 @@ class CompareScreen(TiledScreen):
 
     def on_mount(self) -> None:
         self._read()
-        for feed in self._feeds:
-            feed.start()
-
-    def on_unmount(self) -> None:
-        for feed in self._feeds:
-            feed.stop()
 
     @work(thread=True)
     def _read(self) -> None:
@@ -120,17 +79,13 @@ class CompareScreen(TiledScreen):
         sides = [read_compared_run(folder, label) for folder, label in zip(self.folders, called, strict=True)]
         self.post_message(self.Read(sides))
 
-    def _post(self, at: int, snapshot: RunSnapshot) -> None:
-        if self.is_running:
-            self.post_message(self.Updated(at, snapshot))
-
     def on_compare_screen_read(self, message: Read) -> None:
         self.sides = [
             replace(new, view=old.view, state=old.state) for new, old in zip(message.sides, self.sides, strict=True)
         ]
         self._show_all()
 
-    def on_compare_screen_updated(self, message: Updated) -> None:
+    def on_tiled_screen_updated(self, message: TiledScreen.Updated) -> None:
         at, snapshot = message.at, message.snapshot
         self.sides[at] = replace(self.sides[at], view=snapshot.view, state=snapshot.state)
         self._reference = snapshot
@@ -139,7 +94,6 @@ class CompareScreen(TiledScreen):
     def _show_all(self) -> None:
         """Give all panes what is known now."""
         sides, called = list(self.sides), tuple(side.label for side in self.sides)
-        self.head.sides = sides
         self.head.redraw()
         self.compared.sides = sides
         self.compared.show(self._reference)

@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from textual import work
 from textual.geometry import Region
-from textual.widget import Widget
 
 from engine.readers.figure_index import FigureResult
 from engine.runfolder import RunFolder
-from tui.plotting.cells import Line, cut
+from tui.plotting.cells import Line
 from tui.screens.tiled import TiledScreen
 from tui.state.figure_files import Pixels, list_figures, load_figure
 from tui.text import one_line
-from tui.widgets.canvas import Canvas
 from tui.widgets.gallery import FigureList, Picture
 
 _LOOK_S = 3.0
 _KEPT = 6
 """Pictures that are kept: going back and forth reads nothing."""
-
-
-class GalleryHead(Canvas):
-    """Whose figures these are."""
-
-    DEFAULT_CSS = "GalleryHead { height: 1; }"
-
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.run = ""
-        self.figures: tuple[FigureResult, ...] = ()
-
-    def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
-        ink, muted = self.style("ink"), self.style("muted")
-        failed = sum(not figure.ok for figure in self.figures)
-        line: Line = [(" medtui   " if width >= 100 else " ", self.style("accent", bold=True)), ("figures ", muted)]
-        line += [(one_line(self.run), self.style("ink", bold=True)), (f"   {len(self.figures) - failed} drawn", ink)]
-        line += [(f"   ✕ {failed} could not be drawn", self.style("warning"))] if failed else []
-        return [cut(line, width)]
 
 
 class GalleryScreen(TiledScreen):
@@ -50,18 +27,17 @@ class GalleryScreen(TiledScreen):
     def __init__(self, folder: RunFolder) -> None:
         super().__init__()
         self.folder = folder
-        self.head, self.picture, self.figures = (
-            GalleryHead(id="gallery_head"),
-            self.pane(Picture),
-            self.pane(FigureList),
-        )
+        self.picture, self.figures = self.pane(Picture), self.pane(FigureList)
         self.picture.root = self.figures.root = folder.root
-        self.head.run = folder.id
         self._pixels: dict[str, Pixels | str] = {}
         self._wanted = ""
 
-    def top(self) -> Iterable[Widget]:
-        yield self.head
+    def head_line(self, width: int) -> Line:
+        figures = self.figures.rows or ()
+        failed = sum(not figure.ok for figure in figures)
+        line: Line = [*super().head_line(width), (one_line(self.folder.id), "ink bold")]
+        line.append((f"   {len(figures) - failed} drawn", "ink"))
+        return [*line, (f"   ✕ {failed} could not be drawn", "warning")] if failed else line
 
     def placed(self, width: int, height: int, chosen: str) -> dict[str, Region]:
         if width >= 110:
@@ -81,20 +57,14 @@ class GalleryScreen(TiledScreen):
         self.call_later(self._listed, found)
 
     def _listed(self, found: tuple[FigureResult, ...]) -> None:
-        before = self.figures.figures
-        if before == found:
+        if self.figures.rows == found:
             return
-        old = self.figures.chosen_figure()
-        self.figures.figures = found
-        if old in found:
-            self.figures.row = found.index(old)
-        self.head.figures = found
+        self.figures.all = found
+        self.figures.fill()
         self.head.redraw()
-        self.figures.redraw()
-        self._show()
 
     def _show(self) -> None:
-        figure, count = self.figures.chosen_figure(), self.figures.count()
+        figure, count = self.figures.chosen_row(), len(self.figures.rows or ())
         pixels = self._pixels.get(figure.path) if figure else None
         self.picture.set_figure(figure, f"{self.figures.row + 1} of {count}", pixels, self.figures.why_empty())
         if figure is not None and pixels is None:
@@ -110,10 +80,13 @@ class GalleryScreen(TiledScreen):
         while len(self._pixels) >= _KEPT:
             del self._pixels[next(iter(self._pixels))]
         self._pixels[figure.path] = pixels
-        if figure == self.figures.chosen_figure():
+        if figure == self.figures.chosen_row():
             self._show()
 
     # --- messages ------------------------------------------------------------------------------
+
+    def on_rows_pane_filled(self) -> None:
+        self._show()
 
     def on_rows_pane_moved(self) -> None:
         self._show()

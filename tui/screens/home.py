@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,47 +10,21 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.message import Message
 from textual.timer import Timer
-from textual.widget import Widget
 
 from engine.runfolder import RunFolder
-from tui.plotting.cells import Line, cut
+from tui.plotting.cells import Line
 from tui.screens.run import RunScreen
 from tui.screens.tiled import TiledScreen
 from tui.state.run_facts import RunFacts, read_facts
 from tui.state.runs_index import RunRow, RunsWatch, counts
 from tui.text import one_line
-from tui.widgets.canvas import Canvas
 from tui.widgets.head import STATE_COLORS, STATE_MARKS
-from tui.widgets.rows import RowsPane
 from tui.widgets.run_facts import FactsPane
 from tui.widgets.runs_list import RunsList
 
 _REST_S = 0.12
 """The cursor rests so long on a run before its folder is read."""
 _AGES_S = 10.0
-
-
-class HomeHead(Canvas):
-    """How many runs there are in which state."""
-
-    DEFAULT_CSS = "HomeHead { height: 1; }"
-
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.rows: tuple[RunRow, ...] = ()
-        self.problem = ""
-        self.where = ""
-
-    def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
-        ink, muted = self.style("ink"), self.style("muted")
-        line: Line = [(" medtui ", self.style("accent", bold=True)), ("  ", ink)]
-        if self.problem:
-            return [cut([*line, (one_line(self.problem), self.style("error"))], width)]
-        line.append((f"{len(self.rows)} run{'' if len(self.rows) == 1 else 's'}", self.style("ink", bold=True)))
-        for state, count in counts(self.rows):
-            look = self.style(STATE_COLORS.get(state, "ink"))
-            line += [("   ", ink), (f"{STATE_MARKS.get(state, '●')} {count} {state}", look)]
-        return [cut([*line, ("   ", ink), (one_line(self.where), muted)], width)]
 
 
 class HomeScreen(TiledScreen):
@@ -86,15 +59,24 @@ class HomeScreen(TiledScreen):
         """
         super().__init__()
         self.runs, self.read_only = runs, read_only
-        self.head, self.listed, self.facts = HomeHead(id="home_head"), self.pane(RunsList), self.pane(FactsPane)
-        self.listed.where = self.head.where = str(runs)
+        self.listed, self.facts = self.pane(RunsList), self.pane(FactsPane)
+        self.listed.where = str(runs)
+        self.problem = ""  # why the folder of runs cannot be read
         self._at = at.id if at is not None else ""
         self._known: dict[str, tuple[RunRow, RunFacts]] = {}
         self._watch = RunsWatch(runs, self._post)
         self._rest: Timer | None = None
 
-    def top(self) -> Iterable[Widget]:
-        yield self.head
+    def head_line(self, width: int) -> Line:  # noqa: ARG002
+        line: Line = [(" medtui   ", "accent bold")]
+        if self.problem:
+            return [*line, (one_line(self.problem), "error")]
+        rows = self.listed.all
+        line.append((f"{len(rows)} run{'' if len(rows) == 1 else 's'}", "ink bold"))
+        for state, count in counts(rows):
+            mark = STATE_MARKS.get(state, "●")
+            line += [("   ", "ink"), (f"{mark} {count} {state}", STATE_COLORS.get(state, "ink"))]
+        return [*line, (f"   {one_line(self.listed.where)}", "muted")]
 
     def placed(self, width: int, height: int, chosen: str) -> dict[str, Region]:
         if width >= 150:
@@ -119,9 +101,9 @@ class HomeScreen(TiledScreen):
             self.post_message(self.Found(rows, whole, problem))
 
     def on_home_screen_found(self, message: Found) -> None:
-        self.head.rows, self.head.problem = message.rows, message.problem
-        self.head.redraw()
+        self.problem = message.problem
         self.listed.set_runs(message.rows, whole=message.whole)
+        self.head.redraw()
         self._follow()
 
     def _ages(self) -> None:
@@ -130,10 +112,10 @@ class HomeScreen(TiledScreen):
 
     def _follow(self) -> None:
         """Put the cursor on the run that it was to start on, once that is found."""
-        runs = self.listed
-        if self._at and (at := next((n for n, row in enumerate(runs.rows) if row.id == self._at), None)) is not None:
+        found = [at for at, row in enumerate(self.listed.rows or ()) if row.id == self._at]
+        if found:
             self._at = ""
-            runs.go(at)
+            self.listed.go(found[0])
 
     # --- the run under the cursor --------------------------------------------------------------
 
@@ -174,7 +156,7 @@ class HomeScreen(TiledScreen):
 
     # --- keys ----------------------------------------------------------------------------------
 
-    def on_rows_pane_opened(self, message: RowsPane.Opened) -> None:  # noqa: ARG002
+    def on_rows_pane_opened(self) -> None:
         row = self.listed.chosen_row()
         if row is not None:
             self.app.push_screen(RunScreen(self.runs, row.folder, read_only=self.read_only))

@@ -9,20 +9,18 @@ from typing import ClassVar
 import numpy as np
 from textual.binding import Binding, BindingType
 from textual.geometry import Region
-from textual.message import Message
 from textual.timer import Timer
 from textual.widget import Widget
 
 from engine.runfolder import RunFolder
-from tui.plotting.cells import Line, cut, fitted, length
+from tui.plotting.cells import Line, cut, ends
 from tui.plotting.charts import steps_of
 from tui.screens.preview_reader import PreviewReader
 from tui.screens.tiled import TiledScreen
-from tui.state.feed import Feed, RunSnapshot
+from tui.state.feed import RunSnapshot
 from tui.state.replaying import Stop, beside, nearest, stops, view_at
-from tui.state.run_view import RunView, last
+from tui.state.run_view import last
 from tui.text import clock, figure, one_line
-from tui.widgets.canvas import Canvas
 from tui.widgets.cases import Cases
 from tui.widgets.classes import Classes
 from tui.widgets.image_pane import ImagePane
@@ -32,44 +30,6 @@ from tui.widgets.slider import Slider
 _FRAME_S = 0.2
 _FRAMES = 100
 """A run of more epochs is played in steps of several."""
-
-
-class ReplayHead(Canvas):
-    """Where in the run the screen stands."""
-
-    DEFAULT_CSS = "ReplayHead { height: 1; }"
-
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.stop: Stop | None = None
-        self.whole: RunView | None = None
-        self.share = 1.0
-
-    def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
-        ink, muted = self.style("ink"), self.style("muted")
-        whole, view = self.whole, self.snapshot.view if self.snapshot else None
-        brand: Line = [(" medtui   " if width >= 100 else " ", self.style("accent", bold=True)), ("replay ", muted)]
-        if whole is None or view is None or self.stop is None:
-            return [[*brand, ("reading the run", muted)]]
-        name = one_line(whole.started.name if whole.started else "")
-        left = cut([*brand, (name, self.style("ink", bold=True))], max(20, width // 3))
-        parts: list[Line] = [[("epoch ", muted), (f"{view.epoch}/{whole.epochs}", self.style("ink", bold=True))]]
-        track = view.validation.get(view.monitor)
-        if track is not None:
-            name = one_line(view.monitor)
-            parts.append([(f"val {name} ", muted), (figure(last(track)), self.style("accent", bold=True))])
-        parts.append([("iteration ", muted), (f"{view.iteration}/{whole.iteration}", ink)])
-        parts.append([(self._clock(whole), ink), (" in", muted)])
-        if self.stop.end:
-            parts.append([("the end", muted)])
-        if self.share < 1:
-            parts.append([(f"reading {self.share * 100:.0f} %", self.style("warning"))])
-        right = fitted(parts, width - length(left) - 3, 3 if width >= 100 else 2)
-        return [[*left, (" " * (width - length(left) - length(right) - 1), ink), *right]]
-
-    def _clock(self, whole: RunView) -> str:
-        assert self.stop is not None  # noqa: S101  # the caller has looked
-        return clock(float(steps_of(whole, "time").to_axis(np.array([self.stop.time_s]))[0]))
 
 
 class ReplayScreen(TiledScreen):
@@ -91,30 +51,34 @@ class ReplayScreen(TiledScreen):
         ),
     ]
 
-    class Updated(Message):
-        """A new snapshot of the run."""
-
-        def __init__(self, snapshot: RunSnapshot) -> None:
-            super().__init__()
-            self.snapshot = snapshot
-
-        def can_replace(self, message: Message) -> bool:
-            return isinstance(message, ReplayScreen.Updated)
-
     def __init__(self, folder: RunFolder) -> None:
-        super().__init__()
+        super().__init__(folder)
         self.folder = folder
         self.whole: RunSnapshot | None = None
         self.places: tuple[Stop, ...] = ()
         self.stop: Stop | None = None
-        self.head, self.slider = ReplayHead(id="replay_head"), Slider(id="slider")
+        self.slider = Slider(id="slider")
         self.curves, self.slices = self.pane(ReplayCurves), self.pane(ReplaySlice)
         self._previews = PreviewReader(self, folder)
-        self._feed = Feed(folder, self._post)
         self._timer: Timer | None = None
 
-    def top(self) -> Iterable[Widget]:
-        yield self.head
+    def head_line(self, width: int) -> Line:
+        brand = super().head_line(width)
+        if self.whole is None or self.stop is None:
+            return [*brand, ("reading the run", "muted")]
+        whole, share, view = self.whole.view, self.whole.read_share, view_at(self.whole.view, self.stop)
+        name = one_line(whole.started.name if whole.started else "")
+        left = cut([*brand, (name, "ink bold")], max(20, width // 3))
+        parts: list[Line] = [[("epoch ", "muted"), (f"{view.epoch}/{whole.epochs}", "ink bold")]]
+        track = view.validation.get(view.monitor)
+        if track is not None:
+            parts.append([(f"val {one_line(view.monitor)} ", "muted"), (figure(last(track)), "accent bold")])
+        parts.append([("iteration ", "muted"), (f"{view.iteration}/{whole.iteration}", "ink")])
+        worked = float(steps_of(whole, "time").to_axis(np.array([self.stop.time_s]))[0])
+        parts.append([(clock(worked), "ink"), (" in", "muted")])
+        parts += [[("the end", "muted")]] if self.stop.end else []
+        parts += [[(f"reading {share * 100:.0f} %", "warning")]] if share < 1 else []
+        return ends(left, parts, width)
 
     def below(self) -> Iterable[Widget]:
         yield self.slider
@@ -135,16 +99,8 @@ class ReplayScreen(TiledScreen):
 
     def on_mount(self) -> None:
         self.curves.smoothing = self.app.settings.smoothing  # type: ignore[attr-defined]
-        self._feed.start()
 
-    def on_unmount(self) -> None:
-        self._feed.stop()
-
-    def _post(self, snapshot: RunSnapshot) -> None:
-        if self.is_running:
-            self.post_message(self.Updated(snapshot))
-
-    def on_replay_screen_updated(self, message: Updated) -> None:
+    def on_tiled_screen_updated(self, message: TiledScreen.Updated) -> None:
         """More of the run was read, or a live run went on: the moment stays, but for the end, which moves."""
         self.whole = message.snapshot
         self.places = stops(message.snapshot.view)
@@ -157,8 +113,7 @@ class ReplayScreen(TiledScreen):
         if whole is None:
             return
         self.stop = stop
-        head, slider = self.head, self.slider
-        head.stop, head.whole, head.share = stop, whole.view, whole.read_share
+        slider = self.slider
         slider.stop, slider.total = stop, whole.view.iteration
         slider.stars = tuple(c.iteration for c in whole.view.checkpoints if c.why == "best")[-1:]
         slider.plays = self._timer is not None
@@ -205,11 +160,12 @@ class ReplayScreen(TiledScreen):
             wanted = message.share * self.whole.view.iteration
             self.move(min(self.places, key=lambda place: abs(place.iteration - wanted)))
 
-    def on_cases_opened(self, message: Cases.Opened) -> None:
-        if self.slices.open_case(message.case):
+    def on_rows_pane_opened(self) -> None:
+        case = self.pane(Cases).chosen_case()
+        if self.slices.open_case(case):
             self.choose(self.slices.ID)
         else:
-            self.notify(f"there is no preview of case {message.case}", severity="warning", markup=False)
+            self.notify(f"there is no preview of case {case}", severity="warning", markup=False)
 
     def _by(self, by: int) -> None:
         """So many stops on; playing ends at the end."""

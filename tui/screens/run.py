@@ -10,14 +10,13 @@ from typing import ClassVar
 from textual import work
 from textual.binding import Binding, BindingType
 from textual.geometry import Region
-from textual.message import Message
 from textual.widget import Widget
 
 from engine.runfolder import RunFolder
 from tui.screens.notifier import Notifier, notify
 from tui.screens.preview_reader import PreviewReader
 from tui.screens.tiled import TiledScreen
-from tui.state.feed import PUBLISH_S, Feed, RunSnapshot
+from tui.state.feed import PUBLISH_S, RunSnapshot
 from tui.state.ghosts import Ghost, GhostChooser
 from tui.widgets.board import PANES, arrange
 from tui.widgets.cases import Cases
@@ -47,16 +46,6 @@ class RunScreen(TiledScreen):
         Binding("V", "copy_path", "copy path", show=False, tooltip="copy the path of the run folder"),
     ]
 
-    class Updated(Message):
-        """A new snapshot of the run; an older one that still waits is not worth drawing."""
-
-        def __init__(self, snapshot: RunSnapshot) -> None:
-            super().__init__()
-            self.snapshot = snapshot
-
-        def can_replace(self, message: Message) -> bool:
-            return isinstance(message, RunScreen.Updated)
-
     def __init__(
         self, runs: Path, folder: RunFolder, *, read_only: bool = False, panes: Sequence[type[Pane]] = PANES
     ) -> None:
@@ -68,8 +57,8 @@ class RunScreen(TiledScreen):
             read_only: take no command that changes it.
             panes: kinds of panes; those without a place in the layout are shown alone.
         """
-        super().__init__(panes)
-        self.folder, self.feed = folder, Feed(folder, self._post)
+        super().__init__(folder, panes=panes)
+        self.folder, (self.feed,) = folder, self.feeds
         self.snapshot: RunSnapshot | None = None
         self.head, self.control = Head(id="head"), ControlBar(folder, read_only=read_only, id="ticker")
         self.curves = self.pane(RunCurves)
@@ -78,9 +67,6 @@ class RunScreen(TiledScreen):
         self._notifier = Notifier(self.app, folder.id)
         self._drawing = False
         self._left_at = (self.tiles.chosen, False)  # the pane with the focus, and whether it stands alone
-
-    def top(self) -> Iterable[Widget]:
-        yield self.head
 
     def below(self) -> Iterable[Widget]:
         yield self.control
@@ -95,13 +81,11 @@ class RunScreen(TiledScreen):
         self.curves.smoothing, self.curves.mode = settings.smoothing, settings.axis
         pane, alone = settings.places.get(self.folder.id, self._left_at)
         self.choose(pane if pane in self.panes else self.tiles.chosen, full=alone)
-        self.feed.start()
         self.set_interval(_CLOCK_S, self._tick)
         self.set_timer(_SETTLING_S, self._begin)
 
     def on_unmount(self) -> None:
         self.app.remember_place(self.folder.id, *self._left_at)  # type: ignore[attr-defined]
-        self.feed.stop()
         self._notifier.leave()
 
     def on_screen_resume(self) -> None:
@@ -109,7 +93,7 @@ class RunScreen(TiledScreen):
             self.show(self.snapshot)
             self.repaint()
 
-    def on_run_screen_updated(self, message: Updated) -> None:
+    def on_tiled_screen_updated(self, message: TiledScreen.Updated) -> None:
         before, self.snapshot = self.snapshot, message.snapshot
         self.control.show(message.snapshot)
         if before is None or before.over != message.snapshot.over:
@@ -132,10 +116,6 @@ class RunScreen(TiledScreen):
         """The layout is settled: from here on panes are drawn."""
         self._drawing = True
         self.show(self.snapshot)
-
-    def _post(self, snapshot: RunSnapshot) -> None:
-        if self.is_running:
-            self.post_message(self.Updated(snapshot))
 
     def _tick(self) -> None:
         """The clock in the head goes on while nothing else happens."""
@@ -165,10 +145,11 @@ class RunScreen(TiledScreen):
     def on_control_bar_sent(self) -> None:
         self.feed.nudge()
 
-    def on_cases_opened(self, message: Cases.Opened) -> None:
+    def on_rows_pane_opened(self) -> None:
         from tui.screens.case import CaseScreen
 
-        self.app.push_screen(CaseScreen(self.folder, lambda: self.snapshot, case=message.case))
+        case = self.pane(Cases).chosen_case()
+        self.app.push_screen(CaseScreen(self.folder, lambda: self.snapshot, case=case))
 
     def action_replay(self) -> None:
         """The run at an earlier moment."""

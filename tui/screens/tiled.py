@@ -11,11 +11,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.geometry import Region
+from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
 
+from engine.runfolder import RunFolder
+from tui.plotting.cells import Line, cut
 from tui.screens.confirm import Confirm, Prompt
-from tui.state.feed import RunSnapshot
+from tui.state.feed import Feed, RunSnapshot
 from tui.text import one_line
 from tui.widgets.bars import LAST_NUMBER, Keys, Tabs, number_of
 from tui.widgets.canvas import Canvas
@@ -24,6 +27,19 @@ from tui.widgets.pane import Pane
 from tui.widgets.tiles import Tiles
 
 P = TypeVar("P", bound=Pane)
+
+
+class HeadLine(Canvas):
+    """The line on top of a screen, which the screen words."""
+
+    DEFAULT_CSS = "HeadLine { height: 1; }"
+
+    def __init__(self, worded: Callable[[int], Line]) -> None:
+        super().__init__(id="head")
+        self._worded = worded
+
+    def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
+        return [cut(self._worded(width), width)]
 
 
 class TiledScreen(Screen[None]):
@@ -55,22 +71,35 @@ class TiledScreen(Screen[None]):
         Binding("escape", "back", "back", key_display="Esc", tooltip="one step back"),
     ]
 
-    def __init__(self, panes: Sequence[type[Pane]] | None = None) -> None:
+    class Updated(Message):
+        """A new snapshot of one of the runs that are followed; an older one that still waits is not worth drawing."""
+
+        def __init__(self, at: int, snapshot: RunSnapshot) -> None:
+            super().__init__()
+            self.at, self.snapshot = at, snapshot
+
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, TiledScreen.Updated) and message.at == self.at
+
+    def __init__(self, *follow: RunFolder, panes: Sequence[type[Pane]] | None = None) -> None:
         """A screen.
 
         Args:
+            follow: runs of which `Updated` brings snapshots while the screen is open.
             panes: kinds of panes, by default those of the class; each has an ``ID`` of its own.
         """
         super().__init__()
+        self.head: Canvas = HeadLine(self.head_line)
+        self.feeds = [Feed(folder, partial(self._followed, at)) for at, folder in enumerate(follow)]
         self.panes = {kind.ID: kind(id=kind.ID) for kind in panes or self.PANES}
         self.tiles = Tiles(*self.panes.values(), arrangement=self.placed, id="tiles")
         self._tabs = Tabs([(name, pane.NAME) for name, pane in self.panes.items()], id="tabs")
         self._keys = Keys(id="keys")
         self._desk = KeyDesk(self)
 
-    def top(self) -> Iterable[Widget]:
+    def head_line(self, width: int) -> Line:
         """What stands above the panes."""
-        return ()
+        return [(" medtui   " if width >= 100 else " ", "accent bold"), (f"{self.NAME} ", "muted")]
 
     def below(self) -> Iterable[Widget]:
         """What stands between the panes and the keys."""
@@ -81,7 +110,7 @@ class TiledScreen(Screen[None]):
         raise NotImplementedError
 
     def compose(self) -> ComposeResult:
-        yield from self.top()
+        yield self.head
         yield self._tabs
         yield self.tiles
         yield from self.below()
@@ -100,6 +129,16 @@ class TiledScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.relayout()
+        for feed in self.feeds:
+            feed.start()
+
+    def on_unmount(self) -> None:
+        for feed in self.feeds:
+            feed.stop()
+
+    def _followed(self, at: int, snapshot: RunSnapshot) -> None:
+        if self.is_running:
+            self.post_message(self.Updated(at, snapshot))
 
     def on_resize(self) -> None:
         self.call_after_refresh(self.relayout)

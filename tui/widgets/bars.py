@@ -58,9 +58,7 @@ class Tabs(Canvas):
             marked = pane == self.chosen
             shown = title if spare >= 0 or marked else title[:5]
             text = f" {number_of(place)} {shown} "
-            line.append(
-                (text, self.style("ink" if marked else "muted", bold=marked, ground="raised" if marked else "ground"))
-            )
+            line.append((text, "ink bold on raised" if marked else "muted"))
             at += len(text)
             self._ends.append((at, pane))
         return [line]
@@ -94,10 +92,10 @@ class Keys(Canvas):
         return ()
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
-        line: Line = [(" ", self.style("ink"))]
+        line: Line = [(" ", "ink")]
         self._ends, at = [], 1
         for key in self._fitting(width - 1):
-            line += [(key.name, self.style("accent", bold=True)), (f" {key.words}  ", self.style("muted"))]
+            line += [(key.name, "accent bold"), (f" {key.words}  ", "muted")]
             at += _size(key)
             self._ends.append((at, key))
         return [line]

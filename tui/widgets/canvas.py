@@ -6,7 +6,6 @@ import textwrap
 from collections.abc import Callable
 from typing import ClassVar
 
-from rich.style import Style
 from textual import events
 from textual.geometry import Region
 from textual.message import Message
@@ -17,7 +16,7 @@ from tui.plotting.cells import Line, changed, to_strip
 from tui.state.faults import in_short, write_fault
 from tui.state.feed import RunSnapshot
 from tui.text import one_line
-from tui.theme import DARK, PALETTES, Palette, rich_style
+from tui.theme import style_of
 
 
 class Canvas(Widget):
@@ -47,22 +46,9 @@ class Canvas(Widget):
         self._strips: list[Strip] = []
 
     @property
-    def palette(self) -> Palette:
-        """The colours of the theme."""
-        return PALETTES.get(self.app.theme, DARK)
-
-    @property
     def ascii_only(self) -> bool:
         """Whether the terminal writes no Unicode."""
         return bool(getattr(self.app, "ascii_only", False))
-
-    def style(self, color: str, *, bold: bool = False, reverse: bool = False, ground: str = "") -> Style:
-        """A style on this palette's ground; ``color`` is the name of one of its colours, or ``#rrggbb``."""
-        front = color if color.startswith("#") else str(getattr(self.palette, color))
-        back = ground or self.palette.ground
-        return rich_style(
-            front, back if back.startswith("#") else str(getattr(self.palette, back)), bold=bold, reverse=reverse
-        )
 
     def draw(self, width: int, height: int) -> list[Line]:
         """The lines of the whole widget."""
@@ -93,10 +79,9 @@ class Canvas(Widget):
         width, height = self.size
         if not self.display or width == 0 or height == 0 or not self.is_attached:
             return
-        fill = self.style("ink")
         lines = self._drawn(width, height)[:height]
         lines += [[] for _ in range(height - len(lines))]
-        strips = [to_strip(line, width, fill, ascii_only=self.ascii_only) for line in lines]
+        strips = [to_strip(line, width, self.app.theme, ascii_only=self.ascii_only) for line in lines]
         before, self._strips = self._strips, strips
         if len(before) != height or (before and before[0].cell_length != width):
             self.refresh()
@@ -107,7 +92,8 @@ class Canvas(Widget):
             self.refresh(*regions)
 
     def render_line(self, y: int) -> Strip:
-        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.style("ink"))
+        blank = Strip.blank(self.size.width, style_of("ink", self.app.theme))
+        return self._strips[y] if y < len(self._strips) else blank
 
     def on_resize(self) -> None:
         self.redraw()
@@ -128,7 +114,7 @@ class Canvas(Widget):
             lines = self.draw(width, height)
         except Exception as error:  # noqa: BLE001  # the wall between a pane and the others
             self.failed(error)
-            return [[(part, self.style("error"))] for part in textwrap.wrap(one_line(self.fault), max(1, width))]
+            return [[(part, "error")] for part in textwrap.wrap(one_line(self.fault), max(1, width))]
         self.fault = ""
         return lines
 

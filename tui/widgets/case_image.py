@@ -24,7 +24,7 @@ class CaseImage(ImagePane):
             "epoch",
             key_display="← →",
             tooltip="an earlier, a later epoch; the last picture is of the chosen checkpoint",
-        ),
+        )
     ]
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
@@ -58,14 +58,13 @@ class CaseImage(ImagePane):
         file = self.image_file()
         if file is None:
             return []
-        muted = self.style("muted")
         images = self._images.get(file.path)
         where = f"{one_line(file.split)}, chosen checkpoint" if isinstance(file, Example) else f"epoch {file.epoch}"
-        parts: list[Line] = [[(where, muted)]]
+        parts: list[Line] = [[(where, "muted")]]
         if isinstance(images, PreviewImages) and len(images.image) > 1:
-            parts.append([(f"z {images.slices[self._slice(images)]}", muted)])
+            parts.append([(f"z {images.slices[self._slice(images)]}", "muted")])
         if len(self.files) > 1:
-            parts.append([(f"{self._at() + 1} of {len(self.files)}  ← →", muted)])
+            parts.append([(f"{self._at() + 1} of {len(self.files)}  ← →", "muted")])
         return fitted(parts, self.size.width - len(self.TITLE) - 9, 2)
 
     def _at(self) -> int:

@@ -30,10 +30,11 @@ class CaseTurned(Message):
         self.by = by
 
 
-class CaseList(RowsPane):
+class CaseList(RowsPane[CaseRow]):
     """All cases, the worst first."""
 
     ID = NAME = TITLE = "cases"
+    FILTER = "cases that have these words", "test melanoma"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "open", key_display="Enter", tooltip="open the case under the cursor"),
         Binding("slash", "filter", "filter", tooltip="filter: words that id, split, group or classes have"),
@@ -43,48 +44,26 @@ class CaseList(RowsPane):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self.all: tuple[CaseRow, ...] = ()
-        self.rows: list[CaseRow] | None = None  # of those that the filter lets through, in order
-        self.metric = ""
-        self.filter = ""
         self.order: Order = "worst"
 
-    def set_cases(self, rows: tuple[CaseRow, ...]) -> None:
-        """Show other cases; the cursor stays on its case."""
-        before = self.chosen_case()
-        self.all = rows
-        found = chosen_cases(rows, self.filter, self.order)
-        self.rows, self.metric = found, main_metric(rows)
-        if before is not None:
-            same = (at for at, row in enumerate(found) if (row.id, row.split) == (before.id, before.split))
-            self.row = next(same, self.row)
-        self.redraw()
-        self.post_message(self.Filled())
+    def choose_rows(self) -> list[CaseRow]:
+        return chosen_cases(self.all, self.filter, self.order)
 
-    def action_filter(self) -> None:
-        """Ask which cases to show."""
-        question = "cases that have these words"
-        self.post_message(self.Asked(question, self._filter_by, value=self.filter, hint="test melanoma"))
+    def row_key(self, row: CaseRow) -> tuple[str, str]:
+        return row.id, row.split
 
-    def _filter_by(self, words: str) -> None:
-        self.filter, self.row = words, 0
-        self.set_cases(self.all)
+    @property
+    def metric(self) -> str:
+        """What the cases are ordered by."""
+        return main_metric(self.all)
 
     def action_order(self) -> None:
-        """Worst first, best first, by id."""
         self.order = ORDERS[(ORDERS.index(self.order) + 1) % len(ORDERS)]
-        self.set_cases(self.all)
+        self.fill()
 
     def copied(self) -> str:
-        case = self.chosen_case()
+        case = self.chosen_row()
         return case.id if case else ""
-
-    def chosen_case(self) -> CaseRow | None:
-        """The case under the cursor."""
-        return self.rows[min(self.row, len(self.rows) - 1)] if self.rows else None
-
-    def count(self) -> int:
-        return len(self.rows or ())
 
     def why_empty(self) -> str:
         if self.rows is None:
@@ -94,37 +73,25 @@ class CaseList(RowsPane):
         return "no case was measured yet: first validation after the first epoch"
 
     def note(self) -> Line:
-        muted = self.style("muted")
-        parts: list[Line] = [[(f"filter {one_line(self.filter)}", self.style("warning"))]] if self.filter else []
-        parts += [[(_ORDERED[self.order], muted)], self.position()]
-        return fitted(parts, self.size.width - 14, 2)
+        return fitted([[(_ORDERED[self.order], "muted")], self.position()], self.size.width - 14, 2)
 
     def header(self, width: int) -> list[Line]:
         label, split, words, size = self._columns(width)
-        muted = self.style("muted")
-        line: Line = [(fit("  case", label), muted), (fit("split", split) if split else "", muted)]
-        line += [(fit("true→said", words), muted)] if words else []
-        return [[*line, *((fit(one_line(name), size, right=True), muted) for name in self._metrics(width))]]
+        line: Line = [(fit("  case", label), "muted"), (fit("split", split) if split else "", "muted")]
+        line += [(fit("true→said", words), "muted")] if words else []
+        return [[*line, *((fit(one_line(name), size, right=True), "muted") for name in self._metrics(width))]]
 
-    def line(self, at: int, width: int, *, chosen: bool) -> Line:
-        row = (self.rows or [])[at]
+    def line(self, row: CaseRow, at: int, width: int) -> Line:
         label, split, words, size = self._columns(width)
-        ground = "raised" if chosen else "ground"
-        ink, muted = self.style("ink", ground=ground, bold=chosen), self.style("muted", ground=ground)
-        line: Line = [
-            (f"{self.cursor(chosen=chosen)} ", self.style("accent", ground=ground)),
-            (fit(one_line(row.id), label - 3) + " ", ink),
-            (fit(one_line(row.split), split) if split else "", muted),
-        ]
+        ink = "ink bold" if at == self.row else "ink"
+        line: Line = [(f"{self.cursor(at)} ", "accent"), (fit(one_line(row.id), label - 3) + " ", ink)]
+        line.append((fit(one_line(row.split), split) if split else "", "muted"))
         if words:
             right = row.true == row.predicted
             said = row.true if right else f"{row.true} → {row.predicted}"
-            line.append(
-                (fit(one_line(said), words - 1) + " ", self.style("ink" if right else "warning", ground=ground))
-            )
-        for name in self._metrics(width):
-            line.append((fit(figure(row.values.get(name, math.nan)), size, right=True), ink))
-        return line
+            line.append((fit(one_line(said), words - 1) + " ", "ink" if right else "warning"))
+        values = (row.values.get(name, math.nan) for name in self._metrics(width))
+        return [*line, *((fit(figure(value), size, right=True), ink) for value in values)]
 
     def _metrics(self, width: int) -> list[str]:
         """The metric that orders, and others where there is room."""
@@ -152,7 +119,7 @@ class CaseNumbers(Pane):
 
     ID = NAME = TITLE = "numbers"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("right_square_bracket,pagedown", "page(1)", "case", key_display="[ ]", tooltip="previous, next case"),
+        Binding("right_square_bracket,pagedown", "page(1)", "case", key_display="[ ]", tooltip="previous, next case")
     ]
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
@@ -161,16 +128,15 @@ class CaseNumbers(Pane):
         self._history_of: tuple[object, list[tuple[int, float]]] = (None, [])
 
     def note(self) -> Line:
-        return [(one_line(self.case.id), self.style("ink"))] if self.case else []
+        return [(one_line(self.case.id), "ink")] if self.case else []
 
     def body(self, width: int, height: int) -> list[Line]:
         row = self.case
         if row is None:
             return self.reason("no case is chosen", width, height)
-        ink, muted = self.style("ink"), self.style("muted")
-        lines: list[Line] = [[("split ", muted), (one_line(row.split) or "–", ink)]]
+        lines: list[Line] = [[("split ", "muted"), (one_line(row.split) or "–", "ink")]]
         if row.group:
-            lines[0] += [("   group ", muted), (one_line(row.group), ink)]
+            lines[0] += [("   group ", "muted"), (one_line(row.group), "ink")]
         lines += self._said(row)
         view = self.snapshot.view if self.snapshot else None
         columns: dict[str, object] = {"": row.values, **(row.per_class if len(row.per_class) > 1 else {})}
@@ -182,16 +148,10 @@ class CaseNumbers(Pane):
         if not row.true:
             return []
         right = row.true == row.predicted
-        muted = self.style("muted")
-        said = ("right", self.style("accent")) if right else ("wrong", self.style("warning", bold=True))
+        said = ("right", "accent") if right else ("wrong", "warning bold")
         return [
-            [("true      ", muted), (one_line(row.true), self.style("truth", bold=True))],
-            [
-                ("predicted ", muted),
-                (one_line(row.predicted), self.style("prediction", bold=True)),
-                ("  ", muted),
-                said,
-            ],
+            [("true      ", "muted"), (one_line(row.true), "truth bold")],
+            [("predicted ", "muted"), (one_line(row.predicted), "prediction bold"), ("  ", "muted"), said],
         ]
 
     def action_page(self, by: int) -> None:
@@ -211,20 +171,18 @@ class CaseNumbers(Pane):
         shown = labels[: max(1, (width - first) // size)]
         lines: list[Line] = [[]]
         if len(labels) > 1:
-            heads = ((fit(one_line(label), size - 1, right=True) + " ", self.style("muted")) for label in shown)
-            lines.append([(" " * first, self.style("muted")), *heads])
+            heads = ((fit(one_line(label), size - 1, right=True) + " ", "muted") for label in shown)
+            lines.append([(" " * first, "muted"), *heads])
         for name in names:
-            line: Line = [(fit(said[name], first), self.style("muted"))]
+            line: Line = [(fit(said[name], first), "muted")]
             for label in shown:
                 values = row.values if label == "case" else row.per_class[label]
-                line.append((fit(figure(values.get(name, math.nan)), size - 1, right=True) + " ", self.style("ink")))
+                line.append((fit(figure(values.get(name, math.nan)), size - 1, right=True) + " ", "ink"))
             lines.append(line)
         if row.values.get("missed", 0) > 0:
-            lines.append([("missed: nothing of it was found", self.style("warning"))])
+            lines.append([("missed: nothing of it was found", "warning")])
         if len(shown) < len(labels):
-            lines.append(
-                [(f"{len(labels) - len(shown)} more classes do not fit (a wider pane shows them)", self.style("muted"))]
-            )
+            lines.append([(f"{len(labels) - len(shown)} more classes do not fit (a wider pane shows them)", "muted")])
         return lines
 
     def _bars(self, row: CaseRow, width: int) -> list[Line]:
@@ -241,11 +199,11 @@ class CaseNumbers(Pane):
             full = round(_known(share) * room)
             lines.append(
                 [
-                    (f"{mark} ", self.style(color)),
-                    (fit(one_line(name), label - 2), self.style("ink" if mark != " " else "muted")),
-                    ("━" * full, self.style(color)),
-                    ("─" * (room - full), self.style("faint")),
-                    (fit("–" if math.isnan(share) else f"{share:.3f}", 7, right=True), self.style("ink")),
+                    (f"{mark} ", color),
+                    (fit(one_line(name), label - 2), "ink" if mark != " " else "muted"),
+                    ("━" * full, color),
+                    ("─" * (room - full), "faint"),
+                    (fit("–" if math.isnan(share) else f"{share:.3f}", 7, right=True), "ink"),
                 ]
             )
         return lines
@@ -262,18 +220,12 @@ class CaseNumbers(Pane):
         values = [value for _, value in points]
         best = max(values) if better_up(metric) else min(values)
         bars = sparkline(values, max(8, width))
-        muted = self.style("muted")
         said = f"{one_line(metric)} in {len(points)} validations, epoch {points[0][0]} to {points[-1][0]}"
         return [
             [],
-            *([(part, muted)] for part in textwrap.wrap(said, max(10, width))),
-            [(bars, self.style("accent"))],
-            [
-                ("last ", muted),
-                (figure(values[-1]), self.style("ink")),
-                ("   best ", muted),
-                (figure(best), self.style("ink")),
-            ],
+            *([(part, "muted")] for part in textwrap.wrap(said, max(10, width))),
+            [(bars, "accent")],
+            [("last ", "muted"), (figure(values[-1]), "ink"), ("   best ", "muted"), (figure(best), "ink")],
         ]
 
 

@@ -17,7 +17,7 @@ from tui.state.reasons import no_validation
 from tui.state.run_view import RunView, best, last
 from tui.state.series import Columns
 from tui.text import figure, one_line, sparkline, with_unit
-from tui.theme import MARKS
+from tui.theme import mark
 from tui.widgets.pane import Pane, stage
 
 
@@ -76,10 +76,9 @@ class Classes(Pane):
         if self.snapshot is None or not (track := self._any_track()):
             return []
         view = self.snapshot.view
-        muted = self.style("muted")
-        parts: list[Line] = [[(f"validation {track}", muted)]]
+        parts: list[Line] = [[(f"validation {track}", "muted")]]
         if view.unit and any(map(is_distance, self.metrics(view))):
-            parts.append([(f"distances in {view.unit}", muted)])
+            parts.append([(f"distances in {view.unit}", "muted")])
         return fitted(parts, self.size.width - len(self.TITLE) - 9, 2)
 
     def _any_track(self) -> str:
@@ -109,14 +108,12 @@ class Classes(Pane):
         )
         lines = [self._header(widths, "last", "")]
         for at, label in enumerate(view.classes):
-            color = self.palette.series[at % len(self.palette.series)]
-            mark = MARKS[at % len(MARKS)]
-            lines.append([(f"{mark} ", self.style(color)), (one_line(label), self.style("ink", bold=True))])
+            lines.append([(f"{mark(at)} ", str(at)), (one_line(label), "ink bold")])
             for name in names:
                 track = view.validation_classes.get(label, {}).get(name)
-                title: Line = [("  " + with_unit(one_line(name), view.unit), self.style("muted"))]
+                title: Line = [("  " + with_unit(one_line(name), view.unit), "muted")]
                 test = _tested(view, label, name) if widths.test else None
-                lines.append(self._line(_Row(title, track, better_up(name), color, test=test), widths))
+                lines.append(self._line(_Row(title, track, better_up(name), str(at), test=test), widths))
         return lines
 
     def _compact(self, view: RunView, names: list[str], width: int, seen: range) -> list[Line]:
@@ -130,11 +127,10 @@ class Classes(Pane):
             if at not in seen:
                 lines.append([])
                 continue
-            color = self.palette.series[at % len(self.palette.series)]
             tracks = view.validation_classes.get(label, {})
-            title: Line = [(MARKS[at % len(MARKS)] + " ", self.style(color)), (one_line(label), self.style("ink"))]
+            title: Line = [(f"{mark(at)} ", str(at)), (one_line(label), "ink")]
             test = _tested(view, label, metric) if widths.test else None
-            row = _Row(title, tracks.get(metric), better_up(metric), color, tracks.get(second), test)
+            row = _Row(title, tracks.get(metric), better_up(metric), str(at), tracks.get(second), test)
             lines.append(self._line(row, widths))
         return lines
 
@@ -143,54 +139,49 @@ class Classes(Pane):
         heads += ["Δ"] if widths.change else []
         heads += [one_line(short_title(second))] if widths.second else []
         heads += ["test"] if widths.test else []
-        muted = self.style("muted")
-        return [(" " * (widths.label + widths.spark), muted), *((fit(head, 7, right=True), muted) for head in heads)]
+        gap = " " * (widths.label + widths.spark)
+        return [(gap, "muted"), *((fit(head, 7, right=True), "muted") for head in heads)]
 
     def _line(self, row: _Row, widths: _Widths) -> Line:
-        ink, muted = self.style("ink"), self.style("muted")
         name = cut(row.name, widths.label)
-        line: Line = [*name, (" " * (widths.label - length(name)), ink)]
+        line: Line = [*name, (" " * (widths.label - length(name)), "ink")]
         track = row.track
         if track is None or not np.isfinite(track["value"]).any():
             if row.test is not None and np.isfinite(row.test):
                 return [*line, *self._tested_only(row.test, widths)]
             why = "absent: no case" if track is not None and len(track) else "not measured yet"
-            return [*line, (f" {why}", muted)]
+            return [*line, (f" {why}", "muted")]
         found, now = best(track, up=row.up), last(track)
         top = found[0] if found else now
         if widths.spark:
             bars = sparkline(track["value"].tolist(), widths.spark - 2)
-            line.append((f" {bars}".ljust(widths.spark), self.style(row.color)))
-        line += [
-            (fit(figure(now), 7, right=True), self.style("ink", bold=True)),
-            (fit(figure(top), 7, right=True), ink),
-        ]
+            line.append((f" {bars}".ljust(widths.spark), row.color))
+        line += [(fit(figure(now), 7, right=True), "ink bold"), (fit(figure(top), 7, right=True), "ink")]
         line += [self._change(now, top, up=row.up)] if widths.change else []
-        line += [(fit(figure(last(row.second)), 7, right=True), muted)] if widths.second else []
-        line += [(fit(figure(row.test), 7, right=True), self.style("accent"))] if widths.test else []
+        line += [(fit(figure(last(row.second)), 7, right=True), "muted")] if widths.second else []
+        line += [(fit(figure(row.test), 7, right=True), "accent")] if widths.test else []
         return line
 
     def _tested_only(self, test: float, widths: _Widths) -> Line:
         """The rest of a line whose metric no validation measured, as distances are by default."""
         blank = fit("–", 7, right=True)
         unknown = 2 + bool(widths.change) + bool(widths.second)
-        muted = self.style("muted")
         return [
-            (" " * widths.spark, muted),
-            *([(blank, muted)] * unknown),
-            (fit(figure(test), 7, right=True), self.style("accent")),
+            (" " * widths.spark, "muted"),
+            *([(blank, "muted")] * unknown),
+            (fit(figure(test), 7, right=True), "accent"),
         ]
 
     def _change(self, now: float, top: float, *, up: bool) -> Span:
         change = now - top
         if not np.isfinite(change):
-            return fit("–", 7, right=True), self.style("muted")
+            return fit("–", 7, right=True), "muted"
         if change == 0:
-            return fit("★", 7, right=True), self.style("accent")
+            return fit("★", 7, right=True), "accent"
         # Below what the columns beside it show, the sign is all that there is to say.
         size = figure(abs(change)) if abs(change) >= 0.001 else "0.000"
         text = f"{'+' if change > 0 else '−'}{size}"
-        return fit(text, 7, right=True), self.style("ink" if (change > 0) == up else "warning")
+        return fit(text, 7, right=True), "ink" if (change > 0) == up else "warning"
 
 
 def _widths(width: int, label: int, *, second: bool, test: bool) -> _Widths:

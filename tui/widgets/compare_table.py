@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from tui.plotting.cells import Line, cut, fit
 from tui.plotting.comparison import TableRow
 from tui.text import one_line, shorten
-from tui.theme import MARKS
+from tui.theme import mark
 from tui.widgets.pane import Pane
 
 _LEAST, _MOST = 13, 40
@@ -22,7 +22,7 @@ class CompareTable(Pane):
     """Rows of names and values; left and right move through the runs where they do not all fit."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("right,l", "side(1)", "runs", key_display="← →", tooltip="the runs that do not fit"),
+        Binding("right,l", "side(1)", "runs", key_display="← →", tooltip="the runs that do not fit")
     ]
     EMPTY: ClassVar[str] = ""
     RIGHT: ClassVar[bool] = True  # cells are numbers
@@ -45,7 +45,7 @@ class CompareTable(Pane):
     def note(self) -> Line:
         if self._fit >= len(self.labels):
             return []
-        return [(f"runs {self.left + 1}–{self.left + self._fit} of {len(self.labels)}  ← →", self.style("warning"))]
+        return [(f"runs {self.left + 1}–{self.left + self._fit} of {len(self.labels)}  ← →", "warning")]
 
     def body(self, width: int, height: int) -> list[Line]:
         if not self.rows:
@@ -86,32 +86,31 @@ class CompareTable(Pane):
     def _head(self, width: int) -> list[Line]:
         """Warnings, and the runs by mark and name."""
         lines: list[Line] = [
-            [(fit(part, width), self.style("warning"))] for text in self.warnings for part in textwrap.wrap(text, width)
+            [(fit(part, width), "warning")] for text in self.warnings for part in textwrap.wrap(text, width)
         ]
-        line: Line = [(" " * self._first_cells, self.style("ink"))]
+        line: Line = [(" " * self._first_cells, "ink")]
         for at in self._shown():
             name = shorten(self.labels[at], self._run_cells - 4)
-            color = self.style(self.palette.series[at % len(self.palette.series)], bold=True)
             pad = max(0, self._run_cells - 2 - cell_len(name) - 1)
             before, after = (pad, 1) if self.RIGHT else (0, pad + 1)
-            line += [(" " * before + MARKS[at % len(MARKS)] + " ", color), (name + " " * after, self.style("ink"))]
+            line += [(" " * before + mark(at) + " ", f"{at} bold"), (name + " " * after, "ink")]
         used = self._first_cells + self._run_cells * len(self._shown())
-        return [*lines, cut([*line, (" " * max(0, width - used), self.style("ink"))], width)]
+        return [*lines, cut([*line, (" " * max(0, width - used), "ink")], width)]
 
     def _row(self, row: TableRow) -> list[Line]:
         if row.head:
-            return [[(one_line(row.name), self.style("accent", bold=True))]]
+            return [[(one_line(row.name), "accent bold")]]
         cells = [_wrapped(row.cells[at], self._run_cells - 3) for at in self._shown()]
         lines: list[Line] = []
         for y in range(max((len(cell) for cell in cells), default=1)):
             name = fit(one_line(row.name), self._first_cells - 1) if y == 0 else " " * (self._first_cells - 1)
-            line: Line = [(name + " ", self.style("muted"))]
+            line: Line = [(name + " ", "muted")]
             for at, cell in zip(self._shown(), cells, strict=True):
                 text = cell[y] if y < len(cell) else ""
-                mark = "★" if at in row.best and y == 0 else " "
-                ink = self.style("ink", bold=at in row.best)
+                star = "★" if at in row.best and y == 0 else " "
+                ink = f"ink{' bold' if at in row.best else ''}"
                 line.append((fit(text, self._run_cells - 2, right=self.RIGHT), ink))
-                line.append((mark + " ", self.style("accent")))
+                line.append((star + " ", "accent"))
             lines.append(line)
         return lines
 

@@ -51,16 +51,15 @@ class ControlBar(Canvas):
         return (snapshot.view.journal,)
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
-        ink, muted = self.style("ink"), self.style("muted")
-        line: Line = [(" ", ink)]
+        line: Line = [(" ", "ink")]
         for command in self._waiting.values():
             words = f"◌ {command.replace('_', ' ')} asked, waiting for the trainer   "
-            line.append((words, self.style("warning")))
+            line.append((words, "warning"))
         parts: list[Line] = []
         for event in reversed([e for e in self.snapshot.view.journal if notable(e)] if self.snapshot else []):
             kind, text, color = describe(event)
             when = time.strftime("%H:%M:%S", time.localtime(event.time_s))
-            part: Line = [(f"{when} ", muted), (f"{kind} ", self.style(color)), (one_line(text), ink), ("   ", ink)]
+            part: Line = [(f"{when} ", "muted"), (f"{kind} ", color), (one_line(text), "ink"), ("   ", "ink")]
             if parts and length(line) + sum(map(length, parts)) + length(part) > width:
                 break
             parts.insert(0, part)

@@ -21,6 +21,7 @@ from tui.plotting.charts import (
     Chart,
     Steps,
     charts_of,
+    end_of,
     same_points,
     steps_of,
     with_ghost,
@@ -68,11 +69,13 @@ class Curves(NavigatedPane):
         if self.snapshot is None:
             return []
         why = {NO_STEP: no_step(self.snapshot), NO_VALIDATION: no_validation(self.snapshot)}
-        charts = [replace(chart, reason=why.get(chart.reason, chart.reason)) for chart in charts_of(self.snapshot.view)]
-        if self.filter:
-            words = self.filter.lower().split()
-            charts = [chart for chart in charts if all(word in chart.name.lower() for word in words)]
-        return charts
+        charts = self.filtered(charts_of(self.snapshot.view))
+        return [replace(chart, reason=why.get(chart.reason, chart.reason)) for chart in charts]
+
+    def filtered(self, charts: list[Chart]) -> list[Chart]:
+        """The charts whose names have all words of the filter."""
+        words = self.filter.lower().split()
+        return [chart for chart in charts if all(word in chart.name.lower() for word in words)]
 
     def names(self) -> list[str]:
         return [chart.name for chart in self.charts()]
@@ -86,7 +89,8 @@ class Curves(NavigatedPane):
         shown = self._page_of(charts, per_row)
         view = self.snapshot.view
         steps = steps_of(view, self.mode)
-        self._window = window = self._visible(view, steps, over=self.snapshot.over)
+        whole = self.whole_axis(view, over=self.snapshot.over)
+        self._window = window = Window(*(self.zoom or (0.0, whole)), whole)
         lines: list[Line] = []
         self._places = []
         rest = iter(shown)
@@ -120,17 +124,12 @@ class Curves(NavigatedPane):
         self.page_at = names.index(self.chosen) // room
         return charts[self.page_at * room : (self.page_at + 1) * room]
 
-    def _visible(self, view: RunView, steps: Steps, *, over: bool) -> Window:
-        end = {"iteration": float(view.iteration), "epoch": view.iteration / max(1, view.iterations_per_epoch)}.get(
-            self.mode, steps.knots[-1]
-        )
+    def whole_axis(self, view: RunView, *, over: bool) -> float:
+        """How long the horizontal axis is; ``over``: the run goes on no more."""
+        end = end_of(view, self.mode)
         planned = {"iteration": float(view.iterations), "epoch": float(view.epochs)}.get(self.mode, 0.0)
         whole = end if over and end > 0 else round_up(end)
-        if planned >= end > 0:
-            whole = min(whole, planned)
-        if self.zoom is None:
-            return Window(0.0, whole, whole)
-        return Window(self.zoom[0], self.zoom[1], whole)
+        return min(whole, planned) if planned >= end > 0 else whole
 
     def _one(self, chart: Chart, box: Region, steps: Steps, window: Window) -> list[Line]:
         manner = ChartOptions(
@@ -154,11 +153,11 @@ class Curves(NavigatedPane):
         """The picture of a chart; of one whose points are the old ones, the old picture."""
         # Only on an axis of time do the times of the sessions, which every event moves, matter.
         steps = manner.steps if self.mode == "time" else replace(manner.steps, knots_s=(), knots=())
-        key = (replace(manner, steps=steps), box.size, self.palette.name)
+        key = (replace(manner, steps=steps), box.size)
         before = self._pictures.get(chart.name)
         if before is not None and before[0] == key and same_points(before[1], chart):
             return before[2]
-        picture = draw_chart(chart, box.width, box.height, manner, self.palette)
+        picture = draw_chart(chart, box.width, box.height, manner)
         self._pictures[chart.name] = key, chart, picture
         return picture
 
@@ -174,7 +173,6 @@ class Curves(NavigatedPane):
 
     def _settings(self, charts: list[Chart], shown: list[Chart], width: int) -> Line:
         """One line under the charts: which of them are shown, and how."""
-        muted, ink = self.style("muted"), self.style("ink")
         room, count = self._room
         pages = -(-count // room)
         parts: list[tuple[str, str]] = []
@@ -191,10 +189,10 @@ class Curves(NavigatedPane):
             parts.append(("ghost", self.ghost.name))
         if self.filter:
             parts.append(("filter", self.filter))
-        line: Line = [(" ", muted)]
+        line: Line = [(" ", "muted")]
         for name, value in parts:
-            line += [(f" {name} ", muted), (value, ink), ("  ", muted)]
-        return [*line, (" " * max(0, width - length(line)), muted)]
+            line += [(f" {name} ", "muted"), (value, "ink"), ("  ", "muted")]
+        return [*line, (" " * max(0, width - length(line)), "muted")]
 
     def _text_manner(self) -> ChartOptions:
         view = self.snapshot.view if self.snapshot else None
@@ -234,7 +232,7 @@ class RunCurves(Curves):
     """The curves of a run that is followed: an earlier run can be drawn behind them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("g", "ghost", "ghost", tooltip="an earlier run behind the curves, the best of the same recipe first"),
+        Binding("g", "ghost", "ghost", tooltip="an earlier run behind the curves, the best of the same recipe first")
     ]
 
     class GhostWanted(Message):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,7 +21,7 @@ from tui.widgets.rows import RowsPane
 _MOST_ZOOM = 16.0
 
 
-class FigureList(RowsPane):
+class FigureList(RowsPane[FigureResult]):
     """The figures by title and file; those that could not be drawn say so."""
 
     ID, NAME, TITLE = "figures", "list", "figures"
@@ -34,43 +35,29 @@ class FigureList(RowsPane):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.root = Path()  # of the run folder
-        self.figures: tuple[FigureResult, ...] | None = None
 
-    def chosen_figure(self) -> FigureResult | None:
-        """The figure under the cursor."""
-        return self.figures[min(self.row, len(self.figures) - 1)] if self.figures else None
+    def choose_rows(self) -> Sequence[FigureResult]:
+        return self.all
 
     def action_side(self, by: int) -> None:
         self.go(self.row + by)
 
     def copied(self) -> str:
-        figure = self.chosen_figure()
+        figure = self.chosen_row()
         return str((self.root / figure.path).resolve()) if figure else ""
 
-    def count(self) -> int:
-        return len(self.figures or ())
-
     def why_empty(self) -> str:
-        if self.figures is None:
+        if self.rows is None:
             return "looking for figures"
         return "no figure yet: they are drawn when the training has ended (medtui figures RUN draws them now)"
 
-    def header(self, width: int) -> list[Line]:  # noqa: ARG002
-        return []
-
-    def line(self, at: int, width: int, *, chosen: bool) -> Line:
-        figure = (self.figures or ())[at]
-        ground = "raised" if chosen else "ground"
-        look = self.style("ink" if figure.ok else "warning", ground=ground, bold=chosen)
-        mark = self.cursor(chosen=chosen) if figure.ok else "✕"
-        name = shorten(one_line(figure.name), width - 2)
+    def line(self, row: FigureResult, at: int, width: int) -> Line:
+        name = shorten(one_line(row.name), width - 2)
         rest = width - 2 - len(name) - 2
-        title = one_line(figure.title) if len(figure.title) <= rest and figure.title != figure.name[:-4] else ""
-        return [
-            (f"{mark} ", self.style("accent" if figure.ok else "warning", ground=ground)),
-            (name, look),
-            (f"  {title}", self.style("muted", ground=ground)),
-        ]
+        title = one_line(row.title) if len(row.title) <= rest and row.title != row.name[:-4] else ""
+        cursor = (f"{self.cursor(at)} ", "accent") if row.ok else ("✕ ", "warning")
+        look = ("ink" if row.ok else "warning") + (" bold" if at == self.row else "")
+        return [cursor, (name, look), (f"  {title}", "muted")]
 
 
 class Picture(Pane):
@@ -124,7 +111,7 @@ class Picture(Pane):
         if self.figure is None:
             return []
         zoom = f"  zoom {self.zoom:.2g}" if self.zoom > 1 else ""
-        return [(f"{one_line(self.figure.name)}  {self.place}{zoom}", self.style("muted"))]
+        return [(f"{one_line(self.figure.name)}  {self.place}{zoom}", "muted")]
 
     def body(self, width: int, height: int) -> list[Line]:
         if self.figure is None:
@@ -145,17 +132,16 @@ class Picture(Pane):
         lines: list[Line] = []
         if height >= 16 and self.figure.caption:
             rows = textwrap.wrap(one_line(self.figure.caption), width)[: max(1, height // 10)]
-            lines = [[(row, self.style("ink"))] for row in rows]
-        return [*lines, [(shorten(one_line(self.figure.path), width), self.style("muted"))]]
+            lines = [[(row, "ink")] for row in rows]
+        return [*lines, [(shorten(one_line(self.figure.path), width), "muted")]]
 
     def _painted(self, pixels: Pixels, width: int, rows: int) -> list[Line]:
-        key = (id(pixels), width, rows, self.zoom, self.centre, self.ascii_only, self.palette.name)
+        key = (id(pixels), width, rows, self.zoom, self.centre, self.ascii_only)
         if self._shown is None or self._shown[0] != key:
             picture = view_of(pixels, width, rows, self.zoom, self.centre)
-            ink, ground = self.palette.ink, self.palette.ground
-            lines = letters(picture, ink, ground, dark=self.palette.dark) if self.ascii_only else half_blocks(picture)
+            lines = letters(picture) if self.ascii_only else half_blocks(picture)
             pad = " " * ((width - picture.shape[1]) // 2)
-            self._shown = key, [[(pad, self.style("ink")), *line] for line in lines]
+            self._shown = key, [[(pad, "ink"), *line] for line in lines]
         return self._shown[1]
 
     # --- keys ----------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import math
 import time
 
 from engine.events import number
-from tui.plotting.cells import Line, cut, fitted, length
+from tui.plotting.cells import Line, cut, ends, fitted, length
 from tui.state.estimate import done_share, elapsed_s, left_s
 from tui.state.feed import RunSnapshot
 from tui.state.run_view import RunView
@@ -37,41 +37,34 @@ class Head(Canvas):
 
     def draw(self, width: int, height: int) -> list[Line]:
         if self.snapshot is None:
-            return [[(" medtui", self.style("accent", bold=True))], []]
+            return [[(" medtui", "accent bold")], []]
         return [self._first(self.snapshot, width, time.time()), self._second(self.snapshot, width)][:height]
 
     def _first(self, snapshot: RunSnapshot, width: int, now: float) -> Line:
         view, state = snapshot.view, one_line(snapshot.state)[:12]
-        ink, muted = self.style("ink"), self.style("muted")
         name = one_line(view.started.name if view.started else snapshot.status.name or "run")
-        color = self.style(STATE_COLORS.get(state, "ink"), bold=True)
+        color = f"{STATE_COLORS.get(state, 'ink')} bold"
         parts: list[Line] = [[(f"{STATE_MARKS.get(state, '●')} {state}", color)]]
         elapsed = elapsed_s(view, now)
         if view.session_s == 0.0 and snapshot.status.started_s and not snapshot.over:
             elapsed = now - snapshot.status.started_s  # the process lives, the stream has not begun
-        parts.append([(clock(elapsed), ink), (" elapsed", muted)])
+        parts.append([(clock(elapsed), "ink"), (" elapsed", "muted")])
         if not snapshot.over and view.started is not None:
             rest = left_s(view, now)
-            parts.append([("–" if rest is None else clock(rest), ink), (" left", muted)])
+            parts.append([("–" if rest is None else clock(rest), "ink"), (" left", "muted")])
         if metric := self._metric(view):
             parts.append(metric)
         if snapshot.read_share < 1:
-            parts.append([(f"reading {snapshot.read_share * 100:.0f} %", self.style("warning"))])
-        brand: Line = [(" medtui ", self.style("accent", bold=True)), ("  ", ink)]
-        if width < 100:
-            brand = [(" ", ink)]
-        left: Line = [*brand, (name, self.style("ink", bold=True))]
-        gap = 3 if width >= 100 else 2
-        right = fitted(parts, max(width - length(left) - 3, width - 30), gap)
-        left = cut(left, width - length(right) - 2)
-        return [*left, (" " * (width - length(left) - length(right) - 1), ink), *right]
+            parts.append([(f"reading {snapshot.read_share * 100:.0f} %", "warning")])
+        brand = (" medtui   " if width >= 100 else " ", "accent bold")
+        return ends([brand, (name, "ink bold")], parts, width)
 
     def _metric(self, view: RunView) -> Line:
         """The newest monitored value and whether it went up or down; after the test, that of the test."""
         tested = view.results.get("test")
         if tested is not None and view.monitor in tested.metrics:
             value = figure(number(tested.metrics[view.monitor]))
-            return [(f"test {one_line(view.monitor)} ", self.style("muted")), (value, self.style("accent", bold=True))]
+            return [(f"test {one_line(view.monitor)} ", "muted"), (value, "accent bold")]
         track = view.validation.get(view.monitor)
         if track is None or not len(track):
             return []
@@ -81,59 +74,52 @@ class Head(Canvas):
             arrow = " ▲" if values[-1] > values[-2] else " ▼"
             better = (values[-1] > values[-2]) == view.monitor_up
         name = one_line(view.monitor)
-        color = self.style("accent" if better else "warning")
-        return [
-            (f"val {name} ", self.style("muted")),
-            (figure(float(values[-1])), self.style("ink", bold=True)),
-            (arrow, color),
-        ]
+        color = "accent" if better else "warning"
+        return [(f"val {name} ", "muted"), (figure(float(values[-1])), "ink bold"), (arrow, color)]
 
     def _second(self, snapshot: RunSnapshot, width: int) -> Line:
         view = snapshot.view
         if snapshot.problem:
-            return cut([(f" {one_line(snapshot.problem)}", self.style("error"))], width)
+            return cut([(f" {one_line(snapshot.problem)}", "error")], width)
         said = self._ending(snapshot)
         if said and snapshot.state != "finished":
-            return cut([(f" {said}", self.style("error" if snapshot.state != "stopped" else "warning"))], width)
-        ink, muted = self.style("ink"), self.style("muted")
+            return cut([(f" {said}", "error" if snapshot.state != "stopped" else "warning")], width)
         left: Line = [
-            (" epoch ", muted),
-            (f"{view.epoch}/{view.epochs}" if view.epochs else str(view.epoch), ink),
-            ("  ", ink),
+            (" epoch ", "muted"),
+            (f"{view.epoch}/{view.epochs}" if view.epochs else str(view.epoch), "ink"),
+            ("  ", "ink"),
         ]
         share = done_share(view)
         parts = self._facts(snapshot, share)
         right = fitted(parts, width - length(left) - 14, 3 if width >= 100 else 2)
         room = width - length(left) - length(right) - 3
-        return [*left, *self._bar(share or 0.0, max(4, room)), ("  ", ink), *right]
+        return [*left, *self._bar(share or 0.0, max(4, room)), ("  ", "ink"), *right]
 
     def _facts(self, snapshot: RunSnapshot, share: float | None) -> list[Line]:
         view = snapshot.view
-        ink, muted = self.style("ink"), self.style("muted")
         parts: list[Line] = []
         if share is not None:
-            parts.append([(f"{share * 100:3.0f} %", ink)])
+            parts.append([(f"{share * 100:3.0f} %", "ink")])
         parts.append(self._step(view))
         speed = float(view.steps["cases_per_s"][-1]) if len(view.steps) else 0.0
         if speed > 0 and not snapshot.over:
-            parts.append([(figure(speed), ink), (" cases/s", muted)])
+            parts.append([(figure(speed), "ink"), (" cases/s", "muted")])
         if view.started is not None:
-            parts.append([(one_line(view.started.device), ink)])
+            parts.append([(one_line(view.started.device), "ink")])
         if len(view.steps):
-            parts.append([("lr ", muted), (rate(float(view.steps["lr"][-1])), ink)])
+            parts.append([("lr ", "muted"), (rate(float(view.steps["lr"][-1])), "ink")])
         return [part for part in parts if part]
 
     def _step(self, view: RunView) -> Line:
         """The iteration of the epoch, or how far another phase is."""
-        ink, muted = self.style("ink"), self.style("muted")
         phase = view.phase.phase if view.phase else ""
         if view.ended is None and phase and not phase.startswith("train"):
             done = f" {view.progress.done}/{view.progress.total}" if view.progress else ""
-            return [(one_line(phase), self.style("accent")), (done, ink)]
+            return [(one_line(phase), "accent"), (done, "ink")]
         if not view.iterations_per_epoch:
-            return [("iteration ", muted), (str(view.iteration), ink)]
+            return [("iteration ", "muted"), (str(view.iteration), "ink")]
         digits = len(str(view.iterations_per_epoch))
-        return [("iteration ", muted), (f"{view.iteration_in_epoch:>{digits}}/{view.iterations_per_epoch}", ink)]
+        return [("iteration ", "muted"), (f"{view.iteration_in_epoch:>{digits}}/{view.iterations_per_epoch}", "ink")]
 
     def _ending(self, snapshot: RunSnapshot) -> str:
         """What the run said at its end, or what is known of a lost one."""
@@ -150,4 +136,4 @@ class Head(Canvas):
         halves = round(min(1.0, max(0.0, share)) * width * 2)
         full, half = divmod(halves, 2)
         bar = "━" * full + ("╸" if half else "")
-        return [(bar, self.style("accent")), ("─" * (width - len(bar)), self.style("faint"))]
+        return [(bar, "accent"), ("─" * (width - len(bar)), "faint")]

@@ -13,6 +13,7 @@ from tui.plotting.cells import Line, length
 from tui.plotting.slice_picture import letters, marked, paint
 from tui.state.images import Bytes, Example, PreviewImages
 from tui.text import one_line
+from tui.theme import DARK, PALETTES
 from tui.widgets.pane import FAR, Pane
 
 ImageFile: TypeAlias = Preview | Example
@@ -72,30 +73,24 @@ class ImagePane(Pane):
             return self.reason(images, width, height)
         at = self._slice(images)
         cells = width, max(1, height - 1)
-        picture = paint(images, at, cells, truth=self.palette.truth, prediction=self.palette.prediction)
-        contours = {"●": self.palette.truth, "▲": self.palette.prediction}
+        palette = PALETTES.get(self.app.theme, DARK)
+        picture = paint(images, at, cells, truth=palette.truth, prediction=palette.prediction)
+        contours = {"●": palette.truth, "▲": palette.prediction}
         if self.ascii_only:
-            lines: list[Line] = [[(row, self.style("ink"))] for row in letters(picture, contours)]
+            lines: list[Line] = [[(row, "ink")] for row in letters(picture, contours)]
         else:
             lines = self._blocks(picture, contours if self.app.no_color else {})
         pad = max(0, (width - picture.shape[1]) // 2)
-        ink = self.style("ink")
-        return [*([(" " * pad, ink), *line] for line in lines), self._key(images, width)]
+        return [*([(" " * pad, "ink"), *line] for line in lines), self._key(images, width)]
 
     def _key(self, images: PreviewImages, width: int) -> Line:
         """What the colours mean."""
         if images.said:
-            return [(one_line(images.said)[:width], self.style("prediction"))]
+            return [(one_line(images.said)[:width], "prediction")]
         if images.truth is None:
             return []
-        muted = self.style("muted")
-        line: Line = [
-            ("● ", self.style("truth")),
-            ("truth  ", muted),
-            ("▲ ", self.style("prediction")),
-            ("prediction", muted),
-        ]
-        return [(" " * max(0, (width - length(line)) // 2), muted), *line]
+        line: Line = [("● ", "truth"), ("truth  ", "muted"), ("▲ ", "prediction"), ("prediction", "muted")]
+        return [(" " * max(0, (width - length(line)) // 2), "muted"), *line]
 
     def _slice(self, images: PreviewImages) -> int:
         count = len(images.image)
@@ -111,7 +106,7 @@ class ImagePane(Pane):
         lines: list[Line] = []
         for upper, lower, row in zip(picture[::2], picture[1::2], marks.tolist(), strict=True):
             cells = zip(upper.tolist(), lower.tolist(), row, strict=True)
-            lines.append([(mark or "▀", self.style(_hex(a), ground=_hex(b))) for a, b, mark in cells])
+            lines.append([(mark or "▀", f"{_hex(a)} on {_hex(b)}") for a, b, mark in cells])
         return lines
 
     def scroll_lines(self, by: int) -> None:

@@ -24,7 +24,7 @@ class Lines(Pane):
     """Lines of which the newest is at the bottom; scrolled up it stays where it is."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("end,G", "end(1)", "newest", key_display="G", tooltip="the newest line"),
+        Binding("end,G", "end(1)", "newest", key_display="G", tooltip="the newest line")
     ]
     EMPTY: ClassVar[str] = "nothing yet"
 
@@ -58,20 +58,16 @@ class Lines(Pane):
         first = textwrap.wrap(one_line(text), max(8, width - len(head) - len(kind))) or [""]
         rest = textwrap.wrap(" ".join(first[1:]), max(8, width - indent)) if len(first) > 1 else []
         lines: list[Line] = [
-            [
-                (head, self.style("muted")),
-                (kind, self.style(color, bold=color == "error")),
-                (first[0], self.style("ink")),
-            ]
+            [(head, "muted"), (kind, f"{color}{' bold' if color == 'error' else ''}"), (first[0], "ink")]
         ]
-        return [*lines, *([(" " * indent + row, self.style("ink"))] for row in rest)]
+        return [*lines, *([(" " * indent + row, "ink")] for row in rest)]
 
     def scroll_lines(self, by: int) -> None:
         self.back = max(0, self.back - by)
         self.redraw()
 
     def note(self) -> Line:
-        return [(f"{self.back} newer below", self.style("warning"))] if self.back else []
+        return [(f"{self.back} newer below", "warning")] if self.back else []
 
 
 class LogPane(Lines):
@@ -97,7 +93,7 @@ class LogPane(Lines):
         return [line for line in self.snapshot.view.logs if _rank(line.level) >= least]
 
     def note(self) -> Line:
-        return super().note() or [(f"{self.level} and above" if self.level != "debug" else "all", self.style("muted"))]
+        return super().note() or [(f"{self.level} and above" if self.level != "debug" else "all", "muted")]
 
     def copied(self) -> str:
         return "\n".join(line.message for line in self.snapshot.view.logs) if self.snapshot else ""

@@ -68,13 +68,13 @@ class Pane(Canvas, can_focus=True):
 
     def draw(self, width: int, height: int) -> list[Line]:
         if width < 6 or height < 3:  # no room for anything inside a frame
-            return [[(self.title(), self.style("accent" if self.has_focus else "ink"))]]
+            return [[(self.title(), "accent" if self.has_focus else "ink")]]
         lines = self.body(width - 4, height - 2)
         self.top = max(0, min(self.top, len(lines) - (height - 2)))
-        shown = [[(" ", self.style("ink")), *line] for line in lines[self.top : self.top + height - 2]]
-        border = self.style("accent" if self.has_focus else "faint")
-        title: Line = [(self.title(), self.style("accent" if self.has_focus else "ink", bold=True))]
-        return framed(shown, width, height, title=title, note=self.note(), border=border, fill=self.style("ink"))
+        shown = [[(" ", "ink"), *line] for line in lines[self.top : self.top + height - 2]]
+        border = "accent" if self.has_focus else "faint"
+        title: Line = [(self.title(), f"{'accent' if self.has_focus else 'ink'} bold")]
+        return framed(shown, width, height, title=title, note=self.note(), border=border)
 
     def reason(self, text: str, width: int, height: int) -> list[Line]:
         """An empty pane: why, in the middle of it."""
@@ -84,8 +84,7 @@ class Pane(Canvas, can_focus=True):
                 lines.append("")
             lines[-1] += (" " if lines[-1] else "") + word
         above = max(0, (height - len(lines)) // 2)
-        muted = self.style("muted")
-        return [[] for _ in range(above)] + [[(line.center(width), muted)] for line in lines]
+        return [[] for _ in range(above)] + [[(line.center(width), "muted")] for line in lines]
 
     # --- keys ----------------------------------------------------------------------------------
 

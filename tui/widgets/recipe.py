@@ -30,14 +30,14 @@ class RecipePane(Pane):
             row = one_line(raw).strip()
             key, equals, value = row.partition("=")
             if row.startswith("[") and row.endswith("]"):
-                lines.append([(row, self.style("accent", bold=True))])
+                lines.append([(row, "accent bold")])
             elif equals:
                 name = fit(key.strip(), label)
                 for part in textwrap.wrap(value.strip(), max(4, width - label - 3)) or [""]:
-                    lines.append([(f"  {name} ", self.style("muted")), (part, self.style("ink"))])
+                    lines.append([(f"  {name} ", "muted"), (part, "ink")])
                     name = " " * label
             elif row:
-                lines.append([(row, self.style("muted"))])
+                lines.append([(row, "muted")])
         return lines
 
     def copied(self) -> str:
@@ -45,4 +45,4 @@ class RecipePane(Pane):
 
     def note(self) -> Line:
         text = self.snapshot.recipe_text if self.snapshot else None
-        return [("scroll for more", self.style("muted"))] if text and self.size.height < text.count("\n") else []
+        return [("scroll for more", "muted")] if text and self.size.height < text.count("\n") else []

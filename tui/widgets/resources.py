@@ -32,11 +32,11 @@ class Resources(Pane):
             lines.append(self._history("gpu", table, "gpu_percent", width, 100.0))
             lines.append(self._share("gpu mem", table, "gpu_memory_mb", "gpu_memory_total_mb", width))
         else:
-            lines.append([(fit("gpu", 8), self.style("muted")), ("none in use", self.style("muted"))])
+            lines.append([(fit("gpu", 8), "muted"), ("none in use", "muted")])
         free = float(table["disk_free_gb"][-1])
         color = "error" if free < 2 else "warning" if free < 10 else "ink"
         text = "unknown" if math.isnan(free) else f"{figure(free)} GB left"
-        lines.append([(fit("disk", 8), self.style("muted")), (text, self.style(color))])
+        lines.append([(fit("disk", 8), "muted"), (text, color)])
         return lines
 
     def _history(self, name: str, table: Columns, column: str, width: int, high: float) -> Line:
@@ -47,26 +47,17 @@ class Resources(Pane):
         # the scale is fixed, so that a quiet machine looks quiet
         recent = [0.0, *(min(v, high) if math.isfinite(v) else v for v in values[-room:].tolist()), high]
         bars = sparkline(recent, len(recent))[1:-1] if room >= 4 else ""
-        return [
-            (fit(name, 8), self.style("muted")),
-            (text, self.style("ink")),
-            ("  ", self.style("ink")),
-            (bars, self.style("faint")),
-        ]
+        return [(fit(name, 8), "muted"), (text, "ink"), ("  ", "ink"), (bars, "faint")]
 
     def _share(self, name: str, table: Columns, column: str, total: str, width: int) -> Line:
         """The number, of how much, and a bar."""
         used, whole = float(table[column][-1]) / 1024, float(table[total][-1]) / 1024
         known = math.isfinite(whole) and whole > 0
         text = f"{figure(used)}/{whole:.0f} GB" if known else f"{figure(used)} GB"
-        line: Line = [
-            (fit(name, 8), self.style("muted")),
-            (fit(text, 10, right=True), self.style("ink")),
-            ("  ", self.style("ink")),
-        ]
+        line: Line = [(fit(name, 8), "muted"), (fit(text, 10, right=True), "ink"), ("  ", "ink")]
         room = width - 20
         if known and math.isfinite(used) and room >= 4:
             full = round(min(1.0, used / whole) * room)
             color = "error" if used / whole > 0.95 else "warning" if used / whole > 0.85 else "muted"
-            line += [("━" * full, self.style(color)), ("─" * (room - full), self.style("faint"))]
+            line += [("━" * full, color), ("─" * (room - full), "faint")]
         return line

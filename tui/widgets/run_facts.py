@@ -13,7 +13,7 @@ from textual.message import Message
 from tui.plotting.axes import step_axis
 from tui.plotting.cells import Line, fitted
 from tui.plotting.chart import ChartOptions, draw_chart
-from tui.plotting.charts import charts_of, steps_of
+from tui.plotting.charts import charts_of, end_of, steps_of
 from tui.plotting.plotted import SMOOTHING, Window
 from tui.state.run_facts import RunFacts, headline
 from tui.state.runs_index import RunRow
@@ -53,7 +53,7 @@ class FactsPane(Pane):
         return str(self.run.folder.root.resolve()) if self.run else ""
 
     def note(self) -> Line:
-        return [(one_line(self.run.id), self.style("muted"))] if self.run else []
+        return [(one_line(self.run.id), "muted")] if self.run else []
 
     def body(self, width: int, height: int) -> list[Line]:
         run = self.run
@@ -61,7 +61,7 @@ class FactsPane(Pane):
             return self.reason("no run is chosen", width, height)
         lines = self._state(run, width)
         if self.facts is None:
-            return [*lines, [("reading", self.style("muted"))]]
+            return [*lines, [("reading", "muted")]]
         facts = self.facts
         lines += [*self._history(facts, width), *self._results(facts, width), *self._made(facts, width)]
         return [*lines, *self._curves(facts, width, height - len(lines))]
@@ -70,12 +70,11 @@ class FactsPane(Pane):
         """The first charts of the run, where there is room for them."""
         lines: list[Line] = []
         view = facts.view
-        steps = steps_of(view, "epoch")
-        end = max(1.0, view.iteration / max(1, view.iterations_per_epoch))
+        steps, end = steps_of(view, "epoch"), max(1.0, end_of(view, "epoch"))
         window = Window(0.0, end, end)
         for chart in charts_of(view)[: max(0, (height - 1) // _CHART_ROWS)]:
             manner = ChartOptions(steps, window, step_axis(0.0, end, width - 8), smoothing=SMOOTHING[3])
-            lines += [*([[]] if not lines else []), *draw_chart(chart, width, _CHART_ROWS, manner, self.palette).lines]
+            lines += [*([[]] if not lines else []), *draw_chart(chart, width, _CHART_ROWS, manner).lines]
         return lines if len(view.steps) else []
 
     def _state(self, run: RunRow, width: int) -> list[Line]:
@@ -85,56 +84,52 @@ class FactsPane(Pane):
             (run.status.message, "error" if run.state == "failed" else "warning"),
             (run.status.hint, "ink"),
         ):
-            lines += [[(row, self.style(color))] for row in _wrapped(text, width)]
+            lines += [[(row, color)] for row in _wrapped(text, width)]
         if run.state == "lost":
-            lines.append([(f"medtui resume {one_line(run.id)}"[:width], self.style("ink"))])
+            lines.append([(f"medtui resume {one_line(run.id)}"[:width], "ink")])
         return lines
 
     def _history(self, facts: RunFacts, width: int) -> list[Line]:
-        view, ink, muted = facts.view, self.style("ink"), self.style("muted")
+        view = facts.view
         history, found = facts.history, facts.best
         if not history or not np.isfinite(history).any():
             loss = view.steps["loss"]
             if not len(loss):
-                return [[("no iteration yet", muted)]]
+                return [[("no iteration yet", "muted")]]
             bars = sparkline(loss[-4000:].tolist(), max(8, min(60, width - 24)))
-            return [[("train loss ", muted), (bars, ink), (f" {figure(float(loss[-1]))}", ink)]]
+            return [[("train loss ", "muted"), (bars, "ink"), (f" {figure(float(loss[-1]))}", "ink")]]
         name = one_line(view.monitor)
-        parts: list[Line] = [[(f"val {name}", muted)]]
+        parts: list[Line] = [[(f"val {name}", "muted")]]
         if found:
-            parts.append(
-                [("best ", muted), (figure(found[0]), self.style("ink", bold=True)), (f" @ {found[1]}", muted)]
-            )
+            parts.append([("best ", "muted"), (figure(found[0]), "ink bold"), (f" @ {found[1]}", "muted")])
         room = max(8, min(60, width - sum(len(text) for part in parts for text, _ in part) - 6))
         bars = sparkline(history, room)
-        return [
-            [*parts[0], (" ", ink), (bars, self.style("accent")), ("  ", ink), *(parts[1] if len(parts) > 1 else [])]
-        ]
+        return [[*parts[0], (" ", "ink"), (bars, "accent"), ("  ", "ink"), *(parts[1] if len(parts) > 1 else [])]]
 
     def _results(self, facts: RunFacts, width: int) -> list[Line]:
         """The headline of each split."""
         lines: list[Line] = []
         for split, values in sorted(facts.results.items(), key=lambda item: item[0] != "test"):
-            parts: list[Line] = [[(one_line(split), self.style("muted"))]]
-            parts += [[(f"{n} ", self.style("muted")), (t, self.style("ink"))] for n, t in headline(values)]
+            parts: list[Line] = [[(one_line(split), "muted")]]
+            parts += [[(f"{n} ", "muted"), (t, "ink")] for n, t in headline(values)]
             lines.append(fitted(parts, width, 2))
         return lines
 
     def _made(self, facts: RunFacts, width: int) -> list[Line]:
         """Cases, device, time."""
-        view, ink, muted = facts.view, self.style("ink"), self.style("muted")
+        view = facts.view
         if view.started is None:
             return []
         cases = "  ".join(f"{one_line(split)} {n}" for split, n in view.started.cases.items())
         worked = steps_of(view, "time").knots[-1]
-        parts: list[Line] = [[("worked ", muted), (clock(worked), ink)]]
-        parts.append([("on ", muted), (one_line(view.started.device), ink)])
-        parts += [[("cases ", muted), (cases, ink)]] if cases else []
-        parts.append([("classes ", muted), (", ".join(map(one_line, view.classes)), ink)])
-        parts.append([("last event ", muted), (age(time.time() - view.time_s), ink), (" ago", muted)])
+        parts: list[Line] = [[("worked ", "muted"), (clock(worked), "ink")]]
+        parts.append([("on ", "muted"), (one_line(view.started.device), "ink")])
+        parts += [[("cases ", "muted"), (cases, "ink")]] if cases else []
+        parts.append([("classes ", "muted"), (", ".join(map(one_line, view.classes)), "ink")])
+        parts.append([("last event ", "muted"), (age(time.time() - view.time_s), "ink"), (" ago", "muted")])
         lines: list[Line] = []
         for part in parts:
-            joined = [*lines[-1], ("   ", ink), *part] if lines else part
+            joined = [*lines[-1], ("   ", "ink"), *part] if lines else part
             if lines and sum(len(text) for text, _ in joined) <= width:
                 lines[-1] = joined
             else:

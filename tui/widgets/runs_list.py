@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
 
-from tui.plotting.cells import Line, Span, fit
+from tui.plotting.cells import Line, Span, bar, fit
 from tui.state.runs_index import SORT_KEYS, RunRow, SortKey, chosen_rows
 from tui.text import age, figure, one_line, shorten
-from tui.theme import MARKS
+from tui.theme import mark
 from tui.widgets.head import STATE_COLORS, STATE_MARKS
 from tui.widgets.rows import RowsPane
 
@@ -33,10 +34,12 @@ class _Columns:
     folder: int
 
 
-class RunsList(RowsPane):
+class RunsList(RowsPane[RunRow]):
     """One line a run. Space marks, Enter opens."""
 
     ID = NAME = TITLE = "runs"
+    FILTER = "runs that have these words", "failed left_atrium"
+    NEWEST_FIRST = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "open", key_display="Enter", tooltip="open the run"),
         Binding("space", "mark", "mark", key_display="space", tooltip=f"mark or unmark, up to {MOST_MARKED}"),
@@ -48,22 +51,18 @@ class RunsList(RowsPane):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self.all: tuple[RunRow, ...] = ()
-        self.rows: list[RunRow] = []  # of those that the filter lets through, in order
         self.marked: list[str] = []  # ids, in the order of marking
         self.key: SortKey = "age"
         self.backwards = False
-        self.filter = ""
         self.whole = False  # all folders were looked at
         self.where = ""  # the folder of runs, as it is said to people
         self._heads: list[tuple[int, SortKey]] = []  # end of each head, for the mouse
 
-    def count(self) -> int:
-        return len(self.rows)
+    def choose_rows(self) -> list[RunRow]:
+        return chosen_rows(self.all, self.filter, self.key, backwards=self.backwards)
 
-    def chosen_row(self) -> RunRow | None:
-        """The run under the cursor."""
-        return self.rows[min(self.row, len(self.rows) - 1)] if self.rows else None
+    def row_key(self, row: RunRow) -> str:
+        return row.id
 
     def set_runs(self, runs: tuple[RunRow, ...], *, whole: bool) -> None:
         """Take what was found in the folder; ``whole``: all of it was looked at."""
@@ -71,17 +70,6 @@ class RunsList(RowsPane):
         ids = {row.id for row in runs}
         self.marked = [name for name in self.marked if name in ids]
         self.fill()
-
-    def fill(self) -> None:
-        """Sort and filter again; the cursor stays on its run."""
-        before = self.chosen_row()
-        place = self.row - self.first
-        self.rows = chosen_rows(self.all, self.filter, self.key, backwards=self.backwards)
-        if before is not None and self.row > 0:
-            self.row = next((at for at, row in enumerate(self.rows) if row.id == before.id), self.row)
-            self.first = max(0, self.row - place)
-        self.redraw()
-        self.post_message(self.Filled())
 
     # --- keys ----------------------------------------------------------------------------------
 
@@ -100,15 +88,6 @@ class RunsList(RowsPane):
         self.go(self.row + 1)
         self.redraw()
 
-    def action_filter(self) -> None:
-        """Ask which runs to show."""
-        question = "runs that have these words"
-        self.post_message(self.Asked(question, self._filter_by, value=self.filter, hint="failed left_atrium"))
-
-    def _filter_by(self, words: str) -> None:
-        self.filter, self.row = words, 0
-        self.fill()
-
     def action_order(self) -> None:
         """Order by the next column."""
         self._order(SORT_KEYS[(SORT_KEYS.index(self.key) + 1) % len(SORT_KEYS)], backwards=False)
@@ -124,7 +103,7 @@ class RunsList(RowsPane):
 
     def leave(self) -> bool:
         if self.filter:
-            self._filter_by("")
+            self.filter_by("")
         elif self.marked:
             self.marked = []
             self.redraw()
@@ -146,21 +125,9 @@ class RunsList(RowsPane):
             return f'none of {len(self.all)} runs has "{wanted}" in it (/ changes the filter, Esc clears it)'
         return f"no runs in {one_line(self.where)} yet; start one with: medtui run recipes/quickstart.toml"
 
-    def note(self) -> Line:
-        muted = self.style("muted")
-        parts: list[Span] = []
-        if self.filter:
-            parts += [("filter ", muted), (one_line(self.filter), self.style("warning")), ("  ", muted)]
-        if self.filter and self.rows:
-            parts += [(f"{len(self.rows)} of {len(self.all)}", muted)]
-        else:
-            parts += self.position()
-        return parts
-
     def header(self, width: int) -> list[Line]:
-        columns = _columns(width, self.rows)
-        muted, at = self.style("muted"), 2
-        line: Line = [("  ", muted)]
+        columns, at = _columns(width, self.rows or ()), 2
+        line: Line = [("  ", "muted")]
         self._heads = []
         heads: list[tuple[SortKey, int, bool]] = [
             ("state", 11, False),
@@ -174,53 +141,43 @@ class RunsList(RowsPane):
         for key, size, right in heads:
             if not size:
                 continue
-            mark = ("▴" if self.backwards else "▾") if key == self.key else ""
-            text = fit(f"{key}{mark}", size - 1, right=right) + " "
-            line.append((text, self.style("accent") if mark else muted))
+            turn = ("▴" if self.backwards else "▾") if key == self.key else ""
+            text = fit(f"{key}{turn}", size - 1, right=right) + " "
+            line.append((text, "accent" if turn else "muted"))
             at += size
             self._heads.append((at, key))
         if columns.folder:
-            line.append((fit("  folder", columns.folder), muted))
+            line.append((fit("  folder", columns.folder), "muted"))
         return [line]
 
-    def line(self, at: int, width: int, *, chosen: bool) -> Line:
-        row, columns = self.rows[at], _columns(width, self.rows)
-        ground = "raised" if chosen else "ground"
-        ink, muted = self.style("ink", ground=ground), self.style("muted", ground=ground)
-        line: Line = [self._mark(row, chosen, ground)]
-        color = self.style(STATE_COLORS.get(row.state, "ink"), ground=ground)
-        line.append((fit(f"{STATE_MARKS.get(row.state, '●')} {row.state}", 11), color))
+    def line(self, row: RunRow, at: int, width: int) -> Line:
+        status, columns = row.status, _columns(width, self.rows or ())
+        state = f"{STATE_MARKS.get(row.state, '●')} {row.state}"
+        line: Line = [self._mark(row, at), (fit(state, 11), STATE_COLORS.get(row.state, "ink"))]
         recipe = shorten(one_line(row.recipe), columns.recipe - 1)
-        line.append((fit(recipe, columns.recipe), self.style("ink", ground=ground, bold=row.live)))
+        line.append((fit(recipe, columns.recipe), "ink bold" if row.live else "ink"))
         if columns.task:
-            task = one_line(row.status.task) or "–"
-            line.append((fit(task if columns.task > 8 else _TASKS.get(task, task), columns.task), muted))
-        line += self._epoch(row, columns.bar, ground)
-        line.append((fit(_best(row, columns.best - 1), columns.best - 1, right=True) + " ", ink))
-        test = "–" if row.status.test is None else figure(row.status.test)
-        line.append((fit(test, _TEST - 1, right=True) + " ", ink))
-        line.append((fit(age(time.time() - row.started_s) if row.started_s else "–", 7, right=True) + " ", muted))
-        if columns.folder:
-            line.append((fit("  " + shorten(one_line(row.id), columns.folder - 2), columns.folder), muted))
-        return line
-
-    def _mark(self, row: RunRow, chosen: bool, ground: str) -> Span:
-        if row.id in self.marked:
-            place = self.marked.index(row.id) % len(MARKS)
-            return f"{MARKS[place]} ", self.style(self.palette.series[place % len(self.palette.series)], ground=ground)
-        return f"{self.cursor(chosen=chosen)} ", self.style("accent", ground=ground)
-
-    def _epoch(self, row: RunRow, bar: int, ground: str) -> Line:
-        status = row.status
-        ink, faint = self.style("ink", ground=ground), self.style("faint", ground=ground)
+            task = one_line(status.task) or "–"
+            line.append((fit(task if columns.task > 8 else _TASKS.get(task, task), columns.task), "muted"))
+        if columns.bar:
+            share = status.epoch / status.epochs if status.epochs else 0.0
+            color = "accent" if row.live or row.state == "finished" else "muted"
+            line += [(" ", "ink"), *bar(share, columns.bar - 2, color), (" ", "ink")]
         done = f"{status.epoch}/{status.epochs}" if status.epochs else "–"
-        line: Line = [(fit(done, 8, right=True) + " ", ink)]
-        if bar:
-            share = min(1.0, status.epoch / status.epochs) if status.epochs else 0.0
-            full = round(share * (bar - 2))
-            color = self.style("accent" if row.live or row.state == "finished" else "muted", ground=ground)
-            line = [(" ", ink), ("━" * full, color), ("─" * (bar - 2 - full), faint), (" ", ink), *line]
+        test = "–" if status.test is None else figure(status.test)
+        when = age(time.time() - row.started_s) if row.started_s else "–"
+        line.append((fit(done, 8, right=True) + " ", "ink"))
+        line.append((fit(_best(row, columns.best - 1), columns.best - 1, right=True) + " ", "ink"))
+        line += [(fit(test, _TEST - 1, right=True) + " ", "ink"), (fit(when, 7, right=True) + " ", "muted")]
+        if columns.folder:
+            line.append((fit("  " + shorten(one_line(row.id), columns.folder - 2), columns.folder), "muted"))
         return line
+
+    def _mark(self, row: RunRow, at: int) -> Span:
+        if row.id in self.marked:
+            place = self.marked.index(row.id)
+            return f"{mark(place)} ", str(place)
+        return f"{self.cursor(at)} ", "accent"
 
     def on_click(self, event: events.Click) -> None:
         if event.y == 1:
@@ -237,7 +194,7 @@ def _best(row: RunRow, width: int) -> str:
     return f"{name} {value}" if len(name) > 2 else value
 
 
-def _columns(width: int, rows: list[RunRow]) -> _Columns:
+def _columns(width: int, rows: Sequence[RunRow]) -> _Columns:
     """Which columns fit in ``width`` cells: the recipe grows with its names, the folder takes the rest."""
     longest = max((len(row.recipe) for row in rows[:200]), default=10) + 2
     task = 15 if width >= 110 else 5

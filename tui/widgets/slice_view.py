@@ -45,13 +45,12 @@ class SliceView(ImagePane):
         if preview is None:
             return []
         images = self._images.get(preview.path)
-        muted = self.style("muted")
-        parts: list[Line] = [[(f"case {one_line(preview.case)}", muted)]]
+        parts: list[Line] = [[(f"case {one_line(preview.case)}", "muted")]]
         if isinstance(images, PreviewImages) and not images.said:  # a photograph has no depth
-            parts.append([(f"z {images.slices[self._slice(images)]}", muted)])
-        parts.append([(f"epoch {preview.epoch}", muted)])
+            parts.append([(f"z {images.slices[self._slice(images)]}", "muted")])
+        parts.append([(f"epoch {preview.epoch}", "muted")])
         if preview.value is not None:
-            parts.append([(figure(number(preview.value)), muted)])
+            parts.append([(figure(number(preview.value)), "muted")])
         return fitted(parts, self.size.width - len(self.TITLE) - 9, 2)
 
     def action_side(self, by: int) -> None:

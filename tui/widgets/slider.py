@@ -30,19 +30,18 @@ class Slider(Canvas):
         self.plays = False
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
-        ink, accent, faint = self.style("ink"), self.style("accent"), self.style("faint")
         stop = self.stop
         if stop is None:
-            return [[(" nothing to replay yet", self.style("muted"))]]
-        left: Line = [(" ▸ " if self.plays else " ‖ ", self.style("warning" if self.plays else "muted", bold=True))]
+            return [[(" nothing to replay yet", "muted")]]
+        left: Line = [(" ▸ " if self.plays else " ‖ ", f"{'warning' if self.plays else 'muted'} bold")]
         room = width - 5
         knob = room - 1 if stop.end else self._column(stop.iteration, room)
-        chars = [("━" if at < knob else "─", accent if at < knob else faint) for at in range(room)]
+        chars = [("━" if at < knob else "─", "accent" if at < knob else "faint") for at in range(room)]
         for star in self.stars:
             at = self._column(star, room)
-            chars[at] = ("★", self.style("warning" if at <= knob else "faint"))
-        chars[knob] = ("●", self.style("accent", bold=True))
-        return [[*left, *chars, (" ", ink)]]
+            chars[at] = ("★", "warning" if at <= knob else "faint")
+        chars[knob] = ("●", "accent bold")
+        return [[*left, *chars, (" ", "ink")]]
 
     def _column(self, iteration: int, room: int) -> int:
         return max(0, min(room - 1, round(iteration / max(1, self.total) * (room - 1))))

@@ -153,7 +153,7 @@ def test_text_from_files_is_cut_to_cells_and_made_harmless(text: str, width: int
 
 
 def test_a_diagonal_runs_from_corner_to_corner_without_a_gap() -> None:
-    raster = Raster(4, 4, "#000000")
+    raster = Raster(4, 4)
     raster.line(np.array([0.0, 4.0]), np.array([0.0, 4.0]), "#ffffff")
     rows = ["".join(text for text, _ in line) for line in raster.lines()]
     assert all(row[3 - i] != " " for i, row in enumerate(rows))
@@ -161,7 +161,7 @@ def test_a_diagonal_runs_from_corner_to_corner_without_a_gap() -> None:
 
 
 def test_a_nan_leaves_a_gap_and_values_outside_are_clipped() -> None:
-    raster = Raster(6, 2, "#000000")
+    raster = Raster(6, 2)
     raster.line(np.array([0.5, 1.5, 2.5, 3.5, 4.5]), np.array([1.0, 1.0, np.nan, 1e9, -1e9]), "#ffffff")
     assert raster.chars[:, 2].tolist() == [" ", " "]
     assert (raster.chars[:, 1] != " ").any()
@@ -178,7 +178,7 @@ def manner(end: float = 100.0, **more: object) -> ChartOptions:
 
 
 def picture(chart: Chart, *, width: int = 60, height: int = 12, **more: object) -> list[str]:
-    drawn = draw_chart(chart, width, height, manner(**more), DARK)  # type: ignore[arg-type]
+    drawn = draw_chart(chart, width, height, manner(**more))  # type: ignore[arg-type]
     lines = ["".join(text for text, _ in line) for line in drawn.lines]
     assert len(lines) == height
     assert {len(line) for line in lines} == {width}

@@ -45,7 +45,7 @@ class Weather(Pane):
         self.wind = 0
 
     def body(self, width: int, height: int) -> list[Line]:
-        return [[(f"wind {self.wind}", self.style("ink"))]]
+        return [[(f"wind {self.wind}", "ink")]]
 
     def action_wind(self) -> None:
         self.wind += 1

@@ -128,7 +128,7 @@ async def test_enter_on_a_worst_case_opens_its_slice(tmp_path: Path) -> None:
     app = dashboard(recorded.live(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
         await see(pilot, "worst cases", "truth")
-        case = str(app.screen.query_one("#cases", Cases).rows()[1]["id"])
+        case = str(app.screen.query_one("#cases", Cases).rows[1]["id"])
         await pilot.press("4", "4", "j", "enter")
         assert isinstance(app.screen, CaseScreen)
         await see(pilot, case)
