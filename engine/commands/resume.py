@@ -10,7 +10,6 @@ from typing import Any
 from engine.commands.train import Handshake, build, facts_of, open_checked, shake_hands, work
 from engine.data import data_root, fingerprint
 from engine.errors import DataError, Problem, RecipeError, RunError, UsageError
-from engine.manifest import command_line, first_manifest
 from engine.recipe import Recipe, load_run_recipe, parse_recipe, recipe_toml
 from engine.requests import Resume
 from engine.runfolder import (
@@ -24,6 +23,7 @@ from engine.runfolder import (
     write_bytes,
     write_text,
 )
+from engine.training.manifest import command_line, first_manifest
 
 _FREE = ("runtime.", "figures.", "train.checkpoint_", "name", "description")
 """Keys that may change when a run goes on: none of them changes what is learned."""

@@ -17,10 +17,10 @@ from engine.console import show_progress
 from engine.data import Dataset, check_dataset, data_root, open_dataset
 from engine.errors import MedtuiError, ProblemsError, RunError
 from engine.events import Log, Note, RunEnded
-from engine.manifest import command_line, first_manifest
 from engine.recipe import Recipe, load_recipe, recipe_toml, refuse_dead
 from engine.requests import Resume, Train
 from engine.runfolder import RunFolder, create, read_manifest, update_manifest, write_text
+from engine.training.manifest import command_line, first_manifest
 
 if TYPE_CHECKING:
     from engine.network import Network

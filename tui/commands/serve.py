@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ctypes
 import os
 import shlex
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -14,8 +17,7 @@ from engine.runfolder import list_runs
 from tui.arguments import Commands, runs_option, whole_number
 from tui.engine_process import engine_environment
 
-LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
-"""Names of this machine that nobody else can answer to."""
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def register(commands: Commands) -> None:
@@ -34,16 +36,17 @@ def serve(arguments: argparse.Namespace) -> int:
     Raises:
         UsageError: the folder cannot be read, or the port is taken.
     """
-    from tui.commands._own_pages import OwnPagesServer
+    from tui.commands._server import LOCAL, PrivateServer
 
     list_runs(arguments.runs)
     _free(arguments.host, arguments.port)
-    print(printable(f"http://{arguments.host}:{arguments.port} shows {arguments.runs}; Ctrl-C ends it"), flush=True)
-    if arguments.host not in LOCAL:
-        print("anyone who reaches this address sees your runs: there is no password", file=sys.stderr)
     os.environ.update(engine_environment())
     command = shlex.join([sys.executable, "-P", "-m", "tui.commands.serve", str(arguments.runs.resolve())])
-    OwnPagesServer(command, host=arguments.host, port=arguments.port, title="medtui").serve()
+    server = PrivateServer(f"exec {command}", arguments.host, arguments.port)
+    print(printable(f"{server.address} shows {arguments.runs}; Ctrl-C ends it"), flush=True)
+    if arguments.host not in LOCAL:
+        print("the address is a password, and goes unencrypted: better a tunnel, ssh -L", file=sys.stderr)
+    server.serve()
     return 0
 
 
@@ -61,9 +64,11 @@ def _free(host: str, port: int) -> None:
 
 
 def _visit(runs: Path) -> None:
-    """The app of one visitor."""
+    """The app of one visitor; the kernel ends it with the server, whatever ends that."""
     from tui.app import MedtuiApp
 
+    with contextlib.suppress(OSError, AttributeError):  # Linux only
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     MedtuiApp(runs, None, read_only=True).run()
 
 

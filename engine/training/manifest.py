@@ -74,7 +74,7 @@ def _versions() -> dict[str, str]:
 
 def _git_commit() -> str | None:
     """Commit of the medtui source in use, with a + when it was changed; None when it is installed."""
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
     try:
