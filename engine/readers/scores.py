@@ -46,6 +46,13 @@ class Scores:
         """bool (n, K)."""
         return np.asarray(self.targets[:, None] == np.arange(len(self.classes)))
 
+    def of(self, cases: list[str]) -> Scores:
+        """The scores of these cases, in their order."""
+        place = {case: index for index, case in enumerate(self.ids)}
+        rows = np.array([place[case] for case in cases], dtype=np.intp)
+        groups = None if self.groups is None else [self.groups[index] for index in rows]
+        return Scores(self.classes, self.targets[rows], self.probabilities[rows], self.predicted[rows], groups, cases)
+
 
 def read_scores(run: RunData, split: str | None = None) -> Scores:
     """The scores of ``split`` (default: the reported one).

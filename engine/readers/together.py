@@ -33,6 +33,7 @@ class Runs:
     @property
     def common(self) -> list[str]:
         """Ids of the cases that every run measured, sorted."""
+        # The one place that decides which cases of different runs are the same case: those of one id.
         tables = [set(run.cases(self.split).ids) for run in self.runs]
         return sorted(set.intersection(*tables))
 

@@ -14,6 +14,7 @@ from engine.report.blocks import Alert, Block, Code, Document, Picture, Section
 from engine.report.compare_tables import differences, metrics_table, per_class, seeds, settings
 from engine.report.page import private
 from engine.report.paired import compare
+from engine.report.shared import barrier
 from engine.report.verdict import verdicts
 from engine.runfolder import RunFolder, write_text
 
@@ -81,15 +82,15 @@ def _alerts(together: Runs) -> Iterator[Alert]:
     common = len(together.common)
     if any(count != common for count in counts):
         text = (
-            f"The runs did not measure the same cases: the tests use the {common} that all share, of "
-            f"{', '.join(str(count) for count in counts)}; the first table uses all of each run."
+            f"The runs did not measure the same cases: all tables and tests use the {common} that all share, of "
+            f"{', '.join(str(count) for count in counts)}."
         )
         yield Alert("warning", text)
     elif len(prints) > 1:
         yield Alert("note", "The runs were trained on different data or splits; their test cases are the same.")
     protocols = {run.metrics[split].protocol for run in runs}
-    if len(protocols) > 1:
-        yield Alert("warning", f"The runs were measured in different ways: {'; '.join(sorted(protocols))}.")
+    if len(protocols) > 1 and not barrier(together):
+        yield Alert("note", f"The runs were predicted in different ways: {'; '.join(sorted(protocols))}.")
     if len({run.unit for run in runs}) > 1 and together.task == "segmentation":
         yield Alert("warning", "The runs measure distances in different units.")
     if len({tuple(run.classes) for run in runs}) > 1:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from engine.measures import better_up, in_tables, is_distance, leading, title
+from engine.measures import better_up, find, in_tables, is_distance, leading, of_task, title
 from engine.readers.numbers import digits, duration, interval, short
 from engine.readers.run import RunData
 from engine.readers.together import Runs
 from engine.report.blocks import Block, Cell, Section, Table, Text
 from engine.report.paired import TESTS, Comparison
+from engine.report.shared import barrier, comparable, families, summaries
 from engine.report.verdict import p_value
 
 
 def metrics_table(together: Runs) -> Table:
-    """A row a run, as papers print it; the best value of each column is bold."""
-    parts = [run.metrics[together.split] for run in together.runs]
+    """A row a run on the cases that all measured, as papers print it; the best value is bold where they compare."""
+    parts = summaries(together)
     columns = [name for name in in_tables(together.task) if any(part.value(name) is not None for part in parts)]
-    best = {name: _best([part.value(name) for part in parts], name) for name in columns}
+    best = {name: _best(together, [part.value(name) for part in parts], name) for name in columns}
     rows: list[list[str | Cell]] = []
     for index, (label, part) in enumerate(zip(together.labels, parts, strict=True)):
         cells = [
@@ -32,16 +33,18 @@ def metrics_table(together: Runs) -> Table:
         rows.append([*row, _count(part.n)])
     heads = ["Run", *(title(name, together.runs[0].unit) for name in columns)]
     heads += ["Missed", "Cases"] if together.task == "segmentation" else ["Cases"]
-    caption = f"The {together.split} split; small print: 95 % interval; bold: the best value."
+    caption = f"The {together.split} split; small print: 95 % interval"
+    caption += "." if barrier(together) else "; bold: the best value."
     if any(map(is_distance, columns)):
         unit = together.runs[0].unit
         caption += f" Distances in {unit}{'s' if unit == 'voxel' else ''}."
     return Table(heads, rows, caption)
 
 
-def _best(values: list[float | None], metric: str) -> set[int]:
+def _best(together: Runs, values: Sequence[float | None], metric: str) -> set[int]:
+    """Which runs have the best value; none where they cannot be compared, or all are alike."""
     known = [value for value in values if value is not None]
-    if len(known) < 2:
+    if len(set(known)) < 2 or find(metric).up is None or not comparable(together, metric) or barrier(together):
         return set()
     top = max(known) if better_up(metric) else min(known)
     return {index for index, value in enumerate(values) if value == top}
@@ -49,17 +52,14 @@ def _best(values: list[float | None], metric: str) -> set[int]:
 
 def seeds(together: Runs) -> Iterator[Table]:
     """Mean and deviation over the seeds of one recipe, where there are several."""
-    families: dict[str, list[int]] = {}
-    for index, run in enumerate(together.runs):
-        if run.recipe is not None:
-            families.setdefault(run.recipe.model_copy(update={"seed": 0}).model_dump_json(), []).append(index)
-    repeated = [members for members in families.values() if len(members) > 1]
+    repeated = [members for members in families(together) if len(members) > 1]
     if not repeated:
         return
-    columns = [name for name in in_tables(together.task) if name in together.runs[0].metrics[together.split].values]
+    measured = summaries(together)
+    columns = [name for name in in_tables(together.task) if name in measured[0].values]
     rows: list[list[str]] = []
     for members in repeated:
-        parts = [together.runs[index].metrics[together.split] for index in members]
+        parts = [measured[index] for index in members]
         cells = []
         for name in columns:
             known = [value for part in parts if (value := part.value(name)) is not None]
@@ -72,7 +72,7 @@ def seeds(together: Runs) -> Iterator[Table]:
 
 def per_class(together: Runs) -> Iterator[Section]:
     """The two leading metrics of every class in every run; nothing where there is one class."""
-    parts = [run.metrics[together.split] for run in together.runs]
+    parts = summaries(together)
     classes = [name for name in together.runs[0].classes if all(name in part.per_class for part in parts)]
     if len(classes) < 2:
         return
@@ -82,7 +82,7 @@ def per_class(together: Runs) -> Iterator[Section]:
         rows: list[list[str | Cell]] = []
         for name in classes:
             values = [part.value(metric, name) for part in parts]
-            best = _best(values, metric)
+            best = _best(together, values, metric)
             rows.append([name, *(Cell(digits(v), strong=i in best) for i, v in enumerate(values))])
         unit = together.runs[0].unit
         blocks.append(Table(["Class", *together.labels], rows, f"{title(metric, unit)} of each class."))
@@ -92,9 +92,11 @@ def per_class(together: Runs) -> Iterator[Section]:
 def differences(together: Runs, comparisons: list[Comparison]) -> Section:
     """Every difference with its interval and test."""
     if not comparisons:
-        return Section("Differences", [Text("The runs share no case that both measured.")])
+        why = barrier(together) or "no case has a value in both"
+        return Section("Differences", [Text(f"There are none to show: {why}.")])
     classes = len({one.label for one in comparisons if one.label})
-    several = len(together.pairs) > 1 or classes > 1
+    deciding = [title(measure.name).lower() for measure in of_task(together.task) if measure.decides]
+    several = len(together.pairs) > 1 or classes > 1 or len(deciding) > 1
     rows: list[list[str | Cell]] = []
     rules: set[int] = set()
     before: tuple[int, int] | None = None
@@ -117,8 +119,10 @@ def differences(together: Runs, comparisons: list[Comparison]) -> Section:
         "Better",
     ]
     caption = f"The first run minus the second on the {len(together.common)} cases that all runs measured. "
-    if several:
-        caption += f"p is corrected by Holm, for each metric by itself, over {_family(len(together.pairs), classes)}. "
+    if over := _family(len(together.pairs), classes):
+        caption += f"p is corrected by Holm, for each metric by itself, over {over}. "
+    if len(deciding) > 1:
+        caption += f"{' and '.join(deciding).capitalize()}, which give the answer, are corrected together. "
     caption += "A run is called better where p is below 0.05 and the interval excludes 0."
     left = frozenset({1, 4, len(heads) - 1})
     return Section(

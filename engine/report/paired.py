@@ -9,8 +9,9 @@ import numpy as np
 from engine.measures import better_up, find, in_tables
 from engine.metrics.compare import PairedTest, holm, mcnemar, wilcoxon
 from engine.metrics.compare_classes import classification_differences, delong
-from engine.readers.scores import Scores, read_scores
+from engine.readers.scores import read_scores
 from engine.readers.together import Runs
+from engine.report.shared import barrier, comparable
 
 TESTS = {"wilcoxon": "Wilcoxon", "mcnemar": "McNemar", "delong": "DeLong", "permutation": "permutation"}
 
@@ -25,7 +26,7 @@ class Comparison:
         metric: name of the metric.
         label: the class, or empty for all of them.
         test: what the test says.
-        corrected: p after Holm, over the pairs of runs and the classes, for this metric.
+        corrected: p after Holm, see :func:`corrected`.
     """
 
     first: int
@@ -39,7 +40,7 @@ class Comparison:
     def significant(self) -> bool:
         """Whether the corrected p is below 0.05 and the interval of the difference excludes 0 on the same side."""
         p, bounds, difference = self.corrected, self.test.ci95, self.test.difference
-        if p is None or p >= 0.05 or bounds is None or not difference:
+        if p is None or p >= 0.05 or bounds is None or not difference or find(self.metric).up is None:
             return False
         return bounds[0] > 0 if difference > 0 else bounds[1] < 0
 
@@ -49,18 +50,25 @@ class Comparison:
 
 
 def compare(together: Runs) -> list[Comparison]:
-    """Every pair of runs and metric; classification also each class's AUC."""
-    if not together.common:
+    """Every pair of runs and metric; classification also each class's AUC. None where a barrier is between them."""
+    if barrier(together):
         return []
     found = _segmentation(together) if together.task == "segmentation" else _classification(together)
     return corrected(found)
 
 
 def corrected(found: list[Comparison]) -> list[Comparison]:
-    """The same with p corrected by Holm for each metric by itself: over the pairs of runs, and over classes."""
+    """The same with p corrected by Holm: over the pairs of runs, and over classes, for each metric by itself.
+
+    The metrics that decide are one family: were each alone, two chances to be called better would be taken.
+    """
+
+    def family(one: Comparison) -> tuple[str, bool]:
+        return ("" if find(one.metric).decides else one.metric), bool(one.label)
+
     result = list(found)
-    for key in dict.fromkeys((one.metric, bool(one.label)) for one in found):
-        places = [index for index, one in enumerate(found) if (one.metric, bool(one.label)) == key]
+    for key in dict.fromkeys(map(family, found)):
+        places = [index for index, one in enumerate(found) if family(one) == key]
         for place, p in zip(places, holm([found[index].test.p for index in places]), strict=True):
             result[place] = replace(found[place], corrected=p)
     return result
@@ -73,19 +81,17 @@ def _segmentation(together: Runs) -> list[Comparison]:
         tables = together.table(first), together.table(second)
         for metric in in_tables("segmentation"):
             values = [table.numbers(metric) for table in tables]
-            if all(np.isfinite(part).any() for part in values):
+            if comparable(together, metric) and all(np.isfinite(part).any() for part in values):
                 found.append(Comparison(first, second, metric, "", wilcoxon(values[0], values[1], groups)))
     return found
 
 
 def _classification(together: Runs) -> list[Comparison]:
     groups = together.table(0).groups
-    scores = [_common(read_scores(run, together.split), together.common) for run in together.runs]
+    scores = [read_scores(run, together.split).of(together.common) for run in together.runs]
     found = []
     for first, second in together.pairs:
         a, b = scores[first], scores[second]
-        if a.classes != b.classes or (a.targets != b.targets).any():
-            continue
         right = a.predicted == a.targets, b.predicted == b.targets
         found.append(Comparison(first, second, "accuracy", "", mcnemar(*right, groups)))
         tests = classification_differences(
@@ -97,16 +103,6 @@ def _classification(together: Runs) -> list[Comparison]:
             test = delong(a.one_hot[:, index], a.probabilities[:, index], b.probabilities[:, index], groups)
             found.append(Comparison(first, second, "auc", a.classes[index], test))
     return found
-
-
-def _common(scores: Scores, common: list[str]) -> Scores:
-    """``scores`` of the cases ``common``, in their order."""
-    place = {case: index for index, case in enumerate(scores.ids)}
-    rows = np.array([place[case] for case in common], dtype=np.intp)
-    groups = None if scores.groups is None else [scores.groups[index] for index in rows]
-    return Scores(
-        scores.classes, scores.targets[rows], scores.probabilities[rows], scores.predicted[rows], groups, common
-    )
 
 
 def _resamples(together: Runs) -> int:

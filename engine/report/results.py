@@ -43,7 +43,7 @@ def split_results(run: RunData, split: str) -> Section:
 
 def summary_table(part: SplitSummary, unit: str) -> Table:
     """Every metric of a split with its interval."""
-    names = ordered([name for name in part.values if not is_count(name)])
+    names = ordered([name for name in part.values if not is_count(name) and find(name).up is not None])
     rows = [[title(name, unit), digits(part.value(name)), interval(part.interval(name))] for name in names]
     return Table(["Metric", "Value", "95 % interval"], rows)
 
@@ -56,7 +56,11 @@ def class_report(part: SplitSummary, classes: Sequence[str]) -> Table:
     rows: list[list[str | Cell]] = []
     for name in names:
         values = per_class[name]
-        cells = [Cell(digits(part.value(m, name)), interval(part.interval(m, name))) for m in columns]
+        never = "never predicted" if values.get("predicted") == 0 else ""
+        cells = [
+            Cell(digits(part.value(m, name)), interval(part.interval(m, name)) or (never if m == "precision" else ""))
+            for m in columns
+        ]
         rows.append([name, *cells, _count(values.get("support"))])
     rule = len(rows)
     total = _count(part.n)
@@ -72,6 +76,8 @@ def class_report(part: SplitSummary, classes: Sequence[str]) -> Table:
         "Small print: 95 % interval. The accuracy stands in the column of F1, as in scikit-learn's report. "
         "A dash: the class has no case in this split, or was never predicted."
     )
+    if (over := part.value("macro_over")) is not None and over != len(names):
+        caption += f" Macro means are over the {over:g} of {len(names)} classes that are there or were predicted."
     return Table(["Class", *(title(m) for m in columns), "Support"], rows, caption, rule_before=frozenset({rule}))
 
 
@@ -80,22 +86,25 @@ def segmentation_table(part: SplitSummary, classes: Sequence[str], unit: str) ->
     per_class = part.per_class
     names = [name for name in classes if name in per_class] or list(per_class)
     columns = [name for name in in_tables("segmentation") if name in part.values]
+    counts = ["missed"] if len(names) == 1 else ["missed", "present", "false_positive_cases"]
     rows: list[list[str | Cell]] = []
     for name in names:
-        values = per_class[name]
         cells = [Cell(digits(part.value(m, name)), interval(part.interval(m, name))) for m in columns]
-        rows.append([name, *cells, _count(values.get("missed", 0))])
+        rows.append([name, *cells, *(_count(per_class[name].get(count)) for count in counts)])
     ruled: frozenset[int] = frozenset()
     if len(names) != 1:
         ruled = frozenset({len(rows)})
         cells = [Cell(digits(part.value(m)), interval(part.interval(m)), strong=True) for m in columns]
-        rows.append(["mean", *cells, _count(part.missed)])
+        rows.append(["mean", *cells, _count(part.missed), "", _count(part.value("false_positive_cases"))])
     caption = f"Means over {_count(part.n)} cases; small print: 95 % interval. Missed: cases with an empty prediction."
     if any(map(is_distance, columns)):
         caption += f" Distances in {unit}{'s' if unit == 'voxel' else ''}."
     if (tolerance := part.value("nsd_tolerance")) is not None and "nsd" in columns:
         caption += f" NSD: share of both surfaces within {tolerance:g} {unit} of the other."
-    return Table(["Class", *(title(m, unit) for m in columns), "Missed"], rows, caption, rule_before=ruled)
+    if len(names) != 1:
+        caption += " A class counts in the cases in which it is present; those in which it was made up stand beside."
+    heads = [title(m, unit) for m in columns] + [title(count) for count in counts]
+    return Table(["Class", *heads], rows, caption, rule_before=ruled)
 
 
 def case_section(run: RunData) -> Section | None:

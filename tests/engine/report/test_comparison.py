@@ -19,6 +19,7 @@ from engine.metrics.compare import PairedTest, mcnemar
 from engine.readers.together import open_runs
 from engine.report import write_comparison
 from engine.report.paired import Comparison, compare, corrected
+from engine.report.shared import barrier, seed_notes, summaries
 from engine.report.verdict import sentence
 from engine.runfolder import RunFolder
 from tests import recorded_runs
@@ -132,9 +133,89 @@ def test_a_small_p_with_an_interval_over_zero_decides_nothing(atria: list[RunFol
     doubtful, clear = corrected([doubtful, clear])
     assert "do not tell" in sentence(together, doubtful)
     assert sentence(together, clear) == (
-        "seg_dice is better than seg_dice_aug: a smaller 95HD, by 2.000 (95 % interval 1.000 to 3.000); "
-        "p\u00a0=\u00a00.0010, Wilcoxon test over 12 cases."
+        "seg_dice is better than seg_dice_aug: a smaller 95HD, by 2.000 (95 % interval 1.000 to 3.000); were they "
+        "equally good, so large a difference would come up with p\u00a0=\u00a00.0010 (Wilcoxon test over 12 cases); "
+        "no more cases needed."
     )
+
+
+def test_an_answer_says_how_many_cases_are_missing(atria: list[RunFolder]) -> None:
+    """Difference 0.01 with an error of 0.01 in 12 cases: 12 (1.960 + 0.842)^2 = 94.2 are needed."""
+    together = open_runs(atria[:2])
+    test = PairedTest("wilcoxon", 12, 0.01, (-0.01, 0.03), 1.0, 0.3, error=0.01)
+    (one,) = corrected([Comparison(0, 1, "dice", "", test)])
+    assert "takes about 83 more cases (80 % power)" in sentence(together, one)
+    (same,) = corrected([Comparison(0, 1, "dice", "", PairedTest("wilcoxon", 12, 1e-9, (-1.0, 1.0), 1.0, 0.9, 0.01))])
+    assert "no number of cases that could be had" in sentence(together, same)
+
+
+def test_the_metrics_that_decide_are_corrected_together(lesions: list[RunFolder]) -> None:
+    found = {one.metric: one for one in compare(open_runs(lesions)) if not one.label}
+    raw = [found[name].test.p for name in ("accuracy", "balanced_accuracy")]
+    assert [found[name].corrected for name in ("accuracy", "balanced_accuracy")] == pytest.approx(
+        list(multipletests(raw, method="holm")[1])
+    )
+    assert found["f1"].corrected == found["f1"].test.p
+
+
+def _measured(folder: RunFolder, **changes: object) -> RunFolder:
+    content = json.loads(folder.metrics.read_text())
+    content["test"].update(changes)
+    folder.metrics.write_text(json.dumps(content))
+    return folder
+
+
+def test_across_protocols_there_is_no_bold_and_no_verdict(tmp_path: Path) -> None:
+    runs = [
+        recorded_runs.segmentation_run(tmp_path, name=name, cases=8, epochs=2, quality=quality)
+        for name, quality in (("whole", 0.3), ("crop", 0.8))
+    ]
+    _measured(runs[1], protocol="centre crop 112x112x80, checkpoint best")
+    out = write_comparison(runs, tmp_path / "out")
+    text, markdown = Page(out[0].read_text()).text, out[1].read_text()
+    assert "No verdict: the runs were measured in different ways" in text
+    assert "is better than" not in text
+    assert "bold: the best value" not in text
+    assert "**0." not in markdown
+    assert compare(open_runs(runs)) == []
+
+
+def test_another_checkpoint_or_mirroring_is_another_method_of_one_protocol(tmp_path: Path) -> None:
+    runs = [recorded_runs.segmentation_run(tmp_path, name=name, cases=6, epochs=2) for name in "ab"]
+    _measured(runs[1], protocol="whole volume, sliding window, test-time mirroring, checkpoint last")
+    assert barrier(open_runs(runs)) == ""
+
+
+def test_cases_of_another_truth_are_no_comparison(tmp_path: Path) -> None:
+    runs = [recorded_runs.classification_run(tmp_path, name=name, cases=40, epochs=2) for name in "ab"]
+    rows = list(csv.reader(runs[1].cases.open()))
+    rows[1][rows[0].index("true")] = next(name for name in recorded_runs.SKIN if name != rows[1][rows[0].index("true")])
+    with runs[1].cases.open("w", newline="") as stream:
+        csv.writer(stream).writerows(rows)
+    assert barrier(open_runs(runs)) == "1 of the 40 cases that the runs share have another true class in each"
+
+
+def test_tables_are_of_the_shared_cases(tmp_path: Path) -> None:
+    first = recorded_runs.segmentation_run(tmp_path, name="a", cases=6, epochs=2)
+    second = recorded_runs.segmentation_run(tmp_path, name="b", cases=9, epochs=2, quality=0.5)
+    page = Page(write_comparison([first, second], tmp_path / "out")[0].read_text())
+    row = page.table("Run", "Dice", "Cases")["b"]
+    assert value(row["Dice"]) == pytest.approx(_column(second, "dice")[:6].mean(), abs=5e-4)
+    assert row["Cases"] == "6"
+    images = [recorded_runs.classification_run(tmp_path, name=f"c{n}", cases=n, epochs=2) for n in (60, 90)]
+    part = summaries(open_runs(images))[1]
+    rows = list(csv.DictReader(images[1].cases.open()))[:60]
+    assert part.n == 60
+    assert part.value("accuracy") == pytest.approx(np.mean([r["true"] == r["predicted"] for r in rows]))
+
+
+def test_one_seed_is_said_and_several_stand_beside_the_cases(tmp_path: Path, atria: list[RunFolder]) -> None:
+    (note,) = seed_notes(open_runs(atria))
+    assert "trained with one seed" in note.text
+    runs = [recorded_runs.segmentation_run(tmp_path, name="seg", cases=6, epochs=2, seed=seed) for seed in (1, 2, 3)]
+    (note,) = seed_notes(open_runs(runs))
+    spread = np.std([_column(folder, "dice").mean() for folder in runs], ddof=1)
+    assert f"over its 3 seeds the Dice has a standard deviation of {spread:.4f}; the standard error" in note.text
 
 
 def test_seeds_of_one_recipe_are_summed_up(tmp_path: Path) -> None:
@@ -157,7 +238,7 @@ def test_only_shared_cases_are_tested_and_it_is_said(tmp_path: Path) -> None:
     second = recorded_runs.segmentation_run(tmp_path, name="b", cases=8, epochs=2, quality=0.5)
     assert compare(open_runs([first, second]))[0].test.n == 6
     text = Page(write_comparison([first, second], tmp_path / "out")[0].read_text()).text
-    assert "did not measure the same cases: the tests use the 6 that all share, of 6, 8" in text
+    assert "did not measure the same cases: all tables and tests use the 6 that all share, of 6, 8" in text
 
 
 def test_what_differs_is_listed(segmentations: tuple[Page, Path]) -> None:

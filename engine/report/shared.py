@@ -1,0 +1,138 @@
+"""What runs can be compared by: the cases that all measured, and whether they were measured alike."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+from engine.measures import find, in_tables, is_distance, of_task, title
+from engine.metrics import classification
+from engine.metrics.intervals import mean_interval
+from engine.readers.numbers import digits
+from engine.readers.run import CaseTable
+from engine.readers.scores import read_scores
+from engine.readers.together import Runs
+from engine.report.blocks import Alert
+from engine.runfolder import SplitSummary
+
+_METHOD = re.compile(r"^(checkpoint .*|test-time mirroring|largest component.*)$")
+"""Parts of a protocol that belong to the method, and not to what is measured of it."""
+
+
+def barrier(together: Runs) -> str:
+    """Why the numbers of these runs say nothing about which is better; empty where they do."""
+    if not together.common:
+        return "the runs share no case"
+    wholes = {_measured(run.metrics[together.split].protocol) for run in together.runs}
+    if len(wholes) > 1:
+        return f"the runs were measured in different ways ({'; '.join(sorted(wholes))})"
+    if len({tuple(run.classes) for run in together.runs}) > 1:
+        return "the runs have different classes"
+    if together.task == "classification":
+        truths = [{row.id: row.true for row in together.table(i).rows} for i in range(len(together.runs))]
+        other = sum(any(truth[case] != truths[0][case] for truth in truths) for case in together.common)
+        if other:
+            return f"{other} of the {len(together.common)} cases that the runs share have another true class in each"
+    return ""
+
+
+def comparable(together: Runs, metric: str) -> bool:
+    """Whether a metric has the same meaning in all runs: distances need one unit."""
+    return not is_distance(metric) or len({run.unit for run in together.runs}) == 1
+
+
+def _measured(protocol: str) -> str:
+    return ", ".join(part for part in protocol.split(", ") if not _METHOD.match(part))
+
+
+def same_cases(together: Runs) -> bool:
+    """Whether every run measured just the cases that all measured."""
+    return all(len(run.cases(together.split)) == len(together.common) for run in together.runs)
+
+
+def summaries(together: Runs) -> list[SplitSummary]:
+    """What each run measured on the cases that all measured."""
+    measured = [run.metrics[together.split] for run in together.runs]
+    if same_cases(together) or not together.common:
+        return measured
+    part = _segmented if together.task == "segmentation" else _classified
+    return [part(together, index) for index in range(len(measured))]
+
+
+def _segmented(together: Runs, index: int) -> SplitSummary:
+    table, whole = together.table(index), together.runs[index].metrics[together.split]
+    names = [name for name in in_tables("segmentation") if name in table.columns]
+    return SplitSummary(
+        n=len(table),
+        missed=int(np.nansum(table.numbers("missed"))),
+        protocol=whole.protocol,
+        unit=whole.unit,
+        values={name: _mean(table, name) for name in names},
+        ci95={name: bounds for name in names if (bounds := _interval(table, name)) is not None},
+        per_class={
+            label: {name: _mean(table, f"{name}:{label}") for name in names if f"{name}:{label}" in table.columns}
+            for label in whole.per_class
+        },
+    )
+
+
+def _mean(table: CaseTable, column: str) -> float | None:
+    values = table.numbers(column)
+    return float(np.nanmean(values)) if np.isfinite(values).any() else None
+
+
+def _interval(table: CaseTable, name: str) -> tuple[float, float] | None:
+    return mean_interval(table.numbers(name), table.groups, find(name).bounds).interval
+
+
+def _classified(together: Runs, index: int) -> SplitSummary:
+    run = together.runs[index]
+    scores = read_scores(run, together.split).of(together.common)
+    recipe, protocol = run.recipe, run.metrics[together.split].protocol
+    summary = classification.summarise(
+        scores.targets,
+        scores.probabilities,
+        scores.classes,
+        groups=scores.groups,
+        protocol=protocol,
+        bootstrap=recipe.evaluate.bootstrap if recipe else 1000,
+        seed=recipe.seed if recipe else 0,
+    )
+    return SplitSummary.of(summary)
+
+
+def families(together: Runs) -> list[list[int]]:
+    """The runs of each recipe: those that differ in the seed only."""
+    found: dict[str, list[int]] = {}
+    for index, run in enumerate(together.runs):
+        if run.recipe is not None:
+            found.setdefault(run.recipe.model_copy(update={"seed": 0}).model_dump_json(), []).append(index)
+    return list(found.values())
+
+
+def seed_notes(together: Runs) -> Iterator[Alert]:
+    """How much of a difference may be the seed: said where it is known, and where it is not."""
+    repeated = [members for members in families(together) if len(members) > 1]
+    if not repeated:
+        yield Alert(
+            "note",
+            "Each recipe was trained with one seed. Another seed moves the numbers too, by how much is not known "
+            "here: intervals and p are of the cases alone.",
+        )
+    decisive = [measure.name for measure in of_task(together.task) if measure.decides]
+    parts = summaries(together)
+    for members in repeated:
+        for metric in decisive:
+            values = [value for index in members if (value := parts[index].value(metric)) is not None]
+            bounds = parts[members[0]].interval(metric)
+            if len(values) < 2 or bounds is None or bounds[0] is None or bounds[1] is None:
+                continue
+            over_cases = (bounds[1] - bounds[0]) / (2 * 1.96)
+            yield Alert(
+                "note",
+                f"{together.runs[members[0]].name}: over its {len(values)} seeds the {title(metric)} has a standard "
+                f"deviation of {digits(float(np.std(values, ddof=1)), 4)}; the standard error over the cases is about "
+                f"{digits(over_cases, 4)}.",
+            )
