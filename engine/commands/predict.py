@@ -11,7 +11,8 @@ from pathlib import Path
 from engine.console import show_progress
 from engine.data import Dataset, check_dataset
 from engine.data.cases import Case
-from engine.data.unread import IMAGES, VOLUMES, unread
+from engine.data.pictures import PICTURES
+from engine.data.unread import VOLUMES, unread
 from engine.errors import DataError, UsageError, printable
 from engine.evaluation.evaluator import evaluate_split, open_evaluation
 from engine.evaluation.inference import build_predictor
@@ -63,8 +64,8 @@ def predict(request: Predict) -> int:
 
 
 def _dataset(trained: Trained, inputs: Sequence[Path]) -> Dataset:
-    task = trained.recipe.task
-    endings = VOLUMES if task == "segmentation" else IMAGES
+    dims = len(trained.recipe.data.size)
+    endings = VOLUMES if dims == 3 else PICTURES
     files: list[Path] = []
     for path in inputs:
         if path.is_dir():
@@ -74,23 +75,23 @@ def _dataset(trained: Trained, inputs: Sequence[Path]) -> Dataset:
         else:
             raise UsageError(f"no input at {path}", "name files, or folders of files")
     if not files:
-        others = unread((file for path in inputs for file in path.iterdir()), len(trained.recipe.data.size))
+        others = unread((file for path in inputs for file in path.iterdir()), dims)
         hint = "files are known by their ending: " + " ".join(endings)
         raise DataError("the inputs hold no files to predict", hint, others)
-    if len(foreign := unread(files, len(trained.recipe.data.size))):
+    if foreign := unread(files, dims):
         raise DataError("inputs cannot be read:", "name only files that can be, or convert them", foreign)
     channels = trained.manifest.data.channels or _channels(trained)
-    cases = _cases(files, channels if task == "segmentation" else 1)  # the colours of an image are in one file
+    cases = _cases(files, channels if dims == 3 else 1)  # the colours of a picture are in one file
     values = tuple(trained.manifest.data.label_values or range(1, len(trained.classes) + 1))
     return Dataset(
-        task=task,
+        task=trained.recipe.task,
         name="inputs",
         source=trained.recipe.data.source,
         cases=cases,
         classes=trained.classes,
         label_values=values,
         channels=channels,
-        spatial_dims=len(trained.recipe.data.size),
+        spatial_dims=dims,
         spacing_unit="voxel",
         phantom=False,
         published_split=None,

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from engine.data.pictures import PICTURES
 from engine.errors import Problem
 
 VOLUMES = (".nii.gz", ".nii", ".h5", ".hdf5")
-IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 _DICOM = ("DICOM is not read", "convert each series to NIfTI with dcm2niix")
 _ITK = "convert to NIfTI (.nii.gz), for instance with SimpleITK or 3D Slicer"
@@ -31,7 +31,7 @@ def unread(paths: Iterable[Path], spatial_dims: int) -> tuple[Problem, ...]:
         spatial_dims: 3 where volumes are read, else 2.
     """
     found: defaultdict[tuple[str, tuple[str, str]], list[Path]] = defaultdict(list)
-    other = IMAGES if spatial_dims == 3 else VOLUMES
+    other = PICTURES if spatial_dims == 3 else VOLUMES
     for path in dict.fromkeys(paths):
         ending = path.suffix.lower()
         if ending in _KNOWN:
@@ -39,8 +39,8 @@ def unread(paths: Iterable[Path], spatial_dims: int) -> tuple[Problem, ...]:
         elif not ending and _is_dicom(path):
             found["without an ending", _DICOM].append(path)
         elif path.name.lower().endswith(other):
-            wanted = VOLUMES if spatial_dims == 3 else IMAGES
-            kind = "flat images, where volumes are wanted" if spatial_dims == 3 else "volumes, where images are wanted"
+            wanted = VOLUMES if spatial_dims == 3 else PICTURES
+            kind = "pictures, where volumes are wanted" if spatial_dims == 3 else "volumes, where pictures are wanted"
             found[f"*{path.suffix}", (kind, " ".join(wanted))].append(path)
     return tuple(
         Problem(str(files[0]) if len(files) == 1 else f"{len(files)} files {name} ({files[0].name}, ...)", what, way)

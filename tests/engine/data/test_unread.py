@@ -21,9 +21,9 @@ def test_each_format_is_one_line_with_the_way_out(tmp_path):
     assert len(lines) == 3
 
 
-def test_images_and_volumes_are_foreign_to_each_other():
+def test_pictures_and_volumes_are_foreign_to_each_other():
     assert [problem.what for problem in unread([Path("a.png"), Path("b.png")], 3)] == [
-        "flat images, where volumes are wanted"
+        "pictures, where volumes are wanted"
     ]
-    assert [problem.what for problem in unread([Path("a.nii.gz")], 2)] == ["volumes, where images are wanted"]
+    assert [problem.what for problem in unread([Path("a.nii.gz")], 2)] == ["volumes, where pictures are wanted"]
     assert unread([Path("a.png")], 2) == ()

@@ -153,7 +153,7 @@ def test_the_loss_with_class_weights_does_not_depend_on_the_batch_size(tmp_path,
         evaluate_split(evaluation, None, [recorder])
         logits = torch.from_numpy(np.concatenate([output.logits for output in recorder.outputs]))
         whole = float(criterion(logits, torch.from_numpy(evaluation.targets)))
-        assert evaluation.summary()["loss"] == pytest.approx(whole, rel=1e-6)
+        assert evaluation.summary().values["loss"] == pytest.approx(whole, rel=1e-6)
         if isinstance(criterion, CrossEntropy):
             of_cases = np.array(weights)[evaluation.targets]
             peer = log_loss(evaluation.targets, evaluation.probabilities, sample_weight=of_cases, labels=range(7))
