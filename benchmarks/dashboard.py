@@ -195,13 +195,13 @@ def against_plotext(_: Path) -> None:
     import numpy as np
     import plotext
 
+    from engine.readers.columns import Columns
+    from engine.readers.run_view import STEP_COLUMNS
     from tui.plotting.axes import step_axis
     from tui.plotting.chart import Manner, draw_chart
     from tui.plotting.charts import Chart, Curve, Steps
     from tui.plotting.plotted import Window
     from tui.plotting.reduce import reduce, search
-    from tui.state.run_view import STEP_COLUMNS
-    from tui.state.series import Columns
 
     count = 100_000
     step = np.arange(1, count + 1)

@@ -30,6 +30,8 @@ from engine.checkpoint import load_checkpoint, model_state, save_checkpoint
 from engine.data import check_dataset, open_dataset
 from engine.errors import MedtuiError
 from engine.events import Iteration, Log, RunStarted, Validation
+from engine.readers import run_view
+from engine.readers.fold import fold
 from engine.recipe import DataTable, load_recipe
 from engine.runfolder import (
     EventReader,
@@ -46,7 +48,6 @@ from engine.runfolder import (
     write_status,
 )
 from tests.engine.recipe.good import CLASSIFICATION, SEGMENTATION
-from tui.state import run_view
 
 Reader = Callable[[Path], object]
 PIECES = (
@@ -158,7 +159,7 @@ def _write_stream(folder: Path) -> list[Path]:
 def _read_stream(folder: Path) -> object:
     reader, view = EventReader(folder / "events.jsonl"), run_view.EMPTY
     while events := reader.read():
-        view = run_view.fold(view, events)
+        view = fold(view, events)
     writer = EventWriter(folder / "events.jsonl")  # a resumed trainer mends and goes on
     writer.tail(0)
     writer.cut(1, min(100, writer.position[1]))

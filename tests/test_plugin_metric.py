@@ -15,13 +15,14 @@ from engine.errors import RecipeError, UsageError
 from engine.events import Validation
 from engine.metrics import pair
 from engine.plugins import load_plugins
+from engine.readers.fold import fold
+from engine.readers.run_view import EMPTY
 from engine.recipe import load_recipe
 from engine.report.page import write_report
 from tests.engine.runs import SEGMENTATION, events, run, write_recipe
 from tests.tui.piloted import dashboard, see
 from tui.plotting.charts import charts_of
 from tui.printed.result_table import metric_table
-from tui.state.run_view import EMPTY, fold
 
 NAME = "centroid_distance"
 PLUGIN = Path(__file__).parent / "plugin"

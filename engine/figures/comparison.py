@@ -61,8 +61,8 @@ def _dpi(together: Runs) -> int:
 
 
 def _curves(together: Runs, path: Path) -> Drawn:
-    histories = [run.history for run in together.runs]
-    names = ordered(name for history in histories for name in history.validation)
+    views = [run.view for run in together.runs]
+    names = ordered(name for view in views for name in view.validation)
     panels = [("training loss", None), *((f"validation {title(name, together.runs[0].unit)}", name) for name in names)]
     columns = min(3, len(panels))
     rows = math.ceil(len(panels) / columns)
@@ -71,15 +71,15 @@ def _curves(together: Runs, path: Path) -> Drawn:
     for spare in grid[len(panels) :]:
         spare.remove()
     for (heading, name), axes in zip(panels, grid, strict=False):
-        for index, (history, label) in enumerate(zip(histories, together.labels, strict=True)):
-            series = history.train.get("loss") if name is None else history.validation.get(name)
-            if series is None:
+        for index, (view, label) in enumerate(zip(views, together.labels, strict=True)):
+            track = view.train.get("loss") if name is None else view.validation.get(name)
+            if track is None:
                 continue
-            values = np.where(np.isfinite(series.values), series.values, np.nan)
-            axes.plot(series.epochs, values, label=label, **style.line_style(index))
-            if name is not None and history.best and history.best.epoch in series.epochs:
-                at = series.epochs.index(history.best.epoch)
-                axes.plot(series.epochs[at], values[at], "*", color=style.line_style(index)["color"], markersize=8)
+            epochs, values = track["epoch"], np.where(np.isfinite(track["value"]), track["value"], np.nan)
+            axes.plot(epochs, values, label=label, **style.line_style(index))
+            if name is not None and view.best:
+                best = epochs == view.best.epoch
+                axes.plot(epochs[best], values[best], "*", color=style.line_style(index)["color"], markersize=8)
         axes.set_title(heading)
         axes.set_xlabel("epoch")
         axes.locator_params(axis="x", integer=True)

@@ -11,9 +11,10 @@ import numpy as np
 
 from engine.figures import style
 from engine.measures import better_up, ordered, title
-from engine.readers.history import History, Series
+from engine.readers.columns import Columns
 from engine.readers.numbers import short
 from engine.readers.run import Drawn, FigureError, Job, RunData
+from engine.readers.run_view import RunView, Tracks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,16 +36,16 @@ def plan(run: RunData) -> list[Job]:
 
 def by_epoch(run: RunData, path: Path) -> Drawn:
     """Training and validation values of each epoch; the best epoch is marked."""
-    history = run.history
-    names = _measured([history.train, history.validation])
+    view = run.view
+    names = _measured([view.train, view.validation])
     if not names:
-        raise FigureError("no epoch has ended yet" if run.live or not history.ended else "no epoch was completed")
+        raise FigureError("no epoch has ended yet" if run.live or not view.ended else "no epoch was completed")
     figure, panels = _panels(names)
     for name, axes in zip(names, panels, strict=True):
-        _both(axes, history, name, epochs=True)
+        _both(axes, view, name, "epoch")
         axes.set_title(title(name, run.unit))
         axes.set_xlabel("epoch")
-        _whole_axis(axes, history, epochs=True)
+        _whole_axis(axes, [view.train, view.validation], "epoch")
     _legend(figure, panels)
     style.save(figure, path, run.options.dpi)
     return Drawn(_caption(run))
@@ -52,31 +53,31 @@ def by_epoch(run: RunData, path: Path) -> Drawn:
 
 def by_iteration(run: RunData, path: Path) -> Drawn:
     """The loss of every step with its running mean, learning rate, gradient norm, and the metrics."""
-    history = run.history
-    names = _measured([history.train, history.validation, history.steps])
+    view, steps = run.view, run.view.step_tracks
+    names = _measured([view.train, view.validation, steps])
     if not names:
         raise FigureError("no iteration has ended yet")
     figure, panels = _panels(names)
     for name, axes in zip(names, panels, strict=True):
-        step = history.steps.get(name)
+        step = steps.get(name)
         if step is not None:
             _steps(axes, step, smooth=name == "loss")
-        _both(axes, history, name, epochs=False, train=step is None)
+        _both(axes, view, name, "iteration", train=step is None)
         if name == "lr":
-            _learning_rate(axes, history.steps["lr"])
+            _learning_rate(axes, steps["lr"])
         axes.set_title(title(name, run.unit))
         axes.set_xlabel("iteration")
-        _whole_axis(axes, history, epochs=False)
-        for iteration in history.resumed_at:
+        _whole_axis(axes, [view.train, view.validation, steps], "iteration")
+        for _, iteration in view.resumes:
             axes.axvline(iteration, color=style.MUTED, linewidth=0.7, linestyle=":")
     _legend(figure, panels)
     style.save(figure, path, run.options.dpi)
-    resumed = f" Dotted lines: the run was resumed ({len(history.resumed_at)} times)." if history.resumed_at else ""
+    resumed = f" Dotted lines: the run was resumed ({len(view.resumes)} times)." if view.resumes else ""
     return Drawn(f"The loss of every iteration (faint) and its running mean.{resumed}")
 
 
-def _measured(groups: Sequence[dict[str, Series]]) -> list[str]:
-    found = ordered(name for group in groups for name, series in group.items() if series.values)
+def _measured(groups: Sequence[Tracks]) -> list[str]:
+    found = ordered(name for group in groups for name, track in group.items() if len(track))
     return sorted(found, key=lambda name: name != "loss")
 
 
@@ -90,44 +91,41 @@ def _panels(names: list[str]) -> tuple[Figure, list[Axes]]:
     return figure, panels[: len(names)]
 
 
-def _whole_axis(axes: Axes, history: History, *, epochs: bool) -> None:
+def _whole_axis(axes: Axes, groups: Sequence[Tracks], place: str) -> None:
     """The same axis of whole numbers for all panels, also for one with a single point."""
-    groups = [history.train, history.validation, *([] if epochs else [history.steps])]
-    places = [
-        x for group in groups for series in group.values() for x in (series.epochs if epochs else series.iterations)
-    ]
-    low, high = min(places), max(places)
+    places = [track[place] for group in groups for track in group.values() if len(track)]
+    low, high = min(x.min() for x in places), max(x.max() for x in places)
     room = max(0.05 * (high - low), 0.5)
     axes.set_xlim(low - room, high + room)
     axes.locator_params(axis="x", integer=True)
 
 
-def _both(axes: Axes, history: History, name: str, *, epochs: bool, train: bool = True) -> None:
+def _both(axes: Axes, view: RunView, name: str, place: str, *, train: bool = True) -> None:
+    """The curves of one metric by ``place``: ``epoch`` or ``iteration``."""
     style.grid(axes)
-    if train and name in history.train:
-        _line(axes, history.train[name], epochs, "training", TRAIN)
-    if name in history.validation:
-        series = history.validation[name]
-        marker = "o" if len(series.values) <= 40 else ""
-        _line(axes, series, epochs, "validation", {**VALIDATION, "marker": marker, "markersize": 2.8})
-        _mark_best(axes, history, name, epochs)
+    if train and name in view.train:
+        _line(axes, view.train[name], place, "training", TRAIN)
+    if name in view.validation:
+        track = view.validation[name]
+        marker = "o" if len(track) <= 40 else ""
+        _line(axes, track, place, "validation", {**VALIDATION, "marker": marker, "markersize": 2.8})
+        _mark_best(axes, view, name, place)
 
 
-def _line(axes: Axes, series: Series, epochs: bool, label: str, look: dict[str, object]) -> None:
-    x = np.asarray(series.epochs if epochs else series.iterations, dtype=float)
-    y = np.asarray(series.values)
+def _line(axes: Axes, track: Columns, place: str, label: str, look: dict[str, object]) -> None:
+    x, y = track[place].astype(float), track["value"]
     if len(x) == 1 and not look.get("marker"):
         look = {**look, "marker": "s", "markersize": 3.5}
     _mark_bad(axes, x, y)
     axes.plot(x, np.where(np.isfinite(y), y, np.nan), label=label, **look)  # type: ignore[arg-type]
 
 
-def _mark_best(axes: Axes, history: History, name: str, epochs: bool) -> None:
-    best, series = history.best, history.validation[name]
-    if best is None or best.epoch not in series.epochs:
+def _mark_best(axes: Axes, view: RunView, name: str, place: str) -> None:
+    track = view.validation[name]
+    if view.best is None or view.best.epoch not in track["epoch"]:
         return
-    at = series.epochs.index(best.epoch)
-    x, y = (best.epoch if epochs else series.iterations[at]), series.values[at]
+    at = np.flatnonzero(track["epoch"] == view.best.epoch)
+    x, y = int(track[place][at[0]]), float(track["value"][at[0]])
     axes.axvline(x, color=style.ACCENT, linewidth=0.8, linestyle="--", zorder=0.5)
     if math.isfinite(y):
         axes.plot([x], [y], "*", color=style.WARNING, markersize=9, label="best epoch", zorder=4, linestyle="none")
@@ -160,8 +158,8 @@ def _mark_bad(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
         )
 
 
-def _steps(axes: Axes, series: Series, *, smooth: bool) -> None:
-    x, y = np.asarray(series.iterations, dtype=float), np.asarray(series.values)
+def _steps(axes: Axes, track: Columns, *, smooth: bool) -> None:
+    x, y = track["iteration"].astype(float), track["value"]
     _mark_bad(axes, x, y)
     y = np.where(np.isfinite(y), y, np.nan)
     if not smooth:
@@ -203,13 +201,13 @@ def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return x[::step], y[::step]
 
 
-def _learning_rate(axes: Axes, series: Series) -> None:
+def _learning_rate(axes: Axes, track: Columns) -> None:
     """Small numbers as 1e-03 in place of a factor above the axis."""
     from matplotlib.ticker import FuncFormatter
 
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.2g}"))
-    top = max((value for value in series.values if math.isfinite(value)), default=0.0)
-    if top > 0:
+    values = track["value"][np.isfinite(track["value"])]
+    if len(values) and (top := float(values.max())) > 0:
         axes.set_ylim(0, top * 1.08)
 
 
@@ -224,20 +222,19 @@ def _legend(figure: Figure, panels: Sequence[Axes]) -> None:
 
 
 def _without_best(run: RunData) -> str:
-    history = run.history
-    if history.validation:
+    started = run.view.started
+    if run.view.validation:
         return "Training (black) and validation (green) by epoch. No validation gave a best epoch."
-    awaited = run.live and history.started is not None and history.started.cases.get("validation", 0) > 0
+    awaited = run.live and started is not None and started.cases.get("validation", 0) > 0
     return (
         f"Means over each epoch of training; there {'has been no validation yet' if awaited else 'was no validation'}."
     )
 
 
 def _caption(run: RunData) -> str:
-    best = run.history.best
+    best, monitor = run.view.best, run.view.monitor
     if best is None:
         return _without_best(run)
-    monitor = run.history.started.monitor if run.history.started else ""
     value = best.metrics.get(monitor)
     shown = f" ({title(monitor)} {short(float(value))})" if monitor and value is not None else ""
     return f"Training (black) and validation (green) by epoch. Star and dashed line: best epoch, {best.epoch}{shown}."

@@ -13,7 +13,8 @@ import numpy as np
 from engine.errors import RecipeError
 from engine.readers.arrays import ArraysError
 from engine.readers.examples import Example, ExampleHead, example_files, example_heads, read_example
-from engine.readers.history import History, read_history
+from engine.readers.fold import read_view
+from engine.readers.run_view import RunView
 from engine.recipe import FiguresTable, Recipe, load_run_recipe
 from engine.runfolder import (
     CaseRow,
@@ -97,8 +98,8 @@ class RunData:
         return read_metrics(self.folder)
 
     @cached_property
-    def history(self) -> History:
-        return read_history(self.folder.events)
+    def view(self) -> RunView:
+        return read_view(self.folder.events)
 
     @cached_property
     def status(self) -> Status:
@@ -129,7 +130,7 @@ class RunData:
 
     @cached_property
     def task(self) -> str:
-        started = self.history.started
+        started = self.view.started
         return (self.recipe.task if self.recipe else "") or (started.task if started else "") or self.status.task
 
     @cached_property
@@ -139,13 +140,13 @@ class RunData:
     @cached_property
     def classes(self) -> list[str]:
         """Class names in order; of a segmentation, of the foreground classes."""
-        started = self.history.started
+        started = self.view.started
         return self.data.classes or (started.classes if started else []) or list(self.result.per_class)
 
     @cached_property
     def unit(self) -> str:
         """Unit of the surface distances: ``mm`` or ``voxel``."""
-        started = self.history.started
+        started = self.view.started
         return self.result.unit or self.data.unit or (started.unit if started else "voxel")
 
     @cached_property

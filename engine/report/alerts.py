@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
-from engine.events import number
+import numpy as np
+
 from engine.measures import title
 from engine.readers.run import RunData
+from engine.readers.run_view import finite
 from engine.report.blocks import Alert
 
 _MOST_LOGS = 8
@@ -22,9 +23,9 @@ def alerts(run: RunData) -> list[Alert]:
 
 
 def _state(run: RunData) -> Iterator[Alert]:
-    state, history, manifest = run.status.state, run.history, run.manifest
-    planned = manifest.epochs_planned or (history.started.epochs if history.started else 0)
-    done = manifest.epochs_done or history.last_epoch
+    state, view, manifest = run.status.state, run.view, run.manifest
+    planned = manifest.epochs_planned or view.epochs
+    done = manifest.epochs_done or view.epochs_completed
     epochs = f"{done} of {planned} epochs" if planned else f"{done} epochs"
     if run.live:
         yield Alert("warning", f"The run is not over ({state}, {epochs}): this is what there is so far.")
@@ -110,25 +111,21 @@ def _protocol(run: RunData) -> Iterator[Alert]:
 
 
 def _training(run: RunData) -> Iterator[Alert]:
-    history = run.history
-    loss = history.steps.get("loss")
-    bad = sum(not math.isfinite(value) for value in loss.values) if loss else 0
+    view = run.view
+    bad = np.count_nonzero(~np.isfinite(view.steps["loss"]))
     if bad:
-        yield Alert(
-            "warning", f"The training loss was not finite in {bad} of {len(loss.values) if loss else 0} iterations."
-        )
-    for name, series in history.validation.items():
-        wrong = sum(not math.isfinite(number(value)) for value in series.values)
-        if wrong and series.finite:
-            yield Alert("note", f"{title(name)} could not be measured in {wrong} of {len(series.values)} validations.")
-    if len(history.resumed_at) > 0:
-        yield Alert(
-            "note", f"The run was resumed {_times(len(history.resumed_at))}; training went on where it had ended."
-        )
+        yield Alert("warning", f"The training loss was not finite in {bad} of {len(view.steps)} iterations.")
+    for name, track in view.validation.items():
+        wrong = np.count_nonzero(~np.isfinite(track["value"]))
+        if wrong and finite(track):
+            yield Alert("note", f"{title(name)} could not be measured in {wrong} of {len(track)} validations.")
+    if view.resumes:
+        yield Alert("note", f"The run was resumed {_times(len(view.resumes))}; training went on where it had ended.")
 
 
 def _log(run: RunData) -> Iterator[Alert]:
-    messages = list(dict.fromkeys(log.message for log in run.history.logs if log.message))
+    logs = [log for log in run.view.logs if log.level in {"warning", "error"}]
+    messages = list(dict.fromkeys(log.message for log in logs if log.message))
     for message in messages[:_MOST_LOGS]:
         yield Alert("note", f"Logged: {message}")
     if len(messages) > _MOST_LOGS:

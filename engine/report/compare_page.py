@@ -103,7 +103,7 @@ def _alerts(together: Runs) -> Iterator[Alert]:
         yield Alert("warning", "The test split is not the published one: its numbers cannot be compared with papers.")
     for run, label in zip(runs, together.labels, strict=True):
         if run.status.state != "finished":
-            yield Alert("note", f"{label}: {run.status.state}, {run.history.last_epoch} epochs.")
+            yield Alert("note", f"{label}: {run.status.state}, {run.view.epochs_completed} epochs.")
     if common < 10 and common:
         yield Alert("note", f"Only {common} cases are shared: small differences cannot be found with so few.")
 

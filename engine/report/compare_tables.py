@@ -201,7 +201,7 @@ def _count(value: int | None) -> str:
 
 def _epochs(run: RunData) -> str:
     done = run.manifest.epochs_done
-    return str(run.history.last_epoch if done is None else done)
+    return str(run.view.epochs_completed if done is None else done)
 
 
 def _duration(run: RunData) -> str:

@@ -29,7 +29,7 @@ def load(run: RunData) -> list[FigureResult]:
     """The figures that were drawn; the curves of a run that went on since are drawn again."""
     drawn = read_index(run.folder)
     curves = run.folder.figures / "curves.png"
-    if run.history.started is not None and _older(curves, run.folder.events):
+    if run.view.started is not None and _older(curves, run.folder.events):
         draw_all(run.folder, only={"curves"})
         drawn = read_index(run.folder)
     return drawn

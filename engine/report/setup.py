@@ -158,31 +158,31 @@ def _checkpoint(part: CheckpointFacts) -> str:
 
 
 def _epochs(run: RunData) -> str:
-    planned = run.manifest.epochs_planned or (run.history.started.epochs if run.history.started else None)
-    done = run.manifest.epochs_done or run.history.last_epoch
+    planned = run.manifest.epochs_planned or run.view.epochs
+    done = run.manifest.epochs_done or run.view.epochs_completed
     return f"{done} of {planned}" if planned else ""
 
 
 def _duration(run: RunData) -> str:
     # the manifest learns of the last session after its report is written
-    seconds = max(run.manifest.duration_s or 0.0, run.history.active_s)
+    seconds = max(run.manifest.duration_s or 0.0, run.view.active_s)
     text = duration(seconds) if seconds else ""
     started = run.manifest.started_s
     if started is not None:
         text += f", started {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime(started))}"
-    sessions = max(run.manifest.sessions, run.history.sessions)
+    sessions = max(run.manifest.sessions, len(run.view.sessions) + 1)
     return f"{text}, {sessions} sessions" if sessions > 1 else text
 
 
 def _hardware(run: RunData) -> str:
-    part = run.manifest.hardware
+    part, memory = run.manifest.hardware, run.view.resources["memory_mb"]
     pieces = [
         part.gpu or "",
         part.cpu or "",
         f"{part.cores} cores" if part.cores else "",
         f"{part.memory_gb:.0f} GB memory" if part.memory_gb is not None else "",
         f"trained on {run.manifest.device}" if run.manifest.device else "",
-        f"highest memory {run.history.memory_mb / 1024:.1f} GB" if run.history.memory_mb else "",
+        f"highest memory {memory.max() / 1024:.1f} GB" if len(memory) and memory.max() else "",
     ]
     return ", ".join(piece for piece in pieces if piece)
 

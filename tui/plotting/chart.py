@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from engine.readers.run_view import best
 from tui.plotting.axes import Axis, value_axis
 from tui.plotting.cells import Line, cut, fitted, frame_top, framed, length
 from tui.plotting.charts import Chart, Steps
 from tui.plotting.plot_area import PlotArea
 from tui.plotting.plotted import Plotted, Window, plot, reading, value_range
 from tui.plotting.raster import Raster
-from tui.state.run_view import best
 from tui.text import clock, figure, one_line, rate
 
 

@@ -8,10 +8,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from engine.measures import better_up, find, is_count, is_distance
+from engine.readers.columns import Columns
+from engine.readers.run_view import TRACK_COLUMNS, RunView, Tracks, best
 from tui.plotting.reduce import Floats
-from tui.state.event_batch import TRACK_COLUMNS, Tracks
-from tui.state.run_view import RunView, best
-from tui.state.series import Columns
 from tui.text import one_line
 from tui.theme import mark
 

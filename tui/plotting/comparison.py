@@ -13,10 +13,9 @@ import numpy as np
 
 from engine.events import number
 from engine.measures import better_up, find, is_count
+from engine.readers.run_view import EMPTY, RunView, Tracks, best
 from engine.runfolder import RunFolder, read_manifest, read_small
 from tui.plotting.charts import Chart, Curve, Mode, steps_of
-from tui.state.event_batch import Tracks
-from tui.state.run_view import EMPTY, RunView, best
 from tui.text import clock, figure, one_line, with_unit
 from tui.theme import mark
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.readers.run_view import best
 from tui.plotting.axes import Axis
 from tui.plotting.charts import GHOST, Chart
 from tui.plotting.plotted import Plotted, Window
 from tui.plotting.raster import Raster
 from tui.plotting.reduce import Floats
-from tui.state.run_view import best
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ import numpy as np
 import plotext
 from numpy.typing import NDArray
 
-from tui.state.run_view import RunView
-from tui.state.series import Columns
+from engine.readers.columns import Columns
+from engine.readers.run_view import RunView
 from tui.text import figure
 
 ROWS = 14

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 
 from engine.errors import printable
 from engine.measures import better_up
-from engine.runfolder import ENDED, EventReader, RunFolder, Status, read_status
+from engine.readers import run_view
+from engine.readers.fold import read_view
+from engine.readers.run_view import RunView
+from engine.runfolder import ENDED, RunFolder, Status, read_status
 from tui.ascii import to_ascii, wants_ascii
 from tui.printed.curves import curve_lines
 from tui.printed.result_table import metric_table
-from tui.state import run_view
 from tui.state.estimate import done_share, elapsed_s, left_s
-from tui.state.run_view import RunView
 from tui.text import clock, figure, rate, shorten, sparkline
 
 _LOG_LINES = 6
@@ -25,29 +26,20 @@ _NAME_WIDTH = 22
 def print_once(folder: RunFolder) -> int:
     """Print the view of ``folder`` at the width of the terminal."""
     width = shutil.get_terminal_size((100, 24)).columns
-    print_text(lines(folder, read_status(folder), whole_view(folder), width, time.time()))
+    print_text(lines(folder, read_status(folder), read_view(folder.events), width, time.time()))
     return 0
 
 
 def print_curves(folder: RunFolder) -> None:
     """Print the curves of a run that has ended."""
     width = shutil.get_terminal_size((100, 24)).columns
-    if text := curve_lines(whole_view(folder), width, ascii_only=wants_ascii()):
+    if text := curve_lines(read_view(folder.events), width, ascii_only=wants_ascii()):
         print_text(["", *text, ""])
 
 
 def print_text(text: list[str]) -> None:
     """Print lines, in ASCII where the output takes nothing else."""
     print("\n".join(map(to_ascii, text) if wants_ascii() else text), flush=True)
-
-
-def whole_view(folder: RunFolder) -> RunView:
-    """The view of all that the stream says."""
-    reader = EventReader(folder.events)
-    view = run_view.EMPTY
-    while events := reader.read():
-        view = run_view.fold(view, events)
-    return view
 
 
 def lines(folder: RunFolder, status: Status, view: RunView, width: int, now_s: float) -> list[str]:

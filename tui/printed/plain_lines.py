@@ -24,8 +24,9 @@ from engine.events import (
     Validation,
     number,
 )
+from engine.readers import run_view
+from engine.readers.fold import fold
 from tui.printed.result_table import metric_table
-from tui.state import run_view
 from tui.state.estimate import left_s
 from tui.text import clock, figure, rate
 
@@ -57,7 +58,7 @@ class PlainLines:
 
     def _fold(self) -> None:
         if self._unfolded:
-            self._view = run_view.fold(self._view, self._unfolded)
+            self._view = fold(self._view, self._unfolded)
             self._unfolded = []
 
     def rest(self) -> list[str]:

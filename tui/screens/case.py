@@ -7,6 +7,7 @@ from collections.abc import Callable
 from textual import work
 from textual.geometry import Region
 
+from engine.readers.run_view import EMPTY, RunView
 from engine.runfolder import CaseRow, RunFolder, read_cases
 from tui.plotting.cells import Line
 from tui.screens.preview_reader import PreviewReader
@@ -14,7 +15,6 @@ from tui.screens.tiled import TiledScreen
 from tui.state.case_files import list_examples, measured_cases
 from tui.state.feed import RunSnapshot
 from tui.state.images import Example
-from tui.state.run_view import EMPTY, RunView
 from tui.text import figure, one_line
 from tui.widgets.case_image import CaseImage
 from tui.widgets.case_panes import CaseList, CaseNumbers, CaseTurned

@@ -12,6 +12,7 @@ from textual.geometry import Region
 from textual.timer import Timer
 from textual.widget import Widget
 
+from engine.readers.run_view import last
 from engine.runfolder import RunFolder
 from tui.plotting.cells import Line, cut, ends
 from tui.plotting.charts import steps_of
@@ -19,7 +20,6 @@ from tui.screens.preview_reader import PreviewReader
 from tui.screens.tiled import TiledScreen
 from tui.state.feed import RunSnapshot
 from tui.state.replaying import Stop, beside, nearest, stops, view_at
-from tui.state.run_view import last
 from tui.text import clock, figure, one_line
 from tui.widgets.cases import Cases
 from tui.widgets.classes import Classes

@@ -11,11 +11,11 @@ import numpy as np
 from engine.events import number
 from engine.measures import better_up, leading
 from engine.readers.arrays import DAMAGED, ArraysError, load_arrays
+from engine.readers.columns import Array
 from engine.readers.examples import example_heads
+from engine.readers.run_view import RunView
 from engine.runfolder import CaseRow, RunFolder
 from tui.state.images import PreviewImages, class_name, verdict
-from tui.state.run_view import RunView
-from tui.state.series import Array
 
 LARGEST_EXAMPLE = 512 << 20
 LONGEST_SIDE = 256

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from tui.state.run_view import RunView
+from engine.readers.run_view import RunView
 
 RECENT_EPOCHS = 7
 RECENT_STEPS = 300
@@ -16,8 +16,7 @@ def elapsed_s(view: RunView, now_s: float) -> float:
     """Seconds that the sessions of the run took, until ``now_s`` or its end. Gaps between them do not count."""
     if view.session_s == 0.0:
         return 0.0
-    end = view.time_s if view.ended else max(now_s, view.session_s)
-    return sum(max(0.0, stop - start) for start, stop in view.sessions) + max(0.0, end - view.session_s)
+    return view.active_s + (0.0 if view.ended else max(0.0, now_s - view.time_s))
 
 
 def left_s(view: RunView, now_s: float) -> float | None:

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from engine.events import AnyEvent
+from engine.readers.fold import fold
+from engine.readers.run_view import EMPTY, RunView
 from engine.runfolder import ENDED, EventReader, RunFolder, Status, read_status, read_text
-from tui.state.run_view import EMPTY, RunView, fold
 
 BIG_BYTES = 2 << 20
 """From this size on a stream is shown by samples first."""

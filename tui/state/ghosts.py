@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.readers.fold import fold
+from engine.readers.run_view import EMPTY, RunView
 from engine.runfolder import EventReader, RunFolder, list_runs, read_status
 from tui.state.feed import BIG_BYTES, sample
-from tui.state.run_view import EMPTY, RunView, fold
 
 MOST = 8
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tui.state.run_view import RunView, upto
+from engine.readers.fold import upto
+from engine.readers.run_view import RunView
 
 MOST_STEPS = 200
 """Stops of a run that has no two epochs: single iterations, at most so many."""

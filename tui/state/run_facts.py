@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from engine.measures import find, is_count, ordered
+from engine.readers.fold import fold
+from engine.readers.run_view import EMPTY, RunView, best
 from engine.runfolder import EventReader, RunFolder, SplitSummary, read_metrics
 from tui.state.feed import sample
-from tui.state.run_view import EMPTY, RunView, best, fold
 from tui.text import figure, with_unit
 
 QUICK_BYTES = 1 << 20

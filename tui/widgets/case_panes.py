@@ -11,10 +11,10 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from engine.measures import better_up, find, is_count
+from engine.readers.run_view import RunView
 from engine.runfolder import CaseRow
 from tui.plotting.cells import Line, fit, fitted
 from tui.state.case_files import ORDERS, Order, case_history, chosen_cases, main_metric
-from tui.state.run_view import RunView
 from tui.text import figure, one_line, sparkline, with_unit
 from tui.widgets.pane import Pane
 from tui.widgets.rows import RowsPane

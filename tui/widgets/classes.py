@@ -11,11 +11,11 @@ from textual.binding import Binding, BindingType
 
 from engine.events import number
 from engine.measures import better_up, is_count, is_distance, leading, short_title
+from engine.readers.columns import Columns
+from engine.readers.run_view import RunView, best, last
 from tui.plotting.cells import Line, Span, cut, fit, fitted, length
 from tui.state.feed import RunSnapshot
 from tui.state.reasons import no_validation
-from tui.state.run_view import RunView, best, last
-from tui.state.series import Columns
 from tui.text import figure, one_line, sparkline, with_unit
 from tui.theme import mark
 from tui.widgets.pane import Pane, stage

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from engine.readers.run_view import EMPTY, RunView
 from tui.plotting.charts import Chart, Mode, end_of
 from tui.plotting.comparison import ComparedRun, compared_charts
-from tui.state.run_view import EMPTY, RunView
 from tui.widgets.curves import Curves
 
 

@@ -9,11 +9,11 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from engine.errors import MedtuiError
+from engine.readers.run_view import RunView
 from engine.runfolder import RunFolder, send
 from engine.runfolder.control import Command
 from tui.plotting.cells import Line, length
 from tui.state.feed import RunSnapshot
-from tui.state.run_view import RunView
 from tui.text import one_line
 from tui.widgets.canvas import Canvas
 from tui.widgets.lines import describe, notable

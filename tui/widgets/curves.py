@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.message import Message
 
+from engine.readers.run_view import RunView
 from tui.plotting.axes import Axis, round_up, step_axis, time_axis
 from tui.plotting.cells import Line, length
 from tui.plotting.chart import ChartOptions, Picture, draw_chart, place_text
@@ -29,7 +30,6 @@ from tui.plotting.charts import (
 from tui.plotting.plotted import SMOOTHING, Window
 from tui.state.ghosts import Ghost
 from tui.state.reasons import no_step, no_validation
-from tui.state.run_view import RunView
 from tui.widgets.curve_navigation import NavigatedPane, Place
 
 LEAST_WIDTH, LEAST_HEIGHT = 46, 9

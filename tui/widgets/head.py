@@ -6,10 +6,10 @@ import math
 import time
 
 from engine.events import number
+from engine.readers.run_view import RunView
 from tui.plotting.cells import Line, cut, ends, fitted, length
 from tui.state.estimate import done_share, elapsed_s, left_s
 from tui.state.feed import RunSnapshot
-from tui.state.run_view import RunView
 from tui.text import clock, figure, one_line, rate
 from tui.widgets.canvas import Canvas
 

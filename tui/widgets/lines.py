@@ -10,8 +10,8 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from engine.events import CheckpointSaved, Control, Figure, Log, Note, Phase, Result, RunEnded, RunStarted
+from engine.readers.run_view import JournalEvent
 from tui.plotting.cells import Line
-from tui.state.event_batch import JournalEvent
 from tui.state.feed import RunSnapshot
 from tui.text import figure, one_line
 from tui.widgets.pane import Pane

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from engine.readers.run_view import EMPTY, RunView
 from tui.plotting.charts import end_of
-from tui.state.run_view import EMPTY, RunView
 from tui.widgets.curves import Curves
 from tui.widgets.slice_view import SliceView
 

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
+from engine.readers.columns import Columns
 from tui.plotting.cells import Line, fit
 from tui.state.feed import RunSnapshot
 from tui.state.reasons import no_sample
-from tui.state.series import Columns
 from tui.text import figure, sparkline
 from tui.widgets.pane import Pane, stage
 

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.events import EpochDone, Iteration, Result, RunStarted, Validation
+from engine.readers.fold import fold
+from engine.readers.run_view import EMPTY, RunView
 from engine.runfolder import RunFolder
 from tui.plotting.comparison import (
     ComparedRun,
@@ -20,7 +22,6 @@ from tui.plotting.comparison import (
     recipe_rows,
     warnings,
 )
-from tui.state.run_view import EMPTY, RunView, fold
 
 CLASSES = ["anterior", "posterior"]
 

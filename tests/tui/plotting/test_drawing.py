@@ -10,6 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.readers.columns import Columns
+from engine.readers.fold import fold
+from engine.readers.run_view import EMPTY, STEP_COLUMNS, TRACK_COLUMNS, RunView
 from tui.ascii import to_ascii
 from tui.plotting.axes import round_up, step_axis, time_axis, value_axis
 from tui.plotting.cells import fit
@@ -18,9 +21,6 @@ from tui.plotting.charts import Chart, Curve, Steps, charts_of, steps_of, with_g
 from tui.plotting.plotted import Window
 from tui.plotting.raster import Raster
 from tui.plotting.reduce import LARGEST, average, reduce, search
-from tui.state.event_batch import STEP_COLUMNS, TRACK_COLUMNS
-from tui.state.run_view import EMPTY, RunView, fold
-from tui.state.series import Columns
 from tui.text import one_line
 from tui.theme import DARK, LIGHT
 

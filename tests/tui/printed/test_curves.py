@@ -5,24 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engine.readers.fold import read_view
+from engine.readers.run_view import EMPTY
 from engine.runfolder import RunFolder
 from tests.tui import recorded
 from tui.cli import main
 from tui.printed.curves import ROWS, curve_lines
-from tui.printed.once import whole_view
-from tui.state.run_view import EMPTY
 
 
 @pytest.mark.parametrize("kind", recorded.KINDS)
 @pytest.mark.parametrize("width", [39, 40, 80, 200])
 def test_every_kind_of_run_has_curves_that_fit_or_none(kind, width, tmp_path):
-    lines = curve_lines(whole_view(recorded.KINDS[kind](tmp_path)), width, ascii_only=False)
+    lines = curve_lines(read_view(recorded.KINDS[kind](tmp_path).events), width, ascii_only=False)
     assert all(len(line) <= width for line in lines)
     assert width >= 40 or not lines
 
 
 def test_the_loss_falls_from_left_to_right(tmp_path):
-    lines = curve_lines(whole_view(recorded.finished(tmp_path)), 80, ascii_only=False)
+    lines = curve_lines(read_view(recorded.finished(tmp_path).events), 80, ascii_only=False)
     assert lines[0].strip() == "loss"
     plot = [line.partition("┤")[2] or line.partition("│")[2] for line in lines[2 : ROWS - 3]]
     drawn = np.array([[char not in " │" for char in row.ljust(80)[:70]] for row in plot])

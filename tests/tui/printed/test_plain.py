@@ -15,6 +15,8 @@ import tui.text
 from engine import events as ev
 from engine.errors import printable
 from engine.events import Control, EpochDone, Iteration, Log, Phase, Result, RunStarted, Validation
+from engine.readers import run_view
+from engine.readers.fold import fold
 from engine.runfolder import EventReader, read_status
 from tests.tui import recorded
 from tui.cli import main
@@ -22,7 +24,6 @@ from tui.printed import once
 from tui.printed.plain import outcome, watch
 from tui.printed.plain_lines import PlainLines
 from tui.printed.result_table import metric_table
-from tui.state import run_view
 from tui.text import figure, shorten, sparkline
 
 
@@ -151,7 +152,7 @@ def test_every_recorded_run_can_be_told_in_lines(runs, capsys, monkeypatch):
 @pytest.mark.parametrize("width", [40, 80, 120, 200])
 def test_one_view_of_every_recorded_run_fits_and_says_its_state(runs, width):
     for kind, folder in runs.items():
-        view = run_view.fold(run_view.EMPTY, EventReader(folder.events).read())
+        view = fold(run_view.EMPTY, EventReader(folder.events).read())
         status = read_status(folder)
         lines = once.lines(folder, status, view, width, time.time())
         assert max(len(line) for line in lines) <= width, kind

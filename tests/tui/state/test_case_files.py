@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from engine.events import RunStarted, Validation
+from engine.readers.fold import fold
+from engine.readers.run_view import EMPTY
 from engine.runfolder import RunFolder, read_cases
 from tui.state.case_files import (
     case_history,
@@ -18,7 +20,6 @@ from tui.state.case_files import (
     read_example,
 )
 from tui.state.images import PreviewImages
-from tui.state.run_view import EMPTY, fold
 
 SEGMENTATION = """\
 id,group,split,dice,hd95,missed,dice:left,dice:right

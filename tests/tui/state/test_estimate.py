@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from engine.events import EpochDone, Iteration, Phase, Progress, RunEnded, RunStarted, Validation
+from engine.readers.fold import fold
+from engine.readers.run_view import EMPTY, RunView
 from tui.state.estimate import done_share, elapsed_s, left_s, steps_per_s
-from tui.state.run_view import EMPTY, RunView, fold
 
 
 def run(epochs: int, *, validation_s: float = 0.0, pause_after: int = 0) -> RunView:

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from engine.events import Iteration, Preview
+from engine.readers.run_view import EMPTY
 from tests.tui import recorded
 from tui.state import feed as feed_module
 from tui.state.feed import Feed, RunSnapshot
 from tui.state.ghosts import candidates, load_view
 from tui.state.previews import read_preview
-from tui.state.run_view import EMPTY
 
 
 class Watcher:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.events import AnyEvent, Iteration
+from engine.readers.fold import fold
+from engine.readers.run_view import EMPTY
 from engine.runfolder import EventReader
 from tests.tui import recorded
 from tui.state.replaying import beside, nearest, stops, view_at
-from tui.state.run_view import EMPTY, fold
 
 
 def events_of(folder: Path) -> list[AnyEvent]:

@@ -25,8 +25,8 @@ from engine.events import (
     RunStarted,
     Validation,
 )
-from tui.state.event_batch import LOGS
-from tui.state.run_view import EMPTY, RunView, best, fold, last, upto
+from engine.readers.fold import LOGS, fold, upto
+from engine.readers.run_view import EMPTY, RunView, best, last
 
 START = RunStarted(
     seq=1,

@@ -1,25 +1,22 @@
-"""What a run looks like: a pure fold from its events to one frozen `RunView`. No Textual, no files.
+"""What a run looks like: all that figures, report and screen know of its stream, as one frozen `RunView`.
 
-``fold(view, events)`` gives the next view. The same events give the same view however they are cut
-into batches. Series live in `tui.state.series.Columns`, so that all views of one run share their memory.
-A resumed `RunStarted` takes back every point after the iteration that it goes on from.
+Views are made by `engine.readers.fold`. Series live in `engine.readers.columns.Columns`, so that all
+views of one run share their memory.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from engine.events import (
-    AnyEvent,
     CheckpointSaved,
     Control,
     Figure,
-    Iteration,
     Log,
     Note,
     Phase,
@@ -30,22 +27,37 @@ from engine.events import (
     RunStarted,
     Validation,
 )
-from tui.state.event_batch import (
-    JOURNAL,
-    RESOURCE_COLUMNS,
-    STEP_COLUMNS,
-    TRACK_COLUMNS,
-    EventBatch,
-    JournalEvent,
-    Tracks,
-    before,
-)
-from tui.state.series import Columns
+from engine.readers.columns import Columns
+
+STEP_COLUMNS = {
+    "iteration": "i8",
+    "epoch": "i4",
+    "time_s": "f8",
+    "loss": "f8",
+    "lr": "f4",
+    "cases_per_s": "f4",
+    "grad_norm": "f4",
+}
+TRACK_COLUMNS = {"iteration": "i8", "epoch": "i4", "time_s": "f8", "value": "f8"}
+RESOURCE_COLUMNS = {
+    "time_s": "f8",
+    "cpu_percent": "f4",
+    "memory_mb": "f4",
+    "memory_total_mb": "f4",
+    "gpu_percent": "f4",
+    "gpu_memory_mb": "f4",
+    "gpu_memory_total_mb": "f4",
+    "disk_free_gb": "f4",
+}
+
+Tracks: TypeAlias = Mapping[str, Columns]
+"""Metric name -> its points: columns iteration, epoch, time_s, value (nan where not measured)."""
+JournalEvent: TypeAlias = RunStarted | Phase | CheckpointSaved | Log | Control | Note | Result | RunEnded | Figure
 
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """All that the screen knows of a run. Immutable; made by `fold` from `EMPTY`."""
+    """All that is known of a run. Immutable; made by `fold` from `EMPTY`."""
 
     started: RunStarted | None = None  # the last one: of the session that runs or ran last
     sessions: tuple[tuple[float, float], ...] = ()  # (start_s, end_s) of the earlier sessions
@@ -61,6 +73,7 @@ class RunView:
     validation: Tracks = field(default_factory=dict)
     train_classes: Mapping[str, Tracks] = field(default_factory=dict)  # class -> metric -> points
     validation_classes: Mapping[str, Tracks] = field(default_factory=dict)
+    best: Validation | None = None  # the newest that was the best so far
     validations: tuple[Validation, ...] = ()  # the last VALIDATIONS; `cases` has the worst cases
     resources: Columns = field(default_factory=lambda: Columns(RESOURCE_COLUMNS))
     checkpoints: tuple[CheckpointSaved, ...] = ()
@@ -128,43 +141,32 @@ class RunView:
         """The cases of the newest validation that has any, worst first."""
         return next((tuple(v.cases) for v in reversed(self.validations) if v.cases), ())
 
+    @property
+    def epochs_completed(self) -> int:
+        """The last epoch that ended."""
+        ended = int(self.epochs_done["epoch"].max()) if len(self.epochs_done) else 0
+        return max(ended, self.epoch - 1)
+
+    @property
+    def active_s(self) -> float:
+        """Seconds that all sessions took, until the newest event; the time between them does not count."""
+        if self.session_s == 0.0:
+            return 0.0
+        return sum(max(0.0, stop - start) for start, stop in self.sessions) + max(0.0, self.time_s - self.session_s)
+
+    @property
+    def step_tracks(self) -> dict[str, Columns]:
+        """Loss, learning rate and gradient norm of each iteration, as tracks; what was never measured is left out."""
+        places = {name: self.steps[name] for name in ("iteration", "epoch", "time_s")}
+        empty = Columns(TRACK_COLUMNS)
+        tracks = {name: empty.append({**places, "value": self.steps[name]}) for name in ("loss", "lr", "grad_norm")}
+        return {name: track for name, track in tracks.items() if name != "grad_norm" or finite(track)}
+
     def _first(self, default: int) -> int:
         return self.started.first_iteration if self.started else default
 
 
 EMPTY = RunView()
-
-
-def fold(view: RunView, events: Iterable[AnyEvent]) -> RunView:
-    """The view after ``events``, which follow on those that ``view`` was made of."""
-    batch = EventBatch()
-    newest: AnyEvent | None = None
-    for event in events:
-        if view.session_s == 0.0:
-            view = replace(view, session_s=event.time_s)
-        if type(event) is Iteration:
-            batch.iterations.append(event)
-        elif isinstance(event, RunStarted):
-            view = _session(_stamped(batch.onto(view), newest), event)
-            batch = EventBatch()
-        else:
-            batch.take(event)
-        newest = event
-    return _stamped(batch.onto(view), newest)
-
-
-def upto(view: RunView, iteration: int, epoch: int, time_s: float) -> RunView:
-    """``view`` as it was at ``time_s``, when ``iteration`` and all of ``epoch`` were done: for replay."""
-    sampled = int(np.searchsorted(view.resources["time_s"], time_s, "right"))
-    return replace(
-        _taken_back(view, iteration, epoch),
-        time_s=time_s,
-        resources=view.resources.head(sampled),
-        logs=tuple(event for event in view.logs if event.time_s <= time_s),
-        notes=tuple(event for event in view.notes if event.time_s <= time_s),
-        controls=tuple(event for event in view.controls if event.time_s <= time_s),
-        journal=tuple(event for event in view.journal if event.time_s <= time_s),
-    )
 
 
 def best(track: Columns, *, up: bool) -> tuple[float, int] | None:
@@ -177,49 +179,11 @@ def best(track: Columns, *, up: bool) -> tuple[float, int] | None:
     return float(values[at]), int(track["epoch"][at])
 
 
+def finite(track: Columns) -> bool:
+    """Whether a track has a finite value."""
+    return bool(np.isfinite(track["value"]).any())
+
+
 def last(track: Columns | None) -> float:
     """The newest value of a track; nan where there is none."""
     return float(track["value"][-1]) if track is not None and len(track) else math.nan
-
-
-def _stamped(view: RunView, newest: AnyEvent | None) -> RunView:
-    return view if newest is None else replace(view, seq=newest.seq, time_s=newest.time_s)
-
-
-def _session(view: RunView, event: RunStarted) -> RunView:
-    """``view`` as a new session finds it.
-
-    A trainer that goes on writes some lines before its `RunStarted` (caching, notes that waited): the
-    earlier session ended with its last piece of work, not with the newest line.
-    """
-    if view.started is not None:
-        earlier = (view.session_s, max(view.session_s, view.worked_s))
-        view = replace(view, sessions=(*view.sessions, earlier), session_s=event.time_s)
-    if event.resumed:
-        view = _taken_back(view, event.first_iteration, event.first_epoch - 1)
-        view = replace(view, resumes=(*view.resumes, (event.time_s, event.first_iteration)))
-    journal = (*view.journal, event)[-JOURNAL:]
-    return replace(view, started=event, phase=None, progress=None, ended=None, journal=journal)
-
-
-def _taken_back(view: RunView, iteration: int, epoch: int) -> RunView:
-    """``view`` without the points after ``iteration`` and the previews after ``epoch``."""
-
-    def cut(tracks: Tracks) -> Tracks:
-        return {metric: before(track, iteration + 1) for metric, track in tracks.items()}
-
-    return replace(
-        view,
-        steps=before(view.steps, iteration + 1),
-        epochs_done=before(view.epochs_done, iteration + 1),
-        train=cut(view.train),
-        validation=cut(view.validation),
-        train_classes={label: cut(tracks) for label, tracks in view.train_classes.items()},
-        validation_classes={label: cut(tracks) for label, tracks in view.validation_classes.items()},
-        validations=tuple(event for event in view.validations if event.iteration <= iteration),
-        checkpoints=tuple(event for event in view.checkpoints if event.iteration <= iteration),
-        previews=tuple(event for event in view.previews if event.epoch <= epoch),
-        figures=(),
-        results={},
-        ended=None,
-    )

@@ -1,11 +1,16 @@
-"""What a batch of events adds to a view of a run: points to series, items to lists. Pure."""
+"""The one fold of a stream: events in, the next `RunView` out; for figures, report and screen alike. Pure.
+
+``fold(view, events)`` gives the next view. The same events give the same view however they are cut
+into batches. A resumed `RunStarted` takes back every point after the iteration that it goes on from.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,10 +34,9 @@ from engine.events import (
     RunStarted,
     Validation,
 )
-from tui.state.series import Columns
-
-if TYPE_CHECKING:
-    from tui.state.run_view import RunView
+from engine.readers.columns import Columns
+from engine.readers.run_view import EMPTY, RESOURCE_COLUMNS, STEP_COLUMNS, TRACK_COLUMNS, JournalEvent, RunView, Tracks
+from engine.runfolder import EventReader
 
 LOGS = 5000
 """Log lines that a view keeps; the whole log is in train.log."""
@@ -41,31 +45,50 @@ JOURNAL = 1000
 VALIDATIONS = 1000
 """Validations whose per-case table a view keeps."""
 
-STEP_COLUMNS = {
-    "iteration": "i8",
-    "epoch": "i4",
-    "time_s": "f8",
-    "loss": "f8",
-    "lr": "f4",
-    "cases_per_s": "f4",
-    "grad_norm": "f4",
-}
-TRACK_COLUMNS = {"iteration": "i8", "epoch": "i4", "time_s": "f8", "value": "f8"}
-RESOURCE_COLUMNS = {
-    "time_s": "f8",
-    "cpu_percent": "f4",
-    "memory_mb": "f4",
-    "memory_total_mb": "f4",
-    "gpu_percent": "f4",
-    "gpu_memory_mb": "f4",
-    "gpu_memory_total_mb": "f4",
-    "disk_free_gb": "f4",
-}
-
-Tracks: TypeAlias = Mapping[str, Columns]
-"""Metric name -> its points: columns iteration, epoch, time_s, value (nan where not measured)."""
-JournalEvent: TypeAlias = RunStarted | Phase | CheckpointSaved | Log | Control | Note | Result | RunEnded | Figure
 _NO_TRACK = Columns(TRACK_COLUMNS)
+
+
+def read_view(path: Path) -> RunView:
+    """The view of a whole stream as it is now; `EMPTY` where there is none."""
+    view, reader = EMPTY, EventReader(path)
+    restarts = 0
+    while events := reader.read():
+        if reader.restarts != restarts:  # a resumed run cut the stream meanwhile
+            view, restarts = EMPTY, reader.restarts
+        view = fold(view, events)
+    return view
+
+
+def fold(view: RunView, events: Iterable[AnyEvent]) -> RunView:
+    """The view after ``events``, which follow on those that ``view`` was made of."""
+    batch = EventBatch()
+    newest: AnyEvent | None = None
+    for event in events:
+        if view.session_s == 0.0:
+            view = replace(view, session_s=event.time_s)
+        if type(event) is Iteration:
+            batch.iterations.append(event)
+        elif isinstance(event, RunStarted):
+            view = _session(_stamped(batch.onto(view), newest), event)
+            batch = EventBatch()
+        else:
+            batch.take(event)
+        newest = event
+    return _stamped(batch.onto(view), newest)
+
+
+def upto(view: RunView, iteration: int, epoch: int, time_s: float) -> RunView:
+    """``view`` as it was at ``time_s``, when ``iteration`` and all of ``epoch`` were done: for replay."""
+    sampled = int(np.searchsorted(view.resources["time_s"], time_s, "right"))
+    return replace(
+        _taken_back(view, iteration, epoch),
+        time_s=time_s,
+        resources=view.resources.head(sampled),
+        logs=tuple(event for event in view.logs if event.time_s <= time_s),
+        notes=tuple(event for event in view.notes if event.time_s <= time_s),
+        controls=tuple(event for event in view.controls if event.time_s <= time_s),
+        journal=tuple(event for event in view.journal if event.time_s <= time_s),
+    )
 
 
 class EventBatch:
@@ -94,6 +117,8 @@ class EventBatch:
             case Validation():
                 self._measured(event, "validation")
                 self._list("validations", event)
+                if event.best:
+                    self.values["best"] = event
             case Result():
                 self._list("results", event)
             case RunEnded():
@@ -184,3 +209,49 @@ def _grown(table: Columns, rows: Mapping[str, Sequence[Any]]) -> Columns:
     for at in range(len(numbers)):
         table = before(table, int(numbers[at])).append({name: [column[at]] for name, column in rows.items()})
     return table
+
+
+def _stamped(view: RunView, newest: AnyEvent | None) -> RunView:
+    return view if newest is None else replace(view, seq=newest.seq, time_s=newest.time_s)
+
+
+def _session(view: RunView, event: RunStarted) -> RunView:
+    """``view`` as a new session finds it.
+
+    A trainer that goes on writes some lines before its `RunStarted` (caching, notes that waited): the
+    earlier session ended with its last piece of work, not with the newest line.
+    """
+    if view.started is not None:
+        earlier = (view.session_s, max(view.session_s, view.worked_s))
+        view = replace(view, sessions=(*view.sessions, earlier), session_s=event.time_s)
+    if event.resumed:
+        view = _taken_back(view, event.first_iteration, event.first_epoch - 1)
+        view = replace(view, resumes=(*view.resumes, (event.time_s, event.first_iteration)))
+    journal = (*view.journal, event)[-JOURNAL:]
+    return replace(view, started=event, phase=None, progress=None, ended=None, journal=journal)
+
+
+def _taken_back(view: RunView, iteration: int, epoch: int) -> RunView:
+    """``view`` without the points after ``iteration`` and the previews after ``epoch``."""
+
+    def cut(tracks: Tracks) -> Tracks:
+        return {metric: before(track, iteration + 1) for metric, track in tracks.items()}
+
+    validations = tuple(event for event in view.validations if event.iteration <= iteration)
+    kept = view.best is None or view.best.iteration <= iteration
+    return replace(
+        view,
+        best=view.best if kept else next((event for event in reversed(validations) if event.best), None),
+        steps=before(view.steps, iteration + 1),
+        epochs_done=before(view.epochs_done, iteration + 1),
+        train=cut(view.train),
+        validation=cut(view.validation),
+        train_classes={label: cut(tracks) for label, tracks in view.train_classes.items()},
+        validation_classes={label: cut(tracks) for label, tracks in view.validation_classes.items()},
+        validations=validations,
+        checkpoints=tuple(event for event in view.checkpoints if event.iteration <= iteration),
+        previews=tuple(event for event in view.previews if event.epoch <= epoch),
+        figures=(),
+        results={},
+        ended=None,
+    )

@@ -1,4 +1,4 @@
-"""Events become series, whatever happened in between."""
+"""Curves of a run, however long it was and whatever it measured."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 
 from engine import events as ev
 from engine.figures.curves import COLUMNS, _ranges, by_epoch, by_iteration, running_mean
-from engine.readers.history import read_history
 from engine.readers.run import RunData
 from engine.runfolder import EventWriter, RunFolder
 from tests.engine.figures.pictures import looks_drawn
@@ -20,41 +19,6 @@ def _write(path: Path, *events: ev.Event) -> None:
     for event in events:
         writer.write(event)
     writer.close()
-
-
-def test_series_hold_what_was_measured_and_nan_stays(tmp_path: Path) -> None:
-    path = tmp_path / "events.jsonl"
-    _write(
-        path,
-        ev.RunStarted(name="a", task="segmentation", monitor="dice"),
-        ev.Iteration(iteration=1, epoch=1, loss=0.9, lr=0.1),
-        ev.Iteration(iteration=2, epoch=1, loss=math.nan, lr=0.1),
-        ev.EpochDone(epoch=1, iteration=2, metrics={"loss": math.nan}),
-        ev.Validation(
-            epoch=1, iteration=2, metrics={"dice": 0.5, "hd95": None}, per_class={"x": {"dice": 0.5}}, best=True
-        ),
-        ev.RunStarted(name="a", task="segmentation", resumed=True, first_iteration=2),
-        ev.Iteration(iteration=3, epoch=2, loss=0.7, lr=0.1),
-        ev.Log(level="warning", message="careful"),
-        ev.Log(level="info", message="fine"),
-    )
-    history = read_history(path)
-    assert history.sessions == 2
-    assert history.resumed_at == [2]
-    assert history.steps["loss"].iterations == [1, 2, 3]
-    assert np.allclose(history.steps["loss"].values, [0.9, math.nan, 0.7], equal_nan=True)
-    assert not history.train["loss"].finite
-    assert math.isnan(history.validation["hd95"].values[0])
-    assert history.best is not None
-    assert history.best.epoch == 1
-    assert history.validation_classes["x"]["dice"].values == [0.5]
-    assert [log.message for log in history.logs] == ["careful"]
-
-
-def test_a_missing_stream_is_an_empty_history(tmp_path: Path) -> None:
-    history = read_history(tmp_path / "none.jsonl")
-    assert history.started is None
-    assert history.steps == {}
 
 
 def test_a_diverged_run_of_many_iterations_can_be_drawn(tmp_path: Path) -> None:
