@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy import ndimage
 from torch.nn import functional
 
 from engine.data.read import Floats, Masks
@@ -54,10 +56,11 @@ def affine_draw(table: AugmentTable, axes: int, rng: np.random.Generator) -> tup
 
     The matrix takes offsets from the crop's centre, output to input: turned, and divided by the zoom.
     """
-    off = table.rotate_degrees == 0 and table.scale == 0 and table.translate == 0
+    degrees = 0.0 if table.rotate_plane else table.rotate_degrees  # else `turn_draw`
+    off = degrees == 0 and table.scale == 0 and table.translate == 0
     if off or rng.random() >= table.affine_probability:
         return None
-    limit = np.deg2rad(table.rotate_degrees)
+    limit = np.deg2rad(degrees)
     angles = rng.uniform(-limit, limit, 1 if axes == 2 else 3)
     zoom = 1 + rng.uniform(-table.scale, table.scale)
     shift = rng.uniform(-table.translate, table.translate, axes)
@@ -67,6 +70,28 @@ def affine_draw(table: AugmentTable, axes: int, rng: np.random.Generator) -> tup
 def flip_draw(table: AugmentTable, rng: np.random.Generator) -> tuple[int, ...]:
     """The axes that are mirrored this time."""
     return tuple(axis for axis in sorted(set(table.flip)) if rng.random() < 0.5)
+
+
+def turn_draw(table: AugmentTable, rng: np.random.Generator) -> float:
+    """Degrees by which a crop is turned in ``table.rotate_plane``; 0 where it is not."""
+    if table.rotate_plane is None or rng.random() >= table.affine_probability:
+        return 0.0
+    return float(rng.uniform(-table.rotate_degrees, table.rotate_degrees))
+
+
+def turned(
+    image: torch.Tensor, label: torch.Tensor, degrees: float, plane: tuple[int, int]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """``image`` (C, *S) and ``label`` (*S) as `scipy.ndimage.rotate` turns them: cubic splines, 0 outside.
+
+    Each class of the mask by itself, from a half on: splines through class indices would make other classes.
+    """
+    turn = partial(ndimage.rotate, angle=degrees, axes=plane, reshape=False)
+    moved = torch.from_numpy(np.stack([turn(channel) for channel in image.float().numpy()]))
+    mask = torch.zeros_like(label)
+    for value in range(1, int(label.max()) + 1):
+        mask[torch.from_numpy(turn((label == value).byte().numpy())) > 0] = value
+    return moved, mask
 
 
 @dataclass(frozen=True, slots=True, eq=False)

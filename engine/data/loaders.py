@@ -60,7 +60,7 @@ def build_train_loader(
     cases = CachedDataset(dataset, dataset.split("train"), data, resize=augment.crop_scale == 1)
     cases.fill(data.cache, CACHE_SHARE / world, notify or _silent)
     return TrainLoader(
-        CaseDataset(cases, data, augment, seed),
+        CaseDataset(cases, data, augment, seed, batch_size * world),
         batch_size=batch_size,
         rank=rank,
         world=world,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 Indices = npt.NDArray[np.int64]
-_ORDER, _SAMPLE = 0, 1
+_ORDER, _SAMPLE, _BATCH = 0, 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,19 @@ def sample_rng(seed: int, draw: SampleIndex) -> np.random.Generator:
     return np.random.default_rng([seed, _SAMPLE, draw.epoch, draw.k])
 
 
+def batch_rng(seed: int, draw: SampleIndex, batch_size: int) -> np.random.Generator:
+    """The generator that the samples of a batch share; ``batch_size`` is of all processes together."""
+    return np.random.default_rng([seed, _BATCH, draw.epoch, draw.k // batch_size])
+
+
 def epoch_order(
-    targets: Sequence[int | None], *, samples_per_case: int, balance: bool, seed: int, epoch: int
+    targets: Sequence[int | None],
+    *,
+    samples_per_case: int,
+    balance: bool,
+    seed: int,
+    epoch: int,
+    shuffle: bool = True,
 ) -> Indices:
     """Indices of cases, (len(targets) * samples_per_case,), in the order of ``epoch``.
 
@@ -38,11 +49,13 @@ def epoch_order(
             class through all its cases before one comes again.
         seed: the recipe's seed.
         epoch: counted from 1.
+        shuffle: off: as the cases lie; not with ``balance``.
     """
     rng = np.random.default_rng([seed, _ORDER, epoch])
     length = len(targets) * samples_per_case
     if not balance:
-        return rng.permutation(np.repeat(np.arange(len(targets)), samples_per_case))
+        order = np.repeat(np.arange(len(targets)), samples_per_case)
+        return rng.permutation(order) if shuffle else order
     members = [np.flatnonzero([own == target for own in targets]) for target in sorted({*targets}, key=str)]
     turns = rng.permutation(np.arange(length) % len(members))
     order = np.zeros(length, np.int64)

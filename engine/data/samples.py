@@ -9,7 +9,7 @@ import torch
 
 from engine.data import augment
 from engine.data.cache import LoadedImage, LoadedVolume
-from engine.data.crops import affine_draw, affine_move, crop_start, flip_draw
+from engine.data.crops import affine_draw, affine_move, crop_start, flip_draw, turn_draw, turned
 from engine.data.prepare import intensity_map, resize_image
 from engine.data.read import Floats
 from engine.data.volumes import Array
@@ -17,7 +17,10 @@ from engine.recipe import AugmentTable, DataTable
 
 
 class Transform:
-    """Draws samples by the recipe's [data] and [augment]; all chance comes from the generator it is given."""
+    """Draws samples by the recipe's [data] and [augment]; all chance comes from the generators it is given.
+
+    ``moves`` is that of rotation, zoom, shift and flips, which the samples of a batch can share; None: ``rng``.
+    """
 
     def __init__(self, table: DataTable, augmentation: AugmentTable, *, colour: bool) -> None:
         self.table = table
@@ -25,13 +28,16 @@ class Transform:
         self.before = augment.before_normalisation(augmentation, colour=colour)
         self.after = augment.after_normalisation(augmentation)
 
-    def volume(self, volume: LoadedVolume, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    def volume(
+        self, volume: LoadedVolume, rng: np.random.Generator, moves: np.random.Generator | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """A crop: image float32 (C, *size), as the network sees it, and label int64 (*size)."""
         size = self.table.size
         shape = volume.label.shape
         start = crop_start(shape, volume.voxels, self.table, rng)
-        draw = affine_draw(self.augmentation, len(size), rng)
-        flips = flip_draw(self.augmentation, rng)
+        draw = affine_draw(self.augmentation, len(size), moves or rng)
+        flips = flip_draw(self.augmentation, moves or rng)
+        degrees = turn_draw(self.augmentation, moves or rng)
         if draw is None:
             box = tuple(slice(first, first + side) for first, side in zip(start, size, strict=True))
             image = torch.from_numpy(volume.image[(slice(None), *box)])
@@ -41,6 +47,8 @@ class Transform:
             part, local = ((), move) if volume.intensity is None else move.needed()
             pixels = volume.image[(slice(None), *part)].astype(np.float32, copy=False)
             image, label = local.image(pixels, "border"), move.label(volume.label)
+        if degrees and self.augmentation.rotate_plane:
+            image, label = turned(image, label, degrees, self.augmentation.rotate_plane)
         if flips:
             image, label = image.flip([axis + 1 for axis in flips]), label.flip(flips)
         if volume.intensity is None:
@@ -58,14 +66,16 @@ class Transform:
         image = image * scale + shift
         return image.clamp(0, 1) if self.table.intensity == "window" else image
 
-    def picture(self, picture: LoadedImage, rng: np.random.Generator) -> torch.Tensor:
+    def picture(
+        self, picture: LoadedImage, rng: np.random.Generator, moves: np.random.Generator | None = None
+    ) -> torch.Tensor:
         """A whole image, or a random part of it: float32 (3, H, W)."""
         pixels = picture.image
         if self.augmentation.crop_scale < 1:
             pixels = resize_image(pixels, self.table, self._box(pixels, rng))
-        pixels = self._turn(pixels, rng)
+        pixels = self._turn(pixels, moves or rng)
         intensity = intensity_map(pixels, self.table)
-        draw = affine_draw(self.augmentation, 2, rng)
+        draw = affine_draw(self.augmentation, 2, moves or rng)
         image = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float().div_(255)
         if draw is not None:
             shape = (image.shape[1], image.shape[2])

@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import Dataset as TorchDataset
 
 from engine.data.cache import CachedDataset, Loaded, LoadedImage
-from engine.data.order import SampleIndex, batch_count, batches, epoch_order, sample_rng
+from engine.data.order import SampleIndex, batch_count, batch_rng, batches, epoch_order, sample_rng
 from engine.data.processes import Processes
 from engine.data.samples import Transform
 from engine.data.threads import Threads
@@ -36,21 +36,28 @@ class _Failure:
 
 
 class CaseDataset(TorchDataset[Any]):
-    """`SampleIndex` -> one sample, or the failure to make it. Not for two threads at once; `copy` is."""
+    """`SampleIndex` -> one sample, or the failure to make it. Not for two threads at once; `copy` is.
 
-    def __init__(self, cases: CachedDataset, data: DataTable, augment: AugmentTable, seed: int) -> None:
+    ``batch_size`` is of all processes together.
+    """
+
+    def __init__(
+        self, cases: CachedDataset, data: DataTable, augment: AugmentTable, seed: int, batch_size: int = 1
+    ) -> None:
         self.cases = cases
         self.data = data
         self.augment = augment
         self.seed = seed
+        self.batch_size = batch_size
         self._sampler = Transform(data, augment, colour=cases.dataset.colour)
 
     def copy(self) -> CaseDataset:
         """The same over the same cases, with random transforms of its own."""
-        return CaseDataset(self.cases, self.data, self.augment, self.seed)
+        return CaseDataset(self.cases, self.data, self.augment, self.seed, self.batch_size)
 
     def __getitem__(self, draw: SampleIndex) -> Batch | _Failure:
         rng = sample_rng(self.seed, draw)
+        moves = batch_rng(self.seed, draw, self.batch_size) if self.augment.draw == "batch" else rng
         try:
             index, loaded, skipped = self._load(draw.case)
         except DataError as error:
@@ -58,9 +65,9 @@ class CaseDataset(TorchDataset[Any]):
         case = self.cases.cases[index]
         if isinstance(loaded, LoadedImage):
             target = -1 if case.target is None else case.target
-            image, label = self._sampler.picture(loaded, rng), torch.tensor(target)
+            image, label = self._sampler.picture(loaded, rng, moves), torch.tensor(target)
         else:
-            image, label = self._sampler.volume(loaded, rng)
+            image, label = self._sampler.volume(loaded, rng, moves)
         return {"image": image, "label": label, "id": case.id, "skipped": skipped}
 
     def _load(self, index: int) -> tuple[int, Loaded, list[str]]:
@@ -152,6 +159,7 @@ class TrainLoader:
             balance=data.balance == "class",
             seed=self._samples.seed,
             epoch=epoch,
+            shuffle=data.shuffle,
         )
         return batches(order, epoch, self._batch_size, self._rank, self._world)
 

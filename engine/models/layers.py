@@ -87,10 +87,15 @@ class UpConv(nn.Module):
         )
 
 
-def initialise(model: nn.Module, slope: float = 0.0) -> None:
-    """He initialisation (He et al. 2015) of the convolutions, for (leaky) ReLU of ``slope``."""
+def initialise(model: nn.Module, slope: float = 0.0, *, glorot: bool = False) -> None:
+    """First weights of the convolutions: He et al. 2015 for (leaky) ReLU of ``slope``, or Glorot and Bengio 2010.
+
+    Glorot: uniform within ``sqrt(6 / (fan in + fan out))``, those of an `UpConv` too.
+    """
     for module in model.modules():
-        if isinstance(module, nn.Conv3d):
+        if glorot and isinstance(module, nn.Conv3d | UpConv):
+            nn.init.xavier_uniform_(module.weight)
+        elif isinstance(module, nn.Conv3d):
             nn.init.kaiming_normal_(module.weight, a=slope)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+        if isinstance(module, nn.Conv3d) and module.bias is not None:
+            nn.init.zeros_(module.bias)

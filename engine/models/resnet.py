@@ -15,7 +15,7 @@ def build_of_recipe(table: ResNetTable, channels: int, outputs: int, size: tuple
     """The ResNet of a recipe, with ImageNet's weights where they are asked for; errors: `load_imagenet`."""
     model = build_resnet(table.name, channels, outputs, table.dropout)
     if table.pretrained:
-        load_imagenet(model, table.name)
+        load_imagenet(model, table.name, table.imagenet_weights)
     return model
 
 

@@ -19,20 +19,21 @@ _LARGEST = 2 * 10**9
 """Bytes of a file of ImageNet weights: more than any ResNet has."""
 
 
-def load_imagenet(model: nn.Module, name: str) -> None:
+def load_imagenet(model: nn.Module, name: str, version: str = "V1") -> None:
     """Give ``model``, a ResNet, torchvision's ImageNet weights, all but the final layer.
 
-    The weights are torchvision's ``IMAGENET1K_V1``, which all four ResNets have. They are read from
-    the cache of torch hub, and downloaded there on first use. With other than three input channels
-    the kernels of the first convolution are repeated over them in turn and scaled by ``3 / channels``
-    (one channel gets their sum), so that a grey image gives the features that it gives in colour.
+    The weights are torchvision's ``IMAGENET1K_V1``, which all four ResNets have, or those of another
+    ``version``. They are read from the cache of torch hub, and downloaded there on first use. With
+    other than three input channels the kernels of the first convolution are repeated over them in turn
+    and scaled by ``3 / channels`` (one channel gets their sum), so that a grey image gives the features
+    that it gives in colour.
 
     Raises:
         RecipeError: there is no such file in the cache, and it cannot be downloaded.
     """
     import torchvision
 
-    weights = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"]
+    weights = torchvision.models.get_model_weights(name)[f"IMAGENET1K_{version}"]
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
     if not path.is_file():
         _download(weights.url, path)

@@ -137,7 +137,7 @@ def _elsewhere(name: str) -> str | None:
 
 
 def _choices(schema: dict[str, Any]) -> list[str]:
-    branches = [schema, *schema.get("anyOf", [])]
+    branches = [schema, *schema.get("anyOf", []), schema.get("propertyNames", {})]
     listed = [
         choice for branch in branches for choice in branch.get("enum", [branch["const"]] if "const" in branch else [])
     ]
@@ -166,6 +166,9 @@ def _describe_type(schema: dict[str, Any]) -> str:
             text = "a number" + _range(schema)
         case "array":
             text = _describe_array(schema)
+        case "object" if "propertyNames" in schema:
+            each = describe(schema["additionalProperties"])
+            text = f"a table {{name = {each}}}, each name {describe(schema['propertyNames'])}"
         case "string" if "pattern" in schema:
             text = schema.get("description", "a string").splitlines()[0]
         case _:

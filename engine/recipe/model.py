@@ -102,7 +102,7 @@ def contradictions(recipe: Recipe) -> Iterator[Contradiction]:
     """Every pair of settings that cannot go together."""
     yield from _by_task(recipe)
     yield from _weights(recipe)
-    yield from _monitor(recipe)
+    yield from _metrics(recipe)
     yield from _sizes(recipe)
     yield from _intensity(recipe)
     yield from _splits(recipe)
@@ -129,18 +129,17 @@ def _weights(recipe: Recipe) -> Iterator[Contradiction]:
         )
 
 
-def _monitor(recipe: Recipe) -> Iterator[Contradiction]:
-    metrics = measures.monitorable(recipe.task)
-    if recipe.monitor not in metrics:
-        yield Contradiction(
-            ("train.monitor", "task"), f'"{recipe.monitor}" with task "{recipe.task}"', _one_of(metrics)
-        )
-    elif (key := measures.find(recipe.monitor).key) and not getattr(recipe.evaluate, key):
-        yield Contradiction(
-            ("train.monitor", f"evaluate.{key}"),
-            f'"{recipe.monitor}" with evaluate.{key} = false',
-            f"{key} = true, or another metric",
-        )
+def _metrics(recipe: Recipe) -> Iterator[Contradiction]:
+    known, reported = measures.monitorable(recipe.task), recipe.evaluate.reported
+    for name, place in ((recipe.monitor, "train.monitor"), *((name, "evaluate.reported") for name in reported)):
+        key, bounds = measures.find(name).key, measures.find(name).bounds
+        if name not in known:
+            yield Contradiction((place, "task"), f'"{name}" with task "{recipe.task}"', _one_of(known))
+        elif key and not getattr(recipe.evaluate, key) and (place, key) != ("evaluate.reported", "surface_validation"):
+            found = f'"{name}" with evaluate.{key} = false'
+            yield Contradiction((place, f"evaluate.{key}"), found, f"{key} = true, or another metric")
+        elif place == "evaluate.reported" and not bounds[0] <= reported[name] <= bounds[1]:
+            yield Contradiction((place,), f"{name} = {reported[name]}", "from {:g} to {:g}".format(*bounds))
 
 
 _AXES = {2: "2 numbers: height and width of pictures", 3: "3 numbers: those of volumes"}
@@ -164,6 +163,8 @@ def _sizes(recipe: Recipe) -> Iterator[Contradiction]:
         )
     if any(axis >= axes for axis in recipe.augment.flip):
         yield Contradiction(("augment.flip", "data.size"), f"{list(recipe.augment.flip)}", f"axes from 0 to {axes - 1}")
+    if (plane := recipe.augment.rotate_plane) and plane[0] == plane[1]:
+        yield Contradiction(("augment.rotate_plane",), f"{list(plane)}", "two axes")
 
 
 def _intensity(recipe: Recipe) -> Iterator[Contradiction]:

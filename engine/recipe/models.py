@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from engine.recipe.base import CLASSIFICATION, SEGMENTATION, NamedTable, RelativePath
+from engine.recipe.base import CLASSIFICATION, SEGMENTATION, NamedTable, RelativePath, any_of, only
 
 Features = tuple[Annotated[int, Field(ge=1, le=4096)], ...]
 
@@ -68,6 +68,10 @@ class ResNetTable(_Dropout):
     name: Literal["resnet18", "resnet34", "resnet50", "resnet101"]
     pretrained: bool = False
     """Start from torchvision's ImageNet weights."""
+    imagenet_weights: Annotated[
+        Literal["V1", "V2"], only("model.name", "resnet50", "resnet101"), any_of("model.pretrained")
+    ] = "V1"
+    """Which of them: V2, of a newer and longer training, exists of resnet50 and resnet101."""
 
 
 class UNet3dTable(_UNet):
@@ -76,6 +80,11 @@ class UNet3dTable(_UNet):
     dims = frozenset({3})
 
     name: Literal["unet3d"]
+    upsample: Literal["convolution", "nearest"] = "convolution"
+    """Nearest upsampling, and a 2x2x2 convolution that halves the features; nearest: without it, as in the
+    experiments."""
+    init: Literal["he", "glorot"] = "he"
+    """The first weights: normal by He et al. 2015, or uniform by Glorot and Bengio 2010. Biases are 0."""
 
 
 class ResUNetTable(_Normed):

@@ -24,6 +24,8 @@ class OptimizerTable(NamedTable):
 class _Adaptive(OptimizerTable):
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     """Decay of the two moments."""
+    epsilon: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-8
+    """Added to the root of the second moment."""
 
 
 class AdamTable(_Adaptive):

@@ -103,6 +103,8 @@ class DataTable(NamedTable):
     """Lower and upper bound, such as [-100.0, 300.0] HU."""
     balance: Annotated[Literal["none", "class"], _CLASSIFICATION] = "none"
     """class: draw every class equally often."""
+    shuffle: Annotated[bool, only("data.balance", "none")] = True
+    """A new order of the training cases in every epoch; off: always by their ids."""
     cache: Literal["auto", "memory", "none"] = "auto"
     """Keep loaded cases in memory. auto: when they take less than half of what is free."""
     unreadable: Literal["refuse", "skip"] = "refuse"

@@ -11,13 +11,15 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from engine.measures import monitorable
-from engine.recipe.base import Count, Positive, Share, Table, any_of, only
+from engine.recipe.base import Count, Positive, Share, Table, When, any_of, only
 from engine.recipe.losses import SIGMOID
 from engine.recipe.sources import VALIDATED
 
 _SEGMENTATION = only("task", "segmentation")
 _CLASSIFICATION = only("task", "classification")
 _PREVIEWS = any_of("figures.previews")
+_VOLUMES = When(("data.size",), lambda size: len(size) == 3, "volumes: 3 numbers in data.size")
+_Axis = Annotated[int, Field(ge=0, le=2)]
 
 
 def _monitors() -> list[str]:
@@ -77,16 +79,24 @@ class AugmentTable(Table):
 
     rotate_degrees: Annotated[float, Field(ge=0.0, le=180.0)] = 0.0
     """Rotation within plus or minus so many degrees (volumes: about every axis)."""
+    rotate_plane: Annotated[tuple[_Axis, _Axis] | None, _VOLUMES, any_of("augment.rotate_degrees")] = None
+    """Volumes: turn the crop itself, in the plane of these two axes only, as scipy.ndimage.rotate does: cubic
+    splines, and 0 outside."""
     scale: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Zoom within 1 - scale and 1 + scale."""
     translate: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Shift within plus or minus this share of the size."""
     affine_probability: Annotated[Share, any_of("augment.rotate_degrees", "augment.scale", "augment.translate")] = 1.0
     """How often rotation, zoom and shift are applied."""
-    flip: tuple[Annotated[int, Field(ge=0, le=2)], ...] = ()
+    flip: tuple[_Axis, ...] = ()
     """Axes that may be mirrored, counted from 0; each half of the time."""
     rotate90: Annotated[bool, _CLASSIFICATION] = False
     """Rotations by 90, 180 and 270 degrees."""
+    draw: Annotated[
+        Literal["sample", "batch"],
+        any_of(*(f"augment.{name}" for name in ("rotate_degrees", "scale", "translate", "flip", "rotate90"))),
+    ] = "sample"
+    """batch: one rotation, zoom, shift and flip for all samples of a batch."""
     crop_scale: Annotated[float, Field(gt=0.0, le=1.0), _CLASSIFICATION] = 1.0
     """Crop a random share of the area, at least this, and scale it to size."""
     noise: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
@@ -142,6 +152,8 @@ class EvaluateTable(Table):
     """Write the masks of the test split to predictions/."""
     bootstrap: Annotated[int, Field(ge=0, le=100_000)] = 1000
     """Resamples behind the 95 % confidence intervals; 0 for none."""
+    reported: dict[Monitor, float] = Field(default={})
+    """What others reported for this experiment, by metric: {dice = 0.9}. The report shows it beside the test."""
 
 
 class FiguresTable(Table):

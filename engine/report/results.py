@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -34,18 +34,25 @@ def split_results(run: RunData, split: str) -> Section:
     """The tables of one split."""
     part = run.metrics[split]
     blocks: list[Block] = [Text(_protocol(part, split))]
+    reported = run.recipe.evaluate.reported if run.recipe and split == "test" else {}
     if run.task == "classification":
-        blocks += [summary_table(part, run.unit), class_report(part, run.classes)]
+        blocks += [summary_table(part, run.unit, reported), class_report(part, run.classes)]
     else:
-        blocks.append(segmentation_table(part, run.classes, run.unit))
+        blocks.append(segmentation_table(part, run.classes, run.unit, reported))
     return Section(f"Results: {split}", blocks)
 
 
-def summary_table(part: SplitSummary, unit: str) -> Table:
-    """Every metric of a split with its interval."""
+_REPORTED = "Reported before: as the recipe gives it; to be compared where the data and the settings are the same."
+
+
+def summary_table(part: SplitSummary, unit: str, reported: Mapping[str, float]) -> Table:
+    """Every metric of a split with its interval, beside what was ``reported`` before."""
     names = ordered([name for name in part.values if not is_count(name) and find(name).up is not None])
     rows = [[title(name, unit), digits(part.value(name)), interval(part.interval(name))] for name in names]
-    return Table(["Metric", "Value", "95 % interval"], rows)
+    if not reported:
+        return Table(["Metric", "Value", "95 % interval"], rows)
+    rows = [[*row, digits(reported[name]) if name in reported else ""] for name, row in zip(names, rows, strict=True)]
+    return Table(["Metric", "Value", "95 % interval", "Reported before"], rows, _REPORTED)
 
 
 def class_report(part: SplitSummary, classes: Sequence[str]) -> Table:
@@ -81,8 +88,13 @@ def class_report(part: SplitSummary, classes: Sequence[str]) -> Table:
     return Table(["Class", *(title(m) for m in columns), "Support"], rows, caption, rule_before=frozenset({rule}))
 
 
-def segmentation_table(part: SplitSummary, classes: Sequence[str], unit: str) -> Table:
-    """Dice, Jaccard and distances of every class and their mean, with the cases that were missed."""
+def segmentation_table(
+    part: SplitSummary, classes: Sequence[str], unit: str, reported: Mapping[str, float] | None = None
+) -> Table:
+    """Dice, Jaccard and distances of every class and their mean, with the cases that were missed.
+
+    ``reported`` is what others reported before of the mean.
+    """
     per_class = part.per_class
     names = [name for name in classes if name in per_class] or list(per_class)
     columns = [name for name in in_tables("segmentation") if name in part.values]
@@ -103,6 +115,11 @@ def segmentation_table(part: SplitSummary, classes: Sequence[str], unit: str) ->
         caption += f" NSD: share of both surfaces within {tolerance:g} {unit} of the other."
     if len(names) != 1:
         caption += " A class counts in the cases in which it is present; those in which it was made up stand beside."
+    if reported:
+        ruled |= {len(rows)}
+        rows.append(["reported before", *(digits(reported[m]) if m in reported else "" for m in columns)])
+        rows[-1] += [""] * len(counts)
+        caption += f" {_REPORTED}"
     heads = [title(m, unit) for m in columns] + [title(count) for count in counts]
     return Table(["Class", *heads], rows, caption, rule_before=ruled)
 

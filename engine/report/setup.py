@@ -97,7 +97,7 @@ def _recipe_facts(run: RunData, recipe: Recipe) -> Iterator[tuple[str, str]]:
         batch += f" x {recipe.train.accumulate} accumulated"
     yield "Batch size", batch
     yield "Augmentation", _changed(run, recipe, "augment", "").removeprefix(", ").replace("_", " ") or "none"
-    yield "Evaluation", run.result.protocol or _changed(run, recipe, "evaluate", "").removeprefix(", ")
+    yield "Evaluation", run.result.protocol or _changed(run, recipe, "evaluate", "", "reported").removeprefix(", ")
 
 
 def _data(run: RunData) -> str:

@@ -48,13 +48,13 @@ def optimizer(table: OptimizerTable, parameters: list[nn.Parameter]) -> Optimize
 
 @optimizer.register
 def _adam(table: AdamTable, parameters: list[nn.Parameter]) -> Optimizer:
-    return Adam(parameters, lr=table.lr, weight_decay=table.weight_decay, betas=table.betas)
+    return Adam(parameters, lr=table.lr, weight_decay=table.weight_decay, betas=table.betas, eps=table.epsilon)
 
 
 @optimizer.register
 def _adamw(table: AdamWTable, parameters: list[nn.Parameter]) -> Optimizer:
     groups = _decay_groups(parameters, table.weight_decay)
-    return AdamW(groups, lr=table.lr, weight_decay=table.weight_decay, betas=table.betas)
+    return AdamW(groups, lr=table.lr, weight_decay=table.weight_decay, betas=table.betas, eps=table.epsilon)
 
 
 @optimizer.register

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from engine.data.crops import MAX_VOXELS, affine_draw, affine_move, crop_start, foreground_voxels
+from engine.data.crops import (
+    MAX_VOXELS,
+    affine_draw,
+    affine_move,
+    crop_start,
+    foreground_voxels,
+    turn_draw,
+    turned,
+)
 from engine.recipe import AugmentTable, DataTable
 
 SHAPE, SIZE = (20, 24, 18), (8, 10, 12)
@@ -114,3 +123,22 @@ def test_centres_reach_every_part_of_a_class(size):
     planes = np.unravel_index(flat, size)[0]
     assert len(flat) <= MAX_VOXELS
     assert set(planes.tolist()) == set(range(size[0]))
+
+
+@pytest.mark.parametrize("plane", [(0, 1), (2, 0)])
+def test_a_turn_in_a_plane_is_scipys_rotation(plane: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    image = rng.normal(0, 1, (2, *SIZE)).astype(np.float32)
+    mask = np.zeros(SIZE, np.uint8)
+    mask[2:6, 3:8, 2:9] = 1
+    augment = AugmentTable(rotate_degrees=20.0, rotate_plane=plane)
+    assert affine_draw(augment, 3, rng) is None
+    angles = [turn_draw(augment, rng) for _ in range(200)]
+    assert -20 <= min(angles) < -18
+    assert 18 < max(angles) <= 20
+    moved, label = turned(torch.from_numpy(image), torch.from_numpy(mask), angles[0], plane)
+    for channel, ours in zip(image, moved, strict=True):
+        assert np.array_equal(ours, ndimage.rotate(channel, angles[0], plane, reshape=False, order=3, cval=0.0))
+    assert np.array_equal(label, ndimage.rotate(mask, angles[0], plane, reshape=False, order=3, cval=0.0))
+    _, classes = turned(torch.from_numpy(image), torch.from_numpy(2 * mask), angles[0], plane)
+    assert np.array_equal(classes, 2 * label)

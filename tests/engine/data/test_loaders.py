@@ -293,6 +293,43 @@ def test_batch_counts_are_those_of_the_batches(samples: int, world: int) -> None
         assert all(len(batch) > 1 for own in made for batch in own) or size == 1 or len(made[0]) == 1
 
 
+def test_without_shuffling_the_cases_come_by_their_ids_and_the_last_batch_is_smaller(root: Path) -> None:
+    dataset, _ = opened(root, "left_atrium")
+    ids = [case.id for case in dataset.split("train")]
+    for number in (1, 2):
+        made = epoch(root, "left_atrium", number=number, samples_per_case=1, shuffle=False)
+        assert [name for batch in made for name in batch["id"]] == ids
+        assert [len(batch["id"]) for batch in made] == [3, len(ids) - 3]
+
+
+@pytest.mark.parametrize("world", [1, 2])
+def test_the_samples_of_a_batch_can_share_one_draw(root: Path, world: int) -> None:
+    """A flip of an axis is seen in the mask, also of other cases: by which of the two it equals."""
+    dataset, table = opened(root, "left_atrium", crop="center", samples_per_case=4)
+
+    def labels(augment: AugmentTable, rank: int) -> list[torch.Tensor]:
+        loader = build_train_loader(
+            dataset, table, augment, RuntimeTable(workers=0), batch_size=6 // world, seed=7, rank=rank, world=world
+        )
+        made = [batch["label"] for number in range(1, 5) for batch in loader.epoch(number)]
+        loader.close()
+        return made
+
+    drawn: list[set[bool]] = []
+    for rank in range(world):
+        plain, shared = labels(AugmentTable(), rank), labels(AugmentTable(flip=(1,), draw="batch"), rank)
+        for index, (before, after) in enumerate(zip(plain, shared, strict=True)):
+            drawn += [set()] if index == len(drawn) else []
+            drawn[index] |= {not torch.equal(one, other) for one, other in zip(before, after, strict=True)}
+    assert all(len(values) == 1 for values in drawn)
+    assert {True, False} == set.union(*drawn)
+    alone = labels(AugmentTable(flip=(1,)), 0)
+    assert any(
+        len({torch.equal(one, other) for one, other in zip(before, after, strict=True)}) == 2
+        for before, after in zip(labels(AugmentTable(), 0), alone, strict=True)
+    )
+
+
 def test_a_file_that_breaks_during_training_can_be_skipped(tmp_path: Path) -> None:
     phantom_root(tmp_path, "left_atrium", cases=4)
     dataset, table = opened(tmp_path, "left_atrium", cache="none", unreadable="skip")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 import torchvision
@@ -63,6 +65,14 @@ def test_pretrained_weights_are_torchvisions_but_for_the_last_layer(hub):
     image = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         torch.testing.assert_close(ours(image), theirs(image), atol=1e-5, rtol=1e-5)
+
+
+def test_the_second_version_is_torchvisions_default(hub):
+    theirs = torchvisions("resnet50")
+    file = Path(torchvision.models.get_model_weights("resnet50").DEFAULT.url).name
+    torch.save(theirs.state_dict(), hub / "hub" / "checkpoints" / file)
+    ours = build(hub, name="resnet50", pretrained=True, imagenet_weights="V2")
+    assert torch.equal(ours.get_parameter("layer4.2.conv3.weight"), theirs.get_parameter("layer4.2.conv3.weight"))
 
 
 def test_a_grey_image_gives_the_features_that_it_gives_in_colour(hub):

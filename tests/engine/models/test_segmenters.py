@@ -38,6 +38,32 @@ def build(name, size=(16, 24, 16), image_channels=1, classes=1, **keys):
     )
 
 
+def test_plain_upsampling_repeats_voxels_and_stands_before_the_level_s_own_features():
+    model = build("unet3d", upsample="nearest")
+    seen = {}
+    model.down[2].register_forward_hook(lambda _module, _args, out: seen.update(deepest=out))
+    model.down[1].register_forward_hook(lambda _module, _args, out: seen.update(own=out))
+    model.join[1].register_forward_pre_hook(lambda _module, args: seen.update(joined=args[0]))
+    assert model(torch.randn(2, 1, 16, 24, 16)).shape == (2, 1, 16, 24, 16)
+    repeated = seen["deepest"]
+    for axis in (2, 3, 4):
+        repeated = repeated.repeat_interleave(2, axis)
+    assert torch.equal(seen["joined"], torch.cat((repeated, seen["own"]), 1))
+
+
+@pytest.mark.parametrize("upsample", ["nearest", "convolution"])
+def test_weights_begin_within_glorot_s_bounds(upsample):
+    model = build("unet3d", upsample=upsample, init="glorot")
+    for name, weight in model.named_parameters():
+        if name.endswith("bias"):
+            assert not weight.any()
+            continue
+        bound = (6 / ((weight.shape[0] + weight.shape[1]) * weight[0, 0].numel())) ** 0.5
+        assert weight.abs().max() <= bound
+        if weight.numel() > 400:  # the deviation of a uniform distribution
+            assert weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.1)
+
+
 def test_output_kinds():
     def table(output):
         return ModelTable(name="unet3d", output=output)

@@ -46,6 +46,24 @@ SPOILT = {
     "a monitor with a typing error": (
         SEG, "epochs = 3", 'epochs = 3\nmonitor = "dicee"', ["train.monitor", 'mean "dice"']
     ),
+    "a reported number of no metric": (
+        SEG, "[train]", "[evaluate]\nreported = {dicee = 0.9}\n[train]", ["evaluate.reported", 'did you mean "dice"?']
+    ),
+    "a reported percentage": (
+        SEG, "[train]", "[evaluate]\nreported = {dice = 81.0}\n[train]",
+        ["evaluate.reported", "dice = 81.0", "from 0 to 1"],
+    ),
+    "a reported number of the other task": (
+        SEG, "[train]", "[evaluate]\nreported = {auc = 0.9}\n[train]", ["evaluate.reported", '"jaccard"']
+    ),
+    "a reported number that is not measured": (
+        SEG, "[train]", "[evaluate]\nreported = {hd95_all_voxels = 2}\n[train]",
+        ["evaluate.reported", "all_voxel_distances = true"],
+    ),
+    "a plane of one axis": (
+        SEG, "[train]", "[augment]\nrotate_degrees = 9\nrotate_plane = [1, 1]\n[train]",
+        ["augment.rotate_plane", "found [1, 1]", "two axes"],
+    ),
     "a tolerance below nothing": (
         SEG, "[train]", "[evaluate]\nnsd_tolerance = -1\n[train]", ["evaluate.nsd_tolerance", "above 0"]
     ),

@@ -91,6 +91,21 @@ def test_the_interval_of_a_mean_is_between_scipys_bootstrap_and_twice_as_wide(
     assert high - low < 2 * (drawn.high - drawn.low)
 
 
+def test_what_was_reported_before_stands_beside_the_same_measure(tmp_path: Path) -> None:
+    settings = "[evaluate]\nbootstrap = 0\nreported = {dice = 0.81, jaccard = 0.686}\n[figures]\nenabled = false"
+    atrium = recorded_runs.segmentation_run(tmp_path, cases=5, settings=settings)
+    text = write_report(atrium)[0].read_text()
+    row = Page(text).table("Class", "Missed")["reported before"]
+    assert (row["Dice"], row["Jaccard"], row["95HD [voxel]"]) == ("0.810", "0.686", "")
+    assert "to be compared where the data and the settings are the same" in text
+    lesion = recorded_runs.classification_run(
+        tmp_path, settings=settings.replace("dice = 0.81, jaccard = 0.686", "accuracy = 0.7116, f1 = 0.49")
+    )
+    table = Page(write_report(lesion)[0].read_text()).table("Metric", "Value")
+    assert (table["Accuracy"]["Reported before"], table["F1"]["Reported before"]) == ("0.712", "0.490")
+    assert table["AUC"]["Reported before"] == ""
+
+
 def test_the_worst_case_stands_first(atrium: Page) -> None:
     dice = [value(row["Dice"]) for row in atrium.table("Case", "Missed").values()]
     assert dice == sorted(dice)

@@ -18,7 +18,8 @@ from engine.training.optim import build_optimizer, build_schedule
 OPTIMIZERS = [
     {"name": "adam", "lr": 0.01},
     {"name": "adam", "lr": 0.01, "weight_decay": 0.1, "betas": (0.8, 0.9)},
-    {"name": "adamw", "lr": 0.01, "weight_decay": 0.1},
+    {"name": "adam", "lr": 0.01, "epsilon": 1e-3},
+    {"name": "adamw", "lr": 0.01, "weight_decay": 0.1, "epsilon": 1e-3},
     {"name": "sgd", "lr": 0.1},
     {"name": "sgd", "lr": 0.1, "momentum": 0.95, "nesterov": True, "weight_decay": 0.01},
     {"name": "sgd", "lr": 0.1, "momentum": 0.0, "nesterov": True},
@@ -69,7 +70,7 @@ def test_an_optimizer_does_what_torchs_does(keys):
     common = {"lr": table.lr, "weight_decay": table.weight_decay}
     match table.name:
         case "adam":
-            reference = torch.optim.Adam(theirs.parameters(), betas=table.betas, **common)
+            reference = torch.optim.Adam(theirs.parameters(), betas=table.betas, eps=table.epsilon, **common)
         case "sgd":
             nesterov = table.nesterov and table.momentum > 0
             reference = torch.optim.SGD(theirs.parameters(), momentum=table.momentum, nesterov=nesterov, **common)
@@ -77,7 +78,7 @@ def test_an_optimizer_does_what_torchs_does(keys):
             decayed = [theirs[0].weight, theirs[4].weight]
             others = [theirs[0].bias, theirs[1].weight, theirs[1].bias, theirs[4].bias]
             groups = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
-            reference = torch.optim.AdamW(groups, betas=table.betas, **common)
+            reference = torch.optim.AdamW(groups, betas=table.betas, eps=table.epsilon, **common)
     for number in range(5):
         for model, made in ((ours, optimizer), (theirs, reference)):
             image = torch.randn(4, 2, 6, 6, generator=torch.Generator().manual_seed(number))
