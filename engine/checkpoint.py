@@ -16,6 +16,7 @@ from engine.errors import RunError
 from engine.runfolder import atomic_open
 
 FORMAT = 1
+_OTHER = "use the other checkpoint of the run (best or last)"
 
 # What the zip and pickle readers of torch raise on damaged bytes is not documented; all of these
 # were seen while bytes were changed at random.
@@ -93,7 +94,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """The content of a checkpoint, on the CPU.
 
     Raises:
-        RunError: there is none, it is damaged, or it holds anything but plain data and tensors.
+        RunError: there is none, it is damaged, it holds anything but plain data and tensors, or a count that
+            is none, or a weight that is not finite.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -109,19 +111,47 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         ) from error
     except _DAMAGE as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise RunError(
-            f"{path.name} cannot be read: {reason}", "use the other checkpoint of the run (best or last)"
-        ) from error
+        raise RunError(f"{path.name} cannot be read: {reason}", _OTHER) from error
     if not isinstance(content, dict) or "model" not in content:
         raise RunError(f'{path.name} is not a checkpoint of medtui: it has no "model"')
     if content.get("format", FORMAT) != FORMAT:
         raise RunError(f"{path.name} was written by another version of medtui (format {content['format']})")
+    for part in ("model", "raw"):
+        state = content.get(part) or {}
+        if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+            raise RunError(f'{path.name}: "{part}" is not a state dict', _OTHER)
+        if wrong := not_finite(state):
+            raise RunError(f"{path.name} is damaged: {wrong} holds values that are not finite", _OTHER)
+    for name in ("epoch", "iteration"):
+        if type(count := content.get(name, 0)) is not int or not 0 <= count < 1 << 53:
+            raise RunError(f"{path.name} is damaged: its {name} is {str(count)[:40]}, which is no count", _OTHER)
     return content
 
 
 def model_state(path: Path) -> dict[str, torch.Tensor]:
     """The network's state dict in a checkpoint: the averaged weights where training averaged them."""
-    state = load_checkpoint(path)["model"]
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise RunError(f'{path.name}: "model" is not a state dict')
+    state: dict[str, torch.Tensor] = load_checkpoint(path)["model"]
     return state
+
+
+def load_weights(model: torch.nn.Module, state: Mapping[str, torch.Tensor], name: str) -> None:
+    """Put a state dict into ``model``; nothing of it is left out or cast.
+
+    Args:
+        model: the network.
+        state: its weights.
+        name: of the checkpoint, for the message.
+
+    Raises:
+        RunError: a name, a shape or a type is not that of the network.
+    """
+    own = model.state_dict()
+    for key in own:
+        if key in state and state[key].dtype != own[key].dtype:
+            found, wanted = str(state[key].dtype)[6:], str(own[key].dtype)[6:]
+            raise RunError(f"{name} does not fit: {key} is {found}, and {wanted} in the network of this run", _OTHER)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise RunError(f"{name} does not fit the network of this run: {reason}", _OTHER) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -76,6 +77,12 @@ def _complain(text: str) -> None:
         print(clear + printable(well_formed(text)), file=sys.stderr, flush=True)
     except OSError:  # the exit code must do
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def tell(text: str) -> None:
+    """A line on stderr, which is ``train.log`` while a run trains; a disk that does not take it is no reason to end."""
+    with contextlib.suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def show_progress(what: str) -> Callable[[int, int], None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,15 @@ def total_memory() -> int:
 def out_of_memory_kills() -> int:
     """Processes that the kernel has killed for want of memory in the groups around this one; 0 where unknown."""
     return max((group.killed for group in memory_groups(unlimited=True)), default=0)
+
+
+def killed_words(number: int, kills_before: int) -> str:
+    """What it means that a process was ended by signal ``number``; ``kills_before``: `out_of_memory_kills` then."""
+    if number != signal.SIGKILL:
+        return f"killed by {signal.strsignal(number)} (signal {number})"
+    if out_of_memory_kills() > kills_before:
+        return "killed by the kernel: the memory of this machine, or of the job's group, ran out"
+    return "killed (signal 9), most likely because memory ran out"
 
 
 def memory_groups(membership: Path = _CGROUP, mount: Path = _MOUNT, *, unlimited: bool = False) -> list[MemoryGroup]:

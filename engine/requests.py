@@ -60,6 +60,7 @@ class Resume(Request, frozen=True):
         overrides: ``table.key=value`` texts; without ``fork`` only of keys that do not change what is learned.
         data: root of the data sets; default: where it was.
         fork: begin a new run at the checkpoint of this one.
+        take: go on with it also where nobody can know whether its trainer still lives elsewhere.
         name: of the new run; default: the old one's.
         handshake: as for `Train`.
     """
@@ -68,6 +69,7 @@ class Resume(Request, frozen=True):
     overrides: tuple[str, ...] = ()
     data: Path | None = None
     fork: bool = False
+    take: bool = False
     name: str | None = None
     handshake: int | None = None
 

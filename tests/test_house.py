@@ -21,6 +21,7 @@ FLOOR = (
     "engine.recipe",
     "engine.events",
     "engine.requests",
+    "engine.hardware",
     "engine.runfolder",
 )
 READERS = "engine.readers"

@@ -34,6 +34,8 @@ def engine_environment() -> dict[str, str]:
     if home.name not in {"site-packages", "dist-packages"}:
         known = environment.get("PYTHONPATH")
         environment["PYTHONPATH"] = f"{home}{os.pathsep}{known}" if known else str(home)
+    if "OMP_WAIT_POLICY" not in environment:  # threads that spin while they wait starve a second run
+        environment.setdefault("GOMP_SPINCOUNT", "10000")
     # The manifest names the command that a person typed, not the one that we make of it.
     command = json.dumps(["medtui", *sys.argv[1:]])
     if len(command) < _LONGEST:
@@ -68,6 +70,9 @@ def run_engine(request: Request) -> int:
 
 def _run(command: list[str], sent: bytes | None = None) -> int:
     """Run ``command`` to its end. Ctrl-C reaches it through the terminal; a second one ends it."""
+    from engine.hardware import killed_words, out_of_memory_kills
+
+    kills = out_of_memory_kills()
     process = subprocess.Popen(command, env=engine_environment(), stdin=None if sent is None else subprocess.PIPE)
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     if process.stdin is not None and sent is not None:
@@ -82,4 +87,6 @@ def _run(command: list[str], sent: bytes | None = None) -> int:
             interrupts += 1
             if interrupts > 1:
                 process.kill()
+    if code == -signal.SIGKILL and not interrupts:
+        print(f"medtui {command[4]} was {killed_words(-code, kills)}", file=sys.stderr)
     return INTERRUPTED if interrupts or code == -signal.SIGINT else code if code >= 0 else 128 - code

@@ -38,7 +38,8 @@ class NotStartedError(MedtuiError):
     """The trainer ended before it made a run folder. What it said has been shown, so this says nothing more."""
 
     def __init__(self, code: int) -> None:
-        said = "" if code > 0 else f"the trainer ended before it started (signal {-code})"
+        likely = ", most likely because memory ran out" if code == -signal.SIGKILL else ""
+        said = "" if code > 0 else f"the trainer ended before it started (signal {-code}){likely}"
         super().__init__(said)
         self.exit_code = code if code > 0 else 1
 

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from engine.console import show_progress
 from engine.data import Dataset, check_dataset, open_dataset
 from engine.data.dataset import open_elsewhere
-from engine.errors import DataError, UsageError, printable
+from engine.errors import DataError, RunError, UsageError, printable
 from engine.evaluation.tester import Tester
 from engine.evaluation.trained import Trained, network_for, open_trained
 from engine.events import Event, Log
 from engine.measures import is_distance
 from engine.requests import Evaluate
-from engine.runfolder import ENDED, EventWriter, RunFolder, SplitSummary, file_name, read_status, refuse_links
+from engine.runfolder import (
+    ENDED,
+    EventWriter,
+    RunFolder,
+    SplitSummary,
+    file_name,
+    read_status,
+    refuse_links,
+    release_lock,
+    take_lock,
+)
 
 SPLITS = ("train", "validation", "test")
 
@@ -45,15 +56,15 @@ def evaluate(request: Evaluate) -> int:
     known = set(dataset.notes)
     dataset = check_dataset(dataset, trained.recipe.data, progress=show_progress("checking the data"))
     network = network_for(trained, dataset)
-    emit = _stream(folder)
+    news: list[Event] = []
     for note in dataset.notes:
         if note not in known:  # a case that was left out is not left out in silence
-            emit(Log(level="warning", message=f"{label}: {note}"))
+            news.append(Log(level="warning", message=f"{label}: {note}"))
             print(printable(note), file=sys.stderr)
     shown = show_progress("measuring")
-    tester = Tester(folder, trained.recipe, network, emit, lambda _phase, done, total: shown(done, total))
+    tester = Tester(folder, trained.recipe, network, news.append, lambda _phase, done, total: shown(done, total))
     summary = tester.measure(dataset, "chosen", label, keep=True)
-    emit(Log(message=f"evaluated: {label}"))
+    _append(folder, [*news, Log(message=f"evaluated: {label}")])
     _print(label, summary)
     return 0
 
@@ -80,12 +91,18 @@ def _choose(dataset: Dataset, split: str) -> Dataset:
     return replace(dataset, cases=labelled)
 
 
-def _stream(folder: RunFolder) -> Callable[[Event], object]:
+def _append(folder: RunFolder, news: Sequence[Event]) -> None:
     """Into the stream of a run that has ended; a live trainer's stream belongs to the trainer."""
-    if read_status(folder).state not in ENDED:
-        return lambda _event: None
-    writer = EventWriter(folder.events)
-    return writer.write
+    with contextlib.suppress(RunError):  # who took the lock since then is a trainer
+        if read_status(folder).state in ENDED:
+            lock = take_lock(folder)
+            try:
+                writer = EventWriter(folder.events)
+                for event in news:
+                    writer.write(event)
+                writer.close()
+            finally:
+                release_lock(lock)
 
 
 def _print(name: str, summary: SplitSummary) -> None:

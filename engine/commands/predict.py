@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from engine.checkpoint import load_weights
 from engine.console import show_progress
 from engine.data import Dataset, check_dataset
 from engine.data.cases import Case
@@ -47,7 +48,8 @@ def predict(request: Predict) -> int:
     lenient = trained.recipe.data.model_copy(update={"unreadable": "skip"})
     dataset = check_dataset(asked, lenient, progress=show_progress("checking the inputs"))
     network = network_for(trained, dataset)
-    network.model.load_state_dict(chosen_checkpoint(folder, trained.recipe)[1]["model"])
+    path, content = chosen_checkpoint(folder, trained.recipe)
+    load_weights(network.model, content["model"], path.name)
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from engine.runfolder import (
     create,
     read_manifest,
     read_status,
+    release_lock,
+    take_lock,
     update_manifest,
     write_bytes,
     write_text,
@@ -50,13 +53,11 @@ def resume(request: Resume, handshake: Handshake | None = None) -> int:
 
 
 def _go_on(request: Resume, handshake: Handshake) -> int:
-    from engine.training.session import release_lock, take_lock
-
     folder, overrides = RunFolder(request.run), request.overrides
-    _refuse_live(folder)
+    _refuse_live(folder, take=request.take)
     lock = take_lock(folder)
     try:
-        _refuse_live(folder)  # whoever held the lock until now may have gone on with it
+        _refuse_live(folder, take=request.take)  # whoever held the lock until now may have gone on with it
         recipe = _same_recipe(folder, overrides)
         manifest = read_manifest(folder)
         root = data_root(request.data or _remembered_root(manifest))
@@ -92,14 +93,13 @@ def _fork(request: Resume, handshake: Handshake) -> int:
         RecipeError: the recipe cannot be used.
         DataError: the data cannot be used.
     """
-    from engine.checkpoint import load_checkpoint, save_checkpoint
-    from engine.training.session import take_lock
+    from engine.checkpoint import save_checkpoint
 
     folder = RunFolder(request.run)
     before = load_run_recipe(folder.recipe)
     named = (*request.overrides, f'name="{request.name}"') if request.name else request.overrides
     recipe = load_run_recipe(folder.recipe, named)
-    content = load_checkpoint(folder.last)
+    content, best = _one_moment(folder)
     root = data_root(request.data or _remembered_root(read_manifest(folder)))
     dataset = open_checked(recipe, root)
     network = build(recipe, dataset, root)
@@ -116,10 +116,10 @@ def _fork(request: Resume, handshake: Handshake) -> int:
     _copy_stream(folder, new, content)
     for own in ("early", "clock"):  # patience and time of a new run begin anew
         content["parts"].pop(own, None)
-    if any(key.startswith(_CHOICE) for key in changed):
+    if best is None or any(key.startswith(_CHOICE) for key in changed):
         content["parts"].pop("best", None)
-    elif folder.best.exists():
-        save_checkpoint(new.best, load_checkpoint(folder.best))
+    else:
+        save_checkpoint(new.best, best)
     content["recipe"] = recipe_toml(recipe, network.facts)
     content["forked"] = {"run": folder.id, "optimizer": "optimizer.name" not in changed}
     save_checkpoint(new.last, content)
@@ -130,9 +130,30 @@ def _fork(request: Resume, handshake: Handshake) -> int:
     return work(new, recipe, dataset, network, handshake, lock=take_lock(new), resume=True)
 
 
-def _refuse_live(folder: RunFolder) -> None:
+def _one_moment(folder: RunFolder) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """last.pt, and the best.pt that it knows of; None where there is no such.
+
+    A live trainer replaces one after the other, so that they may have to be read again.
+    """
+    from engine.checkpoint import load_checkpoint
+
+    for pause_s in (0.1, 0.5, 2.0, 0.0):
+        content = load_checkpoint(folder.last)
+        best = load_checkpoint(folder.best) if folder.best.exists() else None
+        parts = content.get("parts")
+        if not isinstance(parts, dict) or not isinstance(parts.get("best"), dict):
+            raise RunError("last.pt is damaged: it holds no state of the training")
+        if best is None or best.get("iteration") == parts["best"].get("iteration"):
+            return content, best
+        time.sleep(pause_s)
+    return content, None
+
+
+def _refuse_live(folder: RunFolder, *, take: bool) -> None:
     status = read_status(folder)
-    if status.state not in ENDED:
+    if status.state == "silent" and not take:
+        raise UsageError(f"{folder.id}: {status.message}", status.hint)
+    if status.state not in {*ENDED, "silent"}:
         raise UsageError(f"{folder.id} is {status.state}", f"watch it with: medtui attach {folder.id}")
     if status.state == "finished":
         raise UsageError(

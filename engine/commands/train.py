@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.console import show_progress
+from engine.console import show_progress, tell
 from engine.data import Dataset, check_dataset, data_root, open_dataset
 from engine.errors import MedtuiError, ProblemsError, RunError
-from engine.events import Log, Note, RunEnded
+from engine.events import Log, Note, Result, RunEnded
 from engine.recipe import Recipe, load_recipe, recipe_toml, refuse_dead
 from engine.requests import Resume, Train
-from engine.runfolder import RunFolder, create, read_manifest, update_manifest, write_text
+from engine.runfolder import RunFolder, create, read_manifest, take_lock, update_manifest, write_text
 from engine.training.manifest import command_line, first_manifest
 
 if TYPE_CHECKING:
@@ -49,8 +49,6 @@ def train(request: Train, handshake: Handshake | None = None) -> int:
     dataset = open_checked(recipe, root)
     network = build(recipe, dataset, root)
     refuse_dead(recipe, network.facts)
-    from engine.training.session import take_lock
-
     folder = create(request.runs, recipe.name)
     write_text(folder.recipe, recipe_toml(recipe, network.facts))
     manifest = first_manifest(recipe, dataset, command_line())
@@ -122,6 +120,9 @@ def work(
     except BaseException as error:  # noqa: BLE001  the boundary: whatever it was, the run gets an end
         session.desk.ignore_signals()
         outcome = _outcome(session, error)
+        if moved := session.follow():
+            go_on = f"go on with: medtui resume {moved.address}"
+            outcome = Outcome("failed", f"the run folder was moved to {moved.root} while the run was at work", go_on)
     session.desk.ignore_signals()
     _conclude(session, outcome, time.monotonic() - start)
     return EXIT_CODES[outcome.state]
@@ -139,7 +140,6 @@ class Outcome:
 def _outcome(session: Session, error: BaseException) -> Outcome:
     """What an exception means for the run: text for the user, the traceback for train.log."""
     from engine.training.handlers.control import StopRequested
-    from engine.training.session import tell
 
     name = session.folder.id
     go_on = f"go on with: medtui resume {name}"
@@ -165,8 +165,6 @@ def _outcome(session: Session, error: BaseException) -> Outcome:
 
 def _conclude(session: Session, outcome: Outcome, seconds: float) -> None:
     """Write the end of a run wherever the disk still takes it."""
-    from engine.training.session import tell
-
     state, message, hint = outcome.state, outcome.message, outcome.hint
 
     def manifest() -> None:
@@ -200,6 +198,7 @@ def _phases(session: Session, network: Network, *, resume: bool) -> Outcome:
     training = build_training(session, network)
     if resume:
         _restore(session, training)
+    session.desk.drop_old()
     session.emit(started(training, network, resumed=resume))
     model = session.recipe.model.name
     session.log(f"{model}, {network.parameters / 1e6:.2f} M weights, on {network.device.name}; {training.describe()}")
@@ -254,7 +253,10 @@ def _early(training: Training) -> str:
 
 
 def _restore(session: Session, training: Training) -> None:
-    """Go back to ``last.pt``, in the stream too; without one the run starts from its beginning."""
+    """Go back to ``last.pt``, in the stream too; without one the run starts from its beginning.
+
+    What people noted, and what was evaluated after the end of the session before, stays in the stream.
+    """
     from engine.checkpoint import load_checkpoint
 
     if not session.folder.last.exists():
@@ -263,10 +265,12 @@ def _restore(session: Session, training: Training) -> None:
         return
     content = load_checkpoint(session.folder.last)
     seq, position = training.restore(content)
-    notes = [event for event in session.writer.tail(position) if isinstance(event, Note)]
+    tail = session.writer.tail(position)
+    ended = max((i for i, event in enumerate(tail) if isinstance(event, RunEnded)), default=len(tail))
     session.writer.cut(seq, position)
-    for note in notes:
-        session.emit(Note(text=note.text))
+    for i, event in enumerate(tail):
+        if isinstance(event, Note) or (i > ended and isinstance(event, Log | Result)):  # of people, and of evaluations
+            session.writer.write(event)
 
 
 def shake_hands(request: Train | Resume) -> Handshake:

@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
 from engine.errors import RunError
+from engine.hardware import killed_words, out_of_memory_kills
 
 Job = TypeVar("Job")
 Made = TypeVar("Made")
@@ -51,6 +52,7 @@ class Processes(Generic[Job, Made]):
         """``samples[job]`` makes a sample, ``collate`` a batch of them; the processes start with the first batch."""
         self._plan: _Plan[Job] = _Plan()
         self._children: list[BaseProcess] = []
+        self._kills = out_of_memory_kills()
         atexit.register(self.close)  # before that of multiprocessing, which asks kindly and waits
         context = multiprocessing.get_context("fork") if sys.platform == "linux" else None
         with _quiet():
@@ -81,7 +83,7 @@ class Processes(Generic[Job, Made]):
                 code = self._died()
                 if code is None:
                     raise
-                raise _killed(code) from error
+                raise _killed(code, self._kills) from error
             yield batch
 
     def close(self) -> None:
@@ -147,9 +149,9 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _killed(code: int) -> RunError:
-    why = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+def _killed(code: int, kills_before: int) -> RunError:
+    why = killed_words(-code, kills_before) if code < 0 else f"ended with exit code {code}"
     return RunError(
-        f"a loader worker was killed (out of memory?): {why}",
+        f"a loader worker was {why}",
         'set runtime.workers = 0 or lower, or data.cache = "none"; in a container, raise its memory and /dev/shm',
     )

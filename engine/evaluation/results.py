@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from engine.data import Dataset
 from engine.data.cases import Case
-from engine.runfolder import RunFolder, read_cells, write_text, write_with
+from engine.runfolder import RunFolder, read_cells, updating, write_text, write_with
 
 Table = tuple[list[str], list[list[str]]]
 """Header and cells."""
@@ -24,12 +24,14 @@ Table = tuple[list[str], list[list[str]]]
 def write_cases(folder: RunFolder, split: str, table: Table) -> None:
     """Put a split's rows into cases.csv, in place of those that it had."""
     header, body = table
-    kept = [cells for cells in read_cells(folder) if cells.get("split") != split]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, header, restval="", extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows([*kept, *(dict(zip(header, row, strict=True)) for row in body)])
-    write_text(folder.cases, text.getvalue())
+    with updating(folder):
+        kept = [cells for cells in read_cells(folder) if cells.get("split") != split]
+        text = io.StringIO()
+        columns = dict.fromkeys([*header, *(name for cells in kept for name in cells)])
+        writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows([*kept, *(dict(zip(header, row, strict=True)) for row in body)])
+        write_text(folder.cases, text.getvalue())
 
 
 MADE_BY = "predicted by medtui"

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from engine.checkpoint import load_weights
 from engine.data.cases import Dataset
 from engine.evaluation.evaluator import evaluate_split, open_evaluation
 from engine.evaluation.inference import build_predictor
@@ -41,7 +42,7 @@ class Tester:
         self._emit = emit
         self._progress = progress
         path, content = chosen_checkpoint(folder, recipe)
-        network.model.load_state_dict(content["model"])
+        load_weights(network.model, content["model"], path.name)
         value = content.get("value")
         self.facts = {
             "name": path.stem,

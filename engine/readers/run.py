@@ -17,6 +17,7 @@ from engine.readers.fold import read_view
 from engine.readers.run_view import RunView
 from engine.recipe import FiguresTable, Recipe, load_run_recipe
 from engine.runfolder import (
+    ENDED,
     CaseRow,
     DataFacts,
     Manifest,
@@ -205,7 +206,7 @@ class RunData:
     @property
     def live(self) -> bool:
         """Whether a trainer works on the run now."""
-        return self.status.state in {"starting", "running", "paused"}
+        return self.status.state not in ENDED
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ from engine.runfolder.atomic import atomic_open, sync_folder, write_bytes, write
 from engine.runfolder.careful import open_regular, read_object, read_small, read_text
 from engine.runfolder.cases import CaseRow, read_cases, read_cells
 from engine.runfolder.control import Command, Request, send, take
+from engine.runfolder.lock import is_locked, release_lock, take_lock, updating
 from engine.runfolder.manifest import DataFacts, Manifest, read_manifest, update_manifest
 from engine.runfolder.names import example_file, file_name
 from engine.runfolder.paths import RunFolder, create, find_run, list_runs, refuse_links, sweep
-from engine.runfolder.status import ENDED, State, Status, own_status, read_status, write_status
+from engine.runfolder.status import ENDED, State, Status, own_status, read_status, stored_status, write_status
 from engine.runfolder.stream import EventReader, EventWriter
 from engine.runfolder.summary import Bounds, SplitSummary, read_metrics, write_metrics
 
@@ -30,6 +31,7 @@ __all__ = [
     "example_file",
     "file_name",
     "find_run",
+    "is_locked",
     "list_runs",
     "open_regular",
     "own_status",
@@ -42,11 +44,15 @@ __all__ = [
     "read_status",
     "read_text",
     "refuse_links",
+    "release_lock",
     "send",
+    "stored_status",
     "sweep",
     "sync_folder",
     "take",
+    "take_lock",
     "update_manifest",
+    "updating",
     "write_bytes",
     "write_metrics",
     "write_status",

@@ -11,6 +11,7 @@ import msgspec
 from engine.events import portable
 from engine.runfolder.atomic import write_text
 from engine.runfolder.careful import Count, lenient, read_object
+from engine.runfolder.lock import updating
 from engine.runfolder.paths import RunFolder
 
 
@@ -93,8 +94,9 @@ def read_manifest(folder: RunFolder) -> Manifest:
 
 def update_manifest(folder: RunFolder, **changes: Any) -> None:
     """Replace or add top-level entries; a dictionary is merged into one that is there."""
-    content = read_object(folder.manifest)
-    for key, value in changes.items():
-        present = content.get(key)
-        content[key] = {**present, **value} if isinstance(present, dict) and isinstance(value, Mapping) else value
-    write_text(folder.manifest, json.dumps(portable(content), indent=1) + "\n")
+    with updating(folder):
+        content = read_object(folder.manifest)
+        for key, value in changes.items():
+            present = content.get(key)
+            content[key] = {**present, **value} if isinstance(present, dict) and isinstance(value, Mapping) else value
+        write_text(folder.manifest, json.dumps(portable(content), indent=1) + "\n")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import WRONG_PATH, RunError, UsageError
+from engine.runfolder.careful import read_object
 
 ID_PATTERN = re.compile(r"^\d{8}-\d{6}-[A-Za-z0-9][A-Za-z0-9._-]*$")
 
@@ -182,13 +183,15 @@ def sweep(folder: RunFolder) -> None:
 
 
 def list_runs(runs: Path) -> list[RunFolder]:
-    """All run folders in ``runs``, oldest first. A folder that is not there holds no runs.
+    """All run folders in ``runs``, in the order of their ids; a renamed one is known by its stream.
+
+    A folder that is not there holds no runs.
 
     Raises:
         UsageError: ``runs`` is no folder, or cannot be read.
     """
     try:
-        names = sorted(entry.name for entry in os.scandir(runs) if ID_PATTERN.match(entry.name) and entry.is_dir())
+        names = sorted(entry.name for entry in os.scandir(runs) if _is_run(entry))
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -196,6 +199,17 @@ def list_runs(runs: Path) -> list[RunFolder]:
             f"cannot read {runs}: {error.strerror or error}", "name another folder with --runs DIR"
         ) from error
     return [RunFolder(runs / name) for name in names]
+
+
+def _is_run(entry: os.DirEntry[str]) -> bool:
+    renamed = entry.name[0] != "." and os.path.exists(os.path.join(entry.path, "events.jsonl"))
+    return bool(ID_PATTERN.match(entry.name) or renamed) and entry.is_dir()
+
+
+def _began_s(folder: RunFolder) -> tuple[float, str]:
+    """When a run began by its status, else by its id, which is in the time zone of whoever started it."""
+    said = read_object(folder.status).get("started_s")
+    return (said if isinstance(said, float) else 0.0) or folder.stamp_s, folder.id
 
 
 def find_run(runs: Path, run: str | None) -> RunFolder:
@@ -214,7 +228,7 @@ def find_run(runs: Path, run: str | None) -> RunFolder:
             "start one with: medtui run recipes/quickstart.toml (or name the folder with --runs DIR)",
         )
     if run is None:
-        return known[-1]
+        return max(known, key=_began_s)
     matches = [folder for folder in known if run in folder.id]
     # "seg_dice" is no part of an id where a run has that very name
     matches = [folder for folder in matches if folder.name == run] or matches

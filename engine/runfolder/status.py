@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import time
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -13,12 +14,14 @@ import msgspec
 from engine.errors import well_formed
 from engine.runfolder.atomic import write_bytes
 from engine.runfolder.careful import UNREADABLE, read_small
+from engine.runfolder.lock import is_locked
 from engine.runfolder.paths import RunFolder
 
-State = Literal["starting", "running", "paused", "finished", "stopped", "failed", "lost"]
+State = Literal["starting", "running", "paused", "finished", "stopped", "failed", "lost", "silent"]
+"""``lost`` and ``silent`` are words of the reader: the process is gone; it is elsewhere and gives no sign of life."""
 ENDED: frozenset[str] = frozenset({"finished", "stopped", "failed", "lost"})
 STALE_S = 120.0
-"""A run on another host whose heartbeat is older than this is taken for lost."""
+"""A run on another host whose heartbeat is older than this is silent."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +30,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     pid: int = 0
     host: str = ""
+    kernel: str = ""  # boot id and pid namespace: where the pid means something. "" where there is no /proc
     heartbeat_s: float = 0.0
     started_s: float = 0.0
     process_started: str = ""  # kernel start time of the pid: a pid is used again, this is not
@@ -56,38 +60,89 @@ def _process(pid: int) -> tuple[str, str]:
         return "", ""
 
 
-def _alive(status: Status) -> bool:
-    if status.host != socket.gethostname():
-        return time.time() - status.heartbeat_s < STALE_S
-    if status.pid <= 0:
-        return False
+def _kernel() -> str:
+    """The running kernel and the pid namespace of this process; "" where they cannot be known."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return ""
+
+
+def _gone(status: Status, message: str = "the trainer's process is gone") -> Status:
+    hint = (
+        "medtui resume goes on from its last checkpoint; what ends a process without a word is mostly a want of memory"
+    )
+    return msgspec.structs.replace(status, state="lost", message=message, hint=hint)
+
+
+def _judged(folder: RunFolder, status: Status) -> Status:
+    """A status that says that its process lives, as far as that can be believed here."""
+    locked, kernel = is_locked(folder), _kernel()
+    here = status.host == socket.gethostname()
+    if here and (status.kernel == kernel or not (status.kernel and kernel)):
+        return _judged_here(status, locked)
+    same_boot = bool(kernel) and status.kernel.split(" ")[0] == kernel.split(" ")[0]
+    if same_boot and locked is False:  # another container: its numbers mean nothing here, locks do
+        return _gone(status)
+    age = time.time() - status.heartbeat_s
+    if here and not same_boot and age > time.clock_gettime(time.CLOCK_BOOTTIME):
+        return _gone(status, "the trainer's process is gone: this host was started again")
+    if abs(age) < STALE_S or (age < 0 and locked):
+        return status
+    message = f"no sign of life for {_duration(age)} from {status.host}"
+    if age < 0:
+        message = f"the clock of {status.host} is {_duration(-age)} ahead: nobody here knows whether its trainer lives"
+    hint = f"if its trainer is gone, go on with: medtui resume --take {folder.address}"
+    return msgspec.structs.replace(status, state="silent", message=message, hint=hint)
+
+
+def _judged_here(status: Status, locked: bool | None) -> Status:
     try:
         os.kill(status.pid, 0)
     except (ProcessLookupError, OverflowError):
-        return False
+        return _gone(status)
     except PermissionError:
         pass  # someone else's: it lives
     letter, started = _process(status.pid)
-    if letter in {"Z", "X"}:  # dead, and its parent has not looked yet
-        return False
-    return not status.process_started or not started or status.process_started == started
+    other = bool(status.process_started and started) and status.process_started != started
+    if status.pid <= 0 or other or letter in {"Z", "X"}:  # dead, and its parent has not looked yet
+        return _gone(status)
+    if locked is False:
+        return _gone(status, "this is a copy: its trainer is at work in another folder")
+    if letter == "T":
+        return msgspec.structs.replace(status, message=f"the process {status.pid} was halted by a signal (SIGSTOP)")
+    return status
+
+
+def _duration(seconds: float) -> str:
+    minutes = int(seconds // 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 2880 else f"{minutes // 1440} days"
 
 
 def read_status(folder: RunFolder) -> Status:
-    """The status of a run; ``lost`` when it says that it runs and its process is gone."""
-    status = _read(folder)
-    if status.state in ENDED or _alive(status):
+    """The status of a run, by its own word and by what is known here of its process."""
+    status = stored_status(folder)
+    if status.state in ENDED:
         return status
-    again = _read(folder)  # the process may have written its last word and ended in between
-    if again.state in ENDED:
-        return again
-    return msgspec.structs.replace(again, state="lost", message="the trainer's process is gone")
+    judged = _judged(folder, status)
+    if judged.state != "lost":
+        return judged
+    again = stored_status(folder)  # the process may have written its last word and ended in between
+    return again if again.state in ENDED else judged
 
 
-def _read(folder: RunFolder) -> Status:
+def stored_status(folder: RunFolder) -> Status:
+    """What stands in ``status.json``; ``lost`` where that is nothing that can be read."""
     try:
         return msgspec.json.decode(read_small(folder.status), type=Status)
     except FileNotFoundError:
+        if not folder.root.exists():
+            return Status(state="lost", message=f"the folder {folder.root} is gone: it was moved, renamed or removed")
+        if folder.events.exists():
+            return Status(state="lost", message="status.json is missing: it was removed, or not copied with the rest")
         return Status(state="lost", message="no status.json: the trainer never started")
     except UNREADABLE as error:
         return Status(state="lost", message=f"status.json cannot be read: {error}")
@@ -129,6 +184,7 @@ def own_status(name: str, task: str, epochs: int) -> Status:
         state="starting",
         pid=pid,
         host=socket.gethostname(),
+        kernel=_kernel(),
         started_s=round(time.time(), 3),
         process_started=process_start(pid),
         name=name,

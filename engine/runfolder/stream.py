@@ -54,12 +54,15 @@ class EventWriter:
         """Append ``event`` with the next ``seq`` and the time, and return that ``seq``.
 
         Raises:
-            RunError: the disk is full or gone. What was written of the line is taken back.
+            RunError: another process has written into it; or the disk is full or gone, and what was written
+                of the line is taken back.
         """
         with self._lock:
             stamped = msgspec.structs.replace(event, seq=self._seq + 1, time_s=round(time.time(), 3))
             line = encode(stamped)
             before = self._seq, self._position
+            if os.fstat(self._file).st_size != self._position:
+                raise RunError(f"another process writes {self._path}", "this run was taken over, or its stream changed")
             try:
                 written = 0
                 while written < len(line):

@@ -11,6 +11,7 @@ import msgspec
 
 from engine.runfolder.atomic import write_text
 from engine.runfolder.careful import Count, lenient, read_object
+from engine.runfolder.lock import updating
 from engine.runfolder.paths import RunFolder
 
 Value: TypeAlias = Count | float | None
@@ -92,8 +93,9 @@ def read_metrics(folder: RunFolder) -> dict[str, SplitSummary]:
 
 def write_metrics(folder: RunFolder, split: str, summary: SplitSummary) -> None:
     """Put a split's summary into ``metrics.json``; what else stands there stays as it is."""
-    content = read_object(folder.metrics) | {split: summary.to_json()}
-    write_text(folder.metrics, json.dumps(content, indent=1) + "\n")
+    with updating(folder):
+        content = read_object(folder.metrics) | {split: summary.to_json()}
+        write_text(folder.metrics, json.dumps(content, indent=1) + "\n")
 
 
 def _plain(value: Value) -> Value:

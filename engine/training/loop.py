@@ -78,6 +78,8 @@ class Training:
             self.done, self.epoch_open = int(content["iteration"]), bool(content["epoch_open"])
             if content.get("forked"):
                 self.done = _moved(content, len(self.stream))
+            elif self.done > (planned := self.session.recipe.train.epochs * len(self.stream)):
+                raise ValueError(f"it is at iteration {self.done} of {planned}")
             self.snapshot.restore(content, self.done)
         except (LookupError, TypeError, ValueError, RuntimeError, AttributeError, AssertionError) as error:
             reason = (str(error).splitlines() or [""])[0] or type(error).__name__

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
-import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from engine.console import tell
 from engine.data import Dataset
-from engine.errors import RunError
 from engine.events import Event, Log, Progress
 from engine.recipe import Recipe
-from engine.runfolder import EventWriter, RunFolder, own_status, refuse_links, sweep
+from engine.runfolder import EventWriter, RunFolder, own_status, release_lock, sweep
 from engine.training.handlers.control import ControlHandler
 from engine.training.handlers.status import StatusWriter
 
@@ -65,63 +63,20 @@ class Session:
             self.emit(Progress(phase=phase, done=done, total=total))
         self.desk.poll_or_stop()
 
+    def follow(self) -> RunFolder | None:
+        """Where the folder is now; None where it was not moved. From then on the end of the run is written there."""
+        with contextlib.suppress(OSError):
+            now = Path(f"/proc/self/fd/{self.lock}").readlink().parent
+            if now.is_dir() and not self.folder.root.exists():
+                self.folder = self.board.folder = RunFolder(now)
+                return self.folder
+        return None
+
     def close(self) -> None:
         """Let go of the folder."""
         self.board.close()
         self.writer.close()
         release_lock(self.lock)
-
-
-def tell(text: str) -> None:
-    """A line for ``train.log``; a disk that does not take it is no reason to end."""
-    with contextlib.suppress(OSError, ValueError):
-        print(text, file=sys.stderr, flush=True)
-
-
-_locks: set[int] = set()
-
-
-def _leave_locks() -> None:
-    """In a process that was forked off, such as a loader worker: the lock is its parent's, and ends with it."""
-    for lock in _locks:
-        with contextlib.suppress(OSError):
-            os.close(lock)
-    _locks.clear()
-
-
-os.register_at_fork(after_in_child=_leave_locks)
-
-
-def release_lock(lock: int) -> None:
-    """Let others write the folder."""
-    _locks.discard(lock)
-    os.close(lock)
-
-
-def take_lock(folder: RunFolder) -> int:
-    """Lock a run folder for this process and return the lock's file; it ends with the process.
-
-    Raises:
-        RunError: another trainer writes this folder, or it cannot be written, or it leads elsewhere.
-    """
-    refuse_links(folder)
-    try:
-        lock = os.open(folder.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise RunError(
-            f"cannot write in {folder.root}: {error.strerror or error}", "a run goes on in its own folder only"
-        ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        raise RunError(
-            f"another trainer is at work in {folder.id}", f"watch it with: medtui attach {folder.id}"
-        ) from None
-    except OSError as error:  # file systems without locks
-        tell(f"the run folder cannot be locked ({error.strerror}): do not start two trainers in it")
-    _locks.add(lock)
-    return lock
 
 
 def open_session(folder: RunFolder, recipe: Recipe, dataset: Dataset, lock: int, **status: Any) -> Session:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import torch
 
+from engine.checkpoint import load_weights
 from engine.training.ema import Ema
 from engine.training.engines import TrainStep
 
@@ -56,9 +57,9 @@ class TrainerState:
         In a fork the settings come from the recipe, and only the memory from the checkpoint.
         """
         step, forked = self.step, content.get("forked")
-        step.weights.load_state_dict(content["raw"] or content["model"])
+        load_weights(step.weights, content["raw"] or content["model"], "last.pt")
         if step.ema:
-            step.ema.module.load_state_dict(content["model"])
+            load_weights(step.ema.module, content["model"], "last.pt")
             step.ema.steps = content["ema_steps"]
         if forked:
             self._restore_forked(content, done, optimizer=forked["optimizer"])

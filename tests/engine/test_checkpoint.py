@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.checkpoint import load_checkpoint, model_state, save_checkpoint
+from engine.checkpoint import load_checkpoint, load_weights, model_state, save_checkpoint
 from engine.errors import RunError
 
 
@@ -98,3 +98,38 @@ def test_weights_that_are_not_finite_never_reach_a_file(tmp_path, key):
         with pytest.raises(RunError, match=r"last\.pt is not written: w holds values that are not finite"):
             save_checkpoint(path, bad)
     assert load_checkpoint(path)["iteration"] == 1
+
+
+@pytest.mark.parametrize("count", [1e30, 10**30, -1, True, float("nan"), "7", None, torch.tensor(3)])
+@pytest.mark.parametrize("name", ["epoch", "iteration"])
+def test_a_count_that_is_none_is_refused(tmp_path, name, count):
+    torch.save({"model": {}, "epoch": 1, "iteration": 7, name: count}, tmp_path / "last.pt")
+    with pytest.raises(RunError, match=rf"last\.pt is damaged: its {name} is "):
+        load_checkpoint(tmp_path / "last.pt")
+
+
+@pytest.mark.parametrize("part", ["model", "raw"])
+def test_weights_that_are_not_finite_are_not_loaded(tmp_path, part):
+    bad = {"w": torch.tensor([1.0, float("nan")])}
+    torch.save({"model": {"w": torch.ones(2)}, part: bad}, tmp_path / "best.pt")
+    with pytest.raises(RunError, match=r"best\.pt is damaged: w holds values that are not finite"):
+        load_checkpoint(tmp_path / "best.pt")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda w: w.half(), "weight is float16, and float32 in the network"),
+        (lambda w: w.double(), "weight is float64"),
+        (lambda w: w.int(), "weight is int32"),
+        (lambda w: w[:, :1], "size mismatch"),
+        (lambda w: None, "Missing key"),
+    ],
+)
+def test_weights_are_loaded_as_they_are_or_not_at_all(change, told):
+    model = torch.nn.Linear(3, 2)
+    state = {"weight": change(torch.ones(2, 3)), "bias": torch.zeros(2)}
+    with pytest.raises(RunError, match=told):
+        load_weights(model, {key: value for key, value in state.items() if value is not None}, "best.pt")
+    load_weights(model, {"weight": torch.ones(2, 3), "bias": torch.zeros(2)}, "best.pt")
+    assert bool((model.weight == 1).all())

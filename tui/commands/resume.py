@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 
+from engine.errors import printable
 from engine.requests import Resume
 from engine.runfolder import ENDED, find_run, read_status
 from tui.arguments import Commands, data_option, run_argument, screen_options, set_option
@@ -26,6 +28,7 @@ def register(commands: Commands) -> None:
     wait_option(command)
     set_option(command, "a key that does not change what is learned (runtime.*, figures.*); with --fork any")
     command.add_argument("--fork", action="store_true", help="begin a new run at this one's last checkpoint")
+    command.add_argument("--take", action="store_true", help="go on with a silent run: its trainer elsewhere is gone")
     command.add_argument("--name", metavar="NAME", help="--fork: name of the new run (the old one's)")
     data_option(command, "root of the data sets (where it was)")
     screen_options(command)
@@ -38,7 +41,18 @@ def _request(arguments: argparse.Namespace) -> Resume:
 
 def _resume(arguments: argparse.Namespace) -> int:
     folder = find_run(arguments.runs, arguments.run)
-    if read_status(folder).state not in ENDED and not arguments.fork:
+    status = read_status(folder)
+    if status.state == "silent" and not arguments.fork:
+        arguments.take = arguments.take or _confirmed(f"{folder.id}: {status.message}")
+    elif status.state not in ENDED and not arguments.fork:
         return send_request(folder, "resume", wait_s=arguments.wait)
     since_s = time.time()
     return launch(_request(arguments), arguments, since_s)
+
+
+def _confirmed(known: str) -> bool:
+    """Ask whether to go on where a trainer elsewhere may still live; no without a terminal."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    print(printable(f"{known}. Two trainers in one folder spoil it."), file=sys.stderr)
+    return input("Is that trainer gone? Go on here? [y/N] ").strip().lower() in {"y", "yes"}

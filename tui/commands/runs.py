@@ -32,6 +32,7 @@ def _perform(arguments: argparse.Namespace) -> int:
 def print_runs(runs: Path, *, as_json: bool = False) -> int:
     """Print all runs in ``runs``, the newest last, as an aligned table or as a JSON array."""
     rows = [(folder, read_status(folder)) for folder in list_runs(runs)]
+    rows.sort(key=lambda row: row[1].started_s or row[0].stamp_s)
     now_s = time.time()
     if as_json:
         print(json.dumps([_record(folder, status, now_s) for folder, status in rows], indent=2))
@@ -39,6 +40,8 @@ def print_runs(runs: Path, *, as_json: bool = False) -> int:
         print(f"no runs in {printable(str(runs))}; start one with: medtui run recipes/quickstart.toml")
     else:
         text = table([_HEAD, *(_row(folder, status, now_s) for folder, status in rows)])
+        said = [f"{folder.id}: {status.message}\n{status.hint}" for folder, status in rows if status.state == "silent"]
+        text = "\n".join([text, *map(printable, said)])
         print(to_ascii(text) if wants_ascii() else text)
     return 0
 

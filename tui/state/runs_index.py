@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SortKey: TypeAlias = Literal["age", "state", "recipe", "task", "epoch", "best", "test"]
 SORT_KEYS: tuple[SortKey, ...] = ("age", "state", "recipe", "task", "epoch", "best", "test")
-STATE_ORDER = ("running", "starting", "paused", "failed", "lost", "stopped", "finished")
+STATE_ORDER = ("running", "starting", "paused", "silent", "failed", "lost", "stopped", "finished")
 """What needs a person comes first."""
 PART = 64
 """Folders that are looked at between two looks of the screen."""
@@ -64,7 +64,7 @@ class RunsIndex:
 
     def rows(self) -> tuple[RunRow, ...]:
         """All runs that are known, the newest first."""
-        return tuple(self._rows[name] for name in sorted(self._rows, reverse=True))
+        return tuple(sorted(self._rows.values(), key=_age, reverse=True))
 
     def scan(self, most: int = PART) -> bool:
         """Look at up to ``most`` folders; False when all were looked at. The next call begins anew.
@@ -142,10 +142,14 @@ def chosen_rows(
     """
     wanted = words.lower().split()
     found = [row for row in rows if all(word in _text(row) for word in wanted)]
-    found.sort(key=lambda row: row.id, reverse=True)
+    found.sort(key=_age, reverse=True)
     if key != "age":
         found.sort(key=lambda row: _order(row, key))
     return found[::-1] if backwards else found
+
+
+def _age(row: RunRow) -> tuple[float, str]:
+    return row.started_s, row.id
 
 
 def _text(row: RunRow) -> str:

@@ -21,6 +21,7 @@ STATE_MARKS = {
     "stopped": "■",
     "failed": "✕",
     "lost": "✕",
+    "silent": "?",
 }
 STATE_COLORS = {
     "running": "accent",
@@ -29,6 +30,7 @@ STATE_COLORS = {
     "stopped": "warning",
     "failed": "error",
     "lost": "error",
+    "silent": "warning",
 }
 
 
@@ -123,13 +125,11 @@ class Head(Canvas):
 
     def _ending(self, snapshot: RunSnapshot) -> str:
         """What the run said at its end, or what is known of a lost one."""
-        if not snapshot.over:
+        if not snapshot.over and snapshot.state != "silent":
             return ""
         ended = snapshot.view.ended
         message = ended.message if ended and ended.message else snapshot.status.message
         hint = ended.hint if ended and ended.hint else snapshot.status.hint
-        if snapshot.state == "lost" and not hint:
-            hint = "medtui resume goes on from its last checkpoint"
         return one_line(" – ".join(part for part in (message or f"the run is {snapshot.state}", hint) if part))
 
     def _bar(self, share: float, width: int) -> Line:

@@ -46,6 +46,7 @@ class ControlHandler:
         self._signal = 0
         self._over = False
         self._waiting: deque[Request] = deque()
+        self._old = take(folder)  # asked of a trainer that ended before it answered
 
     def install_signals(self) -> None:
         """Take over the signals that ask a process to end."""
@@ -64,6 +65,14 @@ class ControlHandler:
         self._save = save
         trainer.add_event_handler(Events.ITERATION_COMPLETED, self._after_iteration)
         trainer.add_event_handler(Events.EPOCH_COMPLETED, self._after_epoch)
+
+    def drop_old(self) -> None:
+        """Refuse what was asked before this session; only a note is still worth writing down."""
+        for request in self._old:
+            if request.command == "note":
+                self._waiting.append(request)
+            else:
+                self._answer(request, "dropped: it was asked before this session, and never answered", state="refused")
 
     def detach(self) -> None:
         """Training is over: what can be saved is saved."""

@@ -9,21 +9,24 @@ from typing import Any
 import msgspec
 from ignite.engine import Engine, Events
 
-from engine.runfolder import RunFolder, Status, write_status
+from engine.runfolder import RunFolder, Status, stored_status, write_status
 from engine.training.handlers.validation import Best
 
 BEAT_S = 2.0
 
 
 class StatusWriter:
-    """The run's status. `set` writes at once; a daemon thread renews the heartbeat."""
+    """The run's status. `set` writes at once; a daemon thread renews the heartbeat.
+
+    Once another trainer has written it, which took the run over, it is that one's and stays as it is.
+    """
 
     def __init__(self, folder: RunFolder, status: Status) -> None:
-        self._folder = folder
+        self.folder = folder
         self._status = status
         self._lock = threading.Lock()
         self._over = threading.Event()
-        self.set()
+        write_status(folder, status)
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._thread.start()
 
@@ -35,7 +38,9 @@ class StatusWriter:
         """Change fields of the status and write it."""
         with self._lock:
             self._status = msgspec.structs.replace(self._status, **changes)
-            write_status(self._folder, self._status, durable=durable)
+            found = stored_status(self.folder)
+            if not found.pid or _process(found) == _process(self._status):
+                write_status(self.folder, self._status, durable=durable)
 
     def close(self) -> None:
         """Stop the heartbeat; the last status stays."""
@@ -48,6 +53,10 @@ class StatusWriter:
                 self.set()
             except OSError:
                 continue  # a full disk or a lost mount: the trainer itself meets it and says so
+
+
+def _process(status: Status) -> tuple[object, ...]:
+    return status.kernel, status.pid, status.process_started
 
 
 class StatusUpdates:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -10,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from engine.checkpoint import load_checkpoint, save_checkpoint
+from engine.commands.resume import resume
 from engine.errors import DataError, RecipeError, RunError, UsageError
 from engine.events import Control, Note, RunStarted
-from engine.runfolder import RunFolder, read_status, send
+from engine.requests import Resume
+from engine.runfolder import RunFolder, read_status, send, take_lock
 from tests.engine.runs import SEGMENTATION, events, go_on, learned, run, same_weights
 
 HARD = ("train.accumulate=2", "data.samples_per_case=3", "train.early_stop=20", "model.dropout=0.2")
@@ -116,6 +120,44 @@ def test_requests_are_answered_by_the_trainer(tmp_path):
     assert folder.metrics.exists()  # a stop after the epoch is tested as far as it came
 
 
+def test_what_an_earlier_trainer_never_answered_does_not_stop_this_one(tmp_path):
+    code, folder = run(tmp_path, SEGMENTATION, then=lambda folder: send(folder, "stop_now") and None)
+    assert code == 3
+    send(folder, "stop_now")
+    send(folder, "note", "the disk was slow")
+    assert go_on(folder, tmp_path / "data") == 0
+    refused = [event for event in events(folder) if isinstance(event, Control) and event.state == "refused"]
+    assert [(event.command, event.message[:7]) for event in refused] == [("stop_now", "dropped")]
+    assert [event.text for event in events(folder) if isinstance(event, Note)] == ["the disk was slow"]
+
+
+def test_a_fork_takes_only_the_best_that_its_beginning_knew(tmp_path, alone):
+    """A live trainer writes best.pt and last.pt one after the other; they may be of two moments."""
+    source = RunFolder(shutil.copytree(alone.root, tmp_path / alone.id))
+    asked = Resume(run=source.root, data=alone.root.parent.parent / "data", fork=True, name="fork")
+
+    def forked() -> RunFolder:
+        folders: list[RunFolder] = []
+        assert resume(asked, folders.append) == 0  # nothing is left to train
+        return folders[0]
+
+    assert same_weights(forked().best, alone.best)
+    later = load_checkpoint(source.best)
+    save_checkpoint(source.best, later | {"iteration": later["iteration"] + 100})
+    assert not forked().best.exists()
+
+
+def test_a_checkpoint_from_behind_the_end_is_no_finished_run(tmp_path, alone):
+    folder = RunFolder(shutil.copytree(alone.root, tmp_path / alone.id))
+    folder.status.unlink()
+    save_checkpoint(folder.last, load_checkpoint(folder.last) | {"iteration": 10**9})
+    assert go_on(folder, alone.root.parent.parent / "data") == 1
+    status = read_status(folder)
+    assert status.state == "failed"
+    assert "last.pt does not fit this run" in status.message
+    assert "iteration 1000000000 of 15" in status.message
+
+
 def test_what_would_be_another_run_is_refused(tmp_path, alone):
     data = alone.root.parent.parent / "data"
     with pytest.raises(UsageError, match="finished"):
@@ -131,8 +173,6 @@ def test_what_would_be_another_run_is_refused(tmp_path, alone):
 
 
 def test_two_trainers_cannot_write_one_run_folder(tmp_path):
-    from engine.training.session import take_lock
-
     folder = RunFolder(tmp_path)
     lock = take_lock(folder)
     assert lock > 0

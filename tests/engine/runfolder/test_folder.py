@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import threading
@@ -52,6 +53,21 @@ def test_only_runs_are_listed_oldest_first(tmp_path):
     (tmp_path / "20200101-000000-file").write_text("x")
     assert [folder.id for folder in list_runs(tmp_path)] == [early.id, late.id]
     assert list_runs(tmp_path / "gone") == []
+
+
+def test_a_renamed_run_is_known_by_what_it_holds(tmp_path):
+    folder = create(tmp_path, "seg", now_s=NOW)
+    EventWriter(folder.events).close()
+    folder.root.rename(tmp_path / "the good one")
+    assert [found.id for found in list_runs(tmp_path)] == ["the good one"]
+    assert find_run(tmp_path, "good").id == "the good one"
+
+
+def test_the_newest_run_is_that_of_the_latest_time_in_any_time_zone(tmp_path):
+    early, late = create(tmp_path, "tokyo", now_s=NOW + 9 * 3600), create(tmp_path, "berlin", now_s=NOW)
+    for folder, began_s in ((early, NOW), (late, NOW + 60)):
+        folder.status.write_text(json.dumps({"state": "finished", "started_s": began_s}))
+    assert find_run(tmp_path, None) == late
 
 
 def test_a_run_is_found_by_folder_id_and_part(tmp_path):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -13,7 +15,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.runfolder import RunFolder, Status, create, own_status, read_status, write_status
+from engine.runfolder import (
+    EventWriter,
+    RunFolder,
+    Status,
+    create,
+    own_status,
+    read_status,
+    release_lock,
+    take_lock,
+    write_status,
+)
 from engine.runfolder.status import STALE_S, process_start
 
 
@@ -75,12 +87,75 @@ def test_the_end_is_believed_without_a_process(folder):
         assert told(folder, pid=dead_pid(), state=state) == state
 
 
+ELSEWHERE = {"host": "elsewhere", "kernel": "another-boot pid:[1]"}
+
+
+def rewritten(folder: RunFolder, **changes) -> Status:
+    """What is read of a status that somebody else wrote, heartbeat and all."""
+    folder.status.write_text(json.dumps({**json.loads(folder.status.read_bytes()), **changes}))
+    return read_status(folder)
+
+
 def test_on_another_host_the_heartbeat_decides(folder):
-    assert told(folder, host="elsewhere", pid=dead_pid()) == "running"
-    content = json.loads(folder.status.read_bytes())
-    content["heartbeat_s"] = time.time() - STALE_S - 1
-    folder.status.write_text(json.dumps(content))
-    assert read_status(folder).state == "lost"
+    assert told(folder, **ELSEWHERE, pid=dead_pid()) == "running"
+    status = rewritten(folder, heartbeat_s=time.time() - STALE_S - 1)
+    assert (status.state, status.message) == ("silent", "no sign of life for 2 min from elsewhere")
+    assert status.hint.endswith(f"medtui resume --take {folder.root}")
+    assert "no sign of life for 3 days" in rewritten(folder, heartbeat_s=time.time() - 3.5 * 86400).message
+
+
+def test_a_clock_that_is_ahead_is_no_sign_of_life(folder):
+    told(folder, **ELSEWHERE)
+    status = rewritten(folder, heartbeat_s=time.time() + 7300)
+    assert (status.state, "121 min ahead" in status.message or "2 h ahead" in status.message) == ("silent", True)
+    lock = take_lock(folder)  # whoever holds it lives, whatever the time is there
+    assert read_status(folder).state == "running"
+    release_lock(lock)
+
+
+def test_a_number_of_another_namespace_is_not_looked_up(folder):
+    """Two containers on one machine: the same boot, other numbers; what both see is the lock."""
+    boot = own_status("seg", "segmentation", 5).kernel.split()[0]
+    lock = take_lock(folder)
+    assert told(folder, pid=dead_pid(), kernel=f"{boot} pid:[1]") == "running"
+    release_lock(lock)
+    assert told(folder, kernel=f"{boot} pid:[1]") == "lost"
+
+
+def test_the_host_of_a_run_was_started_again(folder):
+    told(folder, kernel="another-boot pid:[1]")
+    assert read_status(folder).state == "running"  # a machine of the same name
+    status = rewritten(folder, heartbeat_s=time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) - 60)
+    assert (status.state, "started again" in status.message) == ("lost", True)
+
+
+def test_a_copy_of_a_live_folder_is_not_live(folder, tmp_path):
+    lock = take_lock(folder)
+    assert told(folder) == "running"
+    copy = RunFolder(shutil.copytree(folder.root, tmp_path / "copy"))
+    assert read_status(copy).state == "lost"
+    assert read_status(copy).message == "this is a copy: its trainer is at work in another folder"
+    assert read_status(folder).state == "running"
+    release_lock(lock)
+
+
+def test_a_process_that_was_halted_is_named(folder):
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        child.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
+        assert told(folder, pid=child.pid, process_started=process_start(child.pid)) == "running"
+        assert "halted by a signal" in read_status(folder).message
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_a_folder_that_was_moved_or_half_copied_is_told(folder, tmp_path):
+    EventWriter(folder.events).close()
+    assert "status.json is missing" in read_status(folder).message
+    folder.root.rename(tmp_path / "elsewhere")
+    assert "moved, renamed or removed" in read_status(folder).message
 
 
 def test_no_status_is_lost(folder):
