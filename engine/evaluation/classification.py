@@ -27,6 +27,7 @@ from engine.evaluation.protocol import EvalJob, SplitEvaluation
 from engine.evaluation.results import Table
 from engine.losses import terms_of, weight_of
 from engine.metrics import classification
+from engine.metrics.calibration import calibrated, fit
 from engine.recipe import DataTable
 from engine.runfolder import SplitSummary, write_text
 
@@ -121,8 +122,10 @@ class Classification(SplitEvaluation[Batch, ClassifiedBatch]):
         return [groups[name] for name in self.ids]
 
     def summary(self) -> SplitSummary:
-        """See `engine.metrics.classification.summarise`; and the loss."""
-        groups = self._groups()
+        """See `engine.metrics.classification.summarise`; the loss; and what the validation split decided."""
+        groups, fitted = self._groups(), self.job.fitted
+        if self.job.fits:
+            fitted = fit(self.targets, self.probabilities)
         summary = classification.summarise(
             self.targets,
             self.probabilities,
@@ -131,7 +134,9 @@ class Classification(SplitEvaluation[Batch, ClassifiedBatch]):
             protocol=self.describe(),
             bootstrap=self.job.bootstrap,
             seed=self.job.seed,
+            threshold=fitted.threshold if fitted else 0.5,
         )
+        summary |= calibrated(self.targets, self.probabilities, fitted) if fitted else {}
         return SplitSummary.of({**summary, "loss": self.loss if math.isfinite(self.loss) else None})
 
     def table(self, name: str) -> Table:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from engine.evaluation.inference import Predictor
     from engine.evaluation.previews import ExampleWriter, PreviewWriter
     from engine.evaluation.results import Table
+    from engine.metrics.calibration import Fitted
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 Progress = Callable[[int, int], None]
@@ -44,6 +45,8 @@ class EvalJob:
         checkpoint: name of the weights, for the description.
         bootstrap: resamples of the confidence intervals; 0 for none.
         seed: of the resamples.
+        fits: whether this split decides temperature and threshold: the validation split of a finished training.
+        fitted: what it decided, for every other split.
     """
 
     dataset: Dataset
@@ -56,6 +59,8 @@ class EvalJob:
     checkpoint: str = "current"
     bootstrap: int = 0
     seed: int = 0
+    fits: bool = False
+    fitted: Fitted | None = None
 
     @property
     def cases(self) -> tuple[Case, ...]:

@@ -16,9 +16,10 @@ from engine.evaluation.results import write_cases
 from engine.evaluation.trained import chosen_checkpoint
 from engine.events import Event, Log, Phase, Result
 from engine.measures import default_monitor, shown, shown_per_class
+from engine.metrics.calibration import Fitted
 from engine.network import Network
 from engine.recipe import Recipe
-from engine.runfolder import RunFolder, SplitSummary, file_name, write_metrics
+from engine.runfolder import RunFolder, SplitSummary, file_name, read_metrics, write_metrics
 
 
 class Tester:
@@ -62,7 +63,7 @@ class Tester:
             keep: whether masks and example arrays are written too.
         """
         self._emit(Phase(phase="test", total=len(dataset.split(split)), detail=name))
-        evaluation = open_evaluation(self._job(dataset, split))
+        evaluation = open_evaluation(self._job(dataset, split, name))
         handlers = self._kept(evaluation, name) if keep else []
         evaluate_split(evaluation, lambda done, total: self._progress("test", done, total), handlers)
         summary = evaluation.summary()
@@ -77,8 +78,8 @@ class Tester:
         self._emit(Log(message=f"{name}: {words}"))
         return summary
 
-    def _job(self, dataset: Dataset, split: str) -> EvalJob:
-        recipe = self._recipe
+    def _job(self, dataset: Dataset, split: str, name: str) -> EvalJob:
+        recipe, fits = self._recipe, name == "validation"
         return EvalJob(
             dataset=dataset,
             split=split,
@@ -90,7 +91,17 @@ class Tester:
             checkpoint=str(self.facts["name"]),
             bootstrap=recipe.evaluate.bootstrap,
             seed=recipe.seed,
+            fits=fits,
+            fitted=None if fits else self._fitted(),
         )
+
+    def _fitted(self) -> Fitted | None:
+        """Temperature and threshold that the validation split decided; None where it was not measured."""
+        validation = read_metrics(self._folder).get("validation", SplitSummary())
+        temperature, threshold = validation.value("temperature"), validation.value("threshold")
+        if temperature is None or not 0 < temperature < math.inf:
+            return None
+        return Fitted(temperature, threshold if threshold is not None and 0 <= threshold <= 1 else 0.5)
 
     def _kept(self, evaluation: SplitEvaluation[Any, Any], name: str) -> list[Handler]:
         """What writes masks, where the recipe wants them, and then examples, which read them."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
+from engine.metrics.intervals import MIN_UNITS
 from engine.metrics.resampled import ECE_BINS, calibration_gaps
 
 Floats = npt.NDArray[np.float64]
@@ -66,6 +69,37 @@ def with_mean(gaps: Floats) -> Floats:
     """Calibration errors ``(R, K + 1)`` with the mean over the classes as one more column, the last."""
     widened: Floats = np.column_stack([gaps, gaps[:, :-1].mean(axis=1)])
     return widened
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What the validation split decides for every other split.
+
+    Attributes:
+        temperature: see :func:`fit_temperature`.
+        threshold: of two classes, see :func:`choose_threshold`; 0.5 for more.
+    """
+
+    temperature: float
+    threshold: float = 0.5
+
+
+def fit(targets: Ints, probabilities: Floats) -> Fitted | None:
+    """Temperature and threshold from a validation split; None for fewer than 5 cases, or none of some kind."""
+    if len(targets) < MIN_UNITS or np.unique(targets).size < 2:
+        return None
+    threshold = choose_threshold(targets == 1, probabilities[:, 1]) if probabilities.shape[1] == 2 else 0.5
+    return Fitted(fit_temperature(targets, probabilities), threshold)
+
+
+def calibrated(targets: Ints, probabilities: Floats, fitted: Fitted) -> dict[str, float | None]:
+    """Temperature, and log loss and calibration error with it, as entries of a split's summary."""
+    scaled = with_temperature(probabilities, fitted.temperature)
+    return {
+        "temperature": fitted.temperature,
+        "log_loss_calibrated": float(log_losses(targets, scaled).mean()) if len(targets) else None,
+        "ece_calibrated": calibration_error(targets, scaled),
+    }
 
 
 def fit_temperature(targets: Ints, probabilities: Floats) -> float:

@@ -151,7 +151,7 @@ class EvaluateTable(Table):
     save_predictions: Annotated[bool, _SEGMENTATION] = True
     """Write the masks of the test split to predictions/."""
     bootstrap: Annotated[int, Field(ge=0, le=100_000)] = 1000
-    """Resamples behind the 95 % confidence intervals; 0 for none."""
+    """Resamples behind those 95 % intervals that need them (docs/statistics.md); 0 for no intervals."""
     reported: dict[Monitor, float] = Field(default={})
     """What others reported for this experiment, by metric: {dice = 0.9}. The report shows it beside the test."""
 

@@ -50,9 +50,20 @@ def summary_table(part: SplitSummary, unit: str, reported: Mapping[str, float]) 
     names = ordered([name for name in part.values if not is_count(name) and find(name).up is not None])
     rows = [[title(name, unit), digits(part.value(name)), interval(part.interval(name))] for name in names]
     if not reported:
-        return Table(["Metric", "Value", "95 % interval"], rows)
+        return Table(["Metric", "Value", "95 % interval"], rows, _decided(part))
     rows = [[*row, digits(reported[name]) if name in reported else ""] for name, row in zip(names, rows, strict=True)]
-    return Table(["Metric", "Value", "95 % interval", "Reported before"], rows, _REPORTED)
+    caption = f"{_decided(part)} {_REPORTED}".strip()
+    return Table(["Metric", "Value", "95 % interval", "Reported before"], rows, caption)
+
+
+def _decided(part: SplitSummary) -> str:
+    """What threshold and temperature the numbers stand for, and where they come from."""
+    threshold, temperature = part.value("threshold"), part.value("temperature")
+    said = [] if threshold is None else [f"Sensitivity and specificity: of the second class, from {threshold:.3g} on."]
+    if temperature is not None:
+        both = "Threshold and temperature" if said else "The temperature"
+        said.append(f"{both} ({temperature:.3g}) {'were' if said else 'was'} chosen on the validation split.")
+    return " ".join(said)
 
 
 def class_report(part: SplitSummary, classes: Sequence[str]) -> Table:

@@ -91,7 +91,11 @@ def test_the_manifest_says_what_was_trained_on_what(finished):
 def test_a_classification_run_has_every_metric_and_a_row_an_image(tmp_path):
     code, folder = run(tmp_path, CLASSIFICATION, cases=60)
     assert code == 0
-    test = json.loads(folder.metrics.read_text())["test"]
+    metrics = json.loads(folder.metrics.read_text())
+    test = metrics["test"]
+    assert test["temperature"] == metrics["validation"]["temperature"] > 0  # fitted there, used here
+    assert set(test["ci95"]) >= {"accuracy", "brier", "log_loss", "auc"}
+    assert set(test["ci95_reason"]) == {name for name, bounds in test["ci95"].items() if bounds is None}
     for name in ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "f1_weighted", "auc", "confusion"):
         assert name in test
     assert np.sum(test["confusion"]) == test["n"]

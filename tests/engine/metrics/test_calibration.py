@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from engine.metrics.calibration import chance_gaps, choose_threshold, fit_temperature, with_temperature
+from engine.metrics.calibration import (
+    calibrated,
+    calibration_error,
+    chance_gaps,
+    choose_threshold,
+    fit,
+    fit_temperature,
+    with_temperature,
+)
 
 
 def too_sure(temperature, n=4000, classes=4, seed=0):
@@ -72,6 +80,20 @@ def test_thresholds_that_cannot_be_chosen():
         choose_threshold([1], [0.2, 0.9])
     with pytest.raises(ValueError, match="above 0 and at most 1"):
         choose_threshold([1, 0], [0.2, 0.9], sensitivity=0.0)
+
+
+def test_the_validation_split_decides_for_the_others():
+    targets, probabilities = too_sure(2.0, classes=2)
+    fitted = fit(targets, probabilities)
+    assert fitted.temperature == fit_temperature(targets, probabilities)
+    assert fitted.threshold == choose_threshold(targets == 1, probabilities[:, 1])
+    others, theirs = too_sure(2.0, classes=2, seed=1)
+    found = calibrated(others, theirs, fitted)
+    assert found["log_loss_calibrated"] < sk.log_loss(others, theirs) - 0.01
+    assert found["ece_calibrated"] < calibration_error(others, theirs)
+    assert fit(*too_sure(1.0, classes=3)).threshold == 0.5
+    assert fit(targets[:4], probabilities[:4]) is None
+    assert fit(np.zeros(9, dtype=int), probabilities[:9]) is None
 
 
 def test_errors_by_chance_shrink_with_cases():
