@@ -12,17 +12,17 @@ import importlib
 import pkgutil
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import tui.commands
 from engine.errors import UsageError, printable
-
-if TYPE_CHECKING:
-    from engine.requests import Request
+from engine.requests import Request
+from tui.engine_process import request_of, run_engine
 
 Perform = Callable[[argparse.Namespace], int]
-Ask = Callable[[argparse.Namespace], "Request"]
+Ask = Callable[[argparse.Namespace], Request]
 
 _WIDTH = 79
 _ORDER = ("run", "attach", "runs", "control", "resume", "evaluate", "predict", "figures", "report", "check")
@@ -117,21 +117,27 @@ class Commands:
         return made
 
     def add_request(
-        self, name: str, text: str, ask: Ask, examples: Sequence[str] = (), *, perform: Perform | None = None
+        self,
+        name: str,
+        text: str,
+        asked: type[Request] | Ask,
+        examples: Sequence[str] = (),
+        *,
+        perform: Perform | None = None,
     ) -> Parser:
-        """A command that the engine does: ``ask`` makes the request of what was typed.
+        """A command that the engine does.
 
-        ``perform`` sends it in another way than to wait for the engine's end.
+        Args:
+            name: what is typed.
+            text: its help, see `add`.
+            asked: the kind of request, whose fields are the options by their names; or what makes it of them.
+            examples: command lines for its help.
+            perform: sends the request in another way than to wait for the engine's end.
         """
-        made = self.add(name, text, perform or (lambda arguments: _engine(ask(arguments))), examples)
+        ask: Ask = partial(request_of, asked) if isinstance(asked, type) else asked
+        made = self.add(name, text, perform or (lambda arguments: run_engine(ask(arguments))), examples)
         made.set_defaults(ask=ask)
         return made
-
-
-def _engine(request: Request) -> int:
-    from tui.engine_process import run_engine
-
-    return run_engine(request)
 
 
 def parser(version: Callable[[], str]) -> Parser:

@@ -14,6 +14,7 @@ from typing import Any
 
 from engine.console import INTERRUPTED
 from engine.requests import R, Request, encode, make
+from engine.runfolder import find_run
 
 _LONGEST = 100_000
 """Bytes of a request that go as an argument; the kernel takes 128 KiB, and thousands of inputs are longer."""
@@ -44,20 +45,18 @@ def engine_environment() -> dict[str, str]:
 
 
 def request_of(kind: type[R], arguments: argparse.Namespace, **found: Any) -> R:
-    """The request that a command line asks for: its options by their names, and what was ``found`` of them."""
+    """The request that a command line asks for: its options by their names, and what was ``found`` of them.
+
+    A run is looked up, and a recipe is read here first: what is wrong with it is said before anything heavy starts.
+    """
+    if "run" in kind.__struct_fields__:
+        found["run"] = find_run(arguments.runs, arguments.run).root
+    if "recipe" in kind.__struct_fields__:
+        from engine.recipe import load_recipe
+
+        load_recipe(arguments.recipe, arguments.overrides, outside=arguments.allow_outside)
     fields = (field for field in kind.__struct_fields__ if field not in found and hasattr(arguments, field))
     return make(kind, {**{field: getattr(arguments, field) for field in fields}, **found})
-
-
-def checked_recipe(arguments: argparse.Namespace) -> None:
-    """Read the recipe here, before anything heavy starts.
-
-    Raises:
-        RecipeError: it cannot be used.
-    """
-    from engine.recipe import load_recipe
-
-    load_recipe(arguments.recipe, arguments.overrides, outside=arguments.allow_outside)
 
 
 def run_engine(request: Request) -> int:

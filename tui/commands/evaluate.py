@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
-
 from engine.requests import Evaluate
-from engine.runfolder import find_run
 from tui.arguments import Commands, data_option, run_argument, weights_options
-from tui.engine_process import request_of
 
 
 def register(commands: Commands) -> None:
@@ -16,7 +12,7 @@ def register(commands: Commands) -> None:
         "evaluate",
         "Measure a checkpoint of a run on any split, or on a folder. The result stands in metrics.json "
         "under a name of its own.",
-        _request,
+        Evaluate,
         ["medtui evaluate seg_dice --split validation", "medtui evaluate seg_dice --data ~/other --name other"],
     )
     run_argument(command)
@@ -24,7 +20,3 @@ def register(commands: Commands) -> None:
     data_option(command, "another folder with the same kind of data (the run's own)")
     command.add_argument("--name", metavar="NAME", help="name of the result in metrics.json")
     weights_options(command)
-
-
-def _request(arguments: argparse.Namespace) -> Evaluate:
-    return request_of(Evaluate, arguments, run=find_run(arguments.runs, arguments.run).root)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from engine.requests import Predict
-from engine.runfolder import find_run
 from tui.arguments import Commands, run_argument, weights_options
-from tui.engine_process import request_of
 
 
 def register(commands: Commands) -> None:
@@ -16,7 +13,7 @@ def register(commands: Commands) -> None:
     command = commands.add_request(
         "predict",
         "Apply a run to new files. Masks have the geometry of their input; classes come as a table.",
-        _request,
+        Predict,
         ["medtui predict seg_dice scans/*.nii.gz -o masks", "medtui predict cls_ce images -o classes"],
     )
     run_argument(command, nargs=None, text="a folder, an id, or a unique part of an id")
@@ -24,7 +21,3 @@ def register(commands: Commands) -> None:
     command.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="where the results go")
     command.add_argument("--overwrite", action="store_true", help="replace masks that medtui did not write")
     weights_options(command)
-
-
-def _request(arguments: argparse.Namespace) -> Predict:
-    return request_of(Predict, arguments, run=find_run(arguments.runs, arguments.run).root)

@@ -36,7 +36,7 @@ def register(commands: Commands) -> None:
 
 def _request(arguments: argparse.Namespace) -> Resume:
     check_name(arguments.name)
-    return request_of(Resume, arguments, run=find_run(arguments.runs, arguments.run).root)
+    return request_of(Resume, arguments)
 
 
 def _resume(arguments: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from engine.requests import Resume, Train
 from engine.runfolder import ENDED, read_status
 from tui.arguments import Commands, recipe_arguments, runs_option, screen_options
 from tui.commands.attach import has_screen, open_dashboard, runs_of
-from tui.engine_process import checked_recipe, request_of
+from tui.engine_process import request_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -37,7 +37,6 @@ def register(commands: Commands) -> None:
 
 def _request(arguments: argparse.Namespace) -> Train:
     check_name(arguments.name)
-    checked_recipe(arguments)
     if arguments.runs.exists() and not arguments.runs.is_dir():  # said before the data is read
         raise UsageError(f"--runs: {arguments.runs} is not a folder", "name another with --runs DIR")
     return request_of(Train, arguments)

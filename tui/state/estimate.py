@@ -53,12 +53,6 @@ def done_share(view: RunView) -> float | None:
     return min(1.0, view.iteration / view.iterations) if view.iterations > 0 else None
 
 
-def steps_per_s(view: RunView) -> float | None:
-    """Iterations a second over the last ones; ``None`` before the third."""
-    step_s = _step_s(view)
-    return 1.0 / step_s if step_s else None
-
-
 def _training(view: RunView) -> bool:
     return view.phase is not None and view.phase.phase.startswith("train")
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.events import AnyEvent
-from engine.readers.fold import fold
+from engine.readers.fold import fold, read_view
 from engine.readers.run_view import EMPTY, RunView
 from engine.runfolder import ENDED, EventReader, RunFolder, Status, read_status, read_text
 
@@ -179,6 +179,12 @@ def sample(folder: RunFolder, size: int) -> list[AnyEvent]:
         events += [event for event in block if event.seq > seq]
         seq = max(seq, block[-1].seq) if block else seq
     return events
+
+
+def view_of(folder: RunFolder, most: int) -> RunView:
+    """The view of a whole run; where its stream has more than ``most`` bytes, what evenly spread samples show."""
+    size = _size(folder)
+    return fold(EMPTY, sample(folder, size)) if size > most else read_view(folder.events)
 
 
 def _size(folder: RunFolder) -> int:

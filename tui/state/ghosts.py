@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.readers.fold import fold
-from engine.readers.run_view import EMPTY, RunView
-from engine.runfolder import EventReader, RunFolder, list_runs, read_status
-from tui.state.feed import BIG_BYTES, sample
+from engine.readers.run_view import RunView
+from engine.runfolder import RunFolder, list_runs, read_status
+from tui.state.feed import BIG_BYTES, view_of
 
 MOST = 8
 
@@ -44,14 +43,6 @@ def candidates(runs: Path, folder: RunFolder, name: str, *, task: str, up: bool)
     return [(label, other) for *_, label, other in sorted(found, key=lambda item: item[:2])[:MOST]]
 
 
-def load_view(folder: RunFolder) -> RunView:
-    """The view of a whole run; of a very long one, what evenly spread samples show."""
-    size = folder.events.stat().st_size if folder.events.exists() else 0
-    if size > 4 * BIG_BYTES:
-        return fold(EMPTY, sample(folder, size))
-    return fold(EMPTY, EventReader(folder.events).read(size + 1))
-
-
 class GhostChooser:
     """Walks through the candidates: the best, the next, ..., none, and again."""
 
@@ -70,7 +61,7 @@ class GhostChooser:
             return None
         label, chosen = self._found[self._at]
         day, time = chosen.id[:8], chosen.id[9:13]
-        return Ghost(f"{label} {day[4:6]}-{day[6:]} {time[:2]}:{time[2:]}", load_view(chosen))
+        return Ghost(f"{label} {day[4:6]}-{day[6:]} {time[:2]}:{time[2:]}", view_of(chosen, 4 * BIG_BYTES))
 
     @property
     def none(self) -> bool:

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from engine.measures import find, is_count, ordered
-from engine.readers.fold import fold
 from engine.readers.run_view import EMPTY, RunView, best
-from engine.runfolder import EventReader, RunFolder, SplitSummary, read_metrics
-from tui.state.feed import sample
+from engine.runfolder import RunFolder, SplitSummary, read_metrics
+from tui.state.feed import view_of
 from tui.text import figure, with_unit
 
 QUICK_BYTES = 1 << 20
@@ -21,7 +20,6 @@ class RunFacts:
     """A summary of one run."""
 
     view: RunView = EMPTY
-    sampled: bool = False  # the view is made of samples of a long stream
     results: Mapping[str, SplitSummary] = field(default_factory=dict)  # of metrics.json, by split
 
     @property
@@ -39,18 +37,7 @@ class RunFacts:
 
 def read_facts(folder: RunFolder) -> RunFacts:
     """The facts of a run; what is not there or cannot be read is left out."""
-    return RunFacts(*quick_view(folder), read_metrics(folder))
-
-
-def quick_view(folder: RunFolder) -> tuple[RunView, bool]:
-    """A view of the whole run, or of samples of a long one (then True)."""
-    try:
-        size = folder.events.stat().st_size
-    except OSError:
-        return EMPTY, False
-    if size > QUICK_BYTES:
-        return fold(EMPTY, sample(folder, size)), True
-    return fold(EMPTY, EventReader(folder.events).read(size + 1)), False
+    return RunFacts(view_of(folder, QUICK_BYTES), read_metrics(folder))
 
 
 def headline(part: SplitSummary) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ import pytest
 from engine.events import EpochDone, Iteration, Phase, Progress, RunEnded, RunStarted, Validation
 from engine.readers.fold import fold
 from engine.readers.run_view import EMPTY, RunView
-from tui.state.estimate import done_share, elapsed_s, left_s, steps_per_s
+from tui.state.estimate import done_share, elapsed_s, left_s
 
 
 def run(epochs: int, *, validation_s: float = 0.0, pause_after: int = 0) -> RunView:
@@ -69,7 +69,6 @@ def test_elapsed_leaves_out_the_time_between_sessions() -> None:
     assert elapsed_s(ended, now_s=9999.0) == pytest.approx(50.0)
 
 
-def test_shares_and_speed() -> None:
+def test_shares() -> None:
     assert done_share(run(5)) == 0.5
     assert done_share(EMPTY) is None
-    assert steps_per_s(run(1)) == pytest.approx(0.5)

@@ -14,8 +14,8 @@ from engine.events import Iteration, Preview
 from engine.readers.run_view import EMPTY
 from tests.tui import recorded
 from tui.state import feed as feed_module
-from tui.state.feed import Feed, RunSnapshot
-from tui.state.ghosts import candidates, load_view
+from tui.state.feed import Feed, RunSnapshot, view_of
+from tui.state.ghosts import candidates
 from tui.state.previews import read_preview
 
 
@@ -128,7 +128,7 @@ def test_ghosts_are_finished_runs_of_the_recipe_the_best_first_then_those_of_oth
     found = candidates(tmp_path, now, "seg_best", task="segmentation", up=True)
     assert [folder.id for _, folder in found] == [first.id, second.id, third.id]
     assert [name for name, _ in found] == ["seg_best", "seg_best", "seg_best_2"]
-    assert load_view(first).ended is not None
+    assert view_of(first, 1 << 20).ended is not None
 
 
 @pytest.mark.parametrize(
