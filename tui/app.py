@@ -92,12 +92,10 @@ class MedtuiApp(App[None]):
         self.panic(Text(f"the dashboard failed: {in_short(error)}; the training goes on; details in {path}"))
 
     def action_help(self) -> None:
-        """All keys."""
         if not isinstance(self.screen, Help):
             self.push_screen(Help())
 
     def action_theme(self) -> None:
-        """Dark or light."""
         self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
         self.remember(theme=self.theme)
         if isinstance(self.screen, TiledScreen):

@@ -45,9 +45,7 @@ def value_axis(low: float, high: float, rows: int, *, log: bool = False) -> Axis
     step = step_for(high - low, max(3, rows // 3))
     fine = step / 2
     bottom, top = math.floor(low / fine + 1e-9) * fine, math.ceil(high / fine - 1e-9) * fine
-    first = math.ceil(bottom / step - 1e-9)
-    places = [k * step for k in range(first, first + 60) if k * step <= top + step * 1e-9]
-    return Axis(bottom, top, tuple((place, label(place, step)) for place in places))
+    return Axis(bottom, top, tuple((place, label(place, step)) for place in _multiples(bottom, top, step)))
 
 
 def _log_axis(low: float, high: float, rows: int) -> Axis:
@@ -69,9 +67,7 @@ def step_axis(low: float, high: float, width: int) -> Axis:
     """A horizontal axis of numbers on ``width`` cells."""
     low, high = _apart(low, high)
     step = max(1.0, step_for(high - low, max(1, width // 9)))  # there is no half iteration
-    first = math.ceil(low / step - 1e-9)
-    places = [k * step for k in range(first, first + 100) if k * step <= high + step * 1e-9]
-    return Axis(low, high, tuple((place, big(place, step)) for place in places))
+    return Axis(low, high, tuple((place, big(place, step)) for place in _multiples(low, high, step)))
 
 
 def time_axis(low: float, high: float, width: int) -> Axis:
@@ -80,9 +76,13 @@ def time_axis(low: float, high: float, width: int) -> Axis:
     rough = (high - low) / max(1, width // 12)
     steps = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
     step = next((s for s in steps if s >= rough), 86400 * math.ceil(rough / 86400))
+    return Axis(low, high, tuple((place, _duration(place)) for place in _multiples(low, high, step)))
+
+
+def _multiples(low: float, high: float, step: float) -> list[float]:
+    """The multiples of ``step`` on an axis, a hundred at most."""
     first = math.ceil(low / step - 1e-9)
-    places = [k * step for k in range(first, first + 100) if k * step <= high + step * 1e-9]
-    return Axis(low, high, tuple((float(place), _duration(place)) for place in places))
+    return [float(k * step) for k in range(first, first + 100) if k * step <= high + step * 1e-9]
 
 
 def label(value: float, step: float) -> str:

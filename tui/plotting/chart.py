@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from engine.readers.run_view import best
 from tui.plotting.axes import Axis, value_axis
 from tui.plotting.cells import Line, cut, fitted, frame_top, framed, length
-from tui.plotting.charts import Chart, Steps
+from tui.plotting.charts import Chart, Mode, Steps
 from tui.plotting.plot_area import PlotArea
 from tui.plotting.plotted import Plotted, Window, plot, reading, value_range
 from tui.plotting.raster import Raster
@@ -148,7 +148,7 @@ def legend(chart: Chart, plotted: list[Plotted], manner: ChartOptions, *, width:
     own = [p for p in plotted if not p.curve.ghost]
     parts: list[Line] = []
     if manner.cursor is not None:
-        parts.append([(f"@ {place_text(manner.cursor, manner)}", "muted")])
+        parts.append([(f"@ {place_text(manner.cursor, manner.steps.mode)}", "muted")])
     names = sum(len(p.curve.name) + 10 for p in own) < width
     for p in own:
         value = reading(p, manner.window.high if manner.cursor is None else manner.cursor)
@@ -177,11 +177,11 @@ def ghost_remark(plotted: list[Plotted], manner: ChartOptions) -> str:
     if not math.isfinite(here - there) or place > float(ghost.x[-1]) * 1.02:
         return f"◌ {manner.ghost}"
     sign = "+" if here >= there else "−"
-    return f"◌ {manner.ghost}\n{sign}{figure(abs(here - there))} at {place_text(place, manner)}"
+    return f"◌ {manner.ghost}\n{sign}{figure(abs(here - there))} at {place_text(place, manner.steps.mode)}"
 
 
-def place_text(place: float, manner: ChartOptions) -> str:
+def place_text(place: float, mode: Mode) -> str:
     """A place on the horizontal axis in words."""
-    if manner.steps.mode == "time":
+    if mode == "time":
         return clock(place)
-    return f"{manner.steps.mode} {place:.0f}" if manner.steps.mode == "iteration" else f"epoch {place:.3g}"
+    return f"{mode} {place:.0f}" if mode == "iteration" else f"epoch {place:.3g}"

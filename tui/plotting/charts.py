@@ -188,7 +188,6 @@ def _metric_chart(view: RunView, metric: str) -> Chart:
 
 
 def _class_charts(view: RunView, metric: str) -> list[Chart]:
-    """The metric by class, where there is more than one class."""
     tracks: list[tuple[str, Tracks]] = [
         (label, view.validation_classes[label])
         for label in view.classes

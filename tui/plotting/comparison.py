@@ -13,9 +13,10 @@ import numpy as np
 
 from engine.events import number
 from engine.measures import better_up, find, is_count
+from engine.readers.columns import Columns
 from engine.readers.run_view import EMPTY, RunView, Tracks, best
 from engine.runfolder import RunFolder, read_manifest, read_small
-from tui.plotting.charts import Chart, Curve, Mode, steps_of
+from tui.plotting.charts import Chart, Curve, Mode, end_of, steps_of
 from tui.text import clock, figure, one_line, with_unit
 from tui.theme import mark
 
@@ -116,7 +117,7 @@ def metrics_of(sides: Sequence[ComparedRun]) -> list[str]:
 
 def _chart(name: str, sides: Sequence[ComparedRun], mode: Mode, tracks: Sequence[Tracks], metric: str) -> Chart:
     curves = tuple(
-        _curve(at, side, mode, Curve(side.label, tracks[at][metric], "value", "", ""))
+        _curve(at, side, mode, tracks[at][metric], "value")
         for at, side in enumerate(sides)
         if metric in tracks[at] and len(tracks[at][metric])
     )
@@ -125,9 +126,7 @@ def _chart(name: str, sides: Sequence[ComparedRun], mode: Mode, tracks: Sequence
 
 def _steps_chart(sides: Sequence[ComparedRun], mode: Mode) -> Chart:
     """The loss of each iteration, for runs that have not ended an epoch yet."""
-    curves = tuple(
-        _curve(at, side, mode, Curve(side.label, side.view.steps, "loss", "", "")) for at, side in enumerate(sides)
-    )
+    curves = tuple(_curve(at, side, mode, side.view.steps, "loss") for at, side in enumerate(sides))
     return Chart("train loss", curves, up=False, reason="no iteration yet")
 
 
@@ -137,15 +136,12 @@ def _class_charts(sides: Sequence[ComparedRun], mode: Mode) -> list[Chart]:
     names = list(dict.fromkeys(label for side in sides for label in side.view.classes))
     if len(names) < 2:
         return []
-    charts = []
-    for label in names:
-        tracks = [side.view.validation_classes.get(label, {}) for side in sides]
-        charts.append(_chart(f"{metric} · {label}", sides, mode, tracks, metric))
-    return charts
+    tracks = {label: [side.view.validation_classes.get(label, {}) for side in sides] for label in names}
+    return [_chart(f"{metric} · {label}", sides, mode, tracks[label], metric) for label in names]
 
 
-def _curve(at: int, side: ComparedRun, mode: Mode, curve: Curve) -> Curve:
-    return replace(curve, color=str(at), mark=mark(at), steps=steps_of(side.view, mode))
+def _curve(at: int, side: ComparedRun, mode: Mode, table: Columns, column: str) -> Curve:
+    return Curve(side.label, table, column, str(at), mark(at), steps=steps_of(side.view, mode))
 
 
 # --- tables --------------------------------------------------------------------------------------
@@ -153,23 +149,18 @@ def _curve(at: int, side: ComparedRun, mode: Mode, curve: Curve) -> Curve:
 
 def metric_rows(sides: Sequence[ComparedRun]) -> list[TableRow]:
     """Results of each split, the best of validation, and what the run took; the best of each row is marked."""
-    rows: list[TableRow] = []
-    splits = sorted(
-        {split for side in sides for split in side.view.results}, key=lambda split: (split != "test", split)
-    )
-    for split in splits:
-        rows += _result_rows(sides, split)
-    rows += _best_rows(sides)
-    rows.append(TableRow("run", head=True))
-    rows.append(TableRow("state", tuple(side.state or _MISSING for side in sides)))
-    rows.append(TableRow("epochs", tuple(f"{side.view.epoch}/{side.view.epochs}" for side in sides)))
-    rows.append(TableRow("worked", tuple(clock(steps_of(side.view, "time").knots[-1]) for side in sides)))
-    seconds = [_epoch_seconds(side.view) for side in sides]
-    rows.append(TableRow("s an epoch", tuple(map(figure, seconds)), best_places(seconds, up=False)))
-    rows.append(
-        TableRow("device", tuple(one_line(s.view.started.device) if s.view.started else _MISSING for s in sides))
-    )
-    return rows
+    splits = sorted({split for side in sides for split in side.view.results}, key=lambda name: (name != "test", name))
+    views, seconds = [side.view for side in sides], [_epoch_seconds(side.view) for side in sides]
+    return [
+        *(row for split in splits for row in _result_rows(sides, split)),
+        *_best_rows(sides),
+        TableRow("run", head=True),
+        TableRow("state", tuple(side.state or _MISSING for side in sides)),
+        TableRow("epochs", tuple(f"{view.epoch}/{view.epochs}" for view in views)),
+        TableRow("worked", tuple(clock(end_of(view, "time")) for view in views)),
+        TableRow("s an epoch", tuple(map(figure, seconds)), best_places(seconds, up=False)),
+        TableRow("device", tuple(one_line(v.started.device) if v.started else _MISSING for v in views)),
+    ]
 
 
 def _result_rows(sides: Sequence[ComparedRun], split: str) -> list[TableRow]:
@@ -212,9 +203,8 @@ def _best_rows(sides: Sequence[ComparedRun]) -> list[TableRow]:
         up = better_up(name)
         found = [best(side.view.validation[name], up=up) if name in side.view.validation else None for side in sides]
         cells = tuple(f"{figure(f[0])} @ {f[1]}" if f else _MISSING for f in found)
-        rows.append(
-            TableRow(with_unit(name, _unit(sides)), cells, best_places([f[0] if f else math.nan for f in found], up=up))
-        )
+        marked = best_places([f[0] if f else math.nan for f in found], up=up)
+        rows.append(TableRow(with_unit(name, _unit(sides)), cells, marked))
     return [TableRow("validation, best @ epoch", head=True), *rows] if rows else []
 
 
@@ -240,16 +230,15 @@ def recipe_rows(sides: Sequence[ComparedRun]) -> list[TableRow]:
 
 def warnings(sides: Sequence[ComparedRun]) -> list[str]:
     """Why the numbers may not be comparable."""
+    views = [side.view for side in sides if side.view.started]
+    differences: dict[str, set[Any]] = {
+        "the tasks differ": {view.started.task for view in views if view.started},
+        "the classes differ": {view.classes for view in views},
+        "the runs saw different data: their numbers are not of the same cases": {s.data for s in sides if s.data},
+        "distances are in different units": {view.unit for view in views},
+    }
     found = [f"{side.label}: {side.problem}" for side in sides if side.problem]
-    if len({side.view.started.task for side in sides if side.view.started}) > 1:
-        found.append("the tasks differ")
-    if len({side.view.classes for side in sides if side.view.started}) > 1:
-        found.append("the classes differ")
-    if len({side.data for side in sides if side.data}) > 1:
-        found.append("the runs saw different data: their numbers are not of the same cases")
-    if len({side.view.started.unit for side in sides if side.view.started}) > 1:
-        found.append("distances are in different units")
-    return found
+    return [*found, *(words for words, values in differences.items() if len(values) > 1)]
 
 
 def _cell(side: ComparedRun, key: str) -> str:

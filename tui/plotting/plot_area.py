@@ -92,7 +92,6 @@ class PlotArea:
                 self.raster.put(column, row, char, color)
 
     def _star(self, p: Plotted, *, up: bool) -> None:
-        """A star at the best point of the series."""
         table = p.curve.table
         found = best(table, up=up)
         if found is None:

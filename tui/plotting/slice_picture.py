@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
+from tui.plotting.half_blocks import rgb
 from tui.state.images import Bytes, PreviewImages
 
-_RAMP = " .:-=+*#%@"
 _HEAT = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]], float)
 """Five colours of matplotlib's inferno, which the figures use for activation maps."""
 
@@ -32,30 +30,8 @@ def paint(images: PreviewImages, at: int, cells: tuple[int, int], *, truth: str,
         if mask is not None:
             small = mask[at][picked]
             for label in np.unique(small[small > 0]):
-                picture[_edge(small == label)] = _rgb(color)
+                picture[_edge(small == label)] = rgb(color)
     return picture
-
-
-def marked(picture: Bytes, contours: Mapping[str, str]) -> NDArray[np.str_]:
-    """The mark of each cell (rows, width) of two pixels that holds a contour, by its colour; else "".
-
-    Args:
-        picture: (2 * rows, width, 3), of `paint`.
-        contours: mark -> colour; the first one lies on top.
-    """
-    pairs = picture.reshape(-1, 2, *picture.shape[1:])
-    found = np.full((len(pairs), picture.shape[1]), "", dtype="<U1")
-    for mark, color in reversed(list(contours.items())):
-        found[(pairs == _rgb(color)).all(axis=3).any(axis=1)] = mark
-    return found
-
-
-def letters(picture: Bytes, contours: Mapping[str, str]) -> list[str]:
-    """``picture`` in letters by brightness, its contours as marks; see `marked`."""
-    grey = picture.reshape(-1, 2, *picture.shape[1:]).mean(axis=(1, 3)) * (len(_RAMP) - 1) / 255
-    cells = np.array(list(_RAMP))[np.rint(grey).astype(int)]
-    marks = marked(picture, contours)
-    return ["".join(row) for row in np.where(marks == "", cells, marks).tolist()]
 
 
 def _fitted(shape: tuple[int, ...], width: int, rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -84,7 +60,3 @@ def _edge(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     padded = np.pad(mask, 1)
     inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     return mask & ~inner
-
-
-def _rgb(color: str) -> tuple[int, int, int]:
-    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)

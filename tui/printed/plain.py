@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Callable, Iterator
 
 from engine.errors import UsageError, printable
 from engine.events import AnyEvent
@@ -29,24 +30,16 @@ def follow(trainer: TrainerProcess, interrupts: Interrupts, since_s: float = 0.0
         interrupts: holds the signals since its handshake.
         since_s: print only what happened after this time (a resumed run has a past).
     """
-    folder = trainer.folder
-    tail = _Tail(folder, since_s)
-    tail.say(f"run folder  {folder.root}")
+    tail = _Tail(trainer.folder, since_s)
+    tail.say(f"run folder  {trainer.folder.root}")
     asked = False
-    while True:
-        over = not trainer.runs() or read_status(folder).state in ENDED  # asked before the last look
-        tail.print_new()
-        if over:
-            break
+    for _ in tail.looks(trainer.runs):
         if interrupts.insisted:
             trainer.kill()
         elif interrupts.asked and not asked:
             asked = True
-            _ask_to_stop(folder, tail)
-        time.sleep(_POLL_S)
-    tail.end()
-    _print_curves(folder)
-    code = outcome(folder)
+            _ask_to_stop(trainer.folder, tail)
+    code = tail.end()
     return _INTERRUPTED if interrupts.asked else code
 
 
@@ -61,15 +54,9 @@ def _ask_to_stop(folder: RunFolder, tail: _Tail) -> None:
 def watch(folder: RunFolder) -> int:
     """Print a run that someone else started, from its beginning, until it ends. Ctrl-C only stops looking."""
     tail = _Tail(folder, 0.0)
-    while True:
-        over = read_status(folder).state in ENDED
-        tail.print_new()
-        if over:
-            break
-        time.sleep(_POLL_S)
-    tail.end()
-    _print_curves(folder)
-    return outcome(folder)
+    for _ in tail.looks(lambda: True):
+        pass
+    return tail.end()
 
 
 def _print_curves(folder: RunFolder) -> None:
@@ -108,7 +95,7 @@ class _Tail:
     """What is new in a stream, on stdout: whole lines, and on a terminal a line of progress."""
 
     def __init__(self, folder: RunFolder, since_s: float) -> None:
-        self._reader = EventReader(folder.events)
+        self._folder, self._reader = folder, EventReader(folder.events)
         self._lines = PlainLines()
         self._since_s = since_s
         self._newest_s = 0.0
@@ -116,8 +103,17 @@ class _Tail:
         self._screen = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         self._progress = False
 
-    def print_new(self) -> None:
-        """Print what happened since the last call."""
+    def looks(self, lives: Callable[[], bool]) -> Iterator[None]:
+        """Print what is new, now and then, until the run has ended or its process lives no more."""
+        while True:
+            over = not lives() or read_status(self._folder).state in ENDED  # asked before the last look
+            self._print_new()
+            if over:
+                return
+            yield
+            time.sleep(_POLL_S)
+
+    def _print_new(self) -> None:
         while events := self._reader.read():
             if self._reader.restarts != self._restarts:  # a resumed run cut what was read
                 self._restarts = self._reader.restarts
@@ -134,11 +130,13 @@ class _Tail:
         self._clear()
         _print(printable(text))
 
-    def end(self) -> None:
-        """Print what waited for an event that did not come."""
+    def end(self) -> int:
+        """Print what waited for an event that did not come, the curves and the outcome; the exit code of the run."""
         for line in self._lines.rest():
             self.say(line)
         self._clear()
+        _print_curves(self._folder)
+        return outcome(self._folder)
 
     def _take(self, event: AnyEvent) -> None:
         lines = self._lines.take(event)

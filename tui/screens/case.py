@@ -10,20 +10,19 @@ from textual.geometry import Region
 from engine.readers.run_view import EMPTY, RunView
 from engine.runfolder import CaseRow, RunFolder, read_cases
 from tui.plotting.cells import Line
-from tui.screens.preview_reader import PreviewReader
-from tui.screens.tiled import TiledScreen
+from tui.screens.of_run import ScreenOfRun
 from tui.state.case_files import list_examples, measured_cases
 from tui.state.feed import RunSnapshot
 from tui.state.images import Example
 from tui.text import figure, one_line
 from tui.widgets.case_image import CaseImage
 from tui.widgets.case_panes import CaseList, CaseNumbers, CaseTurned
-from tui.widgets.image_pane import ImageFile, ImagePane
+from tui.widgets.image_pane import ImageFile
 
 _LOOK_S = 1.0
 
 
-class CaseScreen(TiledScreen):
+class CaseScreen(ScreenOfRun):
     """Cases of a live run by its newest validation, of a finished one by ``cases.csv``."""
 
     NAME = "cases"
@@ -37,10 +36,8 @@ class CaseScreen(TiledScreen):
             source: gives the newest snapshot of it; asked every second.
             case: the id of the case to open.
         """
-        super().__init__()
-        self.folder = folder
+        super().__init__(folder, follow=False)
         self.cases, self.image = self.pane(CaseList), self.pane(CaseImage)
-        self._previews = PreviewReader(self, folder)
         self._source = source
         self._wanted = case
         self._seen: RunView | None = None
@@ -91,6 +88,7 @@ class CaseScreen(TiledScreen):
         over = snapshot.over and not self._from_file
         first = self._seen is None
         self._seen = snapshot.view
+        self.show(snapshot)
         if not self._from_file:
             self._take(measured_cases(snapshot.view))
         if first or over:
@@ -132,7 +130,6 @@ class CaseScreen(TiledScreen):
         self.head.redraw()
         numbers = self.pane(CaseNumbers)
         numbers.case = case
-        numbers.show(self._source())
         numbers.redraw()
         self.image.set_files(self._pictures(case), self._why_no_image(case), other_case=other)
 
@@ -153,9 +150,6 @@ class CaseScreen(TiledScreen):
         if self.view.started is not None and self.view.started.task == "classification":
             kept = "the worst mistakes of each validation, and some right and wrong ones of the test"
         return f"no image of case {case.id} was kept: only {kept}"
-
-    def on_image_pane_wanted(self, message: ImagePane.Wanted) -> None:
-        self._previews.read(message.pane, message.file, self.view.classes)
 
     # --- keys ----------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from textual import work
 from textual.geometry import Region
@@ -26,12 +26,11 @@ class CompareScreen(TiledScreen):
     NAME = "comparison"
     PANES = (ComparedCurves, MetricsTable, RecipeTable)
 
+    @dataclass
     class Read(Message):
         """The recipes and names of the runs."""
 
-        def __init__(self, sides: list[ComparedRun]) -> None:
-            super().__init__()
-            self.sides = sides
+        sides: list[ComparedRun]
 
     def __init__(self, folders: Sequence[RunFolder]) -> None:
         super().__init__(*folders)
@@ -92,7 +91,6 @@ class CompareScreen(TiledScreen):
         self._show_all()
 
     def _show_all(self) -> None:
-        """Give all panes what is known now."""
         sides, called = list(self.sides), tuple(side.label for side in self.sides)
         self.head.redraw()
         self.compared.sides = sides

@@ -32,7 +32,6 @@ class Confirm(ModalScreen[bool]):
         return Text.assemble(self._questions[0], "\n\n", ("y", "bold"), "  yes      ", ("n", "bold"), "  no")
 
     def action_yes(self) -> None:
-        """The next question, or done."""
         self._questions.pop(0)
         if self._questions:
             self.query_one("#question", Static).update(self._text())
@@ -40,7 +39,6 @@ class Confirm(ModalScreen[bool]):
             self.dismiss(True)
 
     def action_no(self) -> None:
-        """Leave all as it is."""
         self.dismiss(False)
 
 
@@ -62,5 +60,4 @@ class Prompt(ModalScreen[str | None]):
         self.dismiss(event.value)
 
     def action_leave(self) -> None:
-        """Without an answer."""
         self.dismiss(None)

@@ -61,7 +61,6 @@ class Help(ModalScreen[None]):
         return [everywhere(type(self.app)), *own, MARKS]
 
     def action_scroll(self, by: int) -> None:
-        """Scroll by lines."""
         self.query_one("#help", VerticalScroll).scroll_relative(y=by, animate=False)
 
     def _table(self, sections: Sequence[Section]) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -39,12 +40,13 @@ class HomeScreen(TiledScreen):
         Binding("escape", "back", "back", key_display="Esc", show=False, tooltip="drop the filter, then the marks"),
     ]
 
+    @dataclass
     class Found(Message):
         """The folder of runs was looked at; an older look that still waits is not worth drawing."""
 
-        def __init__(self, rows: tuple[RunRow, ...], whole: bool, problem: str) -> None:
-            super().__init__()
-            self.rows, self.whole, self.problem = rows, whole, problem
+        rows: tuple[RunRow, ...]
+        whole: bool
+        problem: str
 
         def can_replace(self, message: Message) -> bool:
             return isinstance(message, HomeScreen.Found)
@@ -172,7 +174,6 @@ class HomeScreen(TiledScreen):
             self.listed.leave()
 
     def action_compare(self) -> None:
-        """Compare the marked runs."""
         from tui.screens.compare import CompareScreen
 
         by_id = {row.id: row.folder for row in self.listed.all}
@@ -183,7 +184,6 @@ class HomeScreen(TiledScreen):
         self.app.push_screen(CompareScreen(chosen))
 
     def action_replay(self) -> None:
-        """Replay the run under the cursor."""
         from tui.screens.replay import ReplayScreen
 
         row = self.listed.chosen_row()
@@ -191,7 +191,6 @@ class HomeScreen(TiledScreen):
             self.app.push_screen(ReplayScreen(row.folder))
 
     def action_figures(self) -> None:
-        """The figures of the run under the cursor."""
         from tui.screens.gallery import GalleryScreen
 
         row = self.listed.chosen_row()

@@ -16,14 +16,13 @@ from engine.readers.run_view import last
 from engine.runfolder import RunFolder
 from tui.plotting.cells import Line, cut, ends
 from tui.plotting.charts import steps_of
-from tui.screens.preview_reader import PreviewReader
+from tui.screens.of_run import ScreenOfRun
 from tui.screens.tiled import TiledScreen
 from tui.state.feed import RunSnapshot
 from tui.state.replaying import Stop, beside, nearest, stops, view_at
 from tui.text import clock, figure, one_line
 from tui.widgets.cases import Cases
 from tui.widgets.classes import Classes
-from tui.widgets.image_pane import ImagePane
 from tui.widgets.replay_panes import ReplayCurves, ReplaySlice
 from tui.widgets.slider import Slider
 
@@ -32,7 +31,7 @@ _FRAMES = 100
 """A run of more epochs is played in steps of several."""
 
 
-class ReplayScreen(TiledScreen):
+class ReplayScreen(ScreenOfRun):
     """One run at a moment that keys choose."""
 
     NAME = "replay"
@@ -53,13 +52,11 @@ class ReplayScreen(TiledScreen):
 
     def __init__(self, folder: RunFolder) -> None:
         super().__init__(folder)
-        self.folder = folder
         self.whole: RunSnapshot | None = None
         self.places: tuple[Stop, ...] = ()
         self.stop: Stop | None = None
-        self.slider = Slider(id="slider")
+        self.slider = Slider()
         self.curves, self.slices = self.pane(ReplayCurves), self.pane(ReplaySlice)
-        self._previews = PreviewReader(self, folder)
         self._timer: Timer | None = None
 
     def head_line(self, width: int) -> Line:
@@ -120,25 +117,18 @@ class ReplayScreen(TiledScreen):
         self.curves.whole = self.slices.whole = whole.view
         self.show(RunSnapshot(view_at(whole.view, stop), whole.status, whole.read_share))
 
-    def on_image_pane_wanted(self, message: ImagePane.Wanted) -> None:
-        if self.whole is not None:
-            self._previews.read(message.pane, message.file, self.whole.view.classes)
-
     # --- keys ----------------------------------------------------------------------------------
 
     def action_epoch(self, by: int) -> None:
-        """An epoch earlier or later."""
         self._hold()
         self._by(by)
 
     def action_step(self, by: int) -> None:
-        """An iteration earlier or later."""
         self._hold()
         if self.whole is not None and self.stop is not None:
             self.move(beside(self.whole.view, self.stop, by))
 
     def action_end(self, last: int) -> None:
-        """The beginning or the end."""
         self._hold()
         if self.places:
             self.move(self.places[-1 if last else 0])

@@ -14,7 +14,7 @@ from textual.widget import Widget
 
 from engine.runfolder import RunFolder
 from tui.screens.notifier import Notifier, notify
-from tui.screens.preview_reader import PreviewReader
+from tui.screens.of_run import ScreenOfRun
 from tui.screens.tiled import TiledScreen
 from tui.state.feed import PUBLISH_S, RunSnapshot
 from tui.state.ghosts import Ghost, GhostChooser
@@ -23,7 +23,6 @@ from tui.widgets.cases import Cases
 from tui.widgets.control_bar import ControlBar
 from tui.widgets.curves import RunCurves
 from tui.widgets.head import Head
-from tui.widgets.image_pane import ImagePane
 from tui.widgets.pane import Pane
 
 _CLOCK_S = 1.0
@@ -34,7 +33,7 @@ _SETTLING_S = 0.2
 """Textual lays a new screen out several times, each time sending all of it: it is empty till then."""
 
 
-class RunScreen(TiledScreen):
+class RunScreen(ScreenOfRun):
     """Follows one run folder while it is open."""
 
     NAME = "run"
@@ -58,12 +57,11 @@ class RunScreen(TiledScreen):
             panes: kinds of panes; those without a place in the layout are shown alone.
         """
         super().__init__(folder, panes=panes)
-        self.folder, (self.feed,) = folder, self.feeds
+        (self.feed,) = self.feeds
         self.snapshot: RunSnapshot | None = None
-        self.head, self.control = Head(id="head"), ControlBar(folder, read_only=read_only, id="ticker")
+        self.head, self.control = Head(), ControlBar(folder, read_only=read_only)
         self.curves = self.pane(RunCurves)
         self._ghosts = GhostChooser(runs, folder)
-        self._previews = PreviewReader(self, folder)
         self._notifier = Notifier(self.app, folder.id)
         self._drawing = False
         self._left_at = (self.tiles.chosen, False)  # the pane with the focus, and whether it stands alone
@@ -138,10 +136,6 @@ class RunScreen(TiledScreen):
         else:
             super().action_back()
 
-    def on_image_pane_wanted(self, message: ImagePane.Wanted) -> None:
-        if self.snapshot is not None:
-            self._previews.read(message.pane, message.file, self.snapshot.view.classes)
-
     def on_control_bar_sent(self) -> None:
         self.feed.nudge()
 
@@ -152,13 +146,11 @@ class RunScreen(TiledScreen):
         self.app.push_screen(CaseScreen(self.folder, lambda: self.snapshot, case=case))
 
     def action_replay(self) -> None:
-        """The run at an earlier moment."""
         from tui.screens.replay import ReplayScreen
 
         self.app.push_screen(ReplayScreen(self.folder))
 
     def action_figures(self) -> None:
-        """The figures of the run."""
         from tui.screens.gallery import GalleryScreen
 
         self.app.push_screen(GalleryScreen(self.folder))
@@ -184,7 +176,6 @@ class RunScreen(TiledScreen):
             notify(self.app, f"no other finished run of a {task} to compare with")
 
     def action_copy_path(self) -> None:
-        """Copy the path of the run folder."""
         path = str(self.folder.root.resolve())
         self.app.copy_to_clipboard(path)
         notify(self.app, f"copied: {path}")

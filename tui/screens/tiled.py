@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, TypeVar
 
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.dom import DOMNode
 from textual.geometry import Region
 from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
 
 from engine.runfolder import RunFolder
-from tui.plotting.cells import Line, cut
+from tui.plotting.cells import Line
 from tui.screens.confirm import Confirm, Prompt
+from tui.screens.key_desk import KeyDesk
 from tui.state.feed import Feed, RunSnapshot
-from tui.text import one_line
-from tui.widgets.bars import LAST_NUMBER, Keys, Tabs, number_of
+from tui.widgets.bars import LAST_NUMBER, HeadLine, Keys, Tabs, number_of
 from tui.widgets.canvas import Canvas
-from tui.widgets.keys import Key, Section, binding_for, bindings_of, section
+from tui.widgets.keys import Section, section
 from tui.widgets.pane import Pane
 from tui.widgets.tiles import Tiles
 
 P = TypeVar("P", bound=Pane)
-
-
-class HeadLine(Canvas):
-    """The line on top of a screen, which the screen words."""
-
-    DEFAULT_CSS = "HeadLine { height: 1; }"
-
-    def __init__(self, worded: Callable[[int], Line]) -> None:
-        super().__init__(id="head")
-        self._worded = worded
-
-    def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
-        return [cut(self._worded(width), width)]
 
 
 class TiledScreen(Screen[None]):
@@ -71,12 +58,12 @@ class TiledScreen(Screen[None]):
         Binding("escape", "back", "back", key_display="Esc", tooltip="one step back"),
     ]
 
+    @dataclass
     class Updated(Message):
         """A new snapshot of one of the runs that are followed; an older one that still waits is not worth drawing."""
 
-        def __init__(self, at: int, snapshot: RunSnapshot) -> None:
-            super().__init__()
-            self.at, self.snapshot = at, snapshot
+        at: int
+        snapshot: RunSnapshot
 
         def can_replace(self, message: Message) -> bool:
             return isinstance(message, TiledScreen.Updated) and message.at == self.at
@@ -91,11 +78,11 @@ class TiledScreen(Screen[None]):
         super().__init__()
         self.head: Canvas = HeadLine(self.head_line)
         self.feeds = [Feed(folder, partial(self._followed, at)) for at, folder in enumerate(follow)]
-        self.panes = {kind.ID: kind(id=kind.ID) for kind in panes or self.PANES}
-        self.tiles = Tiles(*self.panes.values(), arrangement=self.placed, id="tiles")
-        self._tabs = Tabs([(name, pane.NAME) for name, pane in self.panes.items()], id="tabs")
-        self._keys = Keys(id="keys")
-        self._desk = KeyDesk(self)
+        self.panes = {kind.ID: kind() for kind in panes or self.PANES}
+        self.tiles = Tiles(*self.panes.values(), arrangement=self.placed)
+        self._tabs = Tabs([(name, pane.NAME) for name, pane in self.panes.items()])
+        self._keys = Keys()
+        self._desk = KeyDesk(self, TiledScreen)
 
     def head_line(self, width: int) -> Line:
         """What stands above the panes."""
@@ -221,7 +208,6 @@ class TiledScreen(Screen[None]):
         await self._desk.pressed(event)
 
     def action_pane(self, by: int) -> None:
-        """The next or the previous pane."""
         names = list(self.panes)
         self.choose(names[(names.index(self.tiles.chosen) + by) % len(names)])
 
@@ -250,81 +236,3 @@ class TiledScreen(Screen[None]):
             self.choose(self.tiles.chosen, full=False)
         elif len(self.app.screen_stack) > 2:  # Textual's own, and the first of ours
             self.dismiss()
-
-
-class KeyDesk:
-    """Finds and names the keys of one screen, whichever part of it has them."""
-
-    def __init__(self, screen: TiledScreen) -> None:
-        self._screen = screen
-
-    def _bars(self) -> Iterator[Canvas]:
-        """The parts with keys that are no panes."""
-        return (bar for bar in self._screen.query(Canvas) if isinstance(bar, self._screen.BARS))
-
-    def _offered(self, owner: DOMNode, binding: Binding) -> bool:
-        action = binding.action.partition("(")[0]
-        if owner is self._screen and action == "back":  # named where it leads somewhere
-            return self._screen.tiles.full or len(self._screen.app.screen_stack) > 2
-        return owner.offers(action) if isinstance(owner, Canvas) else owner.check_action(action, ()) is True
-
-    def named(self) -> list[Key]:
-        """What can be pressed now: the keys that go before all others first, help last."""
-        screen = self._screen
-        owners: list[DOMNode] = [screen.chosen, *self._bars(), screen, screen.app]
-        keys = [
-            Key(owner, binding)
-            for owner in owners
-            for binding in bindings_of(type(owner))
-            if binding.description and self._offered(owner, binding)
-        ]
-        return sorted(keys, key=lambda key: (not key.binding.priority, key.binding.action == "help"))
-
-    def commands(self) -> list[tuple[str, str, Callable[[], object]]]:
-        """What the command palette offers: (title, help, call), of all panes, also of those that are hidden."""
-        screen = self._screen
-        owners: list[tuple[DOMNode, type[DOMNode]]] = [(pane, Pane) for pane in screen.panes.values()]
-        owners += [*((bar, Canvas) for bar in self._bars()), (screen, TiledScreen)]
-        found: list[tuple[str, str, Callable[[], object]]] = []
-        for owner, above in owners:
-            for binding in bindings_of(type(owner), above):
-                if binding.description and self._offered(owner, binding):
-                    key = Key(owner, binding)
-                    call = partial(screen.call_later, self.press, owner, binding)
-                    found.append((f"{key.words.capitalize()}  {key.name}", key.help, call))
-        found.append(("Copy  v", "what the pane says", screen.chosen.action_copy))
-        for place, (name, pane) in enumerate(screen.panes.items()):
-            show = partial(screen.choose, name, full=True)
-            found.append((f"Pane: {pane.NAME}  {number_of(place)}", "show it alone", show))
-        return [*found, ("Back  Esc", "one step back", screen.action_back)]
-
-    async def press(self, owner: DOMNode, binding: Binding) -> None:
-        """Do what a key does, in a hidden pane after it is shown; a fault of a pane stays its own."""
-        screen = self._screen
-        if isinstance(owner, Pane) and not owner.display and owner.id:
-            screen.choose(owner.id)
-        try:
-            await screen.app.run_action(binding.action, owner)
-        except Exception as error:
-            if not isinstance(owner, Canvas):
-                raise
-            owner.failed(error)
-            screen.notify(one_line(owner.fault), severity="error", markup=False)
-
-    async def pressed(self, event: events.Key) -> None:
-        """Find who has the key; the keys of the screen and of the app are left to Textual."""
-        screen, chosen = self._screen, self._screen.chosen
-        panes = list(screen.panes.values())
-        owner: Canvas | None = chosen if binding_for(chosen, event.key) else None
-        if owner is None and event.key in screen.active_bindings:
-            return
-        if owner is None:
-            shown = [*self._bars(), *(pane for pane in panes if pane.display)]
-            owner = next((part for part in shown if binding_for(part, event.key)), None)
-        if owner is not None and (binding := binding_for(owner, event.key)):
-            event.stop()
-            await self.press(owner, binding)
-        elif hidden := next((pane for pane in panes if binding_for(pane, event.key)), None):
-            event.stop()
-            words = f"{hidden.NAME} has this key: {number_of(panes.index(hidden))} shows it"
-            screen.notify(words, markup=False, timeout=3)

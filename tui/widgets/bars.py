@@ -1,13 +1,14 @@
-"""One-line bars: the names of the panes, and the keys."""
+"""One-line bars: the head, the names of the panes, and the keys."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from textual import events
 from textual.message import Message
 
-from tui.plotting.cells import Line
+from tui.plotting.cells import Line, cut
 from tui.state.feed import RunSnapshot
 from tui.widgets.canvas import Canvas
 from tui.widgets.keys import Key
@@ -21,24 +22,34 @@ def number_of(place: int) -> int:
     return min(place + 1, LAST_NUMBER)
 
 
+class HeadLine(Canvas):
+    """The line on top of a screen, which the screen words."""
+
+    ID = "head"
+    DEFAULT_CSS = "HeadLine { height: 1; }"
+
+    def __init__(self, worded: Callable[[int], Line]) -> None:
+        super().__init__()
+        self._worded = worded
+
+    def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
+        return [cut(self._worded(width), width)]
+
+
 class Tabs(Canvas):
     """The panes by name and number; a click chooses one."""
 
+    @dataclass
     class Chosen(Message):
         """A pane was clicked."""
 
-        def __init__(self, pane: str) -> None:
-            super().__init__()
-            self.pane = pane
+        pane: str
 
-    def __init__(self, names: Sequence[tuple[str, str]], *, id: str | None = None) -> None:  # noqa: A002
-        """Names of panes.
+    ID = "tabs"
 
-        Args:
-            names: (id, name) of each pane in the order of their numbers.
-            id: of the widget.
-        """
-        super().__init__(id=id)
+    def __init__(self, names: Sequence[tuple[str, str]]) -> None:
+        """``names``: (id, name) of each pane in the order of their numbers."""
+        super().__init__()
         self.names = tuple(names)
         self.chosen = self.names[0][0]
         self._ends: list[tuple[int, str]] = []
@@ -71,17 +82,15 @@ class Tabs(Canvas):
 class Keys(Canvas):
     """What can be pressed now; a click does the same."""
 
+    @dataclass
     class Pressed(Message):
         """A key of the bar was clicked."""
 
-        def __init__(self, key: Key) -> None:
-            super().__init__()
-            self.key = key
+        key: Key
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.keys: tuple[Key, ...] = ()
-        self._ends: list[tuple[int, Key]] = []
+    ID = "keys"
+    keys: tuple[Key, ...] = ()
+    _ends: Sequence[tuple[int, Key]] = ()
 
     def set_keys(self, keys: Iterable[Key]) -> None:
         """Name other keys: those that are always shown, then from left to right as many as there is room for."""
@@ -93,11 +102,12 @@ class Keys(Canvas):
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
         line: Line = [(" ", "ink")]
-        self._ends, at = [], 1
+        ends, at = [], 1
         for key in self._fitting(width - 1):
             line += [(key.name, "accent bold"), (f" {key.words}  ", "muted")]
             at += _size(key)
-            self._ends.append((at, key))
+            ends.append((at, key))
+        self._ends = ends
         return [line]
 
     def _fitting(self, room: int) -> list[Key]:

@@ -72,7 +72,6 @@ def _middle(width: int, height: int) -> dict[str, Region]:
 
 
 def _tall(width: int, height: int) -> dict[str, Region]:
-    """For terminals that are high and narrow."""
     top, middle, bottom = _parts(height, (5, 3, 3))
     half = width // 2
     return {

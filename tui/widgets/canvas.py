@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events
@@ -22,28 +23,34 @@ from tui.theme import style_of
 class Canvas(Widget):
     """A widget that is a list of lines. `draw` is asked for them; only cells that changed are sent."""
 
+    ID: ClassVar[str] = ""
+    """What it is known by in its screen."""
     NAME: ClassVar[str] = ""
     """What people call it: in tabs, help and messages."""
 
+    @dataclass
     class Asked(Message):
         """A line of text is wanted of the user; the screen asks for it."""
 
-        def __init__(self, question: str, on_submit: Callable[[str], None], *, value: str = "", hint: str = "") -> None:
-            super().__init__()
-            self.question, self.on_submit, self.value, self.hint = question, on_submit, value, hint
+        question: str
+        on_submit: Callable[[str], None]
+        value: str = ""
+        hint: str = ""
 
+    @dataclass
     class Doubted(Message):
         """Something that cannot be taken back is wanted: the screen asks whether the user is sure."""
 
-        def __init__(self, questions: tuple[str, ...], on_yes: Callable[[], None]) -> None:
-            super().__init__()
-            self.questions, self.on_yes = questions, on_yes
+        questions: tuple[str, ...]
+        on_yes: Callable[[], None]
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name
-        super().__init__(id=id)
-        self.snapshot: RunSnapshot | None = None
-        self.fault = ""  # why it draws nothing, where it failed
-        self._strips: list[Strip] = []
+    snapshot: RunSnapshot | None = None
+    fault = ""  # why it draws nothing, where it failed
+
+    _strips: Sequence[Strip] = ()
+
+    def __init__(self) -> None:
+        super().__init__(id=self.ID or None)
 
     @property
     def ascii_only(self) -> bool:

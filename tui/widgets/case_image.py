@@ -27,11 +27,9 @@ class CaseImage(ImagePane):
         )
     ]
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.files: tuple[ImageFile, ...] = ()
-        self.why_empty = ""
-        self._place: int | None = None  # in `files`; None: the last
+    files: tuple[ImageFile, ...] = ()
+    why_empty = ""
+    _place: int | None = None  # in `files`; None: the last
 
     def set_files(self, files: tuple[ImageFile, ...], why_empty: str, *, other_case: bool) -> None:
         """Show the pictures of a case, the last one first.
@@ -72,7 +70,6 @@ class CaseImage(ImagePane):
         return last if self._place is None else min(self._place, last)
 
     def action_side(self, by: int) -> None:
-        """An earlier or a later picture."""
         before = self.image_file()
         last = len(self.files) - 1
         at = max(0, min(last, self._at() + by))
@@ -82,5 +79,4 @@ class CaseImage(ImagePane):
         self.redraw()
 
     def action_page(self, by: int) -> None:
-        """The next or the previous case."""
         self.post_message(CaseTurned(by))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -22,12 +23,11 @@ from tui.widgets.rows import RowsPane
 _ORDERED = {"worst": "worst first", "best": "best first", "id": "by id"}
 
 
+@dataclass
 class CaseTurned(Message):
     """The next (1) or the previous (-1) case is wanted."""
 
-    def __init__(self, by: int) -> None:
-        super().__init__()
-        self.by = by
+    by: int
 
 
 class CaseList(RowsPane[CaseRow]):
@@ -42,9 +42,7 @@ class CaseList(RowsPane[CaseRow]):
         Binding("v", "copy", "copy id", show=False, tooltip="copy the id of the case"),
     ]
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.order: Order = "worst"
+    order: Order = "worst"
 
     def choose_rows(self) -> list[CaseRow]:
         return chosen_cases(self.all, self.filter, self.order)
@@ -122,10 +120,8 @@ class CaseNumbers(Pane):
         Binding("right_square_bracket,pagedown", "page(1)", "case", key_display="[ ]", tooltip="previous, next case")
     ]
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.case: CaseRow | None = None
-        self._history_of: tuple[object, list[tuple[int, float]]] = (None, [])
+    case: CaseRow | None = None
+    _history_of: tuple[object, list[tuple[int, float]]] = (None, [])
 
     def note(self) -> Line:
         return [(one_line(self.case.id), "ink")] if self.case else []
@@ -155,7 +151,6 @@ class CaseNumbers(Pane):
         ]
 
     def action_page(self, by: int) -> None:
-        """The next or the previous case."""
         self.post_message(CaseTurned(by))
 
     def _table(self, columns: dict[str, object], width: int, unit: str) -> list[Line]:
@@ -209,7 +204,6 @@ class CaseNumbers(Pane):
         return lines
 
     def _history(self, row: CaseRow, view: RunView, width: int) -> list[Line]:
-        """The case in the validations that named it."""
         metric = main_metric([row])
         key = (id(view.validations), len(view.validations), row.id, metric)
         if self._history_of[0] != key:

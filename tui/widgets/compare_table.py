@@ -27,15 +27,13 @@ class CompareTable(Pane):
     EMPTY: ClassVar[str] = ""
     RIGHT: ClassVar[bool] = True  # cells are numbers
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.labels: tuple[str, ...] = ()
-        self.rows: tuple[TableRow, ...] = ()
-        self.warnings: tuple[str, ...] = ()
-        self.left = 0  # the first run in sight
-        self.first = 0  # the first line in sight
-        self._fit = 1  # runs in sight
-        self._first_cells, self._run_cells = 8, _LEAST
+    labels: tuple[str, ...] = ()
+    rows: tuple[TableRow, ...] = ()
+    warnings: tuple[str, ...] = ()
+    left = 0  # the first run in sight
+    first = 0  # the first line in sight
+    _fit = 1  # runs in sight
+    _first_cells, _run_cells = 8, _LEAST
 
     def set_rows(self, labels: tuple[str, ...], rows: list[TableRow], warnings: list[str]) -> None:
         """Take other rows."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from engine.readers.run_view import EMPTY, RunView
 from tui.plotting.charts import Chart, Mode, end_of
@@ -14,7 +13,7 @@ from tui.widgets.curves import Curves
 class ComparedCurves(Curves):
     """Charts with a curve a run; the horizontal axis is as long as the longest run."""
 
-    DEFAULT_MODE: ClassVar[Mode] = "epoch"
+    mode: Mode = "epoch"
     sides: Sequence[ComparedRun] = ()
 
     def charts(self) -> list[Chart]:

@@ -22,7 +22,7 @@ from tui.widgets.lines import describe, notable
 class ControlBar(Canvas):
     """One line. A request is a file in the run folder; the trainer answers in the stream."""
 
-    NAME = "training"
+    ID, NAME = "ticker", "training"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "pause", "pause", tooltip="pause, or go on"),
         Binding("s", "stop", "stop", tooltip="stop after this epoch; then test, figures and report"),
@@ -34,8 +34,8 @@ class ControlBar(Canvas):
     class Sent(Message):
         """A request was sent: its answer is awaited."""
 
-    def __init__(self, folder: RunFolder, *, read_only: bool, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
+    def __init__(self, folder: RunFolder, *, read_only: bool) -> None:
+        super().__init__()
         self.folder, self.read_only = folder, read_only
         self._waiting: dict[str, str] = {}  # request id -> command
 
@@ -78,25 +78,19 @@ class ControlBar(Canvas):
     # --- keys ----------------------------------------------------------------------------------
 
     def action_pause(self) -> None:
-        """Pause, or go on."""
         state = self.snapshot.state if self.snapshot else ""
         self._request("resume" if state == "paused" else "pause")
 
     def action_checkpoint(self) -> None:
-        """Ask for a checkpoint."""
         self._request("checkpoint")
 
     def action_stop(self) -> None:
-        """Stop after the running epoch."""
         self._doubt("stop", "Stop after this epoch?")
 
     def action_stop_now(self) -> None:
-        """Stop after the running iteration; asked twice."""
         self._doubt("stop_now", "Stop now, in the middle of the epoch?", "Really stop now?")
 
     def action_note(self) -> None:
-        """Write a line of text into the stream."""
-
         def on_submit(text: str) -> None:
             if text:
                 self._request("note", text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -32,8 +33,6 @@ class Place:
 class NavigatedPane(Pane):
     """Base class of the pane of curves: what is shown of the horizontal axis, and what is read there."""
 
-    DEFAULT_MODE: ClassVar[Mode] = "iteration"
-
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "filter", tooltip="filter by name"),
         Binding("right_square_bracket,pagedown", "page(1)", "page", key_display="[ ]", show=False, tooltip="pages"),
@@ -46,21 +45,19 @@ class NavigatedPane(Pane):
         Binding("enter", "open", "full", key_display="Enter", show=False, tooltip="the chosen curve alone"),
     ]
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.mode: Mode = self.DEFAULT_MODE
-        self.filter = ""
-        self.page_at = 0
-        self.chosen = ""
-        self.full = False
-        self.cursor: float | None = None
-        self.zoom: tuple[float, float] | None = None
-        self._room = (1, 1)  # charts on a page, charts in all
-        self._places: list[Place] = []
-        self._window: Window | None = None
-        self._drag: tuple[int, tuple[float, float]] | None = None
-        self._moved_s = 0.0  # when the mouse last moved the cursor
-        self._hovering = False  # the cursor is the mouse's
+    mode: Mode = "iteration"
+    filter = ""
+    page_at = 0
+    chosen = ""
+    full = False
+    cursor: float | None = None
+    zoom: tuple[float, float] | None = None
+    _room = (1, 1)  # charts on a page, charts in all
+    _window: Window | None = None
+    _drag: tuple[int, tuple[float, float]] | None = None
+    _moved_s = 0.0  # when the mouse last moved the cursor
+    _hovering = False  # the cursor is the mouse's
+    _places: Sequence[Place] = ()
 
     def names(self) -> list[str]:
         """The names of all charts that the filter lets through."""
@@ -69,7 +66,6 @@ class NavigatedPane(Pane):
     # --- keys ----------------------------------------------------------------------------------
 
     def action_page(self, by: int) -> None:
-        """The next or the previous charts."""
         names = self.names()
         room, count = self._room
         pages = max(1, -(-count // room))
@@ -79,7 +75,6 @@ class NavigatedPane(Pane):
         self.redraw()
 
     def _choose(self, by: int) -> None:
-        """The next or the previous chart."""
         names = self.names()
         if names:
             at = names.index(self.chosen) if self.chosen in names else 0
@@ -87,7 +82,6 @@ class NavigatedPane(Pane):
         self.redraw()
 
     def action_filter(self) -> None:
-        """Ask which curves to show."""
         self.post_message(self.Asked("curves whose name contains", self._filter_by, value=self.filter, hint="dice"))
 
     def _filter_by(self, words: str) -> None:
@@ -98,7 +92,6 @@ class NavigatedPane(Pane):
         self._choose(1 if by > 0 else -1)
 
     def action_open(self) -> None:
-        """The chosen chart alone on the whole screen, or all again."""
         self.full = not self.full
         self.redraw()
         self.post_message(self.Alone(self, self.full))
@@ -118,7 +111,6 @@ class NavigatedPane(Pane):
         self.redraw()
 
     def action_pan(self, by: int) -> None:
-        """Move the part that is shown by a quarter of it."""
         if self.zoom is not None and self._window is not None:
             self._move((self.zoom[1] - self.zoom[0]) / 4 * by)
 
@@ -128,7 +120,6 @@ class NavigatedPane(Pane):
             self._zoom_at(self.cursor if self.cursor is not None else self._newest(), by)
 
     def action_reset(self) -> None:
-        """The whole axis, no cursor."""
         self.zoom = self.cursor = None
         self.redraw()
 

@@ -55,11 +55,12 @@ class Curves(NavigatedPane):
     class OptionsChanged(Message):
         """The manner of drawing was changed; the app remembers it."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.smoothing = 3
+    smoothing = 3
+    ghost: Ghost | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
         self.logs: set[str] = set()
-        self.ghost: Ghost | None = None
         self._pictures: dict[str, tuple[object, Chart, Picture]] = {}
 
     # --- what is drawn -------------------------------------------------------------------------
@@ -92,15 +93,20 @@ class Curves(NavigatedPane):
         whole = self.whole_axis(view, over=self.snapshot.over)
         self._window = window = Window(*(self.zoom or (0.0, whole)), whole)
         lines: list[Line] = []
-        self._places = []
+        places: list[Place] = []
         rest = iter(shown)
         for row, count in enumerate(_shared(len(shown), len(per_row))):
             top = row * rows // len(per_row)
             tall = (row + 1) * rows // len(per_row) - top
             edges = [at * width // max(1, count) for at in range(count + 1)]
             boxes = [Region(left, top, right - left, tall) for left, right in pairwise(edges)]
-            columns = [self._one(chart, box, steps, window) for box, chart in zip(boxes, rest, strict=False)]
+            columns = []
+            for box, chart in zip(boxes, rest, strict=False):
+                picture = self._one(chart, box, steps, window)
+                places.append(Place(chart.name, box, box.x + picture.left, picture.columns))
+                columns.append(picture.lines)
             lines += [[span for column in columns for span in column[y]] for y in range(tall)]
+        self._places = places
         if rows < height:
             lines.append(self._settings(charts, shown, width))
         return lines
@@ -131,7 +137,7 @@ class Curves(NavigatedPane):
         whole = end if over and end > 0 else round_up(end)
         return min(whole, planned) if planned >= end > 0 else whole
 
-    def _one(self, chart: Chart, box: Region, steps: Steps, window: Window) -> list[Line]:
+    def _one(self, chart: Chart, box: Region, steps: Steps, window: Window) -> Picture:
         manner = ChartOptions(
             steps,
             window,
@@ -145,9 +151,7 @@ class Curves(NavigatedPane):
             resumes=self._resumes(steps),
         )
         drawn = with_ghost(chart, self.ghost.view, self.mode) if self.ghost else chart
-        picture = self._picture(drawn, box, manner)
-        self._places.append(Place(chart.name, box, box.x + picture.left, picture.columns))
-        return picture.lines
+        return self._picture(drawn, box, manner)
 
     def _picture(self, chart: Chart, box: Region, manner: ChartOptions) -> Picture:
         """The picture of a chart; of one whose points are the old ones, the old picture."""
@@ -183,7 +187,7 @@ class Curves(NavigatedPane):
         share = SMOOTHING[self.smoothing]
         parts.append(("smoothing", "off" if share == 0 else f"{share * 100:g} %"))
         if self.zoom is not None and self._window is not None:
-            low, high = (place_text(p, self._text_manner()) for p in (self._window.low, self._window.high))
+            low, high = (place_text(place, self.mode) for place in (self._window.low, self._window.high))
             parts.append(("zoom", f"{low} – {high}  0 resets"))
         if self.ghost:
             parts.append(("ghost", self.ghost.name))
@@ -194,27 +198,19 @@ class Curves(NavigatedPane):
             line += [(f" {name} ", "muted"), (value, "ink"), ("  ", "muted")]
         return [*line, (" " * max(0, width - length(line)), "muted")]
 
-    def _text_manner(self) -> ChartOptions:
-        view = self.snapshot.view if self.snapshot else None
-        assert view is not None and self._window is not None  # noqa: S101, PT018  # set by draw, which calls this
-        return ChartOptions(steps_of(view, self.mode), self._window, Axis(0, 1, ()))
-
     # --- keys ----------------------------------------------------------------------------------
 
     def action_log(self) -> None:
-        """Logarithmic or linear values of the chosen chart."""
         self.logs ^= {self.chosen}
         self.redraw()
 
     def action_axis(self) -> None:
-        """The next horizontal axis: iteration, epoch, time."""
         self.mode = MODES[(MODES.index(self.mode) + 1) % len(MODES)]
         self.zoom = self.cursor = None
         self.post_message(self.OptionsChanged())
         self.redraw()
 
     def action_smooth(self, by: int) -> None:
-        """More or less smoothing."""
         self.smoothing = max(0, min(len(SMOOTHING) - 1, self.smoothing + by))
         self.post_message(self.OptionsChanged())
         self.redraw()
@@ -239,7 +235,6 @@ class RunCurves(Curves):
         """The next earlier run, or none, is to be drawn behind the curves; the screen reads it."""
 
     def action_ghost(self) -> None:
-        """The next earlier run."""
         self.post_message(self.GhostWanted())
 
 

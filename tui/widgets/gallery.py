@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -32,9 +33,7 @@ class FigureList(RowsPane[FigureResult]):
         Binding("v", "copy", "copy path", show=False, tooltip="copy its path"),
     ]
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.root = Path()  # of the run folder
+    root = Path()  # of the run folder
 
     def choose_rows(self) -> Sequence[FigureResult]:
         return self.all
@@ -82,23 +81,20 @@ class Picture(Pane):
         Binding("v", "copy", "copy path", show=False, tooltip="copy its path"),
     ]
 
+    @dataclass
     class Turned(Message):
         """Another figure is wanted, so many places on."""
 
-        def __init__(self, by: int) -> None:
-            super().__init__()
-            self.by = by
+        by: int
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.root = Path()  # of the run folder
-        self.figure: FigureResult | None = None
-        self.place = ""  # "3 of 12"
-        self.pixels: Pixels | str | None = None
-        self.zoom = 1.0
-        self.centre = (0.5, 0.5)
-        self.why_empty = ""
-        self._shown: tuple[object, list[Line]] | None = None
+    root = Path()  # of the run folder
+    figure: FigureResult | None = None
+    place = ""  # "3 of 12"
+    pixels: Pixels | str | None = None
+    zoom = 1.0
+    centre = (0.5, 0.5)
+    why_empty = ""
+    _shown: tuple[object, list[Line]] | None = None
 
     def set_figure(self, figure: FigureResult | None, place: str, pixels: Pixels | str | None, why_empty: str) -> None:
         """Show a figure; ``pixels`` are a reason where there are none, and ``None`` while they are read."""
@@ -127,7 +123,6 @@ class Picture(Pane):
         return [*([] for _ in range(above)), *lines, *([] for _ in range(rows - len(lines) - above)), *said]
 
     def _said(self, width: int, height: int) -> list[Line]:
-        """The caption, where there is room for it, and the path."""
         assert self.figure is not None  # noqa: S101  # the caller has looked
         lines: list[Line] = []
         if height >= 16 and self.figure.caption:
@@ -147,14 +142,12 @@ class Picture(Pane):
     # --- keys ----------------------------------------------------------------------------------
 
     def action_zoom(self, by: int) -> None:
-        """Closer (1) or farther (-1)."""
         self.zoom = max(1.0, min(_MOST_ZOOM, self.zoom * (1.5 if by > 0 else 1 / 1.5)))
         if self.zoom < 1.01:
             self.zoom, self.centre = 1.0, (0.5, 0.5)
         self.redraw()
 
     def action_reset(self) -> None:
-        """The whole figure."""
         self.zoom, self.centre = 1.0, (0.5, 0.5)
         self.redraw()
 
@@ -166,11 +159,9 @@ class Picture(Pane):
         self._move(0, 1 if by > 0 else -1)
 
     def action_page(self, by: int) -> None:
-        """The next figure."""
         self.post_message(self.Turned(by))
 
     def action_end(self, last: int) -> None:
-        """The first or the last figure."""
         self.post_message(self.Turned(FAR if last else -FAR))
 
     def leave(self) -> bool:

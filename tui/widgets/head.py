@@ -37,6 +37,8 @@ STATE_COLORS = {
 class Head(Canvas):
     """State, elapsed, left, metric; below it the bar, iteration, speed, device, learning rate."""
 
+    ID = "head"
+
     def draw(self, width: int, height: int) -> list[Line]:
         if self.snapshot is None:
             return [[(" medtui", "accent bold")], []]
@@ -113,7 +115,6 @@ class Head(Canvas):
         return [part for part in parts if part]
 
     def _step(self, view: RunView) -> Line:
-        """The iteration of the epoch, or how far another phase is."""
         phase = view.phase.phase if view.phase else ""
         if view.ended is None and phase and not phase.startswith("train"):
             done = f" {view.progress.done}/{view.progress.total}" if view.progress else ""

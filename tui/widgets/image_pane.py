@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 import numpy as np
@@ -10,8 +11,9 @@ from textual.message import Message
 
 from engine.events import Preview
 from tui.plotting.cells import Line, length
-from tui.plotting.slice_picture import letters, marked, paint
-from tui.state.images import Bytes, Example, PreviewImages
+from tui.plotting.half_blocks import half_blocks, letters, marked
+from tui.plotting.slice_picture import paint
+from tui.state.images import Example, PreviewImages
 from tui.text import one_line
 from tui.theme import DARK, PALETTES
 from tui.widgets.pane import FAR, Pane
@@ -30,16 +32,18 @@ class ImagePane(Pane):
         Binding("end,G", "end(1)", "ends", key_display="Home End", show=False, tooltip="the first, the last slice"),
     ]
 
+    @dataclass
     class Wanted(Message):
         """The arrays of a file are needed; the screen reads files, a widget does not."""
 
-        def __init__(self, pane: ImagePane, file: ImageFile) -> None:
-            super().__init__()
-            self.pane, self.file = pane, file
+        pane: ImagePane
+        file: ImageFile
+        classes: tuple[str, ...]  # of the run, which a preview names by their places
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.at: int | None = None  # slice; None: the one with the most truth
+    at: int | None = None  # slice; None: the one with the most truth
+
+    def __init__(self) -> None:
+        super().__init__()
         self._images: dict[str, PreviewImages | str] = {}  # by path; a text says why it cannot be read
         self._asked: set[str] = set()
 
@@ -67,7 +71,7 @@ class ImagePane(Pane):
         if images is None:
             if file.path not in self._asked:
                 self._asked.add(file.path)
-                self.post_message(self.Wanted(self, file))
+                self.post_message(self.Wanted(self, file, self.snapshot.view.classes if self.snapshot else ()))
             return self.reason("reading the preview", width, height)
         if isinstance(images, str):
             return self.reason(images, width, height)
@@ -76,15 +80,12 @@ class ImagePane(Pane):
         palette = PALETTES.get(self.app.theme, DARK)
         picture = paint(images, at, cells, truth=palette.truth, prediction=palette.prediction)
         contours = {"●": palette.truth, "▲": palette.prediction}
-        if self.ascii_only:
-            lines: list[Line] = [[(row, "ink")] for row in letters(picture, contours)]
-        else:
-            lines = self._blocks(picture, contours if self.app.no_color else {})
+        marks = marked(picture, contours if self.ascii_only or self.app.no_color else {})
+        lines = letters(picture, marks=marks) if self.ascii_only else half_blocks(picture, levels=255, marks=marks)
         pad = max(0, (width - picture.shape[1]) // 2)
         return [*([(" " * pad, "ink"), *line] for line in lines), self._key(images, width)]
 
     def _key(self, images: PreviewImages, width: int) -> Line:
-        """What the colours mean."""
         if images.said:
             return [(one_line(images.said)[:width], "prediction")]
         if images.truth is None:
@@ -100,15 +101,6 @@ class ImagePane(Pane):
             return count // 2
         return int(np.argmax((images.truth > 0).reshape(count, -1).sum(axis=1)))
 
-    def _blocks(self, picture: Bytes, contours: dict[str, str]) -> list[Line]:
-        """Two pixels a cell; a contour whose colour would not be seen is a mark."""
-        marks = marked(picture, contours)
-        lines: list[Line] = []
-        for upper, lower, row in zip(picture[::2], picture[1::2], marks.tolist(), strict=True):
-            cells = zip(upper.tolist(), lower.tolist(), row, strict=True)
-            lines.append([(mark or "▀", f"{_hex(a)} on {_hex(b)}") for a, b, mark in cells])
-        return lines
-
     def scroll_lines(self, by: int) -> None:
         file = self.image_file()
         images = self._images.get(file.path) if file else None
@@ -119,7 +111,3 @@ class ImagePane(Pane):
     def action_end(self, last: int) -> None:
         self.at = FAR if last else 0  # where it is drawn it is known how many there are
         self.redraw()
-
-
-def _hex(pixel: list[int]) -> str:
-    return f"#{pixel[0]:02x}{pixel[1]:02x}{pixel[2]:02x}"

@@ -28,9 +28,7 @@ class Lines(Pane):
     ]
     EMPTY: ClassVar[str] = "nothing yet"
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.back = 0  # entries between the newest and the last one shown
+    back = 0  # entries between the newest and the last one shown
 
     def entries(self) -> Sequence[JournalEvent]:
         """What there is to show, oldest first."""
@@ -77,9 +75,7 @@ class LogPane(Lines):
     EMPTY = "no line of this level yet (e changes it)"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("e", "level", "level", tooltip="only this level and above")]
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.level = "info"
+    level = "info"
 
     def depends_on(self, snapshot: RunSnapshot) -> tuple[object, ...]:
         return (snapshot.view.logs,)
@@ -99,7 +95,6 @@ class LogPane(Lines):
         return "\n".join(line.message for line in self.snapshot.view.logs) if self.snapshot else ""
 
     def action_level(self) -> None:
-        """Show fewer levels, then all again."""
         self.level = LEVELS[(LEVELS.index(self.level) + 1) % len(LEVELS)]
         self.back = 0
         self.redraw()

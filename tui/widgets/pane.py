@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events
@@ -26,8 +28,6 @@ def stage(snapshot: RunSnapshot) -> tuple[object, ...]:
 class Pane(Canvas, can_focus=True):
     """A framed part of the board that takes the focus. Its keys are its BINDINGS, see `tui.widgets.keys`."""
 
-    ID: ClassVar[str] = ""
-    """Its place in the layout of a screen."""
     TITLE: ClassVar[str] = ""
     """What stands on the frame."""
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -43,16 +43,14 @@ class Pane(Canvas, can_focus=True):
         Binding("v", "copy", "copy", show=False, tooltip="copy what the pane says"),
     ]
 
+    @dataclass
     class Alone(Message):
         """The pane is to be shown alone, or with the others again; ``None``: whichever it is not."""
 
-        def __init__(self, pane: Pane, alone: bool | None = None) -> None:
-            super().__init__()
-            self.pane, self.alone = pane, alone
+        pane: Pane
+        alone: bool | None = None
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name
-        super().__init__(id=id)
-        self.top = 0  # first line shown, where there are more than fit
+    top = 0  # first line shown, where there are more than fit
 
     def body(self, width: int, height: int) -> list[Line]:
         """The lines inside the frame: all of them, also those that do not fit."""
@@ -78,11 +76,7 @@ class Pane(Canvas, can_focus=True):
 
     def reason(self, text: str, width: int, height: int) -> list[Line]:
         """An empty pane: why, in the middle of it."""
-        words, lines = one_line(text).split(" "), [""]
-        for word in words:
-            if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
-                lines.append("")
-            lines[-1] += (" " if lines[-1] else "") + word
+        lines = textwrap.wrap(one_line(text), max(1, width))
         above = max(0, (height - len(lines)) // 2)
         return [[] for _ in range(above)] + [[(line.center(width), "muted")] for line in lines]
 

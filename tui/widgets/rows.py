@@ -32,13 +32,11 @@ class RowsPane(Pane, Generic[R]):
     class Opened(Message):
         """A person wants to see what is under the cursor."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.all: Sequence[R] = ()  # before the filter
-        self.rows: Sequence[R] | None = None  # in order; None: not known yet
-        self.row = 0  # under the cursor
-        self.first = 0  # the first row in sight
-        self.filter = ""
+    all: Sequence[R] = ()  # before the filter
+    rows: Sequence[R] | None = None  # in order; None: not known yet
+    row = 0  # under the cursor
+    first = 0  # the first row in sight
+    filter = ""
 
     def choose_rows(self) -> Sequence[R]:
         """The rows that the filter lets through, in order."""

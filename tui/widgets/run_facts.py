@@ -35,10 +35,8 @@ class FactsPane(Pane):
     class Opened(Message):
         """A person wants to see the run."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.run: RunRow | None = None
-        self.facts: RunFacts | None = None
+    run: RunRow | None = None
+    facts: RunFacts | None = None
 
     def set_run(self, run: RunRow | None, facts: RunFacts | None) -> None:
         """Show another run; ``facts`` come later than ``run``."""
@@ -46,7 +44,6 @@ class FactsPane(Pane):
         self.redraw()
 
     def action_open(self) -> None:
-        """Open the run."""
         self.post_message(self.Opened())
 
     def copied(self) -> str:
@@ -107,7 +104,6 @@ class FactsPane(Pane):
         return [[*parts[0], (" ", "ink"), (bars, "accent"), ("  ", "ink"), *(parts[1] if len(parts) > 1 else [])]]
 
     def _results(self, facts: RunFacts, width: int) -> list[Line]:
-        """The headline of each split."""
         lines: list[Line] = []
         for split, values in sorted(facts.results.items(), key=lambda item: item[0] != "test"):
             parts: list[Line] = [[(one_line(split), "muted")]]
@@ -116,7 +112,6 @@ class FactsPane(Pane):
         return lines
 
     def _made(self, facts: RunFacts, width: int) -> list[Line]:
-        """Cases, device, time."""
         view = facts.view
         if view.started is None:
             return []

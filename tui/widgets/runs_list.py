@@ -49,14 +49,12 @@ class RunsList(RowsPane[RunRow]):
         Binding("v", "copy", "copy path", show=False, tooltip="copy the path of the run folder"),
     ]
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.marked: list[str] = []  # ids, in the order of marking
-        self.key: SortKey = "age"
-        self.backwards = False
-        self.whole = False  # all folders were looked at
-        self.where = ""  # the folder of runs, as it is said to people
-        self._heads: list[tuple[int, SortKey]] = []  # end of each head, for the mouse
+    key: SortKey = "age"
+    backwards = False
+    whole = False  # all folders were looked at
+    where = ""  # the folder of runs, as it is said to people
+    marked: Sequence[str] = ()  # ids, in the order of marking
+    _heads: Sequence[tuple[int, SortKey]] = ()  # end of each head, for the mouse
 
     def choose_rows(self) -> list[RunRow]:
         return chosen_rows(self.all, self.filter, self.key, backwards=self.backwards)
@@ -79,21 +77,19 @@ class RunsList(RowsPane[RunRow]):
         if row is None:
             return
         if row.id in self.marked:
-            self.marked.remove(row.id)
+            self.marked = [name for name in self.marked if name != row.id]
         elif len(self.marked) >= MOST_MARKED:
             self.notify(f"{MOST_MARKED} runs at most can be compared", severity="warning")
             return
         else:
-            self.marked.append(row.id)
+            self.marked = [*self.marked, row.id]
         self.go(self.row + 1)
         self.redraw()
 
     def action_order(self) -> None:
-        """Order by the next column."""
         self._order(SORT_KEYS[(SORT_KEYS.index(self.key) + 1) % len(SORT_KEYS)], backwards=False)
 
     def action_backwards(self) -> None:
-        """The other way round."""
         self._order(self.key, backwards=not self.backwards)
 
     def _order(self, key: SortKey, *, backwards: bool) -> None:
@@ -128,7 +124,7 @@ class RunsList(RowsPane[RunRow]):
     def header(self, width: int) -> list[Line]:
         columns, at = _columns(width, self.rows or ()), 2
         line: Line = [("  ", "muted")]
-        self._heads = []
+        found: list[tuple[int, SortKey]] = []
         heads: list[tuple[SortKey, int, bool]] = [
             ("state", 11, False),
             ("recipe", columns.recipe, False),
@@ -145,7 +141,8 @@ class RunsList(RowsPane[RunRow]):
             text = fit(f"{key}{turn}", size - 1, right=right) + " "
             line.append((text, "accent" if turn else "muted"))
             at += size
-            self._heads.append((at, key))
+            found.append((at, key))
+        self._heads = found
         if columns.folder:
             line.append((fit("  folder", columns.folder), "muted"))
         return [line]

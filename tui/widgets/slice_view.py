@@ -17,10 +17,8 @@ class SliceView(ImagePane):
 
     ID, NAME, TITLE = "slice", "images", "slice"
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.epoch: int | None = None  # None: the newest
-        self.case: str | None = None
+    epoch: int | None = None  # None: the newest
+    case: str | None = None
 
     def depends_on(self, snapshot: RunSnapshot) -> tuple[object, ...]:
         return *stage(snapshot), snapshot.view.previews
@@ -54,7 +52,6 @@ class SliceView(ImagePane):
         return fitted(parts, self.size.width - len(self.TITLE) - 9, 2)
 
     def action_side(self, by: int) -> None:
-        """The next or the previous epoch with previews."""
         previews = self.snapshot.view.previews if self.snapshot else ()
         epochs = sorted({p.epoch for p in previews})
         preview = self.image_file()
@@ -64,7 +61,6 @@ class SliceView(ImagePane):
             self.redraw()
 
     def action_page(self, by: int) -> None:
-        """The next or the previous case of the epoch."""
         preview = self.image_file()
         if preview is None or self.snapshot is None:
             return

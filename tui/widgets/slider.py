@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from textual import events
 from textual.message import Message
 
@@ -13,21 +15,19 @@ from tui.widgets.canvas import Canvas
 class Slider(Canvas):
     """A bar with a knob; a click moves it. Stars are the checkpoints that were the best so far."""
 
+    ID = "slider"
     DEFAULT_CSS = "Slider { height: 1; }"
 
+    @dataclass
     class Moved(Message):
         """A place on the bar was clicked; ``share`` is 0 to 1."""
 
-        def __init__(self, share: float) -> None:
-            super().__init__()
-            self.share = share
+        share: float
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.stop: Stop | None = None
-        self.total = 0  # iterations of the whole run
-        self.stars: tuple[int, ...] = ()  # iterations
-        self.plays = False
+    stop: Stop | None = None
+    total = 0  # iterations of the whole run
+    stars: tuple[int, ...] = ()  # iterations
+    plays = False
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
         stop = self.stop

@@ -33,8 +33,8 @@ class Tiles(Widget):
 
     DEFAULT_CSS = "Tiles { height: 1fr; }"
 
-    def __init__(self, *children: Widget, arrangement: Arrangement, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(*children, id=id)
+    def __init__(self, *children: Widget, arrangement: Arrangement) -> None:
+        super().__init__(*children, id="tiles")
         self.chosen = children[0].id or ""
         self.full = False
         self._arrangement = arrangement

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tui.plotting.slice_picture import letters, marked, paint
+from tui.plotting.half_blocks import letters, marked
+from tui.plotting.slice_picture import paint
 from tui.state.images import PreviewImages
 
 TRUTH, PREDICTION = "#0000ff", "#ff0000"
@@ -55,7 +56,7 @@ def test_without_colours_contours_are_marks_where_their_colours_were() -> None:
     picture = paint(images, 0, (8, 4), truth=TRUTH, prediction=PREDICTION)
     contours = {"o": TRUTH, "^": PREDICTION}
     assert marked(picture, contours)[0].tolist() == ["", "o", "o", "o", "", "^", "^", "^"]
-    rows = letters(picture, contours)
+    rows = ["".join(text for text, _ in line) for line in letters(picture, marks=marked(picture, contours))]
     assert rows[0] == "+ooo+^^^".replace("+", rows[0][0])
     assert rows[1][2] == rows[0][0]  # inside of a contour stands the image
     assert not set(rows[0][0]) & {"o", "^"}

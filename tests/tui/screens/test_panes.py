@@ -40,9 +40,7 @@ class Weather(Pane):
     ID = NAME = TITLE = "weather"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("w", "wind", "wind", tooltip="how the wind blows")]
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.wind = 0
+    wind = 0
 
     def body(self, width: int, height: int) -> list[Line]:
         return [[(f"wind {self.wind}", "ink")]]

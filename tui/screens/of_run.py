@@ -1,0 +1,33 @@
+"""A screen of one run. It reads pictures from the run folder for its panes, which open no files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from engine.runfolder import RunFolder
+from tui.screens.tiled import TiledScreen
+from tui.state.case_files import read_example
+from tui.state.images import Example
+from tui.state.previews import read_preview
+from tui.widgets.image_pane import ImagePane
+from tui.widgets.pane import Pane
+
+
+class ScreenOfRun(TiledScreen):
+    """Base class. ``follow``: `Updated` brings snapshots of the run."""
+
+    def __init__(self, folder: RunFolder, *, follow: bool = True, panes: Sequence[type[Pane]] | None = None) -> None:
+        super().__init__(*([folder] if follow else []), panes=panes)
+        self.folder = folder
+
+    def on_image_pane_wanted(self, message: ImagePane.Wanted) -> None:
+        self.run_worker(partial(self._read_images, message), thread=True, group="previews")
+
+    def _read_images(self, message: ImagePane.Wanted) -> None:
+        file, classes = message.file, message.classes
+        if isinstance(file, Example):
+            found = read_example(self.folder, file.path, classes)
+        else:
+            found = read_preview(self.folder, file, classes)
+        self.call_later(message.pane.arrived, file.path, found)  # dropped where the screen was left
