@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from pathlib import Path
@@ -20,13 +19,10 @@ _RIGHT = {"epoch", "best", "test", "age"}
 
 def register(commands: Commands) -> None:
     """Add the command."""
-    command = commands.add("runs", "List the runs: state, recipe, epoch, best metric, age.", _perform)
+    text = "List the runs: state, recipe, epoch, best metric, age."
+    command = commands.add("runs", text, lambda arguments: print_runs(arguments.runs, as_json=arguments.json))
     runs_option(command)
     command.add_argument("--json", action="store_true", help="a JSON array, for scripts")
-
-
-def _perform(arguments: argparse.Namespace) -> int:
-    return print_runs(arguments.runs, as_json=arguments.json)
 
 
 def print_runs(runs: Path, *, as_json: bool = False) -> int:
@@ -66,16 +62,12 @@ def _row(folder: RunFolder, status: Status, now_s: float) -> tuple[str, ...]:
         status.state,
         status.name or folder.name,
         epochs,
-        f"{status.metric} {_value(status.best)}".strip(),
-        _value(status.test),
+        f"{status.metric} {figure(status.best)}".strip(),
+        figure(status.test),
         age(now_s - started_s) if started_s else "–",
         folder.id,
     )
     return tuple(printable(cell, keep="") for cell in cells)
-
-
-def _value(value: float | None) -> str:
-    return "–" if value is None else figure(value)
 
 
 def _record(folder: RunFolder, status: Status, now_s: float) -> dict[str, Any]:

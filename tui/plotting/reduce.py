@@ -124,29 +124,26 @@ def _over(parts: Reduced, at: NDArray[np.intp]) -> Reduced:
     filled = np.flatnonzero(sizes)
     starts = at[:-1][filled]
 
-    def spread(values: Array, default: float | bool) -> Array:
+    def over(function: np.ufunc, values: Array, default: float | bool) -> Array:
         out = np.full(len(sizes), default, values.dtype)
-        out[filled] = values
+        if len(starts) and (default is not False or values.any()):
+            out[filled] = function.reduceat(values[: at[-1]], starts)  # the last range ends where the values do
         return out
 
-    def over(function: np.ufunc, values: Array, default: float | bool) -> Array:
-        # reduceat runs to the next start, so the end is made a start too and dropped again
-        ends = values[: at[-1]]
-        return spread(function.reduceat(ends, starts), default) if len(starts) else np.full(len(sizes), default)
-
-    def flags(values: Flags) -> Flags:
-        return over(np.logical_or, values, default=False) if values.any() else np.zeros(len(sizes), bool)
-
     with np.errstate(over="ignore"):
-        return Reduced(
-            over(np.fmin, parts.least, np.nan),
-            over(np.fmax, parts.most, np.nan),
-            over(np.add, parts.total, 0.0),
-            over(np.add, parts.count, 0.0),
-            flags(parts.nans),
-            flags(parts.pos_inf),
-            flags(parts.neg_inf),
-        )
+        return Reduced(*(over(way, getattr(parts, name), default) for name, (way, default) in _WAYS.items()))
+
+
+_WAYS: dict[str, tuple[np.ufunc, float | bool]] = {
+    "least": (np.fmin, np.nan),
+    "most": (np.fmax, np.nan),
+    "total": (np.add, 0.0),
+    "count": (np.add, 0.0),
+    "nans": (np.logical_or, False),
+    "pos_inf": (np.logical_or, False),
+    "neg_inf": (np.logical_or, False),
+}
+"""How each field of ranges of ranges comes about, and what it is of none."""
 
 
 def _blocks(table: Columns, name: str) -> Reduced:
@@ -160,7 +157,7 @@ def _blocks(table: Columns, name: str) -> Reduced:
         table.cache[name] = known
     if known is None:
         return _ranges(table[name])
-    kept = known if len(known.least) == full else Reduced(*(getattr(known, f)[:full] for f in _FIELDS))
+    kept = known if len(known.least) == full else Reduced(*(getattr(known, f)[:full] for f in _WAYS))
     rest = table[name][full * BLOCK :]
     return _appended(kept, _ranges(rest)) if len(rest) else kept
 
@@ -170,8 +167,5 @@ def _ranges(values: Array) -> Reduced:
     return _over(_single(values), np.minimum(edges, len(values)))
 
 
-_FIELDS = tuple(Reduced.__dataclass_fields__)
-
-
 def _appended(first: Reduced, second: Reduced) -> Reduced:
-    return Reduced(*(np.concatenate((getattr(first, f), getattr(second, f))) for f in _FIELDS))
+    return Reduced(*(np.concatenate((getattr(first, f), getattr(second, f))) for f in _WAYS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from textual import work
@@ -94,13 +95,10 @@ class CaseScreen(ScreenOfRun):
         if first or over:
             self._read()
 
-    @work(thread=True, exclusive=True, group="cases")
-    def _read(self) -> None:
-        rows, examples = read_cases(self.folder), list_examples(self.folder)
-        self.call_later(self._arrived, rows, examples)
-
-    def _arrived(self, rows: tuple[CaseRow, ...], examples: dict[tuple[str, str], str]) -> None:
-        self._examples = examples
+    @work(exclusive=True, group="cases")
+    async def _read(self) -> None:
+        rows = await asyncio.to_thread(read_cases, self.folder)
+        self._examples = await asyncio.to_thread(list_examples, self.folder)
         self._from_file = bool(rows)
         self._take(rows or tuple(self.cases.all))
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from textual import work
 from textual.geometry import Region
-from textual.message import Message
 
 from engine.runfolder import RunFolder, read_status
 from tui.plotting.cells import Line, fitted, length
@@ -25,12 +25,6 @@ class CompareScreen(TiledScreen):
 
     NAME = "comparison"
     PANES = (ComparedCurves, MetricsTable, RecipeTable)
-
-    @dataclass
-    class Read(Message):
-        """The recipes and names of the runs."""
-
-        sides: list[ComparedRun]
 
     def __init__(self, folders: Sequence[RunFolder]) -> None:
         super().__init__(*folders)
@@ -71,17 +65,11 @@ class CompareScreen(TiledScreen):
     def on_mount(self) -> None:
         self._read()
 
-    @work(thread=True)
-    def _read(self) -> None:
-        names = [read_status(folder).name or folder.name for folder in self.folders]
-        called = labels(self.folders, names)
-        sides = [read_compared_run(folder, label) for folder, label in zip(self.folders, called, strict=True)]
-        self.post_message(self.Read(sides))
-
-    def on_compare_screen_read(self, message: Read) -> None:
-        self.sides = [
-            replace(new, view=old.view, state=old.state) for new, old in zip(message.sides, self.sides, strict=True)
-        ]
+    @work
+    async def _read(self) -> None:
+        """Names, recipes and data of the runs."""
+        read = await asyncio.to_thread(_read_sides, self.folders)
+        self.sides = [replace(new, view=old.view, state=old.state) for new, old in zip(read, self.sides, strict=True)]
         self._show_all()
 
     def on_tiled_screen_updated(self, message: TiledScreen.Updated) -> None:
@@ -100,3 +88,8 @@ class CompareScreen(TiledScreen):
         self.pane(MetricsTable).set_rows(called, metric_rows(sides), said)
         recipes = self.pane(RecipeTable)
         recipes.set_rows(called, recipe_rows(sides) if read else [], [side.problem for side in sides if side.problem])
+
+
+def _read_sides(folders: Sequence[RunFolder]) -> list[ComparedRun]:
+    called = labels(folders, [read_status(folder).name or folder.name for folder in folders])
+    return [read_compared_run(folder, label) for folder, label in zip(folders, called, strict=True)]

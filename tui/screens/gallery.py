@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from textual import work
 from textual.geometry import Region
 
@@ -51,17 +53,13 @@ class GalleryScreen(TiledScreen):
 
     # --- reading -------------------------------------------------------------------------------
 
-    @work(thread=True, exclusive=True, group="list")
-    def _look(self) -> None:
-        found = list_figures(self.folder)
-        self.call_later(self._listed, found)
-
-    def _listed(self, found: tuple[FigureResult, ...]) -> None:
-        if self.figures.rows == found:
-            return
-        self.figures.all = found
-        self.figures.fill()
-        self.head.redraw()
+    @work(exclusive=True, group="list")
+    async def _look(self) -> None:
+        found = await asyncio.to_thread(list_figures, self.folder)
+        if self.figures.rows != found:
+            self.figures.all = found
+            self.figures.fill()
+            self.head.redraw()
 
     def _show(self) -> None:
         figure, count = self.figures.chosen_row(), len(self.figures.rows or ())
@@ -71,12 +69,9 @@ class GalleryScreen(TiledScreen):
             self._wanted = figure.path
             self._read(figure)
 
-    @work(thread=True, exclusive=True, group="picture")
-    def _read(self, figure: FigureResult) -> None:
-        pixels = load_figure(self.folder, figure)
-        self.call_later(self._arrived, figure, pixels)
-
-    def _arrived(self, figure: FigureResult, pixels: Pixels | str) -> None:
+    @work(exclusive=True, group="picture")
+    async def _read(self, figure: FigureResult) -> None:
+        pixels = await asyncio.to_thread(load_figure, self.folder, figure)
         while len(self._pixels) >= _KEPT:
             del self._pixels[next(iter(self._pixels))]
         self._pixels[figure.path] = pixels

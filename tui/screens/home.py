@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -10,7 +11,6 @@ from textual import work
 from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.message import Message
-from textual.timer import Timer
 
 from engine.runfolder import RunFolder
 from tui.plotting.cells import Line
@@ -67,7 +67,6 @@ class HomeScreen(TiledScreen):
         self._at = at.id if at is not None else ""
         self._known: dict[str, tuple[RunRow, RunFacts]] = {}
         self._watch = RunsWatch(runs, self._post)
-        self._rest: Timer | None = None
 
     def head_line(self, width: int) -> Line:  # noqa: ARG002
         line: Line = [(" medtui   ", "accent bold")]
@@ -123,32 +122,23 @@ class HomeScreen(TiledScreen):
 
     def on_rows_pane_moved(self) -> None:
         self._at = ""
-        self._rested_later()
+        self._look_at()
 
     def on_rows_pane_filled(self) -> None:
-        self._rested_later()
+        self._look_at()
 
-    def _rested_later(self) -> None:
+    def _look_at(self) -> None:
         row = self.listed.chosen_row()
         known = self._known.get(row.id) if row else None
         self.facts.set_run(row, known[1] if known else None)
-        if row is None or (known is not None and known[0] == row):
-            return
-        if self._rest is not None:
-            self._rest.stop()
-        self._rest = self.set_timer(_REST_S, self._rested)
-
-    def _rested(self) -> None:
-        row = self.listed.chosen_row()
-        if row is not None:
+        if row is not None and (known is None or known[0] != row):
             self._read(row)
 
-    @work(thread=True, exclusive=True, group="facts")
-    def _read(self, row: RunRow) -> None:
-        facts = read_facts(row.folder)
-        self.call_later(self._take, row, facts)
-
-    def _take(self, row: RunRow, facts: RunFacts) -> None:
+    @work(exclusive=True, group="facts")
+    async def _read(self, row: RunRow) -> None:
+        """Read a run once the cursor rests on it: the next one cancels this."""
+        await asyncio.sleep(_REST_S)
+        facts = await asyncio.to_thread(read_facts, row.folder)
         if len(self._known) > 50:
             self._known.clear()
         self._known[row.id] = row, facts

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from functools import partial
+
+from textual import work
 
 from engine.runfolder import RunFolder
 from tui.screens.tiled import TiledScreen
@@ -21,13 +23,11 @@ class ScreenOfRun(TiledScreen):
         super().__init__(*([folder] if follow else []), panes=panes)
         self.folder = folder
 
-    def on_image_pane_wanted(self, message: ImagePane.Wanted) -> None:
-        self.run_worker(partial(self._read_images, message), thread=True, group="previews")
-
-    def _read_images(self, message: ImagePane.Wanted) -> None:
+    @work(group="previews")
+    async def on_image_pane_wanted(self, message: ImagePane.Wanted) -> None:
         file, classes = message.file, message.classes
         if isinstance(file, Example):
-            found = read_example(self.folder, file.path, classes)
+            found = await asyncio.to_thread(read_example, self.folder, file.path, classes)
         else:
-            found = read_preview(self.folder, file, classes)
-        self.call_later(message.pane.arrived, file.path, found)  # dropped where the screen was left
+            found = await asyncio.to_thread(read_preview, self.folder, file, classes)
+        message.pane.arrived(file.path, found)

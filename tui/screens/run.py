@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from tui.screens.notifier import Notifier, notify
 from tui.screens.of_run import ScreenOfRun
 from tui.screens.tiled import TiledScreen
 from tui.state.feed import PUBLISH_S, RunSnapshot
-from tui.state.ghosts import Ghost, GhostChooser
+from tui.state.ghosts import GhostChooser
 from tui.widgets.board import PANES, arrange
 from tui.widgets.cases import Cases
 from tui.widgets.control_bar import ControlBar
@@ -160,17 +161,13 @@ class RunScreen(ScreenOfRun):
     def on_curves_options_changed(self) -> None:
         self.app.remember(smoothing=self.curves.smoothing, axis=self.curves.mode)  # type: ignore[attr-defined]
 
-    def on_run_curves_ghost_wanted(self) -> None:
+    @work(exclusive=True, group="ghost")
+    async def on_run_curves_ghost_wanted(self) -> None:
         view = self.snapshot.view if self.snapshot else None
-        if view is not None and view.started is not None:
-            self._next_ghost(view.started.name, view.started.task, up=view.monitor_up)
-
-    @work(thread=True, exclusive=True, group="ghost")
-    def _next_ghost(self, name: str, task: str, *, up: bool) -> None:
-        self.call_later(self._take_ghost, self._ghosts.next(name, task=task, up=up), task)
-
-    def _take_ghost(self, ghost: Ghost | None, task: str) -> None:
-        self.curves.ghost = ghost
+        if view is None or view.started is None:
+            return
+        name, task = view.started.name, view.started.task
+        self.curves.ghost = await asyncio.to_thread(self._ghosts.next, name, task=task, up=view.monitor_up)
         self.curves.redraw()
         if self._ghosts.none:
             notify(self.app, f"no other finished run of a {task} to compare with")

@@ -14,12 +14,14 @@ from textual.message import Message
 from engine.measures import better_up, find, is_count
 from engine.readers.run_view import RunView
 from engine.runfolder import CaseRow
-from tui.plotting.cells import Line, fit, fitted
+from tui.plotting.cells import Line, bar, fit, fitted
 from tui.state.case_files import ORDERS, Order, case_history, chosen_cases, main_metric
 from tui.text import figure, one_line, sparkline, with_unit
 from tui.widgets.pane import Pane
 from tui.widgets.rows import RowsPane
 
+_SIZE = 10
+"""Cells of a column of numbers."""
 _ORDERED = {"worst": "worst first", "best": "best first", "id": "by id"}
 
 
@@ -135,8 +137,7 @@ class CaseNumbers(Pane):
             lines[0] += [("   group ", "muted"), (one_line(row.group), "ink")]
         lines += self._said(row)
         view = self.snapshot.view if self.snapshot else None
-        columns: dict[str, object] = {"": row.values, **(row.per_class if len(row.per_class) > 1 else {})}
-        lines += self._table(columns, width, view.unit if view else "")
+        lines += self._table(row, width, view.unit if view else "")
         lines += self._bars(row, width)
         return [*lines, *(self._history(row, view, width) if view else [])]
 
@@ -153,31 +154,25 @@ class CaseNumbers(Pane):
     def action_page(self, by: int) -> None:
         self.post_message(CaseTurned(by))
 
-    def _table(self, columns: dict[str, object], width: int, unit: str) -> list[Line]:
+    def _table(self, row: CaseRow, width: int, unit: str) -> list[Line]:
         """Metrics down, the case and its classes across, as many as fit."""
-        row = self.case
-        if row is None or not row.values:
+        if not row.values:
             return []
-        names = [name for name in row.values if not is_count(name)]
-        labels = ["case", *(label for label in columns if label)]
-        size = 10
-        said = {name: with_unit(one_line(name), unit) for name in names}
-        first = max(map(cell_len, said.values())) + 1
-        shown = labels[: max(1, (width - first) // size)]
+        columns = {"case": row.values, **(row.per_class if len(row.per_class) > 1 else {})}
+        titles = {name: with_unit(one_line(name), unit) for name in row.values if not is_count(name)}
+        first = max(map(cell_len, titles.values()), default=0) + 1
+        shown = list(columns)[: max(1, (width - first) // _SIZE)]
         lines: list[Line] = [[]]
-        if len(labels) > 1:
-            heads = ((fit(one_line(label), size - 1, right=True) + " ", "muted") for label in shown)
+        if len(columns) > 1:
+            heads = ((fit(one_line(label), _SIZE - 1, right=True) + " ", "muted") for label in shown)
             lines.append([(" " * first, "muted"), *heads])
-        for name in names:
-            line: Line = [(fit(said[name], first), "muted")]
-            for label in shown:
-                values = row.values if label == "case" else row.per_class[label]
-                line.append((fit(figure(values.get(name, math.nan)), size - 1, right=True) + " ", "ink"))
-            lines.append(line)
+        for name, title in titles.items():
+            cells = (figure(columns[label].get(name, math.nan)) for label in shown)
+            lines.append([(fit(title, first), "muted"), *((fit(c, _SIZE - 1, right=True) + " ", "ink") for c in cells)])
         if row.values.get("missed", 0) > 0:
             lines.append([("missed: nothing of it was found", "warning")])
-        if len(shown) < len(labels):
-            lines.append([(f"{len(labels) - len(shown)} more classes do not fit (a wider pane shows them)", "muted")])
+        if left_out := len(columns) - len(shown):
+            lines.append([(f"{left_out} more classes do not fit (a wider pane shows them)", "muted")])
         return lines
 
     def _bars(self, row: CaseRow, width: int) -> list[Line]:
@@ -185,22 +180,13 @@ class CaseNumbers(Pane):
         if not row.probabilities:
             return []
         label = min(22, max(cell_len(one_line(name)) for name in row.probabilities) + 3)
-        room = max(4, width - label - 8)
         lines: list[Line] = [[]]
         for name, share in sorted(row.probabilities.items(), key=lambda item: -_known(item[1])):
-            mark, color = (
-                ("●", "truth") if name == row.true else ("▲", "prediction") if name == row.predicted else (" ", "muted")
-            )
-            full = round(_known(share) * room)
-            lines.append(
-                [
-                    (f"{mark} ", color),
-                    (fit(one_line(name), label - 2), "ink" if mark != " " else "muted"),
-                    ("━" * full, color),
-                    ("─" * (room - full), "faint"),
-                    (fit("–" if math.isnan(share) else f"{share:.3f}", 7, right=True), "ink"),
-                ]
-            )
+            mark, color = ("▲", "prediction") if name == row.predicted else (" ", "muted")
+            mark, color = ("●", "truth") if name == row.true else (mark, color)
+            title = (fit(one_line(name), label - 2), "ink" if mark != " " else "muted")
+            number = (fit("–" if math.isnan(share) else f"{share:.3f}", 7, right=True), "ink")
+            lines.append([(f"{mark} ", color), title, *bar(_known(share), max(4, width - label - 8), color), number])
         return lines
 
     def _history(self, row: CaseRow, view: RunView, width: int) -> list[Line]:

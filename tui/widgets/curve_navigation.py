@@ -175,11 +175,13 @@ class NavigatedPane(Pane):
     def _under(self, x: int, y: int) -> Place | None:
         return next((p for p in self._places if p.box.contains(x, y)), None)
 
-    def _axis_place(self, place: Place, x: int) -> float | None:
-        if self._window is None or not place.columns:
+    def _read_at(self, event: events.MouseEvent) -> float | None:
+        """The place on the horizontal axis under the mouse."""
+        place, window = self._under(event.x, event.y), self._window
+        if place is None or window is None or not place.columns:
             return None
-        share = (x - place.left + 0.5) / place.columns
-        return self._window.low + share * (self._window.high - self._window.low) if 0 <= share <= 1 else None
+        share = (event.x - place.left + 0.5) / place.columns
+        return window.low + share * (window.high - window.low) if 0 <= share <= 1 else None
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
         place = self._under(event.x, event.y)
@@ -205,9 +207,7 @@ class NavigatedPane(Pane):
             self.zoom = low, high
             self._move((start - event.x) / columns * (high - low))
             return
-        place = self._under(event.x, event.y)
-        found = self._axis_place(place, event.x) if place else None
-        now = time.monotonic()
+        found, now = self._read_at(event), time.monotonic()
         if found != self.cursor and now - self._moved_s > _MOUSE_S:
             self._moved_s = now
             self.cursor, self._hovering = found, True
@@ -220,7 +220,5 @@ class NavigatedPane(Pane):
 
     def wheel(self, event: events.MouseEvent, by: int) -> None:
         """Zoom at the place of the mouse."""
-        place = self._under(event.x, event.y)
-        at = self._axis_place(place, event.x) if place else None
-        if at is not None:
+        if (at := self._read_at(event)) is not None:
             self._zoom_at(at, -by)

@@ -76,7 +76,7 @@ class Pane(Canvas, can_focus=True):
 
     def reason(self, text: str, width: int, height: int) -> list[Line]:
         """An empty pane: why, in the middle of it."""
-        lines = textwrap.wrap(one_line(text), max(1, width))
+        lines = textwrap.wrap(one_line(text), max(1, width), break_on_hyphens=False)
         above = max(0, (height - len(lines)) // 2)
         return [[] for _ in range(above)] + [[(line.center(width), "muted")] for line in lines]
 

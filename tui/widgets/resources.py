@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from engine.readers.columns import Columns
-from tui.plotting.cells import Line, fit
+from tui.plotting.cells import Line, bar, fit
 from tui.state.feed import RunSnapshot
 from tui.state.reasons import no_sample
 from tui.text import figure, sparkline
@@ -57,7 +57,6 @@ class Resources(Pane):
         line: Line = [(fit(name, 8), "muted"), (fit(text, 10, right=True), "ink"), ("  ", "ink")]
         room = width - 20
         if known and math.isfinite(used) and room >= 4:
-            full = round(min(1.0, used / whole) * room)
             color = "error" if used / whole > 0.95 else "warning" if used / whole > 0.85 else "muted"
-            line += [("━" * full, color), ("─" * (room - full), "faint")]
+            line += bar(used / whole, room, color)
         return line

@@ -161,11 +161,13 @@ class RunsList(RowsPane[RunRow]):
             color = "accent" if row.live or row.state == "finished" else "muted"
             line += [(" ", "ink"), *bar(share, columns.bar - 2, color), (" ", "ink")]
         done = f"{status.epoch}/{status.epochs}" if status.epochs else "–"
-        test = "–" if status.test is None else figure(status.test)
         when = age(time.time() - row.started_s) if row.started_s else "–"
         line.append((fit(done, 8, right=True) + " ", "ink"))
         line.append((fit(_best(row, columns.best - 1), columns.best - 1, right=True) + " ", "ink"))
-        line += [(fit(test, _TEST - 1, right=True) + " ", "ink"), (fit(when, 7, right=True) + " ", "muted")]
+        line += [
+            (fit(figure(status.test), _TEST - 1, right=True) + " ", "ink"),
+            (fit(when, 7, right=True) + " ", "muted"),
+        ]
         if columns.folder:
             line.append((fit("  " + shorten(one_line(row.id), columns.folder - 2), columns.folder), "muted"))
         return line
@@ -186,7 +188,7 @@ class RunsList(RowsPane[RunRow]):
 
 def _best(row: RunRow, width: int) -> str:
     """``dice 0.881``; the metric's name gives way where the room is too small for it."""
-    value = "–" if row.status.best is None else figure(row.status.best)
+    value = figure(row.status.best)
     name = shorten(one_line(row.status.metric), max(0, width - len(value) - 1))
     return f"{name} {value}" if len(name) > 2 else value
 
