@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
@@ -17,6 +17,11 @@ from engine.runfolder import atomic_open
 
 FORMAT = 1
 _OTHER = "use the other checkpoint of the run (best or last)"
+
+StateDict: TypeAlias = dict[str, Any]
+"""Memory of one part of a training, as plain data and tensors."""
+Content: TypeAlias = dict[str, Any]
+"""Content of a checkpoint: ``model`` and what `engine.training.state.TrainerState` adds to it."""
 
 # What the zip and pickle readers of torch raise on damaged bytes is not documented; all of these
 # were seen while bytes were changed at random.
@@ -44,7 +49,7 @@ class Saved:
     seconds: float
 
 
-def save_checkpoint(path: Path, content: dict[str, Any]) -> Saved:
+def save_checkpoint(path: Path, content: Content) -> Saved:
     """Replace ``path`` by ``content``; the old file is there until the new one is safely on disk.
 
     Args:
@@ -90,7 +95,7 @@ def _reason(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
+def load_checkpoint(path: Path) -> Content:
     """The content of a checkpoint, on the CPU.
 
     Raises:

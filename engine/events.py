@@ -26,6 +26,9 @@ Number: TypeAlias = float | str | None
 Metrics: TypeAlias = dict[str, Number]
 """Metric name -> value, by the names of the run folder's contract (``loss``, ``dice``, ...)."""
 
+CaseEntry: TypeAlias = dict[str, Any]
+"""One case in the stream: ``id``, metrics; of a classification also ``true``, ``predicted``, ``probability``."""
+
 
 def number(value: Number) -> float:
     """The float behind a `Number`; ``nan`` for ``None`` and for text that is no number."""
@@ -119,7 +122,7 @@ class Validation(Event, frozen=True, tag="validation", kw_only=True):
     iteration: int
     metrics: Metrics = {}
     per_class: dict[str, Metrics] = {}  # class -> metrics; None where the class is absent
-    cases: list[dict[str, Any]] = []  # {"id": ..., "dice": ... or "loss": ...}, worst first
+    cases: list[CaseEntry] = []  # {"id": ..., "dice": ... or "loss": ...}, worst first
     best: bool = False
     seconds: float = 0.0
 
@@ -130,7 +133,7 @@ class Result(Event, frozen=True, tag="result", kw_only=True):
     split: str
     metrics: Metrics = {}
     per_class: dict[str, Metrics] = {}
-    cases: list[dict[str, Any]] = []
+    cases: list[CaseEntry] = []
 
 
 class Resources(Event, frozen=True, tag="resources", kw_only=True):

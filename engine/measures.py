@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from engine.errors import UsageError
+from engine.events import Metrics, Number
 from engine.plugins import load_plugins
 
 Task: TypeAlias = Literal["segmentation", "classification"]
@@ -223,18 +224,18 @@ def in_tables(task: str, *, per_class: bool = False) -> list[str]:
     return [measure.name for measure in of_task(task, per_class=per_class) if measure.name != "loss"]
 
 
-def shown(values: Mapping[str, Any], task: str) -> dict[str, Any]:
+def shown(values: Mapping[str, Number], task: str) -> Metrics:
     """Of a split's part of metrics.json what the stream holds; surface metrics only where they were measured."""
     return _picked(values, of_task(task))
 
 
-def shown_per_class(classes: Mapping[str, Mapping[str, Any]], task: str) -> dict[str, dict[str, Any]]:
+def shown_per_class(classes: Mapping[str, Mapping[str, Number]], task: str) -> dict[str, Metrics]:
     """The same for each class, with the number of its cases."""
     wanted = [*of_task(task, per_class=True), _TABLE["support"]]
     return {label: _picked(row, wanted) for label, row in classes.items()}
 
 
-def _picked(values: Mapping[str, Any], wanted: Iterable[Measure]) -> dict[str, Any]:
+def _picked(values: Mapping[str, Number], wanted: Iterable[Measure]) -> Metrics:
     names = [m.name for m in wanted if m.name in values and not (m.key and values[m.name] is None)]
     return {name: values[name] for name in names}
 

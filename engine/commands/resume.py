@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.commands.train import Handshake, build, facts_of, open_checked, shake_hands, work
 from engine.data import data_root, fingerprint
@@ -27,6 +27,9 @@ from engine.runfolder import (
     write_text,
 )
 from engine.training.manifest import command_line, first_manifest
+
+if TYPE_CHECKING:
+    from engine.checkpoint import Content
 
 _FREE = ("runtime.", "figures.", "train.checkpoint_", "name", "description")
 """Keys that may change when a run goes on: none of them changes what is learned."""
@@ -202,7 +205,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _copy_stream(old: RunFolder, new: RunFolder, content: dict[str, Any]) -> None:
+def _copy_stream(old: RunFolder, new: RunFolder, content: Content) -> None:
     """The stream of ``old`` up to its checkpoint, so that the curves of the fork begin where they began."""
     place = content.get("stream")
     if not (isinstance(place, list) and len(place) == 2 and isinstance(place[1], int) and place[1] >= 0):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -22,8 +22,23 @@ from engine.data.threads import Threads
 from engine.errors import DataError, Problem
 from engine.recipe import AugmentTable, DataTable
 
-Batch: TypeAlias = dict[str, Any]
-"""image float32 (B, C, *size); label int64 (B, *size) or (B,); id list of B strings."""
+
+class Sample(TypedDict):
+    """One case of a batch."""
+
+    image: torch.Tensor  # float32 (C, *size)
+    label: torch.Tensor  # int64 (*size) or ()
+    id: str
+    skipped: list[str]  # why others were left out, whose place this one took
+
+
+class Batch(TypedDict):
+    """B cases."""
+
+    image: torch.Tensor  # float32 (B, C, *size)
+    label: torch.Tensor  # int64 (B, *size) or (B,)
+    id: list[str]
+    skipped: NotRequired[list[str]]  # until the loader has said it
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +70,7 @@ class CaseDataset(TorchDataset[Any]):
         """The same over the same cases, with random transforms of its own."""
         return CaseDataset(self.cases, self.data, self.augment, self.seed, self.batch_size)
 
-    def __getitem__(self, draw: SampleIndex) -> Batch | _Failure:
+    def __getitem__(self, draw: SampleIndex) -> Sample | _Failure:
         rng = sample_rng(self.seed, draw)
         moves = batch_rng(self.seed, draw, self.batch_size) if self.augment.draw == "batch" else rng
         try:
@@ -117,7 +132,7 @@ class TrainLoader:
         self._rank, self._world = rank, world
         self._pin_memory = pin_memory
         self._closed = False
-        self._maker: Threads[SampleIndex, Batch | _Failure] | Processes[SampleIndex, Batch | _Failure]
+        self._maker: Threads[SampleIndex, Sample | _Failure] | Processes[SampleIndex, Batch | _Failure]
         if workers:
             self._maker = Processes(samples, _collate, workers, pin_memory=pin_memory)
         else:
@@ -140,7 +155,7 @@ class TrainLoader:
         for batch in self._made(self._batches(epoch)[first_batch:]):
             if isinstance(batch, _Failure):
                 raise DataError(batch.message, batch.hint, batch.problems)
-            for text in batch.pop("skipped"):
+            for text in batch.pop("skipped", ()):
                 if text not in self._told:
                     self._told.add(text)
                     self._warn(f"left out, another case is taken in its place: {text}")
@@ -174,8 +189,8 @@ class TrainLoader:
             yield batch
 
 
-def _collate(items: list[Batch | _Failure]) -> Batch | _Failure:
-    made: list[Batch] = []
+def _collate(items: list[Sample | _Failure]) -> Batch | _Failure:
+    made: list[Sample] = []
     for item in items:
         if isinstance(item, _Failure):
             return item
@@ -188,6 +203,6 @@ def _collate(items: list[Batch | _Failure]) -> Batch | _Failure:
     }
 
 
-def _stack(made: list[Batch], key: str) -> torch.Tensor:
+def _stack(made: list[Sample], key: Literal["image", "label"]) -> torch.Tensor:
     """NumPy's stack: torch's goes through all threads for a plain copy, and was up to 20 times slower."""
     return torch.from_numpy(np.stack([item[key].numpy() for item in made]))

@@ -25,6 +25,7 @@ from engine.evaluation.gradcam import enlarged, explain
 from engine.evaluation.previews import ExampleWriter, PreviewWriter, shrink_step
 from engine.evaluation.protocol import EvalJob, SplitEvaluation
 from engine.evaluation.results import Table
+from engine.events import CaseEntry
 from engine.losses import terms_of, weight_of
 from engine.metrics import classification
 from engine.metrics.calibration import calibrated, fit
@@ -151,7 +152,7 @@ class Classification(SplitEvaluation[Batch, ClassifiedBatch]):
             losses=self.losses.tolist(),
         )
 
-    def cases(self) -> list[dict[str, Any]]:
+    def cases(self) -> list[CaseEntry]:
         """Id, loss, true and predicted class, the largest loss first."""
         classes = self.job.dataset.classes
         return [

@@ -6,12 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, TypeVar
 
 from ignite.engine import Engine
 from torch import Tensor
 
 from engine.data.cases import Case, Dataset
+from engine.events import CaseEntry
 from engine.recipe import DataTable, EvaluateTable
 from engine.runfolder import SplitSummary
 
@@ -128,7 +129,7 @@ class SplitEvaluation(ABC, Generic[Item, Output]):
         """The split's rows of cases.csv, under ``name``."""
 
     @abstractmethod
-    def cases(self) -> list[dict[str, Any]]:
+    def cases(self) -> list[CaseEntry]:
         """The cases as the stream names them, the worst first."""
 
     @abstractmethod

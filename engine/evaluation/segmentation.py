@@ -26,6 +26,7 @@ from engine.evaluation.inference import center_slices, largest_component, to_mas
 from engine.evaluation.previews import ExampleWriter, PreviewWriter, preview_slices
 from engine.evaluation.protocol import EvalJob, SplitEvaluation
 from engine.evaluation.results import Table, mask_path, read_mask, write_mask
+from engine.events import CaseEntry
 from engine.metrics import segmentation
 from engine.metrics.pair import MetricOptions
 from engine.runfolder import SplitSummary
@@ -200,7 +201,7 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
         """A row a case: its metrics, over the classes and of each."""
         return segmentation.case_table(self.rows, self.job.dataset.classes, name)
 
-    def cases(self) -> list[dict[str, Any]]:
+    def cases(self) -> list[CaseEntry]:
         """Id and means over the classes, the worst Dice first; a case without any of several classes has none."""
         names = segmentation.measured(self.rows)
         cases = []

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from engine.checkpoint import load_checkpoint
+from engine.checkpoint import Content, load_checkpoint
 from engine.data import Dataset, data_root
 from engine.errors import RunError, UsageError
 from engine.network import Network, build_network
@@ -65,7 +64,7 @@ def network_for(trained: Trained, dataset: Dataset) -> Network:
     return build_network(bare, dataset, trained.root, trained.manifest.precision)
 
 
-def chosen_checkpoint(folder: RunFolder, recipe: Recipe) -> tuple[Path, dict[str, Any]]:
+def chosen_checkpoint(folder: RunFolder, recipe: Recipe) -> tuple[Path, Content]:
     """The checkpoint that is tested: best.pt where the recipe wants it and validation wrote one.
 
     Raises:

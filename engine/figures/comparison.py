@@ -90,7 +90,7 @@ def _curves(together: Runs, path: Path) -> Drawn:
 
 
 def _legend(figure: Any, panels: Sequence[Any]) -> None:
-    seen: dict[str, Any] = {}
+    seen: style.Look = {}
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             seen.setdefault(label, handle)
@@ -185,7 +185,7 @@ def _measured(together: Runs, name: str) -> bool:
 def _bars(axes: Axes, differences: np.ndarray, up: bool) -> None:
     rows = np.arange(len(differences))
     better = differences > 0 if up else differences < 0
-    look: dict[str, Any] = {"height": 0.72, "linewidth": 0}
+    look: style.Look = {"height": 0.72, "linewidth": 0}
     axes.barh(rows[better], differences[better], color=style.TRUTH, **look)
     axes.barh(rows[~better], differences[~better], color=style.PREDICTION, hatch="////", edgecolor=style.PAPER, **look)
     mean = float(np.nanmean(differences))

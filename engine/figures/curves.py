@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -212,7 +212,7 @@ def _learning_rate(axes: Axes, track: Columns) -> None:
 
 
 def _legend(figure: Figure, panels: Sequence[Axes]) -> None:
-    seen: dict[str, Any] = {}
+    seen: style.Look = {}
     for axes in panels:
         handles, labels = axes.get_legend_handles_labels()
         for handle, label in zip(handles, labels, strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -62,7 +62,7 @@ def macro_curve(curves: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray
 
 
 def _means(axes: Axes, run: RunData, scores: Scores, curves: list[tuple[np.ndarray, np.ndarray]]) -> None:
-    look: dict[str, Any] = {"color": style.INK, "linewidth": 2.2}
+    look: style.Look = {"color": style.INK, "linewidth": 2.2}
     micro = run.result.value("auc_micro")
     if micro is None:
         micro = auc(scores.one_hot.ravel(), scores.probabilities.ravel())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from engine.runfolder import write_with
 
@@ -36,7 +36,9 @@ SHARES = "Blues"  # confusion
 WIDTH = 7.2  # inches: the text width of an A4 or letter page
 TITLE, LABEL, SMALL = 9.5, 8.5, 7.0  # points
 
-_RC: dict[str, Any] = {
+Look: TypeAlias = dict[str, Any]
+"""Keyword arguments of Matplotlib."""
+_RC: Look = {
     "font.family": "DejaVu Sans",
     "font.size": LABEL,
     "axes.titlesize": TITLE,
@@ -102,13 +104,13 @@ def save(figure: Figure, path: Path, dpi: int, *, vector: bool = True) -> None:
     metadata = {"Software": "medtui"}
     write_with(path, lambda target: figure.savefig(target, dpi=dpi, metadata=metadata, bbox_inches=box))
     if vector:
-        options: dict[str, Any] = {"Date": None, "Creator": "medtui"}
+        options: Look = {"Date": None, "Creator": "medtui"}
         write_with(
             path.with_suffix(".svg"), lambda target: figure.savefig(target, dpi=dpi, metadata=options, bbox_inches=box)
         )
 
 
-def line_style(index: int) -> dict[str, Any]:
+def line_style(index: int) -> Look:
     """Colour and dashes of series number ``index``: no two of the first 40 are alike."""
     return {"color": CYCLE[index % len(CYCLE)], "linestyle": DASHES[(index + index // len(CYCLE)) % len(DASHES)]}
 

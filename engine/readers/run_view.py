@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from engine.events import (
+    CaseEntry,
     CheckpointSaved,
     Control,
     Figure,
@@ -137,7 +138,7 @@ class RunView:
         return self.started.monitor_up if self.started else True
 
     @property
-    def worst(self) -> tuple[dict[str, Any], ...]:
+    def worst(self) -> tuple[CaseEntry, ...]:
         """The cases of the newest validation that has any, worst first."""
         return next((tuple(v.cases) for v in reversed(self.validations) if v.cases), ())
 

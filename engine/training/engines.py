@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from engine.data.loaders import TrainLoader
+from engine.data.loaders import Batch, TrainLoader
 from engine.device import Device
 from engine.distributed import wrap_model, wrap_optimizer
 from engine.errors import MedtuiError, RunError
@@ -22,8 +21,6 @@ from engine.network import Network
 from engine.recipe import Recipe
 from engine.training.ema import Ema
 from engine.training.optim import build_optimizer, build_schedule
-
-Batch = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from ignite.engine import Engine
 
+from engine.checkpoint import Content
 from engine.data.loaders import build_train_loader
 from engine.device import memory_errors
 from engine.distributed import rank, world
@@ -64,7 +65,7 @@ class Training:
         stopped = self.clock.reached or (self.early is not None and self.early.stopped)
         return not self.last.epoch_open and (stopped or self.epochs_done >= self.session.recipe.train.epochs)
 
-    def restore(self, content: dict[str, Any]) -> tuple[int, int]:
+    def restore(self, content: Content) -> tuple[int, int]:
         """Go back to the moment of a checkpoint.
 
         Returns:
@@ -185,7 +186,7 @@ def _validation(session: Session, network: Network, step: TrainStep) -> Callable
     return measure
 
 
-def _moved(content: dict[str, Any], length: int) -> int:
+def _moved(content: Content, length: int) -> int:
     """Iterations behind a fork whose epochs are ``length`` iterations long.
 
     Raises:

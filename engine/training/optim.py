@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from engine.checkpoint import StateDict
 from engine.plugins import load_plugins
 from engine.recipe.optim import (
     AdamTable,
@@ -122,11 +123,11 @@ class Schedule(LRScheduler):
         """The learning rate of each parameter group, for the next step."""
         return [float(rate) * self.share(self.last_epoch) for rate in self.base_lrs]
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """Plain numbers; the shape comes from the recipe."""
         return {"last_epoch": self.last_epoch, "base_lrs": list(self.base_lrs)}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: StateDict) -> None:
         """Go to the step that was saved. The optimizer's own state holds its learning rates."""
         self.last_epoch = state_dict["last_epoch"]
         self.base_lrs = list(state_dict["base_lrs"])

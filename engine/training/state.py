@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import torch
 
-from engine.checkpoint import load_weights
+from engine.checkpoint import Content, StateDict, load_weights
 from engine.training.ema import Ema
 from engine.training.engines import TrainStep
 
@@ -15,8 +15,8 @@ from engine.training.engines import TrainStep
 class Stateful(Protocol):
     """A handler whose memory belongs into a checkpoint."""
 
-    def state_dict(self) -> dict[str, Any]: ...
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+    def state_dict(self) -> StateDict: ...
+    def load_state_dict(self, state: StateDict) -> None: ...
 
 
 class TrainerState:
@@ -27,12 +27,12 @@ class TrainerState:
         self.parts = parts
         self.facts = dict(facts)
 
-    def weights(self) -> dict[str, Any]:
+    def weights(self) -> StateDict:
         """The state dict that is evaluated: the averaged one where there is one."""
         ema = self.step.ema
         return (ema.module if ema else self.step.weights).state_dict()
 
-    def take(self, *, epoch: int, iteration: int, length: int) -> dict[str, Any]:
+    def take(self, *, epoch: int, iteration: int, length: int) -> Content:
         """The content of ``last.pt``; an epoch is ``length`` iterations long."""
         step = self.step
         cuda = torch.cuda.get_rng_state_all() if step.device.device.type == "cuda" else []

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 
-from engine.events import number
+from engine.events import CaseEntry, number
 from tui.plotting.cells import Line, fit
 from tui.state.feed import RunSnapshot
 from tui.state.reasons import no_validation
@@ -19,7 +19,7 @@ from tui.widgets.rows import RowsPane
 SAID = "true→said"
 
 
-class Cases(RowsPane[dict[str, Any]]):
+class Cases(RowsPane[CaseEntry]):
     """A table; Enter opens the case under the cursor."""
 
     ID, NAME, TITLE = "cases", "worst", "worst cases"
@@ -47,7 +47,7 @@ class Cases(RowsPane[dict[str, Any]]):
         heads = ((fit(one_line(name), size - 1, right=True) + " ", "muted") for name, size in columns)
         return [[(fit("case", label), "muted"), *heads]]
 
-    def line(self, row: dict[str, Any], at: int, width: int) -> Line:
+    def line(self, row: CaseEntry, at: int, width: int) -> Line:
         columns, label = self._columns(width)
         look = "ink bold" if at == self.row else "ink"
         name = fit(f"{self.cursor(at)}{one_line(str(row.get('id', '?')))}", label)
@@ -65,7 +65,7 @@ class Cases(RowsPane[dict[str, Any]]):
         return columns, max(6, width - sum(size for _, size in columns))
 
 
-def _said(row: dict[str, Any]) -> dict[str, Any]:
+def _said(row: CaseEntry) -> CaseEntry:
     """A row of a classification says in one column what was taken for what."""
     if "true" not in row or "predicted" not in row:
         return row
@@ -75,7 +75,7 @@ def _said(row: dict[str, Any]) -> dict[str, Any]:
     return first | words | {name: value for name, value in row.items() if name not in {"true", "predicted"}}
 
 
-def _columns(rows: Sequence[dict[str, Any]], width: int) -> list[tuple[str, int]]:
+def _columns(rows: Sequence[CaseEntry], width: int) -> list[tuple[str, int]]:
     """Name and width of the columns that fit behind the name of the case."""
     room = width - min(20, max(6, *(cell_len(str(row.get("id", "?"))) + 1 for row in rows)))
     columns: list[tuple[str, int]] = []

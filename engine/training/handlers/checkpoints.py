@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
 
-from engine.checkpoint import save_checkpoint
+from engine.checkpoint import Content, StateDict, save_checkpoint
 from engine.events import CheckpointSaved, Event
 from engine.runfolder import EventWriter, RunFolder
 from engine.training.handlers.validation import Best, ValidationEvents, ValidationOutcome
@@ -30,7 +29,7 @@ class BestCheckpoint:
         self._emit = emit
         self._snapshot = snapshot
         self._best = best
-        self._waiting: dict[str, Any] | None = None
+        self._waiting: Content | None = None
         self._held = False  # what waits is a copy already
 
     def attach(self, trainer: Engine) -> None:
@@ -113,7 +112,7 @@ class LastCheckpoint:
         self._owed = False  # an epoch's write waits
         self._opened = 0.0
         self._closing = 0.0  # seconds that the end of an epoch, with its validation, took last
-        self._open: dict[str, Any] | None = None
+        self._open: Content | None = None
         self._saved = (0, False)  # iteration, and whether its epoch was open
 
     def attach(self, trainer: Engine) -> None:
@@ -156,7 +155,7 @@ class LastCheckpoint:
         if self._best is not None:
             self._best.write()
 
-    def _write(self, content: dict[str, Any], why: str) -> None:
+    def _write(self, content: Content, why: str) -> None:
         self._writer.sync()
         saved = save_checkpoint(self._folder.last, content)
         self._emit(
@@ -186,7 +185,7 @@ class LastCheckpoint:
         if by_count or by_clock:
             self.save("last")
 
-    def _rng(self) -> dict[str, Any]:
+    def _rng(self) -> StateDict:
         cuda = torch.cuda.get_rng_state_all() if self._snapshot.step.device.device.type == "cuda" else []
         return {"torch": torch.get_rng_state(), "cuda": cuda}
 

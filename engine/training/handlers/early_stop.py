@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from ignite.engine import Engine
 
+from engine.checkpoint import StateDict
 from engine.events import Event, Log
 from engine.training.handlers.validation import ValidationEvents, ValidationOutcome
 
@@ -24,10 +24,10 @@ class EarlyStop:
         """Listen to validations."""
         trainer.add_event_handler(ValidationEvents.VALIDATED, self._look)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         return {"waited": self._waited, "stopped": self.stopped}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Go on from `state_dict`."""
         self._waited, self.stopped = state["waited"], state["stopped"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
 from torch import Tensor
 
+from engine.checkpoint import StateDict
 from engine.events import EpochDone, Event, Log, Metrics
 from engine.training.engines import StepOutput
 
@@ -35,11 +35,11 @@ class EpochMetrics:
         trainer.add_event_handler(Events.ITERATION_COMPLETED, self._count)
         trainer.add_event_handler(Events.EPOCH_COMPLETED, self._write)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """The running sums, for a checkpoint in the middle of an epoch."""
         return {"confusion": self._confusion.clone(), "loss": self._loss, "cases": self._cases}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Go on from `state_dict`."""
         self._confusion, self._loss, self._cases = state["confusion"].clone(), state["loss"], state["cases"]
 

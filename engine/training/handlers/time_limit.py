@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 from ignite.engine import Engine, Events
 
+from engine.checkpoint import StateDict
 from engine.events import Event, Log
 
 
@@ -31,10 +31,10 @@ class TimeLimit:
         trainer.add_event_handler(Events.STARTED, self._begin)
         trainer.add_event_handler(Events.EPOCH_COMPLETED, self._look)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         return {"elapsed_s": self.elapsed_s, "reached": self.reached}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Go on from `state_dict`."""
         self._before_s, self.reached = state["elapsed_s"], state["reached"]
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from ignite.engine import Engine, EventEnum, Events
 
+from engine.checkpoint import StateDict
 from engine.evaluation.protocol import WORST, SplitEvaluation
 from engine.events import Event, Log, Phase, Validation
 from engine.measures import shown, shown_per_class
@@ -56,10 +57,10 @@ class Best:
             self.value, self.epoch, self.iteration = value, epoch, iteration
         return better
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         return {"value": self.value, "epoch": self.epoch, "iteration": self.iteration}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Go on from `state_dict`."""
         self.value, self.epoch, self.iteration = state["value"], state["epoch"], state["iteration"]
 
