@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import torch
 
 from engine.errors import RunError
-from engine.runfolder import atomic_open
+from engine.runfolder import atomic_open, open_regular
 
 FORMAT = 1
 _OTHER = "use the other checkpoint of the run (best or last)"
@@ -39,6 +39,10 @@ _DAMAGE = (
     MemoryError,
     zipfile.BadZipFile,
 )
+
+
+LARGEST = 1 << 38
+"""Bytes of a checkpoint; a larger file is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,7 @@ def load_checkpoint(path: Path) -> Content:
             is none, or a weight that is not finite.
     """
     try:
+        open_regular(path, LARGEST).close()  # a pipe or a device would hold torch
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise RunError(

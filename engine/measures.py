@@ -13,12 +13,13 @@ from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from engine.errors import UsageError
-from engine.events import Metrics, Number
 from engine.plugins import load_plugins
 
 Task: TypeAlias = Literal["segmentation", "classification"]
 Key: TypeAlias = Literal["", "surface_validation", "all_voxel_distances"]
 Kind: TypeAlias = Literal["share", "distance", "count", "number"]
+Value: TypeAlias = float | str | None
+"""As the stream has it: None, or the name of what is not finite, in place of a number."""
 _TWINS = ("weighted", "micro")
 
 
@@ -224,18 +225,18 @@ def in_tables(task: str, *, per_class: bool = False) -> list[str]:
     return [measure.name for measure in of_task(task, per_class=per_class) if measure.name != "loss"]
 
 
-def shown(values: Mapping[str, Number], task: str) -> Metrics:
+def shown(values: Mapping[str, Value], task: str) -> dict[str, Value]:
     """Of a split's part of metrics.json what the stream holds; surface metrics only where they were measured."""
     return _picked(values, of_task(task))
 
 
-def shown_per_class(classes: Mapping[str, Mapping[str, Number]], task: str) -> dict[str, Metrics]:
+def shown_per_class(classes: Mapping[str, Mapping[str, Value]], task: str) -> dict[str, dict[str, Value]]:
     """The same for each class, with the number of its cases."""
     wanted = [*of_task(task, per_class=True), _TABLE["support"]]
     return {label: _picked(row, wanted) for label, row in classes.items()}
 
 
-def _picked(values: Mapping[str, Number], wanted: Iterable[Measure]) -> Metrics:
+def _picked(values: Mapping[str, Value], wanted: Iterable[Measure]) -> dict[str, Value]:
     names = [m.name for m in wanted if m.name in values and not (m.key and values[m.name] is None)]
     return {name: values[name] for name in names}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.runfolder import write_bytes
+from engine.runfolder import read_small, write_bytes
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +28,7 @@ def settings_path() -> Path:
 def load_settings() -> Settings:
     """The remembered choices; the usual ones where there are none or they cannot be read."""
     try:
-        return msgspec.json.decode(settings_path().read_bytes(), type=Settings)
+        return msgspec.json.decode(read_small(settings_path()), type=Settings)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return Settings()
 

@@ -18,6 +18,7 @@ from engine.runfolder import (
     Manifest,
     RunFolder,
     create,
+    open_regular,
     read_manifest,
     read_status,
     release_lock,
@@ -210,5 +211,5 @@ def _copy_stream(old: RunFolder, new: RunFolder, content: Content) -> None:
     place = content.get("stream")
     if not (isinstance(place, list) and len(place) == 2 and isinstance(place[1], int) and place[1] >= 0):
         raise RunError("last.pt is damaged: it names no place in the stream")
-    with old.events.open("rb") as stream:
+    with open_regular(old.events) as stream:
         write_bytes(new.events, stream.read(place[1]))

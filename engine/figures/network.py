@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import pickle
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -109,8 +108,7 @@ class TrainedNetwork:
         return np.nan_to_num(np.asarray(maps, dtype=np.float32))
 
     def _load(self) -> nn.Module:
-        import torch
-
+        from engine.checkpoint import load_checkpoint
         from engine.models import build_model
 
         recipe = self.run.recipe
@@ -119,7 +117,7 @@ class TrainedNetwork:
         path = self._checkpoint()
         table = recipe.model.bare()
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)["model"]
+            state = load_checkpoint(path)["model"]
             model = build_model(
                 table,
                 task=recipe.task,
@@ -132,7 +130,7 @@ class TrainedNetwork:
             model.load_state_dict(state)
         except MedtuiError as error:
             raise FigureError(error.message) from error
-        except (OSError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        except (RuntimeError, TypeError, AttributeError) as error:  # weights of another network
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise FigureError(f"{path.name} cannot be loaded: {reason}") from error
         return model.to(self._device).eval()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from engine.console import show_progress
 from engine.data.web import DownloadError, fetch_file
 from engine.errors import Problem, RecipeError
+from engine.runfolder import open_regular
 
 _SHOWN = 5
 _LARGEST = 2 * 10**9
@@ -80,6 +81,7 @@ def read_state(path: Path, key: str) -> dict[str, Tensor]:
         RecipeError: for the recipe's ``key``.
     """
     try:
+        open_regular(path).close()  # a pipe or a device would hold torch
         found: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise _refuse(key, f"there is no file {path}", "a file with a state dict, relative to the data root") from None

@@ -53,7 +53,7 @@ class SplitSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in ``metrics.json``: values beside the other fields, None for what is not finite."""
-        content: dict[str, Any] = {"n": self.n, "missed": self.missed, "protocol": self.protocol, "unit": self.unit}
+        content: dict[str, Any] = {**self.counts, "protocol": self.protocol, "unit": self.unit}
         content = {name: value for name, value in content.items() if value not in {None, ""}}
         content |= {name: _plain(value) for name, value in self.values.items()}
         if self.confusion is not None:
@@ -66,6 +66,11 @@ class SplitSummary(msgspec.Struct, frozen=True, kw_only=True):
             label: {name: _plain(value) for name, value in row.items()} for label, row in self.per_class.items()
         }
         return content
+
+    @property
+    def counts(self) -> dict[str, int | None]:
+        """The counts of cases by their names in ``metrics.json``."""
+        return {"n": self.n, "missed": self.missed}
 
     @property
     def empty(self) -> bool:

@@ -133,3 +133,9 @@ def test_weights_are_loaded_as_they_are_or_not_at_all(change, told):
         load_weights(model, {key: value for key, value in state.items() if value is not None}, "best.pt")
     load_weights(model, {"weight": torch.ones(2, 3), "bias": torch.zeros(2)}, "best.pt")
     assert bool((model.weight == 1).all())
+
+
+def test_a_pipe_in_place_of_a_checkpoint_holds_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "last.pt")
+    with pytest.raises(RunError, match="not a regular file"):
+        load_checkpoint(tmp_path / "last.pt")

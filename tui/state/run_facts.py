@@ -42,7 +42,7 @@ def read_facts(folder: RunFolder) -> RunFacts:
 
 def headline(part: SplitSummary) -> list[tuple[str, str]]:
     """Name and text of the metrics of a split that are read first, then its loss and its counts."""
-    values = {**part.values, "n": part.n, "missed": part.missed}
+    values = {**part.values, **part.counts}
     return [
         (with_unit(name, part.unit), str(int(value)) if is_count(name) else figure(float(value)))
         for name in ordered(values)
