@@ -19,39 +19,42 @@ GREY = (0.299, 0.587, 0.114)
 """Share of red, green and blue in the brightness of a colour (ITU-R BT.601)."""
 
 
-class RandContrast(RandomizableTransform):  # type: ignore[misc]  # MONAI ships no types
-    """Scale intensities about their mean by a factor within 1 - ``share`` and 1 + ``share``."""
+class _RandAbout(RandomizableTransform):  # type: ignore[misc]  # MONAI ships no types
+    """Scale an image about what `centre` gives by a factor within 1 - ``share`` and 1 + ``share``."""
 
     def __init__(self, share: float, prob: float) -> None:
         super().__init__(prob)
         self.share = share
 
     def __call__(self, image: torch.Tensor) -> torch.Tensor:
-        """``image`` (C, *S), each channel about its own mean."""
+        """``image`` (C, *S)."""
         self.randomize(None)
         if not self._do_transform:
             return image
         factor = float(1 + self.R.uniform(-self.share, self.share))
+        centre = self.centre(image)
+        return (image - centre) * factor + centre
+
+    def centre(self, image: torch.Tensor) -> torch.Tensor:
+        """What stays as it is, in a shape that goes with ``image``."""
+        raise NotImplementedError
+
+
+class RandContrast(_RandAbout):
+    """Intensities about their mean, each channel about its own."""
+
+    def centre(self, image: torch.Tensor) -> torch.Tensor:
+        """(C, 1, ...)."""
         axes = tuple(range(1, image.ndim))
-        mean = torch.from_numpy(np.asarray(image).mean(axis=axes, keepdims=True, dtype=np.float64)).float()
-        return (image - mean) * factor + mean
+        return torch.from_numpy(np.asarray(image).mean(axis=axes, keepdims=True, dtype=np.float64)).float()
 
 
-class RandSaturation(RandomizableTransform):  # type: ignore[misc]  # MONAI ships no types
-    """Scale the colours of an RGB image about their grey by a factor within 1 - ``share`` and 1 + ``share``."""
+class RandSaturation(_RandAbout):
+    """The colours of an RGB image (3, H, W) about their grey."""
 
-    def __init__(self, share: float, prob: float) -> None:
-        super().__init__(prob)
-        self.share = share
-
-    def __call__(self, image: torch.Tensor) -> torch.Tensor:
-        """``image`` (3, H, W)."""
-        self.randomize(None)
-        if not self._do_transform:
-            return image
-        factor = float(1 + self.R.uniform(-self.share, self.share))
-        grey = GREY[0] * image[0] + GREY[1] * image[1] + GREY[2] * image[2]
-        return (image - grey) * factor + grey
+    def centre(self, image: torch.Tensor) -> torch.Tensor:
+        """(H, W)."""
+        return GREY[0] * image[0] + GREY[1] * image[1] + GREY[2] * image[2]
 
 
 class RandBlur(RandomizableTransform):  # type: ignore[misc]  # MONAI ships no types

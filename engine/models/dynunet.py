@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from engine.models.base import build
-from engine.models.layers import GROUPS
+from engine.models.layers import GROUPS, MONAI_NORMS
 from engine.models.shapes import refuse, require_multiples
 from engine.recipe.models import DynUNetTable
 
@@ -16,12 +16,6 @@ _TOP = 32
 _MOST = 320
 _SMALLEST = 4
 _LEVELS = 6
-_NORMS = {
-    "instance": ("instance", {"affine": True}),
-    "batch": "batch",
-    "group": ("group", {"num_groups": GROUPS}),
-    "none": "",
-}
 
 
 @build.register
@@ -90,7 +84,7 @@ def build_dynunet(
         strides=strides,
         upsample_kernel_size=strides[1:],
         filters=filters,
-        norm_name=_NORMS[norm],
+        norm_name=MONAI_NORMS[norm],
         dropout=dropout or None,
     )
     if dropout:

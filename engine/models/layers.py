@@ -7,6 +7,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 GROUPS = 8
+MONAI_NORMS = {
+    "instance": ("instance", {"affine": True}),
+    "batch": "batch",
+    "group": ("group", {"num_groups": GROUPS}),
+    "none": "",
+}
+"""A norm of a recipe as MONAI's networks take it."""
 
 
 def norm_layer(name: str, channels: int) -> nn.Module:

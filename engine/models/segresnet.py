@@ -7,19 +7,13 @@ from collections.abc import Sequence
 from torch import nn
 
 from engine.models.base import build
-from engine.models.layers import GROUPS
+from engine.models.layers import GROUPS, MONAI_NORMS
 from engine.models.shapes import refuse, require_multiples, require_room
 from engine.recipe.models import SegResNetTable
 
 CHANNELS = (16, 32, 64, 128)
 # The paper's numbers of residual blocks, from the top; a deeper network goes on with the last.
 _BLOCKS = (1, 2, 2, 4)
-_NORMS = {
-    "instance": ("instance", {"affine": True}),
-    "batch": "batch",
-    "group": ("group", {"num_groups": GROUPS}),
-    "none": "",
-}
 
 
 @build.register
@@ -68,7 +62,7 @@ def build_segresnet(
         in_channels=channels,
         out_channels=out_channels,
         dropout_prob=dropout or None,
-        norm=_NORMS[norm],
+        norm=MONAI_NORMS[norm],
         blocks_down=tuple(blocks),
         blocks_up=(1,) * (len(features) - 1),
         # Linear interpolation has no deterministic gradient on CUDA.
