@@ -62,12 +62,13 @@ def request_of(kind: type[R], arguments: argparse.Namespace, **found: Any) -> R:
 def run_engine(request: Request) -> int:
     """Let the engine do what is asked for, with our terminal, and pass on its exit code."""
     text = encode(request)
+    name = f"medtui {request.command}"
     if len(text) < _LONGEST:
-        return _run(engine_command(request.command, text))
-    return _run(engine_command(request.command, "-"), text.encode())
+        return _run(engine_command(request.command, text), name=name)
+    return _run(engine_command(request.command, "-"), text.encode(), name=name)
 
 
-def _run(command: list[str], sent: bytes | None = None) -> int:
+def _run(command: list[str], sent: bytes | None = None, *, name: str = "the engine") -> int:
     """Run ``command`` to its end. Ctrl-C reaches it through the terminal; a second one ends it."""
     from engine.hardware import killed_words, out_of_memory_kills
 
@@ -87,5 +88,5 @@ def _run(command: list[str], sent: bytes | None = None) -> int:
             if interrupts > 1:
                 process.kill()
     if code == -signal.SIGKILL and not interrupts:
-        print(f"medtui {command[4]} was {killed_words(-code, kills)}", file=sys.stderr)
+        print(f"{name} was {killed_words(-code, kills)}", file=sys.stderr)
     return INTERRUPTED if interrupts or code == -signal.SIGINT else code if code >= 0 else 128 - code
