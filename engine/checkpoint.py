@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import time
 import zipfile
@@ -13,10 +14,12 @@ from typing import Any, TypeAlias
 import torch
 
 from engine.errors import RunError
-from engine.runfolder import atomic_open, open_regular
+from engine.runfolder import atomic_open, most_unpacked, open_regular, zip_members
 
 FORMAT = 1
 _OTHER = "use the other checkpoint of the run (best or last)"
+MOST_PICKLE = 8 << 20
+"""Bytes of names and plain values in a file of weights."""
 
 StateDict: TypeAlias = dict[str, Any]
 """Memory of one part of a training, as plain data and tensors."""
@@ -25,7 +28,7 @@ Content: TypeAlias = dict[str, Any]
 
 # What the zip and pickle readers of torch raise on damaged bytes is not documented; all of these
 # were seen while bytes were changed at random.
-_DAMAGE = (
+DAMAGE = (
     OSError,
     RuntimeError,
     EOFError,
@@ -99,6 +102,33 @@ def _reason(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
+def load_plain(path: Path) -> Any:
+    """What ``torch.save`` wrote into a regular file, on the CPU: tensors and plain values, nothing else.
+
+    Raises:
+        OSError, RuntimeError and others: it is damaged, or would take more memory than it takes disk.
+    """
+    with open_regular(path, LARGEST) as stream:
+        if stream.read(4) == b"PK\x03\x04":
+            members = zip_members(stream)
+            stored = min(os.fstat(stream.fileno()).st_size, most_unpacked(stream))
+            pickled = sum(member.file_size for member in members if member.filename.endswith(".pkl"))
+            if pickled > MOST_PICKLE or sum(member.file_size for member in members) > stored:
+                raise zipfile.BadZipFile("it holds more than its size")
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    todo, seen = [content], {0}
+    while todo:
+        part = todo.pop()
+        if isinstance(part, torch.Tensor):
+            whole = part.layout is torch.strided and not part.is_meta
+            if not whole or part.numel() * part.element_size() > part.untyped_storage().nbytes():
+                raise RuntimeError("a tensor in it is larger than what is stored of it")
+        elif isinstance(part, dict | list | tuple) and id(part) not in seen:
+            seen.add(id(part))  # lists may lie in themselves
+            todo.extend(part.values() if isinstance(part, dict) else part)
+    return content
+
+
 def load_checkpoint(path: Path) -> Content:
     """The content of a checkpoint, on the CPU.
 
@@ -107,8 +137,7 @@ def load_checkpoint(path: Path) -> Content:
             is none, or a weight that is not finite.
     """
     try:
-        open_regular(path, LARGEST).close()  # a pipe or a device would hold torch
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = load_plain(path)
     except FileNotFoundError:
         raise RunError(
             f"there is no checkpoint {path.name} in this run",
@@ -119,12 +148,12 @@ def load_checkpoint(path: Path) -> Content:
             f"{path.name} is refused: it is damaged or holds more than plain data and tensors",
             "medtui loads no pickled code, whoever wrote it; use a checkpoint written by medtui",
         ) from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise RunError(f"{path.name} cannot be read: {reason}", _OTHER) from error
     if not isinstance(content, dict) or "model" not in content:
         raise RunError(f'{path.name} is not a checkpoint of medtui: it has no "model"')
-    if content.get("format", FORMAT) != FORMAT:
+    if str(content.get("format", FORMAT)) != str(FORMAT):
         raise RunError(f"{path.name} was written by another version of medtui (format {content['format']})")
     for part in ("model", "raw"):
         state = content.get(part) or {}

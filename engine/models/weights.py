@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from engine.checkpoint import DAMAGE, load_plain
 from engine.console import show_progress
 from engine.data.web import DownloadError, fetch_file
 from engine.errors import Problem, RecipeError
-from engine.runfolder import open_regular
 
 _SHOWN = 5
 _LARGEST = 2 * 10**9
@@ -81,14 +81,13 @@ def read_state(path: Path, key: str) -> dict[str, Tensor]:
         RecipeError: for the recipe's ``key``.
     """
     try:
-        open_regular(path).close()  # a pipe or a device would hold torch
-        found: Any = torch.load(path, map_location="cpu", weights_only=True)
+        found: Any = load_plain(path)
     except FileNotFoundError:
         raise _refuse(key, f"there is no file {path}", "a file with a state dict, relative to the data root") from None
     except pickle.UnpicklingError:
         found_text = f"{path} is damaged, or holds more than tensors and plain values"
         raise _refuse(key, found_text, "a state dict, as torch.save writes it") from None
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except DAMAGE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise _refuse(key, f"cannot read {path}: {reason}", "a state dict, as torch.save writes it") from None
     for name in ("model", "state_dict"):

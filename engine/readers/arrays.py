@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.runfolder import open_regular
+from engine.runfolder import most_unpacked, open_regular, zip_members
 
 Array: TypeAlias = NDArray[Any]
 MOST_BYTES = 4 << 30
@@ -42,9 +42,10 @@ def load_arrays(path: Path, names: Collection[str] | None = None, *, most: int =
         ArraysError: it is not there, too big, or damaged.
     """
     try:
-        with open_regular(path, MOST_BYTES, links=False) as stream, zipfile.ZipFile(stream) as archive:
-            sizes = {member.filename.removesuffix(".npy"): member.file_size for member in archive.infolist()}
-            if sum(size for name, size in sizes.items() if names is None or name in names) > most:
+        with open_regular(path, MOST_BYTES, links=False) as stream:
+            sizes = [(member.filename.removesuffix(".npy"), member.file_size) for member in zip_members(stream)]
+            asked = sum(size for name, size in sizes if names is None or name in names)
+            if asked > min(most, most_unpacked(stream)):
                 raise ArraysError("is too big to show")
             with np.load(stream, allow_pickle=False) as arrays:
                 return {name: arrays[name] for name in arrays.files if names is None or name in names}

@@ -1,7 +1,7 @@
 """The run folder: paths, atomic writes, the event stream, status and control. No torch, no Textual."""
 
 from engine.runfolder.atomic import atomic_open, sync_folder, write_bytes, write_text, write_with
-from engine.runfolder.careful import open_regular, read_object, read_small, read_text
+from engine.runfolder.careful import most_unpacked, open_regular, read_object, read_small, read_text, zip_members
 from engine.runfolder.cases import CaseRow, read_cases, read_cells
 from engine.runfolder.control import Command, Request, send, take
 from engine.runfolder.lock import is_locked, release_lock, take_lock, updating
@@ -33,6 +33,7 @@ __all__ = [
     "find_run",
     "is_locked",
     "list_runs",
+    "most_unpacked",
     "open_regular",
     "own_status",
     "read_cases",
@@ -58,4 +59,5 @@ __all__ = [
     "write_status",
     "write_text",
     "write_with",
+    "zip_members",
 ]

@@ -9,6 +9,7 @@ import errno
 import os
 import stat
 import typing
+import zipfile
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, TypeVar
 
@@ -18,6 +19,10 @@ SMALL_BYTES = 16 << 20
 """Largest JSON file or recipe that is read."""
 MOST_LEVELS = 64
 """Deepest nesting of JSON that is read."""
+MOST_UNPACKED, MOST_RATIO = 512 << 20, 512
+"""Bytes that any file may hold once it is unpacked, and how many times its own size a large one may."""
+MOST_CONTENTS = 4 << 20
+"""Bytes of the table of contents of a zip file."""
 UNREADABLE = (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What the readers of JSON raise over files that are missing, damaged, or no files."""
 
@@ -68,6 +73,29 @@ def read_small(path: Path, largest: int = SMALL_BYTES, *, links: bool = True) ->
 def read_text(path: Path, largest: int = SMALL_BYTES) -> str:
     """The text of a small file; bytes that are not UTF-8 are replaced. Raises as `read_small`."""
     return read_small(path, largest).decode("utf-8", errors="replace")
+
+
+def most_unpacked(stream: BinaryIO) -> int:
+    """Bytes that a file may hold once it is unpacked: bombs, and holes of gigabytes, are small on a disk."""
+    state = os.fstat(stream.fileno())
+    stored = min(state.st_size, state.st_blocks * 512 or state.st_size)  # some file systems count no blocks
+    return max(MOST_UNPACKED, MOST_RATIO * stored)
+
+
+def zip_members(stream: BinaryIO) -> list[zipfile.ZipInfo]:
+    """What a zip file that NumPy or torch wrote holds.
+
+    Raises:
+        zipfile.BadZipFile: it is damaged, has absurdly many members, or is packed as they never pack.
+    """
+    end = zipfile._EndRecData(stream)  # type: ignore[attr-defined]
+    if not end or end[5] > MOST_CONTENTS:
+        raise zipfile.BadZipFile("no table of contents, or too long a one")
+    with zipfile.ZipFile(stream) as archive:
+        members = archive.infolist()
+    if any(member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED} for member in members):
+        raise zipfile.BadZipFile("packed in another way")  # LZMA may ask for 4 GB to unpack a byte
+    return members
 
 
 def read_object(path: Path) -> dict[str, Any]:
