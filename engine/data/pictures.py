@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
+
+from engine.runfolder import most_unpacked, open_regular
 
 Array = npt.NDArray[np.generic]
 Range = tuple[float, float]
@@ -21,6 +25,20 @@ _DEEP = {"I", "I;16", "I;16B", "I;16L", "I;16N", "F"}
 _BITS = (8, 10, 12, 14, 16)
 
 
+@contextmanager
+def open_picture(path: Path) -> Iterator[Image.Image]:
+    """A picture file, to be read inside the ``with``.
+
+    Raises:
+        OSError: it is no regular file, none of `FORMATS`, or asks for far more memory than it takes disk.
+    """
+    with open_regular(path) as stream, Image.open(stream, formats=FORMATS) as file:
+        # Turned and with its colours resolved it is held three times.
+        if 3 * file.width * file.height * max(3, len(file.getbands())) > most_unpacked(stream):
+            raise OSError(f"its header asks for {file.width} x {file.height} pixels")
+        yield file
+
+
 def read_picture(path: Path) -> Array:
     """The picture in ``path``, (H, W) in grey or (H, W, 3) in colour, turned as its EXIF data says.
 
@@ -30,7 +48,7 @@ def read_picture(path: Path) -> Array:
     Raises:
         OSError, ValueError and others that a damaged file causes.
     """
-    with Image.open(path, formats=FORMATS) as file:
+    with open_picture(path) as file:
         picture = ImageOps.exif_transpose(file)
         if picture.mode in _DEEP:
             return _native(picture)
@@ -39,7 +57,7 @@ def read_picture(path: Path) -> Array:
 
 def picture_channels(path: Path) -> int:
     """1 for a grey picture, 3 for one in colour, from its header."""
-    with Image.open(path, formats=FORMATS) as file:
+    with open_picture(path) as file:
         return 1 if file.mode in _GREY else 3
 
 
@@ -51,7 +69,7 @@ def read_mask_picture(path: Path) -> Array:
     Raises:
         ValueError: the mask has colours, of which nothing says the classes.
     """
-    with Image.open(path, formats=FORMATS) as file:
+    with open_picture(path) as file:
         lossy = file.format == "JPEG"
         picture = ImageOps.exif_transpose(file)
         if picture.mode in {"1", "L", "P"} | _DEEP:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import h5py
 import nibabel
 import numpy as np
 import numpy.typing as npt
+from nibabel.openers import ImageOpener
+
+from engine.runfolder import most_unpacked, open_regular
 
 Array = npt.NDArray[np.generic]
 Affine = npt.NDArray[np.float64]
 
 MAX_VOXELS = 2**31
 """Larger volumes are refused: a damaged header must not ask for all the memory there is."""
+_KINDS = (nibabel.Nifti1Image, nibabel.Nifti2Image)
+_MOST_HEADER = 16 << 20
 logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # its remarks on headers; faults are raised
 
 _H5 = (".h5", ".hdf5")
@@ -27,14 +34,14 @@ def read_volume(path: Path, key: str = "image") -> tuple[Array, Affine | None]:
     Raises:
         OSError, ValueError and others that a damaged file causes.
     """
-    return (_h5(path, key), None) if path.suffix.lower() in _H5 else _nifti(path)
+    return (_h5(path, key), None) if path.suffix.lower() in _H5 else _nifti(path, key)
 
 
 def volume_channels(path: Path) -> int:
     """Channels of the volume in ``path``, from its header."""
     if path.suffix.lower() in _H5:
         return 1
-    shape = nibabel.load(path).shape
+    shape = open_nifti(path).shape
     return int(shape[-1]) if len(shape) > 3 else 1
 
 
@@ -66,28 +73,53 @@ def corners_apart(found: Affine, wanted: Affine, shape: Sequence[int]) -> float:
 
 
 def _h5(path: Path, key: str) -> Array:
-    with h5py.File(path, "r") as file:
-        if key not in file:
+    with open_regular(path) as stream, h5py.File(path, "r") as file:
+        link = file.get(key, getlink=True)
+        if link is None:
             raise ValueError(f'no data set "{key}" in it')
+        if type(link) is not h5py.HardLink:
+            raise ValueError(f'"{key}" is a link to another place, which is not followed')
         item = file[key]
-        if not isinstance(item, h5py.Dataset):
+        if not isinstance(item, h5py.Dataset) or item.shape is None:
             raise KeyError(f'"{key}" is not an array')
-        _refuse_huge(item.shape)
+        if item.external or item.is_virtual:
+            raise ValueError(f'"{key}" has its values in another file, which is not opened')
+        if item.dtype.kind not in "biuf":
+            raise ValueError(f"it holds {item.dtype}, in place of integers or real numbers")
+        _refuse_huge(item.shape, item.dtype, key, stream)
         return np.asarray(item[...])
 
 
-def _nifti(path: Path) -> tuple[Array, Affine | None]:
-    file = nibabel.load(path)
-    _refuse_huge(file.shape)
+def open_nifti(path: Path) -> nibabel.Nifti1Image:
+    """A NIfTI file, of which only the header is read so far.
+
+    Raises:
+        OSError, ValueError and others: it is no regular file, no NIfTI, or has a header of gigabytes.
+    """
+    open_regular(path).close()
+    for kind in _KINDS:
+        if kind.path_maybe_image(path)[0]:
+            with ImageOpener(path) as stream:
+                size = kind.header_class.template_dtype.itemsize
+                begin = float(kind.header_class(stream.read(size), check=False)["vox_offset"])
+            if not begin <= _MOST_HEADER:  # what lies before the voxels is read at once
+                raise ValueError("the voxels begin at an absurd place")
+            return kind.from_filename(path)
+    raise ValueError("it is no NIfTI file")
+
+
+def _nifti(path: Path, key: str) -> tuple[Array, Affine | None]:
+    file = open_nifti(path)
+    with open_regular(path) as stream:
+        _refuse_huge(file.shape, file.get_data_dtype(), key, stream)
     array = np.asanyarray(file.dataobj)
     if array.dtype == np.float64:
         array = array.astype(np.float32)
     return array, np.asarray(file.affine, dtype=np.float64)
 
 
-def _refuse_huge(shape: Sequence[int]) -> None:
-    voxels = 1
-    for side in shape:
-        voxels *= int(side)
-    if voxels > MAX_VOXELS:
+def _refuse_huge(shape: Sequence[int], dtype: np.dtype[np.generic], key: str, stream: BinaryIO) -> None:
+    voxels = math.prod(int(side) for side in shape)
+    held = max(dtype.itemsize, 1 if key == "label" else 4)  # an image becomes float32
+    if voxels > MAX_VOXELS or voxels * held > most_unpacked(stream):
         raise ValueError(f"its header asks for {voxels} values")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import nibabel
@@ -15,7 +16,10 @@ from PIL.PngImagePlugin import PngInfo
 
 from engine.data import Dataset
 from engine.data.cases import Case
+from engine.data.pictures import open_picture, read_mask_picture
+from engine.data.volumes import open_nifti
 from engine.runfolder import RunFolder, read_cells, updating, write_text, write_with
+from engine.runfolder.cases import escaped
 
 Table = tuple[list[str], list[list[str]]]
 """Header and cells."""
@@ -26,12 +30,26 @@ def write_cases(folder: RunFolder, split: str, table: Table) -> None:
     header, body = table
     with updating(folder):
         kept = [cells for cells in read_cells(folder) if cells.get("split") != split]
-        text = io.StringIO()
-        columns = dict.fromkeys([*header, *(name for cells in kept for name in cells)])
-        writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows([*kept, *(dict(zip(header, row, strict=True)) for row in body)])
-        write_text(folder.cases, text.getvalue())
+        columns = list(dict.fromkeys([*header, *(name for cells in kept for name in cells)]))
+        rows = [*kept, *(dict(zip(header, row, strict=True)) for row in body)]
+        write_csv(folder.cases, columns, ([row.get(name, "") for name in columns] for row in rows))
+
+
+def write_csv(path: Path, header: list[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a table whole; names in it that a spreadsheet would take for formulas are escaped."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for row in (header, *rows):
+        writer.writerow([cell if _is_number(cell) else escaped(cell) for cell in row])
+    write_text(path, text.getvalue())
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 MADE_BY = "predicted by medtui"
@@ -63,7 +81,7 @@ def write_mask(
         return
     source = case.images[0]
     if source.name.endswith((".nii", ".nii.gz")):
-        header = nibabel.load(source).header.copy()
+        header = open_nifti(source).header.copy()
         image = nibabel.Nifti1Image(data, None, header)
     else:
         image = nibabel.Nifti1Image(data, np.eye(4) if affine is None else affine)
@@ -77,16 +95,16 @@ def is_predicted(path: Path) -> bool:
     """Whether the mask file at ``path`` is one that `write_mask` wrote, so that a newer may take its place."""
     try:
         if path.suffix == ".png":
-            with Image.open(path) as image:
+            with open_picture(path) as image:
                 return image.info.get("Description") == MADE_BY
-        return bool(nibabel.load(path).header["descrip"].tobytes().rstrip(b"\0") == MADE_BY.encode())
+        return bool(open_nifti(path).header["descrip"].tobytes().rstrip(b"\0") == MADE_BY.encode())
     except (OSError, ValueError, KeyError, SyntaxError, ImageFileError):
         return False
 
 
 def read_mask(path: Path, dataset: Dataset) -> NDArray[np.uint8]:
     """What `write_mask` wrote, as class indices (*S)."""
-    data = np.asarray(Image.open(path) if path.suffix == ".png" else nibabel.load(path).dataobj)
+    data = read_mask_picture(path) if path.suffix == ".png" else np.asarray(open_nifti(path).dataobj)
     mask = np.zeros(data.shape, np.uint8)
     for index, value in enumerate(dataset.label_values, 1):
         mask[data == value] = index

@@ -22,6 +22,7 @@ _MEDIA = {".png": "image/png", ".gif": "image/gif", ".svg": "image/svg+xml", ".j
 _LARGEST_SVG = 600_000
 _LARGEST_PNG = 250_000
 _LARGEST_PICTURE = 64 << 20
+_MOST_PIXELS = 60_000_000
 _SHORT_TABLE = 16  # rows that are kept together on a printed page
 _LONG_CODE = 40  # lines from which code stands in two columns
 _LABELS = {"error": "Error", "warning": "Warning", "note": "Note", "answer": "Answer"}
@@ -174,6 +175,8 @@ def _jpeg(content: bytes) -> tuple[bytes, str]:
     stream = io.BytesIO()
     try:
         with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                return content, "image/png"
             image.convert("RGB").save(stream, "JPEG", quality=90, subsampling=0, optimize=True)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return content, "image/png"

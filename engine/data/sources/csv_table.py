@@ -11,6 +11,7 @@ from pathlib import Path
 from engine.data.cases import Case
 from engine.data.pictures import PICTURES
 from engine.data.sources.index import (
+    MOST_PROBLEMS,
     NIFTI,
     DatasetIndex,
     identities,
@@ -108,22 +109,28 @@ def _rows(folder: Path, table: CsvTable, problems: list[Problem]) -> Iterator[Ro
     """The rows of the table that can be used; what is wrong with the others goes to ``problems``."""
     name = table.table
     place = inside(folder, name) or folder / "table.csv"
-    try:
-        lines = list(csv.reader(io.StringIO(read_text(place, folder))))
-    except csv.Error as error:
-        raise DataError(f"{place} is not a CSV table: {error}") from None
-    header = [cell.strip() for cell in lines[0]] if lines else []
+    lines = _lines(place, read_text(place, folder))
+    header = [cell.strip() for cell in next(lines, [])]
     wanted = (table.path_column, table.label_column, table.group_column, table.split_column)
     columns = [None if column is None else _column(header, column, name, problems) for column in wanted]
     if problems:
         return
-    for number, line in enumerate(lines[1:], 2):
+    for number, line in enumerate(lines, 2):
+        if len(problems) >= MOST_PROBLEMS:
+            break
         if not any(cell.strip() for cell in line):
             continue
         cells = [None if at is None else (line[at].strip() if at < len(line) else "") for at in columns]
         row = _row(folder, table, f"{name}:{number}", cells, problems)
         if row is not None:
             yield row
+
+
+def _lines(place: Path, text: str) -> Iterator[list[str]]:
+    try:
+        yield from csv.reader(io.StringIO(text))
+    except csv.Error as error:
+        raise DataError(f"{place} is not a CSV table: {error}") from None
 
 
 def _column(header: list[str], column: str, name: str, problems: list[Problem]) -> int:

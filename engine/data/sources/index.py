@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from engine.data.cases import Case
 from engine.errors import DataError, Problem
 from engine.recipe.sources import DataTable
+from engine.runfolder import read_small
 
 NIFTI = (".nii.gz", ".nii")
 _SPLIT_NAMES = {
@@ -20,6 +21,8 @@ _SPLIT_NAMES = {
 }
 MAX_LIST_BYTES = 64_000_000
 """Lists and tables larger than this are not read."""
+MOST_PROBLEMS = 1000
+"""Of one table; more are not looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +75,7 @@ def read_text(path: Path, folder: Path) -> str:
     """
     where = path.relative_to(folder).as_posix()
     try:
-        if path.stat().st_size > MAX_LIST_BYTES:
-            raise DataError(f"{path} is larger than {MAX_LIST_BYTES} bytes")
-        return path.read_bytes().decode("utf-8-sig")
+        return read_small(path, MAX_LIST_BYTES).decode("utf-8-sig")
     except FileNotFoundError:
         raise DataError(f"{folder} has no {where}", "data.source says which layout is expected there") from None
     except UnicodeDecodeError as error:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from pathlib import Path
 
 from engine.data.cases import Case
-from engine.data.sources.index import DatasetIndex, inside, outside, read_index, read_text, refuse
+from engine.data.sources.index import MOST_PROBLEMS, DatasetIndex, inside, outside, read_index, read_text, refuse
 from engine.errors import DataError, Problem
 from engine.recipe.sources import Isic2018Table
 
@@ -65,7 +66,7 @@ def _part(
         return []
     images = folder / f"ISIC2018_Task3_{PARTS[split]}_Input"
     cases = []
-    for row in rows:
+    for row in itertools.takewhile(lambda _: len(problems) < MOST_PROBLEMS, rows):
         where = f"{name}:{rows.line_num}"
         if not any(cell.strip() for cell in row):
             continue
