@@ -15,6 +15,16 @@ from engine.recipe.lines import key_lines
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 8
+MOST_PARTS, MOST_KEYS = 8, 2000
+_OPAQUE = re.compile(
+    r'"""(?:\\.|[^\\])*?(?:"""|\Z)'
+    r"|'''.*?(?:'''|\Z)"
+    r'|"(?:\\.|[^"\\\n])*"?'
+    r"|'[^'\n]*'?"
+    r"|\#[^\n]*",
+    re.DOTALL,
+)
+"""Strings and comments, also those that do not end: there is always a match, so that time grows with length only."""
 
 
 @dataclass(slots=True)
@@ -86,6 +96,14 @@ def _text(path: Path) -> str:
         raise RecipeError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
 
 
+def resolved_below(path: Path, folder: Path) -> bool:
+    """Whether ``path`` lies in ``folder`` or below it, links followed."""
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):  # a null byte, a name too long, links in a circle
+        return False
+
+
 def there(path: Path) -> bool:
     """Whether there is such a file or folder; a name that is too long for the file system has none."""
     try:
@@ -110,7 +128,7 @@ def _parent(path: Path, parent: object, place: str) -> Path:
         problem = Problem(place, f"found {show(parent)}", "the file name of another recipe", "extends")
         raise RecipeError(f"{path} cannot be used:", problems=(problem,))
     target = path.parent / parent
-    if leaves(parent):
+    if leaves(parent) or not resolved_below(target, path.parent):
         problem = Problem(place, f"found {show(parent)}", "a recipe in the same folder or below it", "extends")
     elif not there(target):
         problem = Problem(place, f"found {show(parent)}: there is no such file", _recipes_near(target), "extends")
@@ -125,6 +143,11 @@ def parse(text: str, where: str) -> dict[str, Any]:
     Raises:
         RecipeError: it is none; it names the line.
     """
+    bare = _OPAQUE.sub("", text + "\n")
+    if bare.count("=") + bare.count("[") > MOST_KEYS:
+        raise RecipeError(f"{where}: not a recipe: more than {MOST_KEYS} keys")
+    if max(part.count(".") for part in re.split(r"[,=\[\]{}\n]", bare)) > MOST_PARTS:
+        raise RecipeError(f"{where}: not a recipe: a key of more than {MOST_PARTS} parts", "such as train.epochs = 10")
     try:
         return tomllib.loads(text)
     except (RecursionError, ValueError) as error:  # TOMLDecodeError is a ValueError

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from engine.errors import RecipeError
 from engine.events import number
 from engine.measures import better_up, find, is_count
 from engine.readers.columns import Columns
 from engine.readers.run_view import EMPTY, RunView, Tracks, best
+from engine.recipe.document import parse
 from engine.runfolder import RunFolder, read_manifest, read_small
 from tui.plotting.charts import Chart, Curve, Mode, end_of, steps_of
 from tui.text import clock, figure, one_line, with_unit
@@ -64,10 +65,10 @@ def read_compared_run(folder: RunFolder, label: str) -> ComparedRun:
     problem = ""
     try:
         text = read_small(folder.recipe, LARGEST_RECIPE).decode("utf-8")
-        recipe = flat(tomllib.loads(text))
+        recipe = flat(parse(text, folder.recipe.name))
     except OSError:
         problem = "recipe.toml is not there"
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError):
+    except (UnicodeDecodeError, RecipeError):
         problem = "recipe.toml cannot be read"
     return ComparedRun(folder, label, recipe=recipe, problem=problem, data=read_manifest(folder).data.fingerprint)
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import threading
 import time
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from engine.errors import RecipeError
 from engine.events import AnyEvent
 from engine.readers.fold import fold, read_view
 from engine.readers.run_view import EMPTY, RunView
+from engine.recipe.document import parse
 from engine.runfolder import ENDED, EventReader, RunFolder, Status, read_status, read_text
 
 BIG_BYTES = 2 << 20
@@ -204,6 +205,7 @@ def _read_text(path: Path) -> str | None:
 @lru_cache(maxsize=8)
 def _tables(text: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
+        found = parse(text, "recipe.toml")
+    except RecipeError:
         return {}
+    return {name: table for name, table in found.items() if isinstance(table, dict)}
