@@ -32,6 +32,7 @@ from engine.training.manifest import command_line, first_manifest
 if TYPE_CHECKING:
     from engine.checkpoint import Content
 
+_STREAM = 1 << 30
 _FREE = ("runtime.", "figures.", "train.checkpoint_", "name", "description")
 """Keys that may change when a run goes on: none of them changes what is learned."""
 _CHOICE = ("data.", "evaluate.", "loss.", "train.monitor", "train.validate_every")
@@ -209,7 +210,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def _copy_stream(old: RunFolder, new: RunFolder, content: Content) -> None:
     """The stream of ``old`` up to its checkpoint, so that the curves of the fork begin where they began."""
     place = content.get("stream")
-    if not (isinstance(place, list) and len(place) == 2 and isinstance(place[1], int) and place[1] >= 0):
+    if not (isinstance(place, list) and len(place) == 2 and isinstance(place[1], int) and 0 <= place[1] <= _STREAM):
         raise RunError("last.pt is damaged: it names no place in the stream")
     with open_regular(old.events) as stream:
         write_bytes(new.events, stream.read(place[1]))

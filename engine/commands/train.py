@@ -281,7 +281,7 @@ def shake_hands(request: Train | Resume) -> Handshake:
         if descriptor is None:
             print(folder.root, flush=True)
             return
-        log = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+        log = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
         sys.stdout.flush()
         sys.stderr.flush()
         os.dup2(log, 1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,13 +22,13 @@ from engine.errors import RunError
 from engine.evaluation.gradcam import enlarged, explain
 from engine.evaluation.previews import ExampleWriter, PreviewWriter, shrink_step
 from engine.evaluation.protocol import EvalJob, SplitEvaluation
-from engine.evaluation.results import Table
+from engine.evaluation.results import Table, write_csv
 from engine.events import CaseEntry
 from engine.losses import terms_of, weight_of
 from engine.metrics import classification
 from engine.metrics.calibration import calibrated, fit
 from engine.recipe import DataTable
-from engine.runfolder import SplitSummary, write_text
+from engine.runfolder import SplitSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,12 +199,11 @@ class _Probabilities:
 
     def _write(self) -> None:
         classes = self._evaluation.job.dataset.classes
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["id", "predicted", *(f"prob:{name}" for name in classes)])
-        for name, shares in zip(self._evaluation.ids, self._evaluation.probabilities, strict=True):
-            writer.writerow([name, classes[int(shares.argmax())], *(repr(float(share)) for share in shares)])
-        write_text(self._path, text.getvalue())
+        rows = [
+            [name, classes[int(shares.argmax())], *(repr(float(share)) for share in shares)]
+            for name, shares in zip(self._evaluation.ids, self._evaluation.probabilities, strict=True)
+        ]
+        write_csv(self._path, ["id", "predicted", *(f"prob:{name}" for name in classes)], rows)
         self._announce(self._path)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Mapping
 
 import msgspec
@@ -13,8 +14,22 @@ from engine.events import number
 from engine.runfolder.careful import open_regular
 from engine.runfolder.paths import RunFolder
 
-LARGEST_CSV = 256 << 20
+LARGEST_CSV = 64 << 20
+MOST_CELLS, MOST_COLUMNS = 3_000_000, 20_000
 _TEXTS = ("id", "group", "split", "true", "predicted")
+
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+
+
+def escaped(cell: str) -> str:
+    """A name for a cell of a CSV file, with ' before what a spreadsheet would take for a formula."""
+    return f"'{cell}" if _FORMULA.match(cell) else cell
+
+
+def unescaped(cell: str) -> str:
+    """The name that `escaped` made a cell of."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 class CaseRow(msgspec.Struct, frozen=True):
@@ -46,12 +61,21 @@ class CaseRow(msgspec.Struct, frozen=True):
 
 def read_cells(folder: RunFolder) -> list[dict[str, str]]:
     """The rows as they stand, column -> cell; none where there is no table that can be read."""
+    rows: list[dict[str, str]] = []
     try:
         with open_regular(folder.cases, LARGEST_CSV) as stream:
-            rows = list(csv.DictReader(io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline="")))
+            lines = csv.reader(io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline=""))
+            header = [unescaped(name) for name in next(lines, [])]
+            if len(header) > MOST_COLUMNS:
+                return []
+            for line in filter(None, lines):
+                cells = {name: cell for name, cell in zip(header, line, strict=False) if name}
+                rows.append(cells | {name: unescaped(cells[name]) for name in _TEXTS if name in cells})
+                if len(rows) * max(10, len(header)) > MOST_CELLS:
+                    return []
     except (OSError, csv.Error):
         return []
-    return [{name: cell for name, cell in row.items() if name and isinstance(cell, str)} for row in rows]
+    return rows
 
 
 def read_cases(folder: RunFolder) -> tuple[CaseRow, ...]:

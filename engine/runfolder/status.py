@@ -170,7 +170,7 @@ def _overwrite(folder: RunFolder, content: bytes) -> None:
 
     A run that ends because the disk is full can so still say why.
     """
-    handle = os.open(folder.status, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    handle = os.open(folder.status, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         os.pwrite(handle, content.ljust(os.fstat(handle).st_size), 0)
     finally:
