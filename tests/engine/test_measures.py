@@ -25,7 +25,6 @@ COMPUTED = ("engine/metrics/",)  # where metrics are computed they have to be na
 OTHER_LISTS = {
     "engine/report/results.py": "the counts that stand beside the metrics of a class",
     "engine/runfolder/summary.py": "the fields of a split's summary that are no metrics",
-    "tui/state/run_facts.py": "the same fields, beside the metrics of the result card",
 }
 
 
