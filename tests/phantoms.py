@@ -12,8 +12,21 @@ TABLES: dict[str, dict[str, Any]] = {
     "left_atrium": {"source": "left_atrium", "root": "left_atrium", "size": (32, 32, 32), "intensity": "none"},
     "hippocampus": {"source": "decathlon", "root": "hippocampus", "size": (32, 48, 32), "split": "fraction"},
     "isic2018": {"source": "isic2018", "root": "isic2018", "size": (48, 64), "intensity": "imagenet"},
+    "lesions": {
+        "source": "image_pairs",
+        "root": "lesions",
+        "size": (64, 64),
+        "intensity": "imagenet",
+        "classes": ("lesion",),
+        "crop": "random",
+    },
 }
-TASKS = {"left_atrium": "segmentation", "hippocampus": "segmentation", "isic2018": "classification"}
+TASKS = {
+    "left_atrium": "segmentation",
+    "hippocampus": "segmentation",
+    "isic2018": "classification",
+    "lesions": "segmentation",
+}
 
 
 def phantom_root(root: Path, name: str, *, cases: int = 6, seed: int = 0) -> Path:

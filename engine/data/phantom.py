@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.data.dataset import MARKER
-from engine.data.phantom_skin import write_isic2018
+from engine.data.phantom_skin import write_isic2018, write_lesions
 from engine.data.phantom_volumes import write_hippocampus, write_left_atrium
 from engine.errors import UsageError
 from engine.recipe import DataTable
@@ -55,6 +55,10 @@ PHANTOMS: dict[str, Phantom] = {
         Phantom(
             "isic2018", "classification", "isic2018", 280,
             "skin lesions of seven unequal classes, under hair and noise", write_isic2018,
+        ),
+        Phantom(
+            "lesions", "segmentation", "image_pairs", 120,
+            "skin lesions with masks; corners as dark as they are", write_lesions,
         ),
     )
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Phantom dermatoscopic images in the layout of the ISIC 2018 Task 3 release."""
+"""Phantom dermatoscopic images: with classes as in the ISIC 2018 Task 3 release, and with masks of the lesions."""
 
 from __future__ import annotations
 
@@ -65,8 +65,50 @@ def write_isic2018(folder: Path, seed: int, cases: int) -> None:
     _table(folder / GROUPS, ["image", "lesion_id", "diagnosis_confirm_type"], groups)
 
 
-def lesion_image(look: Look, lesion: np.random.Generator, view: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """One image, uint8 (90, 120, 3): ``lesion`` decides the lesion, ``view`` how it is seen."""
+def write_lesions(folder: Path, seed: int, cases: int) -> None:
+    """``images/<split>/*.jpg`` and ``masks/<split>/*_segmentation.png`` (0 and 255), of sizes from 80x107 to 104x139.
+
+    The corners of half of the images are dark, as through a dermatoscope: no threshold finds the lesions.
+    """
+    counts = {split: max(1, round(cases * part)) for split, part in _PARTS.items() if split != "train"}
+    counts = {"train": cases - sum(counts.values()), **counts}
+    names = iter(range(cases))
+    for split, count in counts.items():
+        for kind in ("images", "masks"):
+            (folder / kind / split).mkdir(parents=True)
+        for _, number in zip(range(count), names, strict=False):
+            rng = np.random.default_rng([seed, 6, number])
+            look = LOOKS[CLASSES[int(rng.integers(len(CLASSES)))]]
+            pixels, mask = lesion(look, rng, np.random.default_rng([seed, 7, number]))
+            if rng.random() < 0.5:
+                pixels = _through_dermatoscope(pixels, rng)
+            size = round(WIDTH * rng.uniform(0.9, 1.15)), round(HEIGHT * rng.uniform(0.9, 1.15))
+            name = f"PHA_{number:04d}"
+            Image.fromarray(pixels).resize(size).save(folder / "images" / split / f"{name}.jpg", quality=92)
+            black = Image.fromarray(np.where(mask, 255, 0).astype(np.uint8)).resize(size, Image.Resampling.NEAREST)
+            black.save(folder / "masks" / split / f"{name}_segmentation.png")
+
+
+def _through_dermatoscope(pixels: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    radius = np.hypot(x - WIDTH / 2, y - HEIGHT / 2)
+    light = 1 / (1 + np.exp((radius - rng.uniform(58, 66)) / 2))
+    dark = np.array([40, 30, 28]) * rng.uniform(0.5, 1.5)
+    return np.asarray(pixels * light[..., None] + dark * (1 - light[..., None])).clip(0, 255).astype(np.uint8)
+
+
+def lesion_image(look: Look, own: np.random.Generator, view: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """The image of `lesion`."""
+    return lesion(look, own, view)[0]
+
+
+def lesion(
+    look: Look, lesion: np.random.Generator, view: np.random.Generator
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+    """One image, uint8 (90, 120, 3), and where its lesion is (90, 120).
+
+    ``lesion`` decides the lesion, ``view`` how it is seen.
+    """
     skin = np.array([0.86, 0.70, 0.62]) * lesion.uniform(0.85, 1.08)
     colour = np.clip(np.array(look.colour) * lesion.normal(1, 0.035, 3) * lesion.normal(1, 0.09), 0.05, 0.95)
     size, narrow, turn = lesion.uniform(17, 30), lesion.uniform(0.7, 1.0), lesion.uniform(0, np.pi)
@@ -84,7 +126,7 @@ def lesion_image(look: Look, lesion: np.random.Generator, view: np.random.Genera
     image += _grain(view, 2.5)[..., None] * 0.02
     image *= 1 + view.uniform(-0.12, 0.12) - 0.25 * ((x / WIDTH) ** 2 + (y / HEIGHT) ** 2)[..., None]
     image += view.normal(0, 0.02, image.shape)
-    return _hair(np.clip(image * 255, 0, 255).astype(np.uint8), view)
+    return _hair(np.clip(image * 255, 0, 255).astype(np.uint8), view), cover > 0.5
 
 
 def _grain(rng: np.random.Generator, scale: float) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,11 +42,13 @@ class Patch:
 
     @cached_property
     def network(self) -> TrainedNetwork:
-        return TrainedNetwork(self.run, channels=int(self.example.arrays["image"].shape[0]), volumes=True)
+        return TrainedNetwork(
+            self.run, channels=int(self.example.arrays["image"].shape[0]), volumes=not self.run.pictures
+        )
 
     @cached_property
-    def _crops(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        from engine.data.prepare import prepare
+    def _crops(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        from engine.data.prepare import on_grid, prepare
         from engine.data.read import RawCase
 
         recipe, arrays = self.run.recipe, self.example.arrays
@@ -53,14 +56,16 @@ class Patch:
             raise FigureError("the recipe of this run cannot be read: its network cannot be built")
         affine = arrays["affine"] if arrays["affine"].shape == (4, 4) else None
         spacing = tuple(float(step) for step in arrays["spacing"]) or None
-        case = prepare(RawCase(self.example.id, arrays["image"], arrays["truth"], affine, spacing), recipe.data)
+        raw = RawCase(self.example.id, arrays["image"], arrays["truth"], affine, spacing)
+        case = prepare(raw, recipe.data)
         nothing = np.zeros((1, *arrays["truth"].shape), np.float32)
         found = prepare(RawCase(self.example.id, nothing, arrays["prediction"], affine, spacing), recipe.data)
         truth, prediction = case.label_net, found.label_net
         if truth is None or prediction is None:
             raise FigureError(f"{self.source.name} has no masks")
         box = _around((truth > 0) | (prediction > 0), recipe.data.size)
-        return case.image[(slice(None), *box)], truth[box], prediction[box]
+        shown = np.moveaxis(on_grid(raw, recipe.data).image, 0, -1) if self.run.pictures else case.image[0]
+        return case.image[(slice(None), *box)], truth[box], prediction[box], shown[box]
 
     @property
     def image(self) -> np.ndarray:
@@ -78,11 +83,16 @@ class Patch:
         return self._crops[2]
 
     @property
+    def shown(self) -> np.ndarray:
+        """What is shown of the image: (*N), or (H, W, C) shades from 0 to 255."""
+        return self._crops[3]
+
+    @property
     def oriented(self) -> bool:
         return bool(self.example.arrays["affine"].shape == (4, 4))
 
     def heat(self, label: int) -> np.ndarray:
-        """float32 (*N): the map of class ``label`` (counted from 1), explained over the voxels predicted as it."""
+        """float32 (*N): the map of class ``label`` (counted from 1), explained over the {voxels} predicted as it."""
         where = self.prediction == label
         where = where if where.any() else self.truth == label
         target = _Target(label, where if where.any() else np.ones_like(where))
@@ -116,7 +126,7 @@ def plan(run: RunData) -> list[Job]:
 
 
 def draw(run: RunData, patch: Patch | None, index: int, path: Path) -> Drawn:
-    """Image with contours, map, and map over the image, in three planes through the class."""
+    """Image with contours, map, and map over the image: three planes through the class, or the picture."""
     if patch is None:
         raise FigureError(f"there are no examples of the {run.split} split yet")
     label = index + 1
@@ -124,9 +134,10 @@ def draw(run: RunData, patch: Patch | None, index: int, path: Path) -> Drawn:
     figure = _sheet(patch, label, heat)
     style.save(figure, path, run.options.dpi, vector=False)
     name, case = run.classes[index], run.case_name(patch.example.id)
+    voxels = "pixels" if run.pictures else "voxels"
     text = (
         f"{patch.example.role.capitalize()} case of the {run.split} split, {case}: {patch.network.method_name} of "
-        f"class {name} at the last feature layer, explained over the voxels predicted as {name}. Contours: truth "
+        f"class {name} at the last feature layer, explained over the {voxels} predicted as {name}. Contours: truth "
         "(solid, blue) and prediction (dashed, orange)."
     )
     remarks = [patch.network.remark]
@@ -147,32 +158,41 @@ def _around(found: np.ndarray, size: tuple[int, ...]) -> tuple[slice, ...]:
 
 
 def _sheet(patch: Patch, label: int, heat: np.ndarray) -> Figure:
-    image, truth, prediction = patch.image[0], patch.truth == label, patch.prediction == label
+    rows = list(_rows(patch, label, heat))
     column = (style.WIDTH - 0.9) / 3
-    ratios = [min(1.3, image.shape[1 if axis == 2 else 2] / image.shape[1 if axis == 0 else 0]) for axis in (2, 1, 0)]
+    ratios = [min(1.3, cut[1].shape[0] / cut[1].shape[1]) for _, cut in rows]
     figure = style.new_figure(style.WIDTH, column * sum(ratios) + 0.6)
-    panels = figure.subplots(3, 3, height_ratios=ratios, squeeze=False)
-    low, high = np.percentile(image, [0.5, 99.5])
-    for row, axis in zip(panels, (2, 1, 0), strict=True):
-        others = tuple(other for other in range(3) if other != axis)
-        areas = (truth | prediction).sum(axis=others)
-        place = int(areas.argmax()) if areas.any() else image.shape[axis] // 2
-        cut = [_flat(array, axis, place, patch.oriented) for array in (image, heat, truth, prediction)]
-        grey = np.clip((cut[0] - low) / (high - low or 1.0), 0, 1)
-        row[0].imshow(grey, cmap="gray", origin="lower", vmin=0, vmax=1)
-        row[1].imshow(cut[1], cmap=style.HEAT, origin="lower", vmin=0, vmax=1)
-        row[2].imshow(overlay((255 * grey).astype(np.uint8), np.clip(cut[1], 0, 1)), origin="lower")
+    panels = figure.subplots(len(rows), 3, height_ratios=ratios, squeeze=False)
+    for row, (name, (image, hot, truth, prediction)) in zip(panels, rows, strict=True):
+        row[0].imshow(image, cmap="gray", origin="lower", vmin=0, vmax=1)
+        row[1].imshow(hot, cmap=style.HEAT, origin="lower", vmin=0, vmax=1)
+        row[2].imshow(overlay((255 * image).astype(np.uint8), np.clip(hot, 0, 1)), origin="lower")
         for axes in (row[0], row[2]):
-            _contours(axes, cut[2], cut[3])
+            _contours(axes, truth, prediction)
         for axes in row:
             axes.set_xticks([])
             axes.set_yticks([])
             axes.spines[:].set_visible(False)
-        row[0].set_ylabel((_ORIENTED if patch.oriented else _PLANES)[axis], fontsize=style.LABEL)
+        row[0].set_ylabel(name, fontsize=style.LABEL)
     for axes, title in zip(panels[0], ("Image", "Map", "Overlay"), strict=True):
         axes.set_title(title)
     _colour_bar(figure, panels)
     return figure
+
+
+def _rows(patch: Patch, label: int, heat: np.ndarray) -> Iterator[tuple[str, list[np.ndarray]]]:
+    """For each plane its name, and image (from 0 to 1), map, truth and prediction of one class, rows upwards."""
+    arrays = (patch.shown, heat, patch.truth == label, patch.prediction == label)
+    if heat.ndim == 2:
+        yield "", [np.clip(arrays[0] / 255, 0, 1)[::-1].squeeze(), *(array[::-1] for array in arrays[1:])]
+        return
+    low, high = np.percentile(patch.shown, [0.5, 99.5])
+    for axis in (2, 1, 0):
+        areas = (arrays[2] | arrays[3]).sum(axis=tuple(other for other in range(3) if other != axis))
+        place = int(areas.argmax()) if areas.any() else heat.shape[axis] // 2
+        cut = [_flat(array, axis, place, patch.oriented) for array in arrays]
+        grey = np.clip((cut[0] - low) / (high - low or 1.0), 0, 1)
+        yield (_ORIENTED if patch.oriented else _PLANES)[axis], [grey, *cut[1:]]
 
 
 def _flat(array: np.ndarray, axis: int, place: int, oriented: bool) -> np.ndarray:

@@ -30,7 +30,8 @@ class Plane:
     """One slice, ready for the eye: rows are up, columns are right.
 
     Attributes:
-        image, truth, prediction: (rows, columns).
+        image: (rows, columns), or (rows, columns, 3) in colour.
+        truth, prediction: (rows, columns).
         extent: left, right, bottom, top in the volume's unit.
         box: the part around the masks, as ``extent``.
         name: of the plane and its index.
@@ -70,20 +71,30 @@ def _none(run: RunData) -> Any:
 
 
 def draw(run: RunData, source: Path, path: Path) -> Drawn:
-    """Three planes of one case: the image, both contours, and the differences."""
+    """Three planes of one case, or the one picture: the image, both contours, and the differences."""
     example = run.example(source)
     volume = read_volume(example)
-    planes = [cut(volume, axis) for axis in (2, 1, 0)]
+    planes = [_picture(volume)] if run.pictures else [cut(volume, axis) for axis in (2, 1, 0)]
+    where = "" if run.pictures else "In each plane the slice with the most foreground: "
     figure = _sheet(volume, planes, run)
     style.save(figure, path, run.options.dpi, vector=False)
     dice = example.arrays.get("dice")
     value = f" Dice {digits(float(dice))}." if dice is not None else ""
     caption = (
-        f"{example.role.capitalize()} case of the {run.split} split, {run.case_name(example.id)}.{value} In each plane "
-        "the slice with the most foreground: the image, contours of truth (solid, blue) and prediction (dashed, "
+        f"{example.role.capitalize()} case of the {run.split} split, {run.case_name(example.id)}.{value} {where}"
+        f"{'The' if run.pictures else 'the'} image, contours of truth (solid, blue) and prediction (dashed, "
         "orange), and what was missed, added or taken for another class."
     )
     return Drawn(caption, f"{run.case_name(example.id)}: {volume.empty}" if volume.empty else "")
+
+
+def _picture(volume: Volume) -> Plane:
+    """All of a picture, its first row on top."""
+    image, truth, prediction, found = (
+        array[::-1] for array in (volume.image, volume.truth, volume.prediction, volume.found)
+    )
+    extent = (0.0, float(truth.shape[1]), 0.0, float(truth.shape[0]))
+    return Plane(image, truth, prediction, extent, _box(found, extent, [1.0, 1.0]), "", "")
 
 
 def cut(volume: Volume, axis: int) -> Plane:
@@ -135,7 +146,7 @@ def _sheet(volume: Volume, planes: list[Plane], run: RunData) -> Figure:
     column = (style.WIDTH - 0.5) / 3
     ratios = [min(1.6, plane.extent[3] / plane.extent[1]) for plane in planes]
     figure = style.new_figure(style.WIDTH, column * sum(ratios) + 0.75)
-    panels = figure.subplots(3, 3, height_ratios=ratios, squeeze=False)
+    panels = figure.subplots(len(planes), 3, height_ratios=ratios, squeeze=False)
     for row, plane in enumerate(planes):
         low, high = _window(volume.image)
         for axes in panels[row]:
@@ -227,7 +238,7 @@ def _scale_bar(axes: Axes, box: tuple[float, ...], unit: str) -> None:
     length = round_length(width / 4)
     x, y = box[0] + 0.05 * width, box[2] + 0.06 * height
     axes.plot([x, x + length], [y, y], color=style.PAPER, linewidth=2.2, solid_capstyle="butt")
-    text = f"{length:g} {unit}{'s' if unit == 'voxel' and length != 1 else ''}"
+    text = f"{length:g} {unit}{'s' if unit != 'mm' and length != 1 else ''}"
     halo = [withStroke(linewidth=1.6, foreground="black", alpha=0.6)]
     axes.text(x, y + 0.02 * height, text, color=style.PAPER, fontsize=style.SMALL, va="bottom", path_effects=halo)
 

@@ -25,7 +25,12 @@ _TITLES = ("Truth", "Prediction", "Distance to truth", "Distance to prediction")
 
 
 def plan(run: RunData) -> list[Job]:
-    """A sheet, and a turntable where the recipe asks for one, for each of the best, median and worst case."""
+    """A sheet, and a turntable where the recipe asks for one, for each of the best, median and worst case.
+
+    Nothing for pictures: `slices` shows their contours.
+    """
+    if run.pictures:
+        return []
     jobs: list[Job] = []
     turntable = run.options.turntable
     renderer = Renderer()

@@ -1,4 +1,4 @@
-"""A segmented case as figures show it: turned to the patient's axes where the file says how."""
+"""A segmented case as figures show it: a volume, turned to the patient's axes where the file says how, or a picture."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from engine.readers.run import FigureError
 
 @dataclass(frozen=True)
 class Volume:
-    """Image, truth and prediction on one grid.
+    """Image, truth and prediction on one grid S: (X, Y, Z), or of a picture (H, W).
 
     Attributes:
-        image: float32 (X, Y, Z), the first channel.
-        truth: uint8 (X, Y, Z), 0 background, i + 1 the class.
-        prediction: uint8 (X, Y, Z).
+        image: float32 (*S), the first channel; of a picture uint8 (H, W), or (H, W, 3) in colour.
+        truth: uint8 (*S), 0 background, i + 1 the class.
+        prediction: uint8 (*S).
         spacing: distance of voxels along the axes, in ``unit``.
-        unit: ``mm``, or ``voxel`` where the file knows no spacing.
+        unit: ``mm``, or ``voxel`` or ``pixel`` where the file knows no spacing.
         oriented: whether the axes run to the patient's right, front and head (RAS+).
     """
 
     image: np.ndarray
     truth: np.ndarray
     prediction: np.ndarray
-    spacing: tuple[float, float, float]
+    spacing: tuple[float, ...]
     unit: str
     oriented: bool
 
     @property
     def found(self) -> np.ndarray:
-        """bool (X, Y, Z): foreground of the truth or of the prediction."""
+        """bool (*S): foreground of the truth or of the prediction."""
         return np.asarray((self.truth > 0) | (self.prediction > 0))
 
     @property
@@ -46,18 +46,21 @@ def read_volume(example: Example) -> Volume:
     """The arrays of a segmentation example, in RAS+ where it has an affine.
 
     Raises:
-        FigureError: an array is missing, or they do not lie on one grid in 3-D.
+        FigureError: an array is missing, or they do not lie on one grid in 2-D or 3-D.
     """
     arrays = example.arrays
     missing = [name for name in ("image", "truth", "prediction") if name not in arrays]
     if missing:
         raise FigureError(f"{example.path.name} has no {', '.join(missing)}")
     image, truth, prediction = arrays["image"], arrays["truth"], arrays["prediction"]
-    image = image[0] if image.ndim == truth.ndim + 1 else image
-    if truth.ndim != 3 or image.shape != truth.shape or prediction.shape != truth.shape:
+    if image.ndim == truth.ndim + 1:
+        image = np.moveaxis(image, 0, -1) if truth.ndim == 2 and len(image) == 3 else image[0]
+    if truth.ndim not in {2, 3} or image.shape[: truth.ndim] != truth.shape or prediction.shape != truth.shape:
         raise FigureError(
             f"{example.path.name}: image {image.shape}, truth {truth.shape}, prediction {prediction.shape}"
         )
+    if truth.ndim == 2:
+        return Volume(image, truth, prediction, (1.0, 1.0), "pixel", oriented=False)
     given = [float(step) for step in arrays.get("spacing", np.zeros(0))]
     known = len(given) == 3 and min(given) > 0
     spacing = (given[0], given[1], given[2]) if known else (1.0, 1.0, 1.0)

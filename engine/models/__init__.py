@@ -77,9 +77,15 @@ def build_model(
         RecipeError: the network cannot take this size or these features, or its weights cannot be had.
     """
     load_plugins("medtui.code")
-    wanted = 2 if task == "classification" else 3
-    if spatial_dims != wanted or len(size) != wanted:
-        raise refuse("data.size", f"found {list(size)} for images of {spatial_dims} axes", f"{wanted} axes for {task}")
+    if len(size) != spatial_dims:
+        raise refuse("data.size", f"found {list(size)}", f"{spatial_dims} numbers: so many axes the images have")
+    if spatial_dims not in table.dims:
+        axes = " or ".join(f"{n}-D" for n in sorted(table.dims))
+        raise refuse(
+            "model.name",
+            f'found "{table.name}" for images in {spatial_dims}-D',
+            f"a network for these; it is for {axes}",
+        )
     if task not in table.tasks:
         raise refuse("model.name", f'found "{table.name}" with task "{task}"', f"a network for {task}")
     model = build(table, channels, output_channels(table, task, classes), tuple(size))

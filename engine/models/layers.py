@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 GROUPS = 8
 MONAI_NORMS = {
@@ -14,15 +15,20 @@ MONAI_NORMS = {
     "none": "",
 }
 """A norm of a recipe as MONAI's networks take it."""
+CONVOLUTIONS: dict[int, tuple[type[nn.Conv2d | nn.Conv3d], type[nn.ConvTranspose2d | nn.ConvTranspose3d]]] = {
+    2: (nn.Conv2d, nn.ConvTranspose2d),
+    3: (nn.Conv3d, nn.ConvTranspose3d),
+}
+"""Convolution and transposed convolution, by the axes of the image."""
 
 
-def norm_layer(name: str, channels: int) -> nn.Module:
-    """A 3-D normalisation with weight and bias: "instance", "batch", "group" (8 groups) or "none"."""
+def norm_layer(name: str, channels: int, spatial_dims: int = 3) -> nn.Module:
+    """A normalisation with weight and bias: "instance", "batch", "group" (8 groups) or "none"."""
     match name:
         case "instance":
-            return InstanceNorm(channels)
+            return InstanceNorm(channels, spatial_dims)
         case "batch":
-            return nn.BatchNorm3d(channels)
+            return nn.BatchNorm2d(channels) if spatial_dims == 2 else nn.BatchNorm3d(channels)
         case "group":
             return nn.GroupNorm(min(GROUPS, channels), channels)
         case "none":
@@ -30,21 +36,30 @@ def norm_layer(name: str, channels: int) -> nn.Module:
     raise ValueError(f'"{name}" is no norm')
 
 
-class InstanceNorm(nn.InstanceNorm3d):
-    """Instance norm with weight and bias; on a CPU, without leaving channels_last.
+class InstanceNorm(_InstanceNorm):
+    """Instance norm with weight and bias, in 2-D or 3-D; on a CPU, without leaving channels_last.
 
     torch's own copies a channels_last tensor to the default layout and back. The statistics of one
     case are those of a batch norm over a batch of one, whose CPU kernel takes either layout.
 
     Args:
-        channels: features ``C`` of the input ``(B, C, H, W, D)``.
+        channels: features ``C`` of the input ``(B, C, *S)``.
+        spatial_dims: how many axes S has.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, spatial_dims: int = 3) -> None:
         super().__init__(channels, affine=True)
+        self._axes = spatial_dims + 2
+
+    def _get_no_batch_dim(self) -> int:
+        return self._axes - 1
+
+    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 - torch's name
+        if input.dim() != self._axes:
+            raise ValueError(f"expected {self._axes} axes, got {input.dim()}")
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
-        """``(B, C, H, W, D)`` to the same shape."""
+        """``(B, C, *S)`` to the same shape."""
         if input.is_cuda or input.is_contiguous():
             return super().forward(input)
         parts = torch.split(input, 1)
@@ -102,7 +117,7 @@ def initialise(model: nn.Module, slope: float = 0.0, *, glorot: bool = False) ->
     for module in model.modules():
         if glorot and isinstance(module, nn.Conv3d | UpConv):
             nn.init.xavier_uniform_(module.weight)
-        elif isinstance(module, nn.Conv3d):
+        elif isinstance(module, nn.Conv2d | nn.Conv3d):
             nn.init.kaiming_normal_(module.weight, a=slope)
-        if isinstance(module, nn.Conv3d) and module.bias is not None:
+        if isinstance(module, nn.Conv2d | nn.Conv3d) and module.bias is not None:
             nn.init.zeros_(module.bias)

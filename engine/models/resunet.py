@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.models.base import build
-from engine.models.layers import initialise, norm_layer
+from engine.models.layers import CONVOLUTIONS, initialise, norm_layer
 from engine.models.shapes import require_multiples, require_room
 from engine.recipe.models import ResUNetTable
 
@@ -34,9 +34,11 @@ def build_resunet(table: ResUNetTable, channels: int, outputs: int, size: tuple[
         norm=table.norm,
         dropout=table.dropout,
         patch=table.patch,
+        spatial_dims=len(size),
     )
-    require_multiples(size, [model.multiple] * 3, table.name)
-    require_room(size, [model.multiple] * 3, table.name)
+    multiples = [model.multiple] * len(size)
+    require_multiples(size, multiples, table.name)
+    require_room(size, multiples, table.name)
     return model
 
 
@@ -52,8 +54,8 @@ def plan_channels(size: Sequence[int], patch: int) -> tuple[int, ...]:
 class ResUNet(nn.Module):
     """U-Net of residual blocks (after Ronneberger et al. 2015, He et al. 2016, Kerfoot et al. 2018).
 
-    With ``patch = 2`` a block of 2x2x2 voxels comes in as one voxel with eight times the channels,
-    and the logits go out likewise (Shi et al. 2016), so that no convolution works at the full
+    With ``patch = 2`` a block of 2x2x2 voxels comes in as one voxel with eight times the channels (in 2-D 2x2
+    pixels, four times), and the logits go out likewise (Shi et al. 2016), so that no convolution works at the full
     resolution and none of it is lost. Down goes by convolutions of stride 2, up by transposed ones.
 
     Args:
@@ -64,6 +66,7 @@ class ResUNet(nn.Module):
         norm: "instance", "batch", "group" (8 groups) or "none".
         dropout: share of the features of a level that is dropped in training.
         patch: voxels along an axis that are taken as one, 1 or 2.
+        spatial_dims: 2 or 3. Shapes below are of 3-D.
     """
 
     def __init__(
@@ -76,19 +79,21 @@ class ResUNet(nn.Module):
         norm: str = "instance",
         dropout: float = 0.0,
         patch: int = 2,
+        spatial_dims: int = 3,
     ) -> None:
         super().__init__()
+        conv, transposed = CONVOLUTIONS[spatial_dims]
         self.patch = patch
         self.multiple = patch * 2 ** (len(channels) - 1)
 
         def block(given: int, features: int, stride: int) -> Block:
-            return Block(given, features, stride, units=units, norm=norm, dropout=dropout)
+            return Block(given, features, stride, units=units, norm=norm, dropout=dropout, spatial_dims=spatial_dims)
 
-        widths = (in_channels * patch**3, *channels)
+        widths = (in_channels * patch**spatial_dims, *channels)
         self.down = nn.ModuleList(block(a, b, 2 if i else 1) for i, (a, b) in enumerate(pairwise(widths)))
-        self.up = nn.ModuleList(nn.ConvTranspose3d(below, here, 2, 2) for here, below in pairwise(channels))
+        self.up = nn.ModuleList(transposed(below, here, 2, 2) for here, below in pairwise(channels))
         self.join = nn.ModuleList(block(2 * here, here, 1) for here in channels[:-1])
-        self.final = nn.Conv3d(channels[0], out_channels * patch**3, 1)
+        self.final = conv(channels[0], out_channels * patch**spatial_dims, 1)
         initialise(self, SLOPE)
 
     @property
@@ -118,20 +123,32 @@ class Block(nn.Module):
         units: convolutions; 0: one, without the shortcut.
         norm: see `ResUNet`.
         dropout: see `ResUNet`.
+        spatial_dims: see `ResUNet`.
     """
 
-    def __init__(self, given: int, features: int, stride: int, *, units: int, norm: str, dropout: float) -> None:
+    def __init__(
+        self,
+        given: int,
+        features: int,
+        stride: int,
+        *,
+        units: int,
+        norm: str,
+        dropout: float,
+        spatial_dims: int = 3,
+    ) -> None:
         super().__init__()
+        conv, _ = CONVOLUTIONS[spatial_dims]
         bias = norm == "none"
         self.convolutions = nn.ModuleList(
-            nn.Conv3d(features if i else given, features, 3, 1 if i else stride, padding=1, bias=bias)
+            conv(features if i else given, features, 3, 1 if i else stride, padding=1, bias=bias)
             for i in range(max(units, 1))
         )
-        self.norms = nn.ModuleList(norm_layer(norm, features) for _ in self.convolutions)
+        self.norms = nn.ModuleList(norm_layer(norm, features, spatial_dims) for _ in self.convolutions)
         self.shortcut: nn.Module | None = None
         if units:
             same = given == features and stride == 1
-            self.shortcut = nn.Identity() if same else nn.Conv3d(given, features, stride, stride)
+            self.shortcut = nn.Identity() if same else conv(given, features, stride, stride)
         self.activation = nn.LeakyReLU(SLOPE, inplace=True)
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
 
@@ -151,16 +168,18 @@ def fold(image: Tensor, patch: int) -> Tensor:
     if patch == 1:
         return image
     batch, channels, *size = image.shape
-    h, w, d = (side // patch for side in size)
-    blocks = image.reshape(batch, channels, h, patch, w, patch, d, patch)
-    return blocks.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(batch, channels * patch**3, h, w, d)
+    small, axes = [side // patch for side in size], len(size)
+    blocks = image.reshape(batch, channels, *(part for side in small for part in (side, patch)))
+    order = (0, 1, *range(3, 3 + 2 * axes, 2), *range(2, 2 + 2 * axes, 2))
+    return blocks.permute(order).reshape(batch, channels * patch**axes, *small)
 
 
 def unfold(features: Tensor, patch: int) -> Tensor:
     """The way back of `fold`."""
     if patch == 1:
         return features
-    batch, channels, h, w, d = features.shape
-    blocks = features.reshape(batch, channels // patch**3, patch, patch, patch, h, w, d)
-    voxels = blocks.permute(0, 1, 5, 2, 6, 3, 7, 4)
-    return voxels.reshape(batch, channels // patch**3, h * patch, w * patch, d * patch)
+    batch, channels, *small = features.shape
+    axes = len(small)
+    blocks = features.reshape(batch, channels // patch**axes, *[patch] * axes, *small)
+    order = (0, 1, *(place for axis in range(2, 2 + axes) for place in (axis + axes, axis)))
+    return blocks.permute(order).reshape(batch, channels // patch**axes, *(side * patch for side in small))

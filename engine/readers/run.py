@@ -146,9 +146,14 @@ class RunData:
 
     @cached_property
     def unit(self) -> str:
-        """Unit of the surface distances: ``mm`` or ``voxel``."""
+        """Unit of the surface distances: ``mm``, ``voxel`` or ``pixel``."""
         started = self.view.started
         return self.result.unit or self.data.unit or (started.unit if started else "voxel")
+
+    @property
+    def pictures(self) -> bool:
+        """Whether the images are pictures, and no volumes."""
+        return self.data.spatial_dims == 2 or (self.recipe is not None and len(self.recipe.data.size) == 2)
 
     @cached_property
     def split(self) -> str:

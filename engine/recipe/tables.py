@@ -17,6 +17,7 @@ from engine.recipe.sources import VALIDATED
 
 _SEGMENTATION = only("task", "segmentation")
 _CLASSIFICATION = only("task", "classification")
+_PICTURES = When(("data.size",), lambda size: len(size) == 2, "pictures: a data.size of 2 numbers")
 _PREVIEWS = any_of("figures.previews")
 _VOLUMES = When(("data.size",), lambda size: len(size) == 3, "volumes: 3 numbers in data.size")
 _Axis = Annotated[int, Field(ge=0, le=2)]
@@ -107,8 +108,8 @@ class AugmentTable(Table):
     """Multiply intensities within 1 - brightness and 1 + brightness."""
     contrast: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Scale intensities about their mean within 1 - contrast and 1 + contrast."""
-    saturation: Annotated[float, Field(ge=0.0, lt=1.0), _CLASSIFICATION] = 0.0
-    """Scale colours about grey within 1 - saturation and 1 + saturation."""
+    saturation: Annotated[float, Field(ge=0.0, lt=1.0), _PICTURES] = 0.0
+    """Pictures in colour: scale colours about grey within 1 - saturation and 1 + saturation."""
     gamma: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Gamma within 1 - gamma and 1 + gamma."""
     intensity_probability: Annotated[

@@ -36,7 +36,9 @@ class DataFacts(msgspec.Struct, frozen=True, kw_only=True):
     unit: str = ""
     classes: list[str] = []
     label_values: list[Count] = []
+    spatial_dims: Count = 0
     channels: Count = 0
+    value_range: tuple[float, float] | None = None
     counts: dict[str, dict[str, Count]] = {}  # split -> class -> cases
     groups: Count = 0
     notes: list[str] = []

@@ -19,7 +19,7 @@ from engine.training.optim import build_optimizer, build_schedule
 FOLDER = Path(__file__).parents[2] / "recipes"
 FILES = sorted(FOLDER.glob("*.toml"))
 NAMES = {
-    "quickstart", "hippocampus", "seg_best", "cls_best",
+    "quickstart", "quickstart_2d", "hippocampus", "seg_best", "cls_best",
     "cls_ce", "cls_ce_focal", "cls_focal", "seg_bce", "seg_dice", "seg_dice_aug",
 }  # fmt: skip
 
@@ -154,7 +154,7 @@ def test_the_network_of_the_atrium_experiments_is_that_of_their_notebook():
     assert count_parameters(model) == 23_532_289
 
 
-CLASSES = {"isic2018": 7, "decathlon": 2, "left_atrium": 1}
+CLASSES = {"isic2018": 7, "decathlon": 2, "left_atrium": 1, "image_pairs": 1}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -162,7 +162,7 @@ def test_each_makes_a_step_of_training(path, tmp_path):
     found = load_recipe(path, ["model.pretrained=false"])
     classes = CLASSES[found.data.source]
     segmentation = found.task == "segmentation"
-    channels = 1 if segmentation else 3
+    channels = 1 if len(found.data.size) == 3 else 3
     # The network as the recipe has it, which shows that its size fits; the step on a small image.
     model = build_model(
         found.model,

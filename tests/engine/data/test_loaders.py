@@ -31,18 +31,25 @@ IMAGE_CHANGES = AugmentTable(
     rotate_degrees=20.0, scale=0.1, flip=(0, 1), rotate90=True, crop_scale=0.6, noise=0.05, blur=0.7, brightness=0.2,
     contrast=0.2, saturation=0.3, gamma=0.2,
 )  # fmt: skip
-CHANGES = {"left_atrium": VOLUME_CHANGES, "hippocampus": VOLUME_CHANGES, "isic2018": IMAGE_CHANGES}
+CROP_CHANGES = VOLUME_CHANGES.model_copy(update={"flip": (0, 1), "saturation": 0.3})
+CHANGES = {
+    "left_atrium": VOLUME_CHANGES,
+    "hippocampus": VOLUME_CHANGES,
+    "isic2018": IMAGE_CHANGES,
+    "lesions": CROP_CHANGES,
+}
 TABLES: dict[str, dict[str, Any]] = {
     "left_atrium": {"crop": "foreground", "samples_per_case": 2, "size": (24, 24, 24)},
     "hippocampus": {"size": (24, 40, 24), "crop": "random"},
     "isic2018": {"balance": "class"},
+    "lesions": {"crop": "foreground", "samples_per_case": 2, "size": (40, 48)},
 }
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("data")
-    for name, cases in (("left_atrium", 8), ("hippocampus", 9), ("isic2018", 50)):
+    for name, cases in (("left_atrium", 8), ("hippocampus", 9), ("isic2018", 50), ("lesions", 9)):
         phantom_root(place, name, cases=cases)
     return place
 
@@ -78,7 +85,7 @@ def test_workers_threads_and_the_cache_change_nothing(root: Path, name: str) -> 
     wanted = epoch(root, name)
     image, label = wanted[0]["image"], wanted[0]["label"]
     _, table = opened(root, name)
-    assert image.shape == (3, 3 if name == "isic2018" else 1, *table.size)
+    assert image.shape == (3, 3 if len(table.size) == 2 else 1, *table.size)
     assert image.dtype == torch.float32
     assert label.dtype == torch.int64
     assert image.isfinite().all()

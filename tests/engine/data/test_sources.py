@@ -32,7 +32,7 @@ def test_phantoms_open_as_the_data_sets_they_stand_for(name: str, tmp_path: Path
     table = data_table(name, validation_fraction=0.2)
     dataset = open_dataset(table, TASKS[name], phantom_root(tmp_path, name, cases=40 if name == "isic2018" else 12))
     assert dataset.phantom
-    assert dataset.published_split is False
+    assert not dataset.published_split
     assert all(sizes(dataset))
     assert check_dataset(dataset, table) == dataset
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 from engine.errors import RecipeError
 from engine.losses import CrossEntropy, Dice, Sum
@@ -23,6 +24,9 @@ SMALL = {
     "segresnet": {"channels": (8, 16, 32)},
     "dynunet": {"channels": (8, 16, 32)},
 }
+
+
+PLANAR = ("resunet", "segresnet", "dynunet")
 
 
 def build(name, size=(16, 24, 16), image_channels=1, classes=1, **keys):
@@ -99,7 +103,7 @@ def test_every_norm(name, norm):
     model = build(name, norm=norm, dropout=0.2)
     image = torch.randn(2, 1, 16, 24, 16)
     assert model(image).isfinite().all()
-    kinds = {"instance": nn.InstanceNorm3d, "batch": nn.BatchNorm3d, "group": nn.GroupNorm}
+    kinds = {"instance": _InstanceNorm, "batch": nn.BatchNorm3d, "group": nn.GroupNorm}
     for kind, layer in kinds.items():
         assert any(isinstance(module, layer) for module in model.modules()) == (kind == norm)
     model.eval()
@@ -258,6 +262,20 @@ def test_unfold_undoes_fold(patch):
         assert folded[0, :8, 1, 2, 3].sort().values.equal(image[0, 0, 2:4, 4:6, 6:8].flatten().sort().values)
 
 
+def test_unfold_undoes_fold_in_the_plane():
+    image = torch.randn(2, 3, 4, 6)
+    assert torch.equal(fold(image, 2), nn.functional.pixel_unshuffle(image, 2))
+    assert torch.equal(unfold(fold(image, 2), 2), image)
+
+
+@pytest.mark.parametrize("name", PLANAR)
+@pytest.mark.parametrize("norm", ["instance", "batch", "group", "none"])
+def test_pictures_go_through_with_every_norm(name, norm):
+    model = build(name, (32, 24), image_channels=3, classes=2, norm=norm)
+    assert model(torch.randn(2, 3, 32, 24)).shape == (2, 3, 32, 24)
+    assert cam_layer(model) is not None
+
+
 @pytest.mark.parametrize("units", [0, 1, 2, 3])
 @pytest.mark.parametrize("patch", [1, 2])
 def test_resunet_units_and_patch(units, patch):
@@ -286,7 +304,7 @@ def test_default_levels_follow_the_size():
         ("dynunet", (18, 18, 18), {}, "data.size"),
         ("dynunet", (8, 8, 8), {}, "data.size"),
         ("resunet", (4, 4, 4), {}, "data.size"),
-        ("resunet", (16, 16), {}, "data.size"),
+        ("unet3d", (16, 16), {}, "model.name"),
     ],
 )
 def test_what_does_not_fit_is_refused(name, size, keys, key):
@@ -295,12 +313,12 @@ def test_what_does_not_fit_is_refused(name, size, keys, key):
     assert caught.value.problems[0].key == key
 
 
-@pytest.mark.parametrize("name", SMALL)
-def test_it_learns_a_ball(name):
-    model = build(name, (16, 16, 16))
-    places = torch.stack(torch.meshgrid(*[torch.arange(16.0) - 7.5] * 3, indexing="ij"))
+@pytest.mark.parametrize(("name", "axes"), [*((name, 3) for name in SMALL), *((name, 2) for name in PLANAR)])
+def test_it_learns_a_ball(name, axes):
+    model = build(name, (16,) * axes)
+    places = torch.stack(torch.meshgrid(*[torch.arange(16.0) - 7.5] * axes, indexing="ij"))
     target = (places.square().sum(0) < 25).long()[None]
-    image = (target.float() + 0.3 * torch.randn(1, 16, 16, 16))[None]
+    image = (target.float() + 0.3 * torch.randn(1, *[16] * axes))[None]
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
     loss = Sum(Dice("sigmoid"), CrossEntropy("sigmoid"))
     for _ in range(40):
