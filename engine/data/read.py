@@ -173,7 +173,8 @@ def _indices(dataset: Dataset, path: Path, mask: Array, problems: list[Problem])
     wrong = [value for value in values.tolist() if value != 0 and value not in dataset.label_values]
     if wrong:
         names = ", ".join(f"{value:.9g}" for value in wrong[:5]) + (", ..." if len(wrong) > 5 else "")
-        problems.append(Problem(where, f"label value {names}", allowed))
+        named = f'{allowed}; "labels" of a dataset.json may name others: {{"lesion": {wrong[0]:.9g}}}'
+        problems.append(Problem(where, f"label value {names}", named if dataset.source != "left_atrium" else allowed))
         return None
     label = np.zeros(mask.shape, np.uint8)
     for index, value in enumerate(dataset.label_values):

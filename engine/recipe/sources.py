@@ -63,7 +63,8 @@ class DataTable(NamedTable):
     """Folder of the data set, relative to --data, else $MEDTUI_DATA, else ./data."""
     classes: tuple[ClassName, ...] | None = Field(default=None, max_length=1000)
     """Names of the classes in order; segmentation: of the foreground classes. Names that the data set
-    has too keep its label values, others stand for the values 1, 2, 3, ... Default: what the data set says."""
+    has too, whatever their case, keep its label values, others stand for their place here, from 1. Default: what
+    the data set says."""
     split: Literal["given", "fraction", "kfold"] = "given"
     """given: the data set's own lists. fraction, kfold: drawn here, by group where one is known."""
     validation_fraction: Annotated[float, Field(ge=0.0, le=0.9)] = 0.0

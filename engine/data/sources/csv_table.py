@@ -14,6 +14,8 @@ from engine.data.sources.index import (
     MOST_PROBLEMS,
     NIFTI,
     DatasetIndex,
+    class_of,
+    folded,
     identities,
     inside,
     outside,
@@ -27,6 +29,8 @@ from engine.errors import DataError, Problem
 from engine.recipe.sources import CsvTable
 
 ENDINGS = (*NIFTI, *PICTURES)
+MISSING = frozenset(("nan", "na", "n/a", "none", "null", "nil", "<na>", "#n/a", "-nan", "-", "--", "?", "missing"))
+"""What tables have in cells without a value: most as pandas reads them, in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +58,18 @@ def csv_table(table: CsvTable, folder: Path, task: str) -> DatasetIndex:
         return _segmentation(folder, table, rows)
     found = {row.label for row in rows}
     classes = table.classes or tuple(sorted(found))
+    targets = {label: class_of(label, classes) for label in found}
     problems = [
         Problem(row.where, f'class "{row.label}"', f"{', '.join(classes)}, as data.classes says", table.label_column)
         for row in rows
-        if row.label not in classes
+        if targets[row.label] is None
     ]
     refuse(folder, problems)
     names = identities([row.image for row in rows], folder, ENDINGS)
     dims, unit = _geometry(rows, problems)
     refuse(folder, problems)
     cases = tuple(
-        Case(name, (row.image,), target=classes.index(row.label), group=row.group, split=row.split)
+        Case(name, (row.image,), target=targets[row.label], group=row.group, split=row.split)
         for name, row in zip(names, rows, strict=True)
     )
     channels = 3 if dims == 2 else 0  # a classifier of pictures sees colours, also where these are grey
@@ -120,7 +125,7 @@ def _rows(folder: Path, table: CsvTable, problems: list[Problem]) -> Iterator[Ro
             break
         if not any(cell.strip() for cell in line):
             continue
-        cells = [None if at is None else (line[at].strip() if at < len(line) else "") for at in columns]
+        cells = [None if at is None else _cell(line[at] if at < len(line) else "", table) for at in columns]
         row = _row(folder, table, f"{name}:{number}", cells, problems)
         if row is not None:
             yield row
@@ -140,6 +145,11 @@ def _column(header: list[str], column: str, name: str, problems: list[Problem]) 
     return 0
 
 
+def _cell(text: str, table: CsvTable) -> str:
+    """``text``, or "" for a missing value: none that `MISSING` lists, unless it is a class of the recipe."""
+    return "" if folded(text) in MISSING and text.strip() not in (table.classes or ()) else text.strip()
+
+
 def _row(folder: Path, table: CsvTable, where: str, cells: list[str | None], problems: list[Problem]) -> Row | None:
     path, label, group, split = cells
     image = inside(folder, path or "")
@@ -147,7 +157,8 @@ def _row(folder: Path, table: CsvTable, where: str, cells: list[str | None], pro
     if image is None:
         problems.append(outside(where, path or ""))
     if not label:
-        problems.append(Problem(where, "found nothing", "a class, or the path of a mask", table.label_column))
+        allowed = "a class, or the path of a mask (data.classes may name a class that reads like none)"
+        problems.append(Problem(where, "found nothing", allowed, table.label_column))
     named = "" if split is None else split_named(split)
     if named is None:
         problems.append(Problem(where, f'found "{split}"', "train, validation or test", table.split_column or ""))

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from engine.data.sources.index import read_text
+from engine.data.sources.index import folded, read_text
 from engine.errors import DataError, Problem
 
 FILE = "dataset.json"
@@ -29,21 +29,25 @@ def read_json(folder: Path) -> dict[str, Any]:
 
 
 def labels_of(value: Any, problems: list[Problem]) -> dict[int, str]:
-    """Mask value -> name of the foreground classes, from ``{"1": "name"}`` or ``{"name": 1}``."""
+    """Mask value -> name of the foreground classes, from ``{"1": "name"}`` or ``{"name": 1}``, also as 1.0 or "1"."""
     if not isinstance(value, dict) or not value:
         problems.append(Problem(FILE, f"labels: found {value!r}", 'a table such as {"1": "liver"}', "labels"))
         return {}
     said: dict[int, str] = {}
     for key, item in value.items():
-        number, name = (item, key) if isinstance(item, int) else (_integer(key), item)
-        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= 65535:
+        by_name = isinstance(item, int | float) or _integer(key) is None
+        number, name = (_integer(item), str(key)) if by_name else (_integer(key), str(item))
+        if number is None or not 0 <= number <= 65535:
             problems.append(Problem(FILE, f"found {key!r}: {item!r}", "one mask value a class; no regions", "labels"))
-        elif str(name).lower() == "ignore":
+        elif folded(name) == "ignore":
             problems.append(Problem(FILE, "an ignore label", "labels without one: it is not supported", "labels"))
         elif number in said:
             problems.append(Problem(FILE, f"mask value {number} twice", "one name a value", "labels"))
-        elif number > 0:
-            said[number] = str(name)
+        elif folded(name) in map(folded, said.values()):
+            problems.append(Problem(FILE, f'the name "{name}" twice', "a name of its own for every value", "labels"))
+        else:
+            said[number] = name
+    said.pop(0, None)
     if not said and not problems:
         problems.append(Problem(FILE, f"found {value!r}", "at least one class beside the background", "labels"))
     return said
@@ -54,8 +58,10 @@ def channels_of(value: Any) -> int:
     return len(value) if isinstance(value, dict | list) else 0
 
 
-def _integer(text: Any) -> int | None:
+def _integer(value: Any) -> int | None:
+    """The whole number that ``value`` is or spells, 1.0 and "1" too."""
     try:
-        return int(text)
+        number = None if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
         return None
+    return int(number) if number is not None and number.is_integer() else None

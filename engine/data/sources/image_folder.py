@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engine.data.cases import Case
 from engine.data.pictures import PICTURES
-from engine.data.sources.index import DatasetIndex, identities, read_index, refuse, split_named
+from engine.data.sources.index import DatasetIndex, class_of, identities, read_index, refuse, split_named
 from engine.errors import DataError, Problem
 from engine.recipe.sources import ImageFolderTable
 
@@ -25,15 +25,17 @@ def image_folder(table: ImageFolderTable, folder: Path, task: str) -> DatasetInd
     if not found:
         raise DataError(f"{folder} has no folders of images", "put the images of each class in a folder of its name")
     classes = table.classes or tuple(sorted(found))
+    targets = {name: class_of(name, classes) for name in found}
     problems = [
         Problem(name, "a folder of no class", f"{', '.join(classes)}, as data.classes says")
-        for name in sorted(found - {*classes})
+        for name, target in sorted(targets.items())
+        if target is None
     ]
     cases: list[Case] = []
     for part, split in parts:
         for path in _folders(part):
-            if path.name in classes:
-                cases += _cases(folder, path, classes.index(path.name), split, problems)
+            if (target := targets[path.name]) is not None:
+                cases += _cases(folder, path, target, split, problems)
     refuse(folder, problems)
     names = identities([case.images[0] for case in cases], folder, PICTURES)
     named = [

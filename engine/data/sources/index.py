@@ -125,16 +125,35 @@ def stem(path: Path, endings: Collection[str] = (".nii.gz",)) -> str:
 def foreground(table: DataTable, said: dict[int, str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Classes and mask values: those of the recipe, else those that the data set says.
 
-    Names of the recipe that the data set has too keep its values, in the recipe's order; other names stand for the
-    values 1, 2, 3, ...
+    Names of the recipe that the data set has too (whatever their case) keep its values, in the recipe's order; other
+    names stand for their own place among the recipe's, from 1.
+
+    Raises:
+        DataError: that gives two classes one value.
     """
-    if table.classes is not None:
-        known = {name: value for value, name in said.items()}
-        if set(table.classes) <= set(known):
-            return table.classes, tuple(known[name] for name in table.classes)
-        return table.classes, tuple(range(1, len(table.classes) + 1))
-    values = tuple(sorted(said))
-    return tuple(said[value] for value in values), values
+    if table.classes is None:
+        values = tuple(sorted(said))
+        return tuple(said[value] for value in values), values
+    known = {folded(name): value for value, name in said.items()}
+    values = tuple(known.get(folded(name), place) for place, name in enumerate(table.classes, 1))
+    if len({*values}) < len(values):
+        found = ", ".join(f"{name} = {value}" for name, value in zip(table.classes, values, strict=True))
+        allowed = f"names of the data set ({', '.join(said.values())}), or new ones for all its values"
+        raise DataError("data.classes gives two classes one mask value:", problems=(Problem("recipe", found, allowed),))
+    return table.classes, values
+
+
+def folded(name: str) -> str:
+    """``name`` without what people write now so, now so: case, and spaces at its ends or repeated."""
+    return " ".join(name.split()).casefold()
+
+
+def class_of(name: str, classes: Sequence[str]) -> int | None:
+    """Index of ``name`` among ``classes``: the same, else the only one that is the same but for case and spaces."""
+    if name in classes:
+        return classes.index(name)
+    same = [index for index, other in enumerate(classes) if folded(other) == folded(name)]
+    return same[0] if len(same) == 1 else None
 
 
 def refuse(folder: Path, problems: Sequence[Problem], hint: str = "") -> None:

@@ -11,11 +11,14 @@ from engine.data import Dataset, check_dataset, data_root, fingerprint, open_dat
 from engine.data.dataset import open_elsewhere
 from engine.data.phantom_volumes import write_nifti
 from engine.data.read import read_case
+from engine.data.sources.dataset_json import labels_of
 from engine.data.sources.index import foreground
-from engine.errors import DataError
+from engine.errors import DataError, Problem
 from engine.recipe import DataTable
 from tests.engine.data import builders as b
 from tests.phantoms import TASKS, data_table, phantom_root
+
+GROUPS = ["p1", "P1", "nan", "NA", "none", "n/a", "", "NULL"]
 
 
 def opened(root: Path, source: str, task: str, **changes: object) -> Dataset:
@@ -71,6 +74,29 @@ def test_names_of_the_recipe_keep_the_values_that_the_data_set_gives_them() -> N
     assert foreground(turned, said) == (("enhancing", "edema", "core"), (4, 1, 2))
     renamed = DataTable(source="decathlon", root="x", size=(8, 8, 8), classes=("a", "b", "c"))
     assert foreground(renamed, said) == (("a", "b", "c"), (1, 2, 3))
+    other_case = DataTable(source="decathlon", root="x", size=(8, 8, 8), classes=("Core ", "EDEMA"))
+    assert foreground(other_case, said)[1] == (2, 1)
+    clash = DataTable(source="decathlon", root="x", size=(8, 8, 8), classes=("core", "oedema"))
+    with pytest.raises(DataError) as caught:
+        foreground(clash, said)
+    assert "core = 2, oedema = 2" in caught.value.problems[0].what
+
+
+@pytest.mark.parametrize(
+    ("labels", "wanted"),
+    [
+        ({"0": "background", "1.0": "lesion", "2": "organ"}, {1: "lesion", 2: "organ"}),
+        ({"background": 0, "lesion": "255", "organ": 2.0}, {255: "lesion", 2: "organ"}),
+        ({"1": "lesion", "2": "lesion"}, 'the name "lesion" twice'),
+        ({"1": "lesion", "2": " Lesion"}, 'the name " Lesion" twice'),
+        ({"lesion": 1.5}, "found 'lesion': 1.5"),
+        ({"lesion": True}, "found 'lesion': True"),
+    ],
+)
+def test_labels_of_a_dataset_json(labels: dict[str, object], wanted: object) -> None:
+    problems: list[Problem] = []
+    said = labels_of(labels, problems)
+    assert (problems[0].what if problems else said) == wanted
 
 
 def test_nnunet_joins_channel_files_and_takes_the_test_part(tmp_path: Path) -> None:
@@ -143,6 +169,33 @@ def test_csv_with_groups_and_splits(tmp_path: Path) -> None:
         ("2", 0, None, "validation"),
         ("3", 1, "p3", "test"),
     ]
+
+
+def test_missing_groups_are_no_group_and_names_that_agree_but_for_case_are_noted(tmp_path: Path) -> None:
+    rows = [f"{index}.png,{'Benign' if index % 2 else 'malignant'},{group}" for index, group in enumerate(GROUPS)]
+    for index in range(len(GROUPS)):
+        b.picture(tmp_path / "d" / f"{index}.png", index)
+    b.csv_table(tmp_path / "d", [*rows[:-1], rows[-1].replace("Benign", "benign ")], "path,label,patient")
+    changes = {"group_column": "patient", "split": "fraction"}
+    dataset = opened(tmp_path, "csv", "classification", **changes)
+    groups = {case.id: case.group for case in dataset.cases}
+    assert [groups[str(index)] for index in range(len(GROUPS))] == ["p1", "P1", *[None] * 6]
+    notes = "; ".join(dataset.notes)
+    assert "classes that differ by case or spaces only: Benign, benign" in notes
+    assert "groups that differ by case or spaces only: P1, p1" in notes
+    assert "training cases have no group" in notes
+    merged = opened(tmp_path, "csv", "classification", classes=("benign", "malignant"), **changes)
+    assert sorted(case.target or 0 for case in merged.cases) == [0] * 4 + [1] * 4
+
+
+def test_a_class_that_reads_like_none_is_one_where_the_recipe_names_it(tmp_path: Path) -> None:
+    for index in range(8):
+        b.picture(tmp_path / "d" / f"{index}.png", index)
+    b.csv_table(tmp_path / "d", [f"{index}.png,{'none' if index % 2 else 'mild'}" for index in range(8)])
+    with pytest.raises(DataError, match=r"(?s)table.csv:3.*found nothing.*data.classes may name"):
+        opened(tmp_path, "csv", "classification", split="fraction")
+    named = opened(tmp_path, "csv", "classification", split="fraction", classes=("none", "mild"))
+    assert named.classes == ("none", "mild")
 
 
 def test_csv_of_masks(tmp_path: Path) -> None:
