@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.commands.train import Handshake, build, facts_of, open_checked, shake_hands, work
-from engine.data import data_root, fingerprint
+from engine.data import SPLITS, data_root, fingerprint
+from engine.data.identity import changed, split_rows
 from engine.errors import DataError, Problem, RecipeError, RunError, UsageError
 from engine.recipe import Recipe, load_run_recipe, parse_recipe, recipe_toml
 from engine.requests import Resume
@@ -20,11 +21,13 @@ from engine.runfolder import (
     create,
     open_regular,
     read_manifest,
+    read_splits,
     read_status,
     release_lock,
     take_lock,
     update_manifest,
     write_bytes,
+    write_splits,
     write_text,
 )
 from engine.training.manifest import command_line, first_manifest
@@ -67,17 +70,22 @@ def _go_on(request: Resume, handshake: Handshake) -> int:
         manifest = read_manifest(folder)
         root = data_root(request.data or _remembered_root(manifest))
         dataset = open_checked(recipe, root)
-        known = manifest.data.fingerprint
-        if known and known != fingerprint(dataset):
+        known = [row for row in read_splits(folder) if row.split in SPLITS]
+        what = changed(known, dataset.cases) if known else ""
+        if known and not what and manifest.data.fingerprint not in {"", fingerprint(dataset)}:
+            what = "its spacings, groups or classes differ"
+        if what:
             raise DataError(
-                f"the data in {root / recipe.data.root} is not that of {folder.id}: its fingerprint differs",
+                f"the data in {root / recipe.data.root} is not that of {folder.id}: {what}",
                 "bring the old data back, name it with --data, or begin a new run from here: medtui resume --fork",
             )
         network = build(recipe, dataset, root, manifest.precision)
         if overrides:
             write_text(folder.recipe, recipe_toml(recipe, network.facts))
-        if not known:  # it was killed before its manifest was written
+        if not manifest.data.fingerprint:  # it was killed before its manifest was written
             update_manifest(folder, **first_manifest(recipe, dataset, command_line()))
+        if not known:
+            write_splits(folder, split_rows(dataset.cases))
         update_manifest(folder, sessions=manifest.sessions + 1, measured=False)
         update_manifest(folder, **facts_of(network, recipe, root))
     except BaseException:
@@ -128,6 +136,7 @@ def _fork(request: Resume, handshake: Handshake) -> int:
     content["recipe"] = recipe_toml(recipe, network.facts)
     content["forked"] = {"run": folder.id, "optimizer": "optimizer.name" not in changed}
     save_checkpoint(new.last, content)
+    write_splits(new, split_rows(dataset.cases))
     update_manifest(new, **first_manifest(recipe, dataset, command_line()))
     update_manifest(new, **facts_of(network, recipe, root))
     origin = {"run": folder.id, "epoch": content["epoch"], "iteration": content["iteration"], "changed": changed}

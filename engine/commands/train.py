@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from engine.console import show_progress, tell
 from engine.data import Dataset, check_dataset, data_root, open_dataset
+from engine.data.identity import split_rows
 from engine.errors import MedtuiError, ProblemsError, RunError
 from engine.events import Log, Note, Result, RunEnded
 from engine.recipe import Recipe, load_recipe, recipe_toml, refuse_dead
 from engine.requests import Resume, Train
-from engine.runfolder import RunFolder, create, read_manifest, take_lock, update_manifest, write_text
+from engine.runfolder import RunFolder, create, read_manifest, take_lock, update_manifest, write_splits, write_text
 from engine.training.manifest import command_line, first_manifest
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ def train(request: Train, handshake: Handshake | None = None) -> int:
     refuse_dead(recipe, network.facts)
     folder = create(request.runs, recipe.name)
     write_text(folder.recipe, recipe_toml(recipe, network.facts))
-    manifest = first_manifest(recipe, dataset, command_line())
-    update_manifest(folder, **manifest)
+    write_splits(folder, split_rows(dataset.cases))
+    update_manifest(folder, **first_manifest(recipe, dataset, command_line()))
     update_manifest(folder, **facts_of(network, recipe, root))
     handshake = handshake or shake_hands(request)
     return work(folder, recipe, dataset, network, handshake, lock=take_lock(folder), resume=False)

@@ -7,12 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
+from nibabel.orientations import aff2axcodes
 
-from engine.data.cases import Case, Dataset
+from engine.data.cases import Case, CaseFacts, Dataset
+from engine.data.identity import digest, without_copies
 from engine.data.pictures import Range, full_range
 from engine.data.read import RawCase, read_case
 from engine.data.sources.index import shortened
 from engine.data.unread import unread
+from engine.data.volumes import Array
 from engine.errors import DataError, Problem
 from engine.hardware import cores
 from engine.recipe import DataTable
@@ -27,24 +30,15 @@ class Finding:
     fatal: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Depth:
-    """The values of a picture of more than 8 bits: least, greatest, and whether its type holds whole numbers."""
-
-    low: float
-    high: float
-    whole: bool
-
-
 def check_dataset(dataset: Dataset, table: DataTable, *, progress: Callable[[int, int], None] | None = None) -> Dataset:
-    """Read every case of ``dataset`` and return it, less what cannot be used where the recipe skips.
+    """Read every case of ``dataset`` and return it with their `Case.facts`, less what cannot be used.
 
     The range of pictures of more than 8 bits is found too, see `Dataset.value_range`; one that is known
     already (a trained network's) stays, and values far from it are noted.
 
     Looked for: files that are missing or damaged, an image and a mask of other shapes or affines,
     another number of channels, no voxels, NaN or infinite values, an image of one value throughout,
-    mask values that are no class, a mask without foreground.
+    mask values that are no class, a mask without foreground; and the same image in two splits.
 
     With ``unreadable = "refuse"`` any of these is an error. With "skip", cases that cannot be used
     are left out, and noted. A mask without foreground can be used: "skip" keeps the case and notes
@@ -62,49 +56,66 @@ def check_dataset(dataset: Dataset, table: DataTable, *, progress: Callable[[int
     if foreign and table.unreadable == "refuse":
         raise DataError(f"the data in {dataset.root} cannot be read:", problems=foreign)
     findings: list[Finding] = []
-    depths: list[Depth] = []
+    cases: list[Case] = []
     total = len(dataset.cases)
     stored = replace(dataset, value_range=None)
     with ThreadPoolExecutor(max_workers=cores()) as pool:
-        for done, (finding, depth) in enumerate(pool.map(lambda case: examine(stored, case), dataset.cases), 1):
+        for done, (case, finding) in enumerate(pool.map(lambda case: examine(stored, case), dataset.cases), 1):
             findings += [finding] if finding else []
-            depths += [depth] if depth else []
+            cases.append(case)
             if progress is not None:
                 progress(done, total)
-    dataset = _with_range(dataset, depths)
-    if not findings:
-        return dataset
-    if table.unreadable == "refuse":
+    dataset = _with_range(replace(dataset, cases=tuple(cases)))
+    if findings and table.unreadable == "refuse":
         raise _refused(dataset, findings)
-    return _skipped(dataset, findings)
+    return without_copies(_skipped(dataset, findings) if findings else dataset, table)
 
 
-def examine(dataset: Dataset, case: Case) -> tuple[Finding | None, Depth | None]:
-    """What is wrong in ``case``, and the values of a picture of more than 8 bits; None where there is neither."""
+def examine(dataset: Dataset, case: Case) -> tuple[Case, Finding | None]:
+    """``case`` with its facts where it can be read, and what is wrong in it."""
     try:
         sample = read_case(dataset, case)
     except DataError as error:
-        return Finding(case, error.problems, fatal=True), None
-    problems = _image_problems(dataset, case, sample)
+        return case, Finding(case, error.problems, fatal=True)
+    flat = sample.image.reshape(len(sample.image), -1)
+    with np.errstate(invalid="ignore"):
+        lows, highs = flat.min(axis=1), flat.max(axis=1)
+    problems = _image_problems(dataset, case, sample, lows, highs)
     if problems:
-        return Finding(case, tuple(problems), fatal=True), None
-    depth = None
-    if dataset.spatial_dims == 2 and sample.image.dtype != np.uint8:
-        low, high = float(sample.image.min()), float(sample.image.max())
-        depth = Depth(low, high, bool((sample.image == np.rint(sample.image)).all()))
-    if sample.label is not None and case.label is not None and not sample.label.any():
+        return case, Finding(case, tuple(problems), fatal=True)
+    case = replace(case, facts=_facts(dataset, case, sample, float(lows.min()), float(highs.max())))
+    if sample.label is not None and case.label is not None and not sample.present:
         allowed = 'a mask with foreground; unreadable = "skip" keeps the case as it is'
-        return Finding(case, (Problem(dataset.where(case.label), "the label is empty", allowed),), fatal=False), depth
-    return None, depth
+        return case, Finding(case, (Problem(dataset.where(case.label), "the label is empty", allowed),), fatal=False)
+    return case, None
 
 
-def _with_range(dataset: Dataset, depths: list[Depth]) -> Dataset:
-    """``dataset`` with the range of its pictures; with a note where that is unlike the one known."""
-    if not depths:
+def _facts(dataset: Dataset, case: Case, sample: RawCase, low: float, high: float) -> CaseFacts:
+    image = sample.image
+    deep = dataset.spatial_dims == 2 and image.dtype != np.uint8
+    truth = sample.label if case.target is None else dataset.classes[case.target]
+    return CaseFacts(
+        image=digest(image),
+        truth="" if truth is None else digest(truth),
+        shape=image.shape,
+        spacing=sample.spacing,
+        orientation="" if sample.affine is None else "".join(axis or "?" for axis in aff2axcodes(sample.affine)),
+        low=low,
+        high=high,
+        mean=float(image[:, :: max(1, image.shape[1] // 16)].mean()),  # some rows tell as much, at no cost
+        whole=bool((image == np.rint(image)).all()) if deep else None,
+        present=sample.present if case.target is None else (case.target,),
+    )
+
+
+def _with_range(dataset: Dataset) -> Dataset:
+    """``dataset`` with the range of its pictures of more than 8 bits; with a note where it is unlike the one known."""
+    deep = [case.facts for case in dataset.cases if case.facts is not None and case.facts.whole is not None]
+    if not deep:
         return dataset
-    low, high = min(depth.low for depth in depths), max(depth.high for depth in depths)
+    low, high = min(facts.low for facts in deep), max(facts.high for facts in deep)
     if dataset.value_range is None:
-        ends = full_range(low, high, whole=all(depth.whole for depth in depths))
+        ends = full_range(low, high, whole=all(facts.whole for facts in deep))
         return replace(dataset, value_range=ends)
     return replace(dataset, notes=(*dataset.notes, *_unlike(dataset.value_range, low, high)))
 
@@ -116,22 +127,19 @@ def _unlike(known: Range, low: float, high: float) -> list[str]:
     return [f"values from {low:g} to {high:g}; the network was trained on a range from {known[0]:g} to {known[1]:g}"]
 
 
-def _image_problems(dataset: Dataset, case: Case, sample: RawCase) -> list[Problem]:
+def _image_problems(dataset: Dataset, case: Case, sample: RawCase, lows: Array, highs: Array) -> list[Problem]:
     image = sample.image
-    where = dataset.where(case.images[0])
     if image.dtype == np.uint8:
-        return [Problem(where, "every pixel is the same")] if (image == image[:, :1, :1]).all() else []
+        return [Problem(dataset.where(case.images[0]), "every pixel is the same")] if (lows == highs).all() else []
     problems = []
-    for index, channel in enumerate(image):
-        place = dataset.where(case.images[index]) if len(case.images) == len(image) else where
+    for index in np.flatnonzero((lows == highs) | ~np.isfinite(lows) | ~np.isfinite(highs)):
+        place = dataset.where(case.images[index if len(case.images) == len(image) else 0])
         name = f"channel {index}: " if len(image) > len(case.images) else ""
-        bad = channel.size - int(np.isfinite(channel).sum())
+        bad = image[index].size - int(np.isfinite(image[index]).sum())
+        what, allowed = f"every voxel is {lows[index]:g}", "an image that shows something"
         if bad:
-            problems.append(Problem(place, f"{name}{bad} NaN or infinite values", "finite numbers"))
-        elif channel.min() == channel.max():
-            problems.append(
-                Problem(place, f"{name}every voxel is {channel.flat[0]:g}", "an image that shows something")
-            )
+            what, allowed = f"{bad} NaN or infinite values", "finite numbers"
+        problems.append(Problem(place, name + what, allowed))
     return problems
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import os
 from collections import Counter
@@ -88,21 +87,6 @@ def open_elsewhere(table: DataTable, task: str, folder: Path, *, classes: tuple[
     return _dataset(replace(layout, published_split=None), layout.cases, task, table, place)
 
 
-def fingerprint(dataset: Dataset) -> str:
-    """SHA-256 (hex) over ids, splits, targets, groups and file sizes: the same data gives the same.
-
-    A file that is not there counts as size -1.
-    """
-    digest = hashlib.sha256()
-    for part in (dataset.source, dataset.task, *dataset.classes, *map(str, dataset.label_values)):
-        digest.update(part.encode("utf-8", "surrogateescape") + b"\0")
-    for case in sorted(dataset.cases, key=lambda case: case.id):
-        sizes = [_size(path) for path in case.files]
-        line = repr((case.id, case.split, case.target, case.group, sizes))
-        digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
-    return digest.hexdigest()
-
-
 def _dataset(layout: DatasetIndex, cases: tuple[Case, ...], task: str, table: DataTable, folder: Path) -> Dataset:
     dataset = Dataset(
         task=task,
@@ -135,13 +119,6 @@ def _refuse_misfit(dataset: Dataset, table: DataTable) -> None:
         problems.append(Problem("recipe", f'found "imagenet" for {kind} without colours', allowed, "data.intensity"))
     if problems:
         raise RecipeError("the recipe does not fit its data:", problems=tuple(problems))
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return -1
 
 
 def _absent(folder: Path, table: DataTable) -> DataError:

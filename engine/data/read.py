@@ -30,6 +30,8 @@ from engine.errors import DataError, Problem
 
 Floats = npt.NDArray[np.float32]
 Masks = npt.NDArray[np.uint8]
+Label = tuple[Masks | None, tuple[int, ...]]
+"""Class indices of a mask (*S), None where it cannot be used; and the classes that it holds."""
 
 AFFINE_TOLERANCE = 0.1
 """Share of the smallest voxel side by which two grids may lie apart and still count as the same."""
@@ -54,6 +56,7 @@ class RawCase:
         label: uint8 (*S), 0 the background and i + 1 the class ``classes[i]``; None without a mask.
         affine: float64 (4, 4), voxel indices to mm; None where the file has none.
         spacing: voxel size in mm along the axes of S; None where the file has none.
+        present: indices of the classes that the label holds.
     """
 
     id: str
@@ -61,6 +64,7 @@ class RawCase:
     label: Masks | None
     affine: Affine | None
     spacing: tuple[float, ...] | None
+    present: tuple[int, ...] = ()
 
 
 def read_case(dataset: Dataset, case: Case) -> RawCase:
@@ -72,11 +76,11 @@ def read_case(dataset: Dataset, case: Case) -> RawCase:
     """
     problems: list[Problem] = []
     image, affine = _image(dataset, case, problems)
-    label = None if case.label is None else _label(dataset, case.label, image, affine, problems)
+    label, present = (None, ()) if case.label is None else _label(dataset, case.label, image, affine, problems)
     if problems or image is None:
         raise DataError(f"case {case.id} cannot be used:", problems=tuple(problems))
     spacing = None if affine is None else spacing_of(affine)
-    return RawCase(case.id, image, label, affine, spacing)
+    return RawCase(case.id, image, label, affine, spacing, present)
 
 
 def read_image(dataset: Dataset, case: Case) -> Array:
@@ -134,27 +138,25 @@ def _image(dataset: Dataset, case: Case, problems: list[Problem]) -> tuple[Array
     return np.ascontiguousarray(image, dtype=np.float32), affine
 
 
-def _label(
-    dataset: Dataset, path: Path, image: Array | None, affine: Affine | None, problems: list[Problem]
-) -> Masks | None:
-    """The mask in ``path`` as class indices, uint8 (*S)."""
+def _label(dataset: Dataset, path: Path, image: Array | None, affine: Affine | None, problems: list[Problem]) -> Label:
+    """The mask in ``path``."""
     loaded = _load(dataset, path, "label", problems)
     if loaded is None:
-        return None
+        return None, ()
     channels, own = loaded
     if channels.shape[0] != 1:
         problems.append(Problem(dataset.where(path), f"a label of {channels.shape[0]} channels", "one class a voxel"))
-        return None
+        return None, ()
     mask = channels[0]
     if image is not None and mask.shape != image.shape[1:]:
         problems.append(_other_shape(dataset, path, mask.shape, image.shape[1:], "its image"))
-        return None
+        return None, ()
     if image is not None:
         problems.extend(_other_grid(dataset.where(path), own, affine, mask.shape, "its image"))
     return _indices(dataset, path, mask, problems)
 
 
-def _indices(dataset: Dataset, path: Path, mask: Array, problems: list[Problem]) -> Masks | None:
+def _indices(dataset: Dataset, path: Path, mask: Array, problems: list[Problem]) -> Label:
     """Mask values -> 0 for the background, i + 1 for the value ``label_values[i]``.
 
     A mask of 0 and 255 is one of 0 and 1 where the data set has the one class 1: so programs save black and white.
@@ -164,22 +166,23 @@ def _indices(dataset: Dataset, path: Path, mask: Array, problems: list[Problem])
     if mask.dtype.kind == "f":
         if not np.isfinite(mask).all():
             problems.append(Problem(where, "label with NaN or infinite values", allowed))
-            return None
+            return None, ()
         whole = np.rint(mask)
         mask = whole if np.abs(mask - whole).max() <= WHOLE else mask
     values = np.flatnonzero(np.bincount(mask.ravel())) if mask.dtype == np.uint8 else np.unique(mask)
     if dataset.label_values == (1,) and values.max() == 255 and set(values.tolist()) <= {0, 255}:
-        return np.asarray(mask == 255, np.uint8)
+        return np.asarray(mask == 255, np.uint8), (0,)
     wrong = [value for value in values.tolist() if value != 0 and value not in dataset.label_values]
     if wrong:
         names = ", ".join(f"{value:.9g}" for value in wrong[:5]) + (", ..." if len(wrong) > 5 else "")
         named = f'{allowed}; "labels" of a dataset.json may name others: {{"lesion": {wrong[0]:.9g}}}'
         problems.append(Problem(where, f"label value {names}", named if dataset.source != "left_atrium" else allowed))
-        return None
+        return None, ()
     label = np.zeros(mask.shape, np.uint8)
-    for index, value in enumerate(dataset.label_values):
-        label[mask == value] = index + 1
-    return label
+    present = tuple(index for index, value in enumerate(dataset.label_values) if value in values)
+    for index in present:
+        label[mask == dataset.label_values[index]] = index + 1
+    return label, present
 
 
 def _load(dataset: Dataset, path: Path, what: str, problems: list[Problem]) -> tuple[Array, Affine | None] | None:

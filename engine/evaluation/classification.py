@@ -22,13 +22,14 @@ from engine.errors import RunError
 from engine.evaluation.gradcam import enlarged, explain
 from engine.evaluation.previews import ExampleWriter, PreviewWriter, shrink_step
 from engine.evaluation.protocol import EvalJob, SplitEvaluation
-from engine.evaluation.results import Table, write_csv
+from engine.evaluation.results import Table
 from engine.events import CaseEntry
 from engine.losses import terms_of, weight_of
 from engine.metrics import classification
 from engine.metrics.calibration import calibrated, fit
 from engine.recipe import DataTable
 from engine.runfolder import SplitSummary
+from engine.runfolder.cases import write_csv
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import nibabel
@@ -18,8 +15,8 @@ from engine.data import Dataset
 from engine.data.cases import Case
 from engine.data.pictures import open_picture, read_mask_picture
 from engine.data.volumes import open_nifti
-from engine.runfolder import RunFolder, read_cells, updating, write_text, write_with
-from engine.runfolder.cases import escaped
+from engine.runfolder import RunFolder, write_with
+from engine.runfolder.cases import put_rows
 
 Table = tuple[list[str], list[list[str]]]
 """Header and cells."""
@@ -28,28 +25,7 @@ Table = tuple[list[str], list[list[str]]]
 def write_cases(folder: RunFolder, split: str, table: Table) -> None:
     """Put a split's rows into cases.csv, in place of those that it had."""
     header, body = table
-    with updating(folder):
-        kept = [cells for cells in read_cells(folder) if cells.get("split") != split]
-        columns = list(dict.fromkeys([*header, *(name for cells in kept for name in cells)]))
-        rows = [*kept, *(dict(zip(header, row, strict=True)) for row in body)]
-        write_csv(folder.cases, columns, ([row.get(name, "") for name in columns] for row in rows))
-
-
-def write_csv(path: Path, header: list[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a table whole; names in it that a spreadsheet would take for formulas are escaped."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    for row in (header, *rows):
-        writer.writerow([cell if _is_number(cell) else escaped(cell) for cell in row])
-    write_text(path, text.getvalue())
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+    put_rows(folder, folder.cases, header, {split}, (dict(zip(header, row, strict=True)) for row in body))
 
 
 MADE_BY = "predicted by medtui"

@@ -110,6 +110,9 @@ class DataTable(NamedTable):
     """Keep loaded cases in memory. auto: when they take less than half of what is free."""
     unreadable: Literal["refuse", "skip"] = "refuse"
     """What to do with a case that cannot be used: refuse the run, or leave it out and say so."""
+    duplicates: Literal["refuse", "drop"] = "refuse"
+    """What to do with an image that is in two splits: refuse the run, or leave its copies out of the earlier split
+    (training before validation before test) and say so."""
 
 
 class DecathlonTable(DataTable):

@@ -8,6 +8,7 @@ from engine.runfolder.lock import is_locked, release_lock, take_lock, updating
 from engine.runfolder.manifest import DataFacts, Manifest, read_manifest, update_manifest
 from engine.runfolder.names import example_file, file_name
 from engine.runfolder.paths import RunFolder, create, find_run, list_runs, refuse_links, sweep
+from engine.runfolder.splits import SplitRow, read_splits, write_splits
 from engine.runfolder.status import ENDED, State, Status, own_status, read_status, stored_status, write_status
 from engine.runfolder.stream import EventReader, EventWriter
 from engine.runfolder.summary import Bounds, SplitSummary, read_metrics, write_metrics
@@ -23,6 +24,7 @@ __all__ = [
     "Manifest",
     "Request",
     "RunFolder",
+    "SplitRow",
     "SplitSummary",
     "State",
     "Status",
@@ -42,6 +44,7 @@ __all__ = [
     "read_metrics",
     "read_object",
     "read_small",
+    "read_splits",
     "read_status",
     "read_text",
     "refuse_links",
@@ -56,6 +59,7 @@ __all__ = [
     "updating",
     "write_bytes",
     "write_metrics",
+    "write_splits",
     "write_status",
     "write_text",
     "write_with",

@@ -6,12 +6,15 @@ import csv
 import io
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
 from engine.events import number
+from engine.runfolder.atomic import write_text
 from engine.runfolder.careful import open_regular
+from engine.runfolder.lock import updating
 from engine.runfolder.paths import RunFolder
 
 LARGEST_CSV = 64 << 20
@@ -59,11 +62,38 @@ class CaseRow(msgspec.Struct, frozen=True):
         return math.nan if found is None else found
 
 
-def read_cells(folder: RunFolder) -> list[dict[str, str]]:
-    """The rows as they stand, column -> cell; none where there is no table that can be read."""
+def put_rows(
+    folder: RunFolder, path: Path, header: Sequence[str], splits: Collection[str], rows: Iterable[Mapping[str, str]]
+) -> None:
+    """Put ``rows`` into a table of a run, in place of those that the ``splits`` had."""
+    with updating(folder):
+        kept = [cells for cells in read_cells(path) if cells.get("split") not in splits]
+        columns = list(dict.fromkeys([*header, *(name for cells in kept for name in cells)]))
+        write_csv(path, columns, ([row.get(name, "") for name in columns] for row in (*kept, *rows)))
+
+
+def write_csv(path: Path, header: list[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a table whole; names in it that a spreadsheet would take for formulas are escaped."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for row in (header, *rows):
+        writer.writerow([cell if _is_number(cell) else escaped(cell) for cell in row])
+    write_text(path, text.getvalue())
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def read_cells(path: Path) -> list[dict[str, str]]:
+    """The rows of a table as they stand, column -> cell; none where there is no table that can be read."""
     rows: list[dict[str, str]] = []
     try:
-        with open_regular(folder.cases, LARGEST_CSV) as stream:
+        with open_regular(path, LARGEST_CSV) as stream:
             lines = csv.reader(io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline=""))
             header = [unescaped(name) for name in next(lines, [])]
             if len(header) > MOST_COLUMNS:
@@ -80,7 +110,7 @@ def read_cells(folder: RunFolder) -> list[dict[str, str]]:
 
 def read_cases(folder: RunFolder) -> tuple[CaseRow, ...]:
     """The rows that name a case; none where there is no table that can be read."""
-    return tuple(case_row(cells) for cells in read_cells(folder) if cells.get("id"))
+    return tuple(case_row(cells) for cells in read_cells(folder.cases) if cells.get("id"))
 
 
 def case_row(cells: Mapping[str, str]) -> CaseRow:

@@ -98,6 +98,10 @@ class RunFolder:
         return self.root / "cases.csv"
 
     @property
+    def splits(self) -> Path:
+        return self.root / "splits.csv"
+
+    @property
     def predictions(self) -> Path:
         return self.root / "predictions"
 

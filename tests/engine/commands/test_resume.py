@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import pytest
 
 from engine.checkpoint import load_checkpoint, save_checkpoint
@@ -167,7 +168,14 @@ def test_what_would_be_another_run_is_refused(tmp_path, alone):
     with pytest.raises(RecipeError, match=r"optimizer\.lr") as caught:
         go_on(folder, tmp_path / "data", "optimizer.lr=0.5", "train.epochs=9")
     assert len(caught.value.problems) == 2
-    next(Path(tmp_path / "data/left_atrium").glob("*/mri_norm2.h5")).write_bytes(b"x")
+    place = next(Path(tmp_path / "data/left_atrium").glob("*/mri_norm2.h5"))
+    size = place.stat().st_size
+    with h5py.File(place, "r+") as file:  # one voxel, in place: the size stays
+        file["image"][0, 0, 0] += 1
+    assert place.stat().st_size == size
+    with pytest.raises(DataError, match=f"other content: {place.parent.name}"):
+        go_on(folder, tmp_path / "data")
+    place.write_bytes(b"x")
     with pytest.raises(DataError):
         go_on(folder, tmp_path / "data")
 

@@ -55,7 +55,7 @@ def nnunet(folder: Path, *, channels: int = 2, test: bool = True) -> Path:
         for index in range(count):
             for channel in range(channels):
                 path = folder / f"images{part}" / f"{part}{index}_{channel:04d}.nii.gz"
-                write_nifti(path, volume(10 * index + channel), affine(1, 1, 2))
+                write_nifti(path, volume(10 * index + channel + 500 * (part == "Ts")), affine(1, 1, 2))
             write_nifti(folder / f"labels{part}" / f"{part}{index}.nii.gz", mask(), affine(1, 1, 2))
     value = {
         "channel_names": {str(channel): "MRI" for channel in range(channels)},
@@ -68,12 +68,12 @@ def nnunet(folder: Path, *, channels: int = 2, test: bool = True) -> Path:
 
 
 def pairs(folder: Path, parts: tuple[str, ...] = ("",), cases: int = 4) -> Path:
-    for part in parts:
+    for place, part in enumerate(parts):
         for name in ("images", "labels"):
             (folder / name / part).mkdir(parents=True, exist_ok=True)
         for index in range(cases):
             stem = f"{part}{index}.nii.gz"
-            write_nifti(folder / "images" / part / stem, volume(index), affine(1, 2, 3))
+            write_nifti(folder / "images" / part / stem, volume(index + 100 * place), affine(1, 2, 3))
             write_nifti(folder / "labels" / part / stem, mask(), affine(1, 2, 3))
     return folder
 
@@ -86,10 +86,11 @@ def picture(path: Path, seed: int = 0, size: tuple[int, int] = (20, 16)) -> Path
 
 
 def image_folder(folder: Path, parts: tuple[str, ...] = ("",), each: int = 4) -> Path:
-    for part in parts:
+    for place, part in enumerate(parts):
         for label in ("cat", "dog"):
             for index in range(each):
-                picture(folder / part / label / f"{label}{part}{index}.png", index)
+                seed = index + 100 * place + 1000 * (label == "dog")
+                picture(folder / part / label / f"{label}{part}{index}.png", seed)
     return folder
 
 

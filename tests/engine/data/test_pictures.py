@@ -77,7 +77,7 @@ def test_values_unlike_those_of_training_are_noted(tmp_path: Path) -> None:
     from dataclasses import replace
 
     table = b.table("image_pairs", size=(16, 16), labels="masks", classes=("a",), split="fraction")
-    dataset = _deep(tmp_path, dict.fromkeys("abcd", 4000))
+    dataset = _deep(tmp_path, {"a": 4000, "b": 3900, "c": 3950, "d": 3850})
     notes = check_dataset(replace(dataset, value_range=(0.0, 65_535.0)), table).notes
     assert any("0 to 4000" in note and "0 to 65535" in note for note in notes)
     assert check_dataset(dataset, table).notes == dataset.notes
@@ -118,9 +118,9 @@ def test_a_mask_in_colours_is_refused(tmp_path: Path) -> None:
 
 
 def _pairs(root: Path, images: str, masks: str, suffix: str = "", parts: tuple[str, ...] = ("",)) -> Path:
-    for part in parts:
+    for place, part in enumerate(parts):
         for index in range(4):
-            b.picture(root / "d" / images.format(part) / f"{part}{index}.jpg", index)
+            b.picture(root / "d" / images.format(part) / f"{part}{index}.jpg", index + 10 * place)
             mask = np.zeros((16, 20), np.uint8)
             mask[4:9, 3:12] = 255
             _save(root / "d" / masks.format(part) / f"{part}{index}{suffix}.png", mask)

@@ -1,0 +1,131 @@
+"""Which cases are the same: by the content of image and truth, whatever their files are called."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import xxhash
+
+from engine.data.cases import SPLITS, Case, Dataset
+from engine.data.sources.index import shortened
+from engine.data.volumes import Array
+from engine.errors import DataError, Problem
+from engine.recipe import DataTable
+from engine.runfolder import SplitRow
+
+_SHOWN = 3
+
+
+def digest(values: Array | str) -> str:
+    """128 bits (hex) of an array's shape and values, or of a text. Meant for copies, not against forgery."""
+    if isinstance(values, str):
+        return str(xxhash.xxh3_128_hexdigest(values.encode("utf-8", "surrogateescape")))
+    found = xxhash.xxh3_128(repr(values.shape).encode())
+    found.update(np.ascontiguousarray(values).data)
+    return str(found.hexdigest())
+
+
+def split_rows(cases: Iterable[Case], split: str | None = None) -> list[SplitRow]:
+    """Rows for ``splits.csv`` of cases that were read, under their own split or under the name ``split``."""
+    return [
+        SplitRow(_text(case.id), _text(case.group or ""), split or case.split, case.facts.image, case.facts.truth)
+        for case in cases
+        if case.facts is not None
+    ]
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """SHA-256 (hex) over classes and every case's id, split, group, spacing, image and truth, by content.
+
+    The same data gives the same, whatever its files are called; the cases were read before.
+    """
+    digest = hashlib.sha256()
+    for part in (dataset.source, dataset.task, *dataset.classes, *map(str, dataset.label_values)):
+        digest.update(part.encode("utf-8", "surrogateescape") + b"\0")
+    for case in sorted(dataset.cases, key=lambda case: case.id):
+        facts = case.facts and (case.facts.image, case.facts.truth, case.facts.spacing)
+        line = repr((case.id, case.split, case.group, facts))
+        digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
+    return digest.hexdigest()
+
+
+def changed(known: Iterable[SplitRow], cases: Iterable[Case]) -> str:
+    """In what ``cases`` differ from the rows of a run's ``splits.csv``, for a message; "" where in nothing."""
+    before, now = ({row.id: row for row in rows} for rows in (known, split_rows(cases)))
+    both = [name for name in before if name in now]
+    parts = {
+        "other content": [name for name in both if before[name].content != now[name].content],
+        "another split": [name for name in both if before[name].split != now[name].split],
+        "gone": [name for name in before if name not in now],
+        "new": [name for name in now if name not in before],
+    }
+    return "; ".join(f"{what}: {_named(names)}" for what, names in parts.items() if names)
+
+
+def without_copies(dataset: Dataset, table: DataTable) -> Dataset:
+    """``dataset`` with notes on images that it holds more than once; a copy in another split is refused or left out.
+
+    Raises:
+        DataError: an image is in two splits, and ``data.duplicates`` is "refuse".
+    """
+    same: dict[str, list[Case]] = defaultdict(list)
+    for case in dataset.cases:
+        if case.facts is not None and case.split:
+            same[case.facts.image].append(case)
+    copies = [found for found in same.values() if len(found) > 1]
+    leaks = [found for found in copies if len({case.split for case in found}) > 1]
+    if leaks and table.duplicates == "refuse":
+        raise _leaking(leaks)
+    gone = {case.id for found in leaks for case in found if case.split != _last_split(found)}
+    notes = [f"left out: case {', '.join(sorted(gone))}: the same image is in a later split"] if gone else []
+    within = [[case for case in found if case.id not in gone] for found in copies]
+    within = [found for found in within if len(found) > 1]
+    if within:
+        pairs = [" = ".join(case.id for case in found) for found in within]
+        notes.append(f"{_count(len(within), 'image')} more than once in a split: {_named(pairs)}")
+    other = [" and ".join(case.id for case in found) for found in copies if len({_truth(case) for case in found}) > 1]
+    if other:
+        notes.append(f"the same image has different truths: {_named(other)}")
+    if not notes:
+        return dataset
+    cases = tuple(case for case in dataset.cases if case.id not in gone)
+    return replace(dataset, cases=cases, notes=tuple(dict.fromkeys((*dataset.notes, *notes))))
+
+
+def _leaking(leaks: Sequence[Sequence[Case]]) -> DataError:
+    problems = [
+        Problem("the same image", ", ".join(f"{case.id} ({case.split}: {case.images[0].name})" for case in found[:5]))
+        for found in leaks
+    ]
+    return DataError(
+        f"{_count(len(leaks), 'image')} in more than one split:",
+        "what is learned in training would be tested on it: take the copies out of the data, or set "
+        'data.duplicates = "drop" to leave those of training (and of validation) out',
+        shortened(problems),
+    )
+
+
+def _last_split(cases: Sequence[Case]) -> str:
+    return max((case.split for case in cases), key=SPLITS.index)
+
+
+def _text(name: str) -> str:
+    """A name as a UTF-8 file can hold it: file names may be no text."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def _truth(case: Case) -> str:
+    return "" if case.facts is None else case.facts.truth
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what} is" if number == 1 else f"{number} {what}s are"

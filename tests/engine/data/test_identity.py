@@ -1,0 +1,114 @@
+"""Cases are known by what they hold: copies, links and other compressions are the same case."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine.data import check_dataset, fingerprint, open_dataset
+from engine.data.cases import Dataset
+from engine.data.identity import changed, digest, split_rows
+from engine.errors import DataError
+from engine.runfolder import RunFolder, SplitRow, read_splits, write_splits
+from tests.engine.data.builders import image_folder, mask, pairs, rewrite, table
+
+PARTS = ("train", "test")
+
+
+def read(root: Path, source: str, task: str, **changes: object) -> Dataset:
+    keys = table(source, **changes)
+    return check_dataset(open_dataset(keys, task, root), keys)
+
+
+def pictures(root: Path) -> Path:
+    return image_folder(root / "d", PARTS)
+
+
+def test_a_hash_is_of_shape_and_values_not_of_strides() -> None:
+    values = np.arange(24, dtype=np.float32).reshape(4, 6)
+    assert digest(values) == digest(np.asfortranarray(values)) == digest(values.copy())
+    assert len({digest(values), digest(values.T), digest(values.reshape(6, 4)), digest(values + 1)}) == 4
+
+
+@pytest.mark.parametrize("way", ["copy", "link", "hard link", "other compression"])
+def test_the_same_picture_in_train_and_test_is_refused_with_both_names(tmp_path: Path, way: str) -> None:
+    folder = pictures(tmp_path)
+    source, copy = folder / "train" / "cat" / "cattrain0.png", folder / "test" / "dog" / "other.png"
+    if way == "copy":
+        shutil.copy(source, copy)
+    elif way == "link":
+        copy.symlink_to(source)
+    elif way == "hard link":
+        os.link(source, copy)
+    else:
+        copy = copy.with_suffix(".tif")
+        Image.open(source).save(copy, compression="tiff_lzw")
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, "image_folder", "classification")
+    assert f"cattrain0 (train: cattrain0.png), other (test: {copy.name})" in str(caught.value)
+    assert 'data.duplicates = "drop"' in str(caught.value)
+    dataset = read(tmp_path, "image_folder", "classification", duplicates="drop")
+    assert "cattrain0" not in {case.id for case in dataset.split("train")}
+    assert "other" in {case.id for case in dataset.split("test")}
+    assert any("left out: case cattrain0" in note for note in dataset.notes)
+    assert any("different truths" in note for note in dataset.notes)
+
+
+def test_a_copy_within_a_split_is_noted(tmp_path: Path) -> None:
+    folder = pictures(tmp_path)
+    shutil.copy(folder / "train" / "cat" / "cattrain0.png", folder / "train" / "cat" / "again.png")
+    notes = read(tmp_path, "image_folder", "classification").notes
+    assert "1 image is more than once in a split: again = cattrain0" in notes
+
+
+def test_volumes_that_are_packed_or_not_are_the_same_and_spacing_is_in_the_fingerprint(tmp_path: Path) -> None:
+    folder = pairs(tmp_path / "d", PARTS)
+    before = read(tmp_path, "nifti_pairs", "segmentation", classes=("organ",))
+    place = folder / "images" / "train" / "train0.nii.gz"
+    image = nibabel.load(place)
+    values, grid = np.asarray(image.dataobj), image.affine
+    place.unlink()
+    nibabel.save(nibabel.Nifti1Image(values, grid), place.with_suffix(""))
+    packed = read(tmp_path, "nifti_pairs", "segmentation", classes=("organ",))
+    assert fingerprint(packed) == fingerprint(before)
+    assert not changed(split_rows(before.cases), packed.cases)
+    for name in ("images", "labels"):
+        path = next((folder / name / "train").glob("train0.nii*"))
+        array = np.asarray(nibabel.load(path).dataobj)
+        path.unlink()
+        nibabel.save(nibabel.Nifti1Image(array, 2 * grid), folder / name / "train" / "train0.nii.gz")
+    assert fingerprint(read(tmp_path, "nifti_pairs", "segmentation", classes=("organ",))) != fingerprint(before)
+
+
+def test_what_changed_is_named(tmp_path: Path) -> None:
+    folder = pairs(tmp_path / "d", PARTS)
+    before = read(tmp_path, "nifti_pairs", "segmentation", classes=("organ",))
+    other = mask()
+    other[3, 4, 2] = 0
+    rewrite(folder / "labels" / "train" / "train1.nii.gz", other)
+    for name in ("images", "labels"):
+        (folder / name / "test" / "test0.nii.gz").unlink()
+    after = read(tmp_path, "nifti_pairs", "segmentation", classes=("organ",))
+    assert changed(split_rows(before.cases), after.cases) == "other content: train1; gone: test0"
+    first = {row.id: row for row in split_rows(before.cases)}["train1"]
+    second = {row.id: row for row in split_rows(after.cases)}["train1"]
+    assert first.image == second.image
+    assert first.truth != second.truth
+
+
+def test_the_table_of_splits_keeps_what_others_wrote(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert read_splits(folder) == ()
+    own = [SplitRow("a", "p1", "train", "01", "02"), SplitRow('b,"', "", "test", "03", "")]
+    write_splits(folder, own)
+    write_splits(folder, [SplitRow("c", "", "elsewhere", "04", "05")])
+    write_splits(folder, [SplitRow("d", "", "elsewhere", "06", "07")])
+    assert read_splits(folder) == (*own, SplitRow("d", "", "elsewhere", "06", "07"))
+    folder.splits.write_bytes(b"\xff\x00nothing")
+    assert read_splits(folder) == ()
