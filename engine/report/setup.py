@@ -115,7 +115,7 @@ def _model(run: RunData, recipe: Recipe) -> str:
     model = run.manifest.model
     text: str = recipe.model.name
     if getattr(recipe.model, "pretrained", False):
-        text += ", ImageNet weights"
+        text += f", ImageNet weights {recipe.model.model_dump().get('imagenet_weights', '')}".rstrip()
     elif recipe.model.weights:
         text += f", weights from {recipe.model.weights}"
     parameters = model.parameters
