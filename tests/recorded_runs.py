@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from engine import events as ev
+from engine.measures import shown
 from engine.metrics import classification, segmentation
 from engine.recipe import parse_recipe, recipe_toml
 from engine.runfolder import EventWriter, RunFolder, Status, create, write_status, write_text
@@ -69,7 +70,7 @@ def segmentation_run(
     _segmentation_examples(folder, rows, arrays, spacing)
     common = {"task": "segmentation", "classes": classes, "seed": seed, "epochs": epochs, "unit": unit, "state": state}
     _events(folder, name=name, quality=quality, summary=summary, **common)
-    _manifest(folder, counts={"test": dict.fromkeys(classes, cases)}, **common)
+    _manifest(folder, counts={"test": {"cases": cases}}, **common)
     return folder
 
 
@@ -325,7 +326,7 @@ def _events(
         best = max(best, score)
     if state != "running":
         numbers = {key: value for key, value in summary.items() if isinstance(value, float)}
-        writer.write(ev.Result(split="test", metrics=dict(numbers)))
+        writer.write(ev.Result(split="test", metrics=shown(numbers, task)))
         writer.write(ev.RunEnded(state=state))
     writer.close()
     write_status(folder, Status(state=state, name=name, task=task, epoch=epochs, epochs=epochs, pid=1))  # type: ignore[arg-type]
@@ -342,7 +343,7 @@ def _manifest(
     counts: dict[str, dict[str, int]],
     state: str,
 ) -> None:
-    train = dict.fromkeys(classes, 10)
+    train = {"cases": 10} if task == "segmentation" else dict.fromkeys(classes, 10)
     manifest = {
         "medtui": "0.1.0",
         "python": "3.11.9",
@@ -361,7 +362,7 @@ def _manifest(
             "unit": unit,
             "classes": list(classes),
             "counts": {"train": train, **counts},
-            "groups": task == "classification",
+            "groups": 5 if task == "classification" else 0,
             "notes": [],
         },
         "model": {"name": "resnet18", "parameters": 11_180_103, "output": "softmax"},
