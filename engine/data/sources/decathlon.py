@@ -1,7 +1,8 @@
 """Medical Segmentation Decathlon: ``dataset.json``, ``imagesTr/``, ``labelsTr/`` in NIfTI.
 
-An image has three axes, or a fourth with the channels. The labels of the test images are not
-published, so the given split is training only: draw a test split with ``split = "fraction"``.
+An image has three axes, or a fourth with the channels. Lists called ``validation`` and ``test`` are the given split
+where they name labels. Those of the Decathlon's own test images are not published: draw a test split with
+``split = "fraction"``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 from engine.data.cases import Case
 from engine.data.sources.dataset_json import FILE, channels_of, labels_of, read_json
-from engine.data.sources.index import DatasetIndex, foreground, inside, outside, read_index, refuse, stem
+from engine.data.sources.index import DatasetIndex, foreground, inside, outside, read_index, refuse, split_named, stem
 from engine.errors import Problem
 from engine.recipe.sources import DecathlonTable
 
@@ -26,11 +27,18 @@ def decathlon(table: DecathlonTable, folder: Path, task: str) -> DatasetIndex:  
     value = read_json(folder)
     problems: list[Problem] = []
     classes, values = foreground(table, labels_of(value.get("labels"), problems))
-    training = value.get("training")
-    if not isinstance(training, list) or not training:
+    cases: list[Case] = []
+    notes: list[str] = []
+    for key, rows in value.items():
+        split = split_named(key)
+        if split is None or not isinstance(rows, list):
+            continue
+        labelled = rows if split == "train" else [row for row in rows if isinstance(row, dict) and "label" in row]
+        cases += [case for row in labelled if (case := _case(folder, row, key, split, problems)) is not None]
+        if len(labelled) < len(rows):
+            notes.append(f'"{key}" of {FILE}: {len(rows) - len(labelled)} images without a label are not used')
+    if not problems and not any(case.split == "train" for case in cases):
         problems.append(Problem(FILE, "no training cases", "a list of image and label", "training"))
-        training = []
-    cases = [case for row in training if (case := _case(folder, row, problems)) is not None]
     refuse(folder, problems)
     return DatasetIndex(
         name=str(value.get("name") or folder.name),
@@ -39,16 +47,17 @@ def decathlon(table: DecathlonTable, folder: Path, task: str) -> DatasetIndex:  
         label_values=values,
         channels=channels_of(value.get("modality")) or 1,
         published_split=False,
+        notes=tuple(notes),
     )
 
 
-def _case(folder: Path, row: Any, problems: list[Problem]) -> Case | None:
+def _case(folder: Path, row: Any, key: str, split: str, problems: list[Problem]) -> Case | None:
     image, label = (row.get("image"), row.get("label")) if isinstance(row, dict) else (None, None)
     if not isinstance(image, str) or not isinstance(label, str):
-        problems.append(Problem(FILE, f"found {row!r:.200}", '{"image": "...", "label": "..."}', "training"))
+        problems.append(Problem(FILE, f"found {row!r:.200}", '{"image": "...", "label": "..."}', key))
         return None
     paths = inside(folder, image), inside(folder, label)
     if paths[0] is None or paths[1] is None:
         problems.append(outside(FILE, image if paths[0] is None else label))
         return None
-    return Case(stem(paths[0]), (paths[0],), paths[1], split="train")
+    return Case(stem(paths[0]), (paths[0],), paths[1], split=split)

@@ -1,4 +1,7 @@
-"""Folders of images, one a class; below ``train``, ``validation`` and ``test`` where a split is given."""
+"""Folders of images, one a class; below ``train``, ``validation`` and ``test`` where a split is given.
+
+Folders in that of a class are those of patients, or of other groups that must stay together, where it has several.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,17 @@ from pathlib import Path
 
 from engine.data.cases import Case
 from engine.data.pictures import PICTURES
-from engine.data.sources.index import DatasetIndex, class_of, identities, read_index, refuse, split_named
+from engine.data.sources.index import (
+    DatasetIndex,
+    class_of,
+    files_below,
+    group_below,
+    identities,
+    left_over,
+    read_index,
+    refuse,
+    split_named,
+)
 from engine.errors import DataError, Problem
 from engine.recipe.sources import ImageFolderTable
 
@@ -39,19 +52,30 @@ def image_folder(table: ImageFolderTable, folder: Path, task: str) -> DatasetInd
     refuse(folder, problems)
     names = identities([case.images[0] for case in cases], folder, PICTURES)
     named = [
-        Case(name, case.images, target=case.target, split=case.split) for name, case in zip(names, cases, strict=True)
+        Case(name, case.images, target=case.target, group=case.group, split=case.split)
+        for name, case in zip(names, cases, strict=True)
     ]
     return DatasetIndex(
-        name=folder.name, cases=tuple(named), classes=classes, channels=3, spatial_dims=2, spacing_unit="pixel"
+        name=folder.name,
+        cases=tuple(named),
+        classes=classes,
+        channels=3,
+        spatial_dims=2,
+        spacing_unit="pixel",
+        notes=left_over(folder, [folder], cases),
     )
 
 
 def _cases(folder: Path, path: Path, target: int, split: str, problems: list[Problem]) -> list[Case]:
-    files = sorted(file for file in path.iterdir() if file.name.lower().endswith(PICTURES) and file.name[0] != ".")
+    files = [file for file in files_below(path) if file.name.lower().endswith(PICTURES)]
+    groups = {file: group_below(file, path) for file in files}
+    several = len({*groups.values()}) > 1
     if not files:
         where = path.relative_to(folder).as_posix()
         problems.append(Problem(where, "no images in it", f"files that end with {', '.join(PICTURES)}"))
-    return [Case(file.name, (file,), target=target, split=split) for file in files]
+    return [
+        Case(file.name, (file,), target=target, group=groups[file] if several else None, split=split) for file in files
+    ]
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -16,9 +16,10 @@ from engine.runfolder import read_small
 NIFTI = (".nii.gz", ".nii")
 _SPLIT_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("validation", "valid", "val"), "validation"),
+    **dict.fromkeys(("validation", "valid", "val", "validate", "dev", "development"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
+_TEXTS = frozenset((".txt", ".md", ".json", ".csv", ".tsv", ".xml", ".html", ".pdf", ".db", ".ini", ".xlsx", ".list"))
 MAX_LIST_BYTES = 64_000_000
 """Lists and tables larger than this are not read."""
 MOST_PROBLEMS = 1000
@@ -111,6 +112,27 @@ def listed(folder: Path, name: str, endings: Collection[str]) -> list[Path]:
     except (FileNotFoundError, NotADirectoryError):
         raise DataError(f"{folder} has no folder {name}", "data.source says which layout is expected there") from None
     return sorted(path for path in files if path.name.lower().endswith(tuple(endings)))
+
+
+def files_below(place: Path) -> list[Path]:
+    """Every file in ``place`` and its folders, by path; what is hidden, or below a hidden folder, left out."""
+    files = (path for path in place.rglob("*") if path.is_file() or path.is_symlink())
+    return sorted(path for path in files if not any(part[0] == "." for part in path.relative_to(place).parts))
+
+
+def left_over(folder: Path, places: Collection[Path], cases: Sequence[Case]) -> tuple[str, ...]:
+    """A note that counts and names the files in ``places`` that are of no case, texts and tables apart."""
+    used = {path for case in cases for path in case.files}
+    rest = [path for place in places for path in files_below(place) if path not in used]
+    rest = [path for path in rest if path.suffix and path.suffix.lower() not in _TEXTS]
+    named = ", ".join(path.relative_to(folder).as_posix() for path in rest[:3])
+    return (f"files that are not used: {len(rest)} ({named}{', ...' if len(rest) > 3 else ''})",) if rest else ()
+
+
+def group_below(path: Path, place: Path) -> str | None:
+    """The folder of a patient: the first below ``place`` in which ``path`` lies; None where there is none between."""
+    parts = path.relative_to(place).parts
+    return parts[0] if len(parts) > 1 else None
 
 
 def stem(path: Path, endings: Collection[str] = (".nii.gz",)) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.data.sources.index import NIFTI, DatasetIndex, read_index
-from engine.data.sources.pairs import named_classes, paired_cases
+from engine.data.sources.pairs import left_over_pairs, named_classes, paired_cases
 from engine.recipe.sources import NiftiPairsTable
 
 
@@ -18,4 +18,12 @@ def nifti_pairs(table: NiftiPairsTable, folder: Path, task: str) -> DatasetIndex
     """
     classes, values = named_classes(folder, table)
     cases = tuple(paired_cases(folder, table.images, table.labels, NIFTI))
-    return DatasetIndex(name=folder.name, cases=cases, classes=classes, label_values=values, channels=0)
+    channels = max((len(case.images) for case in cases), default=0)
+    return DatasetIndex(
+        name=folder.name,
+        cases=cases,
+        classes=classes,
+        label_values=values,
+        channels=channels if channels > 1 else 0,
+        notes=left_over_pairs(folder, table.images, table.labels, cases),
+    )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine.data.cases import Case
 from engine.data.sources.dataset_json import FILE, channels_of, labels_of, read_json
-from engine.data.sources.index import NIFTI, DatasetIndex, foreground, listed, read_index, refuse
+from engine.data.sources.index import NIFTI, DatasetIndex, foreground, left_over, listed, read_index, refuse
 from engine.errors import Problem
 from engine.recipe.sources import NnunetTable
 
@@ -37,11 +37,9 @@ def nnunet(table: NnunetTable, folder: Path, task: str) -> DatasetIndex:  # noqa
     refuse(folder, problems)
     ending = str(ending)
     cases = _cases(folder, "Tr", "train", ending, channels)
-    notes: tuple[str, ...] = ()
     if (folder / "labelsTs").is_dir():
         cases += _cases(folder, "Ts", "test", ending, channels)
-    elif (folder / "imagesTs").is_dir():
-        notes = ("imagesTs is not used: there is no labelsTs",)
+    notes = left_over(folder, [path for path in sorted(folder.glob("images*")) if path.is_dir()], cases)
     return DatasetIndex(
         name=str(value.get("name") or folder.name),
         cases=tuple(cases),

@@ -1,23 +1,34 @@
 """Folders of images beside folders of masks, paired by the names of their files.
 
 A split is given by subfolders ``train``, ``validation`` and ``test``: in both folders
-(``images/train``, ``masks/train``), or above them (``train/images``, ``train/masks``).
+(``images/train``, ``masks/train``), or above them (``train/images``, ``train/masks``). Other subfolders are those of
+patients (``images/p1/a``, ``masks/p1/a``). Images ``a_0000``, ``a_0001``, ... beside a mask ``a`` are its channels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from engine.data.cases import Case
 from engine.data.sources.dataset_json import FILE, labels_of, read_json
-from engine.data.sources.index import foreground, identities, listed, refuse, split_named, stem
+from engine.data.sources.index import (
+    files_below,
+    foreground,
+    group_below,
+    identities,
+    left_over,
+    refuse,
+    split_named,
+    stem,
+)
 from engine.errors import DataError, Problem
 from engine.recipe import DataTable
 
 SUFFIXES = ("_segmentation", "_mask", "_masks", "_label", "_seg", "_gt")
 """What a mask's name may have after that of its image, as in ISIC's ``ISIC_0000000_segmentation.png``."""
-_FIRST_CHANNEL = "_0000"
+_CHANNEL = re.compile(r"(.+)_\d{4}")
 
 
 def paired_cases(folder: Path, images: str, labels: str, endings: Sequence[str]) -> list[Case]:
@@ -35,8 +46,22 @@ def paired_cases(folder: Path, images: str, labels: str, endings: Sequence[str])
     cases: list[Case] = []
     for image_folder, label_folder, split in _parts(folder, images, labels):
         cases += _pairs(folder, image_folder, label_folder, split, endings)
-    names = identities([case.images[0] for case in cases], folder, endings)
-    return [Case(name, case.images, case.label, split=case.split) for name, case in zip(names, cases, strict=True)]
+    firsts = [case.images[0] for case in cases]
+    joined = [
+        path.with_name(Path(case.id).name + path.name[len(stem(path, endings)) :])
+        for path, case in zip(firsts, cases, strict=True)
+    ]
+    names = identities(joined, folder, endings)
+    return [
+        Case(name, case.images, case.label, group=case.group, split=case.split)
+        for name, case in zip(names, cases, strict=True)
+    ]
+
+
+def left_over_pairs(folder: Path, images: str, labels: str, cases: Sequence[Case]) -> tuple[str, ...]:
+    """See `left_over`: of the folders of images and masks, also below those of a split."""
+    places = {path for name in (images, labels) for above in ("", "*/") for path in folder.glob(f"{above}{name}")}
+    return left_over(folder, sorted(path for path in places if path.is_dir()), cases)
 
 
 def named_classes(folder: Path, table: DataTable) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -83,7 +108,8 @@ def _parts(folder: Path, images: str, labels: str) -> list[tuple[str, str, str]]
 
 def _pairs(folder: Path, images: str, labels: str, split: str, endings: Sequence[str]) -> list[Case]:
     """The cases of one part."""
-    scans, masks = _by_name(folder, images, endings), _by_name(folder, labels, endings)
+    files, masks = _by_name(folder, images, endings), _by_name(folder, labels, endings)
+    scans = _joined(files, masks) if images != labels else {name: (path,) for name, path in files.items()}
     if images == labels:
         masks = {name: path for name, path in masks.items() if _image_of(name, scans, shared=True)}
         scans = {name: path for name, path in scans.items() if name not in masks}
@@ -96,20 +122,42 @@ def _pairs(folder: Path, images: str, labels: str, split: str, endings: Sequence
         )
     orphans = [name for name in masks if _image_of(name, scans, shared=images == labels) is None]
     ending = endings[0]
+    groups = {name: group_below(paths[0], folder / images) for name, paths in scans.items()}
+    several = len({*groups.values()}) > 1
     cases = [
-        Case(name, (path,), owners.get(name, folder / labels / f"{name}{ending}"), split=split)
-        for name, path in scans.items()
+        Case(
+            name,
+            paths,
+            owners.get(name, folder / labels / f"{name}{ending}"),
+            None,
+            groups[name] if several else None,
+            split,
+        )
+        for name, paths in scans.items()
     ]
     cases += [Case(name, (folder / images / f"{name}{ending}",), masks[name], split=split) for name in orphans]
     return sorted(cases, key=lambda case: case.id)
 
 
 def _by_name(folder: Path, name: str, endings: Sequence[str]) -> dict[str, Path]:
-    files = listed(folder, name, endings) if (folder / name).is_dir() else []
-    return {stem(path, endings): path for path in files}
+    """The files below ``folder / name``, by their paths there without the ending."""
+    place = folder / name
+    files = [path for path in files_below(place) if path.name.lower().endswith(tuple(endings))]
+    return {path.with_name(stem(path, endings)).relative_to(place).as_posix(): path for path in files}
 
 
-def _image_of(mask: str, images: dict[str, Path], *, shared: bool) -> str | None:
+def _joined(files: dict[str, Path], masks: dict[str, Path]) -> dict[str, tuple[Path, ...]]:
+    """The images by their names: those ``a_0000``, ``a_0001``, ... beside a mask of ``a`` alone make one."""
+    bases = {*masks, *(mask.removesuffix(suffix) for mask in masks for suffix in SUFFIXES)}
+    scans: dict[str, tuple[Path, ...]] = {}
+    for name, path in files.items():
+        channel = _CHANNEL.fullmatch(name)
+        base = channel[1] if channel and channel[1] in bases and name not in bases else name
+        scans[base] = (*scans.get(base, ()), path)
+    return scans
+
+
+def _image_of(mask: str, images: Collection[str], *, shared: bool) -> str | None:
     """The image that a mask called ``mask`` belongs to; None if there is none.
 
     Args:
@@ -117,6 +165,6 @@ def _image_of(mask: str, images: dict[str, Path], *, shared: bool) -> str | None
         images: by their names.
         shared: whether images and masks lie in one folder: then a suffix tells them apart.
     """
-    equal = [] if shared else [mask, mask + _FIRST_CHANNEL]
+    equal = [] if shared else [mask]
     shorter = [mask.removesuffix(suffix) for suffix in SUFFIXES if mask.endswith(suffix)]
     return next((name for name in (*equal, *shorter) if name in images), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -169,6 +170,47 @@ def test_csv_with_groups_and_splits(tmp_path: Path) -> None:
         ("2", 0, None, "validation"),
         ("3", 1, "p3", "test"),
     ]
+
+
+def test_a_decathlon_list_of_validation_is_used_and_what_has_no_label_is_counted(tmp_path: Path) -> None:
+    folder = b.decathlon(tmp_path / "d")
+    said = json.loads((folder / "dataset.json").read_text())
+    said |= {"validation": [said["training"].pop()], "test": [said["training"].pop(), "./imagesTs/x.nii.gz"]}
+    (folder / "dataset.json").write_text(json.dumps(said))
+    dataset = opened(tmp_path, "decathlon", "segmentation")
+    assert sizes(dataset) == (3, 1, 1)
+    assert '"test" of dataset.json: 1 images without a label are not used' in dataset.notes
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "dev", "Validation"])
+def test_folders_of_patients_are_groups_and_files_of_no_case_are_named(tmp_path: Path, name: str) -> None:
+    for part in ("train", name, "test"):
+        for patient in ("p1", "p2"):
+            for label in ("cat", "dog"):
+                b.picture(tmp_path / "d" / part / label / f"{part}-{patient}" / "a.jfif.png")
+    b.picture(tmp_path / "d" / "more" / "cat" / "x.png")
+    dataset = opened(tmp_path, "image_folder", "classification")
+    assert sizes(dataset) == (4, 4, 4)
+    assert {case.group for case in dataset.split("train")} == {"train-p1", "train-p2"}
+    assert "files that are not used: 1 (more/cat/x.png)" in dataset.notes
+
+
+def test_pairs_below_folders_of_patients_and_channels_beside_one_mask(tmp_path: Path) -> None:
+    for index in range(4):
+        for channel in range(2):
+            path = tmp_path / "d" / "scans" / f"p{index // 2}" / f"case_{index}_{channel:04d}.nii.gz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_nifti(path, b.volume(10 * index + channel), b.affine())
+        label = tmp_path / "d" / "masks" / f"p{index // 2}" / f"case_{index}.nii.gz"
+        label.parent.mkdir(parents=True, exist_ok=True)
+        write_nifti(label, b.mask(), b.affine())
+    (tmp_path / "d" / "scans" / "old.mha").write_text("x")
+    changes = {"images": "scans", "labels": "masks", "classes": ("organ",), "split": "fraction", "test_fraction": 0.5}
+    dataset = opened(tmp_path, "nifti_pairs", "segmentation", **changes)
+    assert {case.id: case.group for case in dataset.cases} == {f"case_{i}": f"p{i // 2}" for i in range(4)}
+    case = next(case for case in dataset.cases if case.id == "case_3")
+    np.testing.assert_array_equal(read_case(dataset, case).image, np.stack([b.volume(30), b.volume(31)]))
+    assert "files that are not used: 1 (scans/old.mha)" in dataset.notes
 
 
 def test_missing_groups_are_no_group_and_names_that_agree_but_for_case_are_noted(tmp_path: Path) -> None:
