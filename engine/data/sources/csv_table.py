@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +18,12 @@ from engine.data.sources.index import (
     inside,
     outside,
     read_index,
-    read_text,
     refuse,
     split_named,
 )
 from engine.data.sources.pairs import named_classes
-from engine.errors import DataError, Problem
+from engine.data.sources.rows import table_rows
+from engine.errors import Problem
 from engine.recipe.sources import CsvTable
 
 ENDINGS = (*NIFTI, *PICTURES)
@@ -114,28 +112,19 @@ def _rows(folder: Path, table: CsvTable, problems: list[Problem]) -> Iterator[Ro
     """The rows of the table that can be used; what is wrong with the others goes to ``problems``."""
     name = table.table
     place = inside(folder, name) or folder / "table.csv"
-    lines = _lines(place, read_text(place, folder))
-    header = [cell.strip() for cell in next(lines, [])]
     wanted = (table.path_column, table.label_column, table.group_column, table.split_column)
+    lines = table_rows(place, folder, [column for column in wanted if column])
+    header = next(lines, (1, [""]))[1]
     columns = [None if column is None else _column(header, column, name, problems) for column in wanted]
     if problems:
         return
-    for number, line in enumerate(lines, 2):
+    for number, line in lines:
         if len(problems) >= MOST_PROBLEMS:
             break
-        if not any(cell.strip() for cell in line):
-            continue
         cells = [None if at is None else _cell(line[at] if at < len(line) else "", table) for at in columns]
         row = _row(folder, table, f"{name}:{number}", cells, problems)
         if row is not None:
             yield row
-
-
-def _lines(place: Path, text: str) -> Iterator[list[str]]:
-    try:
-        yield from csv.reader(io.StringIO(text))
-    except csv.Error as error:
-        raise DataError(f"{place} is not a CSV table: {error}") from None
 
 
 def _column(header: list[str], column: str, name: str, problems: list[Problem]) -> int:
@@ -147,7 +136,7 @@ def _column(header: list[str], column: str, name: str, problems: list[Problem]) 
 
 def _cell(text: str, table: CsvTable) -> str:
     """``text``, or "" for a missing value: none that `MISSING` lists, unless it is a class of the recipe."""
-    return "" if folded(text) in MISSING and text.strip() not in (table.classes or ()) else text.strip()
+    return "" if folded(text) in MISSING and text not in (table.classes or ()) else text
 
 
 def _row(folder: Path, table: CsvTable, where: str, cells: list[str | None], problems: list[Problem]) -> Row | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 from collections import Counter
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import singledispatch
 from pathlib import Path, PurePosixPath
@@ -68,19 +70,24 @@ def read_index(table: DataTable, folder: Path, task: str) -> DatasetIndex:
     raise NotImplementedError(f"{type(table).__name__} has no code that is registered")
 
 
-def read_text(path: Path, folder: Path) -> str:
-    """The UTF-8 text of a list or table of the data set in ``folder``.
+def read_text(path: Path, folder: Path, *, ansi: str = "") -> str:
+    """The text of a list or table of the data set in ``folder``: UTF-8, UTF-16, or else ``ansi`` where that is given.
 
     Raises:
         DataError: it is not there, too large, or no text.
     """
     where = path.relative_to(folder).as_posix()
     try:
-        return read_small(path, MAX_LIST_BYTES).decode("utf-8-sig")
+        raw = read_small(path, MAX_LIST_BYTES)
+        if raw[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            return raw.decode("utf-16")
+        with suppress(UnicodeDecodeError):
+            return raw.decode("utf-8-sig")
+        return raw.decode(ansi if ansi and b"\0" not in raw else "utf-8-sig")
     except FileNotFoundError:
         raise DataError(f"{folder} has no {where}", "data.source says which layout is expected there") from None
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text (byte {error.start})") from None
+        raise DataError(f"{path} is not UTF-8 text (byte {error.start})", "save it as UTF-8") from None
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
 

@@ -6,13 +6,12 @@ lesions of their own.
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 from pathlib import Path
 
 from engine.data.cases import Case
-from engine.data.sources.index import MOST_PROBLEMS, DatasetIndex, inside, outside, read_index, read_text, refuse
+from engine.data.sources.index import MOST_PROBLEMS, DatasetIndex, inside, outside, read_index, refuse
+from engine.data.sources.rows import table_rows
 from engine.errors import DataError, Problem
 from engine.recipe.sources import Isic2018Table
 
@@ -58,23 +57,21 @@ def _part(
     folder: Path, split: str, classes: tuple[str, ...], groups: dict[str, str], problems: list[Problem]
 ) -> list[Case]:
     name = _table_name(split)
-    rows = csv.reader(io.StringIO(read_text(folder / name, folder)))
-    header = [cell.strip() for cell in next(rows, [])]
+    rows = table_rows(folder / name, folder, CLASSES)
+    header = next(rows, (1, [""]))[1]
     if header != ["image", *CLASSES]:
         found = ",".join(header)[:200] or "an empty file"
         problems.append(Problem(f"{name}:1", f"header {found}", ",".join(("image", *CLASSES))))
         return []
     images = folder / f"ISIC2018_Task3_{PARTS[split]}_Input"
     cases = []
-    for row in itertools.takewhile(lambda _: len(problems) < MOST_PROBLEMS, rows):
-        where = f"{name}:{rows.line_num}"
-        if not any(cell.strip() for cell in row):
-            continue
+    for number, row in itertools.takewhile(lambda _: len(problems) < MOST_PROBLEMS, rows):
+        where = f"{name}:{number}"
         target = _target(row)
         if target is None:
             problems.append(Problem(where, f"found {','.join(row)[:200]}", "a name, a single 1 and six 0"))
             continue
-        identity = row[0].strip()
+        identity = row[0]
         path = inside(images, f"{identity}.jpg")
         if path is None or path.parent != images:
             problems.append(outside(where, identity))
@@ -92,11 +89,11 @@ def _table_name(split: str) -> str:
 def _target(row: list[str]) -> int | None:
     """Index of the single 1 in a one-hot row; None if it is not one-hot."""
     try:
-        values = [float(cell) for cell in row[1:]]
+        values = [float(cell.replace(",", ".")) for cell in row[1:]]
     except ValueError:
         return None
     fits = len(values) == len(CLASSES) and sorted(values) == [0.0] * (len(CLASSES) - 1) + [1.0]
-    return values.index(1.0) if fits and row[0].strip() else None
+    return values.index(1.0) if fits and row[0] else None
 
 
 def _groups(folder: Path, problems: list[Problem]) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -104,9 +101,9 @@ def _groups(folder: Path, problems: list[Problem]) -> tuple[dict[str, str], tupl
     if not (folder / GROUPS).exists():
         note = f"no {GROUPS}: images of one lesion may lie in several of the splits that are drawn here"
         return {}, (note,)
-    rows = csv.reader(io.StringIO(read_text(folder / GROUPS, folder)))
-    header = [cell.strip() for cell in next(rows, [])]
+    rows = table_rows(folder / GROUPS, folder, ["image", "lesion_id"])
+    header = next(rows, (1, [""]))[1]
     if header[:2] != ["image", "lesion_id"]:
         problems.append(Problem(f"{GROUPS}:1", f"header {','.join(header)[:200]}", "image,lesion_id,..."))
         return {}, ()
-    return {row[0].strip(): row[1].strip() for row in rows if len(row) > 1 and row[1].strip()}, ()
+    return {row[0]: row[1] for _, row in rows if len(row) > 1 and row[1]}, ()

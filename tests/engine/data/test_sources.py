@@ -213,6 +213,21 @@ def test_pairs_below_folders_of_patients_and_channels_beside_one_mask(tmp_path: 
     assert "files that are not used: 1 (scans/old.mha)" in dataset.notes
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "cp1252", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("separator", [";", "\t", ",", "|"])
+def test_tables_as_spreadsheets_write_them(tmp_path: Path, encoding: str, separator: str) -> None:
+    names = [f"Größe {index}.png" for index in range(8)]
+    for index, name in enumerate(names):
+        b.picture(tmp_path / "d" / name, index)
+    rows = [["path", "Befund", "mm"], *([name, "gut" if name < "Größe 4" else "böse", '"1,5"'] for name in names)]
+    text = "".join(f"{separator.join(row)}\r\n" for row in rows)
+    mark = b"\xfe\xff" if encoding == "utf-16-be" else b""
+    (tmp_path / "d" / "table.csv").write_bytes(mark + text.encode(encoding))
+    dataset = opened(tmp_path, "csv", "classification", label_column="Befund", split="fraction")
+    assert dataset.classes == ("böse", "gut")
+    assert {case.images[0].name for case in dataset.cases} == {*names}
+
+
 def test_missing_groups_are_no_group_and_names_that_agree_but_for_case_are_noted(tmp_path: Path) -> None:
     rows = [f"{index}.png,{'Benign' if index % 2 else 'malignant'},{group}" for index, group in enumerate(GROUPS)]
     for index in range(len(GROUPS)):

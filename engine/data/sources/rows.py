@@ -1,0 +1,46 @@
+"""Rows of CSV tables, with the separators and encodings that spreadsheet programs write."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from engine.data.sources.index import read_text
+from engine.errors import DataError
+
+_SEPARATORS = (",", ";", "\t", "|")
+_ANSI = "cp1252"
+"""What Excel calls "CSV" in Western Europe; Latin-1 but for signs that Latin-1 lacks."""
+
+
+def table_rows(path: Path, folder: Path, wanted: Collection[str]) -> Iterator[tuple[int, list[str]]]:
+    """(number of the line, cells without spaces around them) of each row that is not blank, the header first.
+
+    Args:
+        path: the table: UTF-8, UTF-16 or Windows-1252, separated by commas, semicolons, tabs or bars.
+        folder: of the data set.
+        wanted: names of columns: the separator is the one that finds most of them in the header.
+
+    Raises:
+        DataError: it is not there, or no table.
+    """
+    text = read_text(path, folder, ansi=_ANSI)
+    head, _, rest = text.partition("\n")
+    named = head.strip().strip('"').lower()
+    skipped = named.startswith("sep=") and len(named) <= 5  # Excel's own line on its separator
+    text = rest if skipped else text
+
+    def found(separator: str) -> int:
+        cells = next(csv.reader(io.StringIO(text), delimiter=separator), [])
+        return len({cell.strip() for cell in cells} & {*wanted})
+
+    try:
+        rows = csv.reader(io.StringIO(text), delimiter=max(_SEPARATORS, key=found))
+        for row in rows:
+            cells = [cell.strip() for cell in row]
+            if any(cells):
+                yield rows.line_num + skipped, cells
+    except csv.Error as error:
+        raise DataError(f"{path} is not a CSV table: {error}") from None
