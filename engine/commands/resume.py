@@ -144,7 +144,7 @@ def _fork(request: Resume, handshake: Handshake) -> int:
     return work(new, recipe, dataset, network, handshake, lock=take_lock(new), resume=True)
 
 
-def _one_moment(folder: RunFolder) -> tuple[dict[str, Any], dict[str, Any] | None]:
+def _one_moment(folder: RunFolder) -> tuple[Content, Content | None]:
     """last.pt, and the best.pt that it knows of; None where there is no such.
 
     A live trainer replaces one after the other, so that they may have to be read again.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Self, get_args
+from typing import Annotated, Any, ClassVar, Self, TypeAlias, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -21,6 +21,11 @@ Count = Annotated[int, Field(ge=1, le=1_000_000)]
 ClassName = Annotated[str, Field(min_length=1, max_length=80)]
 RelativePath = Annotated[str, Field(min_length=1, max_length=1000, json_schema_extra={"format": "path"})]
 """Refused where it leaves its root (``format`` marks it)."""
+
+Values: TypeAlias = dict[str, Any]
+"""Keys and values of TOML, as they were written."""
+Schema: TypeAlias = dict[str, Any]
+"""A JSON Schema, or a part of one."""
 
 SEGMENTATION = frozenset({"segmentation"})
 CLASSIFICATION = frozenset({"classification"})
@@ -34,7 +39,7 @@ class Table(BaseModel):
     )
 
 
-def _describe_key(schema: dict[str, Any], cls: type[NamedTable]) -> None:
+def _describe_key(schema: Schema, cls: type[NamedTable]) -> None:
     """The key of a member is documented by the docstring of its class."""
     schema["properties"][cls.key]["description"] = schema.get("description", "")
 
@@ -57,7 +62,7 @@ class NamedTable(Table):
 
     key: ClassVar[str] = "name"
     tasks: ClassVar[frozenset[str]] = SEGMENTATION | CLASSIFICATION
-    harmless: ClassVar[dict[str, Any]] = {}
+    harmless: ClassVar[Values] = {}
     members: ClassVar[dict[str, type[NamedTable]]]
 
     def __new__(cls, *_: Any, **values: Any) -> Self:
@@ -85,7 +90,7 @@ class NamedTable(Table):
         return next((name for name in found if isinstance(name, str)), None)
 
     @classmethod
-    def chosen(cls, values: dict[str, Any]) -> type[NamedTable] | None:
+    def chosen(cls, values: Values) -> type[NamedTable] | None:
         """The member that the raw ``values`` of a table name; None where there is no such member."""
         name = values.get(cls.key, cls.default())
         return cls.members.get(name) if isinstance(name, str) else None

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from engine.errors import Problem, RecipeError, well_formed
+from engine.recipe.base import Values
 from engine.recipe.explain import nearest, show
 from engine.recipe.lines import key_lines
 
@@ -40,7 +41,7 @@ class Document:
         file: the recipe's.
     """
 
-    values: dict[str, Any] = field(default_factory=dict)
+    values: Values = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
     layers: dict[str, int] = field(default_factory=dict)
     layer: int = 0
@@ -137,7 +138,7 @@ def _parent(path: Path, parent: object, place: str) -> Path:
     raise RecipeError(f"{path} cannot be used:", problems=(problem,))
 
 
-def parse(text: str, where: str) -> dict[str, Any]:
+def parse(text: str, where: str) -> Values:
     """The values of a TOML text.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine.errors import Problem, printable
-from engine.recipe.base import Table
+from engine.recipe.base import Schema, Table
 from engine.recipe.model import FAMILIES, TABLES, Recipe
 
 _SHOWN = 60
@@ -112,7 +112,7 @@ def show(value: Any) -> str:
 
 
 @cache
-def _fields(kind: type[Table]) -> dict[str, Any]:
+def _fields(kind: type[Table]) -> Schema:
     """The JSON schema of each key of a table, or of the whole recipe."""
     return dict(kind.model_json_schema()["properties"])
 
@@ -136,7 +136,7 @@ def _elsewhere(name: str) -> str | None:
     return f"{owners[0]}.{name}" if len(owners) == 1 else None
 
 
-def _choices(schema: dict[str, Any]) -> list[str]:
+def _choices(schema: Schema) -> list[str]:
     branches = [schema, *schema.get("anyOf", []), schema.get("propertyNames", {})]
     listed = [
         choice for branch in branches for choice in branch.get("enum", [branch["const"]] if "const" in branch else [])
@@ -144,7 +144,7 @@ def _choices(schema: dict[str, Any]) -> list[str]:
     return [choice for choice in listed if isinstance(choice, str)]
 
 
-def describe(schema: dict[str, Any]) -> str:
+def describe(schema: Schema) -> str:
     """In words, what a JSON schema allows."""
     if "anyOf" in schema:
         parts = [describe(branch) for branch in schema["anyOf"] if branch.get("type") != "null"]
@@ -156,7 +156,7 @@ def describe(schema: dict[str, Any]) -> str:
     return _describe_type(schema)
 
 
-def _describe_type(schema: dict[str, Any]) -> str:
+def _describe_type(schema: Schema) -> str:
     match schema.get("type"):
         case "boolean":
             text = "true or false"
@@ -176,7 +176,7 @@ def _describe_type(schema: dict[str, Any]) -> str:
     return text
 
 
-def _describe_array(schema: dict[str, Any]) -> str:
+def _describe_array(schema: Schema) -> str:
     items = schema.get("items") or (schema.get("prefixItems") or [{}])[0]
     low, high = schema.get("minItems"), schema.get("maxItems")
     count = (
@@ -185,7 +185,7 @@ def _describe_array(schema: dict[str, Any]) -> str:
     return f"an array [...] of {count + ' items, each ' if count else ''}{describe(items)}"
 
 
-def _range(schema: dict[str, Any]) -> str:
+def _range(schema: Schema) -> str:
     low = schema.get("minimum", schema.get("exclusiveMinimum"))
     high = schema.get("maximum", schema.get("exclusiveMaximum"))
     text = ""

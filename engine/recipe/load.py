@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine.errors import Problem, RecipeError
+from engine.recipe.base import Values
 from engine.recipe.dead import dead_keys
 from engine.recipe.document import Document, leaves, merge, override, parse, read, there
 from engine.recipe.explain import bad_keys, explain, path_keys, show
@@ -89,7 +90,7 @@ def _check(document: Document, outside: bool, stored: bool = False) -> Recipe:
     return recipe
 
 
-def _leave_out_dead(document: Document, values: dict[str, Any], stored: bool) -> list[Problem]:
+def _leave_out_dead(document: Document, values: Values, stored: bool) -> list[Problem]:
     """Take the keys that do nothing out of ``values``; a problem for each that is not to be left out in silence.
 
     A key that is inherited, and that a child or ``--set`` took the meaning from, is left out: who changes the loss
@@ -108,7 +109,7 @@ def _leave_out_dead(document: Document, values: dict[str, Any], stored: bool) ->
     return problems
 
 
-_LEGAL: dict[str, Any] = {
+_LEGAL: Values = {
     "name": "x",
     "task": "segmentation",
     "data": {"source": "left_atrium", "root": "x", "size": (16, 16, 16)},
@@ -118,9 +119,9 @@ _LEGAL: dict[str, Any] = {
 }
 
 
-def _mended(values: Mapping[str, Any], bad: set[tuple[str, str]]) -> dict[str, Any]:
+def _mended(values: Mapping[str, Any], bad: set[tuple[str, str]]) -> Values:
     """``values`` with something legal in place of every bad key, so that the rest can be checked too."""
-    mended: dict[str, Any] = {}
+    mended: Values = {}
     for name in {*values, *_LEGAL}:
         given, legal = values.get(name), _LEGAL.get(name)
         if ("", name) in bad or (name in FAMILIES and (name, FAMILIES[name].key) in bad):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
 from engine import measures
 from engine.plugins import load_plugins
-from engine.recipe.base import Members, NamedTable, Table
+from engine.recipe.base import Members, NamedTable, Table, Values
 from engine.recipe.losses import LossTable
 from engine.recipe.models import ModelTable
 from engine.recipe.optim import AdamTable, ConstantTable, OptimizerTable, ScheduleTable
@@ -61,7 +61,7 @@ FAMILIES: dict[str, type[NamedTable]] = {name: kind for name, kind in TABLES.ite
 """Those of which there is one a name."""
 
 
-def table_class(table: str, values: dict[str, Any]) -> type[Table] | None:
+def table_class(table: str, values: Values) -> type[Table] | None:
     """The class that checks the raw ``values`` of a table; None where they name no member of its family."""
     kind = TABLES[table]
     return kind.chosen(values) if issubclass(kind, NamedTable) else kind

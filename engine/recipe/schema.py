@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from engine.recipe.base import NamedTable, When, conditions
+from engine.recipe.base import NamedTable, Schema, When, conditions
 from engine.recipe.model import FAMILIES, TABLES, Recipe, refresh
 
 
-def json_schema() -> dict[str, Any]:
+def json_schema() -> Schema:
     """JSON Schema (2020-12) of a recipe file; unlike a resolved recipe, a file may extend another.
 
     A family of tables is ``oneOf`` its members, so that an editor offers the keys that do something there; a table
@@ -35,9 +33,9 @@ def json_schema() -> dict[str, Any]:
     return schema
 
 
-def _unnamed(family: type[NamedTable], members: list[dict[str, Any]]) -> dict[str, Any]:
+def _unnamed(family: type[NamedTable], members: list[Schema]) -> Schema:
     """A table of a family that does not say which member it is."""
-    properties: dict[str, Any] = {}
+    properties: Schema = {}
     for member in reversed(members):
         properties |= member["properties"]
     properties.pop(family.key)
@@ -45,9 +43,9 @@ def _unnamed(family: type[NamedTable], members: list[dict[str, Any]]) -> dict[st
     return {"type": "object", "description": words, "properties": properties, "additionalProperties": False}
 
 
-def _add_conditions(schema: dict[str, Any]) -> None:
+def _add_conditions(schema: Schema) -> None:
     """What a key needs of one other key: of its own table there, of the task on top."""
-    by_task: dict[str, dict[str, Any]] = {}
+    by_task: dict[str, Schema] = {}
     for table, kind in TABLES.items():
         members = {kind, *(FAMILIES[table].members.values() if table in FAMILIES else ())}
         for member in sorted(members, key=lambda member: member.__name__):
@@ -65,6 +63,6 @@ def _add_conditions(schema: dict[str, Any]) -> None:
     ]
 
 
-def _refuse_by_task(by_task: dict[str, dict[str, Any]], table: str, key: str, condition: When) -> None:
+def _refuse_by_task(by_task: dict[str, Schema], table: str, key: str, condition: When) -> None:
     for task in {"segmentation", "classification"} - set(condition.values):
         by_task.setdefault(task, {}).setdefault(table, {"properties": {}})["properties"][key] = False
