@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from engine.data.cases import Case, Dataset
 from engine.data.crops import Voxels, foreground_voxels
+from engine.data.daemons import Daemons
 from engine.data.prepare import on_grid, resize_image, shades_map
 from engine.data.read import Floats, Masks, read_case, read_image
 from engine.data.volumes import Array
@@ -109,10 +109,10 @@ class CachedDataset:
             return
         room = free_memory() * share if cache == "auto" else float("inf")
         total, step = len(self.cases), 4 * cores()
-        with ThreadPoolExecutor(max_workers=cores()) as pool:
+        with Daemons(cores(), lambda: self._readable) as pool:
             for start in range(0, total, step):
                 indices = range(start, min(start + step, total))
-                for index, loaded in zip(indices, pool.map(self._readable, indices), strict=True):
+                for index, loaded in zip(indices, pool.map(indices), strict=True):
                     if loaded is None:
                         continue
                     room -= loaded.nbytes

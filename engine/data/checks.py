@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from nibabel.orientations import aff2axcodes
 
 from engine.data.cases import Case, CaseFacts, Dataset
+from engine.data.daemons import Daemons
 from engine.data.identity import digest, without_copies
 from engine.data.pictures import Range, full_range
 from engine.data.read import RawCase, read_case
@@ -59,8 +60,8 @@ def check_dataset(dataset: Dataset, table: DataTable, *, progress: Callable[[int
     cases: list[Case] = []
     total = len(dataset.cases)
     stored = replace(dataset, value_range=None)
-    with ThreadPoolExecutor(max_workers=cores()) as pool:
-        for done, (case, finding) in enumerate(pool.map(lambda case: examine(stored, case), dataset.cases), 1):
+    with Daemons(cores(), lambda: partial(examine, stored)) as pool:
+        for done, (case, finding) in enumerate(pool.map(dataset.cases), 1):
             findings += [finding] if finding else []
             cases.append(case)
             if progress is not None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from engine.console import tell
 from engine.data.cache import CachedDataset
 from engine.data.cases import Case, Dataset
+from engine.data.daemons import Daemons
 from engine.data.prepare import Prepared, normalise_image, prepare, resize_image
 from engine.data.read import Floats, read_case, read_image
 from engine.data.train_loader import Batch, CaseDataset, TrainLoader
@@ -64,7 +66,7 @@ def build_train_loader(
         batch_size=batch_size,
         rank=rank,
         world=world,
-        workers=_workers(runtime, cases, batch_size, world),
+        workers=_workers(runtime, cases, batch_size, world, warn or tell),
         threads=max(1, min(cores() // world, batch_size, MAX_WORKERS)),
         pin_memory=torch.cuda.is_available() and runtime.device.startswith(("auto", "cuda")),
         warn=warn,
@@ -86,13 +88,13 @@ class EvalLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         groups = [self._cases[i : i + self._batch_size] for i in range(0, len(self._cases), self._batch_size)]
-        with ThreadPoolExecutor(max_workers=self._threads) as pool:
-            ahead = [pool.submit(self._one, case) for group in groups[:1] for case in group]
+        with Daemons(self._threads, lambda: self._one) as pool:
+            ahead = [pool.submit(case) for group in groups[:1] for case in group]
             for index, group in enumerate(groups):
                 now = ahead
                 following = groups[index + 1] if index + 1 < len(groups) else ()
-                ahead = [pool.submit(self._one, case) for case in following]
-                images = torch.from_numpy(np.stack([future.result() for future in now]))
+                ahead = [pool.submit(case) for case in following]
+                images = torch.from_numpy(np.stack([pool.result(future) for future in now]))
                 targets = torch.tensor([-1 if case.target is None else case.target for case in group])
                 yield {"image": images, "label": targets, "id": [case.id for case in group]}
 
@@ -125,27 +127,35 @@ def iter_prepared(
         DataError: a case cannot be read.
     """
     cases = dataset.split(split)[rank::world]
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        ahead = [pool.submit(_prepared, dataset, case, data) for case in cases[:1]]
+    with Daemons(1, lambda: partial(_prepared, dataset, data)) as pool:
+        ahead = [pool.submit(case) for case in cases[:1]]
         for index in range(len(cases)):
             now = ahead.pop()
-            ahead += [pool.submit(_prepared, dataset, case, data) for case in cases[index + 1 : index + 2]]
-            yield now.result()
+            ahead += [pool.submit(case) for case in cases[index + 1 : index + 2]]
+            yield pool.result(now)
 
 
-def _prepared(dataset: Dataset, case: Case, data: DataTable) -> Prepared:
+def _prepared(dataset: Dataset, data: DataTable, case: Case) -> Prepared:
     return prepare(read_case(dataset, case), data)
 
 
-def _workers(runtime: RuntimeTable, cases: CachedDataset, batch_size: int, world: int) -> int:
-    """Loader processes: as the recipe says; "auto" leaves a core to the network and never takes more than there are."""
+def _workers(
+    runtime: RuntimeTable, cases: CachedDataset, batch_size: int, world: int, warn: Callable[[str], None]
+) -> int:
+    """Loader processes: as the recipe says; "auto" leaves a core to the network and never takes more than there are.
+
+    None where their batches have no room in shared memory: they would wait for it for ever.
+    """
+    batch_bytes = batch_size * cases.dataset.channels * math.prod(cases.table.size) * 12
     if runtime.workers != "auto":
+        if runtime.workers and _shared_memory() < 2 * runtime.workers * batch_bytes:
+            warn(f"runtime.workers = {runtime.workers} have no room for their batches in /dev/shm: threads make them")
+            return 0
         return runtime.workers
     own = cores() // world
     if own <= 2 and (cases.complete or own < 2):
         return 0
     wanted = max(1, min(own - 1, MAX_WORKERS))
-    batch_bytes = batch_size * cases.dataset.channels * math.prod(cases.table.size) * 12
     return wanted if _shared_memory() > 4 * wanted * batch_bytes else 0
 
 

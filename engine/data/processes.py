@@ -20,6 +20,7 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
+from engine.data.daemons import Daemons
 from engine.errors import RunError
 from engine.hardware import killed_words, out_of_memory_kills
 
@@ -53,6 +54,7 @@ class Processes(Generic[Job, Made]):
         self._plan: _Plan[Job] = _Plan()
         self._children: list[BaseProcess] = []
         self._kills = out_of_memory_kills()
+        self._fetch: Daemons[Iterator[Made], Made] = Daemons(1, lambda: next)
         atexit.register(self.close)  # before that of multiprocessing, which asks kindly and waits
         context = multiprocessing.get_context("fork") if sys.platform == "linux" else None
         with _quiet():
@@ -78,7 +80,7 @@ class Processes(Generic[Job, Made]):
         iterator = self._iterator()
         for _ in groups:
             try:
-                batch: Made = next(iterator)
+                batch = self._fetch.result(self._fetch.submit(iterator))
             except (RuntimeError, EOFError, OSError) as error:
                 code = self._died()
                 if code is None:
@@ -92,6 +94,7 @@ class Processes(Generic[Job, Made]):
         for child in self._children:
             child.kill()
         self._children = []
+        self._fetch.close()
         atexit.unregister(self.close)
 
     def _iterator(self) -> Iterator[Made]:

@@ -183,7 +183,7 @@ class TrainLoader:
             yield from self._maker.batches(groups)
             return
         for group in groups:
-            batch = _collate(self._maker.map(group))
+            batch = _collate(list(self._maker.map(group)))
             if self._pin_memory and not isinstance(batch, _Failure):
                 batch |= {"image": batch["image"].pin_memory(), "label": batch["label"].pin_memory()}
             yield batch

@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.console import tell
 from engine.data import Dataset
+from engine.data.daemons import STALLED_S, WAITING, tell_slow
 from engine.events import Event, Log, Progress
 from engine.recipe import Recipe
 from engine.runfolder import EventWriter, RunFolder, own_status, release_lock, sweep
@@ -31,6 +32,7 @@ class Session:
     desk: ControlHandler
     lock: int
     _shown: float = 0.0
+    _stalled: bool = False
 
     def emit(self, event: Event) -> None:
         """Write into the stream; what is meant for people goes to ``train.log`` too."""
@@ -63,6 +65,24 @@ class Session:
             self.emit(Progress(phase=phase, done=done, total=total))
         self.desk.poll_or_stop()
 
+    def waiting(self, seconds: float) -> None:
+        """Data has been waited for: answer requests, and say so once where it takes long.
+
+        Raises:
+            StopRequested: the run was asked to stop.
+        """
+        if seconds < STALLED_S:
+            self._stalled = False
+        elif not self._stalled:
+            self._stalled = True
+            shared = "" if self.recipe.runtime.workers == 0 else ", or /dev/shm is full"
+            text = f"no data for {seconds:.0f} s: the disk or mount of {self.dataset.root} does not answer{shared}"
+            self.log(text, "warning")
+            self.board.set(message=text)
+        if self._stalled and self.desk.stop:  # the end of the epoch may never come
+            self.desk.stop = "now"
+        self.desk.poll_or_stop()
+
     def follow(self) -> RunFolder | None:
         """Where the folder is now; None where it was not moved. From then on the end of the run is written there."""
         with contextlib.suppress(OSError):
@@ -74,6 +94,7 @@ class Session:
 
     def close(self) -> None:
         """Let go of the folder."""
+        WAITING.set(tell_slow)
         self.board.close()
         self.writer.close()
         release_lock(self.lock)
@@ -96,4 +117,5 @@ def open_session(folder: RunFolder, recipe: Recipe, dataset: Dataset, lock: int,
 
     desk = ControlHandler(folder, emit, board)
     session = Session(folder, recipe, dataset, writer, board, desk, lock)
+    WAITING.set(session.waiting)
     return session

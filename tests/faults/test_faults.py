@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import resource
@@ -12,17 +13,20 @@ import time
 from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 import torch
 
 from engine.checkpoint import load_checkpoint
+from engine.commands.evaluate import evaluate
 from engine.commands.train import train
 from engine.errors import RunError, UsageError
-from engine.events import Iteration, Log, RunEnded
-from engine.requests import Train
-from engine.runfolder import RunFolder, Status, list_runs, read_status, write_status
+from engine.events import Control, Iteration, Log, RunEnded
+from engine.requests import Evaluate, Train
+from engine.runfolder import RunFolder, Status, list_runs, read_status, send, write_status
+from engine.training import session
 from tests.engine.runs import SEGMENTATION, events, go_on, write_recipe
 from tests.faults.killing import LIMIT_S, differences, server
 from tests.phantoms import phantom_root
@@ -47,6 +51,25 @@ def _backward_clock() -> None:
     """A clock that loses an hour at every look."""
     now = iter(range(2_000_000_000, 0, -3600))
     time.time = lambda: float(next(now))
+
+
+def _dead_mount() -> None:
+    """A mount that hangs from the moment when a file ``dead`` lies beside the log; and little patience with it."""
+    session.STALLED_S = 1.0
+    dead, opened = Path(os.readlink("/proc/self/fd/1")).parent / "dead", os.open
+
+    def hanging(path: str, *arguments: Any, **options: Any) -> int:
+        while str(path).endswith(".h5") and dead.exists():
+            time.sleep(0.1)
+        return opened(path, *arguments, **options)
+
+    os.open = hanging
+
+
+def _measure(folder: Path, data: Path, split: str) -> None:
+    os.environ["MEDTUI_DATA"] = str(data)
+    torch.set_num_threads(1)
+    raise SystemExit(evaluate(Evaluate(run=folder, split=split)))
 
 
 def _body(
@@ -283,6 +306,56 @@ def test_a_file_that_breaks_in_the_middle_is_named_and_skipped_only_if_the_recip
     assert code == 0
     told = [event.message for event in events(place.folder) if isinstance(event, Log) and event.level == "warning"]
     assert sum(broken.parent.name in message for message in told) == 1
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_mount_that_hangs_is_noticed_and_a_stop_is_answered(place, tmp_path, workers):
+    place.data = phantom_root(tmp_path / "data", "left_atrium", cases=4)
+    place.start(f"runtime.workers={workers}", "train.epochs=500", arrange=_dead_mount)
+    place.wait_for('"iteration":3,')
+    (place.root / "dead").touch()
+    place.wait_for("the disk or mount of")
+    assert "does not answer" in read_status(place.folder).message
+    assert read_status(place.folder).state == "running"
+    request = send(place.folder, "stop")  # after an epoch that never ends: at once
+    assert place.end() == 3, place.said[-2000:]
+    assert read_status(place.folder).state == "stopped"
+    assert any(isinstance(event, Control) and event.request == request.id for event in events(place.folder))
+    last = max(event.iteration for event in events(place.folder) if isinstance(event, Iteration))
+    assert load_checkpoint(place.folder.last)["iteration"] == last
+
+
+def test_two_trainings_two_evaluations_and_a_resume_at_once_lose_no_line(place, alone, tmp_path):
+    place.start("train.epochs=400")
+    place.wait_for('"iteration":3,')
+    os.kill(place.process.pid, signal.SIGINT)
+    assert place.end() == 3
+    stopped = place.folder
+    copies = [Place(tmp_path / name, place.data) for name in ("one", "two")]
+    for copy in copies:
+        copy.root.mkdir()
+        (copy.root / "runs").symlink_to(place.root / "runs")
+        copy.start()
+    measured = [
+        CONTEXT.Process(target=_measure, args=(stopped.root, place.data, split)) for split in ("train", "validation")
+    ]
+    for process in measured:
+        process.start()
+    place.start("train.epochs=400", folder=stopped)
+    for process in measured:
+        process.join(LIMIT_S)
+    assert [process.exitcode for process in measured] == [0, 0]
+    send(stopped, "stop_now")
+    assert place.end() == 3, place.said[-2000:]
+    assert [copy.end() for copy in copies] == [0, 0]
+    for folder in list_runs(place.root / "runs"):
+        numbers = [json.loads(line)["seq"] for line in folder.events.read_text().splitlines()]
+        assert numbers == list(range(1, len(numbers) + 1))
+        assert any(isinstance(event, RunEnded) for event in events(folder))
+    rows = [row["split"] for row in csv.DictReader(stopped.cases.open())]
+    summaries = json.loads(stopped.metrics.read_text())
+    assert {split: rows.count(split) for split in summaries} == {name: one["n"] for name, one in summaries.items()}
+    assert set(summaries) == {"train", "validation"}
 
 
 def test_a_clock_that_runs_backwards_changes_nothing(place, alone):

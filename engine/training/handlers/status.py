@@ -73,4 +73,4 @@ class StatusUpdates:
     def _write(self, trainer: Engine) -> None:
         best = None if math.isnan(self._best.value) else self._best.value
         state = "running" if self._board.status.state == "starting" else self._board.status.state
-        self._board.set(state=state, epoch=trainer.state.epoch, best=best)
+        self._board.set(state=state, epoch=trainer.state.epoch, best=best, message="")

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.data import Dataset, open_dataset
+from engine.data import Dataset, loaders, open_dataset
 from engine.data.loaders import build_eval_loader, build_train_loader, iter_prepared
 from engine.data.order import batch_count, batches, epoch_order
 from engine.errors import DataError, RunError
@@ -281,6 +281,19 @@ def test_the_evaluation_loader_gives_every_case_once_in_order(root: Path) -> Non
     halves = [build_eval_loader(dataset, table, "test", batch_size=5, rank=r, world=2) for r in (0, 1)]
     ids = [name for half in halves for batch in half for name in batch["id"]]
     assert sorted(ids) == [case.id for case in dataset.split("test")]
+
+
+def test_workers_without_room_for_their_batches_are_not_started(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would wait for ever: /dev/shm is small, or full, in many containers."""
+    dataset, table = opened(root, "hippocampus")
+    monkeypatch.setattr(loaders, "_shared_memory", lambda: 64 << 10)
+    said: list[str] = []
+    loader = build_train_loader(
+        dataset, table, AugmentTable(), RuntimeTable(workers=2), batch_size=2, seed=7, warn=said.append
+    )
+    loader.close()
+    assert loader.workers == 0
+    assert said == ["runtime.workers = 2 have no room for their batches in /dev/shm: threads make them"]
 
 
 def test_prepared_volumes_come_in_order(root: Path) -> None:
