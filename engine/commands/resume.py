@@ -106,7 +106,7 @@ def _fork(request: Resume, handshake: Handshake) -> int:
         RecipeError: the recipe cannot be used.
         DataError: the data cannot be used.
     """
-    from engine.checkpoint import save_checkpoint
+    from engine.checkpoint import load_weights, save_checkpoint
 
     folder = RunFolder(request.run)
     before = load_run_recipe(folder.recipe)
@@ -117,10 +117,10 @@ def _fork(request: Resume, handshake: Handshake) -> int:
     dataset = open_checked(recipe, root)
     network = build(recipe, dataset, root)
     try:
-        network.model.load_state_dict(content["model"])
-    except (RuntimeError, TypeError, AttributeError) as error:
+        load_weights(network.model, content["model"], "last.pt")
+    except RunError as error:
         raise UsageError(
-            f"the weights of {folder.id} do not fit this recipe: {str(error).splitlines()[0]}",
+            f"the weights of {folder.id} do not fit this recipe: {error.message}",
             "a fork keeps the network: change no [model] keys and no classes, or start a new run",
         ) from error
     changed = _differing(before, recipe)

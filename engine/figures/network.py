@@ -108,7 +108,7 @@ class TrainedNetwork:
         return np.nan_to_num(np.asarray(maps, dtype=np.float32))
 
     def _load(self) -> nn.Module:
-        from engine.checkpoint import load_checkpoint
+        from engine.checkpoint import load_checkpoint, load_weights
         from engine.models import build_model
 
         recipe = self.run.recipe
@@ -127,12 +127,9 @@ class TrainedNetwork:
                 size=recipe.data.size,
                 root=self.run.folder.root,
             )
-            model.load_state_dict(state)
+            load_weights(model, state, path.name)
         except MedtuiError as error:
             raise FigureError(error.message) from error
-        except (RuntimeError, TypeError, AttributeError) as error:  # weights of another network
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise FigureError(f"{path.name} cannot be loaded: {reason}") from error
         return model.to(self._device).eval()
 
     def _checkpoint(self) -> Path:

@@ -56,7 +56,7 @@ def _backward_clock() -> None:
 def _dead_mount() -> None:
     """A mount that hangs from the moment when a file ``dead`` lies beside the log; and little patience with it."""
     session.STALLED_S = 1.0
-    dead, opened = Path(os.readlink("/proc/self/fd/1")).parent / "dead", os.open
+    dead, opened = Path("/proc/self/fd/1").readlink().parent / "dead", os.open
 
     def hanging(path: str, *arguments: Any, **options: Any) -> int:
         while str(path).endswith(".h5") and dead.exists():
