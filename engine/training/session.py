@@ -77,8 +77,8 @@ class Session:
             self._stalled = True
             shared = "" if self.recipe.runtime.workers == 0 else ", or /dev/shm is full"
             text = f"no data for {seconds:.0f} s: the disk or mount of {self.dataset.root} does not answer{shared}"
-            self.log(text, "warning")
             self.board.set(message=text)
+            self.log(text, "warning")
         if self._stalled and self.desk.stop:  # the end of the epoch may never come
             self.desk.stop = "now"
         self.desk.poll_or_stop()
