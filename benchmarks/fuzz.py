@@ -29,9 +29,11 @@ from PIL import Image
 from engine.checkpoint import load_checkpoint, model_state, save_checkpoint
 from engine.data import check_dataset, open_dataset
 from engine.errors import MedtuiError
+from engine.evaluation.results import write_cases
 from engine.events import Iteration, Log, RunStarted, Validation
 from engine.readers import run_view
 from engine.readers.fold import fold
+from engine.readers.run import RunData
 from engine.recipe import DataTable, load_recipe
 from engine.runfolder import (
     EventReader,
@@ -48,24 +50,13 @@ from engine.runfolder import (
     write_status,
 )
 from tests.engine.recipe.good import CLASSIFICATION, SEGMENTATION
+from tui.state.figure_files import list_figures, load_figure
 
 Reader = Callable[[Path], object]
 PIECES = (
-    b"\x00",
-    b"\xff",
-    b"\n",
-    b"{",
-    b"}",
-    b'"',
-    b"[",
-    b"]",
-    b"NaN",
-    b"1e999",
-    b"-1",
-    b"\x1b[2J",
-    b"9" * 400,
-    b"[" * 300,
-)
+    b"\x00", b"\xff", b"\n", b"{", b"}", b'"', b"[", b"]", b"NaN", b"1e999", b"-1", b"\x1b[2J", b"=",
+    b"9" * 400, b"[" * 300,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -206,7 +197,8 @@ def _read_checkpoint(folder: Path) -> object:
 
 def _write_run(folder: Path) -> list[Path]:
     run = RunFolder(folder)
-    run.control.mkdir(exist_ok=True)
+    for part in (run.control, run.figures, run.examples):
+        part.mkdir(exist_ok=True)
     write_status(run, own_status("x", "segmentation", 3))
     run.manifest.write_text(json.dumps({"data": {"classes": ["a"]}, "sessions": 1}))
     run.metrics.write_text(json.dumps({"test": {"n": 3, "dice": 0.5}}))
@@ -214,12 +206,20 @@ def _write_run(folder: Path) -> list[Path]:
     request = next(run.control.iterdir())
     kept = run.control / "1.json"
     request.rename(kept)
-    return [run.status, run.manifest, run.metrics, kept]
+    write_cases(run, "test", (["id", "split", "dice", "dice:a"], [["=1+1", "test", "0.5", "0.5"]]))
+    index = run.figures / "index.json"
+    index.write_text(json.dumps([{"path": "figures/roc.png", "kind": "roc", "title": "ROC"}]))
+    Image.new("RGB", (9, 9)).save(run.figures / "roc.png")
+    example = run.examples / "test_a.npz"
+    np.savez_compressed(example, image=np.zeros((3, 9, 9), np.uint8), id=np.array("a"), split=np.array("test"))
+    return [run.status, run.manifest, run.metrics, run.cases, index, run.figures / "roc.png", example, kept]
 
 
 def _read_run(folder: Path) -> object:
     run = RunFolder(folder)
-    return read_status(run), read_manifest(run), read_metrics(run), read_cases(run), take(run)
+    shown = [load_figure(run, figure) for figure in list_figures(run)]
+    arrays = list(RunData(run).examples()), RunData(run).example_heads(), shown
+    return read_status(run), read_manifest(run), read_metrics(run), read_cases(run), arrays, take(run)
 
 
 def _write_data(folder: Path) -> list[Path]:

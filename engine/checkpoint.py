@@ -109,7 +109,10 @@ def load_plain(path: Path) -> Any:
         OSError, RuntimeError and others: it is damaged, or would take more memory than it takes disk.
     """
     with open_regular(path, LARGEST) as stream:
-        if stream.read(4) == b"PK\x03\x04":
+        begin = stream.read(4)
+        if begin[:1] not in {b"P", b"\x80"}:
+            raise zipfile.BadZipFile("torch.save did not write it")
+        if begin == b"PK\x03\x04":
             members = zip_members(stream)
             stored = min(os.fstat(stream.fileno()).st_size, most_unpacked(stream))
             pickled = sum(member.file_size for member in members if member.filename.endswith(".pkl"))

@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from engine.runfolder import RunFolder, read_small
-from engine.runfolder.careful import UNREADABLE, lenient
+from engine.runfolder import RunFolder
+from engine.runfolder.careful import UNREADABLE, lenient, read_json
 
 INDEX = "index.json"
 FORMATS = frozenset({".png", ".gif", ".mp4", ".svg"})
@@ -43,7 +43,7 @@ class FigureResult(msgspec.Struct, frozen=True):
 def read_index(folder: RunFolder) -> list[FigureResult]:
     """What the last drawing left; of what was drawn, only files that `is_figure` accepts."""
     try:
-        entries = msgspec.json.decode(read_small(folder.figures / INDEX))
+        entries = read_json(folder.figures / INDEX)
     except UNREADABLE:
         return []
     results = []

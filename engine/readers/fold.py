@@ -42,6 +42,8 @@ LOGS = 5000
 """Log lines that a view keeps; the whole log is in train.log."""
 JOURNAL = 1000
 """Notable events that a view keeps: checkpoints, warnings, control, notes, starts, the end."""
+MOST_TRACKS = 20_000
+"""Curves of a view, and values of one event: a stranger's stream may name millions."""
 VALIDATIONS = 1000
 """Validations whose per-case table a view keeps."""
 
@@ -104,6 +106,8 @@ class EventBatch:
 
     def take(self, event: AnyEvent) -> None:
         """Fold in one event that is neither an `Iteration` nor a `RunStarted`."""
+        if isinstance(event, EpochDone | Validation) and _values(event) > MOST_TRACKS:
+            return
         match event:
             case Phase():
                 self.values.update(phase=event, progress=None)
@@ -165,6 +169,8 @@ class EventBatch:
 
     def _tracks(self, view: RunView) -> dict[str, Any]:
         fields: dict[str, Any] = {}
+        classes = (*view.train_classes.values(), *view.validation_classes.values())
+        room = MOST_TRACKS - sum(map(len, (view.train, view.validation, *classes)))
         for (name, label, metric), points in self.rows.items():
             columns = dict(zip(TRACK_COLUMNS, zip(*points, strict=True), strict=True))
             if not name:
@@ -172,6 +178,10 @@ class EventBatch:
                 continue
             if name not in fields:
                 fields[name] = dict(getattr(view, name))
+            known = fields[name].get(label, {}) if name.endswith("_classes") else fields[name]
+            room -= metric not in known
+            if room < 0 and metric not in known:
+                continue
             if name.endswith("_classes"):
                 tracks = dict(fields[name].get(label, {}))
                 tracks[metric] = _grown(tracks.get(metric, _NO_TRACK), columns)
@@ -179,6 +189,10 @@ class EventBatch:
             else:
                 fields[name][metric] = _grown(fields[name].get(metric, _NO_TRACK), columns)
         return fields
+
+
+def _values(event: EpochDone | Validation) -> int:
+    return len(event.metrics) + len(event.per_class) + sum(map(len, event.per_class.values()))
 
 
 _WORK = (EpochDone, Validation, CheckpointSaved, Result, RunEnded)

@@ -17,6 +17,8 @@ import msgspec
 
 SMALL_BYTES = 16 << 20
 """Largest JSON file or recipe that is read."""
+MOST_PARTS = 50_000
+"""Lists and objects of a JSON file that is read: millions of them take minutes and gigabytes."""
 MOST_LEVELS = 64
 """Deepest nesting of JSON that is read."""
 MOST_UNPACKED, MOST_RATIO = 512 << 20, 512
@@ -98,10 +100,18 @@ def zip_members(stream: BinaryIO) -> list[zipfile.ZipInfo]:
     return members
 
 
+def read_json(path: Path) -> Any:
+    """What stands in a JSON file; it raises what `UNREADABLE` lists."""
+    content = read_small(path)
+    if content.count(b"[") + content.count(b"{") > MOST_PARTS:
+        raise OSError(errno.EFBIG, f"more than {MOST_PARTS} lists and objects", str(path))
+    return msgspec.json.decode(content)
+
+
 def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file; an empty one where there is none that can be read."""
     try:
-        found = msgspec.json.decode(read_small(path))
+        found = read_json(path)
     except UNREADABLE:
         return {}
     return found if isinstance(found, dict) and _is_flat(found) else {}

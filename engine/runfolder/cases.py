@@ -98,11 +98,12 @@ def read_cells(path: Path) -> list[dict[str, str]]:
             header = [unescaped(name) for name in next(lines, [])]
             if len(header) > MOST_COLUMNS:
                 return []
-            for line in filter(None, lines):
-                cells = {name: cell for name, cell in zip(header, line, strict=False) if name}
-                rows.append(cells | {name: unescaped(cells[name]) for name in _TEXTS if name in cells})
-                if len(rows) * max(10, len(header)) > MOST_CELLS:
+            for number, line in enumerate(lines):
+                if number * max(10, len(header)) > MOST_CELLS:
                     return []
+                cells = {name: cell for name, cell in zip(header, line, strict=False) if name}
+                if line:
+                    rows.append(cells | {name: unescaped(cells[name]) for name in _TEXTS if name in cells})
     except (OSError, csv.Error):
         return []
     return rows

@@ -10,6 +10,7 @@ from engine.data.sources.index import folded, read_text
 from engine.errors import DataError, Problem
 
 FILE = "dataset.json"
+_MOST = 1_000_000
 
 
 def read_json(folder: Path) -> dict[str, Any]:
@@ -19,6 +20,8 @@ def read_json(folder: Path) -> dict[str, Any]:
         DataError: it is not there, or no JSON object.
     """
     text = read_text(folder / FILE, folder)
+    if text.count("[") + text.count("{") > _MOST:
+        raise DataError(f"{folder / FILE} holds more than {_MOST} lists and objects")
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
