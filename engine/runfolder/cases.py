@@ -75,8 +75,9 @@ def put_rows(
 def write_csv(path: Path, header: list[str], rows: Iterable[Sequence[str]]) -> None:
     """Write a table whole; names in it that a spreadsheet would take for formulas are escaped."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     for row in (header, *rows):
+        bare_return = any("\r" in cell for cell in row)  # csv quotes none where lines end in \n
+        writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL if bare_return else csv.QUOTE_MINIMAL)
         writer.writerow([cell if _is_number(cell) else escaped(cell) for cell in row])
     write_text(path, text.getvalue())
 
