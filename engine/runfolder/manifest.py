@@ -41,6 +41,7 @@ class DataFacts(msgspec.Struct, frozen=True, kw_only=True):
     value_range: tuple[float, float] | None = None
     counts: dict[str, dict[str, Count]] = {}  # split -> class -> cases
     groups: Count = 0
+    grouped: Count = 0  # cases of which the group is known
     notes: list[str] = []
 
 
