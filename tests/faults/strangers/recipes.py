@@ -52,6 +52,11 @@ def recipe_of_200000_keys(folder: Path) -> Act:
 
 
 @case
+def recipe_of_1900_unknown_keys(folder: Path) -> Act:
+    return _toml(folder, "".join(f"a{number}=1\n" for number in range(1900)))
+
+
+@case
 def recipe_of_200000_headers(folder: Path) -> Act:
     return _toml(folder, "".join(f" [a{number}]\n" for number in range(100_000)))
 
