@@ -154,6 +154,40 @@ def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
             yield ast.unparse(node.func), node
 
 
+GEOMETRY = ("engine/data", "engine/models", "engine/figures/volume.py", "engine/figures/slices.py",
+            "engine/figures/surface.py", "engine/figures/gradcam_volume.py", "engine/evaluation/results.py",
+            "engine/evaluation/previews.py", "engine/evaluation/inference.py", "engine/commands/predict.py",
+            "engine/recipe/model.py", "tui/state/images.py", "tui/widgets/slice_view.py")  # fmt: skip
+"""Where the shape of images is dealt with."""
+OF_THE_TASK = {
+    "engine/data/cases.py": 1,  # Dataset.dense, the one place that says it for the others
+    "engine/data/dataset.py": 1,  # the classes of other data must be those of a classifier
+    "engine/data/sources/csv_table.py": 1,  # whether a column holds classes or masks
+    "engine/models/__init__.py": 3,  # the channels of the logits
+    "engine/commands/predict.py": 1,  # whether there are masks to be written
+    "engine/recipe/model.py": 3,  # tables that are for other tasks; class weights
+}
+"""Comparisons with the task that are about what is learned, and how many of them a file has."""
+
+
+def test_the_task_decides_no_geometry():
+    found: dict[str, int] = {}
+    for place in GEOMETRY:
+        for path in [ROOT / place] if place.endswith(".py") else sorted((ROOT / place).rglob("*.py")):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            count = sum(isinstance(node, ast.Compare) and _asks_for_the_task(node) for node in ast.walk(tree))
+            if count:
+                found[path.relative_to(ROOT).as_posix()] = count
+    assert found == OF_THE_TASK
+
+
+def _asks_for_the_task(comparison: ast.Compare) -> bool:
+    sides = [comparison.left, *comparison.comparators]
+    named = {side.attr if isinstance(side, ast.Attribute) else getattr(side, "id", "") for side in sides}
+    said = {side.value for side in sides if isinstance(side, ast.Constant)}
+    return "task" in named or bool(said & {"segmentation", "classification"})
+
+
 def test_nothing_unsafe_is_loaded():
     wrong = []
     for path in SOURCES:

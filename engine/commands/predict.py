@@ -19,7 +19,7 @@ from engine.evaluation.evaluator import evaluate_split, open_evaluation
 from engine.evaluation.inference import build_predictor
 from engine.evaluation.protocol import EvalJob
 from engine.evaluation.results import is_predicted, mask_path
-from engine.evaluation.trained import Trained, chosen_checkpoint, network_for, open_trained
+from engine.evaluation.trained import Trained, as_trained, chosen_checkpoint, network_for, open_trained
 from engine.network import Network
 from engine.recipe import Recipe
 from engine.requests import Predict
@@ -46,7 +46,7 @@ def predict(request: Predict) -> int:
     asked = _dataset(trained, request.inputs)
     _spare_files(asked, output, overwrite=request.overwrite)
     lenient = trained.recipe.data.model_copy(update={"unreadable": "skip"})
-    dataset = check_dataset(asked, lenient, progress=show_progress("checking the inputs"))
+    dataset = check_dataset(as_trained(asked, trained), lenient, progress=show_progress("checking the inputs"))
     network = network_for(trained, dataset)
     path, content = chosen_checkpoint(folder, trained.recipe)
     load_weights(network.model, content["model"], path.name)
@@ -82,7 +82,7 @@ def _dataset(trained: Trained, inputs: Sequence[Path]) -> Dataset:
         raise DataError("the inputs hold no files to predict", hint, others)
     if foreign := unread(files, dims):
         raise DataError("inputs cannot be read:", "name only files that can be, or convert them", foreign)
-    channels = trained.manifest.data.channels or _channels(trained)
+    channels = trained.manifest.data.channels or (1 if dims == 3 else 3)
     cases = _cases(files, channels if dims == 3 else 1)  # the colours of a picture are in one file
     values = tuple(trained.manifest.data.label_values or range(1, len(trained.classes) + 1))
     return Dataset(
@@ -94,14 +94,10 @@ def _dataset(trained: Trained, inputs: Sequence[Path]) -> Dataset:
         label_values=values,
         channels=channels,
         spatial_dims=dims,
-        spacing_unit="voxel",
+        spacing_unit="voxel" if dims == 3 else "pixel",
         phantom=False,
         published_split=None,
     )
-
-
-def _channels(trained: Trained) -> int:
-    return 3 if trained.recipe.task == "classification" else 1
 
 
 def _cases(files: Sequence[Path], channels: int) -> tuple[Case, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import nibabel
@@ -29,6 +30,10 @@ def write_cases(folder: RunFolder, split: str, table: Table) -> None:
 
 
 MADE_BY = "predicted by medtui"
+_COLOURS = (
+    (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167),
+)  # fmt: skip
+"""Of classes in a mask, to be told apart with any kind of colour vision (Okabe and Ito 2008)."""
 
 
 def mask_path(folder: Path, name: str, dataset: Dataset) -> Path:
@@ -43,7 +48,8 @@ def write_mask(
 
     The header's geometry (sform, qform, their codes, units) is that of the input where that is a
     NIfTI file, so that viewers lay the mask over it; the type is uint8, or uint16 where a label
-    value needs it. A PNG is a grey image of S = (H, W), the size of the upright input.
+    value needs it. A PNG has S = (H, W), the size of the upright input: indices that are the label values,
+    with a palette that gives each a colour; in 16 bits grey values.
     """
     values = np.array(
         [0, *dataset.label_values], dtype=np.uint16 if max(dataset.label_values, default=1) > 255 else np.uint8
@@ -53,7 +59,10 @@ def write_mask(
     if path.suffix == ".png":
         note = PngInfo()
         note.add_text("Description", MADE_BY)
-        write_with(path, lambda temporary: Image.fromarray(data).save(temporary, format="PNG", pnginfo=note))
+        picture = Image.fromarray(data)
+        if data.dtype == np.uint8:
+            picture.putpalette(_palette(dataset.label_values))
+        write_with(path, lambda temporary: picture.save(temporary, format="PNG", pnginfo=note))
         return
     source = case.images[0]
     if source.name.endswith((".nii", ".nii.gz")):
@@ -65,6 +74,14 @@ def write_mask(
     image.header.set_slope_inter(1, 0)
     image.header["descrip"] = MADE_BY
     write_with(path, lambda temporary: nibabel.save(image, temporary))
+
+
+def _palette(label_values: Sequence[int]) -> list[int]:
+    """Red, green and blue of 256 indices: black, and a colour for each label value."""
+    colours = np.zeros((256, 3), np.uint8)
+    for index, value in enumerate(label_values):
+        colours[value] = _COLOURS[index % len(_COLOURS)]
+    return [int(part) for part in colours.ravel()]
 
 
 def is_predicted(path: Path) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.checkpoint import Content, load_checkpoint
@@ -52,6 +52,14 @@ def open_trained(
     if not classes:
         raise RunError(f"{folder.id}: manifest.json is damaged or missing", "without it the classes are not known")
     return Trained(folder, recipe, manifest, root, classes)
+
+
+def as_trained(dataset: Dataset, trained: Trained) -> Dataset:
+    """``dataset`` with pictures as the network knows them: their channels, and the values of black and white."""
+    known = trained.manifest.data
+    if dataset.spatial_dims == 3:
+        return dataset
+    return replace(dataset, channels=known.channels or dataset.channels, value_range=known.value_range)
 
 
 def network_for(trained: Trained, dataset: Dataset) -> Network:

@@ -12,7 +12,7 @@ import numpy as np
 from engine.figures import style
 from engine.figures.volume import Volume, read_volume
 from engine.readers.examples import ExampleHead
-from engine.readers.numbers import digits, file_part
+from engine.readers.numbers import digits, file_part, units
 from engine.readers.run import Drawn, FigureError, Job, RunData
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ def _scale_bar(axes: Axes, box: tuple[float, ...], unit: str) -> None:
     length = round_length(width / 4)
     x, y = box[0] + 0.05 * width, box[2] + 0.06 * height
     axes.plot([x, x + length], [y, y], color=style.PAPER, linewidth=2.2, solid_capstyle="butt")
-    text = f"{length:g} {unit}{'s' if unit != 'mm' and length != 1 else ''}"
+    text = f"{length:g} {units(unit) if length != 1 else unit}"
     halo = [withStroke(linewidth=1.6, foreground="black", alpha=0.6)]
     axes.text(x, y + 0.02 * height, text, color=style.PAPER, fontsize=style.SMALL, va="bottom", path_effects=halo)
 

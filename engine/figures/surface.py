@@ -13,7 +13,7 @@ from engine.figures.render import Renderer, Rendering
 from engine.figures.slices import chosen, round_length
 from engine.figures.turntable import write_gif, write_mp4
 from engine.figures.volume import Volume, read_volume
-from engine.readers.numbers import digits, file_part, short
+from engine.readers.numbers import digits, file_part, short, units
 from engine.readers.run import Drawn, FigureError, Job, RunData
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _scale_bar(axes: Axes, width: float, unit: str) -> None:
     length = round_length(width * 0.4)
     share = length / width
     axes.plot([0, share], [-0.06, -0.06], color=style.INK, linewidth=1.8, transform=axes.transAxes, clip_on=False)
-    text = f"{length:g} {unit}{'s' if unit == 'voxel' and length != 1 else ''}"
+    text = f"{length:g} {units(unit) if length != 1 else unit}"
     axes.text(share + 0.03, -0.06, text, fontsize=style.SMALL, va="center", transform=axes.transAxes)
 
 
@@ -149,5 +149,5 @@ def _caption(run: RunData, volume: Volume, rendering: Rendering, role: str, case
         text += (
             f" Over both surfaces the mean distance is {digits(rendering.mean)}, the largest {short(rendering.maximum)}"
         )
-        text += f" {volume.unit}{'s' if volume.unit == 'voxel' else ''}; the scale ends at the 99th percentile."
+        text += f" {units(volume.unit)}; the scale ends at the 99th percentile."
     return text

@@ -41,6 +41,11 @@ def duration(seconds: float | None) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
+def units(unit: str) -> str:
+    """A unit of distances behind many: mm, voxels or pixels."""
+    return unit if unit == "mm" else f"{unit}s"
+
+
 def file_part(name: str) -> str:
     """``name`` as a part of a file name that is safe everywhere."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._")[:80] or "_"

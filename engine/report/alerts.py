@@ -96,7 +96,7 @@ def _protocol(run: RunData) -> Iterator[Alert]:
     if recipe.task == "segmentation" and recipe.evaluate.mode == "center_crop" and not run.result.empty:
         yield Alert(
             "warning",
-            "Only the crop in the centre of each volume was measured: not comparable with numbers of whole volumes.",
+            "Only the crop in the centre of each case was measured: not comparable with numbers of whole images.",
         )
     limits = {
         "training": recipe.data.limit_train,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from engine.measures import better_up, find, in_tables, is_distance, leading, of_task, title
-from engine.readers.numbers import digits, duration, interval, short
+from engine.readers.numbers import digits, duration, interval, short, units
 from engine.readers.run import RunData
 from engine.readers.together import Runs
 from engine.report.blocks import Block, Cell, Section, Table, Text
@@ -37,7 +37,7 @@ def metrics_table(together: Runs) -> Table:
     caption += "." if barrier(together) else "; bold: the best value."
     if any(map(is_distance, columns)):
         unit = together.runs[0].unit
-        caption += f" Distances in {unit}{'s' if unit == 'voxel' else ''}."
+        caption += f" Distances in {units(unit)}."
     return Table(heads, rows, caption)
 
 

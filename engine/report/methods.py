@@ -11,8 +11,8 @@ _SEGMENTATION = (
         "Dice = 2|P∩T| / (|P| + |T|), Jaccard = |P∩T| / |P∪T|, with P the predicted and T the true mask."
     ),
     (
-        "Distances are in {unit}, between the surface voxels of P and T. ASD: mean distance from the surface of P to "
-        "that of T. ASSD: mean of both directions. 95HD: 95th percentile of the distances of both directions pooled, "
+        "Distances are in {unit}, between the {border} of P and T. ASD: mean distance from those of P to those of "
+        "T. ASSD: mean of both directions. 95HD: 95th percentile of the distances of both directions pooled, "
         "as MedPy defines it."
     ),
     (
@@ -34,8 +34,9 @@ def methods(run: RunData) -> Section:
 
 
 def _segmentation(run: RunData) -> list[str]:
-    unit = "millimetres" if run.unit == "mm" else "voxels (the files carry no voxel size)"
-    return [line.format(unit=unit) for line in _SEGMENTATION]
+    unit = "millimetres" if run.unit == "mm" else f"{run.unit}s (the files carry no {run.unit} size)"
+    border = "border pixels" if run.pictures else "surface voxels"
+    return [line.format(unit=unit, border=border) for line in _SEGMENTATION]
 
 
 def _intervals(run: RunData) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from engine.measures import better_up, find, in_tables, is_count, is_distance, leading, ordered, title
-from engine.readers.numbers import digits, interval
+from engine.readers.numbers import digits, interval, units
 from engine.readers.run import RunData
 from engine.report.blocks import Block, Card, Cards, Cell, Section, Table, Text
 from engine.runfolder import SplitSummary
@@ -121,7 +121,7 @@ def segmentation_table(
         rows.append(["mean", *cells, _count(part.missed), "", _count(part.value("false_positive_cases"))])
     caption = f"Means over {_count(part.n)} cases; small print: 95 % interval. Missed: cases with an empty prediction."
     if any(map(is_distance, columns)):
-        caption += f" Distances in {unit}{'s' if unit == 'voxel' else ''}."
+        caption += f" Distances in {units(unit)}."
     if (tolerance := part.value("nsd_tolerance")) is not None and "nsd" in columns:
         caption += f" NSD: share of both surfaces within {tolerance:g} {unit} of the other."
     if len(names) != 1:

@@ -60,7 +60,7 @@ def counts_table(run: RunData) -> Table | None:
     if run.task == "classification" and len(names) > 1:
         ruled = frozenset({len(rows)})
         rows.append(["all", *(str(sum(counts[split].values())) for split in splits)])
-    what = "Cases" if run.task == "classification" else "Volumes"
+    what = "Images" if run.pictures else "Volumes"
     return Table(["", *splits], rows, f"{what} of each split.", rule_before=ruled)
 
 
@@ -106,11 +106,9 @@ def _data(run: RunData) -> str:
     text = f"{name} ({source})" if name and source and name != source else name or source
     if not text and run.recipe:
         text = run.recipe.data.source
-    cases = sum(sum(classes.values()) for classes in data.counts.values())
     if data.groups:
-        known = f" of the {data.grouped} of {cases} cases that have one" if data.grouped else ""
-        return text + f"; no group (patient, lesion){known} is in two splits"
-    return text + ("; no groups known: cases of one patient may be in two splits" if cases else "")
+        text += "; no group (patient, lesion) is in two splits"
+    return text
 
 
 def _model(run: RunData, recipe: Recipe) -> str:
@@ -120,7 +118,6 @@ def _model(run: RunData, recipe: Recipe) -> str:
         text += f", ImageNet weights {recipe.model.model_dump().get('imagenet_weights', '')}".rstrip()
     elif recipe.model.weights:
         text += f", weights from {recipe.model.weights}"
-    text += f" ({model.start})" if model.start else ""
     parameters = model.parameters
     if parameters is not None:
         text += (

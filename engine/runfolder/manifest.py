@@ -41,7 +41,6 @@ class DataFacts(msgspec.Struct, frozen=True, kw_only=True):
     value_range: tuple[float, float] | None = None
     counts: dict[str, dict[str, Count]] = {}  # split -> class -> cases
     groups: Count = 0
-    grouped: Count = 0  # cases of which the group is known
     notes: list[str] = []
 
 
@@ -51,7 +50,6 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     parameters: Count | None = None
     output: str = ""
-    start: str = ""  # what was loaded of a file of weights, and what was new
 
 
 class CheckpointFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -54,7 +54,6 @@ def first_manifest(recipe: Recipe, dataset: Dataset, command: Sequence[str]) -> 
             "value_range": dataset.value_range,
             "counts": dataset.counts(),
             "groups": len({case.group for case in dataset.cases if case.group is not None}),
-            "grouped": sum(case.group is not None for case in dataset.cases),
             "notes": list(dataset.notes),
         },
         "epochs_planned": recipe.train.epochs,

@@ -58,6 +58,39 @@ workers = 0
 threads = 1
 """
 
+PICTURES = """
+name = "tiny-pictures"
+task = "segmentation"
+[data]
+source = "image_pairs"
+root = "lesions"
+classes = ["lesion"]
+size = [48, 64]
+crop = "foreground"
+intensity = "imagenet"
+[model]
+name = "resunet"
+channels = [4, 8]
+residual_units = 1
+[loss]
+name = "dice_bce"
+[optimizer]
+lr = 3e-3
+[train]
+epochs = 2
+batch_size = 2
+[augment]
+rotate_degrees = 10.0
+flip = [0, 1]
+saturation = 0.2
+[evaluate]
+overlap = 0.25
+[runtime]
+device = "cpu"
+workers = 0
+threads = 1
+"""
+
 CLASSIFICATION = """
 name = "tiny-classes"
 task = "classification"
@@ -85,7 +118,7 @@ workers = 0
 threads = 1
 """
 
-NAMES = {"left_atrium": SEGMENTATION, "isic2018": CLASSIFICATION}
+NAMES = {"left_atrium": SEGMENTATION, "isic2018": CLASSIFICATION, "lesions": PICTURES}
 
 
 def write_recipe(folder: Path, text: str) -> Path:
@@ -98,7 +131,7 @@ def write_recipe(folder: Path, text: str) -> Path:
 def request(folder: Path, text: str = SEGMENTATION, *overrides: str, cases: int = 8) -> Train:
     """What to run: the recipe ``text`` on its phantom, everything below ``folder``."""
     data = folder / "data"
-    name = next(name for name in NAMES if f'source = "{name}"' in text)
+    name = next(name for name in NAMES if f'root = "{name}"' in text)
     phantom_root(data, name, cases=cases)
     return Train(recipe=write_recipe(folder, text), overrides=tuple(overrides), data=data, runs=folder / "runs")
 

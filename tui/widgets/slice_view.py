@@ -36,7 +36,7 @@ class SliceView(ImagePane):
 
     def title(self) -> str:
         started = self.snapshot.view.started if self.snapshot else None
-        return "image" if started is not None and started.task == "classification" else self.TITLE
+        return "image" if started is not None and started.unit == "pixel" else self.TITLE
 
     def note(self) -> Line:
         preview = self.image_file()
@@ -44,7 +44,7 @@ class SliceView(ImagePane):
             return []
         images = self._images.get(preview.path)
         parts: list[Line] = [[(f"case {one_line(preview.case)}", "muted")]]
-        if isinstance(images, PreviewImages) and not images.said:  # a photograph has no depth
+        if isinstance(images, PreviewImages) and self.title() == self.TITLE:  # a picture has no depth
             parts.append([(f"z {images.slices[self._slice(images)]}", "muted")])
         parts.append([(f"epoch {preview.epoch}", "muted")])
         if preview.value is not None:
