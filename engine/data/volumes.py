@@ -122,4 +122,5 @@ def _refuse_huge(shape: Sequence[int], dtype: np.dtype[np.generic], key: str, st
     voxels = math.prod(int(side) for side in shape)
     held = max(dtype.itemsize, 1 if key == "label" else 4)  # an image becomes float32
     if voxels > MAX_VOXELS or voxels * held > most_unpacked(stream):
-        raise ValueError(f"its header asks for {voxels} values")
+        way = "; masks are saved as uint8" if key == "label" and dtype.itemsize > 1 else ""
+        raise ValueError(f"its header asks for {voxels} values of {dtype}, far more than its size on the disk{way}")

@@ -145,7 +145,7 @@ def parse(text: str, where: str) -> Values:
         RecipeError: it is none; it names the line.
     """
     bare = _OPAQUE.sub("", text + "\n")
-    if bare.count("=") + bare.count("[") > MOST_KEYS:
+    if bare.count("=") + len(re.findall(r"\n[ \t]*\[", bare)) > MOST_KEYS:
         raise RecipeError(f"{where}: not a recipe: more than {MOST_KEYS} keys")
     if max(part.count(".") for part in re.split(r"[,=\[\]{}\n]", bare)) > MOST_PARTS:
         raise RecipeError(f"{where}: not a recipe: a key of more than {MOST_PARTS} parts", "such as train.epochs = 10")
