@@ -63,6 +63,11 @@ class Prepared:
         return straight and self.shape == self.turned == self.resampled == self.image.shape[1:]
 
     @property
+    def unpadded(self) -> tuple[slice, ...]:
+        """The part of the network's grid that is no padding."""
+        return _inner(self.image.shape[1:], self.resampled)
+
+    @property
     def spacing_net(self) -> tuple[float, ...] | None:
         """Spacing of the network's grid in mm; None where the file has none."""
         if self.spacing is None:
@@ -80,7 +85,7 @@ class Prepared:
         """
         if probabilities.shape[1:] != self.image.shape[1:]:
             raise ValueError(f"shape {probabilities.shape} does not end with {self.image.shape[1:]}")
-        inner = probabilities[(slice(None), *_inner(self.image.shape[1:], self.resampled))]
+        inner = probabilities[(slice(None), *self.unpadded)]
         inner = np.stack([resample(channel, self.turned) for channel in inner])
         return np.stack([np.ascontiguousarray(_turn_back(channel, self.orientation)) for channel in inner])
 
@@ -96,8 +101,7 @@ def prepare(sample: RawCase, table: DataTable) -> Prepared:
 
 def shades_map(prepared: Prepared, table: DataTable) -> tuple[Floats, Floats]:
     """The `intensity_map` of a picture from `on_grid`, without what was padded."""
-    box = _inner(prepared.image.shape[1:], prepared.resampled)
-    return intensity_map(np.moveaxis(prepared.image[(slice(None), *box)], 0, -1), table)
+    return intensity_map(np.moveaxis(prepared.image[(slice(None), *prepared.unpadded)], 0, -1), table)
 
 
 def on_grid(sample: RawCase, table: DataTable) -> Prepared:

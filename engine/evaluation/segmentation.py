@@ -266,11 +266,10 @@ class _Previews:
         full = len(self._worst) >= self._writer.count
         if full and -done.dice <= self._worst[0][0]:
             return
-        entry = (
-            -done.dice,
-            done.prepared.id,
-            preview_slices(done.prepared.image, done.prepared.label_net, done.mask_net),
-        )
+        prepared, box = done.prepared, done.prepared.unpadded
+        truth = None if prepared.label_net is None else prepared.label_net[box]
+        slices = preview_slices(prepared.image[(slice(None), *box)], truth, done.mask_net[box])
+        entry = (-done.dice, prepared.id, slices)
         if full:
             heapq.heapreplace(self._worst, entry)
         else:

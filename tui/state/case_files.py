@@ -100,10 +100,14 @@ def _text(row: CaseRow) -> str:
 
 
 def _volume(image: Array, truth: Array, prediction: Array) -> PreviewImages | str:
-    """Slices along the last axis of a volume (C, X, Y, Z), or the one image (C, H, W)."""
+    """Slices along the last axis of a volume (C, X, Y, Z), or the one picture (C, H, W), in its colours."""
     if image.ndim not in {3, 4} or truth.shape != image.shape[1:] or prediction.shape != truth.shape:
         return "the example has another layout than this version knows"
     step = max(1, -(-max(truth.shape[:2]) // LONGEST_SIDE))
+    if truth.ndim == 2 and image.dtype == np.uint8 and len(image) == 3:
+        colours = np.ascontiguousarray(np.moveaxis(image, 0, -1)[None, ::step, ::step])
+        flat = [_stack(array[::step, ::step]) for array in (truth, prediction)]
+        return PreviewImages(colours, np.zeros(1, np.int64), flat[0], flat[1])
     shown = image[0, ::step, ::step].astype(np.float32)
     sparse = shown.ravel()[:: max(1, shown.size // 500_000)]
     low, high = np.percentile(sparse[np.isfinite(sparse)], (1, 99)) if np.isfinite(sparse).any() else (0.0, 1.0)
