@@ -24,6 +24,7 @@ class CaseFacts:
         mean: its mean, over rows or slices that lie evenly in it.
         whole: pictures of more than 8 bits: whether all values are whole numbers; else None.
         present: indices into `Dataset.classes` of the classes that the truth holds.
+        remarks: what is odd in a file, and how messages name that file.
     """
 
     image: str
@@ -36,6 +37,7 @@ class CaseFacts:
     mean: float
     whole: bool | None
     present: tuple[int, ...]
+    remarks: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from engine.data.daemons import Daemons
 from engine.data.identity import digest, without_copies
 from engine.data.pictures import Range, full_range
 from engine.data.read import RawCase, read_case
+from engine.data.remarks import remarks
 from engine.data.sources.index import shortened
 from engine.data.unread import unread
 from engine.data.volumes import Array
@@ -66,7 +67,7 @@ def check_dataset(dataset: Dataset, table: DataTable, *, progress: Callable[[int
             cases.append(case)
             if progress is not None:
                 progress(done, total)
-    dataset = _with_range(replace(dataset, cases=tuple(cases)))
+    dataset = _with_range(replace(dataset, cases=tuple(cases), notes=(*dataset.notes, *_remarked(cases))))
     if findings and table.unreadable == "refuse":
         raise _refused(dataset, findings)
     return without_copies(_skipped(dataset, findings) if findings else dataset, table)
@@ -98,6 +99,7 @@ def _facts(dataset: Dataset, case: Case, sample: RawCase, low: float, high: floa
     return CaseFacts(
         image=digest(image),
         truth="" if truth is None else digest(truth),
+        remarks=tuple((remark, dataset.where(path)) for path in case.files for remark in remarks(path)),
         shape=image.shape,
         spacing=sample.spacing,
         orientation="" if sample.affine is None else "".join(axis or "?" for axis in aff2axcodes(sample.affine)),
@@ -119,6 +121,17 @@ def _with_range(dataset: Dataset) -> Dataset:
         ends = full_range(low, high, whole=all(facts.whole for facts in deep))
         return replace(dataset, value_range=ends)
     return replace(dataset, notes=(*dataset.notes, *_unlike(dataset.value_range, low, high)))
+
+
+def _remarked(cases: list[Case]) -> list[str]:
+    """A note for each oddity, with how many files have it and the first of them."""
+    files: dict[str, list[str]] = {}
+    for remark, where in (pair for case in cases if case.facts is not None for pair in case.facts.remarks):
+        files.setdefault(remark, []).append(where)
+    return [
+        f"{names[0] if len(names) == 1 else f'{len(names)} files ({names[0]}, ...)'}: {remark}"
+        for remark, names in files.items()
+    ]
 
 
 def _unlike(known: Range, low: float, high: float) -> list[str]:

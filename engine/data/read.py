@@ -17,6 +17,7 @@ from PIL import Image
 from engine.data.cases import Case, Dataset
 from engine.data.pictures import picture_channels, read_mask_picture, read_picture, to_shades, with_channels
 from engine.data.volumes import (
+    AFFINE_TOLERANCE,
     Affine,
     Array,
     channels_first,
@@ -33,12 +34,10 @@ Masks = npt.NDArray[np.uint8]
 Label = tuple[Masks | None, tuple[int, ...]]
 """Class indices of a mask (*S), None where it cannot be used; and the classes that it holds."""
 
-AFFINE_TOLERANCE = 0.1
-"""Share of the smallest voxel side by which two grids may lie apart and still count as the same."""
 WHOLE = 1e-3
 """Mask values that are so near to a whole number are that number: resampling tools leave such."""
 
-_UNREADABLE = (
+UNREADABLE = (
     *(OSError, EOFError, ValueError, KeyError, IndexError, TypeError, OverflowError, MemoryError, SyntaxError),
     *(RuntimeError, zlib.error, struct.error, ImageFileError, HeaderDataError, Image.DecompressionBombError),
 )
@@ -101,7 +100,7 @@ def channels_in(paths: Sequence[Path], spatial_dims: int) -> int:
         if spatial_dims == 3:
             return volume_channels(paths[0])
         return 3 if any(picture_channels(path) == 3 for path in paths) else 1
-    except _UNREADABLE:
+    except UNREADABLE:
         return 1
 
 
@@ -202,7 +201,7 @@ def _load(dataset: Dataset, path: Path, what: str, problems: list[Problem]) -> t
     except FileNotFoundError:
         problems.append(Problem(where, f"{what}: {missing(path)}"))
         return None
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         problems.append(Problem(where, f"{what} cannot be read: {_why(error)}"))
         return None
     problem = _fault(where, what, array, shape, affine)

@@ -22,6 +22,10 @@ Affine = npt.NDArray[np.float64]
 MAX_VOXELS = 2**31
 """Larger volumes are refused: a damaged header must not ask for all the memory there is."""
 _KINDS = (nibabel.Nifti1Image, nibabel.Nifti2Image)
+_MILLIMETRES = {1: 1e3, 3: 1e-3}
+"""In the units of length of NIfTI-1 that are not mm: metre and micron."""
+AFFINE_TOLERANCE = 0.1
+"""Share of the smallest voxel side by which two grids may lie apart and still count as the same."""
 _MOST_HEADER = 16 << 20
 logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # its remarks on headers; faults are raised
 
@@ -115,7 +119,14 @@ def _nifti(path: Path, key: str) -> tuple[Array, Affine | None]:
     array = np.asanyarray(file.dataobj)
     if array.dtype == np.float64:
         array = array.astype(np.float32)
-    return array, np.asarray(file.affine, dtype=np.float64)
+    return array, affine_of(file)
+
+
+def affine_of(file: nibabel.Nifti1Image) -> Affine:
+    """From voxel indices to mm, (4, 4), in whatever unit the header is; an unknown one is mm, as in ITK."""
+    affine = np.array(file.affine, dtype=np.float64)
+    affine[:3] *= _MILLIMETRES.get(int(file.header["xyzt_units"]) & 7, 1.0)
+    return affine
 
 
 def _refuse_huge(shape: Sequence[int], dtype: np.dtype[np.generic], key: str, stream: BinaryIO) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import struct
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -14,8 +18,12 @@ from PIL import Image
 
 from engine.data.cases import Case, Dataset
 from engine.data.read import read_case, read_image
+from engine.data.remarks import remarks
+from engine.data.volumes import read_volume, spacing_of
 from engine.errors import DataError
 from tests.engine.data import builders as b
+
+LONGER = "holds more values than its header says: the rest is not read"
 
 
 def dataset(task: str, root: Path) -> Dataset:
@@ -104,3 +112,56 @@ def test_scaled_integers_are_read_with_their_scale(tmp_path: Path) -> None:
     sample = read_case(dataset("segmentation", tmp_path), Case("ct", (tmp_path / "ct.nii",)))
     wanted = np.asarray(nibabel.load(tmp_path / "ct.nii").get_fdata(), np.float32)
     np.testing.assert_array_equal(sample.image[0], wanted)
+
+
+@pytest.mark.parametrize(("unit", "scale"), [("micron", 1e-3), ("mm", 1), ("meter", 1e3), ("unknown", 1)])
+def test_spacing_is_in_millimetres_as_simpleitk_2_reads_it(unit: str, scale: float, tmp_path: Path) -> None:
+    path = tmp_path / "a.nii.gz"
+    image = nibabel.Nifti1Image(b.volume(), b.affine(2, 3, 4))
+    image.header.set_xyzt_units(unit)
+    nibabel.save(image, path)
+    affine = read_volume(path)[1]
+    assert affine is not None
+    assert spacing_of(affine) == pytest.approx((2 * scale, 3 * scale, 4 * scale))
+
+
+def _with_other_qform(path: Path) -> None:
+    image = nibabel.Nifti1Image(b.volume(), b.affine(1, 1, 2))
+    image.set_qform(b.affine(1, 1, 3), 1)
+    nibabel.save(image, path)
+
+
+def _with_bytes(path: Path, *, longer: bool) -> None:
+    """A file with pixdim[2] 0 and no sform; or one whose header says one slice less than there are."""
+    plain = path.with_suffix("") if path.suffix == ".gz" else path
+    nibabel.save(nibabel.Nifti1Image(b.volume(), b.affine(1, 1, 2)), plain)
+    raw = bytearray(plain.read_bytes())
+    if longer:
+        raw[46:48] = struct.pack("<h", b.SHAPE[2] - 1)
+    else:
+        raw[84:88], raw[252:256] = struct.pack("<f", 0), bytes(4)
+    path.write_bytes(gzip.compress(raw) if path.suffix == ".gz" else raw)
+
+
+def _two_pages(path: Path) -> None:
+    page = Image.fromarray(np.zeros((8, 8), np.uint8))
+    page.save(path, save_all=True, append_images=[page])
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "wanted"),
+    [
+        ("a.nii", lambda path: nibabel.save(nibabel.Nifti1Image(b.volume(), b.affine()), path), []),
+        ("a.nii.gz", lambda path: nibabel.save(nibabel.Nifti1Image(b.volume(), b.affine()), path), []),
+        ("a.nii.gz", _with_other_qform, ["qform and sform disagree: the sform is used"]),
+        ("a.nii", partial(_with_bytes, longer=False), ["pixdim 0 in the header: 1 is taken in its place"]),
+        ("a.nii", partial(_with_bytes, longer=True), [LONGER]),
+        ("a.nii.gz", partial(_with_bytes, longer=True), [LONGER]),
+        ("a.tif", _two_pages, ["2 pages, of which the first is read"]),
+    ],
+)  # fmt: skip
+def test_what_is_odd_in_a_file_is_said(
+    name: str, write: Callable[[Path], None], wanted: list[str], tmp_path: Path
+) -> None:
+    write(tmp_path / name)
+    assert list(remarks(tmp_path / name)) == wanted

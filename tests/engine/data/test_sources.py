@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -226,6 +227,17 @@ def test_tables_as_spreadsheets_write_them(tmp_path: Path, encoding: str, separa
     dataset = opened(tmp_path, "csv", "classification", label_column="Befund", split="fraction")
     assert dataset.classes == ("böse", "gut")
     assert {case.images[0].name for case in dataset.cases} == {*names}
+
+
+def test_odd_geometry_is_noted_by_file(tmp_path: Path) -> None:
+    b.pairs(tmp_path / "d")
+    for index in range(2):
+        image = nibabel.Nifti1Image(b.volume(index), b.affine(1, 2, 3))
+        image.set_qform(b.affine(1, 2, 4), 1)
+        nibabel.save(image, tmp_path / "d" / "images" / f"{index}.nii.gz")
+    dataset = opened(tmp_path, "nifti_pairs", "segmentation", classes=("organ",), split="fraction")
+    assert any(note.endswith("qform and sform disagree: the sform is used") for note in dataset.notes)
+    assert any(note.startswith("2 files (images/") for note in dataset.notes)
 
 
 def test_missing_groups_are_no_group_and_names_that_agree_but_for_case_are_noted(tmp_path: Path) -> None:

@@ -1,0 +1,61 @@
+"""What is odd in a file, though it can be read: for the notes of a data set."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+from nibabel import Nifti1Image
+from nibabel.openers import ImageOpener
+
+from engine.data.pictures import open_picture
+from engine.data.read import UNREADABLE
+from engine.data.volumes import AFFINE_TOLERANCE, corners_apart, invertible, open_nifti, spacing_of
+
+
+def remarks(path: Path) -> tuple[str, ...]:
+    """What to say of the picture or NIfTI file ``path``, from its header and its size; nothing where that fails."""
+    try:
+        return tuple(_found(path))
+    except UNREADABLE:  # such as a second page that is damaged: what is used has been read
+        return ()
+
+
+def _found(path: Path) -> list[str]:
+    name = path.name.lower()
+    if name.endswith((".nii", ".nii.gz")):
+        return _of_nifti(path, open_nifti(path))
+    if name.endswith((".tif", ".tiff")):
+        with open_picture(path) as picture:
+            if (pages := getattr(picture, "n_frames", 1)) > 1:
+                return [f"{pages} pages, of which the first is read"]
+    return []
+
+
+def _of_nifti(path: Path, file: Nifti1Image) -> list[str]:
+    header = file.header
+    found = []
+    with ImageOpener(path) as stream:  # nibabel has mended the header of `file`
+        stored = type(header)(stream.read(header.template_dtype.itemsize), check=False)
+    if not np.all(stored["pixdim"][1 : 1 + min(3, len(file.shape))]):
+        place = "the sform's voxel size is used" if stored["sform_code"] else "1 is taken in its place"
+        found.append(f"pixdim 0 in the header: {place}")
+    if header["qform_code"] > 0 and header["sform_code"] > 0 and len(file.shape) >= 3:
+        qform, sform = file.get_qform(), file.get_sform()
+        apart = corners_apart(qform, sform, file.shape[:3])
+        if invertible(sform) and apart > AFFINE_TOLERANCE * min(spacing_of(sform)):
+            found.append("qform and sform disagree: the sform is used")
+    wanted = int(stored["vox_offset"]) + math.prod(file.shape) * header.get_data_dtype().itemsize
+    if 0 < wanted < _unpacked(path):
+        found.append("holds more values than its header says: the rest is not read")
+    return found
+
+
+def _unpacked(path: Path) -> int:
+    """Bytes of the file; of one that gzip packed, as its last four bytes say (RFC 1952), which holds below 4 GiB."""
+    if not path.name.lower().endswith(".gz"):
+        return path.stat().st_size
+    with path.open("rb") as stream:
+        stream.seek(-4, 2)
+        return int.from_bytes(stream.read(4), "little")
