@@ -137,19 +137,17 @@ class AffineCrop:
         return functional.grid_sample(volume, places, mode="bilinear", padding_mode=padding, align_corners=False)[0]
 
     def label(self, label: Masks) -> torch.Tensor:
-        """``label`` (*shape) at the voxels nearest to the moved places, 0 outside: uint8 (*size)."""
+        """``label`` (*shape) at the voxels nearest to the moved places: uint8 (*size).
+
+        Outside, that at the border, as `image` has it with "border": what is seen there has its own class.
+        """
         flat = np.zeros(self.size, np.int32)
-        outside = np.zeros(self.size, np.bool_)
         place = np.empty(self.size, np.float32)
         for axis, side in enumerate(self.shape):
             index = np.rint(self._places(axis, 1.0, self.origin[axis], place), out=place).astype(np.int32)
-            outside |= (index < 0) | (index >= side)
             flat *= side
-            flat += index
-        np.putmask(flat, outside, 0)
-        moved = label.reshape(-1).take(flat)
-        np.putmask(moved, outside, 0)
-        return torch.from_numpy(moved)
+            flat += np.clip(index, 0, side - 1, out=index)
+        return torch.from_numpy(label.reshape(-1).take(flat))
 
     def _places(self, axis: int, factor: float, offset: float, out: Floats) -> Floats:
         """``factor * (matrix @ o)[axis] + offset`` for every voxel o of the crop, into ``out`` (*size)."""
