@@ -16,6 +16,7 @@ from engine.data.read import read_case
 from engine.device import Device, measured, open_device
 from engine.losses import build_loss
 from engine.models import build_model, output_kind
+from engine.models.weights import first_weights
 from engine.recipe import Recipe
 
 _AMP: dict[str, Literal["off", "bf16", "fp16"]] = {"float32": "off", "bf16": "bf16", "fp16": "fp16"}
@@ -30,6 +31,7 @@ class Network:
     criterion: Criterion
     kind: str  # sigmoid or softmax
     device: Device
+    start: str = ""  # what was loaded of a file of weights, and what is new
 
     @property
     def facts(self) -> dict[str, str]:
@@ -80,7 +82,7 @@ def build_network(recipe: Recipe, dataset: Dataset, root: Path, precision: str |
     counts = class_counts(dataset) if balanced else None
     labels = classes + (recipe.task == "segmentation")
     criterion = build_loss(recipe.loss, task=recipe.task, output=kind, labels=labels, counts=counts)
-    return Network(model, criterion, kind, device)
+    return Network(model, criterion, kind, device, first_weights(model))
 
 
 def precision_of(device: Device) -> str:

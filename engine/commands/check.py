@@ -44,6 +44,8 @@ def check(request: Check) -> int:
         network = _network(recipe, dataset, root)
         refuse_dead(recipe, network.facts)
         _say("model", f"{recipe.model.name}, {network.parameters / 1e6:.2f} M weights, on {network.device.name}")
+        if network.start:
+            _say("weights", network.start)
         if network.device.reason:
             _say("amp", network.device.reason)
         _step(recipe, dataset, network)

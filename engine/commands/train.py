@@ -91,7 +91,8 @@ def facts_of(network: Network, recipe: Recipe, root: Path) -> dict[str, Any]:
     device = network.device
     gpu = device.name.partition(" ")[2] if device.device.type == "cuda" else None
     return {
-        "model": {"name": recipe.model.name, "parameters": network.parameters, "output": network.kind},
+        "model": {"name": recipe.model.name, "parameters": network.parameters, "output": network.kind}
+        | ({"start": network.start} if network.start else {}),
         "device": device.name,
         "precision": precision_of(device),  # for resume and evaluate: they compute as the run did
         "hardware": {"gpu": gpu},

@@ -102,6 +102,8 @@ def read_state(path: Path, key: str) -> dict[str, Tensor]:
 def load_state(model: nn.Module, state: Mapping[str, Tensor], path: Path, key: str, head: str) -> None:
     """Load ``state``, strictly but for the final layer, whose names begin with ``head``.
 
+    What was loaded and what is new is kept for `first_weights`.
+
     Raises:
         RecipeError: naming the keys that are missing, unknown or of another shape.
     """
@@ -126,6 +128,18 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor], path: Path, key: s
     if problems:
         raise _refuse(key, f"{path} is of another network: {'; '.join(problems)}", "weights of the network in [model]")
     model.load_state_dict(fits, strict=False)
+    new = [f"{name} ({_shape(own[name])}{_theirs(state.get(name), own[name])})" for name in own if name not in fits]
+    words = "".join(_listed("new, with a random start", new)) or "all of the network's"
+    vars(model)["first_weights"] = f"{len(own) - len(new)} of {len(own)} tensors from {path.name}; {words}"
+
+
+def first_weights(model: nn.Module) -> str:
+    """What ``model`` was given of a file by `load_state`, and what of it is new; "" where all is."""
+    return str(vars(model).get("first_weights", ""))
+
+
+def _theirs(found: Tensor | None, own: Tensor) -> str:
+    return "" if found is None or found.shape == own.shape else f", {_shape(found)} in the file"
 
 
 def _listed(what: str, names: list[str]) -> list[str]:

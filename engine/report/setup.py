@@ -118,6 +118,7 @@ def _model(run: RunData, recipe: Recipe) -> str:
         text += f", ImageNet weights {recipe.model.model_dump().get('imagenet_weights', '')}".rstrip()
     elif recipe.model.weights:
         text += f", weights from {recipe.model.weights}"
+    text += f" ({model.start})" if model.start else ""
     parameters = model.parameters
     if parameters is not None:
         text += (

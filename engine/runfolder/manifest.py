@@ -50,6 +50,7 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     parameters: Count | None = None
     output: str = ""
+    start: str = ""  # what was loaded of a file of weights, and what was new
 
 
 class CheckpointFacts(msgspec.Struct, frozen=True, kw_only=True):

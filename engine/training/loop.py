@@ -124,6 +124,8 @@ def build_training(session: Session, network: Network) -> Training:
     trainer = make_trainer(step, stream)
     if note := accumulation_note(recipe):
         session.log(note, "warning")
+    if network.start:
+        session.log(f"weights: {network.start}")
     best = Best(recipe.monitor, up=recipe.monitor_up)
     epoch_metrics = EpochMetrics(session.emit, recipe.task, dataset.classes)
     clock = TimeLimit(session.emit, recipe.train.max_minutes)

@@ -10,6 +10,7 @@ from torch import nn
 
 from engine.errors import RecipeError
 from engine.models import build_model
+from engine.models.weights import first_weights
 from engine.recipe import ModelTable
 
 
@@ -47,6 +48,13 @@ def test_the_final_layer_may_differ(tmp_path):
     other = segmenter(tmp_path, file="net.pt", classes=3)
     assert torch.equal(other.down[0][0].weight, first.down[0][0].weight)
     assert other.final.weight.shape[0] == 4
+    tensors = len(other.state_dict())
+    assert first_weights(other) == (
+        f"{tensors - 2} of {tensors} tensors from net.pt; 2 new, with a random start: "
+        "final.weight (4x4x1x1x1, 1x4x1x1x1 in the file), final.bias (4, 1 in the file)"
+    )
+    assert first_weights(first) == ""
+    assert first_weights(segmenter(tmp_path, file="net.pt")).endswith("net.pt; all of the network's")
 
 
 def test_a_final_layer_of_which_half_fits_stays_new(tmp_path):
