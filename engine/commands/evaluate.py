@@ -11,6 +11,7 @@ from pathlib import Path
 from engine.console import show_progress
 from engine.data import Dataset, check_dataset, open_dataset
 from engine.data.dataset import open_elsewhere
+from engine.data.familiar import unfamiliar
 from engine.errors import DataError, RunError, UsageError, printable
 from engine.evaluation.tester import Tester
 from engine.evaluation.trained import Trained, as_trained, network_for, open_trained
@@ -58,7 +59,7 @@ def evaluate(request: Evaluate) -> int:
     dataset = check_dataset(dataset, trained.recipe.data, progress=show_progress("checking the data"))
     network = network_for(trained, dataset)
     news: list[Event] = []
-    for note in dataset.notes:
+    for note in (*dataset.notes, *unfamiliar(dataset, trained.manifest.data.ranges)):
         if note not in known:  # a case that was left out is not left out in silence
             news.append(Log(level="warning", message=f"{label}: {note}"))
             print(printable(note), file=sys.stderr)

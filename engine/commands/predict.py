@@ -12,6 +12,7 @@ from engine.checkpoint import load_weights
 from engine.console import show_progress
 from engine.data import Dataset, check_dataset
 from engine.data.cases import Case
+from engine.data.familiar import unfamiliar
 from engine.data.pictures import PICTURES
 from engine.data.unread import VOLUMES, unread
 from engine.errors import DataError, UsageError, printable
@@ -60,7 +61,7 @@ def predict(request: Predict) -> int:
     # A result is named as its input is: that name was good for a file before.
     results = evaluation.predictions(output, str, lambda path: print(printable(str(path))))
     evaluate_split(evaluation, show_progress("predicting"), [results])
-    for note in dataset.notes:
+    for note in (*dataset.notes, *unfamiliar(dataset, trained.manifest.data.ranges)):
         print(printable(note), file=sys.stderr)
     return 1 if len(dataset.cases) < len(asked.cases) else 0
 

@@ -24,6 +24,7 @@ class CaseFacts:
         mean: its mean, over rows or slices that lie evenly in it.
         whole: pictures of more than 8 bits: whether all values are whole numbers; else None.
         present: indices into `Dataset.classes` of the classes that the truth holds.
+        blank: share of the voxels, in the same rows, that are 0 or the least value: air, or what was padded.
         remarks: what is odd in a file, and how messages name that file.
     """
 
@@ -37,6 +38,7 @@ class CaseFacts:
     mean: float
     whole: bool | None
     present: tuple[int, ...]
+    blank: float = 0.0
     remarks: tuple[tuple[str, str], ...] = ()
 
 

@@ -95,6 +95,7 @@ def examine(dataset: Dataset, case: Case) -> tuple[Case, Finding | None]:
 def _facts(dataset: Dataset, case: Case, sample: RawCase, low: float, high: float) -> CaseFacts:
     image = sample.image
     deep = dataset.spatial_dims == 2 and image.dtype != np.uint8
+    rows = image[:, :: max(1, image.shape[1] // 16)]  # some rows tell as much, at no cost
     truth = sample.label if case.target is None else dataset.classes[case.target]
     return CaseFacts(
         image=digest(image),
@@ -105,7 +106,8 @@ def _facts(dataset: Dataset, case: Case, sample: RawCase, low: float, high: floa
         orientation="" if sample.affine is None else "".join(axis or "?" for axis in aff2axcodes(sample.affine)),
         low=low,
         high=high,
-        mean=float(image[:, :: max(1, image.shape[1] // 16)].mean()),  # some rows tell as much, at no cost
+        mean=float(rows.mean()),
+        blank=float(((rows == 0) | (rows == low)).mean()),
         whole=bool((image == np.rint(image)).all()) if deep else None,
         present=sample.present if case.target is None else (case.target,),
     )

@@ -115,7 +115,7 @@ def _refuse_misfit(dataset: Dataset, table: DataTable) -> None:
         allowed = f"{dataset.spatial_dims} numbers, {axes}: {dataset.name} holds {kind}"
         problems.append(Problem("recipe", f"found {list(table.size)}", allowed, "data.size"))
     if table.intensity == "imagenet" and not dataset.colour:
-        allowed = '"zscore", "minmax", "window" or "none": ImageNet has means of colour images only'
+        allowed = '"zscore", "body", "minmax", "window" or "none": ImageNet has means of colour images only'
         problems.append(Problem("recipe", f'found "imagenet" for {kind} without colours', allowed, "data.intensity"))
     if problems:
         raise RecipeError("the recipe does not fit its data:", problems=tuple(problems))

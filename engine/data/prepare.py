@@ -138,7 +138,7 @@ def on_grid(sample: RawCase, table: DataTable) -> Prepared:
 def normalise(volume: Array, table: DataTable) -> Floats:
     """One channel (*S) of a volume as float32, by ``table.intensity``.
 
-    zscore clips to the 0.5th and 99.5th percentile first: a single hot voxel must not set the scale.
+    zscore and body clip to the 0.5th and 99.5th percentile first: a single hot voxel must not set the scale.
     imagenet has no meaning for a volume: it is refused.
     """
     values = volume.astype(np.float32)
@@ -150,12 +150,22 @@ def normalise(volume: Array, table: DataTable) -> Floats:
     if table.intensity == "minmax":
         low, high = float(values.min()), float(values.max())
         return (values - np.float32(low)) / np.float32(max(high - low, 1e-12))
-    step = max(1, values.size // _SAMPLE)
-    low, high = np.percentile(values.ravel()[::step], _CLIP)
+    body = _body(values, table)
+    step = max(1, body.size // _SAMPLE)
+    low, high = np.percentile(body.ravel()[::step], _CLIP)
     if high > low:
         values = np.clip(values, low, high)
-    mean, deviation = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
+        body = values if table.intensity == "zscore" else np.clip(body, low, high)
+    mean, deviation = float(body.mean(dtype=np.float64)), float(body.std(dtype=np.float64))
     return (values - np.float32(mean)) / np.float32(max(deviation, 1e-12))
+
+
+def _body(values: Array, table: DataTable) -> Array:
+    """The values that statistics are of: all; with "body" those that are neither 0 nor the least."""
+    if table.intensity != "body":
+        return values
+    body = values[(values != 0) & (values != values.min())]
+    return body if body.size else values
 
 
 def resample(volume: Array, shape: tuple[int, ...]) -> Array:
@@ -236,16 +246,17 @@ def seen_box(shape: tuple[int, ...], table: DataTable) -> tuple[float, float, fl
 def intensity_map(image: Array, table: DataTable) -> tuple[Floats, Floats]:
     """(scale, shift), float32 (C,) each: ``image / 255 * scale + shift`` is what the network sees.
 
-    zscore and minmax are of the whole image (H, W, C), over its colours together, so that hues stay.
+    zscore, body and minmax are of the whole image (H, W, C), over its colours together, so that hues stay.
     imagenet has means of three colours; a data set in grey is refused with it.
     """
     scale, shift = np.ones(image.shape[-1]), np.zeros(image.shape[-1])
     if table.intensity == "imagenet":
         scale = 1 / np.array(IMAGENET_STD)
         shift = -np.array(IMAGENET_MEAN) * scale
-    elif table.intensity == "zscore":
-        deviation = max(float(image.std(dtype=np.float64)) / 255, 1e-6)
-        scale, shift = scale / deviation, shift - float(image.mean(dtype=np.float64)) / 255 / deviation
+    elif table.intensity in {"zscore", "body"}:
+        body = _body(image, table)
+        deviation = max(float(body.std(dtype=np.float64)) / 255, 1e-6)
+        scale, shift = scale / deviation, shift - float(body.mean(dtype=np.float64)) / 255 / deviation
     elif table.intensity == "minmax":
         low, high = float(image.min()), float(image.max())
         extent = max(high - low, 1 if image.dtype == np.uint8 else 1e-6)

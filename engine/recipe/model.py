@@ -177,7 +177,7 @@ def _intensity(recipe: Recipe) -> Iterator[Contradiction]:
         yield Contradiction(
             ("data.intensity", "data.size"),
             '"imagenet" for volumes',
-            '"zscore", "minmax", "window" or "none": ImageNet has means of colour images only',
+            '"zscore", "body", "minmax", "window" or "none": ImageNet has means of colour images only',
         )
 
 

@@ -97,8 +97,9 @@ class DataTable(NamedTable):
     spacing: Annotated[tuple[Positive, ...] | None, Field(min_length=2, max_length=3), _SEGMENTATION] = None
     """Resample volumes to this voxel size in mm; pictures to steps of so many of their own pixels. Predictions go
     back to their own geometry."""
-    intensity: Literal["none", "zscore", "minmax", "imagenet", "window"] = "zscore"
-    """zscore, minmax: of each image by itself. imagenet: means and deviations of ImageNet.
+    intensity: Literal["none", "zscore", "body", "minmax", "imagenet", "window"] = "zscore"
+    """zscore, minmax: of each image by itself. body: zscore by the voxels that are neither 0 nor the least value, so
+    that air and padding do not count. imagenet: means and deviations of ImageNet.
     window: clip to `window`, then 0 to 1."""
     window: Annotated[tuple[float, float] | None, only("data.intensity", "window")] = None
     """Lower and upper bound, such as [-100.0, 300.0] HU."""

@@ -39,6 +39,7 @@ class DataFacts(msgspec.Struct, frozen=True, kw_only=True):
     spatial_dims: Count = 0
     channels: Count = 0
     value_range: tuple[float, float] | None = None
+    ranges: dict[str, tuple[float, float]] = {}  # see engine.data.familiar
     counts: dict[str, dict[str, Count]] = {}  # split -> class -> cases
     groups: Count = 0
     notes: list[str] = []

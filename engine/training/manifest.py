@@ -15,6 +15,7 @@ from typing import Any
 
 from engine import __version__
 from engine.data import Dataset, fingerprint
+from engine.data.familiar import training_ranges
 from engine.hardware import cores, cpu_name, total_memory
 from engine.recipe import Recipe
 
@@ -52,6 +53,7 @@ def first_manifest(recipe: Recipe, dataset: Dataset, command: Sequence[str]) -> 
             "spatial_dims": dataset.spatial_dims,
             "channels": dataset.channels,
             "value_range": dataset.value_range,
+            "ranges": training_ranges(dataset),
             "counts": dataset.counts(),
             "groups": len({case.group for case in dataset.cases if case.group is not None}),
             "notes": list(dataset.notes),

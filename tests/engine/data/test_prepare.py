@@ -16,6 +16,7 @@ from scipy import ndimage
 from engine.data.prepare import (
     IMAGENET_MEAN,
     IMAGENET_STD,
+    intensity_map,
     normalise,
     normalise_image,
     prepare,
@@ -137,6 +138,18 @@ def test_zscore_is_not_moved_by_one_hot_voxel() -> None:
     assert abs(plain.mean()) < 1e-5
     assert plain.std() == pytest.approx(1, abs=1e-5)
     np.testing.assert_allclose(normalise(volume * 1e-3, table(intensity="zscore")), plain, atol=1e-4)
+
+
+def test_body_is_the_same_however_much_is_padded_and_zscore_is_not() -> None:
+    scan = b.volume(0, (20, 20, 20)) * 30 + 400
+    padded = np.pad(scan, 5)
+    for intensity, same in (("body", True), ("zscore", False)):
+        changed = normalise(padded, table(intensity=intensity))[5:-5, 5:-5, 5:-5]
+        own = normalise(scan, table(intensity=intensity))
+        assert np.allclose(changed, own, atol=0.02) is same
+    picture = (scan[:, :, :3] / 4).astype(np.uint8)
+    scale, shift = intensity_map(np.pad(picture, ((9, 9), (9, 9), (0, 0))), table(intensity="body"))
+    np.testing.assert_allclose((scale, shift), intensity_map(picture, table(intensity="body")), rtol=0.05)
 
 
 def test_minmax_and_window() -> None:

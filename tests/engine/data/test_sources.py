@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -11,6 +12,7 @@ import pytest
 
 from engine.data import Dataset, check_dataset, data_root, fingerprint, open_dataset
 from engine.data.dataset import open_elsewhere
+from engine.data.familiar import training_ranges, unfamiliar
 from engine.data.phantom_volumes import write_nifti
 from engine.data.read import read_case
 from engine.data.sources.dataset_json import labels_of
@@ -238,6 +240,23 @@ def test_odd_geometry_is_noted_by_file(tmp_path: Path) -> None:
     dataset = opened(tmp_path, "nifti_pairs", "segmentation", classes=("organ",), split="fraction")
     assert any(note.endswith("qform and sform disagree: the sform is used") for note in dataset.notes)
     assert any(note.startswith("2 files (images/") for note in dataset.notes)
+
+
+def test_images_that_are_far_from_those_of_the_training_are_named(tmp_path: Path) -> None:
+    folder = b.pairs(tmp_path / "d", ("train", "test"))
+    padded = np.pad(b.volume(20), [(0, 0), (3, 3), (3, 3)])
+    for index, image in enumerate((padded, b.volume(21) * 100, b.volume(22) / 100, b.volume(23))):
+        path = f"{index}.nii.gz"
+        write_nifti(folder / "images" / "test" / f"test{path}", image, b.affine(1, 2, 3))
+        write_nifti(folder / "labels" / "test" / f"test{path}", b.mask(image.shape), b.affine(1, 2, 3))
+    dataset = opened(tmp_path, "nifti_pairs", "segmentation", classes=("organ",))
+    known = training_ranges(dataset)
+    assert known["blank"][1] < 0.01
+    notes = unfamiliar(replace(dataset, cases=dataset.split("test")), known)
+    assert notes[0].startswith("2 cases (test1, ...): values from -")
+    assert "case test0: 56% of the image is 0" in notes[1]
+    assert unfamiliar(replace(dataset, cases=dataset.split("train")), known) == ()
+    assert unfamiliar(dataset, {}) == ()
 
 
 def test_missing_groups_are_no_group_and_names_that_agree_but_for_case_are_noted(tmp_path: Path) -> None:

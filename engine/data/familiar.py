@@ -1,0 +1,50 @@
+"""Whether images are like those that a network was trained on, by their values and by how much of them is empty."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from engine.data.cases import CaseFacts, Dataset
+
+Ranges = Mapping[str, tuple[float, float]]
+"""Least and greatest ``low``, ``high`` and ``blank`` (see `CaseFacts`) of the training cases."""
+_MORE_BLANK = 0.2
+
+
+def training_ranges(dataset: Dataset) -> dict[str, tuple[float, float]]:
+    """The `Ranges` of the training cases of a data set that was checked; empty where there are none."""
+    facts = [case.facts for case in dataset.split("train") if case.facts is not None]
+    values = {name: [float(getattr(own, name)) for own in facts] for name in ("low", "high", "blank")}
+    return {name: (min(own), max(own)) for name, own in values.items()} if facts else {}
+
+
+def unfamiliar(dataset: Dataset, known: Ranges) -> tuple[str, ...]:
+    """A note for each way in which cases of a data set that was checked are far from ``known``."""
+    if not {"low", "high", "blank"} <= known.keys():
+        return ()
+    cases = {case.id: case.facts for case in dataset.cases if case.facts is not None}
+    notes = []
+    if far := [name for name, facts in cases.items() if dataset.spatial_dims == 3 and _far(facts, known)]:
+        first = cases[far[0]]
+        notes.append(
+            f"{_named(far)}: values from {first.low:g} to {first.high:g}; the network was trained on "
+            f"values from {known['low'][0]:g} to {known['high'][1]:g}"
+        )
+    most = known["blank"][1]
+    if empty := [name for name, facts in cases.items() if facts.blank > most + _MORE_BLANK]:
+        notes.append(
+            f"{_named(empty)}: {cases[empty[0]].blank:.0%} of the image is 0 or its least value, in training at most "
+            f'{most:.0%}: where it was padded, crop it; data.intensity = "body" leaves such voxels out of the scale'
+        )
+    return tuple(notes)
+
+
+def _far(facts: CaseFacts, known: Ranges) -> bool:
+    """Whether the values leave the training range by its own extent, or span less than a tenth of any case's there."""
+    extent = known["high"][1] - known["low"][0]
+    narrow = facts.high - facts.low < (known["high"][0] - known["low"][1]) / 10
+    return narrow or facts.low < known["low"][0] - extent or facts.high > known["high"][1] + extent
+
+
+def _named(names: list[str]) -> str:
+    return f"case {names[0]}" if len(names) == 1 else f"{len(names)} cases ({names[0]}, ...)"
