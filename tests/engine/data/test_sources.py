@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -187,10 +188,9 @@ def test_a_decathlon_list_of_validation_is_used_and_what_has_no_label_is_counted
 
 @pytest.mark.parametrize("name", ["val", "valid", "dev", "Validation"])
 def test_folders_of_patients_are_groups_and_files_of_no_case_are_named(tmp_path: Path, name: str) -> None:
-    for part in ("train", name, "test"):
-        for patient in ("p1", "p2"):
-            for label in ("cat", "dog"):
-                b.picture(tmp_path / "d" / part / label / f"{part}-{patient}" / "a.jfif.png")
+    places = itertools.product(("train", name, "test"), ("cat", "dog"), ("p1", "p2"))
+    for index, (part, label, patient) in enumerate(places):
+        b.picture(tmp_path / "d" / part / label / f"{part}-{patient}" / "a.jfif.png", index)
     b.picture(tmp_path / "d" / "more" / "cat" / "x.png")
     dataset = opened(tmp_path, "image_folder", "classification")
     assert sizes(dataset) == (4, 4, 4)
