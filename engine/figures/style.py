@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -36,10 +37,12 @@ SHARES = "Blues"  # confusion
 WIDTH = 7.2  # inches: the text width of an A4 or letter page
 TITLE, LABEL, SMALL = 9.5, 8.5, 7.0  # points
 
+_SCRIPTS = ("SC", "TC", "JP", "KR")  # Chinese, simplified and traditional, Japanese, Korean
+_LATIN = 0x24F  # the last letter of Latin Extended-B, all of which DejaVu Sans has
+
 Look: TypeAlias = dict[str, Any]
 """Keyword arguments of Matplotlib."""
 _RC: Look = {
-    "font.family": "DejaVu Sans",
     "font.size": LABEL,
     "axes.titlesize": TITLE,
     "axes.titleweight": "bold",
@@ -76,12 +79,40 @@ _RC: Look = {
 }
 
 
+_FALLBACKS = (
+    *(f"{family} {script}" for family in ("Noto Sans CJK", "Noto Sans", "Source Han Sans") for script in _SCRIPTS),
+    *("WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback", "IPAGothic", "TakaoGothic", "VL Gothic"),
+    *("NanumGothic", "Microsoft YaHei", "SimHei", "Yu Gothic", "Malgun Gothic", "PingFang SC", "Hiragino Sans"),
+    *("Arial Unicode MS", "Noto Sans Thai", "Noto Sans Devanagari", "Unifont"),
+)
+
+
+@cache
+def families() -> tuple[str, ...]:
+    """DejaVu Sans, which comes with Matplotlib, and what is installed for the letters that it lacks."""
+    from matplotlib.font_manager import fontManager
+
+    present = {font.name for font in fontManager.ttflist}
+    return ("DejaVu Sans", *(name for name in _FALLBACKS if name in present))
+
+
+def missing_letters(text: str) -> str:
+    """The letters of ``text`` that none of `families` has: figures show a box for each."""
+    letters = {letter for letter in text if ord(letter) > _LATIN and letter.isprintable()}
+    if not letters:
+        return ""
+    from matplotlib.font_manager import findfont, get_font
+
+    known = set().union(*(get_font(findfont(name)).get_charmap() for name in families()))
+    return "".join(sorted(letter for letter in letters if ord(letter) not in known))
+
+
 @contextmanager
 def styled() -> Iterator[None]:
     """Matplotlib's settings of this project, while the context lasts."""
     import matplotlib as mpl
 
-    with mpl.rc_context(_RC):  # type: ignore[arg-type]  # the stubs list every key as a Literal
+    with mpl.rc_context({**_RC, "font.family": list(families())}):  # type: ignore[arg-type]  # the stubs list every key as a Literal
         yield
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from engine.figures.style import missing_letters
 from engine.measures import title
 from engine.readers.run import RunData
 from engine.readers.run_view import finite
@@ -51,6 +52,10 @@ def _data(run: RunData) -> Iterator[Alert]:
         yield Alert(
             "warning",
             "The test split is not the published one: its numbers cannot be compared with those in papers.",
+        )
+    if letters := missing_letters("".join((run.folder.id, *run.classes, *run.cases().ids))):
+        yield Alert(
+            "note", f"No font here has the letters {letters[:20]}: figures show boxes for them. Noto Sans CJK has."
         )
     for note in run.data.notes:
         yield Alert("note", f"Data: {note}")

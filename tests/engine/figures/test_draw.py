@@ -208,3 +208,10 @@ def test_a_figure_error_is_one_plain_line(atrium: RunFolder) -> None:
     run = RunData(atrium)
     with pytest.raises(FigureError, match="cannot be read"):
         run.example(atrium.recipe)
+
+
+def test_letters_that_no_font_has_are_known_before_they_are_boxes() -> None:
+    assert style.families()[0] == "DejaVu Sans"
+    assert style.missing_letters("Größe Łódź αβγ печень") == ""
+    has_chinese = any(name.split()[0] in {"Noto", "WenQuanYi", "Source"} for name in style.families()[1:])
+    assert style.missing_letters("肝") == ("" if has_chinese else "肝")
