@@ -150,7 +150,7 @@ def normalise(volume: Array, table: DataTable) -> Floats:
     if table.intensity == "minmax":
         low, high = float(values.min()), float(values.max())
         return (values - np.float32(low)) / np.float32(max(high - low, 1e-12))
-    body = _body(values, table)
+    body = np.asarray(_body(values, table), np.float32)
     step = max(1, body.size // _SAMPLE)
     low, high = np.percentile(body.ravel()[::step], _CLIP)
     if high > low:

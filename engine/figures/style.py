@@ -112,7 +112,8 @@ def styled() -> Iterator[None]:
     """Matplotlib's settings of this project, while the context lasts."""
     import matplotlib as mpl
 
-    with mpl.rc_context({**_RC, "font.family": list(families())}):  # type: ignore[arg-type]  # the stubs list every key as a Literal
+    look: Look = {**_RC, "font.family": list(families())}
+    with mpl.rc_context(look):  # type: ignore[arg-type]  # the stubs list every key as a Literal
         yield
 
 
