@@ -243,9 +243,9 @@ def _write_data(folder: Path) -> list[Path]:
     (atrium / "test.list").write_text("1\n")
     for name in ("a", "b"):
         (folder / "photos" / name).mkdir(parents=True)
-        pixels = draw.integers(0, 255, (12, 12, 3), dtype=np.uint8)
         for ending in ("png", "jpg"):
             for number in range(2):
+                pixels = draw.integers(0, 255, (12, 12, 3), dtype=np.uint8)  # a copy in another split is refused
                 Image.fromarray(pixels).save(folder / "photos" / name / f"{number}{ending}.{ending}")
     return [path for path in sorted(folder.rglob("*")) if path.is_file()]
 

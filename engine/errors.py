@@ -73,6 +73,10 @@ class Problem:
         return f"{head}\n    allowed: {self.allowed}" if self.allowed else head
 
 
+MOST_SHOWN = 50
+"""Problems that one message lists."""
+
+
 class ProblemsError(MedtuiError):
     """An error that lists all the problems that were found, not the first only."""
 
@@ -81,7 +85,10 @@ class ProblemsError(MedtuiError):
         self.problems = problems
 
     def __str__(self) -> str:
-        lines = [self.message, *(f"  {str(p).replace(chr(10), chr(10) + '  ')}" for p in self.problems)]
+        shown = self.problems[:MOST_SHOWN]
+        lines = [self.message, *(f"  {str(p).replace(chr(10), chr(10) + '  ')}" for p in shown)]
+        if more := len(self.problems) - len(shown):
+            lines.append(f"  and {more} more")
         if self.hint:
             lines.append(self.hint)
         return "\n".join(lines)

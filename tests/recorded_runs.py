@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from engine import events as ev
+from engine.data.identity import digest
 from engine.measures import shown
 from engine.metrics import classification, segmentation
 from engine.recipe import parse_recipe, recipe_toml
-from engine.runfolder import EventWriter, RunFolder, Status, create, write_status, write_text
+from engine.runfolder import EventWriter, RunFolder, SplitRow, Status, create, write_splits, write_status, write_text
 
 SKIN = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
 SHAPE = (36, 32, 24)
@@ -68,6 +69,8 @@ def segmentation_run(
     write_text(folder.metrics, json.dumps({"test": ev.portable(summary)}))
     _table(folder, *segmentation.case_table(rows, classes, "test"))
     _segmentation_examples(folder, rows, arrays, spacing)
+    contents = {case: (digest(image), digest(truth)) for case, (image, truth, _) in arrays.items()}
+    write_splits(folder, [SplitRow(case, "", "test", *content) for case, content in contents.items()])
     common = {"task": "segmentation", "classes": classes, "seed": seed, "epochs": epochs, "unit": unit, "state": state}
     _events(folder, name=name, quality=quality, summary=summary, **common)
     _manifest(folder, counts={"test": {"cases": cases}}, **common)
@@ -114,6 +117,10 @@ def classification_run(
     table = classification.case_table(ids, targets, probabilities, classes, "test", groups=lesions, losses=losses)
     _table(folder, *table)
     _classification_examples(folder, ids, targets, probabilities)
+    groups_of = lesions or [""] * cases
+    truths = [digest(classes[target]) for target in targets]
+    contents = zip(ids, groups_of, ["test"] * cases, map(digest, ids), truths, strict=True)
+    write_splits(folder, [SplitRow(*row) for row in contents])
     common = {
         "task": "classification",
         "classes": classes,

@@ -12,6 +12,7 @@ from engine.console import show_progress
 from engine.data import Dataset, check_dataset, open_dataset
 from engine.data.dataset import open_elsewhere
 from engine.data.familiar import unfamiliar
+from engine.data.identity import changed, seen_in_training, split_rows
 from engine.errors import DataError, RunError, UsageError, printable
 from engine.evaluation.tester import Tester
 from engine.evaluation.trained import Trained, as_trained, network_for, open_trained
@@ -22,12 +23,15 @@ from engine.runfolder import (
     ENDED,
     EventWriter,
     RunFolder,
+    SplitRow,
     SplitSummary,
     file_name,
+    read_splits,
     read_status,
     refuse_links,
     release_lock,
     take_lock,
+    write_splits,
 )
 
 SPLITS = ("train", "validation", "test")
@@ -57,6 +61,9 @@ def evaluate(request: Evaluate) -> int:
     known = set(dataset.notes)
     dataset = as_trained(dataset, trained)
     dataset = check_dataset(dataset, trained.recipe.data, progress=show_progress("checking the data"))
+    rows = split_rows(dataset.cases, label)
+    _refuse_changed(trained, rows, label)
+    dataset = seen_in_training(dataset, read_splits(folder), label)
     network = network_for(trained, dataset)
     news: list[Event] = []
     for note in (*dataset.notes, *unfamiliar(dataset, trained.manifest.data.ranges)):
@@ -66,9 +73,21 @@ def evaluate(request: Evaluate) -> int:
     shown = show_progress("measuring")
     tester = Tester(folder, trained.recipe, network, news.append, lambda _phase, done, total: shown(done, total))
     summary = tester.measure(dataset, "chosen", label, keep=True)
+    if label not in SPLITS:
+        write_splits(folder, rows)
     _append(folder, [*news, Log(message=f"evaluated: {label}")])
     _print(label, summary)
     return 0
+
+
+def _refuse_changed(trained: Trained, rows: Sequence[SplitRow], label: str) -> None:
+    """Raises: DataError: cases under a split's own name are not those that the run had in it."""
+    known = [row for row in read_splits(trained.folder) if row.split == label and label in SPLITS]
+    if known and (what := changed(known, rows)):
+        raise DataError(
+            f"the {label} cases in {trained.root / trained.recipe.data.root} are not those of the run: {what}",
+            "bring the old data back, or measure these under another name: --data DIR --name NAME",
+        )
 
 
 def _own(trained: Trained, split: str) -> tuple[Dataset, str]:

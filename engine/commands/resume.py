@@ -71,7 +71,7 @@ def _go_on(request: Resume, handshake: Handshake) -> int:
         root = data_root(request.data or _remembered_root(manifest))
         dataset = open_checked(recipe, root)
         known = [row for row in read_splits(folder) if row.split in SPLITS]
-        what = changed(known, dataset.cases) if known else ""
+        what = changed(known, split_rows(dataset.cases)) if known else ""
         if known and not what and manifest.data.fingerprint not in {"", fingerprint(dataset)}:
             what = "its spacings, groups or classes differ"
         if what:

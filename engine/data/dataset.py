@@ -137,12 +137,11 @@ def _no_cases(folder: Path, spatial_dims: int, table: DataTable) -> DataError:
 
 
 def _published(layout: DatasetIndex, cases: tuple[Case, ...], table: DataTable) -> bool | None:
-    """True only for the given split, the test of which is whole."""
-    if table.split != "given":
+    """True only for the given split, the test of which is whole; None for data of which no split is published."""
+    tests = [sum(case.split == "test" for case in found) for found in (layout.cases, cases)]
+    if layout.published_split and (table.split != "given" or tests[0] != tests[1]):
         return False
-    tests = sum(case.split == "test" for case in layout.cases)
-    whole = sum(case.split == "test" for case in cases) == tests
-    return layout.published_split if whole else False
+    return layout.published_split
 
 
 def _split_notes(cases: tuple[Case, ...], classes: tuple[str, ...]) -> tuple[str, ...]:

@@ -53,9 +53,9 @@ def fingerprint(dataset: Dataset) -> str:
     return digest.hexdigest()
 
 
-def changed(known: Iterable[SplitRow], cases: Iterable[Case]) -> str:
-    """In what ``cases`` differ from the rows of a run's ``splits.csv``, for a message; "" where in nothing."""
-    before, now = ({row.id: row for row in rows} for rows in (known, split_rows(cases)))
+def changed(known: Iterable[SplitRow], found: Iterable[SplitRow]) -> str:
+    """In what the rows ``found`` differ from those of a run's ``splits.csv``, for a message; "" where in nothing."""
+    before, now = ({row.id: row for row in rows} for rows in (known, found))
     both = [name for name in before if name in now]
     parts = {
         "other content": [name for name in both if before[name].content != now[name].content],
@@ -64,6 +64,18 @@ def changed(known: Iterable[SplitRow], cases: Iterable[Case]) -> str:
         "new": [name for name in now if name not in before],
     }
     return "; ".join(f"{what}: {_named(names)}" for what, names in parts.items() if names)
+
+
+def seen_in_training(dataset: Dataset, known: Iterable[SplitRow], label: str) -> Dataset:
+    """``dataset``, which is to be measured as ``label``, with a note on images that the run was trained on."""
+    trained = {row.image for row in known if row.split == "train"}
+    seen = [case.id for case in dataset.cases if case.facts is not None and case.facts.image in trained]
+    if not seen or label == "train":
+        return dataset
+    note = (
+        f"{len(seen)} of {len(dataset.cases)} cases were in training: {_named(seen)}; for them the numbers are too good"
+    )
+    return replace(dataset, notes=(*dataset.notes, note))
 
 
 def without_copies(dataset: Dataset, table: DataTable) -> Dataset:

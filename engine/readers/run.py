@@ -22,11 +22,13 @@ from engine.runfolder import (
     DataFacts,
     Manifest,
     RunFolder,
+    SplitRow,
     SplitSummary,
     Status,
     read_cases,
     read_manifest,
     read_metrics,
+    read_splits,
     read_status,
     read_text,
 )
@@ -118,6 +120,14 @@ class RunData:
         """The rows of ``split`` (default: `split`)."""
         split = split or self.split
         return CaseTable([row for row in self._rows if row.split == split])
+
+    def contents(self, split: str) -> dict[str, tuple[str, str]]:
+        """Id -> hashes of image and truth, of the cases of ``split`` that splits.csv knows."""
+        return {row.id: row.content for row in self.splits if row.split == split}
+
+    @cached_property
+    def splits(self) -> tuple[SplitRow, ...]:
+        return read_splits(self.folder)
 
     @property
     def seed(self) -> int | None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from engine.errors import UsageError
 from engine.readers.run import CaseTable, FigureError, RunData
 from engine.readers.scores import read_scores
 from engine.runfolder import RunFolder
+
+Key = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -30,17 +33,53 @@ class Runs:
     def task(self) -> str:
         return self.runs[0].task
 
+    @cached_property
+    def _keys(self) -> list[dict[Key, str]]:
+        """For each run what its cases hold -> their ids; by id alone where some run has no table of contents."""
+        # The one place that decides which cases of different runs are the same case: those of equal image and truth.
+        ids = [sorted(run.cases(self.split).ids) for run in self.runs]
+        known = [run.contents(self.split) for run in self.runs]
+        if not self.by_content:
+            return [{(case,): case for case in cases} for cases in ids]
+        found: list[dict[Key, str]] = []
+        for cases, contents in zip(ids, known, strict=True):
+            seen: Counter[Key] = Counter()
+            keys: dict[Key, str] = {}
+            for case in cases:
+                content = contents[case]
+                keys[(*content, str(seen[content]))] = case  # copies within a split are told apart by their order
+                seen[content] += 1
+            found.append(keys)
+        return found
+
+    @cached_property
+    def by_content(self) -> bool:
+        """Whether every run knows what each of its cases holds; runs of earlier versions do not."""
+        return all(set(run.cases(self.split).ids) <= set(run.contents(self.split)) for run in self.runs)
+
     @property
+    def unlike(self) -> list[str]:
+        """Ids that every run has, but of other images or other truths, sorted."""
+        if not self.by_content:
+            return []
+        contents = [run.contents(self.split) for run in self.runs]
+        shared = set.intersection(*(set(run.cases(self.split).ids) for run in self.runs))
+        return sorted(case for case in shared if len({known[case] for known in contents}) > 1)
+
+    def ids(self, index: int) -> list[str]:
+        """Ids in run ``index`` of the cases that every run measured, all runs in one order: by the first one's ids."""
+        keys = set.intersection(*(set(keys) for keys in self._keys))
+        return [self._keys[index][key] for key in sorted(keys, key=lambda key: self._keys[0][key])]
+
+    @cached_property
     def common(self) -> list[str]:
-        """Ids of the cases that every run measured, sorted."""
-        # The one place that decides which cases of different runs are the same case: those of one id.
-        tables = [set(run.cases(self.split).ids) for run in self.runs]
-        return sorted(set.intersection(*tables))
+        """The cases that every run measured, by their ids in the first."""
+        return self.ids(0)
 
     def table(self, index: int) -> CaseTable:
         """The common cases of run ``index``, all runs in one order."""
         rows = {row.id: row for row in self.runs[index].cases(self.split).rows}
-        return CaseTable([rows[case] for case in self.common])
+        return CaseTable([rows[case] for case in self.ids(index)])
 
     @property
     def pairs(self) -> list[tuple[int, int]]:

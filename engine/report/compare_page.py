@@ -77,17 +77,6 @@ def _figures(figures: list[FigureResult], out: Path) -> Iterator[Section]:
 
 def _alerts(together: Runs) -> Iterator[Alert]:
     runs, split = together.runs, together.split
-    prints = {run.data.fingerprint for run in runs if run.data.fingerprint}
-    counts = [len(run.cases(split)) for run in runs]
-    common = len(together.common)
-    if any(count != common for count in counts):
-        text = (
-            f"The runs did not measure the same cases: all tables and tests use the {common} that all share, of "
-            f"{', '.join(str(count) for count in counts)}."
-        )
-        yield Alert("warning", text)
-    elif len(prints) > 1:
-        yield Alert("note", "The runs were trained on different data or splits; their test cases are the same.")
     protocols = {run.metrics[split].protocol for run in runs}
     if len(protocols) > 1 and not barrier(together):
         yield Alert("note", f"The runs were predicted in different ways: {'; '.join(sorted(protocols))}.")
@@ -104,6 +93,28 @@ def _alerts(together: Runs) -> Iterator[Alert]:
     for run, label in zip(runs, together.labels, strict=True):
         if run.status.state != "finished":
             yield Alert("note", f"{label}: {run.status.state}, {run.view.epochs_completed} epochs.")
+    yield from _paired(together)
+
+
+def _paired(together: Runs) -> Iterator[Alert]:
+    """What is shared, and by what it was found out."""
+    runs, split = together.runs, together.split
+    prints = {run.data.fingerprint for run in runs if run.data.fingerprint}
+    counts = [len(run.cases(split)) for run in runs]
+    common = len(together.common)
+    if any(count != common for count in counts):
+        text = (
+            f"The runs did not measure the same cases: all tables and tests use the {common} that all share, of "
+            f"{', '.join(str(count) for count in counts)}."
+        )
+        yield Alert("warning", text)
+    elif len(prints) > 1:
+        yield Alert("note", "The runs were trained on different data or splits; their test cases are the same.")
+    if together.unlike:
+        text = f"{len(together.unlike)} cases have the same id in all runs but other images or truths: not paired."
+        yield Alert("warning", text)
+    if not together.by_content:
+        yield Alert("note", "Cases are paired by their ids: a run of an earlier version does not say what they hold.")
     if common < 10 and common:
         yield Alert("note", f"Only {common} cases are shared: small differences cannot be found with so few.")
 

@@ -88,7 +88,7 @@ def _segmentation(together: Runs) -> list[Comparison]:
 
 def _classification(together: Runs) -> list[Comparison]:
     groups = together.table(0).groups
-    scores = [read_scores(run, together.split).of(together.common) for run in together.runs]
+    scores = [read_scores(run, together.split).of(together.ids(at)) for at, run in enumerate(together.runs)]
     found = []
     for first, second in together.pairs:
         a, b = scores[first], scores[second]

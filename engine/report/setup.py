@@ -106,9 +106,11 @@ def _data(run: RunData) -> str:
     text = f"{name} ({source})" if name and source and name != source else name or source
     if not text and run.recipe:
         text = run.recipe.data.source
+    cases = sum(sum(classes.values()) for classes in data.counts.values())
     if data.groups:
-        text += "; no group (patient, lesion) is in two splits"
-    return text
+        known = f" of the {data.grouped} of {cases} cases that have one" if data.grouped else ""
+        return text + f"; no group (patient, lesion){known} is in two splits"
+    return text + ("; no groups known: cases of one patient may be in two splits" if cases else "")
 
 
 def _model(run: RunData, recipe: Recipe) -> str:

@@ -24,15 +24,16 @@ _METHOD = re.compile(r"^(checkpoint .*|test-time mirroring|largest component.*)$
 def barrier(together: Runs) -> str:
     """Why the numbers of these runs say nothing about which is better; empty where they do."""
     if not together.common:
-        return "the runs share no case"
+        other = len(together.unlike)
+        return "the runs share no case" + (f": {other} have equal ids, but other images or truths" if other else "")
     wholes = {_measured(run.metrics[together.split].protocol) for run in together.runs}
     if len(wholes) > 1:
         return f"the runs were measured in different ways ({'; '.join(sorted(wholes))})"
     if len({tuple(run.classes) for run in together.runs}) > 1:
         return "the runs have different classes"
     if together.task == "classification":
-        truths = [{row.id: row.true for row in together.table(i).rows} for i in range(len(together.runs))]
-        other = sum(any(truth[case] != truths[0][case] for truth in truths) for case in together.common)
+        truths = zip(*([row.true for row in together.table(at).rows] for at in range(len(together.runs))), strict=True)
+        other = sum(len(set(each)) > 1 for each in truths)
         if other:
             return f"{other} of the {len(together.common)} cases that the runs share have another true class in each"
     return ""
@@ -89,7 +90,7 @@ def _interval(table: CaseTable, name: str) -> tuple[float, float] | None:
 
 def _classified(together: Runs, index: int) -> SplitSummary:
     run = together.runs[index]
-    scores = read_scores(run, together.split).of(together.common)
+    scores = read_scores(run, together.split).of(together.ids(index))
     recipe, protocol = run.recipe, run.metrics[together.split].protocol
     summary = classification.summarise(
         scores.targets,

@@ -42,6 +42,7 @@ class DataFacts(msgspec.Struct, frozen=True, kw_only=True):
     ranges: dict[str, tuple[float, float]] = {}  # see engine.data.familiar
     counts: dict[str, dict[str, Count]] = {}  # split -> class -> cases
     groups: Count = 0
+    grouped: Count = 0  # cases of which the group is known
     notes: list[str] = []
 
 

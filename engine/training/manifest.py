@@ -56,6 +56,7 @@ def first_manifest(recipe: Recipe, dataset: Dataset, command: Sequence[str]) -> 
             "ranges": training_ranges(dataset),
             "counts": dataset.counts(),
             "groups": len({case.group for case in dataset.cases if case.group is not None}),
+            "grouped": sum(case.group is not None for case in dataset.cases),
             "notes": list(dataset.notes),
         },
         "epochs_planned": recipe.train.epochs,

@@ -101,7 +101,7 @@ def _text(row: CaseRow) -> str:
 
 def _volume(image: Array, truth: Array, prediction: Array) -> PreviewImages | str:
     """Slices along the last axis of a volume (C, X, Y, Z), or the one picture (C, H, W), in its colours."""
-    if image.ndim not in {3, 4} or truth.shape != image.shape[1:] or prediction.shape != truth.shape:
+    if image.ndim not in {3, 4} or not image.size or truth.shape != image.shape[1:] or prediction.shape != truth.shape:
         return "the example has another layout than this version knows"
     step = max(1, -(-max(truth.shape[:2]) // LONGEST_SIDE))
     if truth.ndim == 2 and image.dtype == np.uint8 and len(image) == 3:
@@ -124,7 +124,7 @@ def _stack(array: Array) -> Array:
 
 def _photo(arrays: Mapping[str, Array], classes: Sequence[str]) -> PreviewImages | str:
     image = arrays["image"]
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         return "the example has another layout than this version knows"
     step = max(1, -(-max(image.shape[:2]) // LONGEST_SIDE))
     true, predicted = (class_name(int(arrays[name]), classes) for name in ("true", "predicted"))

@@ -32,7 +32,9 @@ def _checked(arrays: dict[str, Array], classes: Sequence[str]) -> PreviewImages 
     image = arrays["image"]
     slices = arrays.get("slices", np.arange(len(image)))
     masks = {name: arrays[name] for name in ("truth", "prediction", "heat") if name in arrays}
-    if image.dtype != np.uint8 or image.ndim not in {3, 4} or not image.size or len(slices) != len(image):
+    coloured = image.ndim == 4 and image.shape[3] == 3
+    numbered = slices.shape == image.shape[:1] and slices.dtype.kind in "iu"
+    if image.dtype != np.uint8 or not (image.ndim == 3 or coloured) or not image.size or not numbered:
         return "the preview has another layout than this version knows"
     if any(mask.shape != image.shape[:3] or mask.dtype != np.uint8 for mask in masks.values()):
         return "the masks of the preview have another shape than its image"

@@ -14,9 +14,10 @@ import pytest
 from engine.__main__ import main
 from engine.commands.evaluate import evaluate
 from engine.commands.predict import _cases, predict
+from engine.data import SPLITS
 from engine.errors import DataError, UsageError
 from engine.requests import Check, Evaluate, Predict, encode
-from engine.runfolder import RunFolder
+from engine.runfolder import RunFolder, SplitRow, read_splits, write_splits
 from tests.engine.runs import CLASSIFICATION, SEGMENTATION, request, run
 from tests.phantoms import phantom_root
 
@@ -77,6 +78,36 @@ def test_another_split_and_other_data_get_names_of_their_own(segmented, tmp_path
     names = {row["split"] for row in csv.DictReader(folder.cases.open())}
     assert {"validation", "test", "train", "other"} <= names
     assert len(names) == len(metrics)
+
+
+def test_cases_that_were_in_training_are_counted_wherever_they_lie(segmented, tmp_path, capsys):
+    folder, data = segmented
+    own = [row for row in read_splits(folder) if row.split in SPLITS]
+    rows = {row.id: row for row in own}
+    assert {row.split for row in own} == set(SPLITS)
+    trained = sorted(name for name, row in rows.items() if row.split == "train")[:2]
+    for name in (*trained, next(name for name, row in rows.items() if row.split == "test")):
+        target = tmp_path / "left_atrium" / f"other-{name}"
+        shutil.copytree(data / "left_atrium" / name, target)
+    for name in ("train.list", "test.list"):
+        text = "\n".join(path.name for path in sorted((tmp_path / "left_atrium").iterdir()) if path.is_dir())
+        (tmp_path / "left_atrium" / name).write_text(text if name == "test.list" else "")
+    assert measure(folder, data=tmp_path, name="copies") == 0
+    assert f"2 of 3 cases were in training: other-{trained[0]}, other-{trained[1]};" in capsys.readouterr().err
+    found = {row.id: row for row in read_splits(folder) if row.split == "copies"}
+    assert {name: found[f"other-{name}"].content for name in trained} == {name: rows[name].content for name in trained}
+    assert [row for row in read_splits(folder) if row.split in SPLITS] == own
+
+
+def test_a_test_split_that_changed_is_not_measured_as_the_runs_own(segmented, tmp_path):
+    folder, _ = segmented
+    copy = RunFolder(tmp_path / folder.id)
+    shutil.copytree(folder.root, copy.root)
+    case = next(row for row in read_splits(copy) if row.split == "test")
+    write_splits(copy, [SplitRow(row.id, row.group, row.split, row.image, "0" if row == case else row.truth)
+                        for row in read_splits(copy)])  # fmt: skip
+    with pytest.raises(DataError, match=f"other content: {case.id}"):
+        measure(copy, split="test")
 
 
 def test_a_name_of_the_runs_own_splits_is_refused_for_other_data(segmented, tmp_path):

@@ -77,7 +77,7 @@ def test_volumes_that_are_packed_or_not_are_the_same_and_spacing_is_in_the_finge
     nibabel.save(nibabel.Nifti1Image(values, grid), place.with_suffix(""))
     packed = read(tmp_path, "nifti_pairs", "segmentation", classes=("organ",))
     assert fingerprint(packed) == fingerprint(before)
-    assert not changed(split_rows(before.cases), packed.cases)
+    assert not changed(split_rows(before.cases), split_rows(packed.cases))
     for name in ("images", "labels"):
         path = next((folder / name / "train").glob("train0.nii*"))
         array = np.asarray(nibabel.load(path).dataobj)
@@ -95,7 +95,7 @@ def test_what_changed_is_named(tmp_path: Path) -> None:
     for name in ("images", "labels"):
         (folder / name / "test" / "test0.nii.gz").unlink()
     after = read(tmp_path, "nifti_pairs", "segmentation", classes=("organ",))
-    assert changed(split_rows(before.cases), after.cases) == "other content: train1; gone: test0"
+    assert changed(split_rows(before.cases), split_rows(after.cases)) == "other content: train1; gone: test0"
     first = {row.id: row for row in split_rows(before.cases)}["train1"]
     second = {row.id: row for row in split_rows(after.cases)}["train1"]
     assert first.image == second.image

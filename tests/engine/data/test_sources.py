@@ -339,3 +339,10 @@ def test_the_data_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDTUI_DATA", "/somewhere")
     assert data_root(None) == Path("/somewhere")
     assert data_root(Path("here")) == Path("here")
+
+
+def test_only_data_with_a_published_split_can_lack_it(tmp_path: Path) -> None:
+    b.image_folder(tmp_path / "d")
+    assert opened(tmp_path, "image_folder", "classification", split="fraction").published_split is None
+    b.decathlon(tmp_path / "x" / "d")
+    assert opened(tmp_path / "x", "decathlon", "segmentation", split="fraction").published_split is False

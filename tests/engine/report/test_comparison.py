@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
@@ -21,7 +22,7 @@ from engine.report import write_comparison
 from engine.report.paired import Comparison, compare, corrected
 from engine.report.shared import barrier, seed_notes, summaries
 from engine.report.verdict import sentence
-from engine.runfolder import RunFolder
+from engine.runfolder import RunFolder, read_splits, write_splits
 from tests import recorded_runs
 from tests.engine.figures.pictures import looks_drawn
 from tests.engine.report.pages import Page, value
@@ -239,6 +240,54 @@ def test_only_shared_cases_are_tested_and_it_is_said(tmp_path: Path) -> None:
     assert compare(open_runs([first, second]))[0].test.n == 6
     text = Page(write_comparison([first, second], tmp_path / "out")[0].read_text()).text
     assert "did not measure the same cases: all tables and tests use the 6 that all share, of 6, 8" in text
+
+
+def _told_apart(folder: RunFolder, **changes: str) -> None:
+    """Let the cases of ``folder`` hold something else: each field gets the text in front."""
+    rows = [
+        structs.replace(row, **{name: text + getattr(row, name) for name, text in changes.items()})
+        for row in read_splits(folder)
+    ]
+    write_splits(folder, rows)
+
+
+@pytest.mark.parametrize("changes", [{"image": "0", "truth": "0"}, {"truth": "0"}])
+def test_equal_ids_of_other_patients_or_other_truths_are_not_paired(tmp_path: Path, changes: dict[str, str]) -> None:
+    first = recorded_runs.segmentation_run(tmp_path, name="a", cases=6, epochs=2)
+    second = recorded_runs.segmentation_run(tmp_path, name="b", cases=6, epochs=2, quality=0.5)
+    _told_apart(second, **changes)
+    together = open_runs([first, second])
+    assert together.common == []
+    assert compare(together) == []
+    text = Page(write_comparison([first, second], tmp_path / "out")[0].read_text()).text
+    assert "No verdict: the runs share no case: 6 have equal ids, but other images or truths" in text
+    assert "their test cases are the same" not in text
+
+
+def test_equal_cases_of_other_ids_are_paired(tmp_path: Path) -> None:
+    first = recorded_runs.classification_run(tmp_path, name="a", cases=60, epochs=2)
+    second = recorded_runs.classification_run(tmp_path, name="b", cases=60, epochs=2, quality=0.4)
+    before = compare(open_runs([first, second]))
+    _told_apart(second, id="z")
+    table = list(csv.reader(second.cases.open()))
+    place = table[0].index("id")
+    renamed = [table[0], *([*row[:place], "z" + row[place], *row[place + 1 :]] for row in reversed(table[1:]))]
+    with second.cases.open("w", newline="") as stream:
+        csv.writer(stream).writerows(renamed)
+    together = open_runs([first, second])
+    assert together.ids(1) == ["z" + case for case in together.ids(0)]
+    assert [(one.metric, one.test.difference) for one in compare(together)] == [
+        (one.metric, one.test.difference) for one in before
+    ]
+
+
+def test_runs_that_do_not_know_their_cases_are_paired_by_id_and_that_is_said(tmp_path: Path) -> None:
+    first = recorded_runs.segmentation_run(tmp_path, name="a", cases=6, epochs=2)
+    second = recorded_runs.segmentation_run(tmp_path, name="b", cases=6, epochs=2, quality=0.5)
+    second.splits.unlink()
+    assert len(open_runs([first, second]).common) == 6
+    text = Page(write_comparison([first, second], tmp_path / "out")[0].read_text()).text
+    assert "Cases are paired by their ids: a run of an earlier version does not say what they hold." in text
 
 
 def test_what_differs_is_listed(segmentations: tuple[Page, Path]) -> None:
