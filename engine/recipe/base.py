@@ -81,7 +81,8 @@ class NamedTable(Table):
         if NamedTable in cls.__bases__:
             cls.members = {}
         for name in get_args(cls.model_fields[cls.key].annotation):
-            cls.members[name] = cls
+            if cls.members.setdefault(name, cls) is not cls:
+                raise TypeError(f'there is a table "{name}" already: {cls.members[name].__module__}')
 
     @classmethod
     def default(cls) -> str | None:

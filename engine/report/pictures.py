@@ -36,12 +36,15 @@ def load(run: RunData) -> list[FigureResult]:
 
 
 def sections(run: RunData, figures: list[FigureResult], kinds: set[str] | None = None) -> Iterator[Section]:
-    """A section for every kind of figure of which there is one."""
-    for kind, heading in _HEADINGS.items():
+    """A section for every kind of figure of which there is one; a kind without a heading here has its own name."""
+    for kind in dict.fromkeys([*_HEADINGS, *(figure.kind for figure in figures)]):
         drawn = [figure for figure in figures if figure.kind == kind and figure.ok]
         if drawn and (kinds is None or kind in kinds):
             blocks: list[Block] = [picture(run.folder.root, figure) for figure in drawn]
-            yield Section(heading, [*blocks, *(Alert("note", text) for text in messages(drawn))])
+            yield Section(
+                _HEADINGS.get(kind, kind.replace("_", " ").capitalize()),
+                [*blocks, *(Alert("note", text) for text in messages(drawn))],
+            )
 
 
 def failed(figures: list[FigureResult]) -> Section | None:
