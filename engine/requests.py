@@ -82,12 +82,14 @@ class Check(Request, frozen=True):
         overrides: as for `Train`, and so ``data`` and ``allow_outside``.
         data: root of the data sets.
         allow_outside: whether paths in the recipe may leave the data root.
+        json: print what is known of the data as JSON, and leave the batch out.
     """
 
     recipe: Path
     overrides: tuple[str, ...] = ()
     data: Path | None = None
     allow_outside: bool = False
+    json: bool = False
 
 
 class Evaluate(Request, frozen=True):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from engine.commands.train import open_checked
 from engine.data import Dataset, data_root
+from engine.data.survey import Survey, survey
 from engine.errors import RecipeError, printable
+from engine.events import portable
 from engine.recipe import Recipe, load_recipe, refuse_dead
 from engine.requests import Check
 
@@ -32,14 +37,17 @@ def check(request: Check) -> int:
     from engine.network import memory_advice
 
     recipe = load_recipe(request.recipe, request.overrides, outside=request.allow_outside)
-    _say("recipe", f"{recipe.name}: {recipe.task}, {recipe.model.name}, {recipe.loss.name}")
+    if not request.json:
+        _say("recipe", f"{recipe.name}: {recipe.task}, {recipe.model.name}, {recipe.loss.name}")
     root = data_root(request.data)
     dataset = open_checked(recipe, root)
-    counts = {split: sum(classes.values()) for split, classes in dataset.counts().items()}
-    words = ", ".join(f"{n} {split}" for split, n in counts.items() if n)
+    found = survey(dataset, recipe.data)
+    if request.json:
+        print(json.dumps(portable(msgspec.to_builtins(found)), indent=1))
+        return 0
+    words = ", ".join(f"{n} {split}" for split, n in found.cases.items() if n)
     _say("data", f"{dataset.name}: {words}; classes {', '.join(dataset.classes)}")
-    for note in dataset.notes:
-        _say("", note, "note")
+    _found(found)
     with memory_errors(memory_advice(recipe)):
         network = _network(recipe, dataset, root)
         refuse_dead(recipe, network.facts)
@@ -51,6 +59,31 @@ def check(request: Check) -> int:
         _step(recipe, dataset, network)
     _memory(network)
     return 0
+
+
+def _found(found: Survey) -> None:
+    for split, classes in found.classes.items():
+        _say("", f"{split}: cases of each class: {', '.join(f'{name} {n}' for name, n in classes.items())}")
+    _say("sizes", " x ".join(map(_range, found.sizes)))
+    if found.spacings:
+        _say("spacing", " x ".join(map(_range, found.spacings)) + " mm")
+    if found.orientations:
+        _say("axes", ", ".join(f"{name} {count}" for name, count in found.orientations.items()))
+    low, mean, high = found.values
+    _say("values", f"{low:.4g} to {high:.4g}, mean {mean:.4g}")
+    known = f"{found.groups} groups, known for {found.grouped} of {sum(found.cases.values())} cases"
+    _say("groups", known if found.groups else "none known: cases of one patient may be in two splits")
+    if found.round_trip:
+        parts = ", ".join(f"{name} {value:.3f}" for name, value in found.round_trip.items())
+        _say("truth", f"Dice after resampling to data.spacing and back: {parts}")
+    for note in found.notes:
+        _say("", note, "note")
+    for advice in found.advice:
+        _say("", f"{advice.what}. {advice.remedy}", "note")
+
+
+def _range(values: tuple[float, float, float]) -> str:
+    return f"{values[0]:.4g}" if values[0] == values[2] else f"{values[0]:.4g} to {values[2]:.4g}"
 
 
 def _say(what: str, words: str, state: str = "ok") -> None:

@@ -12,6 +12,7 @@ def register(commands: Commands) -> None:
         "check",
         "Do everything but training: recipe, data, one batch through the model, memory.",
         Check,
-        ["medtui check recipes/seg_dice.toml --data ~/data"],
+        ["medtui check recipes/seg_dice.toml --data ~/data", "medtui check recipes/cls_ce.toml --json"],
     )
     recipe_arguments(command)
+    command.add_argument("--json", action="store_true", help="what is known of the data as JSON, without the batch")

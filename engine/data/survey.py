@@ -1,0 +1,179 @@
+"""What is known of a data set once every case was read, and what in it asks for a decision."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import msgspec
+import numpy as np
+
+from engine.data.cases import SPLITS, CaseFacts, Dataset
+from engine.data.prepare import on_grid, resample_label
+from engine.data.read import read_case
+from engine.metrics.overlap import dice
+from engine.recipe import DataTable
+
+_FEW_TRAINED, _FEW_TESTED = 5, 10
+_FAR = 6.0
+"""Robust z-score from which a case counts as far from the others: a normal value is there once in 500 million."""
+_ROUND_TRIPS = 5
+_SHOWN = 5
+
+Range = tuple[float, float, float]
+"""Least, median, greatest."""
+
+
+class Advice(msgspec.Struct, frozen=True):
+    """What may go wrong, and what to do about it."""
+
+    what: str
+    remedy: str
+
+
+class Survey(msgspec.Struct, frozen=True):
+    """What ``medtui check --json`` prints.
+
+    Attributes:
+        name: of the data set.
+        cases: of every split.
+        classes: split -> class -> cases that have it.
+        grouped: cases of which the group (patient, lesion) is known.
+        groups: how many groups those are.
+        sizes: along each axis of the image, in voxels or pixels.
+        spacings: along each axis in mm; none where the files have none.
+        orientations: where the axes run to, such as "RAS" -> cases.
+        values: least value of all, median of the means of the cases, greatest of all, as the files have them.
+        round_trip: class -> mean Dice of the truth with itself, to the network's voxels and back; where resampled.
+        notes: what was noted while reading, such as images that are there twice.
+        advice: what may go wrong.
+    """
+
+    name: str
+    cases: dict[str, int]
+    classes: dict[str, dict[str, int]]
+    grouped: int
+    groups: int
+    sizes: list[Range]
+    spacings: list[Range]
+    orientations: dict[str, int]
+    values: Range
+    round_trip: dict[str, float]
+    notes: list[str]
+    advice: list[Advice]
+
+
+def survey(dataset: Dataset, table: DataTable) -> Survey:
+    """Look at a data set that `check_dataset` gave; a few masks are read again where ``data.spacing`` is set."""
+    facts = [case.facts for case in dataset.cases if case.facts is not None]
+    known = [case.group for case in dataset.cases if case.group is not None]
+    spacings = [each.spacing for each in facts if each.spacing is not None]
+    counts = {split: len(dataset.split(split)) for split in SPLITS}
+    classes = {split: _present(dataset, split) for split in SPLITS if counts[split]}
+    trip = _round_trip(dataset, table)
+    orientations = Counter(each.orientation for each in facts if each.orientation)
+    return Survey(
+        name=dataset.name,
+        cases=counts,
+        classes=classes,
+        grouped=len(known),
+        groups=len(set(known)),
+        sizes=_ranges([each.shape[1:] for each in facts]),
+        spacings=_ranges(spacings),
+        orientations=dict(orientations.most_common()),
+        values=(
+            min(each.low for each in facts),
+            float(np.median([each.mean for each in facts])),
+            max(each.high for each in facts),
+        ),
+        round_trip=trip,
+        notes=list(dataset.notes),
+        advice=[
+            *_rare(classes),
+            *_geometry(_ranges(spacings), orientations, table),
+            *_coarse(trip),
+            *_far(dataset, facts),
+        ],
+    )
+
+
+def _present(dataset: Dataset, split: str) -> dict[str, int]:
+    counts = Counter(index for case in dataset.split(split) if case.facts for index in case.facts.present)
+    return {name: counts[index] for index, name in enumerate(dataset.classes)}
+
+
+def _ranges(rows: Sequence[tuple[float, ...]]) -> list[Range]:
+    columns = zip(*rows, strict=True) if rows else ()
+    return [(float(min(column)), float(np.median(column)), float(max(column))) for column in columns]
+
+
+def _rare(classes: dict[str, dict[str, int]]) -> Iterator[Advice]:
+    for split, least in (("train", _FEW_TRAINED), ("test", _FEW_TESTED)):
+        few = [f"{name} {count}" for name, count in classes.get(split, {}).items() if count < least]
+        if few:
+            what = f"classes with fewer than {least} {split} cases: {', '.join(few)}"
+            remedy = 'join or leave out classes with data.classes, or data.balance = "class"'
+            if split == "test":
+                remedy = 'their numbers will say little: data.split = "kfold" tests every case once'
+            yield Advice(what, remedy)
+
+
+def _geometry(spacings: Sequence[Range], orientations: Counter[str], table: DataTable) -> Iterator[Advice]:
+    mixed = [(low, high) for low, _, high in spacings if high > 1.1 * low]
+    if mixed and table.spacing is None:
+        text = ", ".join(f"{low:.3g} to {middle:.3g} to {high:.3g}" for low, middle, high in spacings)
+        wanted = ", ".join(f"{middle:.3g}" for _, middle, _ in spacings)
+        yield Advice(f"voxels of different sizes, in mm: {text}", f"data.spacing = [{wanted}], the medians")
+    if len(orientations) > 1:
+        found = ", ".join(f"{name} {count}" for name, count in orientations.most_common())
+        remedy = (
+            "volumes are turned to RAS by their headers: look whether those are right, or left and right are mixed up"
+        )
+        yield Advice(f"axes that run in different directions: {found}", remedy)
+
+
+def _coarse(trip: dict[str, float]) -> Iterator[Advice]:
+    lost = [f"{name} {value:.3f}" for name, value in trip.items() if value < 0.95]
+    if lost:
+        what = f"data.spacing loses some of the truth (Dice of masks to it and back): {', '.join(lost)}"
+        yield Advice(what, "no network can score higher than that: a finer data.spacing loses less")
+
+
+def _round_trip(dataset: Dataset, table: DataTable) -> dict[str, float]:
+    """Class -> mean Dice between masks and the same after the network's voxels, of a few cases that have it."""
+    scores: dict[str, list[float]] = {}
+    if not dataset.dense or table.spacing is None:
+        return {}
+    labelled = [case for case in dataset.cases if case.label is not None]
+    for case in labelled[:: max(1, len(labelled) // _ROUND_TRIPS)][:_ROUND_TRIPS]:
+        sample = read_case(dataset, case)
+        bare = {"size": (1,) * len(table.size), "intensity": "none"}  # nothing padded
+        there = on_grid(sample, table.model_copy(update=bare)).label_net
+        own = on_grid(sample, table.model_copy(update={**bare, "spacing": None})).label_net
+        if there is None or own is None:
+            continue
+        back = resample_label(there, own.shape)
+        for index in sample.present:
+            value = dice(back == index + 1, own == index + 1)
+            scores.setdefault(dataset.classes[index], []).append(value)
+    return {name: float(np.mean(values)) for name, values in scores.items()}
+
+
+def _far(dataset: Dataset, facts: Sequence[CaseFacts]) -> Iterator[Advice]:
+    """Cases whose size, spacing or mean value lies far from the median, by the median absolute deviation."""
+    ids = [case.id for case in dataset.cases if case.facts is not None]
+    spaced = all(each.spacing for each in facts)
+    measured = {
+        "size": np.log([[float(side) for side in each.shape[1:]] for each in facts]),
+        "spacing": np.log([each.spacing or () for each in facts]) if spaced else np.zeros((len(facts), 0)),
+        "mean value": np.array([[each.mean] for each in facts]),
+    }
+    for name, values in measured.items():
+        away = np.abs(values - np.median(values, axis=0))
+        floor = 0.02 if name != "mean value" else 1e-6 * max(1.0, float(np.abs(values).max()))
+        scores = (0.6745 * away / np.maximum(np.median(away, axis=0), floor)).max(axis=1, initial=0)
+        far = [f"{ids[index]} (z {scores[index]:.0f})" for index in np.argsort(-scores) if scores[index] > _FAR]
+        if far:
+            more = f" and {len(far) - _SHOWN} more" if len(far) > _SHOWN else ""
+            remedy = "look at them: another unit, protocol or body part? take out what does not belong"
+            yield Advice(f"{name} far from that of the others: {', '.join(far[:_SHOWN])}{more}", remedy)
