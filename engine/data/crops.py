@@ -137,7 +137,7 @@ class AffineCrop:
         return functional.grid_sample(volume, places, mode="bilinear", padding_mode=padding, align_corners=False)[0]
 
     def label(self, label: Masks) -> torch.Tensor:
-        """``label`` (*shape) at the voxels nearest to the moved places: uint8 (*size).
+        """``label`` (*shape) at the voxels nearest to the moved places (*size).
 
         Outside, that at the border, as `image` has it with "border": what is seen there has its own class.
         """

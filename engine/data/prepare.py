@@ -36,8 +36,8 @@ class Prepared:
     Attributes:
         id: the case's.
         image: float32 (C, *N), as the network sees it; from `on_grid`, a picture has its shades from 0 to 255.
-        label: uint8 (*S), on the case's own grid; None without a mask.
-        label_net: uint8 (*N), on the network's grid; None without a mask.
+        label: `Masks` (*S), on the case's own grid; None without a mask.
+        label_net: `Masks` (*N), on the network's grid; None without a mask.
         affine: float64 (4, 4) of the case's own grid; None where the file has none.
         spacing: of the case's own grid in mm; None where the file has none.
         shape: S.
@@ -125,7 +125,7 @@ def on_grid(sample: RawCase, table: DataTable) -> Prepared:
             np.stack([pad(channel, table.size) for channel in image]), dtype=None if len(turned) == 2 else np.float32
         ),
         label=sample.label,
-        label_net=None if label_net is None else np.ascontiguousarray(label_net, dtype=np.uint8),
+        label_net=None if label_net is None else np.ascontiguousarray(label_net),
         affine=sample.affine,
         spacing=sample.spacing,
         shape=sample.image.shape[1:],
@@ -193,7 +193,7 @@ def resample_label(label: Masks, shape: tuple[int, ...]) -> Masks:
         return np.asarray(resample((label == value).astype(np.float32), shape), np.float32)
 
     most = share(0)
-    resized = np.zeros(shape, np.uint8)
+    resized = np.zeros(shape, label.dtype)
     for value in np.flatnonzero(np.bincount(label.ravel())).tolist():
         if value:
             own = share(value)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,8 @@ from engine.data.volumes import (
 from engine.errors import DataError, Problem
 
 Floats = npt.NDArray[np.float32]
-Masks = npt.NDArray[np.uint8]
+Masks = npt.NDArray[np.integer[Any]]
+"""Class indices: uint8, or int32 where there are more than 255 classes."""
 Label = tuple[Masks | None, tuple[int, ...]]
 """Class indices of a mask (*S), None where it cannot be used; and the classes that it holds."""
 
@@ -52,7 +54,7 @@ class RawCase:
         id: the case's.
         image: (C, *S). A volume: float32. A picture: shades from 0 to 255, uint8, or float32 where the file
             is deeper.
-        label: uint8 (*S), 0 the background and i + 1 the class ``classes[i]``; None without a mask.
+        label: `Masks` (*S), 0 the background and i + 1 the class ``classes[i]``; None without a mask.
         affine: float64 (4, 4), voxel indices to mm; None where the file has none.
         spacing: voxel size in mm along the axes of S; None where the file has none.
         present: indices of the classes that the label holds.
@@ -161,7 +163,7 @@ def _indices(dataset: Dataset, path: Path, mask: Array, problems: list[Problem])
     A mask of 0 and 255 is one of 0 and 1 where the data set has the one class 1: so programs save black and white.
     """
     where = dataset.where(path)
-    allowed = ", ".join(map(str, (0, *dataset.label_values)))
+    allowed = ", ".join(map(str, (0, *dataset.label_values[:50]))) + (", ..." if len(dataset.label_values) > 50 else "")
     if mask.dtype.kind == "f":
         if not np.isfinite(mask).all():
             problems.append(Problem(where, "label with NaN or infinite values", allowed))
@@ -171,17 +173,30 @@ def _indices(dataset: Dataset, path: Path, mask: Array, problems: list[Problem])
     values = np.flatnonzero(np.bincount(mask.ravel())) if mask.dtype == np.uint8 else np.unique(mask)
     if dataset.label_values == (1,) and values.max() == 255 and set(values.tolist()) <= {0, 255}:
         return np.asarray(mask == 255, np.uint8), (0,)
-    wrong = [value for value in values.tolist() if value != 0 and value not in dataset.label_values]
+    places = {value: index for index, value in enumerate(dataset.label_values)}
+    wrong = [value for value in values.tolist() if value != 0 and value not in places]
     if wrong:
         names = ", ".join(f"{value:.9g}" for value in wrong[:5]) + (", ..." if len(wrong) > 5 else "")
         named = f'{allowed}; "labels" of a dataset.json may name others: {{"lesion": {wrong[0]:.9g}}}'
         problems.append(Problem(where, f"label value {names}", named if dataset.source != "left_atrium" else allowed))
         return None, ()
-    label = np.zeros(mask.shape, np.uint8)
-    present = tuple(index for index, value in enumerate(dataset.label_values) if value in values)
-    for index in present:
-        label[mask == dataset.label_values[index]] = index + 1
-    return label, present
+    present = sorted(places[value] for value in values.tolist() if value)
+    return to_indices(mask, dataset.label_values, values.tolist()), tuple(present)
+
+
+def index_type(classes: int) -> type[np.integer[Any]]:
+    """Of the masks of so many foreground classes."""
+    return np.uint8 if classes <= 255 else np.int32
+
+
+def to_indices(mask: Array, label_values: Sequence[int], found: Iterable[float]) -> Masks:
+    """The values ``found`` in a mask (*S) as class indices: i + 1 for ``label_values[i]``, 0 for any other."""
+    places: dict[float, int] = {value: index for index, value in enumerate(label_values, 1)}
+    label = np.zeros(mask.shape, index_type(len(label_values)))
+    for value in found:
+        if value in places:
+            label[mask == value] = places[value]
+    return label
 
 
 def _load(dataset: Dataset, path: Path, what: str, problems: list[Problem]) -> tuple[Array, Affine | None] | None:

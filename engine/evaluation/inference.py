@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor, nn
 
+from engine.data.read import Masks, index_type
 from engine.device import Device
 from engine.network import Network
 from engine.recipe import Recipe
@@ -101,15 +102,14 @@ def _mirrors(recipe: Recipe) -> tuple[int, ...]:
     return recipe.augment.flip or tuple(range(len(recipe.data.size)))
 
 
-def to_mask(probabilities: NDArray[np.float32], kind: str, threshold: float) -> NDArray[np.uint8]:
+def to_mask(probabilities: NDArray[np.float32], kind: str, threshold: float) -> Masks:
     """Class indices (*S) from probabilities (O, *S): over the threshold, or the most probable."""
     if kind == "sigmoid":
-        mask: NDArray[np.uint8] = (probabilities[0] >= threshold).astype(np.uint8)
-        return mask
-    return np.asarray(np.argmax(probabilities, axis=0), dtype=np.uint8)
+        return np.asarray(probabilities[0] >= threshold, dtype=np.uint8)
+    return np.asarray(np.argmax(probabilities, axis=0), dtype=index_type(len(probabilities) - 1))
 
 
-def largest_component(mask: NDArray[np.uint8], classes: int, *, faces_only: bool = False) -> NDArray[np.uint8]:
+def largest_component(mask: Masks, classes: int, *, faces_only: bool = False) -> Masks:
     """``mask`` (*S) with only the largest connected component of each class 1 .. ``classes``.
 
     Voxels that touch by a face, an edge or a corner are connected (26 neighbours in 3-D, 8 in 2-D), or

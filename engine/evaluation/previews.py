@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.cases import Dataset
+from engine.data.read import Masks
 from engine.events import Event, Preview
 from engine.recipe import FiguresTable
 from engine.runfolder import RunFolder, example_file, file_name, write_with
@@ -26,9 +27,7 @@ def shrink_step(shape: tuple[int, ...]) -> int:
     return max(1, -(-max(shape[:2]) // PIXELS))
 
 
-def preview_slices(
-    image: NDArray[np.float32], truth: NDArray[np.uint8] | None, mask: NDArray[np.uint8]
-) -> dict[str, NDArray[Any]]:
+def preview_slices(image: NDArray[np.float32], truth: Masks | None, mask: Masks) -> dict[str, NDArray[Any]]:
     """A few slices along the last axis, spread over where truth or mask is; of a 2-D image, all of it.
 
     Args:
@@ -41,6 +40,7 @@ def preview_slices(
         ``truth`` and ``prediction``: uint8 (N, H, W); ``slices``: int64 (N,), where they lie.
     """
     truth = np.zeros_like(mask) if truth is None else truth
+    truth, mask = (np.minimum(each, 255).astype(np.uint8) for each in (truth, mask))  # classes from 255 on look alike
     colour = mask.ndim == 2 and len(image) == 3
     image = image if colour else image[:1]
     if mask.ndim == 2:

@@ -15,6 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 from engine.data import Dataset
 from engine.data.cases import Case
 from engine.data.pictures import open_picture, read_mask_picture
+from engine.data.read import Masks, to_indices
 from engine.data.volumes import open_nifti
 from engine.runfolder import RunFolder, write_with
 from engine.runfolder.cases import put_rows
@@ -41,9 +42,7 @@ def mask_path(folder: Path, name: str, dataset: Dataset) -> Path:
     return folder / (f"{name}.nii.gz" if dataset.spatial_dims == 3 else f"{name}.png")
 
 
-def write_mask(
-    path: Path, mask: NDArray[np.uint8], *, case: Case, dataset: Dataset, affine: NDArray[np.float64] | None
-) -> None:
+def write_mask(path: Path, mask: Masks, *, case: Case, dataset: Dataset, affine: NDArray[np.float64] | None) -> None:
     """Write class indices (*S) as a file with the data set's own label values, of the kind that ``path`` names.
 
     The header's geometry (sform, qform, their codes, units) is that of the input where that is a
@@ -95,10 +94,7 @@ def is_predicted(path: Path) -> bool:
         return False
 
 
-def read_mask(path: Path, dataset: Dataset) -> NDArray[np.uint8]:
+def read_mask(path: Path, dataset: Dataset) -> Masks:
     """What `write_mask` wrote, as class indices (*S)."""
     data = read_mask_picture(path) if path.suffix == ".png" else np.asarray(open_nifti(path).dataobj)
-    mask = np.zeros(data.shape, np.uint8)
-    for index, value in enumerate(dataset.label_values, 1):
-        mask[data == value] = index
-    return mask
+    return to_indices(data, dataset.label_values, np.unique(data).tolist())

@@ -19,7 +19,7 @@ from engine.data.cases import Case
 from engine.data.loaders import iter_prepared
 from engine.data.pictures import displayable
 from engine.data.prepare import Prepared, prepare
-from engine.data.read import read_case
+from engine.data.read import Masks, read_case
 from engine.distributed import gather, rank, world
 from engine.errors import DataError
 from engine.evaluation.inference import center_slices, largest_component, to_mask
@@ -31,7 +31,7 @@ from engine.metrics import segmentation
 from engine.metrics.pair import MetricOptions
 from engine.runfolder import SplitSummary
 
-Mask = NDArray[np.uint8]
+Mask = Masks
 
 
 @dataclass(frozen=True, slots=True)

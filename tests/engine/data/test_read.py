@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from engine.data.cases import Case, Dataset
+from engine.data.phantom_volumes import write_nifti
 from engine.data.read import read_case, read_image
 from engine.data.remarks import remarks
 from engine.data.volumes import read_volume, spacing_of
@@ -165,3 +166,27 @@ def test_what_is_odd_in_a_file_is_said(
 ) -> None:
     write(tmp_path / name)
     assert list(remarks(tmp_path / name)) == wanted
+
+
+def test_hundreds_of_classes_come_through_to_files_and_back(tmp_path: Path) -> None:
+    from engine.data.prepare import on_grid
+    from engine.evaluation.inference import to_mask
+    from engine.evaluation.results import read_mask, write_mask
+
+    values = tuple(range(3, 65_536, 200))  # 328 classes
+    label = np.zeros((8, 8, 8), np.int32)
+    label.flat[: len(values)] = values
+    write_nifti(tmp_path / "i.nii.gz", b.volume(0, (8, 8, 8)), b.affine())
+    write_nifti(tmp_path / "l.nii.gz", label, b.affine())
+    case = Case("c", (tmp_path / "i.nii.gz",), tmp_path / "l.nii.gz")
+    names = tuple(f"n{value}" for value in values)
+    data = Dataset("segmentation", "d", "nifti_pairs", (case,), names, values, 1, 3, "mm", False, None, root=tmp_path)
+    sample = read_case(data, case)
+    assert sample.present == tuple(range(328))
+    np.testing.assert_array_equal(sample.label.ravel()[:330], [*range(1, 329), 0, 0])
+    np.testing.assert_array_equal(on_grid(sample, b.table("nifti_pairs")).label_net, sample.label)
+    mask = to_mask(np.eye(329, dtype=np.float32)[sample.label].transpose(3, 0, 1, 2), "softmax", 0.5)
+    np.testing.assert_array_equal(mask, sample.label)
+    write_mask(tmp_path / "o.nii.gz", mask, case=case, dataset=data, affine=sample.affine)
+    np.testing.assert_array_equal(np.asarray(nibabel.load(tmp_path / "o.nii.gz").dataobj), label)
+    np.testing.assert_array_equal(read_mask(tmp_path / "o.nii.gz", data), sample.label)
