@@ -100,7 +100,7 @@ def test_without_a_checkpoint_no_map_is_drawn_and_it_is_said_once_a_class(tmp_pa
     assert {result.message for result in results} == {"there is no checkpoint: the network's view cannot be drawn"}
     folder.best.write_bytes(b"not a checkpoint")
     results = draw_all(folder, only={"gradcam"})
-    assert all("best.pt is refused" in result.message for result in results)
+    assert all("best.pt cannot be read" in result.message for result in results)
 
 
 @pytest.mark.parametrize("method", ["gradcam++", "hirescam", "scorecam", "eigencam", "layercam"])
