@@ -198,7 +198,7 @@ def against_plotext(_: Path) -> None:
     from engine.readers.columns import Columns
     from engine.readers.run_view import STEP_COLUMNS
     from tui.plotting.axes import step_axis
-    from tui.plotting.chart import Manner, draw_chart
+    from tui.plotting.chart import ChartOptions, draw_chart
     from tui.plotting.charts import Chart, Curve, Steps
     from tui.plotting.plotted import Window
     from tui.plotting.reduce import reduce, search
@@ -211,12 +211,12 @@ def against_plotext(_: Path) -> None:
     )
     chart = Chart("loss", (Curve("train", table, "loss", "ink", "●", dense=True),))
     window = Window(0.0, float(count), float(count))
-    manner = Manner(Steps("iteration", 100, (0.0,), (0.0,)), window, step_axis(0, count, 90), smoothing=0.01)
-    draw_chart(chart, 100, 30, manner)
+    options = ChartOptions(Steps("iteration", 100, (0.0,), (0.0,)), window, step_axis(0, count, 90), smoothing=0.01)
+    draw_chart(chart, 100, 30, options)
     times = []
     for _ in range(20):
         begin = time.perf_counter()
-        draw_chart(chart, 100, 30, manner)
+        draw_chart(chart, 100, 30, options)
         times.append(time.perf_counter() - begin)
     say("raster: a chart of 100x30", statistics.median(times) * 1e3, "ms")
     times = []
