@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.figures import style
-from engine.measures import better_up, in_tables, is_distance, title
+from engine.measures import better_up, find, in_tables, is_distance, title
 from engine.readers.numbers import short
 from engine.readers.run import CaseTable, Drawn, FigureError, Job, RunData
 
@@ -46,18 +46,23 @@ def draw(run: RunData, page: int, path: Path) -> Drawn:
     panels = figure.subplots(2, len(names), sharex="col", height_ratios=[spread, rows], squeeze=False)
     missed = cases.numbers("missed") > 0
     for column, name in enumerate(names):
-        values = cases.numbers(name)
-        _spread(panels[0][column], _rows(run, cases, name), title(name, run.unit))
-        _cases(panels[1][column], values, part, missed, name)
+        drawn = _rows(run, cases, name)
+        _spread(panels[0][column], drawn, title(name, run.unit))
+        _cases(panels[1][column], drawn[0][1], part, missed, _limits([row for _, row in drawn], missed, name))
     boxes = [text for text, _ in _rows(run, cases, names[0])]
     if len(boxes) > 1:
         panels[0][0].set_yticks(range(len(boxes)), boxes)
     labels = [run.case_name(cases.ids[index]) for index in part]
-    panels[1][0].set_yticks(range(len(part)), [text if len(text) <= 22 else "…" + text[-21:] for text in labels])
+    panels[1][0].set_yticks(range(len(part)), [_in_22(text) for text in labels])
     for axes in panels[1][1:]:
         axes.set_yticks([])
     style.save(figure, path, run.options.dpi)
     return Drawn(_caption(run, cases, missed, page, len(part)))
+
+
+def _in_22(text: str) -> str:
+    """Names differ at their ends, and begin with what they have in common: the middle is what can go."""
+    return text if len(text) <= 22 else f"{text[:9]}…{text[-12:]}"
 
 
 def _order(cases: CaseTable, metric: str) -> list[int]:
@@ -107,11 +112,10 @@ def _spread(axes: Axes, rows: list[tuple[str, np.ndarray]], heading: str) -> Non
     label.set_in_layout(False)
 
 
-def _cases(axes: Axes, values: np.ndarray, part: list[int], missed: np.ndarray, name: str) -> None:
+def _cases(axes: Axes, values: np.ndarray, part: list[int], missed: np.ndarray, limits: tuple[float, float]) -> None:
     shown, lost = values[part], missed[part]
-    rows = np.arange(len(part))
-    low, high = _limits(values, missed, name)
-    axes.set_xlim(low, high)
+    rows, high = np.arange(len(part)), limits[1]
+    axes.set_xlim(*limits)
     axes.hlines(rows, 0, 1, transform=axes.get_yaxis_transform(), color=style.FAINT, linewidth=0.5, zorder=0)
     axes.plot(shown[~lost], rows[~lost], "o", color=style.TRUTH, markersize=3.4)
     for value, row in zip(shown[lost], rows[lost], strict=True):
@@ -128,16 +132,18 @@ def _cases(axes: Axes, values: np.ndarray, part: list[int], missed: np.ndarray, 
     axes.locator_params(axis="x", nbins=3)
 
 
-def _limits(values: np.ndarray, missed: np.ndarray, name: str) -> tuple[float, float]:
-    """Ends of the axis: the cases that were not missed, so that the diagonal of the image squeezes nothing."""
-    kept = values[np.isfinite(values) & ~missed]
-    kept = kept if kept.size else values[np.isfinite(values)]
-    low, high = float(kept.min()), float(max(kept.max(), np.nanmean(values)))
+def _limits(rows: list[np.ndarray], missed: np.ndarray, name: str) -> tuple[float, float]:
+    """Ends of the axis: all that is drawn, the classes too; of distances only the cases that were not missed, so
+    that the diagonal of the image squeezes nothing.
+    """
+    values = np.stack(rows)
+    kept = values[:, ~missed] if is_distance(name) else values
+    kept = kept if np.isfinite(kept).any() else values
+    low, high = float(np.nanmin(kept)), float(max(np.nanmax(kept), np.nanmean(values[0])))
     margin = 0.06 * (high - low or abs(high) or 1.0)
     if is_distance(name):
         return -margin / 2, high + margin
-    low = min(low, float(np.nanmin(values)))
-    return low - margin, min(high + margin, 1.0 + margin / 2)
+    return low - margin, min(high + margin, find(name).bounds[1] + margin / 2)
 
 
 def _caption(run: RunData, cases: CaseTable, missed: np.ndarray, page: int, shown: int) -> str:
