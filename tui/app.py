@@ -88,6 +88,9 @@ class MedtuiApp(App[None]):
     def _fatal_error(self) -> None:
         """The last resort: one line and a file in place of a traceback."""
         error = self._exception or RuntimeError("unknown")
+        if isinstance(error, BrokenPipeError):  # whoever looked has gone: nobody to tell, and nothing that failed
+            self._close_messages_no_wait()
+            return
         path = write_fault("dashboard", error)
         self.panic(Text(f"the dashboard failed: {in_short(error)}; the training goes on; details in {path}"))
 

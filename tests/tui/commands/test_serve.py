@@ -70,3 +70,13 @@ async def test_a_visitor_gets_an_app_that_ends_with_the_server(served):
             while any(child.is_running() and child.status() != "zombie" for child in children):
                 assert time.monotonic() < deadline
                 await asyncio.sleep(0.05)
+
+
+def test_an_app_whose_page_has_gone_leaves_no_fault(tmp_path, own_settings):
+    reader, writer = os.pipe()
+    os.close(reader)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TEXTUAL_DRIVER": "textual.drivers.web_driver:WebDriver"}
+    command = [sys.executable, "-P", "-m", "tui.commands.serve", str(tmp_path)]
+    subprocess.run(command, input=b"", stdout=writer, cwd=tmp_path, env=environment, timeout=60)
+    os.close(writer)
+    assert not list(own_settings.glob("medtui/faults/*"))
