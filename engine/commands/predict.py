@@ -14,6 +14,7 @@ from engine.data import Dataset, check_dataset
 from engine.data.cases import Case
 from engine.data.familiar import unfamiliar
 from engine.data.pictures import PICTURES
+from engine.data.sources.dataset_json import channel_names
 from engine.data.unread import VOLUMES, unread
 from engine.errors import DataError, UsageError, printable
 from engine.evaluation.evaluator import evaluate_split, open_evaluation
@@ -98,7 +99,20 @@ def _dataset(trained: Trained, inputs: Sequence[Path]) -> Dataset:
         spacing_unit="voxel" if dims == 3 else "pixel",
         phantom=False,
         published_split=None,
+        channel_names=_channel_names(files),
     )
+
+
+def _channel_names(files: Sequence[Path]) -> tuple[str, ...]:
+    """What the data set that the inputs lie in calls its channels: by a dataset.json beside or above their folder."""
+    folders = dict.fromkeys(path.absolute().parent for path in files)
+    found = {channel_names(place) or channel_names(place.parent) for place in folders}
+    if len(found) > 1:
+        raise DataError(
+            "the inputs are of data sets that name their channels differently",
+            "predict them one after the other",
+        )
+    return found.pop()
 
 
 def _cases(files: Sequence[Path], channels: int) -> tuple[Case, ...]:

@@ -95,6 +95,8 @@ class Dataset:
         root: folder of the data set; files are named relative to it in messages.
         value_range: pictures: the values that stand for black and white in files of more than 8 bits, the
             same for every picture; None before they are known.
+        channel_names: what the data set calls the channels, as its files have them; empty where it does not say.
+        channel_order: which channel of the files stands first, second, ... in an image; empty: as in the files.
     """
 
     task: str
@@ -111,6 +113,8 @@ class Dataset:
     notes: tuple[str, ...] = ()
     root: Path = Path()
     value_range: tuple[float, float] | None = None
+    channel_names: tuple[str, ...] = ()
+    channel_order: tuple[int, ...] = ()
 
     @property
     def dense(self) -> bool:

@@ -148,11 +148,12 @@ def _image_problems(dataset: Dataset, case: Case, sample: RawCase, lows: Array, 
     if image.dtype == np.uint8:
         return [Problem(dataset.where(case.images[0]), "every pixel is the same")] if (lows == highs).all() else []
     problems = []
-    for index in np.flatnonzero((lows == highs) | ~np.isfinite(lows) | ~np.isfinite(highs)):
+    for at in np.flatnonzero((lows == highs) | ~np.isfinite(lows) | ~np.isfinite(highs)):
+        index = dataset.channel_order[at] if dataset.channel_order else at
         place = dataset.where(case.images[index if len(case.images) == len(image) else 0])
         name = f"channel {index}: " if len(image) > len(case.images) else ""
-        bad = image[index].size - int(np.isfinite(image[index]).sum())
-        what, allowed = f"every voxel is {lows[index]:g}", "an image that shows something"
+        bad = image[at].size - int(np.isfinite(image[at]).sum())
+        what, allowed = f"every voxel is {lows[at]:g}", "an image that shows something"
         if bad:
             what, allowed = f"{bad} NaN or infinite values", "finite numbers"
         problems.append(Problem(place, name + what, allowed))

@@ -11,6 +11,7 @@ from pathlib import Path
 from engine.data.cases import Case, Dataset
 from engine.data.read import channels_in
 from engine.data.sources import DatasetIndex, open_source
+from engine.data.sources.dataset_json import channel_names
 from engine.data.sources.index import folded
 from engine.data.splits import assign, refuse_duplicates
 from engine.data.unread import unread
@@ -102,6 +103,7 @@ def _dataset(layout: DatasetIndex, cases: tuple[Case, ...], task: str, table: Da
         published_split=layout.published_split,
         notes=layout.notes,
         root=folder,
+        channel_names=channel_names(folder),
     )
     _refuse_misfit(dataset, table)
     return dataset

@@ -134,6 +134,8 @@ def _image(dataset: Dataset, case: Case, problems: list[Problem]) -> tuple[Array
         where = dataset.where(case.images[0])
         problems.append(Problem(where, f"{image.shape[0]} channels", f"{dataset.channels}, as the data set says"))
         return None, affine
+    if dataset.channel_order:
+        image = image[list(dataset.channel_order)]
     if dataset.spatial_dims == 2:
         return to_shades(image, dataset.value_range), affine
     return np.ascontiguousarray(image, dtype=np.float32), affine

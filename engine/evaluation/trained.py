@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.checkpoint import Content, load_checkpoint
 from engine.data import Dataset, data_root
-from engine.errors import RunError, UsageError
+from engine.data.sources.index import folded
+from engine.errors import DataError, RunError, UsageError
 from engine.network import Network, build_network
 from engine.recipe import Recipe, load_run_recipe
 from engine.runfolder import Manifest, RunFolder, read_manifest
@@ -55,11 +57,34 @@ def open_trained(
 
 
 def as_trained(dataset: Dataset, trained: Trained) -> Dataset:
-    """``dataset`` with pictures as the network knows them: their channels, and the values of black and white."""
+    """``dataset`` as the network knows its images: channels by their names, of pictures the values of black and white.
+
+    Raises:
+        DataError: it names its channels, and not as the run's own data did.
+    """
     known = trained.manifest.data
+    dataset = _by_channel_names(dataset, known.channel_names)
     if dataset.spatial_dims == 3:
         return dataset
     return replace(dataset, channels=known.channels or dataset.channels, value_range=known.value_range)
+
+
+def _by_channel_names(dataset: Dataset, trained: Sequence[str]) -> Dataset:
+    own, wanted = [folded(name) for name in dataset.channel_names], [folded(name) for name in trained]
+    if own == wanted or not own or not wanted:
+        return dataset
+    found, allowed = ", ".join(dataset.channel_names), ", ".join(trained)
+    if len(own) == len(wanted) == 1:  # nothing can be in another order: MR, MRI and T1 may be the same
+        return replace(dataset, notes=(*dataset.notes, f"the images are called {found}, those of training {allowed}"))
+    if {*own} != {*wanted}:
+        raise DataError(
+            f"the channels differ: the run has {allowed}; the data {found}",
+            "evaluate and predict images with the same channels; where they are the same under other names, change "
+            'the names in "channel_names" of dataset.json',
+        )
+    note = f"the channels lie in another order ({found}) than in training: put in order by their names"
+    order = tuple(own.index(name) for name in wanted)
+    return replace(dataset, channel_order=order, notes=(*dataset.notes, note))
 
 
 def network_for(trained: Trained, dataset: Dataset) -> Network:

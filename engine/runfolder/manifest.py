@@ -38,6 +38,7 @@ class DataFacts(msgspec.Struct, frozen=True, kw_only=True):
     label_values: list[Count] = []
     spatial_dims: Count = 0
     channels: Count = 0
+    channel_names: list[str] = []
     value_range: tuple[float, float] | None = None
     ranges: dict[str, tuple[float, float]] = {}  # see engine.data.familiar
     counts: dict[str, dict[str, Count]] = {}  # split -> class -> cases

@@ -52,6 +52,7 @@ def first_manifest(recipe: Recipe, dataset: Dataset, command: Sequence[str]) -> 
             "label_values": list(dataset.label_values),
             "spatial_dims": dataset.spatial_dims,
             "channels": dataset.channels,
+            "channel_names": list(dataset.channel_names),
             "value_range": dataset.value_range,
             "ranges": training_ranges(dataset),
             "counts": dataset.counts(),

@@ -61,6 +61,23 @@ def channels_of(value: Any) -> int:
     return len(value) if isinstance(value, dict | list) else 0
 
 
+def channel_names(folder: Path) -> tuple[str, ...]:
+    """What the ``dataset.json`` of ``folder`` calls the channels, in their order.
+
+    Nothing where there is none, where it has no names, or where a name stands for two channels.
+    """
+    try:
+        table = read_json(folder)
+    except DataError:
+        return ()
+    said = table.get("channel_names") or table.get("modality")
+    if isinstance(said, dict):
+        places = {_integer(key): str(name) for key, name in said.items()}
+        said = [places.get(place) for place in range(len(said))]
+    names = tuple(str(name) for name in said if name) if isinstance(said, list) else ()
+    return names if len({folded(name) for name in names}) == channels_of(said) else ()
+
+
 def _integer(value: Any) -> int | None:
     """The whole number that ``value`` is or spells, 1.0 and "1" too."""
     try:

@@ -14,12 +14,16 @@ import pytest
 from engine.__main__ import main
 from engine.commands.evaluate import evaluate
 from engine.commands.predict import _cases, predict
+from engine.commands.train import train
 from engine.data import SPLITS
 from engine.errors import DataError, UsageError
-from engine.requests import Check, Evaluate, Predict, encode
-from engine.runfolder import RunFolder, SplitRow, read_splits, write_splits
-from tests.engine.runs import CLASSIFICATION, SEGMENTATION, request, run
+from engine.requests import Check, Evaluate, Predict, Train, encode
+from engine.runfolder import RunFolder, SplitRow, list_runs, read_splits, write_splits
+from tests.engine.data.builders import nnunet
+from tests.engine.runs import CLASSIFICATION, SEGMENTATION, request, run, write_recipe
 from tests.phantoms import phantom_root
+
+TWO_CHANNELS = SEGMENTATION.replace('"left_atrium"', '"nnunet"', 1).replace('"left_atrium"', '"two"', 1)
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +124,60 @@ def test_data_with_other_classes_is_refused(segmented, tmp_path):
     wrong = phantom_root(tmp_path, "hippocampus", cases=4)
     with pytest.raises(DataError):
         measure(segmented[0], data=wrong / "hippocampus")
+
+
+@pytest.fixture(scope="module")
+def two_channels(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, Path]:
+    """A run on volumes of two channels, and its data: {"0": "T1", "1": "FLAIR"}."""
+    place = tmp_path_factory.mktemp("channels")
+    name_channels(nnunet(place / "data" / "two"), "T1", "FLAIR")
+    recipe = write_recipe(place, TWO_CHANNELS)
+    assert train(Train(recipe=recipe, data=place / "data", runs=place / "runs"), lambda _: None) == 0
+    return list_runs(place / "runs")[-1], place / "data" / "two"
+
+
+def name_channels(folder: Path, *names: str) -> Path:
+    table = json.loads((folder / "dataset.json").read_text())
+    table["channel_names"] = {str(place): name for place, name in enumerate(names)}
+    (folder / "dataset.json").write_text(json.dumps(table))
+    return folder
+
+
+@pytest.fixture
+def swapped(two_channels, tmp_path) -> Path:
+    """The same data with the files of the two channels the other way round, and named so."""
+    copy = tmp_path / "swapped"
+    shutil.copytree(two_channels[1], copy)
+    for path in sorted(copy.glob("images*/*_0000.nii.gz")):
+        other = path.with_name(path.name.replace("_0000.", "_0001."))
+        path.rename(tmp_path / "first")
+        other.rename(path)
+        (tmp_path / "first").rename(other)
+    return name_channels(copy, "flair", " T1")
+
+
+def test_channels_in_another_order_are_put_in_order_by_name(two_channels, swapped, tmp_path, capsys):
+    folder, data = two_channels
+    for place, name in ((data, "same"), (swapped, "swapped")):
+        assert measure(folder, data=place, split="test", name=name) == 0
+    assert "another order (flair,  T1) than in training" in capsys.readouterr().err
+    metrics = json.loads(folder.metrics.read_text())
+    assert metrics["swapped"] == metrics["same"]
+    hashes = [[row.content for row in read_splits(folder) if row.split == name] for name in ("same", "swapped")]
+    assert hashes[0] == hashes[1] != []
+    for place, output in ((data, "out"), (swapped, "other")):
+        assert apply(folder, place / "imagesTs", output=tmp_path / output) == 0
+    for path in sorted((tmp_path / "out").iterdir()):
+        masks = [np.asarray(nibabel.load(tmp_path / name / path.name).dataobj) for name in ("out", "other")]
+        assert np.array_equal(*masks)
+
+
+def test_channels_of_other_names_are_refused(two_channels, swapped, tmp_path):
+    name_channels(swapped, "T1", "T2")
+    with pytest.raises(DataError, match="the run has T1, FLAIR; the data T1, T2"):
+        measure(two_channels[0], data=swapped)
+    with pytest.raises(DataError, match="the run has T1, FLAIR; the data T1, T2"):
+        apply(two_channels[0], swapped / "imagesTs", output=tmp_path / "out")
 
 
 def test_a_split_that_is_not_there_is_told(segmented):
