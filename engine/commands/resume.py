@@ -6,13 +6,14 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engine.commands.train import Handshake, build, facts_of, open_checked, shake_hands, work
 from engine.data import SPLITS, data_root, fingerprint
 from engine.data.identity import changed, split_rows
 from engine.errors import DataError, Problem, RecipeError, RunError, UsageError
 from engine.recipe import Recipe, load_run_recipe, parse_recipe, recipe_toml
+from engine.recipe.document import flat
 from engine.requests import Resume
 from engine.runfolder import (
     ENDED,
@@ -194,7 +195,7 @@ def _same_recipe(folder: RunFolder, overrides: Sequence[str]) -> Recipe:
     differing = [key for key in _differing(before, recipe) if not key.startswith(_FREE)]
     if not differing:
         return recipe
-    old, new = _flat(before.model_dump()), _flat(recipe.model_dump())
+    old, new = flat(before.model_dump()), flat(recipe.model_dump())
     where = "--set" if overrides else folder.recipe.name
     problems = tuple(
         Problem(where, f"{new.get(key)!r} in place of {old.get(key)!r}", "as it was", key) for key in differing
@@ -205,15 +206,8 @@ def _same_recipe(folder: RunFolder, overrides: Sequence[str]) -> Recipe:
 
 def _differing(before: Recipe, after: Recipe) -> list[str]:
     """The keys in which two recipes differ."""
-    old, new = _flat(before.model_dump()), _flat(after.model_dump())
+    old, new = flat(before.model_dump()), flat(after.model_dump())
     return [key for key in {**old, **new} if old.get(key) != new.get(key)]
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
 
 
 def _copy_stream(old: RunFolder, new: RunFolder, content: Content) -> None:

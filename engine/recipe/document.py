@@ -56,6 +56,21 @@ class Document:
         return self.file
 
 
+def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested table by dotted keys.
+
+    >>> flat({"seed": 1, "train": {"epochs": 3}})
+    {'seed': 1, 'train.epochs': 3}
+    """
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = value
+    return found
+
+
 def read(path: Path, trail: tuple[Path, ...] = ()) -> Document:
     """The file at ``path`` over those that it extends; ``trail`` are the files that extend it.
 

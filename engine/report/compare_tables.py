@@ -10,6 +10,7 @@ from engine.measures import better_up, find, in_tables, is_distance, leading, of
 from engine.readers.numbers import digits, duration, interval, short, units
 from engine.readers.run import RunData
 from engine.readers.together import Runs
+from engine.recipe.document import flat
 from engine.report.blocks import Block, Cell, Section, Table, Text
 from engine.report.paired import TESTS, Comparison
 from engine.report.shared import barrier, comparable, families, summaries
@@ -167,32 +168,20 @@ def _tests_in_words(together: Runs) -> str:
 
 def settings(together: Runs) -> Section:
     """The keys of the recipes that are not the same in all runs, and what it cost."""
-    recipes = [_flat(run) for run in together.runs]
+    recipes = [flat(run.recipe.model_dump(mode="json")) if run.recipe else {} for run in together.runs]
     keys = [
         key for key in dict.fromkeys(key for recipe in recipes for key in recipe) if key not in {"name", "description"}
     ]
     rows: list[list[str]] = [
-        [key, *(recipe.get(key, "–") for recipe in recipes)]
+        [key, *(str(recipe.get(key, "–")) for recipe in recipes)]
         for key in keys
-        if len({recipe.get(key) for recipe in recipes}) > 1
+        if any(recipe.get(key) != recipes[0].get(key) for recipe in recipes)
     ]
     rows.append(["epochs done", *(_epochs(run) for run in together.runs)])
     rows.append(["duration", *(_duration(run) for run in together.runs)])
     rows.append(["parameters", *(_parameters(run) for run in together.runs)])
     left = frozenset(range(1, len(together.runs) + 1))
     return Section("What differs", [Table(["", *together.labels], rows, left=left, small=True)])
-
-
-def _flat(run: RunData) -> dict[str, str]:
-    if run.recipe is None:
-        return {}
-    flat: dict[str, str] = {}
-    for key, value in run.recipe.model_dump(mode="json").items():
-        if isinstance(value, dict):
-            flat.update({f"{key}.{name}": str(item) for name, item in value.items()})
-        else:
-            flat[key] = str(value)
-    return flat
 
 
 def _count(value: int | None) -> str:

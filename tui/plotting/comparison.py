@@ -15,7 +15,7 @@ from engine.events import number
 from engine.measures import better_up, find, is_count
 from engine.readers.columns import Columns
 from engine.readers.run_view import EMPTY, RunView, Tracks, best
-from engine.recipe.document import parse
+from engine.recipe.document import flat, parse
 from engine.runfolder import RunFolder, read_manifest, read_small
 from tui.plotting.charts import Chart, Curve, Mode, end_of, steps_of
 from tui.text import clock, figure, one_line, with_unit
@@ -71,21 +71,6 @@ def read_compared_run(folder: RunFolder, label: str) -> ComparedRun:
     except (UnicodeDecodeError, RecipeError):
         problem = "recipe.toml cannot be read"
     return ComparedRun(folder, label, recipe=recipe, problem=problem, data=read_manifest(folder).data.fingerprint)
-
-
-def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested table by dotted keys.
-
-    >>> flat({"seed": 1, "train": {"epochs": 3}})
-    {'seed': 1, 'train.epochs': 3}
-    """
-    found: dict[str, Any] = {}
-    for key, value in table.items():
-        if isinstance(value, dict):
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[prefix + key] = value
-    return found
 
 
 # --- curves --------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import pytest
 
 from engine.errors import RecipeError
 from engine.recipe import Recipe, load_recipe, parse_recipe
+from engine.recipe.document import flat
 from tests.engine.recipe.good import CLASSIFICATION, SEGMENTATION
 
 
@@ -171,3 +172,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_fine(tmp_path):
     path = tmp_path / "windows.toml"
     path.write_bytes(b"\xef\xbb\xbf" + SEGMENTATION.replace("\n", "\r\n").encode())
     assert isinstance(load_recipe(path), Recipe)
+
+
+def test_flat() -> None:
+    assert flat({"a": 1, "b": {"c": {"d": [1]}, "e": True}}) == {"a": 1, "b.c.d": [1], "b.e": True}

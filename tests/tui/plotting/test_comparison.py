@@ -15,7 +15,6 @@ from tui.plotting.comparison import (
     ComparedRun,
     best_places,
     compared_charts,
-    flat,
     labels,
     metric_rows,
     read_compared_run,
@@ -63,10 +62,6 @@ def test_best_of_a_row() -> None:
     assert best_places([0.1, 0.3, math.nan], up=False) == {0}
     assert best_places([0.3, 0.3], up=True) == frozenset()
     assert best_places([0.3, math.nan], up=True) == frozenset()
-
-
-def test_flat() -> None:
-    assert flat({"a": 1, "b": {"c": {"d": [1]}, "e": True}}) == {"a": 1, "b.c.d": [1], "b.e": True}
 
 
 def test_the_metric_table_marks_the_best_of_each_row() -> None:
