@@ -76,10 +76,11 @@ class RunStarted(Event, frozen=True, tag="run_started", kw_only=True):
     monitor_split: str = "validation"
     monitor_up: bool = True  # whether more is better
     resumed: bool = False
+    minutes: float = 0.0  # of which `epochs` were made; 0 where the recipe says the epochs
 
 
 class Phase(Event, frozen=True, tag="phase", kw_only=True):
-    """The run turns to something else: caching, training, validation, test, figures, report."""
+    """The run turns to something else: caching, measuring the speed, training, validation, test, figures, report."""
 
     phase: str
     total: int = 0  # steps of this phase, 0 where unknown

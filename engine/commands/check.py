@@ -57,6 +57,8 @@ def check(request: Check) -> int:
         if network.device.reason:
             _say("amp", network.device.reason)
         _step(recipe, dataset, network)
+        if recipe.train.minutes is not None:
+            _epochs(recipe, dataset, network, recipe.train.minutes)
     _memory(network)
     return 0
 
@@ -123,6 +125,22 @@ def _step(recipe: Recipe, dataset: Dataset, network: Network) -> None:
     _say("batch", f"{output.cases} cases in {seconds:.2f} s, loss {output.loss:.4g}; {len(stream)} steps an epoch")
     if note := accumulation_note(recipe):
         _say("", note, "note")
+
+
+def _epochs(recipe: Recipe, dataset: Dataset, network: Network, minutes: float) -> None:
+    """What ``run`` would make of train.minutes, by its own loader, cache and measurement."""
+    from engine.data.loaders import build_train_loader
+    from engine.training.engines import EpochStream
+    from engine.training.pace import measure_pace
+
+    start = time.monotonic()
+    size, seed = recipe.train.batch_size, recipe.seed
+    loader = build_train_loader(dataset, recipe.data, recipe.augment, recipe.runtime, batch_size=size, seed=seed)
+    try:
+        pace = measure_pace(recipe, network, dataset, EpochStream(loader, recipe.train.accumulate), minutes)
+    finally:
+        loader.close()
+    _say("epochs", pace.words(minutes, pace.epochs(minutes, time.monotonic() - start)))
 
 
 def _memory(network: Network) -> None:

@@ -113,6 +113,10 @@ def _fork(request: Resume, handshake: Handshake) -> int:
     before = load_run_recipe(folder.recipe)
     named = (*request.overrides, f'name="{request.name}"') if request.name else request.overrides
     recipe = load_run_recipe(folder.recipe, named)
+    if recipe.train.minutes is not None:
+        allowed = "train.epochs: those behind it count too"
+        problem = Problem("--set", "a fork goes on inside a training of known length", allowed, "train.minutes")
+        raise RecipeError(f"{folder.id} cannot be forked with this recipe:", problems=(problem,))
     content, best = _one_moment(folder)
     root = data_root(request.data or _remembered_root(read_manifest(folder)))
     dataset = open_checked(recipe, root)

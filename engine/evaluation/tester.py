@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from torch import nn
+
 from engine.checkpoint import load_weights
 from engine.data.cases import Dataset
 from engine.evaluation.evaluator import evaluate_split, open_evaluation
@@ -20,6 +22,19 @@ from engine.metrics.calibration import Fitted
 from engine.network import Network
 from engine.recipe import Recipe
 from engine.runfolder import RunFolder, SplitSummary, file_name, read_metrics, write_metrics
+
+
+def validation_job(recipe: Recipe, network: Network, dataset: Dataset, weights: nn.Module) -> EvalJob:
+    """The validation split of ``dataset``, measured during training with ``weights``."""
+    return EvalJob(
+        dataset=dataset,
+        split="validation",
+        predictor=build_predictor(recipe, network, weights),
+        criterion=network.criterion,
+        data=recipe.data,
+        table=recipe.evaluate,
+        purpose="validation",
+    )
 
 
 class Tester:

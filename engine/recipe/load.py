@@ -71,7 +71,7 @@ def _frozen(value: Any) -> Any:
 def _check(document: Document, outside: bool, stored: bool = False) -> Recipe:
     refresh()
     values = _frozen(document.values)
-    problems = _leave_out_dead(document, values, stored)
+    problems = [*_one_length(document, values), *_leave_out_dead(document, values, stored)]
     bad: set[tuple[str, str]] = set()
     try:
         recipe = Recipe.model_validate(values)
@@ -107,6 +107,21 @@ def _leave_out_dead(document: Document, values: Values, stored: bool) -> list[Pr
         if newest <= layer and not harmless and not (stored and layer < document.layer):
             problems.append(Problem(document.place(key), found, legal, key))
     return problems
+
+
+def _one_length(document: Document, values: Values) -> list[Problem]:
+    """Keep the newer one of train.epochs and train.minutes; a problem where one file has both, or nobody one."""
+    train = values.get("train")
+    if not isinstance(train, dict):
+        return []
+    given = sorted((document.layers.get(f"train.{name}", 0), name) for name in ("epochs", "minutes") if name in train)
+    if len(given) == 1:
+        return []
+    if given and given[0][0] < given[1][0]:
+        del train[given[0][1]]
+        return []
+    found = "found epochs and minutes" if given else "neither epochs nor minutes is there"
+    return [Problem(document.place("train.epochs"), found, "one of the two", "train.epochs")]
 
 
 _LEGAL: Values = {

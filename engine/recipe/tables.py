@@ -44,8 +44,12 @@ Monitor = Annotated[
 class TrainTable(Table):
     """The loop."""
 
-    epochs: Annotated[int, Field(ge=1, le=100_000)]
-    """Passes over the training cases."""
+    epochs: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    """Passes over the training cases. Either this or `minutes`."""
+    minutes: Annotated[float, Field(gt=0.0, le=100_000.0)] | None = None
+    """In place of `epochs`: as many as end in so many minutes here, caching and validations included, the test
+    afterwards not. The first steps, which are thrown away, measure the speed; the epochs are then written into the
+    run's recipe and stay as they are."""
     batch_size: Annotated[int, Field(ge=1, le=4096)]
     """Cases (or crops) in one forward pass."""
     accumulate: Annotated[int, Field(ge=1, le=1024)] = 1
@@ -71,8 +75,13 @@ class TrainTable(Table):
     checkpoint_minutes: Annotated[float, Field(gt=0.0, le=10_000.0)] | None = 15.0
     """Also write last.pt when so many minutes have passed since the last one."""
     max_minutes: Annotated[float, Field(gt=0.0, le=1_000_000.0)] | None = None
-    """End training after the epoch in which so many minutes have passed; schedules follow the clock
-    no more than `epochs`, so choose both to fit."""
+    """End training after the epoch in which so many minutes have passed, wherever the schedule is by then;
+    `minutes` makes it fit."""
+
+    @property
+    def planned(self) -> int:
+        """Epochs of the run; 0 until `minutes` were turned into epochs."""
+        return self.epochs or 0
 
 
 class AugmentTable(Table):

@@ -163,7 +163,8 @@ def _checkpoint(part: CheckpointFacts) -> str:
 def _epochs(run: RunData) -> str:
     planned = run.manifest.epochs_planned or run.view.epochs
     done = run.manifest.epochs_done or run.view.epochs_completed
-    return f"{done} of {planned}" if planned else ""
+    of_minutes = f", of train.minutes = {run.manifest.minutes:g}" if run.manifest.minutes else ""
+    return f"{done} of {planned}{of_minutes}" if planned else ""
 
 
 def _duration(run: RunData) -> str:

@@ -78,6 +78,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     seed: Count | None = None
     data: DataFacts = DataFacts()
     epochs_planned: Count | None = None
+    minutes: float | None = None  # train.minutes, of which the planned epochs were made
     epochs_done: Count | None = None
     sessions: Count = 1
     started_s: float | None = None

@@ -143,7 +143,7 @@ def build_step(recipe: Recipe, network: Network, labels: int, iterations_per_epo
     schedule = build_schedule(
         recipe.schedule,
         optimizer,
-        iterations=recipe.train.epochs * iterations_per_epoch,
+        iterations=recipe.train.planned * iterations_per_epoch,
         iterations_per_epoch=iterations_per_epoch,
     )
     called = wrap_model(model)

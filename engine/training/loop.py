@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,11 +17,13 @@ from engine.device import memory_errors
 from engine.distributed import rank, world
 from engine.errors import MedtuiError, RunError
 from engine.evaluation.evaluator import evaluate_split, open_evaluation
-from engine.evaluation.inference import build_predictor
 from engine.evaluation.previews import PreviewWriter
-from engine.evaluation.protocol import EvalJob, SplitEvaluation
+from engine.evaluation.protocol import SplitEvaluation
+from engine.evaluation.tester import validation_job
 from engine.events import Phase, RunStarted
 from engine.network import Network, memory_advice
+from engine.recipe import recipe_toml
+from engine.runfolder import read_manifest, update_manifest, write_text
 from engine.training.engines import EpochStream, TrainStep, accumulation_note, build_step, make_trainer, run_trainer
 from engine.training.handlers.checkpoints import BestCheckpoint, LastCheckpoint
 from engine.training.handlers.early_stop import EarlyStop
@@ -29,6 +32,7 @@ from engine.training.handlers.iteration_events import IterationEvents
 from engine.training.handlers.status import StatusUpdates
 from engine.training.handlers.time_limit import TimeLimit
 from engine.training.handlers.validation import Best, Validate
+from engine.training.pace import measure_pace
 from engine.training.session import Session
 from engine.training.state import Stateful, TrainerState, evaluated_weights
 
@@ -57,13 +61,13 @@ class Training:
         """Its cases and steps, for the log."""
         counts = {name: len(self.session.dataset.split(name)) for name in ("train", "validation", "test")}
         cases = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-        return f"{cases} cases; {self.session.recipe.train.epochs} epochs of {len(self.stream)} steps"
+        return f"{cases} cases; {self.session.recipe.train.planned} epochs of {len(self.stream)} steps"
 
     @property
     def complete(self) -> bool:
         """Whether training came to an end of its own."""
         stopped = self.clock.reached or (self.early is not None and self.early.stopped)
-        return not self.last.epoch_open and (stopped or self.epochs_done >= self.session.recipe.train.epochs)
+        return not self.last.epoch_open and (stopped or self.epochs_done >= self.session.recipe.train.planned)
 
     def restore(self, content: Content) -> tuple[int, int]:
         """Go back to the moment of a checkpoint.
@@ -79,7 +83,7 @@ class Training:
             self.done, self.epoch_open = int(content["iteration"]), bool(content["epoch_open"])
             if content.get("forked"):
                 self.done = _moved(content, len(self.stream))
-            elif self.done > (planned := self.session.recipe.train.epochs * len(self.stream)):
+            elif self.done > (planned := self.session.recipe.train.planned * len(self.stream)):
                 raise ValueError(f"it is at iteration {self.done} of {planned}")
             self.snapshot.restore(content, self.done)
         except (LookupError, TypeError, ValueError, RuntimeError, AttributeError, AssertionError) as error:
@@ -94,17 +98,17 @@ class Training:
 
     def ended(self) -> bool:
         """Whether no training is left to do."""
-        over = self.done >= self.session.recipe.train.epochs * len(self.stream)
+        over = self.done >= self.session.recipe.train.planned * len(self.stream)
         stopped = self.clock.reached or (self.early is not None and self.early.stopped)
         return not self.epoch_open and (over or stopped)
 
     def run(self) -> None:
         """Train to the end, or to where a stop was asked for (then ``session.desk.stop`` says so)."""
         recipe = self.session.recipe
-        self.session.emit(Phase(phase="training", total=recipe.train.epochs * len(self.stream)))
+        self.session.emit(Phase(phase="training", total=recipe.train.planned * len(self.stream)))
         try:
             with memory_errors(memory_advice(recipe)):
-                run_trainer(self.trainer, self.stream, recipe.train.epochs, self.done, epoch_open=self.epoch_open)
+                run_trainer(self.trainer, self.stream, recipe.train.planned, self.done, epoch_open=self.epoch_open)
         except MedtuiError:
             with contextlib.suppress(RunError):  # the disk itself may be what failed
                 self.last.write_best()
@@ -116,10 +120,12 @@ class Training:
 
 def build_training(session: Session, network: Network) -> Training:
     """Wire the training of a run. The handlers act in the order in which they are attached here."""
-    recipe, dataset = session.recipe, session.dataset
-    labels = len(dataset.classes) + (recipe.task == "segmentation")
-    loader = _loader(session)
-    stream = EpochStream(loader, recipe.train.accumulate)
+    dataset = session.dataset
+    labels = len(dataset.classes) + dataset.dense
+    start = time.monotonic()
+    stream = EpochStream(_loader(session), session.recipe.train.accumulate)
+    _decide_epochs(session, network, stream, start)
+    recipe = session.recipe
     step = build_step(recipe, network, labels, len(stream))
     trainer = make_trainer(step, stream)
     if note := accumulation_note(recipe):
@@ -128,7 +134,7 @@ def build_training(session: Session, network: Network) -> Training:
         session.log(f"weights: {network.start}")
     best = Best(recipe.monitor, up=recipe.monitor_up)
     epoch_metrics = EpochMetrics(session.emit, recipe.task, dataset.classes)
-    clock = TimeLimit(session.emit, recipe.train.max_minutes)
+    clock = TimeLimit(session.emit, recipe.train.max_minutes, read_manifest(session.folder).minutes)
     early = EarlyStop(session.emit, recipe.train.early_stop) if recipe.train.early_stop else None
     parts: dict[str, Stateful] = {"best": best, "epoch": epoch_metrics, "clock": clock}
     if early:
@@ -142,7 +148,7 @@ def build_training(session: Session, network: Network) -> Training:
     if dataset.split("validation"):
         measure = _validation(session, network, step)
         total, every = len(dataset.split("validation")), recipe.train.validate_every
-        Validate(session.emit, measure, best, every=every, epochs=recipe.train.epochs, total=total).attach(trainer)
+        Validate(session.emit, measure, best, every=every, epochs=recipe.train.planned, total=total).attach(trainer)
         keeper = BestCheckpoint(session.folder, session.emit, snapshot, best)
         keeper.attach(trainer)
         if early:
@@ -164,19 +170,31 @@ def build_training(session: Session, network: Network) -> Training:
     return Training(session, trainer, stream, step, snapshot, best, early, clock, last)
 
 
+def _decide_epochs(session: Session, network: Network, stream: EpochStream, start: float) -> None:
+    """Turn train.minutes, counted from ``start``, into epochs: from now on the run's recipe is one of so many.
+
+    A run that ends before this is done decides anew when it is resumed.
+    """
+    recipe, folder = session.recipe, session.folder
+    minutes = recipe.train.minutes
+    if minutes is None:
+        return
+    session.emit(Phase(phase="measuring the speed"))
+    pace = measure_pace(recipe, network, session.dataset, stream, minutes)
+    epochs = pace.epochs(minutes, time.monotonic() - start)
+    session.log(pace.words(minutes, epochs))
+    train = recipe.train.model_copy(update={"epochs": epochs, "minutes": None})
+    session.recipe = recipe.model_copy(update={"train": train})
+    update_manifest(folder, minutes=minutes, epochs_planned=epochs)
+    write_text(folder.recipe, recipe_toml(session.recipe, network.facts))
+    session.board.set(epochs=epochs)
+
+
 def _validation(session: Session, network: Network, step: TrainStep) -> Callable[[int], SplitEvaluation[Any, Any]]:
     """What measures the validation split at the end of an epoch, with the weights as they are then."""
     recipe, dataset = session.recipe, session.dataset
-    job = EvalJob(
-        dataset=dataset,
-        split="validation",
-        predictor=build_predictor(recipe, network, evaluated_weights(step)),
-        criterion=network.criterion,
-        data=recipe.data,
-        table=recipe.evaluate,
-        purpose="validation",
-    )
-    writer = PreviewWriter(session.folder, session.emit, recipe.figures, dataset, recipe.train.epochs)
+    job = validation_job(recipe, network, dataset, evaluated_weights(step))
+    writer = PreviewWriter(session.folder, session.emit, recipe.figures, dataset, recipe.train.planned)
 
     def measure(epoch: int) -> SplitEvaluation[Any, Any]:
         evaluation = open_evaluation(job)
@@ -234,7 +252,7 @@ def started(training: Training, network: Network, *, resumed: bool) -> RunStarte
         task=recipe.task,
         classes=list(dataset.classes),
         cases={name: len(dataset.split(name)) for name in ("train", "validation", "test")},
-        epochs=recipe.train.epochs,
+        epochs=recipe.train.planned,
         iterations_per_epoch=length,
         first_iteration=training.done,
         first_epoch=math.floor(training.done / length) + 1,
@@ -244,4 +262,5 @@ def started(training: Training, network: Network, *, resumed: bool) -> RunStarte
         monitor_split="validation" if dataset.split("validation") else "train",
         monitor_up=recipe.monitor_up,
         resumed=resumed,
+        minutes=read_manifest(session.folder).minutes or 0.0,
     )

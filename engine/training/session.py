@@ -108,7 +108,7 @@ def open_session(folder: RunFolder, recipe: Recipe, dataset: Dataset, lock: int,
         sweep(folder)
     writer = EventWriter(folder.events)
     first = msgspec.structs.replace(
-        own_status(recipe.name, recipe.task, recipe.train.epochs), metric=recipe.monitor, **status
+        own_status(recipe.name, recipe.task, recipe.train.planned), metric=recipe.monitor, **status
     )
     board = StatusWriter(folder, first)
 

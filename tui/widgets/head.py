@@ -91,6 +91,7 @@ class Head(Canvas):
         left: Line = [
             (" epoch ", "muted"),
             (f"{view.epoch}/{view.epochs}" if view.epochs else str(view.epoch), "ink"),
+            (f" of {view.started.minutes:g} min" if view.started and view.started.minutes else "", "muted"),
             ("  ", "ink"),
         ]
         share = done_share(view)

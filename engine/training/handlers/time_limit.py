@@ -1,4 +1,4 @@
-"""Ends training after the epoch in which its time is up."""
+"""Ends training after the epoch in which its time is up, and says so where planned time will not do."""
 
 from __future__ import annotations
 
@@ -10,13 +10,22 @@ from ignite.engine import Engine, Events
 from engine.checkpoint import StateDict
 from engine.events import Event, Log
 
+_SURE = 0.1
+"""Of all epochs, after which a forecast is believed."""
+_SLOWER, _FASTER = 1.1, 0.75
+
 
 class TimeLimit:
-    """Counts the time spent in training, over all resumes, and ends it after ``minutes``."""
+    """Counts the time spent in training, over all resumes, and ends it after ``minutes``.
 
-    def __init__(self, emit: Callable[[Event], object], minutes: float | None) -> None:
+    Where the epochs were made of ``planned`` minutes, they stay as they are whatever the machine does: the run can
+    be made again. That they take another time than planned is said once.
+    """
+
+    def __init__(self, emit: Callable[[Event], object], minutes: float | None, planned: float | None = None) -> None:
         self._emit = emit
         self._limit_s = None if minutes is None else minutes * 60
+        self._planned = planned
         self._before_s = 0.0
         self._start = time.monotonic()
         self.reached = False
@@ -42,7 +51,21 @@ class TimeLimit:
         self._start = time.monotonic()
 
     def _look(self, trainer: Engine) -> None:
+        self._forecast(trainer.state.epoch, trainer.state.max_epochs)
         if self._limit_s is not None and self.elapsed_s >= self._limit_s and not self.reached:
             self.reached = True
             self._emit(Log(message=f"train.max_minutes reached after epoch {trainer.state.epoch}"))
             trainer.terminate()
+
+    def _forecast(self, epoch: int, epochs: int) -> None:
+        if self._planned is None or epoch < _SURE * epochs or epoch == epochs:
+            return
+        minutes = self.elapsed_s / 60 * epochs / epoch
+        change = minutes / self._planned
+        if change > _SLOWER or change < _FASTER:
+            text = (
+                f"the {epochs} epochs will take {minutes:.3g} minutes at today's speed, not the {self._planned:g} of "
+                f"train.minutes: the machine is {'slower' if change > 1 else 'faster'} than when it was measured"
+            )
+            self._emit(Log(message=text, level="warning" if change > 1 else "info"))
+            self._planned = None
