@@ -104,6 +104,9 @@ class Iteration(Event, frozen=True, tag="iteration", kw_only=True):
     lr: float = 0.0
     cases_per_s: float = 0.0
     grad_norm: Number = None
+    data_s: float = 0.0  # waiting for the batch
+    step_s: float = 0.0  # from the batch to the end of the step
+    update_ratio: Number = None  # norm of the change of the weights by their norm; of one step in fifty
 
 
 class EpochDone(Event, frozen=True, tag="epoch", kw_only=True):
@@ -147,6 +150,9 @@ class Resources(Event, frozen=True, tag="resources", kw_only=True):
     gpu_memory_mb: float | None = None
     gpu_memory_total_mb: float | None = None
     disk_free_gb: float | None = None
+    memory_free_mb: float | None = None  # what the host, or the job's limit, has left
+    others_percent: float | None = None  # processor that others on the host use; percent of one core
+    cores: int = 0  # of the host
 
 
 class CheckpointSaved(Event, frozen=True, tag="checkpoint", kw_only=True):

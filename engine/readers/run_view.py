@@ -38,6 +38,9 @@ STEP_COLUMNS = {
     "lr": "f4",
     "cases_per_s": "f4",
     "grad_norm": "f4",
+    "data_s": "f4",
+    "step_s": "f4",
+    "update_ratio": "f4",
 }
 TRACK_COLUMNS = {"iteration": "i8", "epoch": "i4", "time_s": "f8", "value": "f8"}
 RESOURCE_COLUMNS = {
@@ -49,6 +52,9 @@ RESOURCE_COLUMNS = {
     "gpu_memory_mb": "f4",
     "gpu_memory_total_mb": "f4",
     "disk_free_gb": "f4",
+    "memory_free_mb": "f4",
+    "others_percent": "f4",
+    "cores": "f4",
 }
 
 Tracks: TypeAlias = Mapping[str, Columns]

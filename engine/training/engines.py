@@ -33,6 +33,7 @@ class StepOutput:
         lr: the learning rate that was used.
         grad_norm: norm of the whole gradient before clipping; not finite where the loss scaler skipped
             the step.
+        update_ratio: norm of the change of the weights by their norm; None where it was not measured.
         confusion: (O, O) counts, rows true, columns predicted, of voxels or cases.
     """
 
@@ -41,6 +42,7 @@ class StepOutput:
     lr: float
     grad_norm: float
     confusion: Tensor
+    update_ratio: float | None = None
 
 
 @dataclass(slots=True)
@@ -82,8 +84,18 @@ class TrainStep:
             total += loss
             confusion += counts
         lr = float(self.optimizer.param_groups[0]["lr"])
+        looked_at = engine.state.iteration % _UPDATE_EVERY == 1
+        before = [p.detach().clone() for p in self.weights.parameters()] if looked_at else None
         norm = self._update(engine, batches)
-        return StepOutput(total, cases, lr, norm, confusion)
+        return StepOutput(total, cases, lr, norm, confusion, self._moved(before))
+
+    def _moved(self, before: list[Tensor] | None) -> float | None:
+        """Norm of the change of the weights since ``before`` by their norm; a healthy one is about 1e-3."""
+        if before is None:
+            return None
+        changes = [now.detach() - then for now, then in zip(self.weights.parameters(), before, strict=True)]
+        whole = float(nn.utils.get_total_norm(before))
+        return float(nn.utils.get_total_norm(changes)) / whole if whole else None
 
     def _backward(self, engine: Engine, batch: Batch, shares: list[float]) -> tuple[float, Tensor]:
         image = self.device.move(batch["image"])
@@ -163,6 +175,8 @@ def build_step(recipe: Recipe, network: Network, labels: int, iterations_per_epo
     )
 
 
+_UPDATE_EVERY = 50
+"""Steps from one look at the size of the update to the next: it costs a copy of the weights."""
 _SMALLEST_SCALE = 1.0
 """Of the loss, in fp16; where its gradient is not finite then either, smaller ones do not help. 1 without fp16."""
 _NOT_FINITE_HINT = (

@@ -13,7 +13,7 @@ import torch
 
 from engine.errors import RunError
 from engine.events import Event, Resources
-from engine.hardware import total_memory
+from engine.hardware import free_memory, total_memory
 
 EVERY_S = 3.0
 
@@ -25,6 +25,7 @@ class ResourceSampler:
         self._emit = emit
         self._folder = folder
         self._device = device
+        self._cores = psutil.cpu_count() or 1
         self._processes: dict[int, psutil.Process] = {}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="resources", daemon=True)
@@ -53,6 +54,7 @@ class ResourceSampler:
                 cpu += process.cpu_percent()
                 memory += process.memory_info().rss / 1e6
         use, used, total = self._gpu()
+        everyone = psutil.cpu_percent() * self._cores
         return Resources(
             cpu_percent=round(cpu, 1),
             memory_mb=round(memory, 1),
@@ -61,6 +63,9 @@ class ResourceSampler:
             gpu_memory_mb=used,
             gpu_memory_total_mb=total,
             disk_free_gb=round(shutil.disk_usage(self._folder).free / 1e9, 2),
+            memory_free_mb=round(free_memory() / 1e6, 1),
+            others_percent=round(max(0.0, everyone - cpu), 1),
+            cores=self._cores,
         )
 
     def _family(self) -> list[psutil.Process]:
