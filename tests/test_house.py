@@ -22,6 +22,7 @@ FLOOR = (
     "engine.events",
     "engine.requests",
     "engine.hardware",
+    "engine.diagnosis",
     "engine.runfolder",
 )
 READERS = "engine.readers"

@@ -1,0 +1,185 @@
+"""What the rules look at, what they give, and what they share. No NumPy: a column is any sequence of numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Literal, TypeAlias, get_args
+
+import msgspec
+
+from engine.events import Number, Validation, number
+
+Code: TypeAlias = Literal[
+    "stalled",
+    "diverging",
+    "gradient_exploding",
+    "memory_low",
+    "disk_low",
+    "at_chance",
+    "class_never_predicted",
+    "overfitting",
+    "case_always_bad",
+    "plateau",
+    "loader_bound",
+    "slowed_down",
+]
+CODES: tuple[Code, ...] = get_args(Code)
+"""In the order of their weight, among findings of one severity."""
+Severity: TypeAlias = Literal["error", "warning", "note"]
+IN_A_ROW = 3
+"""Validations that have to agree: the first may be chance, and the third is the second after the onset."""
+MOST_WINDOWS = 60
+"""Windows that are looked at over a whole session, however long it is."""
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is wrong.
+
+    Attributes:
+        severity: error: the run is lost or in danger; warning: its result suffers; note: worth knowing.
+        code: what kind of thing; a name for scripts.
+        message: one sentence.
+        since_epoch: the first epoch in which it was so, without a break since; 0 before the first.
+        evidence: the numbers behind it.
+        remedy: what to do.
+        key: of the dashboard, that shows it or does something about it.
+    """
+
+    severity: Severity
+    code: Code
+    message: str
+    since_epoch: int = 0
+    evidence: str = ""
+    remedy: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Columns of all optimizer steps of the run, each (n,); nan where nothing was measured."""
+
+    epoch: Sequence[int] = ()
+    time_s: Sequence[float] = ()
+    loss: Sequence[float] = ()
+    grad_norm: Sequence[float] = ()
+    data_s: Sequence[float] = ()
+    step_s: Sequence[float] = ()
+
+    def __len__(self) -> int:
+        return len(self.epoch)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known of a run. `engine.readers.health.facts_of` makes it.
+
+    Attributes:
+        live: a process works on it.
+        paused: and was asked to wait.
+        halted: and was halted by a signal (SIGSTOP).
+        cases: of the validation split; 0 where unknown.
+        epochs: planned.
+        steps: all steps.
+        session: number of the first step of the last session: speeds of another machine say nothing about this one.
+        train: (epoch, mean training loss) of each epoch.
+        decayed: share of its greatest that is left of the learning rate.
+        validations: the last ones, the newest last.
+        resources: columns of the samples, each (m,), named as in the stream.
+        phase: what the run does now; "" before the first.
+        sign_s: time of the newest step, measurement, or progress; samples of resources are no sign of work.
+        piece_s: seconds that one piece of the phase takes (a case of a validation, a step); 0 where unknown.
+    """
+
+    live: bool = False
+    paused: bool = False
+    halted: bool = False
+    task: str = ""
+    classes: Sequence[str] = ()
+    monitor: str = ""
+    monitor_up: bool = True
+    cases: int = 0
+    epochs: int = 0
+    iterations_per_epoch: int = 0
+    steps: Steps = field(default_factory=Steps)
+    session: int = 0
+    train: Sequence[tuple[int, float]] = ()
+    decayed: float = 1.0
+    validations: Sequence[Validation] = ()
+    resources: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    phase: str = ""
+    sign_s: float = 0.0
+    piece_s: float = 0.0
+
+    @property
+    def epoch(self) -> int:
+        """Of the newest step or validation."""
+        newest = [self.steps.epoch[-1]] if len(self.steps) else []
+        return int(max([*newest, *(v.epoch for v in self.validations[-1:])], default=0))
+
+    def sampled(self, name: str, at: int = -1) -> float:
+        """A value of the resources; nan where it was not measured."""
+        column = self.resources.get(name, ())
+        return float(column[at]) if len(column) >= max(1, -at) else math.nan
+
+    @property
+    def grace(self) -> float:
+        """Epochs at the beginning in which a network may know nothing yet: a tenth of those that are planned, and
+        forty steps, as long as the running averages of a batch normalisation need."""
+        return max(self.epochs / 10, min(40 / max(1, self.iterations_per_epoch), self.epochs / 3))
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Some steps in a row, ``start`` to ``stop``."""
+
+    start: int
+    stop: int
+    level: float
+
+
+def windows(values: Sequence[float], size: int, first: int = 0, *, nan: float = math.nan) -> list[Window]:
+    """Medians over ``size`` steps in a row, evenly spread from step ``first`` to the newest, the newest last.
+
+    A value that is not a number is left out, or counts as ``nan``; nothing but such values gives nan.
+    """
+    stride = max(size, (len(values) - first) // MOST_WINDOWS)
+    stops = range(len(values), first + size - 1, -stride)
+    return [Window(stop - size, stop, _level(values[stop - size : stop], nan)) for stop in reversed(stops)]
+
+
+def _level(values: Sequence[float], nan: float) -> float:
+    found = [nan if math.isnan(value) else float(value) for value in values]
+    return median([value for value in found if not math.isnan(value)] or [math.nan])
+
+
+def since(flags: Sequence[bool]) -> int | None:
+    """The first place of the unbroken row of True at the end; None where the last is False."""
+    if not flags or not flags[-1]:
+        return None
+    return next((at + 1 for at in range(len(flags) - 1, -1, -1) if not flags[at]), 0)
+
+
+def series(validations: Sequence[Validation], metric: str) -> list[tuple[int, float]]:
+    """(epoch, value) of the finite values of a metric."""
+    found = ((v.epoch, number(v.metrics.get(metric))) for v in validations)
+    return [(epoch, value) for epoch, value in found if math.isfinite(value)]
+
+
+def noise(values: Sequence[float]) -> float:
+    """Standard deviation of what jumps to and fro in a curve, by the median distance of its points from the middle of
+    their neighbours; 0 for fewer than three."""
+    jumps = [abs(b - (a + c) / 2) for a, b, c in zip(values, values[1:], values[2:], strict=False)]
+    return 1.4826 * median(jumps) / math.sqrt(1.5) if jumps else 0.0
+
+
+def known(row: dict[str, Number], *names: str) -> Iterator[float]:
+    """The finite values of ``names`` in ``row``."""
+    yield from (value for name in names if math.isfinite(value := number(row.get(name))))
+
+
+def brief(value: float) -> str:
+    """A number for a sentence: three digits."""
+    return f"{value:.3g}"

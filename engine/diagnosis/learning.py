@@ -1,0 +1,171 @@
+"""Rules on losses and gradients: diverging, gradient_exploding, overfitting, plateau."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from statistics import median
+
+from engine.diagnosis.facts import IN_A_ROW, Facts, Finding, Window, brief, noise, series, since, windows
+from engine.events import number
+from engine.measures import find
+
+_ABSURD = 1e6  # no loss of classes or overlaps is as great, however bad the network
+_ABOVE_START = 10.0
+_COLLAPSE = 5.0
+_LOSS_STEPS = 10
+_GRADIENT_STEPS = 5
+_EXPLODED, _EXPLODED_EARLY = 20.0, 100.0
+
+
+def learning(facts: Facts) -> Iterator[Finding]:
+    """The findings on how the run learns."""
+    yield from _diverging(facts)
+    yield from _exploding(facts)
+    yield from _overfitting(facts)
+    yield from _plateau(facts)
+
+
+def _diverging(facts: Facts) -> Iterator[Finding]:
+    """The loss is far above where it began, or back there after it had fallen to a fifth."""
+    steps = facts.steps
+    size = min(_LOSS_STEPS, max(IN_A_ROW, len(steps)))
+    of_steps = [(int(steps.epoch[w.stop - 1]), w.level) for w in windows(steps.loss, size, nan=math.inf)]
+    checks = [(v.epoch, number(v.metrics["loss"])) for v in facts.validations if v.metrics.get("loss") is not None]
+    blown = _blown_up("training", of_steps or facts.train) or _blown_up("validation", checks, 100.0, math.inf)
+    if blown is None:
+        return
+    name, epoch, first, low, now = blown
+    grows = f"grows beyond all bounds: {brief(low)} → {brief(now)}"
+    yield Finding(
+        severity="error",
+        code="diverging",
+        message=f"the {name} loss {grows if math.isfinite(low) else f'is {brief(now)}: nothing is learned'}",
+        since_epoch=epoch,
+        evidence=f"{name} loss {brief(first)} at the beginning, {brief(low)} at its lowest, {brief(now)} now",
+        remedy="stop, lower optimizer.lr, or set train.clip_norm = 1.0; go on from best.pt, which is kept",
+        key="s",
+    )
+
+
+def _blown_up(
+    name: str, levels: Sequence[tuple[int, float]], above: float = _ABOVE_START, collapse: float = _COLLAPSE
+) -> tuple[str, int, float, float, float] | None:
+    """(name, epoch since which, first, lowest, newest level) where the levels have blown up, and are so now."""
+    flags: list[bool] = []
+    start = low = math.inf
+    for _, level in levels:
+        blown = not math.isfinite(level) or level > _ABSURD
+        if 0 < start < math.inf:
+            blown |= level > above * start or (level >= 0.9 * start and level > collapse * low)
+        flags.append(blown)
+        if not blown:
+            start, low = (level if start == math.inf else start), min(low, level)
+    at = since(flags)
+    return None if at is None else (name, levels[at][0], levels[0][1], low, levels[-1][1])
+
+
+def _exploding(facts: Facts) -> Iterator[Finding]:
+    """The norm of the gradient is twenty times what it ever was up to two epochs ago."""
+    steps = facts.steps
+    found = [window for window in windows(steps.grad_norm, _GRADIENT_STEPS) if not math.isnan(window.level)]
+    calm: list[Window] = []
+    flags: list[bool] = []
+    for window in found:
+        usual = _calm(calm, window, steps.epoch)
+        flags.append(usual is not None and window.level > usual)
+        if not flags[-1] and math.isfinite(window.level):
+            calm.append(window)
+    at = since(flags)
+    if at is None or not calm:
+        return
+    before, now = max(window.level for window in calm), found[-1].level
+    yield Finding(
+        severity="error",
+        code="gradient_exploding",
+        message=f"the gradient grows: its norm is {brief(now)}, and was {brief(calm[0].level)}",
+        since_epoch=int(steps.epoch[found[at].stop - 1]),
+        evidence=f"medians over {_GRADIENT_STEPS} steps: {brief(before)} at most before it, {brief(now)} now",
+        remedy="set train.clip_norm = 1.0, or lower optimizer.lr",
+        key="s",
+    )
+
+
+def _calm(calm: Sequence[Window], window: Window, epochs: Sequence[int]) -> float | None:
+    """The limit for ``window`` by the calm ones before it; None while nothing can be compared.
+
+    Two epochs are left out of the comparison, so that a slow growth does not become its own measure.
+    """
+    epoch = epochs[window.stop - 1]
+    older = [before.level for before in calm if epochs[before.stop - 1] <= epoch - 2]
+    if older:
+        limit = _EXPLODED * max(older)
+        return limit if len(older) >= IN_A_ROW else max(limit, 1.0)
+    early = [before.level for before in calm if before.stop <= window.stop - 2 * _GRADIENT_STEPS]
+    return max(_EXPLODED_EARLY * max(early), 1.0) if early else None
+
+
+def _overfitting(facts: Facts) -> Iterator[Finding]:
+    """The validation loss rises since its lowest, by more than it jumps, while the training loss falls."""
+    curve = series(facts.validations[-200:], "loss")
+    values = [value for _, value in curve]
+    lowest = min(range(len(values)), key=values.__getitem__, default=0)
+    after = len(values) - 1 - lowest
+    if after < IN_A_ROW or (lowest == 0 and after < 2 * IN_A_ROW):
+        return
+    bottom, now = median(values[max(0, lowest - 1) : lowest + 2]), median(values[-3:])
+    jump = noise(values[-50:])
+    quick, slow = now - bottom > max(3 * jump, 0.1 * bottom), now - bottom > max(2 * jump, 0.05 * bottom)
+    monitored = [value for _, value in series(facts.validations, facts.monitor)]
+    if facts.monitor != "loss" and len(monitored) > IN_A_ROW:
+        best = (max if facts.monitor_up else min)(monitored)
+        if best in monitored[-IN_A_ROW:]:  # what counts still gets better
+            quick = slow = now > 1.5 * bottom + 3 * jump
+    if not (quick or (slow and after >= 8)):
+        return
+    epoch = curve[lowest][0]
+    before = [loss for at, loss in facts.train if at <= epoch][-3:]
+    since_then = [loss for at, loss in facts.train if at > epoch][-3:]
+    if before and since_then and not (median(since_then) < median(before) and median(since_then) < now):
+        return
+    falls = f" while that of training falls to {brief(median(since_then))}" if since_then else ""
+    yield Finding(
+        severity="warning",
+        code="overfitting",
+        message=f"validation loss {brief(values[lowest])} → {brief(values[-1])}{falls}, "
+        f"no better for {after} validations",
+        since_epoch=curve[lowest + 1][0],
+        evidence=f"lowest at epoch {epoch}; it jumps by {brief(jump)} from one validation to the next",
+        remedy="stop: the best is kept. Next time: more augmentation, weight decay or data, or train.early_stop",
+        key="s",
+    )
+
+
+def _plateau(facts: Facts) -> Iterator[Finding]:
+    """For a fifth of the planned validations neither the monitored metric nor the training loss got better, though the
+    learning rate is not yet small and the metric is not yet good."""
+    curve = series(facts.validations, facts.monitor)
+    if len(curve) < 8 or facts.decayed < 0.1:
+        return
+    every = max(1.0, median(b[0] - a[0] for a, b in pairwise(curve)))
+    wait = max(8, math.ceil(facts.epochs / every / 5))
+    values = [value if facts.monitor_up else -value for _, value in curve]
+    if find(facts.monitor).kind == "share" and facts.monitor_up and max(values) >= 0.9:
+        return
+    tolerance = max(2 * noise(values), 0.01 * (max(values) - min(values)))
+    reached = next(at for at, value in enumerate(values) if value >= max(values) - tolerance)
+    epoch, stood = curve[reached][0], len(values) - 1 - reached
+    losses = [loss for at, loss in facts.train if at > epoch]
+    third = max(1, len(losses) // 3)
+    if stood < wait or (losses and median(losses[-third:]) < 0.95 * median(losses[:third])):
+        return
+    yield Finding(
+        severity="note",
+        code="plateau",
+        message=f"{facts.monitor} stands at {brief(curve[-1][1])}: no better for {stood} validations",
+        since_epoch=epoch,
+        evidence=f"best {brief(max(values) if facts.monitor_up else -max(values))}, and the training loss stands too",
+        remedy="another learning rate or schedule, a larger network, or stop here",
+        key="s",
+    )

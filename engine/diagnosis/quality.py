@@ -1,0 +1,133 @@
+"""Rules on what is predicted: class_never_predicted, at_chance, case_always_bad."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from engine.diagnosis.facts import IN_A_ROW, Facts, Finding, brief, known, since
+from engine.events import Metrics, Validation, number
+
+_FEW = 5  # cases of a class: of fewer, none may be found by chance
+_ABOVE_CHANCE = 0.1
+_BAD, _GOOD = 0.1, 0.5
+
+
+def quality(facts: Facts) -> Iterator[Finding]:
+    """The findings on what is predicted; of a network that guesses it is not said which classes it never guesses."""
+    chance, never = list(_at_chance(facts)), list(_never_predicted(facts))
+    if chance and never and len(facts.classes) == 2:
+        chance = []
+    yield from chance or never
+    yield from _always_bad(facts)
+
+
+def _rows(facts: Facts, flags: Sequence[bool]) -> int | None:
+    """Epoch since which ``flags``, one a validation, are True without a break, if that is long enough.
+
+    Those of the beginning do not count: a network that has learned nothing yet is not yet wrong.
+    """
+    at = since(flags)
+    if at is None:
+        return None
+    if all(flags):  # it never was otherwise
+        at = next((n for n, v in enumerate(facts.validations) if v.epoch > facts.grace), len(flags))
+    return facts.validations[at].epoch if len(flags) - at >= IN_A_ROW else None
+
+
+def _never_predicted(facts: Facts) -> Iterator[Finding]:
+    """A class that validation cases have is nowhere in the predictions."""
+    labels = facts.validations[-1].per_class if facts.validations else {}
+    begun = {label: epoch for label in labels if (epoch := _rows(facts, _absences(facts, label))) is not None}
+    if not begun:
+        return
+    names = ", ".join(list(begun)[:4]) + (f" and {len(begun) - 4} more" if len(begun) > 4 else "")
+    yield Finding(
+        severity="warning",
+        code="class_never_predicted",
+        message=f"never predicted: {names}",
+        since_epoch=min(begun.values()),
+        evidence=f"in none of the last {IN_A_ROW} validations or more, though there are cases of it",
+        remedy='train.balance or class_weights = "balanced", a loss that weighs rare classes; look at its labels',
+        key="2",
+    )
+
+
+def _absences(facts: Facts, label: str) -> list[bool]:
+    """A flag a validation: the class was there to be found, and was not."""
+    return [_absent(v.per_class.get(label, {}), facts.task) for v in facts.validations]
+
+
+def _absent(row: Metrics, task: str) -> bool:
+    support = next(known(row, "support", "n"), math.inf)
+    values = list(known(row, "recall", "dice", "f1", "jaccard", "precision"))
+    enough = support >= (_FEW if task == "classification" else 1)
+    return enough and bool(values) and max(values) == 0.0
+
+
+def _at_chance(facts: Facts) -> Iterator[Finding]:
+    """The classes are told apart no better than by guessing."""
+    classes = len(facts.classes)
+    if facts.task != "classification" or classes < 2:
+        return
+    epoch = _rows(facts, [_guesses(v, classes) for v in facts.validations])
+    if epoch is None:
+        return
+    metrics = facts.validations[-1].metrics
+    words = [
+        f"{name.replace('_', ' ')} {brief(value)}"
+        for name in ("balanced_accuracy", "accuracy", "auc")
+        for value in known(metrics, name)
+    ]
+    yield Finding(
+        severity="warning",
+        code="at_chance",
+        message=f"no better than guessing: {words[0]}, and {classes} classes give {brief(1 / classes)}",
+        since_epoch=epoch,
+        evidence=", ".join(words),
+        remedy="look at labels and images (medtui check); another optimizer.lr, or begin with trained weights",
+        key="2",
+    )
+
+
+def _guesses(validation: Validation, classes: int) -> bool:
+    """Whether accuracy lies within a tenth of the way from chance to perfect, and so does the ranking."""
+    accuracy = next(known(validation.metrics, "balanced_accuracy", "recall", "accuracy"), math.nan)
+    auc = next(known(validation.metrics, "auc"), 0.5)
+    return accuracy <= 1 / classes + _ABOVE_CHANCE * (1 - 1 / classes) and auc <= 0.5 + _ABOVE_CHANCE
+
+
+def _always_bad(facts: Facts) -> Iterator[Finding]:
+    """One case fails in every validation in which the others are good.
+
+    Segmentation only: an image whose class is not found is no more than one that is hard, and there are always some.
+    """
+    if facts.task != "segmentation" or len(facts.validations) < IN_A_ROW:
+        return
+    failed = [_failed(v, facts.cases) for v in facts.validations]
+    begun = {
+        case: facts.validations[at].epoch
+        for case in failed[-1]
+        if (at := since([case in names for names in failed])) is not None and len(failed) - at >= IN_A_ROW
+    }
+    if not begun:
+        return
+    names = ", ".join(list(begun)[:4]) + (f" and {len(begun) - 4} more" if len(begun) > 4 else "")
+    yield Finding(
+        severity="warning",
+        code="case_always_bad",
+        message=f"Dice near 0 in every validation, though the others are good: {names}",
+        since_epoch=min(begun.values()),
+        evidence=f"Dice {brief(min(failed[-1].values()))} beside a mean of "
+        f"{brief(number(facts.validations[-1].metrics.get('dice')))}",
+        remedy="look at this case and its truth: wrong mask, orientation, spacing or intensities",
+        key="4",
+    )
+
+
+def _failed(validation: Validation, cases: int) -> dict[str, float]:
+    """Cases with a Dice near 0, by name, where the mean of the others is good."""
+    bad = {str(case.get("id")): value for case in validation.cases for value in known(case, "dice") if value <= _BAD}
+    mean, count = number(validation.metrics.get("dice")), cases or len(validation.cases)
+    others = (mean * count - sum(bad.values())) / (count - len(bad)) if count > len(bad) else math.nan
+    return bad if others >= _GOOD else {}

@@ -1,0 +1,114 @@
+"""What is wrong with a run, from its folder: facts for `engine.diagnosis` out of the one fold of the stream."""
+
+from __future__ import annotations
+
+import socket
+import time
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from engine.diagnosis import Facts, Finding, Steps, diagnose
+from engine.readers.fold import fold
+from engine.readers.run_view import EMPTY, RESOURCE_COLUMNS, RunView
+from engine.runfolder import ENDED, EventReader, RunFolder, Status, read_status
+
+_RECENT = 200
+_HALTED = "SIGSTOP"
+
+
+def findings_of(view: RunView, status: Status, now_s: float | None = None) -> tuple[Finding, ...]:
+    """The findings on a run of which ``view`` and ``status`` are known.
+
+    Where its process is on another host, the time is that of its heartbeat: clocks differ.
+    """
+    now_s = time.time() if now_s is None else now_s
+    if status.host and status.host != socket.gethostname():
+        now_s = status.heartbeat_s
+    return diagnose(facts_of(view, status), now_s)
+
+
+def read_findings(folder: RunFolder) -> tuple[Finding, ...]:
+    """The findings on a run as it is now."""
+    return Health(folder).look()
+
+
+class Health:
+    """Follows a run: each `look` reads what is new in its stream."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._reader, self._restarts = EventReader(folder.events), 0
+        self.view = EMPTY
+
+    def look(self, status: Status | None = None) -> tuple[Finding, ...]:
+        """The findings now; ``status`` where it is known already."""
+        while events := self._reader.read():
+            if self._reader.restarts != self._restarts:  # a resumed run cut the stream meanwhile
+                self.view, self._restarts = EMPTY, self._reader.restarts
+            self.view = fold(self.view, events)
+        return findings_of(self.view, status or read_status(self._folder))
+
+
+def facts_of(view: RunView, status: Status) -> Facts:
+    """What the rules of `engine.diagnosis` look at."""
+    steps, started = view.steps, view.started
+    columns: dict[str, Any] = {name: memoryview(steps[name].data) for name in Steps.__slots__}
+    samples: dict[str, Any] = {name: memoryview(view.resources[name].data) for name in RESOURCE_COLUMNS}
+    live = status.state not in ENDED and status.state != "silent" and view.ended is None
+    rates = steps["lr"]
+    losses = view.train.get("loss")
+    return Facts(
+        live=live,
+        paused=status.state == "paused",
+        halted=live and _HALTED in status.message,
+        task=started.task if started else status.task,
+        classes=view.classes,
+        monitor=view.monitor,
+        monitor_up=view.monitor_up,
+        cases=started.cases.get("validation", 0) if started else 0,
+        epochs=view.epochs,
+        iterations_per_epoch=view.iterations_per_epoch,
+        steps=Steps(**columns),
+        session=int(np.searchsorted(steps["time_s"], view.session_s)),
+        train=() if losses is None else tuple(zip(losses["epoch"].tolist(), losses["value"].tolist(), strict=True)),
+        decayed=float(rates[-1] / rates.max()) if len(rates) and rates.max() > 0 else 1.0,
+        validations=view.validations,
+        resources=samples,
+        phase=view.phase.phase if view.phase else "",
+        sign_s=_sign_s(view),
+        piece_s=_piece_s(view),
+    )
+
+
+def _sign_s(view: RunView) -> float:
+    """The newest event that is a sign of work: samples of resources come from a thread of their own."""
+    newest = (view.phase, view.progress, *view.figures[-1:], *view.controls[-1:], *view.previews[-1:])
+    return max(view.worked_s, view.session_s, *(event.time_s for event in newest if event is not None), 0.0)
+
+
+def _piece_s(view: RunView) -> float:
+    """Seconds that a piece of the present phase takes; 0 where that is not known yet."""
+    phase, progress = view.phase, view.progress
+    if phase is None:
+        return 0.0
+    if phase.phase.startswith("train"):
+        return _step_s(view)
+    each = (progress.time_s - phase.time_s) / progress.done if progress is not None and progress.done > 0 else 0.0
+    cases = view.started.cases.get("validation", 0) if view.started else 0
+    before = [v.seconds / cases for v in view.validations[-3:] if cases and phase.phase == "validation"]
+    return max([each, *before])
+
+
+def _step_s(view: RunView) -> float:
+    """What a step takes at its usual, and a tenth of the longest that one has lately taken."""
+    first = int(np.searchsorted(view.steps["time_s"], view.session_s))
+    at = view.steps["time_s"][first:][-_RECENT:]
+    gaps = np.diff(at)
+    if len(gaps) < 5:
+        return 0.0
+    same = np.diff(view.steps["epoch"][first:][-_RECENT:]) == 0
+    last_of_epoch = view.iterations_per_epoch > 0 and view.iteration_in_epoch == view.iterations_per_epoch
+    counted = gaps[same] if same.any() and not last_of_epoch else gaps
+    return max(float(median(gaps.tolist())), float(counted.max()) / 5)

@@ -1,0 +1,102 @@
+"""Each finding: in time, alone, on live and on finished runs, and gone when its cause is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from engine import events as ev
+from engine.diagnosis import CODES, Finding
+from engine.readers.fold import fold
+from engine.readers.health import findings_of
+from engine.readers.run_view import EMPTY
+from engine.runfolder import Status
+from tests.engine.diagnosis import streams
+from tests.engine.diagnosis.streams import SKIN, Plan, stream
+
+SEGMENTATION, SKINS = Plan(), Plan(task="classification", classes=SKIN, top=0.8, cases=84)
+PLANS = {
+    "long": Plan(epochs=60, per_epoch=7, onset=25),
+    "sparse": Plan(epochs=60, per_epoch=10, every=4, onset=25),
+    "short": Plan(epochs=12, per_epoch=20, onset=6),
+    "few steps": Plan(epochs=40, per_epoch=4, onset=15),
+    "two structures": Plan(classes=("anterior", "posterior"), seed=4),
+    "skin": SKINS,
+    "two classes": Plan(task="classification", classes=("no", "yes"), top=0.9, cases=40, seed=2),
+}
+FAULTS: list[tuple[str, streams.Fault, str]] = [
+    ("diverging", streams.diverging, "long sparse short skin"),
+    ("diverging", streams.doubling, "long short skin"),
+    ("diverging", streams.collapsing, "long sparse"),
+    ("gradient_exploding", streams.exploding, "long sparse short skin"),
+    ("overfitting", streams.overfitting, "long skin"),
+    ("class_never_predicted", streams.missing_class, "two structures/skin/two classes"),
+    ("at_chance", streams.guessing, "skin/two classes"),
+    ("case_always_bad", streams.bad_case, "long short/two structures"),
+    ("loader_bound", streams.slow_loader, "long short/few steps/skin"),
+    ("slowed_down", streams.slow_steps, "long short/few steps/skin"),
+    ("memory_low", streams.full_memory, "long short"),
+    ("disk_low", streams.full_disk, "long skin"),
+]
+CASES = [
+    pytest.param(code, replace(PLANS[name], fault=fault), id=f"{code}-{fault.__name__}-{name}")
+    for code, fault, names in FAULTS
+    for name in PLANS
+    if name in names
+]
+
+
+def looks(plan: Plan) -> list[tuple[ev.Event, tuple[Finding, ...]]]:
+    """The findings after each event of work, as of a live run."""
+    view, waiting, found = EMPTY, [], []
+    for event in stream(plan):
+        waiting.append(event)
+        if isinstance(event, ev.Validation) or (isinstance(event, ev.Iteration) and event.iteration % 5 == 0):
+            view, waiting = fold(view, waiting), []
+            found.append((event, findings_of(view, Status(state="running"), event.time_s)))
+    return found
+
+
+def finished(plan: Plan) -> tuple[Finding, ...]:
+    events = list(stream(plan))
+    end = ev.RunEnded(state="finished", seq=len(events) + 1, time_s=events[-1].time_s)
+    return findings_of(fold(EMPTY, [*events, end]), Status(state="finished"), end.time_s + 1e6)
+
+
+def codes(findings: tuple[Finding, ...]) -> set[str]:
+    return {finding.code for finding in findings}
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("name", PLANS)
+def test_nothing_is_said_of_healthy_runs(name, seed):
+    plan = replace(PLANS[name], seed=seed, noise=0.01 + 0.01 * (seed % 3), timed=seed != 5)
+    assert [(event, found) for event, found in looks(plan) if found] == []
+    assert finished(plan) == ()
+
+
+@pytest.mark.parametrize(("code", "plan"), CASES)
+def test_a_finding_comes_in_time_alone_and_stays_to_the_end(code, plan):
+    for event, found in looks(plan):
+        assert codes(found) <= {code}
+        begun, steps = event.epoch - plan.onset, (event.epoch - plan.onset) * plan.per_epoch
+        if begun > 2 * plan.every + 1 or (code in {"loader_bound", "slowed_down", "diverging"} and steps > 20):
+            assert codes(found) == {code}, f"not said {begun} epochs after the onset"
+            assert abs(found[0].since_epoch - plan.onset) <= max(plan.every, 2 + 20 // plan.per_epoch)
+    assert codes(finished(plan)) == {code}
+    (finding,) = finished(plan)
+    assert finding.code in CODES
+    assert finding.severity in {"error", "warning", "note"}
+    assert all((finding.message, finding.evidence, finding.remedy, finding.key))
+
+
+@pytest.mark.parametrize(("code", "plan"), CASES)
+def test_a_finding_goes_with_its_cause(code, plan):
+    plan = replace(plan, end=2 * plan.onset + 5 * plan.every, epochs=2 * plan.epochs, onset=2 * plan.onset)
+    if code == "overfitting":
+        plan = replace(plan, end=plan.onset + 8)
+    seen = [codes(found) for _, found in looks(plan)]
+    assert {code} in seen
+    assert seen[-1] == set()
+    assert finished(plan) == ()
