@@ -39,6 +39,8 @@ class Measure:
         rank: where only a few metrics have room, those with a rank stand, 1 before 2; 0: none.
         decides: whether a comparison of runs answers by it.
         key: of [evaluate], which asks for it; a test has surface distances without being asked. Empty: always there.
+        beside: of what it is in the second table of a segmentation; empty: it does not stand there.
+        if_absent: whether a class that is not in the truth has a value too, where there are several classes.
     """
 
     name: str
@@ -52,6 +54,8 @@ class Measure:
     rank: int = 0
     decides: bool = False
     key: Key = ""
+    beside: Literal["", "volume", "lesions"] = ""
+    if_absent: bool = False
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -72,7 +76,23 @@ def _distance(name: str, title: str, rank: int = 0, *, shown: bool = True, all_v
 
 
 def _volume(name: str, title: str, short: str, *, up: bool | None) -> Measure:
-    return Measure(name, title, short, "number", up, ("segmentation",), per_class=True, shown=False)
+    return Measure(name, title, short, "number", up, ("segmentation",), per_class=True, shown=False, beside="volume")
+
+
+def _lesion(name: str, title: str, short: str, kind: Kind, *, up: bool | None, if_absent: bool = False) -> Measure:
+    return Measure(
+        name,
+        title,
+        short,
+        kind,
+        up,
+        ("segmentation",),
+        per_class=True,
+        shown=False,
+        key="surface_validation",
+        beside="lesions",
+        if_absent=if_absent,
+    )
 
 
 def _of_images(
@@ -126,10 +146,13 @@ _TABLE: dict[str, Measure] = {
         _distance("hd95_all_voxels", "95HD of all voxels", all_voxels=True),
         _volume("volume_error", "Volume error", "vol", up=None),
         _volume("absolute_volume_error", "Absolute volume error", "abs vo", up=False),
+        _lesion("lesions", "Lesions", "lesion", "number", up=None),
+        _lesion("lesion_sensitivity", "Lesion sensitivity", "les se", "share", up=True),
+        _lesion("lesion_false_positives", "False lesions", "les fp", "number", up=False, if_absent=True),
         _count("missed", "Missed", up=False),
         _count("false_positive", "False positive", up=False),
-        _count("false_positive_cases", "Cases with false positives", up=False),
-        _count("present", "Present", up=None),
+        _count("false_positive_cases", "FP cases", up=False),
+        _count("present", "Present in", up=None),
         _count("absent", "Absent", up=None),
         Measure("loss", "Loss", kind="number", up=False),
         _count("n", "n", up=None),
@@ -225,14 +248,22 @@ def in_tables(task: str, *, per_class: bool = False) -> list[str]:
     return [measure.name for measure in of_task(task, per_class=per_class) if measure.name != "loss"]
 
 
+def beside(*what: str) -> list[str]:
+    """Names of the metrics of the second table of a segmentation: of "volume", of "lesions", or of both."""
+    return [measure.name for measure in _TABLE.values() if measure.beside in what]
+
+
 def shown(values: Mapping[str, Value], task: str) -> dict[str, Value]:
     """Of a split's part of metrics.json what the stream holds; surface metrics only where they were measured."""
     return _picked(values, of_task(task))
 
 
 def shown_per_class(classes: Mapping[str, Mapping[str, Value]], task: str) -> dict[str, dict[str, Value]]:
-    """The same for each class, with the number of its cases."""
-    wanted = [*of_task(task, per_class=True), _TABLE["support"]]
+    """The same for each class, with the number of its cases, and of those in which it was made up."""
+    wanted = [
+        *of_task(task, per_class=True),
+        *(_TABLE[name] for name in ("false_positive_cases", "present", "support")),
+    ]
     return {label: _picked(row, wanted) for label, row in classes.items()}
 
 

@@ -39,10 +39,12 @@ class SegmentationRow:
         """A class's value of a metric; None if it was not measured.
 
         Of several classes, one that is absent from the truth is not measured: two empty masks agree whatever the
-        network can do, and 18 of them would hide the two organs that it misses.
+        network can do, and 18 of them would hide the two organs that it misses. What is made up there has
+        :attr:`engine.measures.Measure.if_absent`.
         """
         metrics = self.per_class.get(name, {})
-        return None if metrics.get("absent") and len(self.per_class) > 1 else metrics.get(metric)
+        unmeasured = metrics.get("absent") and len(self.per_class) > 1 and not find(metric).if_absent
+        return None if unmeasured else metrics.get(metric)
 
     def value(self, metric: str) -> float | None:
         """The case's value of a metric: the mean over its classes, see :meth:`of_class`; None if it has none."""

@@ -84,10 +84,20 @@ def per_class(together: Runs) -> Iterator[Section]:
         for name in classes:
             values = [part.value(metric, name) for part in parts]
             best = _best(together, values, metric)
-            rows.append([name, *(Cell(digits(v), strong=i in best) for i, v in enumerate(values))])
+            cells = [Cell(digits(v), strong=i in best) for i, v in enumerate(values)]
+            rows.append([name, *cells, str(_present(together, name))])
         unit = together.runs[0].unit
-        blocks.append(Table(["Class", *together.labels], rows, f"{title(metric, unit)} of each class."))
+        heads = ["Class", *together.labels, title("present")]
+        blocks.append(Table(heads, rows, f"{title(metric, unit)} of each class, and in how many cases it is."))
     yield Section("Classes", blocks)
+
+
+def _present(together: Runs, label: str) -> int:
+    """In how many of the common cases a class is: of several classes, an absent one has no value in cases.csv."""
+    cases = together.table(0)
+    if together.task == "classification":
+        return sum(row.true == label for row in cases.rows)
+    return int(np.isfinite(cases.numbers(f"{leading(in_tables(together.task))[0]}:{label}")).sum())
 
 
 def differences(together: Runs, comparisons: list[Comparison]) -> Section:

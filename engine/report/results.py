@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from engine.measures import better_up, find, in_tables, is_count, is_distance, leading, ordered, title
+from engine.measures import beside, better_up, find, in_tables, is_count, is_distance, leading, ordered, title
 from engine.readers.numbers import digits, interval, units
 from engine.readers.run import RunData
 from engine.report.blocks import Block, Card, Cards, Cell, Section, Table, Text
@@ -38,7 +38,7 @@ def split_results(run: RunData, split: str) -> Section:
     if run.task == "classification":
         blocks += [summary_table(part, run.unit, reported), class_report(part, run.classes)]
     else:
-        blocks.append(segmentation_table(part, run.classes, run.unit, reported))
+        blocks += [segmentation_table(part, run.classes, run.unit, reported), *detection_table(run, split)]
     return Section(f"Results: {split}", blocks)
 
 
@@ -109,7 +109,7 @@ def segmentation_table(
     per_class = part.per_class
     names = [name for name in classes if name in per_class] or list(per_class)
     columns = [name for name in in_tables("segmentation") if name in part.values]
-    counts = ["missed"] if len(names) == 1 else ["missed", "present", "false_positive_cases"]
+    counts = ["missed", "present", "false_positive_cases"]
     rows: list[list[str | Cell]] = []
     for name in names:
         cells = [Cell(digits(part.value(m, name)), interval(part.interval(m, name))) for m in columns]
@@ -119,13 +119,16 @@ def segmentation_table(
         ruled = frozenset({len(rows)})
         cells = [Cell(digits(part.value(m)), interval(part.interval(m)), strong=True) for m in columns]
         rows.append(["mean", *cells, _count(part.missed), "", _count(part.value("false_positive_cases"))])
-    caption = f"Means over {_count(part.n)} cases; small print: 95 % interval. Missed: cases with an empty prediction."
+    caption = (
+        f"Means over {_count(part.n)} cases; small print: 95 % interval. Missed: cases with the class and an empty "
+        "prediction. Present in: cases with the class in the truth. FP cases: those without it where it is predicted."
+    )
     if any(map(is_distance, columns)):
         caption += f" Distances in {units(unit)}."
     if (tolerance := part.value("nsd_tolerance")) is not None and "nsd" in columns:
         caption += f" NSD: share of both surfaces within {tolerance:g} {unit} of the other."
     if len(names) != 1:
-        caption += " A class counts in the cases in which it is present; those in which it was made up stand beside."
+        caption += " A class counts in the cases in which it is present."
     if reported:
         ruled |= {len(rows)}
         rows.append(["reported before", *(digits(reported[m]) if m in reported else "" for m in columns)])
@@ -133,6 +136,27 @@ def segmentation_table(
         caption += f" {_REPORTED}"
     heads = [title(m, unit) for m in columns] + [title(count) for count in counts]
     return Table(["Class", *heads], rows, caption, rule_before=ruled)
+
+
+def detection_table(run: RunData, split: str) -> list[Table]:
+    """Volumes, and where a class has several components in a case their detection; nothing where none was measured."""
+    part, cases = run.metrics[split], run.cases(split)
+    names = [name for name in run.classes if name in part.per_class] or list(part.per_class)
+    several = any(np.nanmax(cases.numbers(f"lesions:{name}"), initial=0) > 1 for name in names) if len(cases) else False
+    columns = [name for name in beside("volume", *(["lesions"] if several else [])) if name in part.values]
+    if not columns:
+        return []
+    rows: list[list[str | Cell]] = [
+        [label or "mean", *(Cell(digits(part.value(m, label)), interval(part.interval(m, label))) for m in columns)]
+        for label in (*names, *([None] if len(names) != 1 else []))
+    ]
+    caption = "Volume error: predicted minus true volume, as a share of the true one."
+    if several:
+        caption += (
+            " Lesions: connected components of a case (a shared corner connects); one is found where any voxel of it "
+            "is predicted, and a predicted one without a true voxel is false. Means a case."
+        )
+    return [Table(["Class", *map(title, columns)], rows, caption, rule_before=frozenset({len(names)}))]
 
 
 def case_section(run: RunData) -> Section | None:

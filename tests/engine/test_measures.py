@@ -54,7 +54,7 @@ def test_less_is_better_where_it_is_an_error() -> None:
     distances = {"asd", "assd", "hd95", "hd95_max", "assd_all_voxels", "hd95_all_voxels"}
     counts = {"missed", "false_positive", "false_positive_cases"}
     errors = {"loss", "ece", "ece_classwise", "ece_calibrated", "brier", "log_loss"}
-    errors |= {"log_loss_calibrated", "absolute_volume_error"}
+    errors |= {"log_loss_calibrated", "absolute_volume_error", "lesion_false_positives"}
     assert down == distances | counts | errors
     assert not measures.better_up("ece_weighted")
     assert measures.better_up("a metric of another version")

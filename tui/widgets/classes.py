@@ -79,7 +79,8 @@ class Classes(Pane):
         widths = _widths(width, max(map(len, titles.values())), second=False, test="test" in view.results)
         lines = [_header(widths, "last", "")]
         for at, label in enumerate(view.classes):
-            lines.append([(f"{mark(at)} ", str(at)), (one_line(label), "ink bold")])
+            head: Line = [(f"{mark(at)} ", str(at)), (one_line(label), "ink bold"), (_present(view, label), "muted")]
+            lines.append(cut(head, width))
             lines += [_values(view, at, name, [(title, "muted")], widths) for name, title in titles.items()]
         return lines
 
@@ -94,6 +95,15 @@ class Classes(Pane):
             title: Line = [(f"{mark(at)} ", str(at)), (one_line(label), "ink")]
             lines.append(_values(view, at, metric, title, widths, second=second) if at in seen else [])
         return lines
+
+
+def _present(view: RunView, label: str) -> str:
+    """In how many cases of the newest validation a class is, and in how many it was made up."""
+    tracks = view.validation_classes.get(label, {})
+    made_up, support = last(tracks.get("false_positive_cases")), last(tracks.get("support"))
+    there = last(tracks.get("present")) if np.isnan(support) else support
+    text = f"  in {there:.0f} case{'' if there == 1 else 's'}" if np.isfinite(there) else ""
+    return f"{text}, made up in {made_up:.0f}" if made_up > 0 else text
 
 
 def _header(widths: _Widths, metric: str, second: str) -> Line:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import networkx as nx
 import numpy as np
 import pytest
 import torch
@@ -69,6 +70,43 @@ def test_volume_errors_by_hand():
     assert measure_pair(pair_of(np.arange(20) < 15, truth), frozenset())["volume_error"] == pytest.approx(0.5)
 
 
+def test_lesions_by_hand():
+    truth, found = (np.array([list(row) for row in rows]) == "x" for rows in (
+        ("xx....x", ".......", "x..x...", "....x..", "......x"),  # 5: a corner connects the two in the middle
+        (".x.....", "......x", "...xx..", ".......", "x......"),
+    ))  # fmt: skip
+    # Found: the first row's left one, by one voxel, and the middle one. Right beside one is not on it, so of the three
+    # predicted parts two are right in the same way, and the two others are false.
+    assert pair_of(found, truth).lesions == (5, 2, 2)
+    volume = pair_of(found[..., None], truth[..., None], (1.0, 1.0, 3.0))
+    assert measure_pair(volume, EVERY)["lesion_sensitivity"] == pytest.approx(2 / 5)
+    # One prediction over two lesions finds both; two predictions on one lesion are both right.
+    line = np.array([1, 0, 1, 0, 1, 1, 1, 1, 1])
+    other = np.array([1, 1, 1, 0, 1, 0, 0, 0, 1])
+    assert pair_of(other, line).lesions == (3, 3, 0)
+    assert pair_of(line, other).lesions == (3, 3, 0)
+
+
+def test_lesions_are_those_of_a_graph():
+    """Counted again as components of a graph of touching voxels, by networkx."""
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        masks = [rng.random((5, 6, 7)) < 0.08 for _ in range(2)]
+        parts = [graph_components(mask) for mask in masks]
+        voxels = [set(map(tuple, np.argwhere(mask).tolist())) for mask in masks]
+        found = sum(bool(part & voxels[0]) for part in parts[1])
+        false = sum(not part & voxels[1] for part in parts[0])
+        assert pair_of(*masks).lesions == (len(parts[1]), found, false)
+
+
+def graph_components(mask):
+    points = list(map(tuple, np.argwhere(mask).tolist()))
+    graph = nx.Graph()
+    graph.add_nodes_from(points)
+    graph.add_edges_from((a, b) for a in points for b in points if max(abs(np.subtract(a, b))) == 1)
+    return list(nx.connected_components(graph))
+
+
 def test_empty_masks():
     empty, full = np.zeros((3, 4), bool), np.ones((3, 4), bool)
     both = measure_pair(pair_of(empty, empty), EVERY)
@@ -78,6 +116,9 @@ def test_empty_masks():
         assert (found["nsd"], found["dice"]) == (0.0, 0.0)
         assert found["hd95_all_voxels"] == found["assd"] == pytest.approx(math.hypot(3, 4))
     assert missed["volume_error"] == -1.0
+    counts = [[found[name] for name in ("lesions", "lesion_sensitivity", "lesion_false_positives")]
+              for found in (both, missed, made_up)]  # fmt: skip
+    assert counts == [[0, None, 0], [1, 0, 0], [0, None, 1]]
     assert made_up["volume_error"] is made_up["absolute_volume_error"] is None
 
 
@@ -86,7 +127,8 @@ def test_only_what_is_asked_for_is_measured():
     overlap = {"dice", "jaccard", "volume_error", "absolute_volume_error"}
     assert measure_pair(pair_of(*masks), frozenset()).keys() == overlap
     surfaces = measure_pair(pair_of(*masks), frozenset({"surface_validation"})).keys() - overlap
-    assert surfaces == {"nsd", "asd", "assd", "hd95", "hd95_max"}
+    lesions = {"lesions", "lesion_sensitivity", "lesion_false_positives"}
+    assert surfaces == {"nsd", "asd", "assd", "hd95", "hd95_max", *lesions}
 
 
 def test_a_computation_needs_a_name_in_the_table():

@@ -54,6 +54,10 @@ def volume(error):
     return {"volume_error": error, "absolute_volume_error": error and abs(error)}
 
 
+def lesions(true, sensitivity, false):
+    return {"lesions": true, "lesion_sensitivity": sensitivity, "lesion_false_positives": false}
+
+
 def test_missed_made_up_and_absent_classes():
     truth, prediction = np.zeros((4, 6), np.uint8), np.zeros((4, 6), np.uint8)
     truth[1, 1] = 1  # missed
@@ -62,10 +66,11 @@ def test_missed_made_up_and_absent_classes():
     diagonal = math.hypot(12, 12)
     worst = {"dice": 0.0, "jaccard": 0.0, "nsd": 0.0, **dict.fromkeys(REDUCTIONS, pytest.approx(diagonal))}
     found = {"missed": False, "absent": False, "false_positive": False}
-    assert metrics["anterior"] == {**worst, **volume(-1.0), **found, "missed": True}
-    assert metrics["posterior"] == {**worst, **volume(None), **found, "absent": True, "false_positive": True}
+    assert metrics["anterior"] == {**worst, **volume(-1.0), **lesions(1, 0, 0), **found, "missed": True}
+    made_up = {**found, "absent": True, "false_positive": True}
+    assert metrics["posterior"] == {**worst, **volume(None), **lesions(0, None, 1), **made_up}
     best = {"dice": 1.0, "jaccard": 1.0, "nsd": 1.0, **dict.fromkeys(REDUCTIONS, 0.0)}
-    assert metrics["third"] == {**best, **volume(0.0), **found, "absent": True}
+    assert metrics["third"] == {**best, **volume(0.0), **lesions(0, None, 0), **found, "absent": True}
 
 
 def test_an_empty_image_is_a_match():
@@ -148,6 +153,8 @@ def test_false_positives_on_absent_classes_are_counted_beside():
     summary = summarise(rows, CLASSES, unit="voxel", protocol="")
     assert (summary["dice"], summary["false_positive_cases"]) == (1.0, 1)
     assert summary["per_class"]["posterior"]["false_positive_cases"] == 1
+    # Where it is absent a class has no Dice, but what is made up of it is counted: once in two cases.
+    assert [summary["per_class"]["posterior"][m] for m in ("dice", "lesion_false_positives")] == [None, 0.5]
     assert rows[1].value("dice") is None
     header, body = case_table(rows, CLASSES, "test")
     first, second = (dict(zip(header, cells, strict=True)) for cells in body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,11 @@ from medpy.metric import binary
 from scipy import stats
 from sklearn import metrics
 
+from engine.metrics.segmentation import SegmentationRow, case_metrics, case_table, summarise
 from engine.report import write_report
 from engine.runfolder import RunFolder
 from tests import recorded_runs
+from tests.engine.report.conftest import SMALL
 from tests.engine.report.pages import Page, bounds, value
 
 
@@ -115,3 +118,26 @@ def test_markdown_has_the_same_numbers(atria: list[RunFolder], atrium: Page) -> 
     text = Path(atria[0].report_md).read_text()
     dice = atrium.table("Class", "Missed")["left atrium"]["Dice"].split("|")[0].strip()
     assert f"| left atrium | {dice} (" in text
+
+
+def test_lesions_and_volumes_stand_beside_where_a_class_has_several(tmp_path: Path) -> None:
+    folder = recorded_runs.segmentation_run(tmp_path, classes=("tumour", "cyst"), cases=5, settings=SMALL)
+    assert "False lesions" not in write_report(folder)[0].read_text()  # one component a case: nothing to detect
+    truth, found = np.zeros((12, 12), np.uint8), np.zeros((12, 12), np.uint8)
+    truth[1:3, 1:3] = truth[6:8, 6:8] = 1  # two tumours of 4, one of them found with 6 pixels
+    found[1:3, 1:4] = 1
+    found[10, 0] = found[10, 5] = 2  # two cysts made up
+    rows = [SegmentationRow(f"case{n:02d}", None, case_metrics(found, truth, ("tumour", "cyst"))) for n in range(5)]
+    summary = summarise(rows, ("tumour", "cyst"), unit="voxel", protocol="")
+    folder.metrics.write_text(json.dumps({"test": summary}))
+    recorded_runs._table(folder, *case_table(rows, ("tumour", "cyst"), "test"))
+    page = Page(write_report(folder)[0].read_text())
+    tumour, cyst = (page.table("Class", "False lesions")[name] for name in ("tumour", "cyst"))
+    shown = ("Volume error", "Lesions", "Lesion sensitivity", "False lesions")
+    assert [value(tumour[head]) for head in shown] == [-0.25, 2, 0.5, 0]
+    assert [cyst[head] for head in shown] == ["–", "–", "–", "2.000"]
+    counts = page.table("Class", "Present in", "FP cases")
+    assert [(counts[name]["Present in"], counts[name]["FP cases"]) for name in ("tumour", "cyst")] == [
+        ("5", "0"),
+        ("0", "5"),
+    ]
