@@ -157,6 +157,7 @@ def _probe_s(device: Device, model: nn.Module, image: Tensor) -> float:
     start = time.perf_counter()
     with device.autocast():
         output = model(image)
+        output = output[0] if isinstance(output, tuple) else output
     # The square keeps the gradient from being the same everywhere: some kernels have a path of their own for that.
     output.float().square().mean().backward()
     model.zero_grad()

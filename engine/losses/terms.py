@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor
+from torch.nn import functional
 
 from engine.losses.base import Loss
 from engine.losses.sums import Sum
@@ -69,3 +70,25 @@ def shared_loss(loss: Loss, logits: Tensor, target: Tensor, shares: Sequence[flo
     for value in values[1:]:
         total = total + value
     return total
+
+
+def deep_loss(loss: Loss, levels: Sequence[Tensor], target: Tensor, shares: Sequence[float]) -> Tensor:
+    """`shared_loss` of the logits of every level, each with half the weight of the one before; the weights sum to 1.
+
+    A level is compared with ``target`` at the voxels in the middle of its own (Isensee et al. 2021), and its terms
+    are weighed as at the top.
+
+    Args:
+        loss: of a recipe.
+        levels: (B, O, *S), then (B, O, *smaller).
+        target: int64 (B, *S).
+        shares: a factor a term, by `shares_of`.
+    """
+    total = shared_loss(loss, levels[0], target, shares)
+    if len(levels) == 1:
+        return total
+    whole = target.unsqueeze(1).float()
+    for depth, logits in enumerate(levels[1:], start=1):
+        smaller = functional.interpolate(whole, logits.shape[2:], mode="nearest-exact").squeeze(1).long()
+        total = total + 0.5**depth * shared_loss(loss, logits, smaller, shares)
+    return total / (2 - 0.5 ** (len(levels) - 1))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from torch import nn
+from torch import Tensor, nn
 
 from engine.models.base import build
-from engine.models.layers import GROUPS, MONAI_NORMS
+from engine.models.layers import GROUPS, MONAI_NORMS, Output, supervised, with_levels
 from engine.models.shapes import refuse, require_multiples
 from engine.recipe.models import DynUNetTable
+
+if TYPE_CHECKING:
+    from monai.networks.nets import DynUNet
 
 # nnU-Net's: 32 features at the top, never more than 320, and no axis below 4 voxels.
 _TOP = 32
@@ -21,7 +25,8 @@ _LEVELS = 6
 @build.register
 def build_of_recipe(table: DynUNetTable, channels: int, outputs: int, size: tuple[int, ...]) -> nn.Module:
     """The DynUNet of a recipe; errors are those of `build_dynunet`."""
-    return build_dynunet(channels, outputs, size, features=table.channels, norm=table.norm, dropout=table.dropout)
+    model = build_dynunet(channels, outputs, size, features=table.channels, norm=table.norm, dropout=table.dropout)
+    return DeepDynUNet(model, outputs) if table.deep_supervision else model
 
 
 def plan_strides(size: Sequence[int], levels: int | None = None) -> list[tuple[int, ...]]:
@@ -49,8 +54,8 @@ def build_dynunet(
     features: Sequence[int] | None = None,
     norm: str = "instance",
     dropout: float = 0.0,
-) -> nn.Module:
-    """DynUNet with strides from the size of its input, without deep supervision.
+) -> DynUNet:
+    """DynUNet with strides from the size of its input.
 
     Args:
         channels: of the image.
@@ -76,7 +81,7 @@ def build_dynunet(
     filters = list(features) if features else [min(_TOP * 2**level, _MOST) for level in range(len(strides))]
     if norm == "group" and any(n % GROUPS for n in filters):
         raise refuse("model.channels", f"found {filters}", f"multiples of {GROUPS}, for its {GROUPS} groups")
-    model: nn.Module = DynUNet(
+    model = DynUNet(
         spatial_dims=len(size),
         in_channels=channels,
         out_channels=out_channels,
@@ -93,3 +98,42 @@ def build_dynunet(
         head.apply(DynUNet.initialize_weights)
         model.output_block = head
     return model
+
+
+class DeepDynUNet(nn.Module):
+    """The parts of a DynUNet under their own names, with logits of every level of the decoder in training.
+
+    Args:
+        network: a DynUNet; its parts are taken over.
+        out_channels: channels ``O`` of the logits.
+
+    Raises:
+        RecipeError: there is no level to be supervised.
+    """
+
+    input_block: nn.Module
+    downsamples: nn.ModuleList
+    bottleneck: nn.Module
+    upsamples: nn.ModuleList
+    output_block: nn.Module
+
+    def __init__(self, network: DynUNet, out_channels: int) -> None:
+        from monai.networks.blocks.dynunet_block import UnetOutBlock
+
+        super().__init__()
+        for name, part in network.named_children():
+            self.add_module(name, part)
+        below = supervised(network.filters)
+        dims = network.spatial_dims
+        self.output_below = nn.ModuleList(UnetOutBlock(dims, features, out_channels) for features in below)
+        self.output_below.apply(network.initialize_weights)
+
+    def forward(self, image: Tensor) -> Output:
+        """``(B, C, *S)`` to logits ``(B, O, *S)``."""
+        skips = [self.input_block(image)]
+        for down in self.downsamples:
+            skips.append(down(skips[-1]))
+        levels = [self.bottleneck(skips[-1])]
+        for up in self.upsamples:
+            levels.append(up(levels[-1], skips.pop()))
+        return with_levels(self, self.output_block(levels[-1]), self.output_below, levels[1:])

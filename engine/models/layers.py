@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.instancenorm import _InstanceNorm
+
+from engine.models.shapes import refuse
 
 GROUPS = 8
 MONAI_NORMS = {
@@ -65,6 +69,35 @@ class InstanceNorm(_InstanceNorm):
         parts = torch.split(input, 1)
         cases = [functional.batch_norm(case, None, None, self.weight, self.bias, True) for case in parts]
         return torch.cat(cases) if len(cases) > 1 else cases[0]
+
+
+Output = Tensor | tuple[Tensor, ...]
+"""Logits, or in training with deep supervision those of every level of the decoder, from the top."""
+
+
+def supervised(channels: Sequence[int]) -> Sequence[int]:
+    """Features of the levels of a decoder below its top one, of the features of all levels.
+
+    Raises:
+        RecipeError: there are none.
+    """
+    if len(channels) < 3:
+        raise refuse("model.deep_supervision", f"found true with {len(channels)} levels", "3 levels or more, or false")
+    return channels[1:-1]
+
+
+def with_levels(model: nn.Module, logits: Tensor, heads: nn.ModuleList, levels: Sequence[Tensor]) -> Output:
+    """``logits``; in training, with those that ``heads`` make of the levels below the top one.
+
+    Args:
+        model: whose ``training`` decides.
+        logits: of the top level.
+        heads: one a level, from the top; none without deep supervision.
+        levels: features of all levels of the decoder, from the bottom.
+    """
+    if not (model.training and len(heads)):
+        return logits
+    return logits, *(head(features) for head, features in zip(heads, reversed(levels[:-1]), strict=True))
 
 
 def halve(features: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.models.base import build
-from engine.models.layers import CONVOLUTIONS, initialise, norm_layer
+from engine.models.layers import CONVOLUTIONS, Output, initialise, norm_layer, supervised, with_levels
 from engine.models.shapes import require_multiples, require_room
 from engine.recipe.models import ResUNetTable
 
@@ -35,6 +35,7 @@ def build_resunet(table: ResUNetTable, channels: int, outputs: int, size: tuple[
         dropout=table.dropout,
         patch=table.patch,
         spatial_dims=len(size),
+        deep_supervision=table.deep_supervision,
     )
     multiples = [model.multiple] * len(size)
     require_multiples(size, multiples, table.name)
@@ -67,6 +68,10 @@ class ResUNet(nn.Module):
         dropout: share of the features of a level that is dropped in training.
         patch: voxels along an axis that are taken as one, 1 or 2.
         spatial_dims: 2 or 3. Shapes below are of 3-D.
+        deep_supervision: whether training gets logits of every level of the decoder.
+
+    Raises:
+        RecipeError: there is no level to be supervised.
     """
 
     def __init__(
@@ -80,6 +85,7 @@ class ResUNet(nn.Module):
         dropout: float = 0.0,
         patch: int = 2,
         spatial_dims: int = 3,
+        deep_supervision: bool = False,
     ) -> None:
         super().__init__()
         conv, transposed = CONVOLUTIONS[spatial_dims]
@@ -95,22 +101,26 @@ class ResUNet(nn.Module):
         self.join = nn.ModuleList(block(2 * here, here, 1) for here in channels[:-1])
         self.final = conv(channels[0], out_channels * patch**spatial_dims, 1)
         initialise(self, SLOPE)
+        below = supervised(channels) if deep_supervision else ()
+        self.final_below = nn.ModuleList(conv(features, out_channels, 1) for features in below)
+        initialise(self.final_below, SLOPE)
 
     @property
     def cam_layer(self) -> nn.Module:
         """The last layer that makes features."""
         return self.join[0] if len(self.join) else self.down[0]
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Output:
         """``(B, C, H, W, D)`` to logits ``(B, O, H, W, D)``; each axis a multiple of ``multiple``."""
         features = self.down[0](fold(image, self.patch))
-        skips = []
+        skips, levels = [], []
         for level in self.down[1:]:
             skips.append(features)
             features = level(features)
         for up, join in zip(reversed(self.up), reversed(self.join), strict=True):
             features = join(torch.cat((skips.pop(), up(features)), 1))
-        return unfold(self.final(features), self.patch)
+            levels.append(features)
+        return with_levels(self, unfold(self.final(features), self.patch), self.final_below, levels)
 
 
 class Block(nn.Module):

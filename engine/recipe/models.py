@@ -58,6 +58,11 @@ class _Normed(_UNet):
     """The normalisation."""
 
 
+class _Supervised(_Normed):
+    deep_supervision: bool = False
+    """In training, logits of every level of the decoder: each has half the weight of the one above it in the loss."""
+
+
 class ResNetTable(_Dropout):
     """ResNet (He et al. 2016), as torchvision has it."""
 
@@ -87,8 +92,10 @@ class UNet3dTable(_UNet):
     """The first weights: normal by He et al. 2015, or uniform by Glorot and Bengio 2010. Biases are 0."""
 
 
-class ResUNetTable(_Normed):
+class ResUNetTable(_Supervised):
     """Residual U-Net with norm, in 2-D or 3-D."""
+
+    head = "final"
 
     name: Literal["resunet"]
     residual_units: Annotated[int, Field(ge=0, le=8)] = 2
@@ -105,9 +112,9 @@ class SegResNetTable(_Normed):
     name: Literal["segresnet"]
 
 
-class DynUNetTable(_Normed):
+class DynUNetTable(_Supervised):
     """MONAI's DynUNet, the network of nnU-Net (Isensee et al. 2021)."""
 
-    head = "output_block."
+    head = "output_"
 
     name: Literal["dynunet"]

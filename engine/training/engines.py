@@ -16,7 +16,7 @@ from engine.data.loaders import Batch, TrainLoader
 from engine.device import Device
 from engine.distributed import wrap_model, wrap_optimizer
 from engine.errors import MedtuiError, RunError
-from engine.losses import shared_loss, shares_of
+from engine.losses import deep_loss, shares_of
 from engine.network import Network
 from engine.recipe import Recipe
 from engine.training.ema import Ema
@@ -101,13 +101,14 @@ class TrainStep:
         image = self.device.move(batch["image"])
         label = batch["label"].to(self.device.device, non_blocking=True)
         with self.device.autocast():
-            logits = self.model(image)
-        loss = shared_loss(self.criterion, logits, label, shares)
+            output = self.model(image)
+        levels = output if isinstance(output, tuple) else (output,)
+        loss = deep_loss(self.criterion, levels, label, shares)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise _not_finite("loss", value, engine, [batch])
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        return value, _confusion(logits.detach(), label, self.labels)
+        return value, _confusion(levels[0].detach(), label, self.labels)
 
     def _update(self, engine: Engine, batches: list[Batch]) -> float:
         """One step of optimizer, schedule and average, unless the gradient is not finite."""

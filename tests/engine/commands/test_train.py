@@ -13,7 +13,7 @@ from engine.commands.train import train
 from engine.errors import DataError, RecipeError
 from engine.events import Iteration, RunEnded, RunStarted, Validation
 from engine.recipe import load_recipe
-from engine.runfolder import RunFolder, list_runs, read_status
+from engine.runfolder import RunFolder, list_runs, read_metrics, read_status
 from tests.engine.runs import CLASSIFICATION, SEGMENTATION, events, request, run, weights
 from tests.phantoms import phantom_root
 
@@ -232,3 +232,13 @@ def test_an_early_stop_is_said_at_the_end(tmp_path):
     status = read_status(folder)
     assert status.state == "finished"
     assert re.fullmatch(r"early stop after epoch \d: 1 validation without a better result", status.message)
+
+
+@pytest.mark.parametrize("model", ["resunet", "dynunet"])
+def test_a_network_under_deep_supervision_trains_and_is_measured_as_any_other(tmp_path, model):
+    changes = ["model.deep_supervision=true", "model.channels=[4,8,8]", "train.epochs=1", "data.size=[32,32,32]"]
+    deep = SEGMENTATION.replace("residual_units = 1\n", "") if model == "dynunet" else SEGMENTATION
+    code, folder = run(tmp_path, deep, f'model.name="{model}"', *changes)
+    assert code == 0
+    assert read_metrics(folder)["test"].value("dice") is not None
+    assert any("_below." in key for key in weights(folder.last))

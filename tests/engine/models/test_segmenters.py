@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,34 @@ def test_dropout_is_for_training_only_and_spares_the_logits(name):
         assert (noisy == 0).float().mean() < 0.45
         model.eval()
         assert torch.equal(model(image), model(image))
+
+
+DEEP = {"resunet": [(8, 12, 8)], "dynunet": [(8, 12, 8)]}  # patch 2: a quarter of 32, 48, 32; else a half of 16, 24, 16
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_deep_supervision_adds_levels_in_training_and_nothing_else(name):
+    size = (32, 48, 32) if name == "resunet" else (16, 24, 16)
+    plain, deep = (build(name, size, classes=2, channels=(8, 16, 32), deep_supervision=on) for on in (False, True))
+    image = torch.randn(2, 1, *size)
+    top, *below = deep(image)
+    assert [tuple(level.shape) for level in (top, *below)] == [(2, 3, *size), *((2, 3, *side) for side in DEEP[name])]
+    assert torch.equal(top, plain(image))
+    sum(level.square().mean() for level in (top, *below)).backward()
+    assert all(parameter.grad is not None for parameter in deep.parameters())
+    own = deep.state_dict()
+    assert {key for key in own if key not in plain.state_dict()} == {key for key in own if "_below." in key}
+    assert all(torch.equal(own[key], value) for key, value in plain.state_dict().items())
+    assert type(cam_layer(deep)) is type(cam_layer(plain))
+    copy.deepcopy(deep)
+    assert torch.equal(deep.eval()(image), plain.eval()(image))
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_deep_supervision_needs_a_level_to_supervise(name):
+    size = (16, 16, 16) if name == "resunet" else (8, 8, 8)
+    with pytest.raises(RecipeError):
+        build(name, size, channels=(8, 16), deep_supervision=True)
 
 
 @pytest.mark.parametrize("name", SMALL)
