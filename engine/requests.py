@@ -41,6 +41,7 @@ class Train(Request, frozen=True):
         runs: the folder in which the run folder is made.
         name: of the run; default: the recipe's.
         handshake: descriptor of a pipe that is told the run folder; without one it is printed.
+        study: the run's place in the study that starts it, for its manifest.
     """
 
     recipe: Path
@@ -50,6 +51,41 @@ class Train(Request, frozen=True):
     runs: Path = Path("runs")
     name: str | None = None
     handshake: int | None = None
+    study: dict[str, Any] | None = None
+
+
+class Sweep(Request, frozen=True):
+    """A study: many runs of one recipe, with one result.
+
+    Attributes:
+        recipe: its file; with ``resume`` a study's folder, id or part of an id.
+        overrides: as for `Train`, and so ``data``, ``allow_outside`` and ``runs``.
+        data: root of the data sets.
+        allow_outside: whether paths in the recipe may leave the data root.
+        runs: the folder in which the folders of the study and of its runs are made.
+        name: of the study; default: the recipe's.
+        folds: of a cross-validation; 0: none.
+        seeds: how many, from the recipe's own on.
+        grid: ``table.key=A,B`` texts; every combination of their values is run.
+        trials: of a search by Optuna.
+        search: what it varies: ``table.key=low:high``, ``table.key=low:high:log`` or ``table.key=A,B``.
+        jobs: runs at a time; they divide the cores.
+        resume: go on with a study that was cut off.
+    """
+
+    recipe: Path
+    overrides: tuple[str, ...] = ()
+    data: Path | None = None
+    allow_outside: bool = False
+    runs: Path = Path("runs")
+    name: str | None = None
+    folds: int = 0
+    seeds: int = 1
+    grid: tuple[str, ...] = ()
+    trials: int = 0
+    search: tuple[str, ...] = ()
+    jobs: int | None = None
+    resume: bool = False
 
 
 class Resume(Request, frozen=True):

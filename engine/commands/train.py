@@ -51,6 +51,8 @@ def train(request: Train, handshake: Handshake | None = None) -> int:
     network = build(recipe, dataset, root)
     refuse_dead(recipe, network.facts)
     folder = create(request.runs, recipe.name)
+    if request.study:  # first of all: a study finds its members by it, whenever they are killed
+        update_manifest(folder, study=request.study)
     write_text(folder.recipe, recipe_toml(recipe, network.facts))
     write_splits(folder, split_rows(dataset.cases))
     update_manifest(folder, **first_manifest(recipe, dataset, command_line()))
@@ -237,8 +239,9 @@ def _test(session: Session, network: Network) -> None:
 
     tester = Tester(session.folder, session.recipe, network, session.emit, session.progress)
     update_manifest(session.folder, checkpoint=tester.facts)
-    drawn = "test" if session.dataset.split("test") else "validation"  # figures show what stands in for the test
-    for split in ("validation", "test"):
+    tested = session.recipe.evaluate.test and session.dataset.split("test")
+    drawn = "test" if tested else "validation"  # figures show what stands in for the test
+    for split in ("validation", "test") if session.recipe.evaluate.test else ("validation",):
         if session.dataset.split(split):
             summary = tester.measure(session.dataset, split, split, keep=split == drawn)
             if split == "test":

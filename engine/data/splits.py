@@ -36,8 +36,13 @@ def assign(cases: Sequence[Case], table: DataTable) -> tuple[Case, ...]:
     elif table.split == "fraction":
         assigned = _holdout(cases, table.test_fraction, "test", table.split_seed)
     else:
-        assigned = _fold(cases, table)
-    if table.validation_fraction > 0 and not any(case.split == "validation" for case in assigned):
+        assigned = _fold(cases, table.folds, table.fold, "test", table.split_seed)
+    if table.validation_folds:
+        rest = [case for case in assigned if case.split == "test"]
+        pool = [case for case in assigned if case.split != "test"]
+        folds, fold = table.validation_folds, table.validation_fold
+        assigned = rest + _fold(pool, folds, fold, "validation", table.split_seed)
+    elif table.validation_fraction > 0 and not any(case.split == "validation" for case in assigned):
         train = [case for case in assigned if case.split == "train"]
         rest = [case for case in assigned if case.split != "train"]
         assigned = rest + _holdout(train, table.validation_fraction, "validation", table.split_seed)
@@ -119,26 +124,25 @@ def _holdout(cases: Sequence[Case], share: float, name: str, seed: int) -> list[
     return [replace(case, split=name if case.id in held else "train") for case in cases]
 
 
-def _fold(cases: Sequence[Case], table: DataTable) -> list[Case]:
-    """Fold ``table.fold`` of ``table.folds`` as the test split, the others as train."""
+def _fold(cases: Sequence[Case], folds: int, wanted: int, name: str, seed: int) -> list[Case]:
+    """Fold ``wanted`` of ``folds`` as the split ``name``, the others as train."""
     units = _units(cases)
-    if len(units) < table.folds:
-        raise DataError(
-            f"{table.folds} folds need {table.folds} groups or more; found {len(units)}", "lower data.folds"
-        )
-    sizes = [0] * table.folds
+    hint = "lower data.folds" if name == "test" else "lower data.validation_folds (medtui sweep: --folds)"
+    if len(units) < folds:
+        raise DataError(f"{folds} folds need {folds} groups or more; found {len(units)}", hint)
+    sizes = [0] * folds
     held: set[str] = set()
     for stratum in _strata(units).values():
-        own = [0] * table.folds
-        for unit in _shuffled(stratum, table.split_seed, "fold"):
-            fold = min(range(table.folds), key=lambda index: (own[index], sizes[index], index))
+        own = [0] * folds
+        for unit in _shuffled(stratum, seed, "fold" if name == "test" else "validation fold"):
+            fold = min(range(folds), key=lambda index: (own[index], sizes[index], index))
             own[fold] += len(unit)
             sizes[fold] += len(unit)
-            if fold == table.fold:
+            if fold == wanted:
                 held.update(case.id for case in unit)
     if not held:
-        raise DataError(f"fold {table.fold} of {table.folds} is empty", "lower data.folds")
-    return [replace(case, split="test" if case.id in held else "train") for case in cases]
+        raise DataError(f"fold {wanted} of {folds} is empty", hint)
+    return [replace(case, split=name if case.id in held else "train") for case in cases]
 
 
 def _limit(cases: Sequence[Case], split: str, most: int | None, seed: int) -> list[Case]:

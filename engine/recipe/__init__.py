@@ -9,7 +9,7 @@ from engine.recipe.optim import OptimizerTable, ScheduleTable
 from engine.recipe.schema import json_schema
 from engine.recipe.sources import DataTable
 from engine.recipe.tables import AugmentTable, EvaluateTable, FiguresTable, RuntimeTable, TrainTable
-from engine.recipe.write import recipe_toml
+from engine.recipe.write import recipe_toml, toml_value
 
 __all__ = [
     "AugmentTable",
@@ -30,4 +30,5 @@ __all__ = [
     "parse_recipe",
     "recipe_toml",
     "refuse_dead",
+    "toml_value",
 ]

@@ -187,6 +187,12 @@ def _splits(recipe: Recipe) -> Iterator[Contradiction]:
         yield Contradiction(
             ("data.fold", "data.folds", "data.split"), f"{data.fold} of {data.folds} folds", f"0 to {data.folds - 1}"
         )
+    if data.validation_folds and data.validation_fold >= data.validation_folds:
+        yield Contradiction(
+            ("data.validation_fold", "data.validation_folds"),
+            f"{data.validation_fold} of {data.validation_folds} folds",
+            f"0 to {data.validation_folds - 1}",
+        )
     if data.split == "fraction" and data.validation_fraction + data.test_fraction >= 0.95:
         yield Contradiction(
             ("data.test_fraction", "data.validation_fraction", "data.split"),

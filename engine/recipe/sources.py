@@ -16,6 +16,7 @@ from engine.recipe.base import (
     RelativePath,
     Share,
     When,
+    any_of,
     only,
 )
 
@@ -28,20 +29,26 @@ def _drawn(split: str, *numbers: float | None) -> bool:
     return split != "given" or any(numbers)
 
 
-def _validated(split: str, fraction: float) -> bool | None:
+def _validated(split: str, fraction: float, folds: int | None) -> bool | None:
     """Whether there is a validation split; None where the data set may give one."""
-    return True if fraction > 0 else None if split == "given" else False
+    return True if fraction > 0 or folds else None if split == "given" else False
 
 
 DRAWN = When(
-    ("data.split", "data.validation_fraction", "data.limit_train", "data.limit_validation", "data.limit_test"),
+    (
+        "data.split",
+        *(
+            f"data.{name}"
+            for name in ("validation_fraction", "validation_folds", "limit_train", "limit_validation", "limit_test")
+        ),
+    ),
     _drawn,
-    'something to draw: data.split = "fraction" or "kfold", data.validation_fraction or a limit',
+    'something to draw: data.split = "fraction" or "kfold", data.validation_fraction, data.validation_folds or a limit',
 )
 VALIDATED = When(
-    ("data.split", "data.validation_fraction"),
+    ("data.split", "data.validation_fraction", "data.validation_folds"),
     _validated,
-    "a validation split: data.validation_fraction above 0",
+    "a validation split: data.validation_fraction above 0, or data.validation_folds",
 )
 
 
@@ -67,8 +74,17 @@ class DataTable(NamedTable):
     the data set says."""
     split: Literal["given", "fraction", "kfold"] = "given"
     """given: the data set's own lists. fraction, kfold: drawn here, by group where one is known."""
-    validation_fraction: Annotated[float, Field(ge=0.0, le=0.9)] = 0.0
+    validation_fraction: Annotated[
+        float,
+        Field(ge=0.0, le=0.9),
+        When(("data.validation_folds",), lambda folds: folds is None, "no data.validation_folds"),
+    ] = 0.0
     """Share of the training cases held out for validation, where the data set gives none."""
+    validation_folds: Annotated[int, Field(ge=2, le=100)] | None = None
+    """Cross-validation: all cases that are not of the test split lie in so many folds, by group where one is known and
+    evenly over the classes. Fold `validation_fold` is the validation split. `medtui sweep --folds` sets both."""
+    validation_fold: Annotated[int, Field(ge=0, le=99), any_of("data.validation_folds")] = 0
+    """Which fold is held out for validation, counted from 0."""
     test_fraction: Annotated[float, Field(ge=0.0, le=0.9), only("data.split", "fraction")] = 0.2
     """Share of all cases held out for the test."""
     folds: Annotated[int, Field(ge=2, le=100), _KFOLD] = 5

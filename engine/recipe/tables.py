@@ -138,6 +138,9 @@ class EvaluateTable(Table):
     """Mode of the validations during training."""
     overlap: Annotated[float, Field(ge=0.0, lt=1.0), _SEGMENTATION] = 0.5
     """Share by which sliding windows overlap: in mode whole, and in `medtui predict` in every mode."""
+    test: bool = True
+    """Measure the test split at the end of the run. Off where settings are still being chosen: `medtui evaluate`
+    measures it later."""
     checkpoint: Literal["best", "last"] = "best"
     """Which weights are tested. Without a validation split: last."""
     threshold: Annotated[float, Field(gt=0.0, lt=1.0), _SEGMENTATION, SIGMOID] = 0.5

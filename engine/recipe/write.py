@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from engine.recipe.dead import applies
 from engine.recipe.model import Recipe
 
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
-def recipe_toml(recipe: Recipe, facts: Mapping[str, Any] | None = None) -> str:
+
+def recipe_toml(recipe: Recipe, facts: Mapping[str, Any] | None = None, *, sure: bool = False) -> str:
     """Every key that does something with its value, defaults too; keys that are unset are left out.
 
     Args:
         recipe: a checked recipe.
         facts: what the data decided, see `engine.recipe.dead.applies`.
+        sure: leave defaults out of which only the data can tell whether they do something.
     """
     values = recipe.model_dump(exclude_none=True)
-    lines = [f"{key} = {_toml(value)}" for key, value in values.items() if not isinstance(value, dict)]
+    lines = [f"{key} = {toml_value(value)}" for key, value in values.items() if not isinstance(value, dict)]
     for name, table in values.items():
         if isinstance(table, dict):
-            kept = {key: value for key, value in table.items() if applies(recipe, name, key, facts) is not False}
-            lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in kept.items())]
+            unsure = set(table) - getattr(recipe, name).model_fields_set if sure else set()
+            judged = {key: applies(recipe, name, key, facts) for key in table}
+            kept = {key: table[key] for key in table if judged[key] or (judged[key] is None and key not in unsure)}
+            lines += ["", f"[{name}]", *(f"{key} = {toml_value(value)}" for key, value in kept.items())]
     return "\n".join(lines) + "\n"
 
 
-def _toml(value: Any) -> str:
+def toml_value(value: Any) -> str:
+    """A plain value as TOML writes it on one line; a key is written as it is, or in quotes where it has to be."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
         # JSON's escapes are TOML's, but for DEL, which TOML wants escaped and JSON does not.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
+        return "[" + ", ".join(toml_value(item) for item in value) + "]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + "}"
+        pairs = [f"{key if _BARE.fullmatch(key) else toml_value(key)} = {toml_value(value[key])}" for key in value]
+        return "{" + ", ".join(pairs) + "}"
     return repr(value)

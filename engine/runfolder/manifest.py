@@ -66,6 +66,16 @@ class CheckpointFacts(msgspec.Struct, frozen=True, kw_only=True):
     value: float | None = None
 
 
+class StudyFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What ties a run to its study: the study's id, and the run's place in it."""
+
+    id: str = ""
+    member: str = ""
+    fold: Count | None = None
+    seed: Count | None = None
+    grid: dict[str, str] = {}  # key of the recipe -> value, as TOML
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What stands in ``manifest.json``; what is missing or of another type is at its default."""
 
@@ -92,6 +102,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     early_stopped: bool = False
     stopped: bool = False
     measured: bool = False
+    study: StudyFacts = StudyFacts()
 
 
 def read_manifest(folder: RunFolder) -> Manifest:

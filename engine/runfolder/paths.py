@@ -11,6 +11,8 @@ from pathlib import Path
 from engine.errors import WRONG_PATH, RunError, UsageError
 from engine.runfolder.careful import read_object
 
+STUDY = ".study"
+"""How the folder of a study ends."""
 ID_PATTERN = re.compile(r"^\d{8}-\d{6}-[A-Za-z0-9][A-Za-z0-9._-]*$")
 
 
@@ -27,7 +29,12 @@ class RunFolder:
     @property
     def name(self) -> str:
         """The name behind the day and the time of the id."""
-        return self.id.split("-", 2)[-1]
+        return self.id.split("-", 2)[-1].removesuffix(STUDY)
+
+    @property
+    def is_study(self) -> bool:
+        """Whether this is the folder of a study, whose members are runs beside it (`engine.runfolder.study`)."""
+        return self.id.endswith(STUDY)
 
     @property
     def stamp_s(self) -> float:
@@ -127,8 +134,8 @@ class RunFolder:
         return self.root / "report.md"
 
 
-def create(runs: Path, name: str, *, now_s: float | None = None) -> RunFolder:
-    """Make ``runs/<YYYYmmdd-HHMMSS>-<name>/``, readable by its owner only.
+def create(runs: Path, name: str, *, now_s: float | None = None, study: bool = False) -> RunFolder:
+    """Make ``runs/<YYYYmmdd-HHMMSS>-<name>/``, readable by its owner only; with ``study`` that of a study.
 
     Two runs of one name in one second get ``-2``, ``-3``, ... behind the name.
 
@@ -140,13 +147,13 @@ def create(runs: Path, name: str, *, now_s: float | None = None) -> RunFolder:
     try:
         runs.mkdir(parents=True, exist_ok=True)
         for attempt in range(1, 1000):
-            root = runs / (f"{stamp}-{name}" if attempt == 1 else f"{stamp}-{name}-{attempt}")
+            root = runs / f"{stamp}-{name}{'' if attempt == 1 else f'-{attempt}'}{STUDY if study else ''}"
             try:
                 root.mkdir(mode=0o700)
             except FileExistsError:
                 continue
             folder = RunFolder(root)
-            for part in (folder.control, folder.checkpoints, folder.previews, folder.figures):
+            for part in () if study else (folder.control, folder.checkpoints, folder.previews, folder.figures):
                 part.mkdir(mode=0o700)
             return folder
     except OSError as error:
@@ -186,8 +193,10 @@ def sweep(folder: RunFolder) -> None:
             path.unlink(missing_ok=True)
 
 
-def list_runs(runs: Path) -> list[RunFolder]:
+def list_runs(runs: Path, *, studies: bool = False) -> list[RunFolder]:
     """All run folders in ``runs``, in the order of their ids; a renamed one is known by its stream.
+
+    With ``studies`` those of studies too.
 
     A folder that is not there holds no runs.
 
@@ -195,7 +204,7 @@ def list_runs(runs: Path) -> list[RunFolder]:
         UsageError: ``runs`` is no folder, or cannot be read.
     """
     try:
-        names = sorted(entry.name for entry in os.scandir(runs) if _is_run(entry))
+        names = sorted(entry.name for entry in os.scandir(runs) if _is_run(entry, studies))
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -205,7 +214,9 @@ def list_runs(runs: Path) -> list[RunFolder]:
     return [RunFolder(runs / name) for name in names]
 
 
-def _is_run(entry: os.DirEntry[str]) -> bool:
+def _is_run(entry: os.DirEntry[str], studies: bool) -> bool:
+    if entry.name.endswith(STUDY):
+        return studies and os.path.exists(os.path.join(entry.path, "study.toml"))
     renamed = entry.name[0] != "." and os.path.exists(os.path.join(entry.path, "events.jsonl"))
     return bool(ID_PATTERN.match(entry.name) or renamed) and entry.is_dir()
 
@@ -216,16 +227,18 @@ def _began_s(folder: RunFolder) -> tuple[float, str]:
     return (said if isinstance(said, float) else 0.0) or folder.stamp_s, folder.id
 
 
-def find_run(runs: Path, run: str | None) -> RunFolder:
-    """The run folder meant by ``run``: a folder, an id, a name, a unique part of an id, or None for the newest.
+def find_run(runs: Path, run: str | None, *, studies: bool = False) -> RunFolder:
+    """The run folder meant by ``run``: a folder, an id, a name, a unique part of an id, or None for the newest run.
+
+    With ``studies`` it may be a study too; the name of a study means it, and not its members.
 
     Raises:
-        UsageError: there is none, or more than one.
+        UsageError: there is none, more than one, or a study where none can be.
     """
-    if run and os.path.exists(os.path.join(run, "events.jsonl")):
+    if run and any(os.path.exists(os.path.join(run, file)) for file in ("events.jsonl", "study.toml")[: 1 + studies]):
         named = Path(run)
         return RunFolder(named if named.name not in {"", ".."} else Path(os.path.abspath(run)))
-    known = list_runs(runs)
+    known = list_runs(runs, studies=run is not None)
     if not known:
         raise UsageError(
             f"no runs in {runs}",
@@ -237,6 +250,10 @@ def find_run(runs: Path, run: str | None) -> RunFolder:
     # "seg_dice" is no part of an id where a run has that very name
     matches = [folder for folder in matches if folder.name == run] or matches
     matches = [folder for folder in matches if folder.id == run] or matches
+    if not studies and len(matches) > 1:
+        matches = [folder for folder in matches if not folder.is_study]
+    if len(matches) == 1 and matches[0].is_study and not studies:
+        raise UsageError(f"{matches[0].id} is a study", "name one of its members: medtui runs lists them")
     if len(matches) == 1:
         return matches[0]
     if not matches:

@@ -32,6 +32,7 @@ class SplitSummary(msgspec.Struct, frozen=True, kw_only=True):
         ci95_reason: the same -> why there is none; ``metrics.json`` has null in ``ci95`` there.
         per_class: class -> metric or count -> value.
         confusion: rows true, columns predicted; None in segmentation.
+        spread: of a study: metric -> standard deviation over its seeds.
     """
 
     n: Count | None = None
@@ -43,6 +44,7 @@ class SplitSummary(msgspec.Struct, frozen=True, kw_only=True):
     ci95_reason: dict[str, str] = {}
     per_class: dict[str, dict[str, Value]] = {}
     confusion: list[list[Count]] | None = None
+    spread: dict[str, float] = {}
 
     @classmethod
     def of(cls, part: Mapping[str, Any]) -> SplitSummary:
@@ -58,6 +60,7 @@ class SplitSummary(msgspec.Struct, frozen=True, kw_only=True):
         content |= {name: _plain(value) for name, value in self.values.items()}
         if self.confusion is not None:
             content["confusion"] = self.confusion
+        content |= {"spread": self.spread} if self.spread else {}
         bounds = {name: [_plain(low), _plain(high)] for name, (low, high) in self.ci95.items()}
         content["ci95"] = dict.fromkeys(self.ci95_reason) | bounds
         if self.ci95_reason:

@@ -7,19 +7,19 @@ import sys
 import time
 
 from engine.errors import printable
-from engine.requests import Resume
+from engine.requests import Resume, Sweep
 from engine.runfolder import ENDED, find_run, read_status
 from tui.arguments import Commands, data_option, run_argument, screen_options, set_option
 from tui.commands.control import send_request, wait_option
 from tui.commands.run import check_name, launch
-from tui.engine_process import request_of
+from tui.engine_process import request_of, run_engine
 
 
 def register(commands: Commands) -> None:
     """Add the command."""
     command = commands.add_request(
         "resume",
-        "Go on with a paused run, or with a stopped, failed or lost one from its last checkpoint.",
+        "Go on with a paused run, with a stopped, failed or lost one from its last checkpoint, or with a study.",
         _request,
         ["medtui resume", "medtui resume seg_dice --fork --set train.epochs=200 --name longer"],
         perform=_resume,
@@ -40,7 +40,9 @@ def _request(arguments: argparse.Namespace) -> Resume:
 
 
 def _resume(arguments: argparse.Namespace) -> int:
-    folder = find_run(arguments.runs, arguments.run)
+    folder = find_run(arguments.runs, arguments.run, studies=True)
+    if folder.is_study:
+        return run_engine(Sweep(recipe=folder.root, resume=True))
     status = read_status(folder)
     if status.state == "silent" and not arguments.fork:
         arguments.take = arguments.take or _confirmed(f"{folder.id}: {status.message}")

@@ -105,3 +105,32 @@ def test_a_given_validation_split_is_kept() -> None:
 def test_too_few_groups_are_refused() -> None:
     with pytest.raises(DataError, match="too few to hold some out"):
         assign(cases_of([(0, 5)]), table())
+
+
+@settings(max_examples=40, deadline=None)
+@given(groups=GROUPS, seed=st.integers(0, 50), folds=st.integers(2, 8))
+def test_every_case_but_those_of_the_test_is_in_one_validation_fold(
+    groups: list[tuple[int, int]], seed: int, folds: int
+) -> None:
+    cases = cases_of(groups)
+    test = splits_of(assign(cases, table(split_seed=seed, test_fraction=0.2)))
+    validated: list[str] = []
+    for fold in range(folds):
+        recipe = table(split_seed=seed, test_fraction=0.2, validation_folds=folds, validation_fold=fold)
+        try:
+            found = assign(cases, recipe)
+        except DataError:
+            assert len({case.group for case in cases if test[case.id] == "train"}) < folds
+            return
+        splits = splits_of(found)
+        assert {name for name in splits if splits[name] == "test"} == {name for name in test if test[name] == "test"}
+        own = {case.group for case in found if case.split == "validation"}
+        assert own.isdisjoint({case.group for case in found if case.split == "train"})
+        validated += [name for name in splits if splits[name] == "validation"]
+    assert sorted(validated) == sorted(name for name in test if test[name] == "train")
+
+
+def test_validation_folds_are_even_over_the_classes() -> None:
+    cases = cases_of([(0, 1)] * 40 + [(1, 1)] * 10)
+    found = assign(cases, table(test_fraction=0.0, validation_folds=5, validation_fold=4))
+    assert sorted(case.target for case in found if case.split == "validation") == [0] * 8 + [1] * 2

@@ -1,0 +1,78 @@
+"""``medtui sweep``: a study from its plan to its report, or from where it was cut off."""
+
+from __future__ import annotations
+
+import msgspec
+
+from engine.errors import UsageError
+from engine.requests import Sweep
+from engine.runfolder import RunFolder, find_run, release_lock, stored_status, take_lock, write_status
+from engine.runfolder.study import Study, read_study
+
+_RUNS_OVER = {"finished", "pruned"}
+
+
+def sweep(request: Sweep) -> int:
+    """Run every member of a study, pool what they measured, and report it.
+
+    Returns:
+        0; 1 where a member failed or was lost; 3 where somebody stopped it.
+
+    Raises:
+        UsageError: there is no such study, another process is at work on it, or there is nothing to vary.
+        RecipeError, DataError: the recipe or the data cannot be used.
+    """
+    from engine.studies.plan import make, plan
+
+    if request.resume:
+        folder = find_run(request.runs, str(request.recipe), studies=True)
+        if not folder.is_study:
+            raise UsageError(f"{folder.id} is no study", f"go on with it: medtui resume {folder.address}")
+        study = read_study(folder)
+    else:
+        study, recipe = plan(request)
+        folder = make(request, study, recipe)
+    print(folder.root, flush=True)
+    lock = take_lock(folder)
+    try:
+        return _work(folder, study, request.jobs or study.jobs)
+    finally:
+        release_lock(lock)
+
+
+def _work(folder: RunFolder, study: Study, jobs: int) -> int:
+    from engine.report.study import write_study_report
+    from engine.studies.results import collect
+    from engine.studies.work import Crew
+
+    supply = None
+    if study.search:
+        from engine.studies.search import Search
+
+        supply = Search(folder, study)
+    with Crew(folder, study, jobs, supply) as crew:
+        try:
+            study = crew.work()
+        except BaseException as error:
+            _end(folder, "failed", str(error))
+            raise
+        stopped = crew.stopped
+    results = collect(folder, study)
+    if results:
+        for path in write_study_report(folder, study):
+            print(path)
+    left = [member for member in study.member if member.state not in _RUNS_OVER]
+    if not left:
+        _end(folder, "finished")
+        return 0
+    words = f"{len(left)} of {len(study.member)} members are not finished"
+    go_on = f"go on with: medtui resume {folder.address}"
+    print(f"{words}\n{go_on}", flush=True)
+    _end(folder, "stopped" if stopped else "failed", words, go_on)
+    return 3 if stopped else 1
+
+
+def _end(folder: RunFolder, state: str, message: str = "", hint: str = "") -> None:
+    """The study's last word in its status."""
+    last = msgspec.structs.replace(stored_status(folder), state=state, message=message, hint=hint)
+    write_status(folder, last, durable=True)

@@ -1,0 +1,122 @@
+"""The report of a study: what its members give together, setting by setting and run by run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.measures import find, in_tables, title
+from engine.readers.numbers import digits, interval
+from engine.readers.run import RunData
+from engine.report import html, markdown
+from engine.report.blocks import Alert, Block, Card, Cards, Cell, Code, Document, Facts, Section, Table, Text
+from engine.report.page import private
+from engine.report.results import split_results
+from engine.runfolder import RunFolder, SplitSummary, read_metrics, read_status, read_text, write_text
+from engine.runfolder.study import Member, Study, member_folder
+
+
+def write_study_report(folder: RunFolder, study: Study) -> tuple[Path, Path]:
+    """Write ``report.html`` and ``report.md`` of a study from what `engine.studies.results.collect` wrote.
+
+    Raises:
+        RunError: the files cannot be written.
+    """
+    run = RunData(folder)
+    document, clean = build(run, study), private(run)
+    write_text(folder.report_html, html.render(document, clean))
+    write_text(folder.report_md, markdown.render(document, clean))
+    return folder.report_html, folder.report_md
+
+
+def build(run: RunData, study: Study) -> Document:
+    """The report before it is rendered."""
+    metrics = run.metrics
+    name = "out_of_fold" if study.folds else "validation"
+    blocks: list[Block] = []
+    if name in metrics:
+        part = metrics[name]
+        shown = [one for one in in_tables(study.task) if find(one).rank and one in part.values]
+        blocks.append(
+            Cards([Card(title(one, part.unit), digits(part.value(one)), _detail(part, one)) for one in shown])
+        )
+    blocks += [Section("Study", [_facts(run, study)])]
+    blocks += [_settings(study, name, metrics)] if len(study.settings) > 1 else []
+    order = dict.fromkeys([name, "test_members", "test", *(one for one in metrics if not one.startswith(name))])
+    blocks += [split_results(run, one) for one in order if one in metrics and not metrics[one].empty]
+    blocks += [_members(run, study), Section("Recipe", [Code(read_text(run.folder.recipe), "toml")])]
+    return Document(run.name, f"{study.task} · study {run.folder.id}", list(_alerts(study, name)), blocks)
+
+
+def _alerts(study: Study, name: str) -> list[Alert]:
+    alerts = []
+    if left := [member.name for member in study.member if member.state not in {"finished", "pruned"}]:
+        alerts.append(
+            Alert("warning", f"{len(left)} of {len(study.member)} members are not finished: {', '.join(left)}")
+        )
+    if len(study.settings) > 1:
+        alerts.append(
+            Alert("note", f"The best of {len(study.settings)} settings was chosen by its {name} result, which is so "
+            "a little too good: the test split, measured once, tells.")
+        )  # fmt: skip
+    return alerts
+
+
+def _detail(part: SplitSummary, metric: str) -> str:
+    bounds = interval(part.interval(metric))
+    words = [f"95 %: {bounds}"] if bounds else []
+    words += [f"SD over seeds {digits(part.spread[metric])}"] if metric in part.spread else []
+    return "; ".join(words)
+
+
+def _facts(run: RunData, study: Study) -> Facts:
+    rows = [
+        ("recipe", study.recipe),
+        ("data", run.data.name),
+        ("folds", str(study.folds) if study.folds else "none: the recipe's own validation split"),
+        ("seeds", ", ".join(map(str, study.seeds))),
+        *((key, ", ".join(values)) for key, values in study.grid.items()),
+        *((key, values) for key, values in study.search.items()),
+        ("compared by", study.monitor),
+        ("test split", _test(run)),
+    ]
+    rows += (
+        [("post-processing", ", ".join(f"{key} = {value}" for key, value in study.post.items()))] if study.post else []
+    )
+    return Facts(rows)
+
+
+def _test(run: RunData) -> str:
+    if run.recipe and not run.recipe.evaluate.test:
+        return "not looked at by the members, as settings are compared; medtui evaluate measures it once"
+    return "measured by every member at its end; nothing is chosen by it"
+
+
+def _settings(study: Study, name: str, metrics: dict[str, SplitSummary]) -> Section:
+    """Every setting with its pooled result, the best first."""
+    shown = [one for one in in_tables(study.task) if any(one in part.values for part in metrics.values())]
+    names = list(dict.fromkeys([study.monitor, *shown]))[:5]
+    parts = [(one, metrics.get(f"{name}: {one}", SplitSummary())) for one in study.settings]
+    worst = float("-inf") if study.up else float("inf")
+    parts.sort(key=lambda pair: worst if (v := pair[1].value(study.monitor)) is None else v, reverse=study.up)
+    rows: list[list[str | Cell]] = []
+    for one, part in parts[:50]:
+        rows.append([one, *(Cell(digits(part.value(m)), _detail(part, m)) for m in names)])
+    caption = f"By {title(study.monitor)}, the best first" + (f"; 50 of {len(parts)}." if len(parts) > 50 else ".")
+    return Section("Settings", [Table(["Setting", *(title(one) for one in names)], rows, caption)])
+
+
+def _members(run: RunData, study: Study) -> Section:
+    rows = [_row(run.folder, member) for member in study.member]
+    heads = ["Run", "Setting", "Fold", "Seed", "State", "Epoch", f"Best {study.monitor}", "Test"]
+    text = Text("Each is a run folder of its own beside the study, with its own report.")
+    return Section("Members", [text, Table(heads, rows, left=frozenset({1, 4}), small=True)])
+
+
+def _row(folder: RunFolder, member: Member) -> list[str | Cell]:
+    status = read_status(member_folder(folder, member)) if member.run else None
+    found = read_metrics(member_folder(folder, member)) if member.run else {}
+    test = found["test"].value(status.metric) if status and "test" in found else None
+    fold = "" if member.fold is None else str(member.fold)
+    done = f"{status.epoch}/{status.epochs}" if status else ""
+    best = digits(status.best) if status else ""
+    return [member.run or member.name, member.setting, fold, str(member.seed), member.state, done, best, digits(test)]

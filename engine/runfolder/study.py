@@ -1,0 +1,109 @@
+"""``study.toml``: which runs a study is made of, and how far each of them is."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engine.errors import RunError
+from engine.runfolder.careful import UNREADABLE, Count, read_text
+from engine.runfolder.paths import RunFolder
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of a study.
+
+    Attributes:
+        name: of the run.
+        seed: of the training.
+        fold: which one is held out for validation; None where there are no folds.
+        trial: the number of the search's trial that it belongs to.
+        grid: key of the recipe -> its value, as TOML; what the study varies besides fold and seed.
+        run: id of the run folder, once there is one.
+        state: waiting, or that of the run, or pruned.
+    """
+
+    name: str
+    seed: Count = 0
+    fold: Count | None = None
+    trial: Count | None = None
+    grid: dict[str, str] = {}
+    run: str = ""
+    state: str = "waiting"
+
+    @property
+    def setting(self) -> str:
+        """What of the grid it is, for people; "" where nothing is varied."""
+        words = ", ".join(f"{key}={value}" for key, value in self.grid.items())
+        return words if self.trial is None else f"trial {self.trial}: {words}"
+
+
+class Study(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands in ``study.toml``; the recipe is in ``recipe.toml`` beside it.
+
+    Attributes:
+        recipe: the recipe's file as it was named, for people.
+        task: of the recipe.
+        monitor: the validation metric by which settings are compared.
+        up: whether more of it is better.
+        folds: of the cross-validation; 0: every member validates on the recipe's own validation split.
+        seeds: of the members.
+        grid: key of the recipe -> values, as TOML.
+        search: key of the recipe -> range or choices, as typed.
+        trials: of the search.
+        jobs: members at a time.
+        data: root of the data sets.
+        outside: whether paths in the recipe may leave it.
+        post: post-processing that was chosen out of fold, by key of [evaluate].
+        member: the runs.
+    """
+
+    recipe: str = ""
+    task: str = ""
+    monitor: str = ""
+    up: bool = True
+    folds: Count = 0
+    seeds: list[Count] = []
+    grid: dict[str, list[str]] = {}
+    search: dict[str, str] = {}
+    trials: Count = 0
+    jobs: Count = 1
+    data: str = "data"
+    outside: bool = False
+    post: dict[str, bool | float] = {}
+    member: list[Member] = []
+
+    @property
+    def settings(self) -> list[str]:
+        """The settings that are compared, in the order of the members; [""] where there is one."""
+        return list(dict.fromkeys(member.setting for member in self.member))
+
+    def of(self, setting: str) -> list[Member]:
+        """The members of one setting."""
+        return [member for member in self.member if member.setting == setting]
+
+
+def study_file(folder: RunFolder) -> Path:
+    """Where the study's own table is."""
+    return folder.root / "study.toml"
+
+
+def read_study(folder: RunFolder) -> Study:
+    """The study in a folder.
+
+    Raises:
+        RunError: it is damaged.
+    """
+    try:
+        content: dict[str, Any] = tomllib.loads(read_text(study_file(folder)))
+        return msgspec.convert(content, Study)
+    except (*UNREADABLE, tomllib.TOMLDecodeError, msgspec.ValidationError, RecursionError) as error:
+        raise RunError(f"{folder.id}: study.toml cannot be read: {error}", "bring it back, or begin anew") from None
+
+
+def member_folder(folder: RunFolder, member: Member) -> RunFolder:
+    """The run folder of a member: beside that of the study, whatever ``study.toml`` says."""
+    return RunFolder(folder.root.parent / Path(member.run).name)

@@ -1,0 +1,116 @@
+"""From the words of ``medtui sweep`` to the members of a study, or to what is wrong with them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from engine.data import data_root, open_dataset
+from engine.data.phantom import ensure_phantom
+from engine.errors import UsageError
+from engine.hardware import cores
+from engine.recipe import Recipe, load_recipe, recipe_toml
+from engine.requests import Sweep
+from engine.runfolder import RunFolder, create, update_manifest, write_text
+from engine.runfolder.study import Study
+from engine.studies.members import members, pair, parse_grid, save, settings
+from engine.training.manifest import command_line
+
+MOST_MEMBERS = 10_000
+
+
+def plan(request: Sweep) -> tuple[Study, Recipe]:
+    """The study that is asked for, its recipe, and every member of it; a search makes its members as it goes.
+
+    Raises:
+        UsageError, RecipeError, DataError: it cannot be done; nothing was written.
+    """
+    grid, search = _varied(request)
+    jobs = request.jobs or 1
+    recipe = _recipe(request, jobs, closed=bool(grid or search))
+    root = data_root(request.data)
+    ensure_phantom(recipe.data, root)
+    dataset = open_dataset(recipe.data, recipe.task, root)
+    if not dataset.split("validation"):
+        raise UsageError("the recipe has no validation split to compare members by", "name --folds K")
+    seeds = list(range(recipe.seed, recipe.seed + request.seeds))
+    points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+    if len(points) * len(seeds) * max(1, request.folds) > MOST_MEMBERS:
+        raise UsageError(f"more than {MOST_MEMBERS} runs", "vary less")
+    _refuse_illegal(request, points if grid else [], search)
+    study = Study(
+        recipe=str(request.recipe),
+        task=recipe.task,
+        monitor=recipe.monitor,
+        up=recipe.monitor_up,
+        folds=request.folds,
+        seeds=seeds,
+        grid={key: list(values) for key, values in grid.items()},
+        search=search,
+        trials=request.trials,
+        jobs=jobs,
+        data=str(root.resolve()),
+        outside=request.allow_outside,
+        member=[
+            member
+            for at, point in enumerate(() if search else points)
+            for member in members(recipe.name, request.folds, seeds, point, part=f"-g{at}" if grid else "")
+        ],
+    )
+    return study, recipe
+
+
+def _varied(request: Sweep) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
+    """The grid and the space of the search. Raises: UsageError: they, or the numbers beside them, cannot be used."""
+    grid = dict(parse_grid(text, "--grid") for text in _once(request.grid, "--grid"))
+    search = dict(pair(text, "--search") for text in _once(request.search, "--search"))
+    if bool(search) != bool(request.trials):
+        raise UsageError("a search needs --trials N and --search KEY=..., both", "see: medtui sweep --help")
+    if grid and search:
+        raise UsageError("a grid and a search are two studies", "let the search choose: --search KEY=A,B")
+    if not (request.folds or request.seeds > 1 or grid or search):
+        raise UsageError("there is nothing to vary", "name --folds K, --seeds N, --grid KEY=A,B or a search")
+    if request.folds == 1:
+        raise UsageError("--folds 1 leaves nothing to train on", "2 or more")
+    return grid, search
+
+
+def _refuse_illegal(request: Sweep, points: Sequence[dict[str, str]], search: dict[str, str]) -> None:
+    """Check the recipe of every point of the grid, and with the ends of what is searched."""
+    if search:
+        from engine.studies.search import ends
+
+        points = [{key: value} for key, words in search.items() for value in ends(key, words)]
+    for point in points:
+        load_recipe(request.recipe, (*request.overrides, *settings(point)), outside=request.allow_outside)
+
+
+def make(request: Sweep, study: Study, recipe: Recipe) -> RunFolder:
+    """The folder of a study, with its recipe and its table."""
+    folder = create(request.runs, recipe.name, study=True)
+    save(folder, study)
+    update_manifest(folder, command=command_line(), seed=recipe.seed)
+    write_text(folder.recipe, recipe_toml(recipe, sure=True))
+    return folder
+
+
+def _recipe(request: Sweep, jobs: int, *, closed: bool) -> Recipe:
+    """The recipe of all members; what a study sets itself gives way to ``--set``.
+
+    ``closed``: settings are compared, so the test split is not looked at.
+    """
+    given = load_recipe(request.recipe, request.overrides, outside=request.allow_outside)
+    own = ["evaluate.test=false"] if closed else []
+    own += [f"data.validation_folds={request.folds}"] if request.folds else []
+    if jobs > 1 and given.runtime.threads is None:
+        own.append(f"runtime.threads={max(1, cores() // jobs)}")
+    named = [f'name="{request.name}"'] if request.name else []
+    return load_recipe(request.recipe, (*own, *request.overrides, *named), outside=request.allow_outside)
+
+
+def _once(texts: Sequence[str], option: str) -> Sequence[str]:
+    keys = [pair(text, option)[0] for text in texts]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise UsageError(f"{option}: {key} is given twice", "name all of its values in one")
+    return texts

@@ -1,0 +1,211 @@
+"""What the members of a study give together: every case measured by networks that were not trained on it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from statistics import fmean, stdev
+
+import msgspec
+import numpy as np
+
+from engine.metrics import classification, segmentation
+from engine.recipe import Recipe, load_run_recipe
+from engine.runfolder import (
+    CaseRow,
+    DataFacts,
+    Manifest,
+    RunFolder,
+    SplitRow,
+    SplitSummary,
+    read_cells,
+    read_manifest,
+    read_metrics,
+    read_object,
+    read_splits,
+    write_splits,
+    write_text,
+)
+from engine.runfolder.cases import case_row, put_rows
+from engine.runfolder.study import Member, Study, member_folder
+
+TESTED = "test_members"
+"""The name of the mean over the members on the test split; ``test`` is that of the members' vote."""
+
+
+def label(study: Study, setting: str = "") -> str:
+    """The name of the pooled result of a setting, "" for the best one."""
+    return ("out_of_fold" if study.folds else "validation") + (f": {setting}" if setting else "")
+
+
+def best_setting(folder: RunFolder, study: Study) -> str:
+    """The setting whose pooled result is best by the monitored metric; the first where none is known."""
+    found, known = read_metrics(folder), study.settings
+    values = {one: found.get(label(study, one), SplitSummary()).value(study.monitor) for one in known}
+    measured = {one: value for one, value in values.items() if value is not None}
+    if not measured:
+        return known[0] if known else ""
+    return (max if study.up else min)(measured, key=lambda one: measured[one])
+
+
+def voters(folder: RunFolder, study: Study) -> list[RunFolder]:
+    """The run folders of the finished members of the best setting, in the order of the study."""
+    setting = best_setting(folder, study)
+    return [member_folder(folder, member) for member in study.of(setting) if member.state == "finished"]
+
+
+def collect(folder: RunFolder, study: Study) -> dict[str, SplitSummary]:
+    """Pool what the finished members measured; write metrics.json, cases.csv, splits.csv and the data's facts.
+
+    Every seed's folds together are one split, on which each case was measured once. What is written is the mean
+    over seeds of their results and intervals, and the standard deviation over seeds as ``spread``. A seed counts
+    once all of its folds are finished. What ``medtui evaluate`` measured stays.
+
+    Returns:
+        Name -> result, that of the best setting first; nothing where no seed is complete.
+    """
+    finished = [member for member in study.member if member.state == "finished"]
+    if not finished:
+        return {}
+    recipe, manifest = load_run_recipe(folder.recipe), read_manifest(member_folder(folder, finished[0]))
+    found = {}
+    for setting in study.settings:
+        members = [member for member in study.of(setting) if member in finished]
+        if pooled := _pooled(folder, study, members, recipe, manifest.data):
+            found[label(study, setting)] = pooled
+    kept = {
+        name: part for name, part in read_object(folder.metrics).items() if not name.startswith((label(study), TESTED))
+    }
+    _write(folder, kept | {name: part.to_json() for name, part in found.items()})
+    best = best_setting(folder, study)
+    found = {label(study): found[label(study, best)], **found} if label(study, best) in found else found
+    chosen = [member for member in study.of(best) if member in finished]
+    tests = [read_metrics(member_folder(folder, member)).get("test", SplitSummary()) for member in chosen]
+    if tests and not any(part.empty for part in tests):
+        found[TESTED] = combined(tests, f"{tests[0].protocol}; mean of {len(tests)} members")
+    _write(folder, {name: part.to_json() for name, part in found.items()} | kept)
+    _write_cases(folder, study, finished, best)
+    _write_facts(folder, study, manifest, finished[0])
+    return found
+
+
+def _pooled(
+    folder: RunFolder, study: Study, members: Sequence[Member], recipe: Recipe, data: DataFacts
+) -> SplitSummary | None:
+    parts = []
+    for seed in dict.fromkeys(member.seed for member in members):
+        of_seed = [member for member in members if member.seed == seed]
+        if len(of_seed) < max(1, study.folds):
+            continue
+        rows = [case_row(cells) for member in of_seed for cells in _cells(folder, member)]
+        protocol = read_metrics(member_folder(folder, of_seed[0])).get("validation", SplitSummary()).protocol
+        parts.append(summarised(rows, recipe, data, protocol))
+    if not parts:
+        return None
+    words = [f"{study.folds} folds"] if study.folds else []
+    words += [f"mean over {len(parts)} seeds"] if len(parts) > 1 else []
+    return combined(parts, "; ".join([parts[0].protocol, *words]))
+
+
+def _cells(folder: RunFolder, member: Member) -> list[dict[str, str]]:
+    return [cells for cells in read_cells(member_folder(folder, member).cases) if cells.get("split") == "validation"]
+
+
+def summarised(rows: Sequence[CaseRow], recipe: Recipe, data: DataFacts, protocol: str) -> SplitSummary:
+    """The summary of rows of cases.csv, by the functions that measure a split."""
+    classes, options = data.classes, {"bootstrap": recipe.evaluate.bootstrap, "seed": recipe.seed}
+    if recipe.task == "segmentation":
+        cases = [segmentation_row(row, classes) for row in rows]
+        part = segmentation.summarise(cases, classes, unit=data.unit, protocol=protocol, **options)
+        return SplitSummary.of(part)
+    groups = [row.group or None for row in rows]
+    targets = np.array([classes.index(row.true) for row in rows])
+    shares = np.array([[row.probabilities[name] for name in classes] for row in rows])
+    known = groups if any(groups) else None
+    return SplitSummary.of(
+        classification.summarise(targets, shares, classes, groups=known, protocol=protocol, **options)
+    )
+
+
+def segmentation_row(row: CaseRow, classes: Sequence[str]) -> segmentation.SegmentationRow:
+    """A row of cases.csv as it was measured; of several classes, one without a value is absent from the truth."""
+    per_class: dict[str, dict[str, float | bool | None]] = {}
+    for name in classes:
+        numbers = {key: None if math.isnan(value) else value for key, value in row.per_class.get(name, {}).items()}
+        flags = {key: bool(numbers.pop(key, 0)) for key in segmentation.COUNTS}
+        absent = flags["false_positive"] or all(value is None for value in numbers.values())
+        per_class[name] = {**numbers, **flags, "absent": absent}
+    return segmentation.SegmentationRow(row.id, row.group or None, per_class)
+
+
+def combined(parts: Sequence[SplitSummary], protocol: str) -> SplitSummary:
+    """The mean of several results on the same cases, ends of intervals too, and the spread of their values.
+
+    Counts are means as well, those of missed cases rounded up; a confusion matrix is the sum.
+    """
+    first = parts[0]
+    if len(parts) == 1:
+        return msgspec.structs.replace(first, protocol=protocol)
+    values = {name: _mean([part.value(name) for part in parts]) for name in first.values}
+    bounds = {name: [part.ci95.get(name) for part in parts] for name in first.ci95}
+    spread = {name: [v for part in parts if (v := part.value(name)) is not None] for name in first.values}
+    missed = None if first.missed is None else math.ceil(fmean(part.missed or 0 for part in parts))
+    confusions = [np.array(part.confusion) for part in parts if part.confusion is not None]
+    return SplitSummary(
+        n=first.n,
+        missed=missed,
+        protocol=protocol,
+        unit=first.unit,
+        values=values,
+        ci95={
+            name: (_mean([one[0] for one in found if one]), _mean([one[1] for one in found if one]))
+            for name, found in bounds.items()
+            if all(found)
+        },
+        ci95_reason=first.ci95_reason,
+        per_class={
+            name: {key: _mean([part.value(key, name) for part in parts]) for key in row}
+            for name, row in first.per_class.items()
+        },
+        confusion=sum(confusions[1:], confusions[0]).tolist() if confusions else None,
+        spread={name: stdev(found) for name, found in spread.items() if len(found) == len(parts)},
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def _write(folder: RunFolder, content: dict[str, object]) -> None:
+    write_text(folder.metrics, json.dumps(content, indent=1) + "\n")
+
+
+def _write_cases(folder: RunFolder, study: Study, finished: Sequence[Member], best: str) -> None:
+    """Every case as every finished member measured it; ``split`` says of which setting."""
+    rows: list[dict[str, str]] = []
+    for member in finished:
+        own = {"split": label(study, "" if member.setting == best else member.setting), "seed": str(member.seed)}
+        own |= {} if member.fold is None else {"fold": str(member.fold)}
+        rows += [cells | own for cells in _cells(folder, member)]
+    header = list(dict.fromkeys(name for row in rows for name in row))
+    known = {label(study), *(label(study, setting) for setting in study.settings)}
+    put_rows(folder, folder.cases, header, known, rows)
+
+
+def _write_facts(folder: RunFolder, study: Study, manifest: Manifest, first: Member) -> None:
+    """What those who use the study as a network need: the data's facts, and which cases its members know."""
+    from engine.runfolder import update_manifest
+
+    known = msgspec.to_builtins(manifest)
+    update_manifest(
+        folder,
+        **{key: known[key] for key in ("medtui", "versions", "hardware", "data", "model", "precision", "data_root")},
+    )
+    rows = [
+        msgspec.structs.replace(row, split="train" if study.folds and row.split == "validation" else row.split)
+        for row in read_splits(member_folder(folder, first))
+        if row.split in {"train", "validation", "test"}
+    ]
+    write_splits(folder, [SplitRow(*msgspec.structs.astuple(row)) for row in rows])

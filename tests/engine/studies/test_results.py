@@ -1,0 +1,64 @@
+"""What members give together, against the members' own numbers."""
+
+from __future__ import annotations
+
+import csv
+import json
+from statistics import fmean
+
+import numpy as np
+import pytest
+
+from engine.recipe import load_run_recipe
+from engine.runfolder import SplitSummary, list_runs, read_cases, read_manifest, read_metrics, read_splits
+from engine.studies.results import combined, summarised
+from tests.engine.runs import CLASSIFICATION, run
+
+
+def test_every_case_is_measured_once_out_of_fold(alone):
+    rows = list(csv.DictReader(alone.cases.open(encoding="utf-8")))
+    own = [row for folder in list_runs(alone.root.parent) for row in csv.DictReader(folder.cases.open())]
+    measured = {row["id"]: row["dice"] for row in own if row["split"] == "validation"}
+    assert {row["id"]: row["dice"] for row in rows} == measured
+    assert len(rows) == len(measured)
+    splits = {row.id: row.split for row in read_splits(alone)}
+    assert {name for name, split in splits.items() if split == "train"} == set(measured)
+    pooled = read_metrics(alone)["out_of_fold"]
+    assert pooled.n == len(measured)
+    assert pooled.value("dice") == pytest.approx(fmean(float(row["dice"]) for row in rows))
+
+
+def test_the_test_split_is_the_mean_over_members(alone):
+    parts = [read_metrics(folder)["test"].value("dice") for folder in list_runs(alone.root.parent)]
+    found = read_metrics(alone)["test_members"]
+    assert found.value("dice") == pytest.approx(np.mean(parts))
+    assert found.spread["dice"] == pytest.approx(np.std(parts, ddof=1))
+
+
+@pytest.mark.parametrize(("text", "cases"), [(None, 8), (CLASSIFICATION, 60)])
+def test_rows_of_a_table_give_the_summary_that_was_measured(tmp_path, text, cases):
+    _, folder = run(tmp_path, *([text] if text else []), "train.epochs=1", cases=cases)
+    written = json.loads(folder.metrics.read_text(encoding="utf-8"))["test"]
+    rows = [row for row in read_cases(folder) if row.split == "test"]
+    data, recipe = read_manifest(folder).data, load_run_recipe(folder.recipe)
+    found = summarised(rows, recipe, data, written["protocol"]).to_json()
+    fitted = {"loss", "nsd_tolerance", "threshold", "temperature", "sensitivity", "specificity"}
+    keys = [key for key in found if key not in {*fitted, "ci95", "ci95_reason"}]
+    assert len(keys) > 8
+    assert {key: written[key] for key in keys} == {key: found[key] for key in keys}
+
+
+def test_seeds_are_averaged_and_their_spread_is_kept():
+    parts = [
+        SplitSummary(
+            n=4, missed=1, values={"dice": 0.8, "hd95": None}, ci95={"dice": (0.7, 0.9)}, confusion=[[1, 0], [2, 1]]
+        ),
+        SplitSummary(
+            n=4, missed=2, values={"dice": 0.9, "hd95": 4.0}, ci95={"dice": (0.8, 1.0)}, confusion=[[0, 1], [2, 1]]
+        ),
+    ]
+    found = combined(parts, "two seeds")
+    assert found.values == {"dice": pytest.approx(0.85), "hd95": 4.0}
+    assert found.ci95 == {"dice": (0.75, 0.95)}
+    assert found.spread == {"dice": pytest.approx(0.1 / np.sqrt(2))}
+    assert (found.missed, found.confusion, found.protocol) == (2, [[1, 1], [4, 2]], "two seeds")

@@ -1,0 +1,101 @@
+"""A study at work: its members are runs, and what is killed goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from engine.commands.sweep import sweep
+from engine.errors import MedtuiError, UsageError
+from engine.requests import Sweep, encode
+from engine.runfolder import RunFolder, find_run, list_runs, read_manifest, read_status
+from engine.runfolder.study import read_study
+from tests.engine.studies.conftest import small, study_in
+
+LIMIT_S = 120.0
+
+
+def begun(request: Sweep) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "engine", request.command, encode(request)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+
+
+def wait_for(place: Path, text: str) -> RunFolder:
+    """A member whose stream has ``text`` in it."""
+    end = time.monotonic() + LIMIT_S
+    while time.monotonic() < end:
+        for folder in list_runs(place / "runs"):
+            if folder.events.exists() and text in folder.events.read_text(encoding="utf-8"):
+                return folder
+        time.sleep(0.02)
+    raise AssertionError(f"no member has {text}")
+
+
+def test_members_are_runs_that_name_their_study(alone):
+    study = read_study(alone)
+    members = {read_manifest(folder).study.member: folder for folder in list_runs(alone.root.parent)}
+    assert set(members) == {member.name for member in study.member}
+    for member in study.member:
+        assert (member.state, member.run) == ("finished", members[member.name].id)
+        assert read_manifest(members[member.name]).study.fold == member.fold
+    assert (read_status(alone).state, read_status(alone).epoch) == ("finished", 2)
+    assert (alone.report_html.exists(), alone.report_md.exists()) == (True, True)
+
+
+def test_a_study_is_found_by_its_name_and_is_no_run(alone):
+    runs = alone.root.parent
+    assert find_run(runs, "tiny", studies=True) == alone
+    assert find_run(runs, None, studies=True) != alone
+    with pytest.raises(UsageError, match="is a study"):
+        find_run(runs, "tiny")
+
+
+def test_killed_members_and_a_killed_sweep_go_on_to_the_same_numbers(alone, tmp_path):
+    process = begun(small(tmp_path, folds=2))
+    struck = wait_for(tmp_path, '"kind":"step"')
+    process.kill()
+    process.wait()
+    os.kill(read_status(struck).pid, signal.SIGKILL)
+    study = study_in(tmp_path)
+    assert read_status(study).state == "lost"
+    assert sweep(Sweep(recipe=study.root, resume=True)) == 0
+    for name in ("metrics.json", "cases.csv"):
+        assert (study.root / name).read_bytes() == (alone.root / name).read_bytes()
+    assert len(list_runs(tmp_path / "runs")) == 2
+
+
+def test_an_interrupt_stops_the_members_with_a_checkpoint(tmp_path):
+    process = begun(small(tmp_path, folds=2))
+    wait_for(tmp_path, '"kind":"step"')
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(LIMIT_S) == 3
+    assert {read_status(folder).state for folder in list_runs(tmp_path / "runs")} <= {"stopped", "finished"}
+    assert read_status(study_in(tmp_path)).state == "stopped"
+    assert not study_in(tmp_path).metrics.exists()
+
+
+def test_what_is_wrong_for_all_members_ends_the_study(tmp_path):
+    request = small(tmp_path, folds=2)
+    next((tmp_path / "data").rglob("mri_norm2.h5")).write_bytes(b"no scan")
+    with pytest.raises(MedtuiError, match="could not be started") as caught:
+        sweep(request)
+    assert caught.value.exit_code == 2
+    assert "mri_norm2.h5" in str(caught.value)
+
+
+def test_a_grid_has_a_result_for_each_setting(tmp_path):
+    assert sweep(small(tmp_path, grid=("optimizer.lr=1e-3,1e-9",))) == 0
+    study = study_in(tmp_path)
+    metrics = json.loads(study.metrics.read_text(encoding="utf-8"))
+    assert set(metrics) == {"validation", "validation: optimizer.lr=1e-3", "validation: optimizer.lr=1e-9"}
+    assert metrics["validation"] in (metrics["validation: optimizer.lr=1e-3"], metrics["validation: optimizer.lr=1e-9"])
+    for folder in list_runs(study.root.parent):
+        assert "test" not in json.loads(folder.metrics.read_text(encoding="utf-8"))
+    assert "optimizer.lr=1e-9" in study.report_md.read_text(encoding="utf-8")
