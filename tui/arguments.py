@@ -25,7 +25,7 @@ Perform = Callable[[argparse.Namespace], int]
 Ask = Callable[[argparse.Namespace], Request]
 
 _WIDTH = 79
-_ORDER = ("run", "attach", "runs", "control", "resume", "evaluate", "predict", "figures", "report", "check")
+_ORDER = ("run", "attach", "runs", "control", "resume", "evaluate", "predict", "figures", "report", "sweep", "check")
 """The files of the commands as the help lists them; others follow."""
 
 EXIT_CODES = """\

@@ -16,6 +16,8 @@ def report(request: Report) -> int:
     from engine.report import write_comparison, write_report
 
     folders = [RunFolder(run) for run in request.runs]
+    if any(folder.is_study for folder in folders):
+        return _study(folders, request)
     if not folders:
         raise UsageError("no run to report", "name one or more run folders")
     if request.output is not None and request.output.exists() and not request.output.is_dir():
@@ -25,5 +27,20 @@ def report(request: Report) -> int:
     else:
         paths = write_comparison(folders, request.output or folders[-1].root.parent / "comparison")
     for path in paths:
+        print(path)
+    return 0
+
+
+def _study(folders: list[RunFolder], request: Report) -> int:
+    """Pool and report a study again, from its members' folders."""
+    from engine.report.study import write_study_report
+    from engine.runfolder.study import read_study
+    from engine.studies.results import collect
+
+    if len(folders) > 1 or request.output is not None:
+        raise UsageError("the report of a study stands in its own folder", "name one study, and no other run")
+    study = read_study(folders[0])
+    collect(folders[0], study)
+    for path in write_study_report(folders[0], study):
         print(path)
     return 0

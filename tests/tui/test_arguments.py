@@ -90,7 +90,7 @@ def test_no_option_is_dropped_on_the_way_to_the_engine(words, place):
 def test_every_field_of_a_request_can_be_asked_for(words, place):
     request = asked(needed(words))
     typed = {action.dest for action in COMMANDS[words]._actions}
-    assert set(request.__struct_fields__) - typed <= {"handshake"}
+    assert set(request.__struct_fields__) - typed <= {"handshake", "study"}
 
 
 def test_what_must_be_given_arrives(place):

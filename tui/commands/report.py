@@ -15,7 +15,7 @@ def register(commands: Commands) -> None:
     """Add the command."""
     command = commands.add_request(
         "report",
-        "Write the report of a run, or compare several runs.",
+        "Write the report of a run or of a study, or compare several runs.",
         _request,
         ["medtui report", "medtui report seg_bce seg_dice -o comparison"],
     )
@@ -24,5 +24,5 @@ def register(commands: Commands) -> None:
 
 
 def _request(arguments: argparse.Namespace) -> Report:
-    folders = [find_run(arguments.runs, run).root for run in arguments.run or [None]]
+    folders = [find_run(arguments.runs, run, studies=True).root for run in arguments.run or [None]]
     return request_of(Report, arguments, runs=folders)

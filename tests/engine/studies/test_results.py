@@ -12,7 +12,7 @@ import pytest
 from engine.recipe import load_run_recipe
 from engine.runfolder import SplitSummary, list_runs, read_cases, read_manifest, read_metrics, read_splits
 from engine.studies.results import combined, summarised
-from tests.engine.runs import CLASSIFICATION, run
+from tests.engine.runs import CLASSIFICATION, SEGMENTATION, run
 
 
 def test_every_case_is_measured_once_out_of_fold(alone):
@@ -35,9 +35,9 @@ def test_the_test_split_is_the_mean_over_members(alone):
     assert found.spread["dice"] == pytest.approx(np.std(parts, ddof=1))
 
 
-@pytest.mark.parametrize(("text", "cases"), [(None, 8), (CLASSIFICATION, 60)])
+@pytest.mark.parametrize(("text", "cases"), [(SEGMENTATION, 8), (CLASSIFICATION, 60)])
 def test_rows_of_a_table_give_the_summary_that_was_measured(tmp_path, text, cases):
-    _, folder = run(tmp_path, *([text] if text else []), "train.epochs=1", cases=cases)
+    _, folder = run(tmp_path, text, "train.epochs=1", cases=cases)
     written = json.loads(folder.metrics.read_text(encoding="utf-8"))["test"]
     rows = [row for row in read_cases(folder) if row.split == "test"]
     data, recipe = read_manifest(folder).data, load_run_recipe(folder.recipe)

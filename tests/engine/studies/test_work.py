@@ -59,7 +59,7 @@ def test_a_study_is_found_by_its_name_and_is_no_run(alone):
 
 def test_killed_members_and_a_killed_sweep_go_on_to_the_same_numbers(alone, tmp_path):
     process = begun(small(tmp_path, folds=2))
-    struck = wait_for(tmp_path, '"kind":"step"')
+    struck = wait_for(tmp_path, '"kind":"iteration"')
     process.kill()
     process.wait()
     os.kill(read_status(struck).pid, signal.SIGKILL)
@@ -73,7 +73,7 @@ def test_killed_members_and_a_killed_sweep_go_on_to_the_same_numbers(alone, tmp_
 
 def test_an_interrupt_stops_the_members_with_a_checkpoint(tmp_path):
     process = begun(small(tmp_path, folds=2))
-    wait_for(tmp_path, '"kind":"step"')
+    wait_for(tmp_path, '"kind":"iteration"')
     process.send_signal(signal.SIGTERM)
     assert process.wait(LIMIT_S) == 3
     assert {read_status(folder).state for folder in list_runs(tmp_path / "runs")} <= {"stopped", "finished"}
