@@ -193,8 +193,8 @@ class Preview(Event, frozen=True, tag="preview", kw_only=True):
     """Small images for the dashboard; ``path`` is an ``.npz`` relative to the run folder.
 
     Arrays: ``image`` uint8 (S, H, W) or (S, H, W, 3); ``slices`` int (S,). Segmentation adds
-    ``truth`` and ``prediction`` uint8 (S, H, W); classification adds ``true``, ``predicted`` and
-    ``probability``.
+    ``truth`` and ``prediction`` uint8 (S, H', W'), finer than the image where it is large; classification
+    adds ``true``, ``predicted`` and ``probability``.
     """
 
     path: str

@@ -17,14 +17,16 @@ from engine.runfolder import RunFolder, example_file, file_name, write_with
 
 SLICES = 12
 PIXELS = 112
-"""The longer side of a preview, at most."""
+"""The longer side of the image of a preview, at most."""
+MASK_PIXELS = 1024
+"""The longer side of its masks, at most: they pack well, and a border off by a voxel is to be seen."""
 EPOCHS_KEPT = 60
 """About so many epochs of a run get previews, so that a long run does not fill the disk."""
 
 
-def shrink_step(shape: tuple[int, ...]) -> int:
+def shrink_step(shape: tuple[int, ...], most: int = PIXELS) -> int:
     """Every how many pixels of an image of ``shape`` (H, W, ...) a preview shows."""
-    return max(1, -(-max(shape[:2]) // PIXELS))
+    return max(1, -(-max(shape[:2]) // most))
 
 
 def preview_slices(image: NDArray[np.float32], truth: Masks | None, mask: Masks) -> dict[str, NDArray[Any]]:
@@ -37,7 +39,8 @@ def preview_slices(image: NDArray[np.float32], truth: Masks | None, mask: Masks)
 
     Returns:
         ``image``: uint8 (N, H, W), or (N, H, W, 3) in colour, clipped to the 1st and 99th percentile;
-        ``truth`` and ``prediction``: uint8 (N, H, W); ``slices``: int64 (N,), where they lie.
+        ``truth`` and ``prediction``: uint8 (N, H', W'), as fine as they were measured up to `MASK_PIXELS`;
+        ``slices``: int64 (N,), where they lie.
     """
     truth = np.zeros_like(mask) if truth is None else truth
     truth, mask = (np.minimum(each, 255).astype(np.uint8) for each in (truth, mask))  # classes from 255 on look alike
@@ -53,10 +56,11 @@ def preview_slices(image: NDArray[np.float32], truth: Masks | None, mask: Masks)
     low, high = np.percentile(part, (1, 99))
     shades = np.clip((part - low) / max(float(high - low), 1e-6), 0, 1) * 255
     slices = np.ascontiguousarray(np.moveaxis(shades, (3, 0), (0, 3))).astype(np.uint8)
+    fine = shrink_step(mask.shape, MASK_PIXELS)
     masks = {"truth": truth, "prediction": mask}
     return {
         "image": slices if colour else slices[..., 0],
-        **{name: np.ascontiguousarray(np.moveaxis(m[::step, ::step, places], 2, 0)) for name, m in masks.items()},
+        **{name: np.ascontiguousarray(np.moveaxis(m[::fine, ::fine, places], 2, 0)) for name, m in masks.items()},
         "slices": places,
     }
 

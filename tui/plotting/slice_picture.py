@@ -1,40 +1,101 @@
-"""What a preview shows, as pixels: an image with contours, or an image beside its activation map. Pure."""
+"""A slice as lines of cells: its image, and where truth and prediction agree on it. Pure.
+
+Three looks: *agreed* is tinted, *missed* is filled, *added* is hatched, each in the colour of its class. Where a
+terminal has too few colours for that, letters say it: ``a`` agreed, ``A`` missed, ``+a`` added, for a class A.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tui.plotting.half_blocks import rgb
+from tui.plotting.agreement import ADDED, AGREED, MISSED, NOTHING, SWAPPED, Codes, codes_of, edges, fitted, kind_of
+from tui.plotting.cells import Line
+from tui.plotting.half_blocks import Marks, half_blocks, letters, rgb
 from tui.state.images import Bytes, PreviewImages
 
 _HEAT = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]], float)
 """Five colours of matplotlib's inferno, which the figures use for activation maps."""
+_TINT = 0.45
+HATCH = "▒"
+
+Overlay = Literal["areas", "contours", "off"]
+OVERLAYS: tuple[Overlay, ...] = ("areas", "contours", "off")
 
 
-def paint(images: PreviewImages, at: int, cells: tuple[int, int], *, truth: str, prediction: str) -> Bytes:
-    """Slice ``at`` with its contours on ``cells`` (width, rows): pixels (2 * rows, width, 3) at most.
+@dataclass(frozen=True, slots=True)
+class SliceLook:
+    """How a slice is drawn.
+
+    Attributes:
+        series: colours of the classes, in turn, as ``#rrggbb``.
+        names: a capital for each class.
+        marks: letters say what is agreed, missed and added: the colours do not suffice.
+        ascii_only: the image is letters too.
+        overlay: what of truth and prediction is drawn.
+        only: the one label that is drawn; None for all.
+        window: share of the grey values between black and white.
+        level: the grey value in the middle, 0 to 1.
+    """
+
+    series: Sequence[str]
+    names: Sequence[str] = ()
+    marks: bool = False
+    ascii_only: bool = False
+    overlay: Overlay = "areas"
+    only: int | None = None
+    window: float = 1.0
+    level: float = 0.5
+
+
+def slice_lines(images: PreviewImages, at: int, cells: tuple[int, int], look: SliceLook) -> list[Line]:
+    """Slice ``at`` on ``cells`` (width, rows), as lines."""
+    picture = paint(images, at, cells, look)
+    codes = codes_on(images, at, (picture.shape[0], picture.shape[1]), look)
+    if look.marks or look.ascii_only:
+        marks, fronts = _letter_marks(codes, look)
+    else:
+        picture = _tinted(picture, codes, look)
+        marks, fronts = _hatches(codes, look)
+        _name_classes(codes, marks, fronts, look)
+    if look.ascii_only:
+        return letters(picture, marks=marks, fronts=fronts)
+    return half_blocks(picture, levels=255, marks=marks, fronts=fronts, ground=look.marks)
+
+
+def paint(images: PreviewImages, at: int, cells: tuple[int, int], look: SliceLook) -> Bytes:
+    """The image of slice ``at`` on ``cells`` (width, rows): pixels (2 * rows, width, 3) at most.
 
     An image with an activation map stands beside itself under the map.
     """
     width, rows = cells
     image = images.image[at]
     across = width if images.heat is None else max(1, (width - 1) // 2)
-    picked = _fitted(image.shape[:2], across, rows)
+    picked = _picked(image.shape[:2], across, rows)
     pixels = image[picked]
-    picture = pixels.copy() if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
-    if images.heat is not None:
-        gap = np.zeros((len(picture), 1, 3), np.uint8)
-        return np.concatenate([picture, gap, _under(picture, images.heat[at][picked])], axis=1)
-    for mask, color in ((images.prediction, prediction), (images.truth, truth)):
-        if mask is not None:
-            small = mask[at][picked]
-            for label in np.unique(small[small > 0]):
-                picture[_edge(small == label)] = rgb(color)
-    return picture
+    if look.window < 1 or look.level != 0.5:
+        shade = (pixels / 255.0 - look.level) / look.window + 0.5
+        pixels = np.asarray(np.rint(np.clip(shade, 0, 1) * 255), np.uint8)
+    picture = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
+    if images.heat is None:
+        return picture
+    gap = np.zeros((len(picture), 1, 3), np.uint8)
+    return np.concatenate([picture, gap, _under(picture, images.heat[at][picked])], axis=1)
 
 
-def _fitted(shape: tuple[int, ...], width: int, rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def codes_on(images: PreviewImages, at: int, size: tuple[int, int], look: SliceLook) -> Codes:
+    """What each pixel of a picture of ``size`` is; nothing where the preview has no masks."""
+    if images.truth is None or images.prediction is None or look.overlay == "off":
+        return np.zeros(size, np.int32)
+    codes = fitted(codes_of(images.truth[at], images.prediction[at], look.only), size)
+    return edges(codes) if look.overlay == "contours" else codes
+
+
+def _picked(shape: tuple[int, ...], width: int, rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The rows and columns of an image that are seen on so many cells of two pixels."""
     high, wide = shape
     scale = min(width / wide, 2 * rows / high)
@@ -55,8 +116,62 @@ def _under(picture: Bytes, heat: Bytes) -> Bytes:
     return np.asarray(np.rint((1 - share) * picture + share * colors), np.uint8)
 
 
-def _edge(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Pixels of a mask that have a neighbour outside of it."""
-    padded = np.pad(mask, 1)
-    inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return mask & ~inner
+def _tinted(picture: Bytes, codes: Codes, look: SliceLook) -> Bytes:
+    """What is agreed in a thin colour, what is missed (or taken for another class) in a full one."""
+    series = np.array([rgb(color) for color in look.series], float)
+    share = np.array([0, _TINT, 0, 1, 1])[kind_of(codes)][..., None]
+    colors = series[((codes >> 8 & 255) - 1) % len(series)]
+    return np.asarray(np.rint((1 - share) * picture + share * colors), np.uint8)
+
+
+def _colors(look: SliceLook) -> NDArray[np.int64]:
+    return np.array([int(color[1:], 16) for color in look.series])
+
+
+def _cells(codes: Codes) -> Codes:
+    """The codes of cells of two pixels: the larger kind stays."""
+    return np.asarray(codes.reshape(-1, 2, codes.shape[1]).max(axis=1), np.int32)
+
+
+def _hatches(codes: Codes, look: SliceLook) -> tuple[Marks, NDArray[np.int64]]:
+    """A hatch in each cell with something added, also beside something missed, and its colour."""
+    pairs = codes.reshape(-1, 2, codes.shape[1])
+    kinds = kind_of(pairs)
+    said = np.where((kinds == ADDED) | (kinds == SWAPPED), pairs & 255, 0).max(axis=1)
+    return np.where(said > 0, HATCH, ""), _colors(look)[(said - 1) % len(look.series)]
+
+
+def _name_classes(codes: Codes, marks: Marks, fronts: NDArray[np.int64], look: SliceLook) -> None:
+    """The letter of each class in the middle of what is there of it, where there is room for one."""
+    cells = _cells(codes)
+    labels = np.where(kind_of(cells) == ADDED, cells & 255, cells >> 8 & 255)
+    for label in np.unique(labels[labels > 0]):
+        places = np.argwhere(labels == label)
+        if len(places) >= 9 and label <= len(look.names):
+            row, column = places[np.abs(places - places.mean(axis=0)).sum(axis=1).argmin()]
+            marks[row, column], fronts[row, column] = look.names[label - 1], -1
+
+
+def _letter_marks(codes: Codes, look: SliceLook) -> tuple[Marks, NDArray[np.int64]]:
+    """``a`` agreed, ``A`` missed, ``+a`` added, ``A+b`` one taken for the other: what stands in each cell."""
+    cells = _cells(codes)
+    marks = np.full(cells.shape, "", "<U1")
+    fronts, colors = np.zeros(cells.shape, np.int64), _colors(look)
+    turn = 0
+    for row, column in np.argwhere(cells):
+        code = int(cells[row, column])
+        again = column > 0 and code == cells[row, column - 1]
+        turn = (turn + 1) if again else 0
+        text = _written(code, look.names)
+        label = code & 255 if text[turn % len(text)] == "+" or code >> 16 == ADDED else code >> 8 & 255
+        marks[row, column] = text[turn % len(text)]
+        fronts[row, column] = colors[(label - 1) % len(colors)]
+    return marks, fronts
+
+
+def _written(code: int, names: Sequence[str]) -> str:
+    kind, true, said = code >> 16, code >> 8 & 255, code & 255
+    upper, lower = (names[label - 1] if 0 < label <= len(names) else "?" for label in (true, said))
+    return {NOTHING: " ", AGREED: upper.lower(), MISSED: upper, ADDED: f"+{lower.lower()}"}.get(
+        kind, f"{upper}+{lower.lower()}"
+    )

@@ -106,20 +106,20 @@ def _volume(image: Array, truth: Array, prediction: Array) -> PreviewImages | st
     step = max(1, -(-max(truth.shape[:2]) // LONGEST_SIDE))
     if truth.ndim == 2 and image.dtype == np.uint8 and len(image) == 3:
         colours = np.ascontiguousarray(np.moveaxis(image, 0, -1)[None, ::step, ::step])
-        flat = [_stack(array[::step, ::step]) for array in (truth, prediction)]
+        flat = [_stack(array) for array in (truth, prediction)]
         return PreviewImages(colours, np.zeros(1, np.int64), flat[0], flat[1])
     shown = image[0, ::step, ::step].astype(np.float32)
     sparse = shown.ravel()[:: max(1, shown.size // 500_000)]
     low, high = np.percentile(sparse[np.isfinite(sparse)], (1, 99)) if np.isfinite(sparse).any() else (0.0, 1.0)
     shades = np.nan_to_num(np.clip((shown - low) / max(float(high - low), 1e-6), 0, 1) * 255).astype(np.uint8)
-    stacks = [_stack(array) for array in (shades, truth[::step, ::step], prediction[::step, ::step])]
+    stacks = [_stack(array) for array in (shades, truth, prediction)]
     return PreviewImages(stacks[0], np.arange(len(stacks[0])), stacks[1], stacks[2])
 
 
 def _stack(array: Array) -> Array:
     """Slices first: (S, H, W)."""
     array = np.moveaxis(array, 2, 0) if array.ndim == 3 else array[None]
-    return np.ascontiguousarray(array, dtype=np.uint8)
+    return np.ascontiguousarray(np.minimum(array, 255), dtype=np.uint8)  # classes from 255 on look alike
 
 
 def _photo(arrays: Mapping[str, Array], classes: Sequence[str]) -> PreviewImages | str:
@@ -132,6 +132,6 @@ def _photo(arrays: Mapping[str, Array], classes: Sequence[str]) -> PreviewImages
     if heat is not None and (heat.shape != image.shape[:2] or heat.dtype != np.uint8):
         return "the activation map of the example has another shape than its image"
     share = float(arrays["probabilities"][int(arrays["predicted"])]) if "probabilities" in arrays else math.nan
-    said = verdict(true, predicted, share)
+    words = verdict(true, predicted, share)
     shown = None if heat is None else heat[None, ::step, ::step]
-    return PreviewImages(image[None, ::step, ::step], np.zeros(1, np.int64), None, None, said, shown)
+    return PreviewImages(image[None, ::step, ::step], np.zeros(1, np.int64), None, None, words, shown)

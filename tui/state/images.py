@@ -28,17 +28,17 @@ class PreviewImages:
     Attributes:
         image: (S, H, W) or (S, H, W, 3).
         slices: (S,) where in the volume each stands.
-        truth: (S, H, W) class of each pixel, or None.
+        truth: (S, H', W') class of each pixel, 0 for none of them; as fine as the image or finer; or None.
         prediction: the same of the prediction.
-        said: what a classifier said, or "".
-        heat: (S, H, W) what spoke for it, 0 to 255, or None.
+        verdict: the true class and the predicted one, or "".
+        heat: (S, H, W) activation map of the prediction, 0 to 255, or None.
     """
 
     image: Bytes
     slices: NDArray[np.int64]
     truth: Bytes | None = None
     prediction: Bytes | None = None
-    said: str = ""
+    verdict: str = ""
     heat: Bytes | None = None
 
 
@@ -50,5 +50,5 @@ def class_name(value: object, classes: Sequence[str]) -> str:
 
 
 def verdict(true: str, predicted: str, share: float = math.nan) -> str:
-    """``nevus: said melanoma (71 %)``."""
-    return f"{true}: said {predicted}" + (f" ({share * 100:.0f} %)" if math.isfinite(share) else "")
+    """``true nevus, predicted melanoma (0.71)``."""
+    return f"true {true}, predicted {predicted}" + (f" ({share:.2f})" if math.isfinite(share) else "")

@@ -78,7 +78,7 @@ class CaseList(RowsPane[CaseRow]):
     def header(self, width: int) -> list[Line]:
         label, split, words, size = self._columns(width)
         line: Line = [(fit("  case", label), "muted"), (fit("split", split) if split else "", "muted")]
-        line += [(fit("true→said", words), "muted")] if words else []
+        line += [(fit("true→pred", words), "muted")] if words else []
         return [[*line, *((fit(one_line(name), size, right=True), "muted") for name in self._metrics(width))]]
 
     def line(self, row: CaseRow, at: int, width: int) -> Line:

@@ -16,7 +16,7 @@ from tui.text import figure, one_line
 from tui.widgets.pane import stage
 from tui.widgets.rows import RowsPane
 
-SAID = "true→said"
+TAKEN_FOR = "true→pred"
 
 
 class Cases(RowsPane[CaseEntry]):
@@ -36,7 +36,7 @@ class Cases(RowsPane[CaseEntry]):
         return [(f"epoch {newest.epoch}", "muted")] if newest else []
 
     def body(self, width: int, height: int) -> list[Line]:
-        self.rows = [_said(row) for row in self.snapshot.view.worst] if self.snapshot else []
+        self.rows = [_taken_for(row) for row in self.snapshot.view.worst] if self.snapshot else []
         return super().body(width, height)
 
     def why_empty(self) -> str:
@@ -65,12 +65,12 @@ class Cases(RowsPane[CaseEntry]):
         return columns, max(6, width - sum(size for _, size in columns))
 
 
-def _said(row: CaseEntry) -> CaseEntry:
+def _taken_for(row: CaseEntry) -> CaseEntry:
     """A row of a classification says in one column what was taken for what."""
     if "true" not in row or "predicted" not in row:
         return row
     true, predicted = _text(row["true"]), _text(row["predicted"])
-    words = {SAID: true if true == predicted else f"{true} → {predicted}"}
+    words = {TAKEN_FOR: true if true == predicted else f"{true} → {predicted}"}
     first = {name: row[name] for name in ("id", "loss") if name in row}
     return first | words | {name: value for name, value in row.items() if name not in {"true", "predicted"}}
 
@@ -82,9 +82,9 @@ def _columns(rows: Sequence[CaseEntry], width: int) -> list[tuple[str, int]]:
     for name in rows[0]:
         if name == "id" or not all(isinstance(row.get(name), int | float | str | None) for row in rows):
             continue
-        widest, least = (40, len(SAID) + 1) if name == SAID else (16, min(8, len(name) + 2))
+        widest, least = (40, len(TAKEN_FOR) + 1) if name == TAKEN_FOR else (16, min(8, len(name) + 2))
         size = min(widest, max(least, *(cell_len(_text(row.get(name))) + 2 for row in rows)))
-        size = max(least, min(size, room)) if name == SAID else size
+        size = max(least, min(size, room)) if name == TAKEN_FOR else size
         if size > room:
             break
         columns.append((name, size))

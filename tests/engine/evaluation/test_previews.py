@@ -15,8 +15,9 @@ def test_slices_of_a_volume_lie_where_truth_or_prediction_is():
     arrays = preview_slices(image, truth, mask)
     assert arrays["slices"][[0, -1]].tolist() == [8, 25]
     assert len(arrays["slices"]) == SLICES
-    assert arrays["image"].shape == arrays["truth"].shape == (SLICES, 75, 20)
-    assert (arrays["prediction"][-1] == mask[::2, ::2, 25]).all()
+    assert arrays["image"].shape == (SLICES, 75, 20)
+    assert arrays["truth"].shape == (SLICES, 150, 40)  # a border that is off by a voxel stays so
+    assert (arrays["prediction"][-1] == mask[..., 25]).all()
 
 
 def test_a_colour_image_stays_one():
@@ -26,7 +27,7 @@ def test_a_colour_image_stays_one():
     assert arrays["image"].shape == (1, 7, 100, 3)
     assert max(arrays["image"].shape[1:3]) <= PIXELS
     assert arrays["image"][0, 0, 0, 2] > arrays["image"][0, 0, 0, 0]
-    assert (arrays["prediction"][0] == mask[::3, ::3]).all()
+    assert (arrays["prediction"][0] == mask).all()
     assert not arrays["truth"].any()
     assert arrays["slices"].tolist() == [0]
 

@@ -21,7 +21,7 @@ from tests.faults.strangers.made import (
     run_of,
     zip_of,
 )
-from tui.plotting.slice_picture import paint
+from tui.plotting.slice_picture import SliceLook, slice_lines
 from tui.state.case_files import read_example
 from tui.state.images import PreviewImages
 from tui.state.previews import read_preview
@@ -92,7 +92,7 @@ def arrays_of_odd_shapes(folder: Path) -> Act:
             preview = Preview(path="previews/a.npz", epoch=1, case="a")
             for found in (read_preview(run, preview, ["a"]), read_example(run, "examples/test_a.npz", ["a"])):
                 if isinstance(found, PreviewImages):
-                    said += [found.slices[0], paint(found, 0, (80, 24), truth="#00ff00", prediction="#ff0000").shape]
+                    said += [found.slices[0], len(slice_lines(found, 0, (80, 24), SliceLook(["#00ff00", "#ff0000"])))]
         return said
 
     return act

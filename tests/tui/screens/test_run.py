@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tests.tui import recorded
 from tests.tui.piloted import SIZES, dashboard, see, text_of, whole
+from tui.widgets.slice_view import SliceView
 
 EXPECTED = {
     "finished": ("finished", "loss", "dice", "classes", "left atrium", "worst cases", "resources"),
-    "live": ("running", "left", "epoch 28/75", "val dice 0.8", "iteration 4/7", "slice", "truth"),
+    "live": ("running", "left", "epoch 28/75", "val dice 0.8", "iteration 4/7", "slice", "agreed"),
     "live_gpu": ("hippocampus", "anterior", "posterior", "cuda", "gpu mem", "dice by class"),
     "live_classes": ("cls_ce_focal", "melanoma", "absent: no case", "balanced_accuracy", "ISIC_"),
     "failed": ("failed", "not a number at iteration 24", "lower optimizer.lr", "✕ 1"),
@@ -64,16 +66,40 @@ async def test_without_unicode_or_colours_truth_and_prediction_are_told_apart(
     async with dashboard(folder, ascii_only=True).run_test(size=(80, 24)) as pilot:
         await see(pilot, "loss")
         await pilot.press("3")
-        screen = await see(pilot, "o truth")
-        rows = screen.splitlines()[5:-4]
-        assert sum(row.count("o") for row in rows) > 10
-        assert sum(row.count("^") for row in rows) > 5
+        screen = await see(pilot, "a agreed")
+        rows = screen.splitlines()[5:-5]
+        assert sum(row.count("l") for row in rows) > 40  # agreed, of the left atrium
+        assert sum(row.count("L") for row in rows) > 10
+        assert sum(row.count("+") for row in rows) > 10
+        await pilot.press("o", "o")
+        screen = await see(pilot, "o draws truth and prediction")
+        assert not any("L" in row for row in screen.splitlines()[5:-5])
+        await pilot.press("o")
     monkeypatch.setenv("NO_COLOR", "1")
     async with dashboard(folder).run_test(size=(80, 24)) as pilot:  # it remembers the pane
-        screen = await see(pilot, "truth")
-        rows = screen.splitlines()[5:-4]
-        assert sum(row.count("●") for row in rows) > 10
-        assert sum(row.count("▲") for row in rows) > 5
+        screen = await see(pilot, "a agreed")
+        assert sum(row.count("L") for row in screen.splitlines()[5:-5]) > 10
+    monkeypatch.delenv("NO_COLOR")
+    app = dashboard(folder)
+    app.console = Console(color_system="standard")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await see(pilot, "a agreed")
+
+
+async def test_keys_of_the_slice(tmp_path: Path) -> None:
+    app = dashboard(recorded.live(tmp_path))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await see(pilot, "loss")
+        await pilot.press("3")
+        await see(pilot, "z 44", "agreed", "pixels wrong")
+        pane = app.screen.query_one(SliceView)
+        await pilot.press("x")  # past the last one it begins anew
+        await see(pilot, "z 24")
+        await pilot.press("x")
+        await see(pilot, "z 34")
+        await pilot.press("X", "w", "b", "m")
+        await see(pilot, "z 24")
+        assert (pane.look.window, pane.look.level, pane.look.only) == (0.8, 0.45, None)  # of one class all are shown
 
 
 async def test_distances_bear_their_unit(tmp_path: Path) -> None:
@@ -91,7 +117,7 @@ async def test_every_pane_alone_fits_a_small_terminal(tmp_path: Path) -> None:
     said = {
         "1": "smoothing",
         "2": "melanoma",
-        "3": "said",
+        "3": "predicted",
         "4": "ISIC_0000000",
         "5": "memory",
         "6": "cached 14 cases",
@@ -111,7 +137,7 @@ async def test_tab_walks_through_all_panes_and_back(tmp_path: Path) -> None:
     app = dashboard(recorded.live(tmp_path))
     async with app.run_test(size=(80, 24)) as pilot:
         await see(pilot, "loss")
-        for text in ("left atrium", "truth", "case", "memory", "epoch 27: dice", "checkpoint", "[data]", "smoothing"):
+        for text in ("left atrium", "agreed", "case", "memory", "epoch 27: dice", "checkpoint", "[data]", "smoothing"):
             await pilot.press("tab")
             await see(pilot, text)
         await pilot.press("shift+tab")

@@ -127,7 +127,7 @@ async def test_read_only_and_ended_runs_take_no_request(tmp_path: Path) -> None:
 async def test_enter_on_a_worst_case_opens_its_slice(tmp_path: Path) -> None:
     app = dashboard(recorded.live(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
-        await see(pilot, "worst cases", "truth")
+        await see(pilot, "worst cases", "agreed")
         case = str(app.screen.query_one("#cases", Cases).rows[1]["id"])
         await pilot.press("4", "4", "j", "enter")
         assert isinstance(app.screen, CaseScreen)
@@ -194,7 +194,7 @@ async def test_the_number_of_the_pane_that_is_shown(tmp_path: Path) -> None:
     async with app.run_test(size=(80, 24)) as pilot:  # one pane at a time: there is nothing to come back to
         await see(pilot, "loss")
         await pilot.press("4", "4")
-        await see(pilot, "worst cases", "true→said", "melanoma → nevus")
+        await see(pilot, "worst cases", "true→pred", "melanoma → nevus")
         await pilot.resize_terminal(120, 40)
         await pilot.press("5")
         await see(pilot, "resources")

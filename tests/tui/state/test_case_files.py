@@ -108,7 +108,7 @@ def test_an_example_of_a_photo(tmp_path: Path) -> None:
     )  # fmt: skip
     read = read_example(folder, "examples/test_x.npz", ["nevus", "melanoma"])
     assert isinstance(read, PreviewImages)
-    assert read.said == "nevus: said melanoma (75 %)"
+    assert read.verdict == "true nevus, predicted melanoma (0.75)"
     assert max(read.image.shape[1:3]) <= 256
     assert read.heat is None
 

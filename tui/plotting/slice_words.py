@@ -1,0 +1,85 @@
+"""What stands below a slice: how truth and prediction differ, what the looks mean, and the classes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tui.plotting.agreement import ClassOverlap, overlaps
+from tui.plotting.cells import Line, fitted, length
+from tui.plotting.slice_picture import HATCH, SliceLook
+from tui.state.images import PreviewImages
+from tui.text import figure, one_line
+
+
+def slice_words(
+    images: PreviewImages, at: int, classes: Sequence[str], look: SliceLook, room: tuple[int, int]
+) -> list[Line]:
+    """The lines below slice ``at``, in ``room`` (width, most lines)."""
+    width, most = room
+    if images.verdict:
+        return [[(one_line(images.verdict)[:width], "prediction")]]
+    if images.truth is None or images.prediction is None:
+        return []
+    found = overlaps(images.truth[at], images.prediction[at])
+    alarm, usual = _summary(images, at, found)
+    lines = [fitted([alarm, *_looks(look), usual], width, 2)]
+    entries = [_entry(each, classes, look) for each in found if look.only in (None, each.place + 1)]
+    while entries and len(lines) < most:
+        line: Line = []
+        while entries and (not line or length(line) + 2 + length(entries[0]) <= width):
+            line += [*([("  ", "ink")] if line else []), *entries.pop(0)]
+        if entries and len(lines) == most - 1:
+            line.append((f"  +{len(entries)}", "muted"))
+        lines.append(line)
+    return lines
+
+
+def _summary(images: PreviewImages, at: int, found: list[ClassOverlap]) -> tuple[Line, Line]:
+    """In words what a glance may miss: what goes before all else, and what may be left out."""
+    assert images.truth is not None and images.prediction is not None  # noqa: S101, PT018  # as the caller asked
+    truth, said = images.truth[at], images.prediction[at]
+    if not found:
+        return [("nothing in truth or prediction", "muted")], []
+    if not said.any():
+        count = len(images.truth)
+        empty = sum(bool(t.any()) and not p.any() for t, p in zip(images.truth, images.prediction, strict=True))
+        where = f" in {empty} of {count} slices" if images.prediction.any() else f" in all {count} slices"
+        where = where if count > 1 else ""
+        return [(f"prediction empty{where}", "error bold")], []
+    if not truth.any():
+        return [("no truth here: all is added", "warning bold")], []
+    wrong = int(np.count_nonzero(truth != said))
+    return [], [(f"{wrong} pixels wrong", "warning")] if wrong else [("no error", "accent")]
+
+
+def _looks(look: SliceLook) -> list[Line]:
+    if look.overlay == "off":
+        return [[("o draws truth and prediction", "muted")]]
+    if look.marks or look.ascii_only:
+        pairs = (("a", "agreed"), ("A", "missed"), ("+a", "added"))
+        return [[(key, "ink bold"), (f" {word}", "muted")] for key, word in pairs]
+    color = look.series[0] if look.only is None else look.series[(look.only - 1) % len(look.series)]
+    dim = "#" + "".join(f"{(int(color[at : at + 2], 16) * 45 + 0x60 * 55) // 100:02x}" for at in (1, 3, 5))
+    return [
+        [("", "muted"), (swatch, look_of), (f" {word}", "muted")]
+        for swatch, look_of, word in (
+            ("  ", f"ink on {dim}", "agreed"),
+            ("  ", f"ink on {color}", "missed"),
+            (HATCH * 2, f"{color} on #303030", "added"),
+        )
+    ]
+
+
+def _entry(each: ClassOverlap, classes: Sequence[str], look: SliceLook) -> Line:
+    name = classes[each.place] if each.place < len(classes) else f"class {each.place + 1}"
+    letter = look.names[each.place] if each.place < len(look.names) else "?"
+    note = " (empty)" if not each.prediction else " (not in truth)" if not each.truth else ""
+    color = look.series[each.place % len(look.series)]
+    return [
+        (f"{letter} ", f"{color} bold"),
+        (f"{one_line(name)} ", "ink"),
+        (figure(each.dice), "ink bold" if not note else "warning bold"),
+        (note, "warning"),
+    ]
