@@ -20,7 +20,7 @@ Key: TypeAlias = Literal["", "surface_validation", "all_voxel_distances"]
 Kind: TypeAlias = Literal["share", "distance", "count", "number"]
 Value: TypeAlias = float | str | None
 """As the stream has it: None, or the name of what is not finite, in place of a number."""
-_TWINS = ("weighted", "micro")
+_TWINS = ("weighted", "micro", "calibrated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class Measure:
         per_class: whether each class has a value of its own.
         shown: whether it stands in the tables of results and in the stream, and can be monitored.
         rank: where only a few metrics have room, those with a rank stand, 1 before 2; 0: none.
+        of_two: the same as ``rank`` for two classes, where accuracy says least: 1 before 2; 0: none.
         decides: whether a comparison of runs answers by it.
         key: of [evaluate], which asks for it; a test has surface distances without being asked. Empty: always there.
         beside: of what it is in the second table of a segmentation; empty: it does not stand there.
@@ -52,6 +53,7 @@ class Measure:
     per_class: bool = False
     shown: bool = True
     rank: int = 0
+    of_two: int = 0
     decides: bool = False
     key: Key = ""
     beside: Literal["", "volume", "lesions"] = ""
@@ -105,10 +107,12 @@ def _of_images(
     up: bool | None = True,
     per_class: bool = False,
     shown: bool = True,
+    of_two: int = 0,
     decides: bool = False,
 ) -> Measure:
+    tasks: tuple[Task, ...] = ("classification",)
     return Measure(
-        name, title, short, kind, up, ("classification",), per_class=per_class, shown=shown, rank=rank, decides=decides
+        name, title, short, kind, up, tasks, per_class=per_class, shown=shown, rank=rank, of_two=of_two, decides=decides
     )
 
 
@@ -123,17 +127,15 @@ _TABLE: dict[str, Measure] = {
         _of_images("balanced_accuracy", "Balanced accuracy", "bal ac", 1, decides=True),
         _of_images("precision", "Precision", "prec", per_class=True),
         _of_images("recall", "Recall", per_class=True),
-        _of_images("sensitivity", "Sensitivity", "sens", per_class=True, shown=False),
-        _of_images("specificity", "Specificity", "spec", per_class=True, shown=False),
+        _of_images("sensitivity", "Sensitivity", "sens", of_two=1),
+        _of_images("specificity", "Specificity", "spec", per_class=True, of_two=2),
         _of_images("f1", "F1", "", 3, per_class=True),
-        _of_images("auc", "AUC", "", 4, per_class=True),
-        _of_images("average_precision", "Average precision", "avg pr", per_class=True, shown=False),
+        _of_images("auc", "AUC", "", 4, per_class=True, of_two=4),
+        _of_images("average_precision", "Average precision", "avg pr", per_class=True, of_two=3),
         _of_images("ece", "ECE", up=False, per_class=True, shown=False),
         _of_images("ece_classwise", "ECE, class-wise", up=False, shown=False),
-        _of_images("ece_calibrated", "ECE with temperature", up=False, shown=False),
         _of_images("brier", "Brier score", kind="number", up=False, shown=False),
         _of_images("log_loss", "Log loss", kind="number", up=False, shown=False),
-        _of_images("log_loss_calibrated", "Log loss with temperature", kind="number", up=False, shown=False),
         _of_images("temperature", "Temperature", kind="number", up=None, shown=False),
         _overlap("dice", "Dice", "", 1, decides=True),
         _overlap("jaccard", "Jaccard", "jacc", 3),
@@ -219,6 +221,7 @@ def _known(name: str) -> Measure | None:
         per_class=False,
         shown=False,
         rank=0,
+        of_two=0,
         decides=False,
     )
 
@@ -273,13 +276,17 @@ def _picked(values: Mapping[str, Value], wanted: Iterable[Measure]) -> dict[str,
 
 
 def monitorable(task: str) -> list[str]:
-    """Names of the metrics that can choose the best epoch."""
-    return [measure.name for measure in of_task(task) if measure.up is not None]
+    """Names of the metrics that can choose the best epoch.
+
+    Neither sensitivity nor specificity: whoever always says yes, or always no, has 1.
+    """
+    one_sided = ("sensitivity", "specificity")
+    return [measure.name for measure in of_task(task) if measure.up is not None and measure.name not in one_sided]
 
 
 def default_monitor(task: str) -> str:
     """The first by rank: what chooses the best epoch where the recipe does not say."""
-    return leading(measure.name for measure in of_task(task))[0]
+    return min((measure for measure in of_task(task) if measure.rank), key=lambda measure: measure.rank).name
 
 
 def title(name: str, unit: str = "") -> str:
@@ -294,20 +301,38 @@ def short_title(name: str) -> str:
 
 
 def ordered(names: Iterable[str]) -> list[str]:
-    """``names`` in the order of the table, each once; what is not known last, by name."""
-    places = {name: place for place, name in enumerate(_TABLE)}
+    """``names`` in the order of the table, each once; what is not known last, by name.
 
-    def place(name: str) -> tuple[int, str]:
+    Of two classes (there is a sensitivity) what is asked first there stands first.
+    """
+    found = {*names}
+    places = {name: place for place, name in enumerate(_TABLE)}
+    two = _are_two(found)
+
+    def place(name: str) -> tuple[int, int, str]:
         base, _, ending = name.rpartition("_")
         known = name if name in places or ending not in _TWINS else base
-        return places.get(known, len(places)), name
+        first = find(name).of_two if two else 0
+        return first or len(_TABLE), places.get(known, len(places)), name
 
-    return sorted(set(names), key=place)
+    return sorted(found, key=place)
 
 
 def leading(names: Iterable[str]) -> list[str]:
     """``names`` with the most telling first: those with a rank, then the others in the order of the table."""
-    return sorted(ordered(names), key=lambda name: find(name).rank or len(_TABLE))
+    known = ordered(names)
+    return known if _are_two(known) else sorted(known, key=lambda name: find(name).rank or len(_TABLE))
+
+
+def headline(names: Iterable[str]) -> list[str]:
+    """Those of ``names`` that stand where only a few have room, in the order of tables."""
+    known = ordered(names)
+    two = _are_two(known)
+    return [name for name in known if (find(name).of_two if two else find(name).rank)]
+
+
+def _are_two(names: Iterable[str]) -> bool:
+    return "sensitivity" in names
 
 
 def better_up(name: str) -> bool:

@@ -26,7 +26,7 @@ from engine.evaluation.results import Table
 from engine.events import CaseEntry
 from engine.losses import terms_of, weight_of
 from engine.metrics import classification
-from engine.metrics.calibration import calibrated, fit
+from engine.metrics.calibration import fit
 from engine.recipe import DataTable
 from engine.runfolder import SplitSummary
 from engine.runfolder.cases import write_csv
@@ -135,8 +135,8 @@ class Classification(SplitEvaluation[Batch, ClassifiedBatch]):
             bootstrap=self.job.bootstrap,
             seed=self.job.seed,
             threshold=fitted.threshold if fitted else 0.5,
+            temperature=fitted.temperature if fitted else None,
         )
-        summary |= calibrated(self.targets, self.probabilities, fitted) if fitted else {}
         return SplitSummary.of({**summary, "loss": self.loss if math.isfinite(self.loss) else None})
 
     def table(self, name: str) -> Table:

@@ -92,16 +92,6 @@ def fit(targets: Ints, probabilities: Floats) -> Fitted | None:
     return Fitted(fit_temperature(targets, probabilities), threshold)
 
 
-def calibrated(targets: Ints, probabilities: Floats, fitted: Fitted) -> dict[str, float | None]:
-    """Temperature, and log loss and calibration error with it, as entries of a split's summary."""
-    scaled = with_temperature(probabilities, fitted.temperature)
-    return {
-        "temperature": fitted.temperature,
-        "log_loss_calibrated": float(log_losses(targets, scaled).mean()) if len(targets) else None,
-        "ece_calibrated": calibration_error(targets, scaled),
-    }
-
-
 def fit_temperature(targets: Ints, probabilities: Floats) -> float:
     """Temperature that makes the log loss of these cases smallest (Guo et al., ICML 2017).
 

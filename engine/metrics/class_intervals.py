@@ -56,6 +56,17 @@ def intervals(
     return found | drawn | {"f1": _wider(found["f1"], drawn.get("f1", found["f1"]))}
 
 
+def calibrated_intervals(
+    targets: Ints, probabilities: Floats, groups: Groups = None, *, resamples: int, seed: int
+) -> Intervals:
+    """Those of :func:`intervals` that judge the probabilities alone: Brier score, log loss and calibration errors."""
+    if not resamples:
+        return {}
+    drawn = _resampled(targets, probabilities, groups, resamples, seed)
+    errors = {name: drawn[name] for name in ("ece", "ece_classwise") if name in drawn}
+    return _scores(targets, probabilities, groups) | errors
+
+
 def _wider(first: Estimate, second: Estimate) -> Estimate:
     """From the lower of the low bounds to the higher of the high ones."""
     if first.interval is None or second.interval is None:
@@ -162,6 +173,8 @@ def _resampled(targets: Ints, probabilities: Floats, groups: Groups, resamples: 
         few = np.unique(of_case[among]).size
         reason = too_few(int(among.sum()), few)
         found[name] = Estimate(reason=reason) if reason else percentile_interval(values, few)
+    if probabilities.shape[1] == 2:
+        found["average_precision"] = found.get("average_precision:1", Estimate())
     if units >= MIN_UNITS:
         found |= _calibration(targets, probabilities, of_case, drawn, found)
     return found

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.metrics.calibration import brier_scores, calibration_error, log_losses
-from engine.metrics.class_intervals import Intervals, intervals
+from engine.metrics.calibration import brier_scores, log_losses, with_temperature
+from engine.metrics.class_intervals import Intervals, calibrated_intervals, intervals
 from engine.metrics.intervals import Groups, as_json
 from engine.metrics.resampled import average_precisions, calibration_gaps
 
@@ -28,6 +28,7 @@ def summarise(
     bootstrap: int = 1000,
     seed: int = 0,
     threshold: float = 0.5,
+    temperature: float | None = None,
 ) -> dict[str, Any]:
     """A split's part of metrics.json.
 
@@ -37,7 +38,8 @@ def summarise(
     precision of a class that is never predicted, and precision, recall and F1 of one without a case.
     ``balanced_accuracy`` is the mean recall over the classes in the truth. ``auc`` is the mean of one against the
     rest over the classes in the truth (that are not all of it); ``auc_micro`` pools every pair of case and class,
-    absent classes included; ``average_precision`` is the mean over the classes in the truth.
+    absent classes included; ``average_precision`` is the mean over the classes in the truth, of two classes that of
+    the second.
 
     Args:
         targets: true class of each case ``(n,)``, 0 to K - 1.
@@ -48,13 +50,15 @@ def summarise(
         bootstrap: resamples of the intervals that need them; 0: no intervals at all.
         seed: seed of the resamples.
         threshold: of two classes, the probability of the second from which a case counts as positive.
+        temperature: from another split, see :func:`.calibration.fit_temperature`; None: it is not known.
 
     Returns:
         ``n``, ``protocol``, ``accuracy``, ``balanced_accuracy``, macro ``precision``, ``recall``, ``f1``, ``auc``
         and their ``_weighted`` twins (weighted by support), ``macro_over``, ``auc_micro``, ``average_precision``,
         ``brier``, ``log_loss``, ``ece`` and ``ece_classwise`` (see :func:`.resampled.calibration_gaps`),
         ``confusion`` (rows true, columns predicted); of two classes ``sensitivity`` and ``specificity`` of the
-        second at ``threshold``;
+        second at ``threshold``; ``temperature``, and with it ``brier_calibrated``, ``log_loss_calibrated``,
+        ``ece_calibrated``, ``ece_classwise_calibrated``;
         ``ci95``: metric -> [low, high], that of a class under ``<metric>:<class>``, None where there is none, for
         the reason in ``ci95_reason``; ``per_class``: class -> precision, recall, f1, auc, average_precision,
         specificity, ece, support, ``predicted`` (cases predicted as the class). None: not measured.
@@ -70,8 +74,16 @@ def summarise(
     support = np.bincount(true, minlength=len(classes))
     known = [k for k, value in enumerate(auc) if value is not None]
     rows = _per_class(true, predicted, scores, auc, classes)
-    precisions = [row["average_precision"] for row in rows.values() if row["average_precision"] is not None]
+    wanted = list(rows.values())[1:] if len(classes) == 2 else rows.values()
+    precisions = [row["average_precision"] for row in wanted if row["average_precision"] is not None]
     found = intervals(true, scores, groups, resamples=bootstrap, seed=seed, threshold=threshold)
+    after: dict[str, float | None] = {}
+    if temperature is not None:
+        scaled = with_temperature(scores, temperature)
+        errors = calibrated_intervals(true, scaled, groups, resamples=bootstrap, seed=seed)
+        found |= {f"{name}_calibrated": estimate for name, estimate in errors.items()}
+        after = {f"{name}_calibrated": value for name, value in _of_probabilities(true, scaled).items()}
+        after["temperature"] = temperature
     return {
         "n": len(true),
         "protocol": protocol,
@@ -82,13 +94,24 @@ def summarise(
         "auc_micro": _binary_auc(true[:, None] == np.arange(len(classes)), scores),
         "average_precision": float(np.mean(precisions)) if precisions else None,
         **_of_two(true, scores, threshold),
-        "brier": float(brier_scores(true, scores).mean()) if len(true) else None,
-        "log_loss": float(log_losses(true, scores).mean()) if len(true) else None,
-        "ece": calibration_error(true, scores),
-        "ece_classwise": float(np.mean([row["ece"] for row in rows.values()])) if len(true) else None,
+        **_of_probabilities(true, scores),
+        **after,
         "confusion": confusion(true, predicted, len(classes)).tolist(),
         **as_json(_named(found, classes)),
         "per_class": rows,
+    }
+
+
+def _of_probabilities(true: Ints, scores: Floats) -> dict[str, float | None]:
+    """What judges the probabilities alone, whatever class is the largest."""
+    if not len(true):
+        return dict.fromkeys(("brier", "log_loss", "ece", "ece_classwise"))
+    gaps = calibration_gaps(np.ones((1, len(true))), true, scores)[0]
+    return {
+        "brier": float(brier_scores(true, scores).mean()),
+        "log_loss": float(log_losses(true, scores).mean()),
+        "ece": float(gaps[-1]),
+        "ece_classwise": float(gaps[:-1].mean()),
     }
 
 

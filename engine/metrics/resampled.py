@@ -55,7 +55,7 @@ def metrics_of(counts: Floats, targets: Ints, probabilities: Floats) -> dict[str
     precision = average_precisions(counts, targets, probabilities)
     gaps = calibration_gaps(counts, targets, probabilities)
     metrics = confusion_metrics(confusion) | {
-        "average_precision": _mean_defined(precision, np.isfinite(precision)),
+        "average_precision": precision[:, 1] if classes == 2 else _mean_defined(precision, np.isfinite(precision)),
         "ece": gaps[:, -1],
         "ece_classwise": gaps[:, :-1].mean(axis=1),
     }

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from engine import measures
 from engine.measures import beside, better_up, find, in_tables, is_count, is_distance, leading, ordered, title
 from engine.readers.numbers import digits, interval, units
 from engine.readers.run import RunData
@@ -14,12 +15,13 @@ from engine.report.blocks import Block, Card, Cards, Cell, Section, Table, Text
 from engine.runfolder import SplitSummary
 
 _WORST_SHOWN = 15
+_CALIBRATED = "_calibrated"
 
 
 def headline(run: RunData) -> Cards | None:
     """The four numbers that are read first."""
     result = run.result
-    names = [name for name in in_tables(run.task) if find(name).rank and name in result.values]
+    names = measures.headline(result.values)
     cards = [Card(title(name, run.unit), digits(result.value(name)), _spread(result, name)) for name in names]
     return Cards(cards) if cards else None
 
@@ -36,7 +38,7 @@ def split_results(run: RunData, split: str) -> Section:
     blocks: list[Block] = [Text(_protocol(part, split))]
     reported = run.recipe.evaluate.reported if run.recipe and split == "test" else {}
     if run.task == "classification":
-        blocks += [summary_table(part, run.unit, reported), class_report(part, run.classes)]
+        blocks += [summary_table(part, run, reported), class_report(part, run.classes), *calibration_table(part)]
     else:
         blocks += [segmentation_table(part, run.classes, run.unit, reported), *detection_table(run, split)]
     return Section(f"Results: {split}", blocks)
@@ -45,25 +47,47 @@ def split_results(run: RunData, split: str) -> Section:
 _REPORTED = "Reported before: as the recipe gives it; to be compared where the data and the settings are the same."
 
 
-def summary_table(part: SplitSummary, unit: str, reported: Mapping[str, float]) -> Table:
+def summary_table(part: SplitSummary, run: RunData, reported: Mapping[str, float]) -> Table:
     """Every metric of a split with its interval, beside what was ``reported`` before."""
-    names = ordered([name for name in part.values if not is_count(name) and find(name).up is not None])
-    rows = [[title(name, unit), digits(part.value(name)), interval(part.interval(name))] for name in names]
+    names = [name for name in part.values if not is_count(name) and find(name).up is not None]
+    apart = _probabilities(part)
+    names = ordered(name for name in names if name not in apart and not name.endswith(_CALIBRATED))
+    rows = [[title(name, run.unit), digits(part.value(name)), interval(part.interval(name))] for name in names]
+    said = []
+    if (threshold := part.value("threshold")) is not None:
+        second = run.classes[1] if len(run.classes) > 1 else "the second class"
+        said.append(f"Sensitivity, specificity and average precision are those of {second}.")
+        where = "" if part.value("temperature") is None else ", which was chosen on the validation split"
+        said.append(f"It counts as predicted from a probability of {threshold:.3g} on{where} (for the first two).")
     if not reported:
-        return Table(["Metric", "Value", "95 % interval"], rows, _decided(part))
+        return Table(["Metric", "Value", "95 % interval"], rows, " ".join(said))
     rows = [[*row, digits(reported[name]) if name in reported else ""] for name, row in zip(names, rows, strict=True)]
-    caption = f"{_decided(part)} {_REPORTED}".strip()
-    return Table(["Metric", "Value", "95 % interval", "Reported before"], rows, caption)
+    return Table(["Metric", "Value", "95 % interval", "Reported before"], rows, " ".join([*said, _REPORTED]))
 
 
-def _decided(part: SplitSummary) -> str:
-    """What threshold and temperature the numbers stand for, and where they come from."""
-    threshold, temperature = part.value("threshold"), part.value("temperature")
-    said = [] if threshold is None else [f"Sensitivity and specificity: of the second class, from {threshold:.3g} on."]
-    if temperature is not None:
-        both = "Threshold and temperature" if said else "The temperature"
-        said.append(f"{both} ({temperature:.3g}) {'were' if said else 'was'} chosen on the validation split.")
-    return " ".join(said)
+def _probabilities(part: SplitSummary) -> list[str]:
+    """What judges the probabilities and was measured with a temperature too, see :func:`calibration_table`."""
+    return ordered(name.removesuffix(_CALIBRATED) for name in part.values if name.endswith(_CALIBRATED))
+
+
+def calibration_table(part: SplitSummary) -> list[Table]:
+    """Errors of the probabilities before and after the temperature, and of each class; nothing where there is none."""
+    if (temperature := part.value("temperature")) is None:
+        return []
+
+    def cell(name: str, label: str | None = None) -> Cell:
+        return Cell(digits(part.value(name, label)), interval(part.interval(name, label)))
+
+    rows: list[list[str | Cell]] = [[title(m), cell(m), cell(m + _CALIBRATED)] for m in _probabilities(part)]
+    ruled = frozenset({len(rows)})
+    rows += [[f"ECE, {label}", cell("ece", label), ""] for label, row in part.per_class.items() if "ece" in row]
+    caption = (
+        f"Small print: 95 % interval. Temperature: {temperature:.3g}, chosen on the validation split; it moves no "
+        "prediction. ECE: expected calibration error of the predicted class, class-wise: mean of those of the classes, "
+        "in 15 bins."
+    )
+    heads = ["Probabilities", "as predicted", "with temperature"]
+    return [Table(heads, rows, caption, rule_before=ruled)]
 
 
 def class_report(part: SplitSummary, classes: Sequence[str]) -> Table:

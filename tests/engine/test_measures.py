@@ -53,10 +53,11 @@ def test_less_is_better_where_it_is_an_error() -> None:
     down = {name for name in measures._TABLE if not measures.better_up(name)}
     distances = {"asd", "assd", "hd95", "hd95_max", "assd_all_voxels", "hd95_all_voxels"}
     counts = {"missed", "false_positive", "false_positive_cases"}
-    errors = {"loss", "ece", "ece_classwise", "ece_calibrated", "brier", "log_loss"}
-    errors |= {"log_loss_calibrated", "absolute_volume_error", "lesion_false_positives"}
+    errors = {"loss", "ece", "ece_classwise", "brier", "log_loss"}
+    errors |= {"absolute_volume_error", "lesion_false_positives"}
     assert down == distances | counts | errors
     assert not measures.better_up("ece_weighted")
+    assert not measures.better_up("log_loss_calibrated")
     assert measures.better_up("a metric of another version")
 
 
@@ -66,6 +67,16 @@ def test_what_can_be_monitored() -> None:
     assert measures.monitorable("segmentation") == [
         "dice", "jaccard", "nsd", "asd", "assd", "hd95", "assd_all_voxels", "hd95_all_voxels", "loss",
     ]  # fmt: skip
+
+
+def test_of_two_classes_sensitivity_specificity_and_average_precision_lead() -> None:
+    many = ["loss", "auc", "average_precision", "specificity", "accuracy", "balanced_accuracy", "f1"]
+    two = ["sensitivity", "specificity", "average_precision", "auc"]
+    assert measures.headline([*many, "sensitivity"]) == two
+    assert measures.leading([*many, "sensitivity"])[:4] == measures.ordered([*many, "sensitivity"])[:4] == two
+    assert measures.headline(many) == ["accuracy", "balanced_accuracy", "f1", "auc"]
+    assert measures.leading(many)[:2] == ["balanced_accuracy", "accuracy"]
+    assert not {"sensitivity", "specificity"} & {*measures.monitorable("classification")}
 
 
 def test_a_name_is_registered_once() -> None:

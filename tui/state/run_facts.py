@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from engine.measures import find, is_count, ordered
+from engine import measures
+from engine.measures import is_count, ordered
 from engine.readers.run_view import EMPTY, RunView, best
 from engine.runfolder import RunFolder, SplitSummary, read_metrics
 from tui.state.feed import view_of
@@ -43,9 +44,10 @@ def read_facts(folder: RunFolder) -> RunFacts:
 def headline(part: SplitSummary) -> list[tuple[str, str]]:
     """Name and text of the metrics of a split that are read first, then its loss and its counts."""
     values = {**part.values, **part.counts}
+    first = measures.headline(values)
     return [
         (with_unit(name, part.unit), str(int(value)) if is_count(name) else figure(float(value)))
         for name in ordered(values)
-        if find(name).rank or find(name).kind == "count" or name == "loss"
+        if name in first or is_count(name) or name == "loss"
         if (value := values[name]) is not None
     ]

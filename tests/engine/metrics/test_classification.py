@@ -252,12 +252,14 @@ def test_scores_of_probabilities_are_scikit_learns():
     summary = summarise(targets, probabilities, ["no", "yes"], protocol="")
     assert summary["brier"] == pytest.approx(sk.brier_score_loss(targets, probabilities[:, 1]))
     assert summary["log_loss"] == pytest.approx(sk.log_loss(targets, probabilities))
-    per_class = [sk.average_precision_score(targets == k, probabilities[:, k]) for k in range(2)]
-    assert summary["average_precision"] == pytest.approx(np.mean(per_class))
+    assert summary["average_precision"] == pytest.approx(sk.average_precision_score(targets, probabilities[:, 1]))
+    assert summary["ci95"]["average_precision"] == summary["ci95"]["average_precision:yes"]
     rng = np.random.default_rng(7)
     targets, probabilities = random_cases(rng, 90, 4)
     summary = summarise(targets, probabilities, list("abcd"), protocol="")
     assert summary["brier"] == pytest.approx(np.sum((probabilities - np.eye(4)[targets]) ** 2) / 90)
+    per_class = [sk.average_precision_score(targets == k, probabilities[:, k]) for k in range(4)]
+    assert summary["average_precision"] == pytest.approx(np.mean(per_class))
     assert summary["log_loss"] == pytest.approx(sk.log_loss(targets, probabilities, labels=range(4)))
 
 
