@@ -25,6 +25,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The base of all requests. ``command`` is the name that ``python -m engine`` knows it by."""
 
     command: ClassVar[str] = ""
+    studies: ClassVar[bool] = False  # whether its run may be a study
 
     def __init_subclass__(cls) -> None:
         cls.command = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", cls.__name__).lower()
@@ -140,6 +141,8 @@ class Evaluate(Request, frozen=True):
         device: default: as the recipe says.
     """
 
+    studies = True
+
     run: Path
     split: str | None = None
     data: Path | None = None
@@ -159,6 +162,8 @@ class Predict(Request, frozen=True):
         device: default: as the recipe says.
         overwrite: whether masks may take the place of files that medtui did not write.
     """
+
+    studies = True
 
     run: Path
     inputs: tuple[Path, ...]

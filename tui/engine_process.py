@@ -50,7 +50,7 @@ def request_of(kind: type[R], arguments: argparse.Namespace, **found: Any) -> R:
     A run is looked up, and a recipe is read here first: what is wrong with it is said before anything heavy starts.
     """
     if "run" in kind.__struct_fields__:
-        found["run"] = find_run(arguments.runs, arguments.run).root
+        found["run"] = find_run(arguments.runs, arguments.run, studies=kind.studies).root
     if "recipe" in kind.__struct_fields__:
         from engine.recipe import load_recipe
 

@@ -18,6 +18,7 @@ from engine.evaluation.tester import Tester
 from engine.evaluation.trained import Trained, as_trained, network_for, open_trained
 from engine.events import Event, Log
 from engine.measures import is_distance
+from engine.report.study import write_study_report
 from engine.requests import Evaluate
 from engine.runfolder import (
     ENDED,
@@ -33,6 +34,7 @@ from engine.runfolder import (
     take_lock,
     write_splits,
 )
+from engine.runfolder.study import read_study
 
 SPLITS = ("train", "validation", "test")
 
@@ -48,6 +50,11 @@ def evaluate(request: Evaluate) -> int:
     if split not in {None, "all", *SPLITS}:
         raise UsageError(f'there is no split "{split}"', "name train, validation, test or all")
     refuse_links(folder)
+    if folder.is_study and data is None and split not in {None, "test"}:
+        raise UsageError(
+            f"members of {folder.id} were trained on cases of the split {split}",
+            "what each of them gives on cases that it was not trained on stands in metrics.json and the report",
+        )
     trained = open_trained(folder, checkpoint=request.checkpoint, device=request.device)
     dataset, own_name = _elsewhere(trained, data, split) if data else _own(trained, split or "test")
     label = request.name or own_name
@@ -71,11 +78,18 @@ def evaluate(request: Evaluate) -> int:
             news.append(Log(level="warning", message=f"{label}: {note}"))
             print(printable(note), file=sys.stderr)
     shown = show_progress("measuring")
-    tester = Tester(folder, trained.recipe, network, news.append, lambda _phase, done, total: shown(done, total))
+
+    def progress(_phase: str, done: int, total: int) -> None:
+        shown(done, total)
+
+    tester = Tester(folder, trained.recipe, network, news.append, progress, voters=trained.voters)
     summary = tester.measure(dataset, "chosen", label, keep=True)
     if label not in SPLITS:
         write_splits(folder, rows)
-    _append(folder, [*news, Log(message=f"evaluated: {label}")])
+    if folder.is_study:
+        write_study_report(folder, read_study(folder))
+    else:
+        _append(folder, [*news, Log(message=f"evaluated: {label}")])
     _print(label, summary)
     return 0
 

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.checkpoint import load_weights
 from engine.console import show_progress
 from engine.data import Dataset, check_dataset
 from engine.data.cases import Case
@@ -18,11 +17,10 @@ from engine.data.sources.dataset_json import channel_names
 from engine.data.unread import VOLUMES, unread
 from engine.errors import DataError, UsageError, printable
 from engine.evaluation.evaluator import evaluate_split, open_evaluation
-from engine.evaluation.inference import build_predictor
+from engine.evaluation.inference import Predictor
 from engine.evaluation.protocol import EvalJob
 from engine.evaluation.results import is_predicted, mask_path
-from engine.evaluation.trained import Trained, as_trained, chosen_checkpoint, network_for, open_trained
-from engine.network import Network
+from engine.evaluation.trained import Trained, as_trained, load_predictors, network_for, open_trained
 from engine.recipe import Recipe
 from engine.requests import Predict
 from engine.runfolder import RunFolder
@@ -50,15 +48,14 @@ def predict(request: Predict) -> int:
     lenient = trained.recipe.data.model_copy(update={"unreadable": "skip"})
     dataset = check_dataset(as_trained(asked, trained), lenient, progress=show_progress("checking the inputs"))
     network = network_for(trained, dataset)
-    path, content = chosen_checkpoint(folder, trained.recipe)
-    load_weights(network.model, content["model"], path.name)
+    predictors, _, _ = load_predictors(trained.recipe, network, trained.voters)
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
             f"cannot make {output}: {error.strerror or error}", "name another folder with -o DIR"
         ) from error
-    evaluation = open_evaluation(_job(trained.recipe, dataset, network))
+    evaluation = open_evaluation(_job(trained.recipe, dataset, predictors))
     # A result is named as its input is: that name was good for a file before.
     results = evaluation.predictions(output, str, lambda path: print(printable(str(path))))
     evaluate_split(evaluation, show_progress("predicting"), [results])
@@ -144,11 +141,12 @@ def _cases(files: Sequence[Path], channels: int) -> tuple[Case, ...]:
     return tuple(sorted(found, key=lambda case: case.id))
 
 
-def _job(recipe: Recipe, dataset: Dataset, network: Network) -> EvalJob:
+def _job(recipe: Recipe, dataset: Dataset, predictors: Sequence[Predictor]) -> EvalJob:
     return EvalJob(
         dataset=dataset,
         split="chosen",
-        predictor=build_predictor(recipe, network),
+        predictor=predictors[0],
+        others=tuple(predictors[1:]),
         criterion=None,
         data=recipe.data,
         table=recipe.evaluate,

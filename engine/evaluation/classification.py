@@ -20,6 +20,7 @@ from engine.data.read import read_image
 from engine.distributed import gather, rank, world
 from engine.errors import RunError
 from engine.evaluation.gradcam import enlarged, explain
+from engine.evaluation.inference import voted
 from engine.evaluation.previews import ExampleWriter, PreviewWriter, shrink_step
 from engine.evaluation.protocol import EvalJob, SplitEvaluation
 from engine.evaluation.results import Table
@@ -80,7 +81,8 @@ class Classification(SplitEvaluation[Batch, ClassifiedBatch]):
 
     def step(self, _evaluator: Engine, batch: Batch) -> ClassifiedBatch:
         """Predict a batch and, unless it is only to be predicted, take its loss."""
-        logits, labels = self.job.predictor.class_logits(batch["image"]), batch["label"]
+        logits = voted(self.job.voters, lambda voter: voter.class_logits(batch["image"]))
+        labels = batch["label"]
         losses: list[tuple[float, float]] = []
         if self.job.purpose != "predict" and self.job.criterion is not None:
             target = labels.to(logits.device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,6 +80,17 @@ class Predictor:
         if self.kind == "sigmoid":
             return logits.sigmoid()
         return logits.softmax(dim=1 if logits.ndim == 2 else 0)
+
+
+def voted(voters: Sequence[Predictor], logits_of: Callable[[Predictor], Tensor]) -> Tensor:
+    """Logits of the mean probability of several networks, one after the other; of one network its own."""
+    if len(voters) == 1:
+        return logits_of(voters[0])
+    total = voters[0].probabilities(logits_of(voters[0]))
+    for voter in voters[1:]:
+        total = total + voter.probabilities(logits_of(voter))
+    mean = total / len(voters)
+    return mean.logit(1e-7) if voters[0].kind == "sigmoid" else mean.clamp_min(1e-30).log()
 
 
 def build_predictor(recipe: Recipe, network: Network, model: nn.Module | None = None) -> Predictor:

@@ -38,6 +38,7 @@ class EvalJob:
         dataset: where the cases are from.
         split: which of its cases.
         predictor: the network.
+        others: networks that vote with it, by their mean probability.
         criterion: the recipe's loss; needed unless ``purpose`` is predict.
         data: the recipe's [data].
         table: the recipe's [evaluate].
@@ -62,6 +63,12 @@ class EvalJob:
     seed: int = 0
     fits: bool = False
     fitted: Fitted | None = None
+    others: tuple[Predictor, ...] = ()
+
+    @property
+    def voters(self) -> tuple[Predictor, ...]:
+        """All networks."""
+        return self.predictor, *self.others
 
     @property
     def cases(self) -> tuple[Case, ...]:

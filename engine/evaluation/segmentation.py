@@ -22,7 +22,7 @@ from engine.data.prepare import Prepared, prepare
 from engine.data.read import Masks, read_case
 from engine.distributed import gather, rank, world
 from engine.errors import DataError
-from engine.evaluation.inference import center_slices, largest_component, to_mask
+from engine.evaluation.inference import center_slices, largest_component, to_mask, voted
 from engine.evaluation.previews import ExampleWriter, PreviewWriter, preview_slices
 from engine.evaluation.protocol import EvalJob, SplitEvaluation
 from engine.evaluation.results import Table, mask_path, read_mask, write_mask
@@ -145,7 +145,8 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
         costs accuracy at every border.
         """
         predictor, crop = self.job.predictor, self._crop(prepared)
-        logits = predictor.volume_logits(prepared.image[(slice(None), *crop)])
+        image = prepared.image[(slice(None), *crop)]
+        logits = voted(self.job.voters, lambda voter: voter.volume_logits(image))
         probabilities = predictor.probabilities(logits).cpu().numpy()
         if self._mode == "center_crop":
             whole = np.zeros((probabilities.shape[0], *prepared.image.shape[1:]), np.float32)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import nn
 
-from engine.checkpoint import load_weights
 from engine.data.cases import Dataset
 from engine.evaluation.evaluator import evaluate_split, open_evaluation
 from engine.evaluation.inference import build_predictor
 from engine.evaluation.previews import ExampleWriter
 from engine.evaluation.protocol import WORST, EvalJob, Handler, SplitEvaluation
 from engine.evaluation.results import write_cases
-from engine.evaluation.trained import chosen_checkpoint
+from engine.evaluation.trained import load_predictors
 from engine.events import Event, Log, Phase, Result
 from engine.measures import default_monitor, shown, shown_per_class
 from engine.metrics.calibration import Fitted
@@ -51,14 +50,16 @@ class Tester:
         network: Network,
         emit: Callable[[Event], object],
         progress: Callable[[str, int, int], None],
+        *,
+        voters: Sequence[RunFolder] = (),
     ) -> None:
+        """``voters``: the runs of which the weights are used, where they are not those of ``folder``."""
         self._folder = folder
         self._recipe = recipe
         self._network = network
         self._emit = emit
         self._progress = progress
-        path, content = chosen_checkpoint(folder, recipe)
-        load_weights(network.model, content["model"], path.name)
+        self._predictors, path, content = load_predictors(recipe, network, voters or [folder])
         value = content.get("value")
         self.facts = {
             "name": path.stem,
@@ -94,16 +95,17 @@ class Tester:
         return summary
 
     def _job(self, dataset: Dataset, split: str, name: str) -> EvalJob:
-        recipe, fits = self._recipe, name == "validation"
+        recipe, fits, voters = self._recipe, name == "validation", len(self._predictors)
         return EvalJob(
             dataset=dataset,
             split=split,
-            predictor=build_predictor(recipe, self._network),
+            predictor=self._predictors[0],
+            others=tuple(self._predictors[1:]),
             criterion=self._network.criterion,
             data=recipe.data,
             table=recipe.evaluate,
             purpose="test",
-            checkpoint=str(self.facts["name"]),
+            checkpoint=str(self.facts["name"]) + (f" of {voters} networks that vote" if voters > 1 else ""),
             bootstrap=recipe.evaluate.bootstrap,
             seed=recipe.seed,
             fits=fits,

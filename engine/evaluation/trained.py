@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine.checkpoint import Content, load_checkpoint
+from engine.checkpoint import Content, load_checkpoint, load_weights
 from engine.data import Dataset, data_root
 from engine.data.sources.index import folded
 from engine.errors import DataError, RunError, UsageError
+from engine.evaluation.inference import Predictor, build_predictor
 from engine.network import Network, build_network
 from engine.recipe import Recipe, load_run_recipe
 from engine.runfolder import Manifest, RunFolder, read_manifest
+from engine.runfolder.study import read_study, voters
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a run left for those who use its network.
+    """What a run left for those who use its network, or a study for those who use its members.
 
     Attributes:
+        voters: the runs of which the networks are used: this one, or the members of a study.
         root: the data root that it was trained with, or the one named now.
         classes: as trained.
     """
@@ -29,31 +33,45 @@ class Trained:
     manifest: Manifest
     root: Path
     classes: tuple[str, ...]
+    voters: tuple[RunFolder, ...]
 
 
 def open_trained(
     folder: RunFolder, *, data: Path | None = None, checkpoint: str | None = None, device: str | None = None
 ) -> Trained:
-    """Read what a run left. ``checkpoint`` and ``device`` replace what its recipe says.
+    """Read what a run left, or the best members of a study, with the post-processing that was chosen for them.
+
+    ``checkpoint`` and ``device`` replace what the recipe says.
 
     Raises:
         RunError: it left no weights, or nothing that can be read.
     """
     overrides = [f'evaluate.checkpoint="{checkpoint}"'] if checkpoint else []
     overrides += [f'runtime.device="{device}"'] if device else []
-    recipe = load_run_recipe(folder.recipe, overrides)
+    runs = [folder]
+    if folder.is_study:
+        study = read_study(folder)
+        runs = voters(folder, study)
+        overrides += [f"evaluate.{key}={str(value).lower()}" for key, value in study.post.items()]
+        if not runs:
+            raise UsageError(f"no member of {folder.id} is finished", f"go on with it: medtui resume {folder.address}")
+    for run in runs:
+        _refuse_weightless(run, checkpoint)
+    recipe, manifest = load_run_recipe(runs[0].recipe, overrides), read_manifest(runs[0])
+    root = data_root(data or (Path(manifest.data_root) if manifest.data_root else None))
+    classes = tuple(manifest.data.classes)
+    if not classes:
+        raise RunError(f"{folder.id}: manifest.json is damaged or missing", "without it the classes are not known")
+    return Trained(folder, recipe, manifest, root, classes, tuple(runs))
+
+
+def _refuse_weightless(folder: RunFolder, checkpoint: str | None) -> None:
     if not folder.last.exists() and not folder.best.exists():
         raise UsageError(
             f"{folder.id} has no checkpoint yet", "wait for its first epoch, or look at: medtui attach " + folder.id
         )
     if checkpoint and not (folder.best if checkpoint == "best" else folder.last).exists():
         raise UsageError(f"{folder.id} has no checkpoint {checkpoint}", "use the other one: --checkpoint last or best")
-    manifest = read_manifest(folder)
-    root = data_root(data or (Path(manifest.data_root) if manifest.data_root else None))
-    classes = tuple(manifest.data.classes)
-    if not classes:
-        raise RunError(f"{folder.id}: manifest.json is damaged or missing", "without it the classes are not known")
-    return Trained(folder, recipe, manifest, root, classes)
 
 
 def as_trained(dataset: Dataset, trained: Trained) -> Dataset:
@@ -95,6 +113,25 @@ def network_for(trained: Trained, dataset: Dataset) -> Network:
     recipe = trained.recipe
     bare = recipe.model_copy(update={"model": recipe.model.bare()})
     return build_network(bare, dataset, trained.root, trained.manifest.precision)
+
+
+def load_predictors(
+    recipe: Recipe, network: Network, runs: Sequence[RunFolder]
+) -> tuple[list[Predictor], Path, Content]:
+    """What predicts with the chosen weights of each run; the checkpoint of the first. The network has its weights.
+
+    Raises:
+        RunError: as `chosen_checkpoint`, or the weights do not fit.
+    """
+    path, content = chosen_checkpoint(runs[0], recipe)
+    load_weights(network.model, content["model"], path.name)
+    predictors = [build_predictor(recipe, network)]
+    for folder in runs[1:]:
+        model = copy.deepcopy(network.model)
+        other, weights = chosen_checkpoint(folder, recipe)
+        load_weights(model, weights["model"], f"{other.name} of {folder.id}")
+        predictors.append(build_predictor(recipe, network, model))
+    return predictors, path, content
 
 
 def chosen_checkpoint(folder: RunFolder, recipe: Recipe) -> tuple[Path, Content]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
+from statistics import fmean
 
 from engine.measures import find, in_tables, title
+from engine.metrics.intervals import mean_interval
 from engine.readers.numbers import digits, interval
-from engine.readers.run import RunData
+from engine.readers.run import CaseTable, RunData
 from engine.report import html, markdown
 from engine.report.blocks import Alert, Block, Card, Cards, Cell, Code, Document, Facts, Section, Table, Text
 from engine.report.page import private
 from engine.report.results import split_results
 from engine.runfolder import RunFolder, SplitSummary, read_metrics, read_status, read_text, write_text
-from engine.runfolder.study import Member, Study, member_folder
+from engine.runfolder.study import Member, Study, member_folder, voters
 
 
 def write_study_report(folder: RunFolder, study: Study) -> tuple[Path, Path]:
@@ -44,7 +48,9 @@ def build(run: RunData, study: Study) -> Document:
     order = dict.fromkeys([name, "test_members", "test", *(one for one in metrics if not one.startswith(name))])
     blocks += [split_results(run, one) for one in order if one in metrics and not metrics[one].empty]
     blocks += [_members(run, study), Section("Recipe", [Code(read_text(run.folder.recipe), "toml")])]
-    return Document(run.name, f"{study.task} · study {run.folder.id}", list(_alerts(study, name)), blocks)
+    return Document(
+        run.name, f"{study.task} · study {run.folder.id}", [*_alerts(study, name), *_paired(run, study)], blocks
+    )
 
 
 def _alerts(study: Study, name: str) -> list[Alert]:
@@ -59,6 +65,35 @@ def _alerts(study: Study, name: str) -> list[Alert]:
             "a little too good: the test split, measured once, tells.")
         )  # fmt: skip
     return alerts
+
+
+def _paired(run: RunData, study: Study) -> Iterator[Alert]:
+    """Whether the members' vote is better than its mean member, case by case of the test split."""
+    known = run.cases("test")
+    metric = "dice" if study.task == "segmentation" else "accuracy"
+    own = dict(zip(known.ids, _scores(known), strict=True))
+    others: dict[str, list[float]] = {case: [] for case in own}
+    for folder in voters(run.folder, study):
+        table = RunData(folder).cases("test")
+        for case, score in zip(table.ids, _scores(table), strict=True):
+            if case in others:
+                others[case].append(score)
+    gains = [own[case] - fmean(scores) if (scores := others[case]) else math.nan for case in own]
+    if not (measured := [gain for gain in gains if not math.isnan(gain)]):
+        return
+    bounds = interval(mean_interval(gains, known.groups).interval)
+    words = f" (95 %: {bounds}, paired over {len(measured)} cases)" if bounds else f" over {len(measured)} cases"
+    text = (
+        f"On the test split the members' vote has {digits(fmean(measured))} more {title(metric)} than its mean member"
+    )
+    yield Alert("answer", f"{text}{words}.")
+
+
+def _scores(table: CaseTable) -> list[float]:
+    """Dice of each case, or whether its class was right."""
+    if table.rows and table.rows[0].true:
+        return [float(row.true == row.predicted) for row in table.rows]
+    return [row.values.get("dice", math.nan) for row in table.rows]
 
 
 def _detail(part: SplitSummary, metric: str) -> str:

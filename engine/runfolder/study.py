@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import msgspec
 from engine.errors import RunError
 from engine.runfolder.careful import UNREADABLE, Count, read_text
 from engine.runfolder.paths import RunFolder
+from engine.runfolder.summary import SplitSummary, read_metrics
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,3 +109,21 @@ def read_study(folder: RunFolder) -> Study:
 def member_folder(folder: RunFolder, member: Member) -> RunFolder:
     """The run folder of a member: beside that of the study, whatever ``study.toml`` says."""
     return RunFolder(folder.root.parent / Path(member.run).name)
+
+
+def pooled_name(study: Study, setting: str = "") -> str:
+    """The name of the pooled result of a setting, "" for the best one."""
+    return ("out_of_fold" if study.folds else "validation") + (f": {setting}" if setting else "")
+
+
+def best_setting(study: Study, metrics: Mapping[str, SplitSummary]) -> str:
+    """The setting whose pooled result is best by the monitored metric; the first where none is known."""
+    found = {one: metrics.get(pooled_name(study, one), SplitSummary()).value(study.monitor) for one in study.settings}
+    known = {one: value for one, value in found.items() if value is not None}
+    return (max if study.up else min)(known, key=lambda one: known[one]) if known else next(iter(found), "")
+
+
+def voters(folder: RunFolder, study: Study) -> list[RunFolder]:
+    """The run folders of the finished members of the best setting, in the order of the study."""
+    setting = best_setting(study, read_metrics(folder))
+    return [member_folder(folder, member) for member in study.of(setting) if member.state == "finished"]

@@ -28,31 +28,10 @@ from engine.runfolder import (
     write_text,
 )
 from engine.runfolder.cases import case_row, put_rows
-from engine.runfolder.study import Member, Study, member_folder
+from engine.runfolder.study import Member, Study, best_setting, member_folder, pooled_name
 
 TESTED = "test_members"
 """The name of the mean over the members on the test split; ``test`` is that of the members' vote."""
-
-
-def label(study: Study, setting: str = "") -> str:
-    """The name of the pooled result of a setting, "" for the best one."""
-    return ("out_of_fold" if study.folds else "validation") + (f": {setting}" if setting else "")
-
-
-def best_setting(folder: RunFolder, study: Study) -> str:
-    """The setting whose pooled result is best by the monitored metric; the first where none is known."""
-    found, known = read_metrics(folder), study.settings
-    values = {one: found.get(label(study, one), SplitSummary()).value(study.monitor) for one in known}
-    measured = {one: value for one, value in values.items() if value is not None}
-    if not measured:
-        return known[0] if known else ""
-    return (max if study.up else min)(measured, key=lambda one: measured[one])
-
-
-def voters(folder: RunFolder, study: Study) -> list[RunFolder]:
-    """The run folders of the finished members of the best setting, in the order of the study."""
-    setting = best_setting(folder, study)
-    return [member_folder(folder, member) for member in study.of(setting) if member.state == "finished"]
 
 
 def collect(folder: RunFolder, study: Study) -> dict[str, SplitSummary]:
@@ -73,18 +52,17 @@ def collect(folder: RunFolder, study: Study) -> dict[str, SplitSummary]:
     for setting in study.settings:
         members = [member for member in study.of(setting) if member in finished]
         if pooled := _pooled(folder, study, members, recipe, manifest.data):
-            found[label(study, setting)] = pooled
-    kept = {
-        name: part for name, part in read_object(folder.metrics).items() if not name.startswith((label(study), TESTED))
-    }
-    _write(folder, kept | {name: part.to_json() for name, part in found.items()})
-    best = best_setting(folder, study)
-    found = {label(study): found[label(study, best)], **found} if label(study, best) in found else found
-    chosen = [member for member in study.of(best) if member in finished]
-    tests = [read_metrics(member_folder(folder, member)).get("test", SplitSummary()) for member in chosen]
+            found[pooled_name(study, setting)] = pooled
+    name, best = pooled_name(study), best_setting(study, found)
+    if (own := pooled_name(study, best)) in found:
+        found = {name: found[own], **found}
+    chosen = [member_folder(folder, member) for member in study.of(best) if member in finished]
+    tests = [read_metrics(run).get("test", SplitSummary()) for run in chosen]
     if tests and not any(part.empty for part in tests):
         found[TESTED] = combined(tests, f"{tests[0].protocol}; mean of {len(tests)} members")
-    _write(folder, {name: part.to_json() for name, part in found.items()} | kept)
+    content = {key: part.to_json() for key, part in found.items()}
+    content |= {key: part for key, part in read_object(folder.metrics).items() if not key.startswith((name, TESTED))}
+    write_text(folder.metrics, json.dumps(content, indent=1) + "\n")
     _write_cases(folder, study, finished, best)
     _write_facts(folder, study, manifest, finished[0])
     return found
@@ -178,19 +156,15 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return fmean(known) if known else None
 
 
-def _write(folder: RunFolder, content: dict[str, object]) -> None:
-    write_text(folder.metrics, json.dumps(content, indent=1) + "\n")
-
-
 def _write_cases(folder: RunFolder, study: Study, finished: Sequence[Member], best: str) -> None:
     """Every case as every finished member measured it; ``split`` says of which setting."""
     rows: list[dict[str, str]] = []
     for member in finished:
-        own = {"split": label(study, "" if member.setting == best else member.setting), "seed": str(member.seed)}
+        own = {"split": pooled_name(study, "" if member.setting == best else member.setting), "seed": str(member.seed)}
         own |= {} if member.fold is None else {"fold": str(member.fold)}
         rows += [cells | own for cells in _cells(folder, member)]
     header = list(dict.fromkeys(name for row in rows for name in row))
-    known = {label(study), *(label(study, setting) for setting in study.settings)}
+    known = {pooled_name(study), *(pooled_name(study, setting) for setting in study.settings)}
     put_rows(folder, folder.cases, header, known, rows)
 
 
