@@ -78,8 +78,8 @@ def build_network(recipe: Recipe, dataset: Dataset, root: Path, precision: str |
     if recipe.train.amp == "auto" and not decided and device.device.type == "cpu":
         device = measured(device, model, (recipe.train.batch_size, dataset.channels, *recipe.data.size))
     kind = output_kind(recipe.model, recipe.task, classes)
-    balanced = getattr(recipe.loss, "class_weights", "none") == "balanced"
-    counts = class_counts(dataset) if balanced else None
+    counted = getattr(recipe.loss, "class_weights", "none") == "balanced" or getattr(recipe.loss, "logit_adjustment", 0)
+    counts = class_counts(dataset) if counted else None
     labels = classes + (recipe.task == "segmentation")
     criterion = build_loss(recipe.loss, task=recipe.task, output=kind, labels=labels, counts=counts)
     return Network(model, criterion, kind, device, first_weights(model))

@@ -11,9 +11,10 @@ logarithm of the probabilities, and with operations that CUDA has deterministic 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from engine.losses.base import Loss, Output, build, class_weights, wrong
-from engine.losses.cross_entropy import CrossEntropy
+from engine.losses.cross_entropy import CrossEntropy, log_shares
 from engine.losses.dice import Dice
 from engine.losses.focal import Focal
 from engine.losses.sums import Sum
@@ -48,7 +49,7 @@ def build_loss(table: LossTable, *, task: str, output: str, labels: int, counts:
         labels: how many indices the target has (segmentation: with the background).
         counts: voxels or cases of each class in the training split, in the order of the target's
             indices (segmentation: the background first). Needed for ``class_weights = "balanced"``
-            only.
+            and ``logit_adjustment`` only.
 
     Raises:
         RecipeError: the loss does not fit the output, or the weights do not fit the classes.
@@ -63,4 +64,7 @@ def build_loss(table: LossTable, *, task: str, output: str, labels: int, counts:
         raise wrong("loss.name", found, "one of " + ", ".join(fitting))
     if task not in table.tasks:
         raise wrong("loss.name", f'found "{table.name}" with task "{task}"', "one of " + ", ".join(fitting))
-    return build(table, kind, class_weights(table, labels, counts))
+    loss = build(table, kind, class_weights(table, labels, counts))
+    if isinstance(loss, CrossEntropy) and (tau := getattr(table, "logit_adjustment", 0.0)):
+        return replace(loss, offsets=log_shares(counts or (), tau))
+    return loss

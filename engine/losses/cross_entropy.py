@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,11 +31,13 @@ class CrossEntropy:
         output: what the logits are.
         weights: one for each index of the target, or None.
         smoothing: 0 for none.
+        offsets: added to the logits of each class, see `log_shares`; () for none.
     """
 
     output: Output
     weights: tuple[float, ...] | None = None
     smoothing: float = 0.0
+    offsets: tuple[float, ...] = ()
 
     def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
         """Logits ``(B, O, *S)`` and indices ``(B, *S)`` to a scalar."""
@@ -41,6 +45,8 @@ class CrossEntropy:
         with full_precision(logits):
             if self.output == "sigmoid":
                 return self._binary(logits[:, 0], target)
+            if self.offsets:
+                logits = logits + logits.new_tensor(self.offsets)[:, None]
             if logits.is_cuda and torch.are_deterministic_algorithms_enabled():
                 # CUDA has a deterministic kernel for rows of classes, and none for (B, O, N).
                 logits, target = logits.movedim(1, 2).flatten(0, 1), target.flatten()
@@ -60,3 +66,11 @@ class CrossEntropy:
         absent, present = self.weights
         loss = -present * soft * functional.logsigmoid(logits) - absent * (1.0 - soft) * functional.logsigmoid(-logits)
         return loss.sum() / loss.new_tensor(self.weights)[target].sum().clamp_min(TINY)
+
+
+def log_shares(counts: Sequence[int], tau: float) -> tuple[float, ...]:
+    """``tau`` times the logarithm of each class's share of all cases (Menon et al. 2021, equation 10).
+
+    A class of which there is none counts as one case.
+    """
+    return tuple(tau * math.log(max(count, 1) / sum(counts)) for count in counts)

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from engine.recipe.base import CLASSIFICATION, SEGMENTATION, NamedTable, NotNegative, Positive, When
+from engine.recipe.base import CLASSIFICATION, SEGMENTATION, NamedTable, NotNegative, Positive, When, only
 
 
 def sigmoid(output: str | None, classes: tuple[str, ...] | None) -> bool | None:
@@ -88,6 +88,9 @@ class CrossEntropyTable(_Smoothed, WeightedLossTable):
     """Cross entropy, mean over cases and voxels."""
 
     name: Literal["cross_entropy"]
+    logit_adjustment: Annotated[NotNegative, only("task", "classification")] = 0.0
+    """Of the logits in training: so many times the logarithm of each class's share of the training cases is added
+    (Menon et al. 2021, their tau, 1 there), so that what is learned favours no class for being frequent."""
 
 
 class FocalTable(_Focused, WeightedLossTable):

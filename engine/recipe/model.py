@@ -121,12 +121,21 @@ def _by_task(recipe: Recipe) -> Iterator[Contradiction]:
 def _weights(recipe: Recipe) -> Iterator[Contradiction]:
     if getattr(recipe.model, "pretrained", False) and recipe.model.weights:
         yield Contradiction(("model.weights", "model.pretrained"), "a file, and pretrained = true", "one of the two")
-    if recipe.data.balance == "class" and getattr(recipe.loss, "class_weights", "none") == "balanced":
-        yield Contradiction(
-            ("loss.class_weights", "data.balance"),
-            '"balanced" with data.balance = "class": rare classes would be corrected for twice',
-            'one of the two: loss.class_weights = "none", or data.balance = "none"',
-        )
+    loss = recipe.loss
+    ways = (
+        ('data.balance = "class"', 'data.balance = "none"', recipe.data.balance == "class"),
+        (
+            'loss.class_weights = "balanced"',
+            'loss.class_weights = "none"',
+            getattr(loss, "class_weights", "") == "balanced",
+        ),
+        ("loss.logit_adjustment", "loss.logit_adjustment = 0", getattr(loss, "logit_adjustment", 0.0) > 0),
+    )
+    used = [(way, off) for way, off, on in ways if on]
+    if len(used) > 1:
+        keys = tuple(way.partition(" ")[0] for way, _ in reversed(used))
+        found = f"{' and '.join(way for way, _ in used)}: rare classes would be corrected for twice"
+        yield Contradiction(keys, found, f"one of the two: {', or '.join(off for _, off in reversed(used))}")
 
 
 def _metrics(recipe: Recipe) -> Iterator[Contradiction]:

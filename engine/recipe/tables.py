@@ -109,6 +109,16 @@ class AugmentTable(Table):
     """batch: one rotation, zoom, shift and flip for all samples of a batch."""
     crop_scale: Annotated[float, Field(gt=0.0, le=1.0), _CLASSIFICATION] = 1.0
     """Crop a random share of the area, at least this, and scale it to size."""
+    grow_from: Annotated[float, Field(gt=0.0, le=1.0), _CLASSIFICATION] = 1.0
+    """Side of the pictures at the beginning, as a share of data.size; it grows evenly and is 1 after two thirds of the
+    epochs (progressive learning, Tan and Le 2021). Small pictures are quick, and first things are learned from them."""
+    mixup: Annotated[float, Field(ge=0.0, le=10.0), _CLASSIFICATION] = 0.0
+    """Mean of two pictures and of their losses (Zhang et al. 2018), with a share from Beta(mixup, mixup)."""
+    cutmix: Annotated[float, Field(ge=0.0, le=10.0), _CLASSIFICATION] = 0.0
+    """A rectangle of another picture (Yun et al. 2019), its area from Beta(cutmix, cutmix), and as much of its loss.
+    With mixup too, one of the two is drawn for each batch."""
+    mix_probability: Annotated[Share, any_of("augment.mixup", "augment.cutmix")] = 1.0
+    """How often a batch is mixed."""
     noise: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
     """Deviation of Gaussian noise, after normalisation."""
     blur: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0

@@ -13,8 +13,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from engine.data.loaders import Batch, TrainLoader
+from engine.data.mix import BatchChanges
 from engine.device import Device
-from engine.distributed import wrap_model, wrap_optimizer
+from engine.distributed import rank, world, wrap_model, wrap_optimizer
 from engine.errors import MedtuiError, RunError
 from engine.losses import deep_loss, shares_of
 from engine.network import Network
@@ -65,6 +66,7 @@ class TrainStep:
     labels: int
     clip_norm: float | None = None
     ema: Ema | None = None
+    changes: BatchChanges | None = None
 
     def __call__(self, engine: Engine, batches: list[Batch]) -> StepOutput:
         """Train on ``batches`` as if they were one batch, also where classes have weights.
@@ -79,8 +81,8 @@ class TrainStep:
         total = 0.0
         confusion = torch.zeros(self.labels, self.labels, dtype=torch.int64)
         shares = shares_of(self.criterion, [batch["label"] for batch in batches])
-        for batch, own in zip(batches, shares, strict=True):
-            loss, counts = self._backward(engine, batch, own)
+        for number, (batch, own) in enumerate(zip(batches, shares, strict=True)):
+            loss, counts = self._backward(engine, batch, own, number)
             total += loss
             confusion += counts
         lr = float(self.optimizer.param_groups[0]["lr"])
@@ -97,13 +99,19 @@ class TrainStep:
         whole = float(nn.utils.get_total_norm(before))
         return float(nn.utils.get_total_norm(changes)) / whole if whole else None
 
-    def _backward(self, engine: Engine, batch: Batch, shares: list[float]) -> tuple[float, Tensor]:
+    def _backward(self, engine: Engine, batch: Batch, shares: list[float], number: int) -> tuple[float, Tensor]:
         image = self.device.move(batch["image"])
         label = batch["label"].to(self.device.device, non_blocking=True)
+        mixture = [(1.0, label)]
+        if self.changes is not None:
+            state = engine.state
+            image = self.changes.sized(image, (state.epoch - 1) / (state.max_epochs or 1))
+            image, mixture = self.changes.mixed(image, label, state.iteration, number * world() + rank())
         with self.device.autocast():
             output = self.model(image)
         levels = output if isinstance(output, tuple) else (output,)
-        loss = deep_loss(self.criterion, levels, label, shares)
+        parts = [part * deep_loss(self.criterion, levels, truth, shares) for part, truth in mixture]
+        loss = torch.stack(parts).sum()
         value = float(loss.detach())
         if not math.isfinite(value):
             raise _not_finite("loss", value, engine, [batch])
@@ -173,6 +181,7 @@ def build_step(recipe: Recipe, network: Network, labels: int, iterations_per_epo
         labels=labels,
         clip_norm=recipe.train.clip_norm,
         ema=Ema(model, recipe.train.ema) if recipe.train.ema else None,
+        changes=BatchChanges(recipe.augment, recipe.seed) if recipe.task == "classification" else None,
     )
 
 

@@ -80,7 +80,11 @@ def measure_pace(recipe: Recipe, network: Network, dataset: Dataset, stream: Epo
         step = build_step(recipe, copy, len(dataset.classes) + dataset.dense, len(stream))
         trainer, groups = make_trainer(step, stream), iter(stream)
 
-        def seconds(count: int) -> float:
+        def seconds(count: int, *, grown: bool = True) -> float:
+            trainer.state.epoch, trainer.state.max_epochs = (
+                1 + grown,
+                1,
+            )  # pictures as in the last epoch, or in the first
             start = time.perf_counter()
             for group in islice(groups, count):
                 step(trainer, group)
@@ -88,7 +92,11 @@ def measure_pace(recipe: Recipe, network: Network, dataset: Dataset, stream: Epo
 
         seconds(_WARM_UP)
         room = min(max(_SHARE * minutes * 60, _LEAST_S), _MOST_S, _MOST_SHARE * minutes * 60)
-        step_s = seconds(min(max(_FEWEST, round(room / seconds(1))), _MOST))
+        count = min(max(_FEWEST, round(room / seconds(1))), _MOST)
+        step_s = seconds(count)
+        if step.changes and step.changes.grows:
+            small = step.changes.small_share
+            step_s = (1 - small) * step_s + small * min(step_s, seconds(count, grown=False))
         validation_s = _validation_s(recipe, copy, dataset) if dataset.split("validation") else 0.0
     stream.trainer = None
     return Pace(step_s, len(stream), validation_s, recipe.train.validate_every)

@@ -159,13 +159,16 @@ def events(folder: RunFolder) -> list[AnyEvent]:
     return EventReader(folder.events).read(1 << 30)
 
 
+_TIMES = {"seq", "time_s", "seconds", "cases_per_s", "data_s", "step_s"}
+
+
 def learned(folder: RunFolder) -> list[dict[str, Any]]:
     """The part of the stream that says what was learned, without the times."""
     kept = []
     for line in folder.events.read_text(encoding="utf-8").splitlines():
         event = json.loads(line)
         if event["kind"] in {"iteration", "epoch", "validation", "result"}:
-            kept.append({k: v for k, v in event.items() if k not in {"seq", "time_s", "seconds", "cases_per_s"}})
+            kept.append({k: v for k, v in event.items() if k not in _TIMES})
     return kept
 
 

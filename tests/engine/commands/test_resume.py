@@ -18,7 +18,7 @@ from engine.errors import DataError, RecipeError, RunError, UsageError
 from engine.events import Control, Note, RunStarted
 from engine.requests import Resume
 from engine.runfolder import RunFolder, read_status, send, take_lock
-from tests.engine.runs import SEGMENTATION, events, go_on, learned, run, same_weights
+from tests.engine.runs import CLASSIFICATION, SEGMENTATION, events, go_on, learned, run, same_weights
 
 HARD = ("train.accumulate=2", "data.samples_per_case=3", "train.early_stop=20", "model.dropout=0.2")
 
@@ -186,3 +186,24 @@ def test_two_trainers_cannot_write_one_run_folder(tmp_path):
     assert lock > 0
     with pytest.raises(RunError, match="another trainer"):
         take_lock(folder)
+
+
+def test_mixed_growing_pictures_are_resumed_exactly(tmp_path):
+    changes = [
+        "augment.mixup=0.4",
+        "augment.cutmix=1.0",
+        "augment.grow_from=0.5",
+        "data.size=[64,64]",
+        "train.epochs=3",
+    ]
+    (tmp_path / "alone").mkdir()
+    code, alone = run(tmp_path / "alone", CLASSIFICATION, *changes)
+    assert code == 0
+
+    def stop(folder: RunFolder) -> None:
+        when(folder, lambda text: '"iteration":3,' in text, lambda: send(folder, "stop_now"))
+
+    code, folder = run(tmp_path, CLASSIFICATION, *changes, then=stop)
+    if code == 3:
+        assert go_on(folder, tmp_path / "data") == 0
+    assert same_weights(folder.last, alone.last)

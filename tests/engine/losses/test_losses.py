@@ -310,3 +310,17 @@ def test_dice_is_no_slower_than_monais():
         ratios.append(spent[0] / spent[1])
     # Half as much again: room for the noise of a busy machine, not for a slow loss.
     assert sorted(ratios)[len(ratios) // 2] < 1.5
+
+
+def test_logit_adjustment_by_hand():
+    """Menon et al. 2021, equation 10: softmax over f + tau log prior."""
+    logits, target = torch.tensor([[1.0, 2.0, 0.5], [0.0, 0.3, -1.0]]), torch.tensor([2, 0])
+    loss = build("cross_entropy", counts=[60, 30, 10], logit_adjustment=1.5)
+    by_hand = 0.0
+    for row, truth in zip(logits.tolist(), target.tolist(), strict=True):
+        scores = [math.exp(f) * prior**1.5 for f, prior in zip(row, (0.6, 0.3, 0.1), strict=True)]
+        by_hand -= math.log(scores[truth] / sum(scores)) / 2
+    assert loss(logits, target).item() == pytest.approx(by_hand, abs=1e-6)
+    same = build("cross_entropy", counts=[5, 5, 5], logit_adjustment=1.0)
+    assert same(logits, target).item() == pytest.approx(build("cross_entropy")(logits, target).item(), abs=1e-6)
+    assert build("cross_entropy", counts=[3, 0, 3], logit_adjustment=1.0)(logits, target).isfinite()

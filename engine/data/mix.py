@@ -1,0 +1,83 @@
+"""Changes of a whole batch of pictures on its way into the network: its size, MixUp and CutMix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from engine.recipe import AugmentTable
+
+_MIX = 3  # beside the numbers of engine.data.order
+_GROWN = 2 / 3
+_STEP, _SMALLEST = 16, 32
+
+Shares = list[tuple[float, Tensor]]
+"""Of the loss: indices (B,), and by how much they count."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchChanges:
+    """What ``[augment]`` does with whole batches; all chance is drawn from (seed, iteration, number)."""
+
+    table: AugmentTable
+    seed: int
+
+    @property
+    def grows(self) -> bool:
+        return self.table.grow_from < 1
+
+    @property
+    def small_share(self) -> float:
+        """Of two kinds of epochs, as at the beginning and as at the end, how many of the first together with the
+        others see as many pixels as all epochs do."""
+        start = self.table.grow_from
+        pixels = _GROWN * (1 + start + start**2) / 3 + 1 - _GROWN
+        return (1 - pixels) / (1 - start**2) if self.grows else 0.0
+
+    def sized(self, image: Tensor, progress: float) -> Tensor:
+        """``image`` (B, C, H, W) at the size of ``progress`` (0 to 1 over the epochs), in multiples of 16."""
+        start = self.table.grow_from
+        share = start + (1 - start) * min(progress / _GROWN, 1.0)
+        sides = [max(round(share * side / _STEP) * _STEP, min(side, _SMALLEST)) for side in image.shape[2:]]
+        if share == 1 or sides == list(image.shape[2:]):
+            return image
+        return functional.interpolate(image, sides, mode="bilinear", antialias=True)
+
+    def mixed(self, image: Tensor, label: Tensor, iteration: int, number: int) -> tuple[Tensor, Shares]:
+        """``image`` (B, C, H, W) mixed with itself in another order, and the shares of the loss.
+
+        Args:
+            image: the batch.
+            label: (B,).
+            iteration: of the trainer.
+            number: of the batch in its step, different in every process.
+        """
+        table = self.table
+        ways = [way for way in ("mixup", "cutmix") if getattr(table, way)]
+        rng = np.random.default_rng([self.seed, _MIX, iteration, number])
+        if not ways or rng.random() >= table.mix_probability:
+            return image, [(1.0, label)]
+        way = ways[int(rng.integers(len(ways)))]
+        alpha = getattr(table, way)
+        share = float(rng.beta(alpha, alpha))
+        other = torch.from_numpy(rng.permutation(len(label))).to(label.device)
+        if way == "mixup":
+            return torch.lerp(image[other], image, share), [(share, label), (1 - share, label[other])]
+        height, width = image.shape[2:]
+        top, bottom = _span(height, share, rng)
+        left, right = _span(width, share, rng)
+        image = image.clone()
+        image[:, :, top:bottom, left:right] = image[other, :, top:bottom, left:right]
+        pasted = (bottom - top) * (right - left) / (height * width)
+        return image, [(1 - pasted, label), (pasted, label[other])]
+
+
+def _span(side: int, share: float, rng: np.random.Generator) -> tuple[int, int]:
+    """Where along an axis the rectangle lies: about a place anywhere, cut at the border."""
+    half = side * (1 - share) ** 0.5 / 2
+    centre = rng.uniform(0, side)
+    return max(round(centre - half), 0), min(round(centre + half), side)
