@@ -42,6 +42,8 @@ def sweep(request: Sweep) -> int:
 
 def _work(folder: RunFolder, study: Study, jobs: int) -> int:
     from engine.report.study import write_study_report
+    from engine.studies.members import save
+    from engine.studies.post import choose_post
     from engine.studies.results import collect
     from engine.studies.work import Crew
 
@@ -58,10 +60,13 @@ def _work(folder: RunFolder, study: Study, jobs: int) -> int:
             raise
         stopped = crew.stopped
     results = collect(folder, study)
+    left = [member for member in study.member if member.state not in _RUNS_OVER]
+    if results and not left:
+        study = choose_post(folder, study)
+        save(folder, study)
     if results:
         for path in write_study_report(folder, study):
             print(path)
-    left = [member for member in study.member if member.state not in _RUNS_OVER]
     if not left:
         _end(folder, "finished")
         return 0

@@ -113,10 +113,8 @@ def _facts(run: RunData, study: Study) -> Facts:
         *((key, values) for key, values in study.search.items()),
         ("compared by", study.monitor),
         ("test split", _test(run)),
+        *((f"post-processing: {key}", words) for key, words in study.tried.items()),
     ]
-    rows += (
-        [("post-processing", ", ".join(f"{key} = {value}" for key, value in study.post.items()))] if study.post else []
-    )
     return Facts(rows)
 
 

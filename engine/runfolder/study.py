@@ -60,6 +60,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         data: root of the data sets.
         outside: whether paths in the recipe may leave it.
         post: post-processing that was chosen out of fold, by key of [evaluate].
+        tried: each change of it that was tried -> what it gave.
         member: the runs.
     """
 
@@ -76,6 +77,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     data: str = "data"
     outside: bool = False
     post: dict[str, bool | float] = {}
+    tried: dict[str, str] = {}
     member: list[Member] = []
 
     @property

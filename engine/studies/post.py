@@ -1,0 +1,103 @@
+"""Post-processing of masks, chosen on cases that the networks were not trained on, and never on the test split."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from statistics import fmean
+
+import msgspec
+
+from engine.console import show_progress
+from engine.data import check_dataset, open_dataset
+from engine.evaluation.evaluator import evaluate_split, open_evaluation
+from engine.evaluation.protocol import EvalJob
+from engine.evaluation.trained import as_trained, load_predictors, network_for, open_trained
+from engine.metrics.intervals import mean_interval
+from engine.recipe import Recipe, applies, load_run_recipe
+from engine.runfolder import RunFolder, read_cases, read_cells, read_manifest
+from engine.runfolder.cases import put_rows
+from engine.runfolder.study import Study, voters
+
+Change = dict[str, bool | float]
+"""Keys of [evaluate] and their values."""
+
+
+def choose_post(folder: RunFolder, study: Study) -> Study:
+    """The study with the post-processing that helps out of fold: largest component, mirroring, threshold.
+
+    One change after the other is measured on every member's own fold. It is taken where the interval of the mean
+    gain in Dice, case by case, lies above 0. What was measured stands in ``post.csv``, so that it is not measured
+    again after a kill.
+    """
+    runs = voters(folder, study)
+    if study.task != "segmentation" or not study.folds or not runs:
+        return study
+    recipe, output = load_run_recipe(runs[0].recipe), read_manifest(runs[0]).model.output
+    groups = {row.id: row.group or None for run in runs for row in read_cases(run)}
+    now = [{row.id: row.values["dice"] for row in read_cases(run) if row.split == "validation"} for run in runs]
+    chosen: Change = {}
+    words: dict[str, str] = {}
+    for change in _changes(recipe, output):
+        found = [_measured(folder, run, {**chosen, **change}) for run in runs]
+        gains: dict[str, list[float]] = {}
+        for before, after in zip(now, found, strict=True):
+            for case in before.keys() & after.keys():
+                gains.setdefault(case, []).append(after[case] - before[case])
+        cases = sorted(gains)
+        means = [fmean(gains[case]) for case in cases]
+        bounds = mean_interval(means, [groups[case] for case in cases], (-1.0, 1.0)).interval
+        taken = bounds is not None and bounds[0] > 0
+        spread = f" ({bounds[0]:+.4f} to {bounds[1]:+.4f})" if bounds else ""
+        said = f"{'taken' if taken else 'left'}: Dice {fmean(means):+.4f}{spread}" if means else "not measured"
+        words |= {_text(change): said}
+        print(f"{_text(change)} {said}", flush=True)
+        if taken:
+            chosen, now = {**chosen, **change}, found
+    return msgspec.structs.replace(study, post=chosen, tried=words)
+
+
+def _changes(recipe: Recipe, output: str) -> Iterator[Change]:
+    """What is tried besides what the recipe says; mirroring only along axes that training mirrored."""
+    table = recipe.evaluate
+    yield {"largest_component": not table.largest_component}
+    if recipe.augment.flip and not table.flips:
+        yield {"flips": True}
+    if applies(recipe, "evaluate", "threshold", {"model.output": output}):
+        yield from ({"threshold": round(table.threshold + step, 3)} for step in (-0.1, 0.1))
+
+
+def _text(change: Change) -> str:
+    return ", ".join(f"{key} = {str(value).lower()}" for key, value in change.items())
+
+
+def _measured(folder: RunFolder, run: RunFolder, change: Change) -> dict[str, float]:
+    """Dice of every validation case of a member, nan where it has none."""
+    path, name = folder.root / "post.csv", f"{run.id}: {_text(change)}"
+    known = {row["id"]: float(row["dice"]) for row in read_cells(path) if row.get("split") == name}
+    if known:
+        return known
+    trained = open_trained(run)
+    recipe = load_run_recipe(run.recipe, [f"evaluate.{key}={str(value).lower()}" for key, value in change.items()])
+    dataset = open_dataset(recipe.data, recipe.task, trained.root)
+    dataset = replace(dataset, cases=dataset.split("validation"))
+    dataset = check_dataset(as_trained(dataset, trained), recipe.data)
+    network = network_for(trained, dataset)
+    predictors, _, _ = load_predictors(recipe, network, [run])
+    table = recipe.evaluate.model_copy(update={"validation_mode": "same", "surface_validation": False})
+    job = EvalJob(
+        dataset=dataset,
+        split="validation",
+        predictor=predictors[0],
+        criterion=network.criterion,
+        data=recipe.data,
+        table=table,
+        purpose="validation",
+    )
+    evaluation = open_evaluation(job)
+    evaluate_split(evaluation, show_progress(f"{run.name}, {_text(change)}"))
+    found = {str(case["id"]): float(case.get("dice", math.nan)) for case in evaluation.cases()}
+    rows = ({"id": case, "split": name, "dice": repr(value)} for case, value in found.items())
+    put_rows(folder, path, ["id", "split", "dice"], {name}, rows)
+    return found
