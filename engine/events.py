@@ -129,6 +129,7 @@ class Validation(Event, frozen=True, tag="validation", kw_only=True):
     cases: list[CaseEntry] = []  # {"id": ..., "dice": ... or "loss": ...}, worst first
     best: bool = False
     seconds: float = 0.0
+    confusion: list[list[int]] = []  # of a classification: rows true, columns predicted
 
 
 class Result(Event, frozen=True, tag="result", kw_only=True):
@@ -138,6 +139,7 @@ class Result(Event, frozen=True, tag="result", kw_only=True):
     metrics: Metrics = {}
     per_class: dict[str, Metrics] = {}
     cases: list[CaseEntry] = []
+    confusion: list[list[int]] = []
 
 
 class Resources(Event, frozen=True, tag="resources", kw_only=True):

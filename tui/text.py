@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from engine.errors import printable
-from engine.measures import is_distance
+from engine.measures import find, is_distance
 
 __all__ = ["age", "clock", "figure", "one_line", "printable", "rate", "shorten", "sparkline"]
 
@@ -82,8 +82,10 @@ def age(seconds: float) -> str:
     return f"{int(seconds)} s"
 
 
-def sparkline(values: Sequence[float], width: int) -> str:
+def sparkline(values: Sequence[float], width: int, metric: str = "") -> str:
     """A line of at most ``width`` bars, the mean of each stretch; "!" where nothing finite was in it.
+
+    Of a ``metric`` that is a share the bars go from 0 to 1, so that a flat 0.98 is not a flat 0.
 
     >>> sparkline([0, 1, 2, float("nan")], 4)
     '▁▅█!'
@@ -99,6 +101,8 @@ def sparkline(values: Sequence[float], width: int) -> str:
         means.append(sum(finite) / len(finite) if finite else math.nan)
     known = [mean for mean in means if not math.isnan(mean)]
     low, high = (min(known), max(known)) if known else (0.0, 0.0)
+    if metric and find(metric).kind == "share":
+        low, high = min(0.0, low), max(1.0, high)
     span = high - low or 1.0
     return "".join("!" if math.isnan(mean) else _BARS[round((mean - low) / span * (len(_BARS) - 1))] for mean in means)
 

@@ -28,6 +28,8 @@ Purpose = Literal["validation", "test", "predict"]
 
 WORST = 50
 """So many of the worst cases are named in the stream."""
+MOST_CLASSES = 50
+"""Of more classes the stream has no confusion matrix, which grows with their square."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,3 +158,8 @@ class SplitEvaluation(ABC, Generic[Item, Output]):
             name_of: from the id of a case to the name of its file, without the ending.
             announce: called with each file when it is written.
         """
+
+
+def streamed(confusion: list[list[int]] | None) -> list[list[int]]:
+    """A confusion matrix as the stream has it; empty where there is none, or too many classes."""
+    return confusion if confusion is not None and len(confusion) <= MOST_CLASSES else []

@@ -12,7 +12,7 @@ from engine.data.cases import Dataset
 from engine.evaluation.evaluator import evaluate_split, open_evaluation
 from engine.evaluation.inference import build_predictor
 from engine.evaluation.previews import ExampleWriter
-from engine.evaluation.protocol import WORST, EvalJob, Handler, SplitEvaluation
+from engine.evaluation.protocol import WORST, EvalJob, Handler, SplitEvaluation, streamed
 from engine.evaluation.results import write_cases
 from engine.evaluation.trained import load_predictors
 from engine.events import Event, Log, Phase, Result
@@ -86,7 +86,8 @@ class Tester:
         write_cases(self._folder, name, evaluation.table(name))
         write_metrics(self._folder, name, summary)
         metrics, per_class = shown(summary.values, dataset.task), shown_per_class(summary.per_class, dataset.task)
-        self._emit(Result(split=name, metrics=metrics, per_class=per_class, cases=evaluation.cases()[:WORST]))
+        worst, counts = evaluation.cases()[:WORST], streamed(summary.confusion)
+        self._emit(Result(split=name, metrics=metrics, per_class=per_class, cases=worst, confusion=counts))
         main = default_monitor(dataset.task)
         found = summary.value(main)
         value = "not measured" if found is None else f"{found:.4g}"

@@ -317,8 +317,17 @@ def classes(recorder: Recorder, plan: Plan, epoch: int, rise: float) -> Validati
                "auc": 0.5 + rise / 2}  # fmt: skip
     return Validation(
         epoch=epoch, iteration=epoch * plan.per_epoch, metrics=metrics, per_class=per_class, cases=cases,
-        seconds=plan.step_s,
+        seconds=plan.step_s, confusion=confusion(plan),
     )  # fmt: skip
+
+
+def confusion(plan: Plan) -> list[list[int]]:
+    """Most cases of a class are right, four of the next one and one of the one after it are taken for others."""
+    counts = np.diag([35 - at for at in range(len(plan.classes))])
+    wrong = np.roll(np.eye(len(plan.classes), dtype=int), 1, 1) * 4 + np.roll(
+        np.eye(len(plan.classes), dtype=int), 2, 1
+    )
+    return np.asarray(counts + wrong).tolist()  # type: ignore[no-any-return]
 
 
 def ellipse(size: int, centre: tuple[float, float], radii: tuple[float, float]) -> np.ndarray:

@@ -103,7 +103,7 @@ def _metrics(view: RunView, width: int) -> Iterator[str]:
         found = run_view.best(track, up=better_up(metric))
         words = f"best {figure(found[0])} @ {found[1]}" if found else ""
         name = shorten(f"val {metric}", _NAME_WIDTH - 1)
-        bars = sparkline(track["value"].tolist(), spark)
+        bars = sparkline(track["value"].tolist(), spark, metric)
         yield (f"{name:{_NAME_WIDTH}}{figure(run_view.last(track)):>9}  {words:17}{bars}")
 
 

@@ -19,6 +19,7 @@ from tui.text import figure, one_line
 from tui.widgets.case_image import CaseImage
 from tui.widgets.case_panes import CaseList, CaseNumbers, CaseTurned
 from tui.widgets.image_pane import ImageFile
+from tui.widgets.scores import Scores
 
 _LOOK_S = 1.0
 
@@ -27,18 +28,26 @@ class CaseScreen(ScreenOfRun):
     """Cases of a live run by its newest validation, of a finished one by ``cases.csv``."""
 
     NAME = "cases"
-    PANES = (CaseList, CaseImage, CaseNumbers)
+    PANES = (CaseList, CaseImage, CaseNumbers, Scores)
 
-    def __init__(self, folder: RunFolder, source: Callable[[], RunSnapshot | None], *, case: str = "") -> None:
+    def __init__(
+        self, folder: RunFolder, source: Callable[[], RunSnapshot | None], *, case: str = "", words: str = ""
+    ) -> None:
         """The cases of a run.
 
         Args:
             folder: the run.
             source: gives the newest snapshot of it; asked every second.
             case: the id of the case to open.
+            words: the filter of the list.
         """
-        super().__init__(folder, follow=False)
+        now = source()
+        started = now.view.started if now else None
+        scored = started is None or started.task == "classification"
+        super().__init__(folder, follow=False, panes=self.PANES if scored else self.PANES[:-1])
         self.cases, self.image = self.pane(CaseList), self.pane(CaseImage)
+        self._scores = self.pane(Scores) if scored else None
+        self.cases.filter = words
         self._source = source
         self._wanted = case
         self._seen: RunView | None = None
@@ -58,12 +67,17 @@ class CaseScreen(ScreenOfRun):
     def placed(self, width: int, height: int, chosen: str) -> dict[str, Region]:
         if width >= 110:
             left, right = round(width * 0.34), max(34, round(width * 0.26))
-            return {
+            regions = {
                 "cases": Region(0, 0, left, height),
                 "image": Region(left, 0, width - left - right, height),
                 "numbers": Region(width - right, 0, right, height),
             }
-        if chosen == "cases" or width < 70:
+            if height >= 34 and self._scores is not None and self._scores.rows_known:
+                half = height // 2
+                regions |= {"numbers": Region(width - right, 0, right, half)}
+                regions["scores"] = Region(width - right, half, right, height - half)
+            return regions if chosen in regions else {chosen: Region(0, 0, width, height)}
+        if chosen in {"cases", "scores"} or width < 70:
             return {chosen: Region(0, 0, width, height)}
         right = min(36, width // 2)
         return {"image": Region(0, 0, width - right, height), "numbers": Region(width - right, 0, right, height)}
@@ -106,6 +120,8 @@ class CaseScreen(ScreenOfRun):
         cases = self.cases
         cases.all = rows
         cases.fill()
+        if self._scores is not None:
+            self._scores.set_rows(rows)
         if self._wanted and (at := self._place(self._wanted)) is not None:
             cases.row = at
             self._wanted = "" if self._from_file else self._wanted

@@ -21,6 +21,7 @@ from tui.state.feed import PUBLISH_S, RunSnapshot
 from tui.state.ghosts import GhostChooser
 from tui.widgets.board import PANES, arrange
 from tui.widgets.cases import Cases
+from tui.widgets.classes import Classes
 from tui.widgets.control_bar import ControlBar
 from tui.widgets.curves import RunCurves
 from tui.widgets.head import Head
@@ -145,6 +146,12 @@ class RunScreen(ScreenOfRun):
 
         case = self.pane(Cases).chosen_case()
         self.app.push_screen(CaseScreen(self.folder, lambda: self.snapshot, case=case))
+
+    def on_classes_cell_opened(self, message: Classes.CellOpened) -> None:
+        from tui.screens.case import CaseScreen
+
+        words = f'split:{message.split} true:"{message.true}" predicted:"{message.predicted}"'
+        self.app.push_screen(CaseScreen(self.folder, lambda: self.snapshot, words=words))
 
     def action_replay(self) -> None:
         from tui.screens.replay import ReplayScreen

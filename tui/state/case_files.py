@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -20,6 +21,7 @@ from tui.state.images import PreviewImages, class_name, verdict
 LARGEST_EXAMPLE = 512 << 20
 LONGEST_SIDE = 256
 """Longest side of a slice as it is kept."""
+_WORDS = re.compile(r'(?:(id|split|group|true|predicted):(?:"([^"]*)"|(\S+)))|(\S+)')
 _TEXTS = frozenset({"id", "group", "split", "true", "predicted"})
 _SHOWN = frozenset({"image", "truth", "prediction", "heat", "true", "predicted", "probabilities"})
 
@@ -39,9 +41,11 @@ def main_metric(rows: Sequence[CaseRow]) -> str:
 
 
 def chosen_cases(rows: Sequence[CaseRow], words: str = "", order: Order = "worst") -> list[CaseRow]:
-    """The rows that have all ``words`` in id, split, group or classes; what was not measured comes last."""
-    wanted = words.lower().split()
-    found = [row for row in rows if all(word in _text(row) for word in wanted)]
+    """The rows that have all ``words`` in id, split, group or classes; what was not measured comes last.
+
+    ``true:nevus`` and the like mean that field and all of it; names with blanks stand in quotes.
+    """
+    found = [row for row in rows if all(_has(row, *word) for word in _WORDS.findall(words.lower()))]
     if order == "id":
         return sorted(found, key=lambda row: row.id)
     metric = main_metric(rows)
@@ -93,6 +97,10 @@ def _live(case: Mapping[str, Any], view: RunView) -> CaseRow:
     }
     true, predicted = (class_name(case.get(name), view.classes) for name in ("true", "predicted"))
     return CaseRow(str(case.get("id", "?")), "validation", true=true, predicted=predicted, values=values)
+
+
+def _has(row: CaseRow, field: str, quoted: str, value: str, word: str) -> bool:
+    return str(getattr(row, field)).lower() == (quoted or value) if field else word in _text(row)
 
 
 def _text(row: CaseRow) -> str:

@@ -14,7 +14,7 @@ from textual.message import Message
 from engine.measures import better_up, find, is_count
 from engine.readers.run_view import RunView
 from engine.runfolder import CaseRow
-from tui.plotting.cells import Line, bar, fit, fitted
+from tui.plotting.cells import Line, bar, cut, fit, fitted
 from tui.state.case_files import ORDERS, Order, case_history, chosen_cases, main_metric
 from tui.text import figure, one_line, sparkline, with_unit
 from tui.widgets.pane import Pane
@@ -73,6 +73,8 @@ class CaseList(RowsPane[CaseRow]):
         return "no case was measured yet: first validation after the first epoch"
 
     def note(self) -> Line:
+        if self.filter:
+            return cut(self.position(), self.size.width - 16)
         return fitted([[(_ORDERED[self.order], "muted")], self.position()], self.size.width - 14, 2)
 
     def header(self, width: int) -> list[Line]:
@@ -199,7 +201,7 @@ class CaseNumbers(Pane):
             return []
         values = [value for _, value in points]
         best = max(values) if better_up(metric) else min(values)
-        bars = sparkline(values, max(8, width))
+        bars = sparkline(values, max(8, width), metric)
         said = f"{one_line(metric)} in {len(points)} validations, epoch {points[0][0]} to {points[-1][0]}"
         return [
             [],

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 from rich.cells import cell_len
 from textual.binding import Binding, BindingType
+from textual.message import Message
 
 from engine.events import number
 from engine.measures import better_up, is_count, is_distance, leading, short_title
 from engine.readers.run_view import RunView, best, last
 from tui.plotting.cells import Line, Span, cut, fit, fitted, length
+from tui.plotting.confusion import Counts, fits, matrix_lines
 from tui.state.feed import RunSnapshot
 from tui.state.reasons import no_validation
 from tui.text import figure, one_line, sparkline, with_unit
@@ -29,15 +31,31 @@ class _Widths:
     change: int
     second: int
     test: int
+    count: int = 0
 
 
 class Classes(Pane):
     """One row a class."""
 
     ID = NAME = TITLE = "classes"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("m", "metric", "metric", tooltip="the next metric")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("m", "metric", "metric", tooltip="the next metric; in the matrix: of the validation, of the test"),
+        Binding(
+            "x", "matrix", "matrix", tooltip="the confusion matrix: arrows move in it, Enter lists the cases of a cell"
+        ),
+    ]
+
+    @dataclass
+    class CellOpened(Message):
+        """The cases of a cell of the confusion matrix are wanted."""
+
+        split: str
+        true: str
+        predicted: str
 
     metric = ""
+    split = ""  # of the matrix; "": the test where it was measured, else the validation
+    cell: tuple[int, int] | None = None  # of the matrix under the cursor; None: the table has the keys
 
     def depends_on(self, snapshot: RunSnapshot) -> tuple[object, ...]:
         view = snapshot.view
@@ -48,18 +66,75 @@ class Classes(Pane):
         tested = view.results["test"].per_class.values() if "test" in view.results else ()
         tables = (*view.validation_classes.values(), *tested)
         names = leading(m for table in tables for m in table if not is_count(m))
-        return sorted(names, key=lambda name: name != view.monitor)
+        return sorted(names, key=lambda name: (name != view.monitor, name != "recall"))
+
+    def matrices(self) -> dict[str, Counts]:
+        """The confusion matrices that there are, by split, the test first."""
+        view = self.snapshot.view if self.snapshot else None
+        if view is None:
+            return {}
+        found = {"test": view.results["test"].confusion} if "test" in view.results else {}
+        found |= {"validation": view.validations[-1].confusion} if view.validations else {}
+        return {split: counts for split, counts in found.items() if fits(counts, view.classes)}
+
+    def offers(self, action: str) -> bool:
+        return action != "matrix" or bool(self.matrices())
+
+    def action_matrix(self) -> None:
+        if self.matrices():
+            self.cell = (0, 0) if self.cell is None else None
+            self.redraw()
+
+    def leave(self) -> bool:
+        left, self.cell = self.cell is not None, None
+        self.redraw()
+        return left
+
+    def _move(self, down: int, across: int) -> bool:
+        """Move the cursor of the matrix; False where it has none."""
+        if self.cell is None or self.snapshot is None:
+            return False
+        most = max(0, len(self.snapshot.view.classes) - 1)
+        self.cell = max(0, min(most, self.cell[0] + down)), max(0, min(most, self.cell[1] + across))
+        self.redraw()
+        return True
+
+    def scroll_lines(self, by: int) -> None:
+        if not self._move(by, 0):
+            super().scroll_lines(by)
+
+    def action_side(self, by: int) -> None:
+        self._move(0, by)
+
+    def action_open(self) -> None:
+        split = self._split()
+        if self.cell is None or self.snapshot is None or not split:
+            return super().action_open()
+        true, predicted = (self.snapshot.view.classes[at] for at in self.cell)
+        self.post_message(self.CellOpened(split, true, predicted))
+        return None
+
+    def _split(self) -> str:
+        found = self.matrices()
+        return self.split if self.split in found else next(iter(found), "")
 
     def action_metric(self) -> None:
+        if self.cell is not None:
+            found = list(self.matrices())
+            self.split = found[(found.index(self._split()) + 1) % len(found)] if found else ""
+            return self.redraw()
         if self.snapshot is not None and (names := self.metrics(self.snapshot.view)):
             at = names.index(self.metric) if self.metric in names else 0
             self.metric = names[(at + 1) % len(names)]
             self.redraw()
+        return None
 
     def note(self) -> Line:
         view = self.snapshot.view if self.snapshot else None
         if view is None or not view.validations:
             return []
+        if self.cell is not None:
+            return [(f"confusion, {self._split()}", "muted")]
         parts: list[Line] = [[(f"validation epoch {view.validations[-1].epoch}", "muted")]]
         if view.unit and any(map(is_distance, self.metrics(view))):
             parts.append([(f"distances in {view.unit}", "muted")])
@@ -69,6 +144,15 @@ class Classes(Pane):
         if self.snapshot is None or not (names := self.metrics(self.snapshot.view)):
             return self.reason(no_validation(self.snapshot), width, height)
         view = self.snapshot.view
+        counts, matrix = self.matrices().get(self._split()), len(view.classes) + 3
+        if counts and 2 * len(view.classes) + 4 <= height:
+            self.top, rest = 0, height - len(view.classes) - 2
+            table = self._compact(view, names, width, range(len(view.classes)))
+            heading: Line = [(f"confusion, {self._split()}", "muted")]
+            return [*table, heading, *matrix_lines(counts, view.classes, (width, min(matrix, rest)), self.cell)]
+        if counts and self.cell is not None:
+            self.top = 0
+            return matrix_lines(counts, view.classes, (width, height), self.cell)
         if len(view.classes) * (len(names) + 1) + 1 <= height:
             return self._grouped(view, names, width)
         self.top = max(0, min(self.top, len(view.classes) + 1 - height))
@@ -89,12 +173,26 @@ class Classes(Pane):
         metric = self.metric if self.metric in names else names[0]
         second = next((m for m in names if m != metric), "")
         longest = max((cell_len(one_line(label)) for label in view.classes), default=8) + 2
-        widths = _widths(width, longest, second=bool(second), test="test" in view.results)
+        support = {label: _support(view, label) for label in view.classes}
+        known = any(support.values())
+        widths = _widths(width - 6 * known, longest, second=bool(second), test="test" in view.results)
+        widths = replace(widths, count=6 * known)
         lines = [_header(widths, metric, second)]
         for at, label in enumerate(view.classes):
             title: Line = [(f"{mark(at)} ", str(at)), (one_line(label), "ink")]
-            lines.append(_values(view, at, metric, title, widths, second=second) if at in seen else [])
+            values = _values(view, at, metric, title, widths, second=second) if at in seen else []
+            gap = (" " * max(0, length(lines[0]) - 6 - length(values)), "ink")
+            lines.append([*values, gap, (f"{support[label]:>6}", "muted")] if values and known else values)
         return lines
+
+
+def _support(view: RunView, label: str) -> str:
+    """In how many cases of the newest validation, or else of the test, a class is."""
+    tracks = view.validation_classes.get(label, {})
+    tested = view.results["test"].per_class.get(label, {}) if "test" in view.results else {}
+    found = [last(tracks.get(name)) for name in ("support", "present")]
+    found += [number(tested.get(name)) for name in ("support", "present")]
+    return next((f"{n:.0f}" for n in found if np.isfinite(n)), "")
 
 
 def _present(view: RunView, label: str) -> str:
@@ -112,7 +210,8 @@ def _header(widths: _Widths, metric: str, second: str) -> Line:
     heads += [one_line(short_title(second))] if widths.second else []
     heads += ["test"] if widths.test else []
     gap = " " * (widths.label + widths.spark)
-    return [(gap, "muted"), *((fit(head, 7, right=True), "muted") for head in heads)]
+    count = fit("n", widths.count, right=True)
+    return [(gap, "muted"), *((fit(head, 7, right=True), "muted") for head in heads), (count, "muted")]
 
 
 def _values(view: RunView, at: int, metric: str, title: Line, widths: _Widths, *, second: str = "") -> Line:
@@ -126,7 +225,7 @@ def _values(view: RunView, at: int, metric: str, title: Line, widths: _Widths, *
     if track is not None and np.isfinite(track["value"]).any():
         found, now = best(track, up=better_up(metric)), last(track)
         top = found[0] if found else now
-        bars = f" {sparkline(track['value'].tolist(), widths.spark - 2)}"
+        bars = f" {sparkline(track['value'].tolist(), widths.spark - 2, metric)}"
         cells: Line = [(figure(now), "ink bold"), (figure(top), "ink")]
         cells += [_change(now - top, up=better_up(metric))] if widths.change else []
         cells += [(figure(last(tracks.get(second))), "muted")] if widths.second else []
@@ -144,9 +243,10 @@ def _change(change: float, *, up: bool) -> Span:
         return "–", "muted"
     if change == 0:
         return "★", "accent"
-    # Below what the columns beside it show, the sign is all that there is to say.
-    size = figure(abs(change)) if abs(change) >= 0.001 else "0.000"
-    return f"{'+' if change > 0 else '−'}{size}", "ink" if (change > 0) == up else "warning"
+    sign = "+" if change > 0 else "−"
+    if abs(change) < 0.001:  # less than the columns beside it show: nothing to be warned of
+        return f"{sign}{abs(change):.0e}".replace("e-0", "e-"), "muted"
+    return f"{sign}{figure(abs(change))}", "ink" if (change > 0) == up else "warning"
 
 
 def _widths(width: int, label: int, *, second: bool, test: bool) -> _Widths:

@@ -100,7 +100,7 @@ class FactsPane(Pane):
         if found:
             parts.append([("best ", "muted"), (figure(found[0]), "ink bold"), (f" @ {found[1]}", "muted")])
         room = max(8, min(60, width - sum(len(text) for part in parts for text, _ in part) - 6))
-        bars = sparkline(history, room)
+        bars = sparkline(history, room, view.monitor)
         return [[*parts[0], (" ", "ink"), (bars, "accent"), ("  ", "ink"), *(parts[1] if len(parts) > 1 else [])]]
 
     def _results(self, facts: RunFacts, width: int) -> list[Line]:

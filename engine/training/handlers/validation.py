@@ -12,7 +12,7 @@ import torch
 from ignite.engine import Engine, EventEnum, Events
 
 from engine.checkpoint import StateDict
-from engine.evaluation.protocol import WORST, SplitEvaluation
+from engine.evaluation.protocol import WORST, SplitEvaluation, streamed
 from engine.events import Event, Log, Phase, Validation
 from engine.measures import shown, shown_per_class
 
@@ -113,6 +113,7 @@ class Validate:
                 per_class=shown_per_class(summary.per_class, task),
                 cases=measured.cases()[:WORST],
                 best=is_best,
+                confusion=streamed(summary.confusion),
                 seconds=round(time.perf_counter() - start, 3),
             )
         )

@@ -249,3 +249,31 @@ async def test_screens_in_ascii_and_in_light_colours(tmp_path: Path) -> None:
         await pilot.press("4", "enter")
         screen = await see(pilot, "numbers", "agreed")
         assert screen.isascii()
+
+
+async def test_a_cell_of_the_confusion_matrix_lists_its_cases(tmp_path: Path) -> None:
+    folder = recorded.live_classes(tmp_path)
+    async with dashboard(folder).run_test(size=(120, 40)) as pilot:
+        await see(pilot, "recall", "classes")
+        await pilot.press("2", "x", "right")
+        await see(pilot, "confusion, validation", "4 of 40 melanoma predicted as nevus (0.100)", "Enter lists them")
+        await pilot.press("enter")
+        screen = await see(pilot, "cases", "filter split:validation", "ISIC_0000000", "ISIC_0000003")
+        assert "ISIC_0000001" not in screen
+        await pilot.press("escape", "escape")
+        await see(pilot, "confusion, validation")
+        await pilot.press("x")
+        await see(pilot, "best")
+
+
+async def test_roc_and_reliability_of_a_test(tmp_path: Path) -> None:
+    folder = recorded.live_classes(tmp_path)
+    rows = ["id,split,true,predicted,loss,prob:melanoma,prob:nevus"]
+    rows += [f"t{n},test,{('melanoma', 'nevus')[n % 2]},melanoma,0.5,{0.9 - n / 20},{0.1 + n / 20}" for n in range(12)]
+    folder.cases.write_text("\n".join(rows) + "\n")
+    async with dashboard(folder).run_test(size=(120, 40)) as pilot:
+        await see(pilot, "loss")
+        await pilot.press("4", "enter")
+        await see(pilot, "ROC", "test, 12 cases", "false positive rate", "melanoma      0.583")
+        await pilot.press("4", "m")
+        await see(pilot, "reliability", "ECE")

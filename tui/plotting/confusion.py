@@ -1,0 +1,75 @@
+"""A confusion matrix as lines, with a cell under the cursor. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tui.plotting.cells import Line, cut, fit
+from tui.text import one_line
+
+Counts = Sequence[Sequence[int]]
+"""Rows true, columns predicted."""
+_LABEL = 16
+
+
+def fits(counts: Counts, classes: Sequence[str]) -> bool:
+    """Whether the matrix is one of these classes: a stream can hold anything."""
+    return bool(counts) and len(counts) == len(classes) and all(len(row) == len(classes) for row in counts)
+
+
+def matrix_lines(
+    counts: Counts, classes: Sequence[str], room: tuple[int, int], cursor: tuple[int, int] | None
+) -> list[Line]:
+    """The matrix with the support and the recall of each class, in ``room`` (width, lines).
+
+    Args:
+        counts: a count a pair of classes; see `fits`.
+        classes: their names.
+        room: what there is; of more classes those around the cursor are shown.
+        cursor: (true, predicted) of the cell that is chosen; None without one.
+    """
+    width, height = room
+    names = [one_line(name) for name in classes]
+    label = min(_LABEL, max(map(len, names)) + 1, max(4, width - 24))
+    size = max(4, max(len(str(n)) for row in counts for n in row) + 1)
+    tail = 14 if width - label >= 14 + 3 * size else 0
+    size = max(size, min(9, (width - label - tail) // max(1, len(names))))
+    rows = _around(cursor[0] if cursor else 0, len(names), height - 2)
+    columns = _around(cursor[1] if cursor else 0, len(names), (width - label - tail) // size)
+    shorts = (names[at][: size - 1] for at in columns)
+    lines: list[Line] = [[(fit("true↓ pred→", label), "muted")]]
+    lines[0] += [(fit(short, size, right=True), "ink" if cursor else "muted") for short in shorts]
+    lines[0] += [("     n recall" if tail else "", "muted")]
+    for row in rows:
+        line: Line = [(fit(names[row], label - 1) + " ", str(row))]
+        line += [_cell(counts[row], row, column, size, cursor) for column in columns]
+        support = sum(counts[row])
+        recall = f"{counts[row][row] / support:.3f}" if support else "–"
+        line += [(f"{support:>6} {recall:>6}", "muted")] if tail else []
+        lines.append(line)
+    said = _chosen(counts, names, cursor) if cursor else [("x puts a cursor into the matrix", "muted")]
+    return [*lines, cut(said, width)]
+
+
+def _around(at: int, count: int, shown: int) -> range:
+    shown = max(1, min(shown, count))
+    first = max(0, min(at - shown // 2, count - shown))
+    return range(first, first + shown)
+
+
+def _cell(counts: Sequence[int], row: int, column: int, size: int, cursor: tuple[int, int] | None) -> tuple[str, str]:
+    count, share = counts[column], counts[column] / max(1, sum(counts))
+    text = fit(f"[{count}]" if cursor == (row, column) else f"{count or '·'}", size, right=True)
+    look = (
+        "accent bold" if row == column and count else "faint" if not count else "error" if share >= 0.2 else "warning"
+    )
+    return text, f"{look} on raised" if cursor == (row, column) else look
+
+
+def _chosen(counts: Counts, names: Sequence[str], cursor: tuple[int, int]) -> Line:
+    true, predicted = cursor
+    support = sum(counts[true])
+    found = counts[true][predicted]
+    share = f" ({found / support:.3f})" if support else ""
+    words = f"{found} of {support} {names[true]} predicted as {names[predicted]}{share}"
+    return [(words, "ink"), ("   Enter lists them" if found else "", "muted")]
