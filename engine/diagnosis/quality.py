@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from engine.diagnosis.facts import IN_A_ROW, Facts, Finding, brief, known, since
 from engine.events import Metrics, Validation, number
+from engine.measures import find, leading
 
 _FEW = 5  # cases of a class: of fewer, none may be found by chance
 _ABOVE_CHANCE = 0.1
@@ -76,7 +77,7 @@ def _at_chance(facts: Facts) -> Iterator[Finding]:
     metrics = facts.validations[-1].metrics
     words = [
         f"{name.replace('_', ' ')} {brief(value)}"
-        for name in ("balanced_accuracy", "accuracy", "auc")
+        for name in leading(name for name in metrics if find(name).rank)
         for value in known(metrics, name)
     ]
     yield Finding(
