@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from engine.measures import ordered
 from engine.runfolder.atomic import write_text
 from engine.runfolder.careful import Count, lenient, read_object
 from engine.runfolder.lock import updating
@@ -57,7 +58,7 @@ class SplitSummary(msgspec.Struct, frozen=True, kw_only=True):
         """As it stands in ``metrics.json``: values beside the other fields, None for what is not finite."""
         content: dict[str, Any] = {**self.counts, "protocol": self.protocol, "unit": self.unit}
         content = {name: value for name, value in content.items() if value not in {None, ""}}
-        content |= {name: _plain(value) for name, value in self.values.items()}
+        content |= {name: _plain(self.values[name]) for name in ordered(self.values)}
         if self.confusion is not None:
             content["confusion"] = self.confusion
         content |= {"spread": self.spread} if self.spread else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from medpy.metric import binary
 from scipy import stats
 from sklearn import metrics
 
+from engine.metrics import classification
 from engine.metrics.segmentation import SegmentationRow, case_metrics, case_table, summarise
 from engine.report import write_report
-from engine.runfolder import RunFolder
+from engine.runfolder import RunFolder, SplitSummary, write_metrics
 from tests import recorded_runs
 from tests.engine.report.conftest import SMALL
 from tests.engine.report.pages import Page, bounds, value
@@ -141,3 +143,34 @@ def test_lesions_and_volumes_stand_beside_where_a_class_has_several(tmp_path: Pa
         ("5", "0"),
         ("0", "5"),
     ]
+
+
+def test_of_two_classes_what_clinics_read_leads(tmp_path: Path) -> None:
+    folder = recorded_runs.classification_run(tmp_path, classes=("naevus", "melanoma"), cases=80, settings=SMALL)
+    rows = list(csv.DictReader(folder.cases.open()))
+    positive = np.array([row["true"] == "melanoma" for row in rows])
+    scores = np.array([float(row["prob:melanoma"]) for row in rows])
+    one = np.stack([1 - scores, scores], axis=1)
+    summary = classification.summarise(
+        positive.astype(int), one, ("naevus", "melanoma"), protocol="", threshold=0.3, temperature=1.6
+    )
+    write_metrics(folder, "test", SplitSummary.of(summary))
+    leading = ["sensitivity", "specificity", "average_precision", "auc"]
+    assert [name for name in json.loads(folder.metrics.read_text())["test"] if name in summary["ci95"]][:4] == leading
+    text = write_report(folder)[0].read_text()
+    cards = re.findall(r'class="card"><span>([^<]+)</span><strong>([^<]+)', text)
+    expected = [
+        metrics.recall_score(positive, scores >= 0.3),
+        metrics.recall_score(~positive, scores < 0.3),
+        metrics.average_precision_score(positive, scores),
+        metrics.roc_auc_score(positive, scores),
+    ]
+    assert [name for name, _ in cards] == ["Sensitivity", "Specificity", "Average precision", "AUC"]
+    assert [float(shown) for _, shown in cards] == pytest.approx(expected, abs=5e-4)
+    page = Page(text)
+    heads = ("Probabilities", "as predicted", "with temperature")
+    scaled = 1 / (1 + (1 / scores - 1) ** (1 / 1.6))
+    losses = [value(page.table(*heads)["Log loss"][head]) for head in heads[1:]]
+    assert losses == pytest.approx([metrics.log_loss(positive, p) for p in (scores, scaled)], abs=5e-4)
+    assert "those of melanoma" in page.text
+    assert "from a probability of 0.3 on, which was chosen on the validation split" in page.text
