@@ -30,6 +30,7 @@ class Network:
     model: nn.Module
     criterion: Criterion
     kind: str  # sigmoid or softmax
+    outputs: int  # logits of an image or a voxel
     device: Device
     start: str = ""  # what was loaded of a file of weights, and what is new
 
@@ -82,7 +83,7 @@ def build_network(recipe: Recipe, dataset: Dataset, root: Path, precision: str |
     counts = class_counts(dataset) if counted else None
     labels = classes + (recipe.task == "segmentation")
     criterion = build_loss(recipe.loss, task=recipe.task, output=kind, labels=labels, counts=counts)
-    return Network(model, criterion, kind, device, first_weights(model))
+    return Network(model, criterion, kind, 1 if kind == "sigmoid" else labels, device, first_weights(model))
 
 
 def precision_of(device: Device) -> str:

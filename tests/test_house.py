@@ -157,7 +157,8 @@ def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
 
 GEOMETRY = ("engine/data", "engine/models", "engine/figures/volume.py", "engine/figures/slices.py",
             "engine/figures/surface.py", "engine/figures/gradcam_volume.py", "engine/evaluation/results.py",
-            "engine/evaluation/previews.py", "engine/evaluation/inference.py", "engine/commands/predict.py",
+            "engine/evaluation/previews.py", "engine/evaluation/inference.py", "engine/evaluation/windows.py",
+            "engine/evaluation/labels.py", "engine/commands/predict.py",
             "engine/recipe/model.py", "tui/state/images.py", "tui/widgets/slice_view.py")  # fmt: skip
 """Where the shape of images is dealt with."""
 OF_THE_TASK = {

@@ -3,22 +3,21 @@
 No torch: numpy, SciPy and Pillow only. A volume is turned to RAS+ where its affine tells how,
 resampled to `DataTable.spacing`, normalised, and padded with zeros to at least `DataTable.size`.
 A picture likewise, but for the turning; its intensities are a map of all its colours together, applied
-last, so that training can change colours before it. `Prepared.restore` undoes all but the
+last, so that training can change colours before it. `engine.data.own_grid` undoes all but the
 normalisation, so predictions lie on the input's own voxels.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from nibabel.orientations import apply_orientation, io_orientation
 from PIL import Image
-from scipy import ndimage
 
 from engine.data.read import Floats, Masks, RawCase
+from engine.data.resampling import resample, resample_label
 from engine.data.volumes import Affine, Array
 from engine.recipe import DataTable
 
@@ -76,19 +75,13 @@ class Prepared:
         own = _turned_spacing(self.spacing, self.orientation)
         return tuple(step * old / new for step, old, new in zip(own, self.turned, self.resampled, strict=True))
 
-    def restore(self, probabilities: Floats) -> Floats:
-        """Bring ``probabilities`` (O, *N) back to the case's own grid, (O, *S).
-
-        Resampled linearly, so values stay between those given; without resampling, exact.
-
-        Raises:
-            ValueError: the array does not lie on this case's network grid.
-        """
-        if probabilities.shape[1:] != self.image.shape[1:]:
-            raise ValueError(f"shape {probabilities.shape} does not end with {self.image.shape[1:]}")
-        inner = probabilities[(slice(None), *self.unpadded)]
-        inner = np.stack([resample(channel, self.turned) for channel in inner])
-        return np.stack([np.ascontiguousarray(_turn_back(channel, self.orientation)) for channel in inner])
+    def turn_back(self, volume: Array) -> Array:
+        """``volume`` (*turned) with its axes as the case has them, (*S)."""
+        back = np.zeros_like(self.orientation)
+        for axis, (place, sign) in enumerate(self.orientation):
+            back[int(place)] = (axis, sign)
+        turned: Array = apply_orientation(volume, back)
+        return turned
 
 
 def prepare(sample: RawCase, table: DataTable) -> Prepared:
@@ -166,40 +159,6 @@ def _body(values: Array, table: DataTable) -> Array:
         return values
     body = values[(values != 0) & (values != values.min())]
     return body if body.size else values
-
-
-def resample(volume: Array, shape: tuple[int, ...]) -> Array:
-    """``volume`` (*S) on a grid of ``shape`` over the same extent: linear, of a coarser one smoothed before.
-
-    The Gaussian makes the point spread of a voxel that of a voxel ``f`` times as long: a deviation of
-    ``sqrt(f**2 - 1) / 2.355`` voxels (Cardoso et al., Scale factor point spread function matching, MICCAI 2015).
-    """
-    if volume.shape == tuple(shape):
-        return volume
-    zoom = [new / old for new, old in zip(shape, volume.shape, strict=True)]
-    deviations = [math.sqrt(max(factor**-2 - 1, 0) / (8 * math.log(2))) for factor in zoom]
-    if any(deviations):
-        volume = ndimage.gaussian_filter(volume, deviations, mode="nearest")
-    resized: Array = ndimage.zoom(volume, zoom, order=1, mode="nearest", grid_mode=True)
-    return resized
-
-
-def resample_label(label: Masks, shape: tuple[int, ...]) -> Masks:
-    """``label`` (*S) on a grid of ``shape``: of each voxel the class of which `resample` finds most there."""
-    if label.shape == tuple(shape):
-        return label
-
-    def share(value: int) -> Floats:
-        return np.asarray(resample((label == value).astype(np.float32), shape), np.float32)
-
-    most = share(0)
-    resized = np.zeros(shape, label.dtype)
-    for value in np.flatnonzero(np.bincount(label.ravel())).tolist():
-        if value:
-            own = share(value)
-            resized[own >= most] = value
-            most = np.maximum(own, most)
-    return resized
 
 
 def pad(volume: Array, size: tuple[int, ...]) -> Array:
@@ -312,15 +271,6 @@ def _turned_spacing(spacing: tuple[float, ...], orientation: npt.NDArray[np.floa
     for axis, (place, _) in enumerate(orientation):
         own[int(place)] = spacing[axis]
     return tuple(own)
-
-
-def _turn_back(volume: Array, orientation: npt.NDArray[np.float64]) -> Array:
-    """Undo nibabel's `apply_orientation`."""
-    back = np.zeros_like(orientation)
-    for axis, (place, sign) in enumerate(orientation):
-        back[int(place)] = (axis, sign)
-    turned: Array = apply_orientation(volume, back)
-    return turned
 
 
 def _inner(outer: tuple[int, ...], inner: tuple[int, ...]) -> tuple[slice, ...]:

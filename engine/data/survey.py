@@ -9,8 +9,9 @@ import msgspec
 import numpy as np
 
 from engine.data.cases import SPLITS, CaseFacts, Dataset
-from engine.data.prepare import on_grid, resample_label
+from engine.data.prepare import on_grid
 from engine.data.read import read_case
+from engine.data.resampling import resample_label
 from engine.metrics.overlap import dice
 from engine.recipe import DataTable
 

@@ -81,7 +81,7 @@ class Classification(SplitEvaluation[Batch, ClassifiedBatch]):
 
     def step(self, _evaluator: Engine, batch: Batch) -> ClassifiedBatch:
         """Predict a batch and, unless it is only to be predicted, take its loss."""
-        logits = voted(self.job.voters, lambda voter: voter.class_logits(batch["image"]))
+        logits = voted(self.job.voters, (voter.class_logits(batch["image"]) for voter in self.job.voters))
         labels = batch["label"]
         losses: list[tuple[float, float]] = []
         if self.job.purpose != "predict" and self.job.criterion is not None:

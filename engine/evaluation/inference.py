@@ -1,14 +1,14 @@
-"""From a prepared image to class probabilities on its whole grid."""
+"""A trained network as a recipe runs it, and masks from what it says."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from monai.inferers import sliding_window_inference
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor, nn
@@ -17,6 +17,9 @@ from engine.data.read import Masks, index_type
 from engine.device import Device
 from engine.network import Network
 from engine.recipe import Recipe
+
+BATCH_BYTES = 2**29
+"""So much the output of one forward pass may take, unless a single window needs more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class Predictor:
         overlap: share by which windows overlap.
         batch_size: windows in one forward pass.
         mirrors: axes that are mirrored for test-time augmentation, counted without batch and channel.
+        outputs: logits of a voxel; memory is planned by it.
     """
 
     model: nn.Module
@@ -40,39 +44,36 @@ class Predictor:
     overlap: float = 0.5
     batch_size: int = 4
     mirrors: tuple[int, ...] = ()
+    outputs: int = 2
 
-    def network(self, image: Tensor) -> Tensor:
-        """Logits (B, O, ...) in float32 of ``image`` (B, C, *S), the mean over mirrored inputs."""
-        image = self.device.move(image)
-        total: Tensor | None = None
-        flips = [axes for n in range(len(self.mirrors) + 1) for axes in itertools.combinations(self.mirrors, n)]
-        for axes in flips:
-            dims = [axis + 2 for axis in axes]
-            with self.device.autocast():
-                logits = self.model(image.flip(dims) if dims else image).float()
-            if dims and logits.ndim == image.ndim:
-                logits = logits.flip(dims)
-            total = logits if total is None else total + logits
-        assert total is not None  # noqa: S101  the empty combination is always there
-        return total / len(flips)
+    @property
+    def at_once(self) -> int:
+        """Windows in one forward pass: `batch_size`, or fewer of many classes."""
+        return max(1, min(self.batch_size, BATCH_BYTES // (4 * self.outputs * math.prod(self.size))))
 
-    @torch.inference_mode()
-    def volume_logits(self, image: NDArray[np.float32]) -> Tensor:
-        """Logits (O, *S) of a volume (C, *S) by Gaussian-weighted sliding windows."""
+    def network(self, images: Tensor) -> Tensor:
+        """Logits (B, O, ...) in float32 of ``images`` (B, C, *S), the mean over mirrored inputs.
+
+        Mirrored copies share a forward pass, as many as `at_once` lets in.
+        """
         self.model.eval()
-        batch = torch.from_numpy(np.ascontiguousarray(image))[None]
-        if tuple(image.shape[1:]) == self.size:
-            return self.network(batch)[0]
-        logits = sliding_window_inference(
-            batch, self.size, self.batch_size, self.network, overlap=self.overlap, mode="gaussian",
-            sw_device=self.device.device, device=torch.device("cpu"),
-        )  # fmt: skip
-        return torch.as_tensor(logits)[0]
+        flips = [axes for n in range(len(self.mirrors) + 1) for axes in itertools.combinations(self.mirrors, n)]
+        count = max(1, self.at_once // len(images))
+        total: Tensor | None = None
+        for group in (flips[first : first + count] for first in range(0, len(flips), count)):
+            dims = [[axis + 2 for axis in axes] for axes in group]
+            batch = self.device.move(torch.cat([images.flip(each) for each in dims]))
+            with self.device.autocast():
+                logits = self.model(batch).float()
+            for each, part in zip(dims, logits.split(len(images)), strict=True):
+                turned = part.flip(each) if each and part.ndim == images.ndim else part
+                total = turned if total is None else total.add_(turned)
+        assert total is not None  # noqa: S101  the empty combination is always there
+        return total.div_(len(flips)) if len(flips) > 1 else total
 
     @torch.inference_mode()
     def class_logits(self, images: Tensor) -> Tensor:
         """Logits (B, K) of a batch of images (B, C, H, W)."""
-        self.model.eval()
         return self.network(images)
 
     def probabilities(self, logits: Tensor) -> Tensor:
@@ -82,15 +83,17 @@ class Predictor:
         return logits.softmax(dim=1 if logits.ndim == 2 else 0)
 
 
-def voted(voters: Sequence[Predictor], logits_of: Callable[[Predictor], Tensor]) -> Tensor:
-    """Logits of the mean probability of several networks, one after the other; of one network its own."""
-    if len(voters) == 1:
-        return logits_of(voters[0])
-    total = voters[0].probabilities(logits_of(voters[0]))
-    for voter in voters[1:]:
-        total = total + voter.probabilities(logits_of(voter))
+def voted(voters: Sequence[Predictor], logits: Iterable[Tensor]) -> Tensor:
+    """Logits of the mean probability of several networks, of each one's ``logits``; of one network its own."""
+    first, *rest = voters
+    each = iter(logits)
+    if not rest:
+        return next(each)
+    total = first.probabilities(next(each))
+    for found in each:
+        total = total + first.probabilities(found)
     mean = total / len(voters)
-    return mean.logit(1e-7) if voters[0].kind == "sigmoid" else mean.clamp_min(1e-30).log()
+    return mean.logit(1e-7) if first.kind == "sigmoid" else mean.clamp_min(1e-30).log()
 
 
 def build_predictor(recipe: Recipe, network: Network, model: nn.Module | None = None) -> Predictor:
@@ -103,6 +106,7 @@ def build_predictor(recipe: Recipe, network: Network, model: nn.Module | None = 
         overlap=recipe.evaluate.overlap,
         batch_size=recipe.evaluate.batch_size or recipe.train.batch_size,
         mirrors=_mirrors(recipe),
+        outputs=network.outputs,
     )
 
 
@@ -128,12 +132,12 @@ def largest_component(mask: Masks, classes: int, *, faces_only: bool = False) ->
     """
     kept = np.zeros_like(mask)
     touching = ndimage.generate_binary_structure(mask.ndim, 1 if faces_only else mask.ndim)
-    for value in range(1, classes + 1):
-        labels, count = ndimage.label(mask == value, touching)
-        if count:
+    for value, box in enumerate(ndimage.find_objects(mask, classes), 1):
+        if box is not None:
+            labels, _ = ndimage.label(mask[box] == value, touching)
             sizes = np.bincount(labels.ravel())
             sizes[0] = 0
-            kept[labels == sizes.argmax()] = value
+            kept[box][labels == sizes.argmax()] = value
     return kept
 
 

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from numpy.typing import NDArray
-from torch import Tensor
 
 from engine.data.cases import Case
 from engine.data.loaders import iter_prepared
@@ -22,7 +21,8 @@ from engine.data.prepare import Prepared, prepare
 from engine.data.read import Masks, read_case
 from engine.distributed import gather, rank, world
 from engine.errors import DataError
-from engine.evaluation.inference import center_slices, largest_component, to_mask, voted
+from engine.evaluation.inference import center_slices, largest_component
+from engine.evaluation.labels import Sample, predict_labels
 from engine.evaluation.previews import ExampleWriter, PreviewWriter, preview_slices
 from engine.evaluation.protocol import EvalJob, SplitEvaluation
 from engine.evaluation.results import Table, mask_path, read_mask, write_mask
@@ -101,7 +101,9 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
         Raises:
             DataError: the case has no truth.
         """
-        mask_net, mask, logits = self._predict(prepared)
+        measured_loss = self.job.criterion is not None and prepared.label_net is not None
+        sample = Sample(tuple(c.stop - c.start for c in self._crop(prepared))) if measured_loss else None
+        mask_net, mask = self._predict(prepared, sample)
         if self.job.purpose == "predict":
             return SegmentedCase(prepared, mask, mask_net, None, math.nan)
         truth, measured, spacing = prepared.label, mask, prepared.spacing
@@ -114,7 +116,7 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
             measured, truth, self.job.dataset.classes, spacing=spacing, options=self._options
         )
         row = segmentation.SegmentationRow(prepared.id, self.by_id[prepared.id].group, metrics)
-        return SegmentedCase(prepared, mask, mask_net, row, self._loss(logits, prepared))
+        return SegmentedCase(prepared, mask, mask_net, row, self._loss(sample, prepared))
 
     def keep(self, output: SegmentedCase) -> None:
         """Keep the metrics and the loss."""
@@ -136,40 +138,26 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
         grid = prepared.image.shape[1:]
         if self._mode == "center_crop":
             return center_slices(grid, self.job.data.size)
-        return tuple(slice(n) for n in grid)
+        return tuple(slice(0, n) for n in grid)
 
-    def _predict(self, prepared: Prepared) -> tuple[Mask, Mask, Tensor]:
-        """The mask (*N), the mask (*S), and the logits (O, *crop).
-
-        Probabilities go back to the input's grid and are thresholded there: the other way round
-        costs accuracy at every border.
-        """
-        predictor, crop = self.job.predictor, self._crop(prepared)
-        image = prepared.image[(slice(None), *crop)]
-        logits = voted(self.job.voters, lambda voter: voter.volume_logits(image))
-        probabilities = predictor.probabilities(logits).cpu().numpy()
-        if self._mode == "center_crop":
-            whole = np.zeros((probabilities.shape[0], *prepared.image.shape[1:]), np.float32)
-            whole[0] = predictor.kind == "softmax"  # outside of the crop all is background
-            whole[(slice(None), *crop)] = probabilities
-            probabilities = whole
-        mask_net = self._mask(probabilities)
-        own = mask_net if prepared.is_identity else self._mask(prepared.restore(probabilities))
-        return mask_net, own, logits
-
-    def _mask(self, probabilities: NDArray[np.float32]) -> Mask:
+    def _predict(self, prepared: Prepared, sample: Sample | None = None) -> tuple[Mask, Mask]:
+        """The mask (*N) and the mask (*S); ``sample`` gets the logits of the loss."""
         table = self.job.table
-        mask = to_mask(probabilities, self.job.predictor.kind, table.threshold)
+        crop = self._crop(prepared)
+        net, own = predict_labels(self.job.voters, prepared, threshold=table.threshold, crop=crop, sample=sample)
         if not table.largest_component:
-            return mask
-        return largest_component(mask, len(self.job.dataset.classes), faces_only=table.connectivity == 6)
+            return net, own
+        count, faces = len(self.job.dataset.classes), table.connectivity == 6
+        kept = largest_component(net, count, faces_only=faces)
+        return kept, kept if prepared.is_identity else largest_component(own, count, faces_only=faces)
 
     @torch.inference_mode()
-    def _loss(self, logits: Tensor, prepared: Prepared) -> float:
-        if prepared.label_net is None or self.job.criterion is None:
+    def _loss(self, sample: Sample | None, prepared: Prepared) -> float:
+        """Of the whole case, or where it is too large for that, of every n-th slice."""
+        if sample is None or prepared.label_net is None or self.job.criterion is None:
             return math.nan
-        target = torch.from_numpy(np.ascontiguousarray(prepared.label_net[self._crop(prepared)])).long()
-        return float(self.job.criterion(logits[None], target.to(logits.device)[None]))
+        truth = np.ascontiguousarray(prepared.label_net[self._crop(prepared)][:: sample.every])
+        return float(self.job.criterion(sample.logits[None], torch.from_numpy(truth).long()[None]))
 
     def describe(self) -> str:
         """Window or crop, what was done to the masks, and the checkpoint."""

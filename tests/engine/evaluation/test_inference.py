@@ -30,17 +30,24 @@ def predictor(model: nn.Module, size=(8, 8, 8), **options) -> Predictor:
     return Predictor(model=model, device=CPU, kind="softmax", size=size, **options)
 
 
-@pytest.mark.parametrize("shape", [(8, 8, 8), (9, 13, 8), (20, 8, 17)])
-def test_windows_of_a_pointwise_network_give_the_whole(shape):
-    image = np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32)
-    logits = predictor(Pointwise()).volume_logits(image)
-    assert torch.allclose(logits, Pointwise()(torch.from_numpy(image)[None])[0], atol=1e-5)
-
-
 def test_mirrored_predictions_are_averaged_after_turning_them_back():
-    image = np.zeros((1, 8, 8, 8), np.float32)
-    logits = predictor(Ramp(), mirrors=(2,)).volume_logits(image)
+    logits = predictor(Ramp(), mirrors=(2,)).network(torch.zeros(1, 1, 8, 8, 8))
     assert torch.allclose(logits, torch.full_like(logits, 3.5))
+
+
+@pytest.mark.parametrize(("images", "batch_size", "passes"), [(1, 8, [8]), (1, 3, [3, 3, 2]), (2, 5, [4, 4, 4, 4])])
+def test_mirrored_copies_share_a_pass(images, batch_size, passes):
+    seen: list[int] = []
+    one = predictor(Ramp(), mirrors=(0, 1, 2), batch_size=batch_size)
+    one.model.register_forward_hook(lambda _model, inputs, _output: seen.append(len(inputs[0])))
+    image = torch.randn(images, 1, 8, 8, 8)
+    assert torch.allclose(one.network(image), image + 3.5, atol=1e-5)
+    assert seen == passes
+
+
+def test_windows_of_many_classes_pass_in_smaller_batches():
+    assert predictor(Pointwise(), size=(96, 96, 96), outputs=2).at_once == 4
+    assert predictor(Pointwise(), size=(96, 96, 96), outputs=100).at_once == 1
 
 
 def test_probabilities_and_masks():

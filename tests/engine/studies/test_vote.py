@@ -47,11 +47,13 @@ def classified(tmp_path_factory: pytest.TempPathFactory) -> list[RunFolder]:
 def test_the_vote_is_the_mean_probability(kind: str, share: Callable[[torch.Tensor], torch.Tensor]):
     images, device = torch.randn(4, 3), Device(torch.device("cpu"), None, False)
     voters = [Predictor(nn.Linear(3, 3), device, kind, (3,)) for _ in range(3)]
-    logits = voted(voters, lambda voter: voter.class_logits(images))
+    logits = voted(voters, (voter.class_logits(images) for voter in voters))
     with torch.inference_mode():
         by_hand = torch.stack([share(voter.model(images)) for voter in voters]).mean(0)
     assert torch.allclose(share(logits), by_hand, atol=1e-6)
-    assert torch.equal(voted(voters[:1], lambda voter: voter.class_logits(images)), voters[0].class_logits(images))
+    assert torch.equal(
+        voted(voters[:1], (voter.class_logits(images) for voter in voters[:1])), voters[0].class_logits(images)
+    )
 
 
 def shares(path: Path) -> tuple[list[str], np.ndarray]:
