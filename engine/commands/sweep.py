@@ -6,8 +6,18 @@ import msgspec
 
 from engine.errors import UsageError
 from engine.requests import Sweep
-from engine.runfolder import RunFolder, find_run, release_lock, stored_status, take_lock, write_status
-from engine.runfolder.study import Study, read_study
+from engine.runfolder import (
+    RunFolder,
+    SplitSummary,
+    State,
+    find_run,
+    read_metrics,
+    release_lock,
+    stored_status,
+    take_lock,
+    write_status,
+)
+from engine.runfolder.study import Study, pooled_name, read_study
 
 _RUNS_OVER = {"finished", "pruned"}
 
@@ -56,7 +66,7 @@ def _work(folder: RunFolder, study: Study, jobs: int) -> int:
         try:
             study = crew.work()
         except BaseException as error:
-            _end(folder, "failed", str(error))
+            _end(folder, study, "failed", str(error))
             raise
         stopped = crew.stopped
     results = collect(folder, study)
@@ -68,16 +78,18 @@ def _work(folder: RunFolder, study: Study, jobs: int) -> int:
         for path in write_study_report(folder, study):
             print(path)
     if not left:
-        _end(folder, "finished")
+        _end(folder, study, "finished")
         return 0
     words = f"{len(left)} of {len(study.member)} members are not finished"
     go_on = f"go on with: medtui resume {folder.address}"
     print(f"{words}\n{go_on}", flush=True)
-    _end(folder, "stopped" if stopped else "failed", words, go_on)
+    _end(folder, study, "stopped" if stopped else "failed", words, go_on)
     return 3 if stopped else 1
 
 
-def _end(folder: RunFolder, state: str, message: str = "", hint: str = "") -> None:
-    """The study's last word in its status."""
-    last = msgspec.structs.replace(stored_status(folder), state=state, message=message, hint=hint)
+def _end(folder: RunFolder, study: Study, state: State, message: str = "", hint: str = "") -> None:
+    """The study's last word in its status, with its result."""
+    pooled = read_metrics(folder).get(pooled_name(study), SplitSummary())
+    result = {"metric": study.monitor, "best": pooled.value(study.monitor)}
+    last = msgspec.structs.replace(stored_status(folder), state=state, message=message, hint=hint, **result)
     write_status(folder, last, durable=True)

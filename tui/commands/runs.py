@@ -7,8 +7,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from engine.errors import printable
-from engine.runfolder import RunFolder, Status, list_runs, read_status
+from engine.runfolder import RunFolder, Status, list_runs, read_manifest, read_status
 from tui.arguments import Commands, runs_option
 from tui.ascii import to_ascii, wants_ascii
 from tui.text import age, figure
@@ -27,7 +29,7 @@ def register(commands: Commands) -> None:
 
 def print_runs(runs: Path, *, as_json: bool = False) -> int:
     """Print all runs in ``runs``, the newest last, as an aligned table or as a JSON array."""
-    rows = [(folder, read_status(folder)) for folder in list_runs(runs)]
+    rows = [(folder, read_status(folder)) for folder in list_runs(runs, studies=not as_json)]
     rows.sort(key=lambda row: row[1].started_s or row[0].stamp_s)
     now_s = time.time()
     if as_json:
@@ -71,7 +73,7 @@ def _row(folder: RunFolder, status: Status, now_s: float) -> tuple[str, ...]:
 
 
 def _record(folder: RunFolder, status: Status, now_s: float) -> dict[str, Any]:
-    started_s = status.started_s or folder.stamp_s
+    started_s, study = status.started_s or folder.stamp_s, read_manifest(folder).study
     return {
         "id": folder.id,
         "path": str(folder.root),
@@ -86,6 +88,7 @@ def _record(folder: RunFolder, status: Status, now_s: float) -> dict[str, Any]:
         "started_s": started_s,
         "age_s": round(max(0.0, now_s - started_s), 1) if started_s else None,
         "heartbeat_s": status.heartbeat_s,
+        "study": msgspec.to_builtins(study) if study.id else None,
         "message": status.message,
         "hint": status.hint,
     }

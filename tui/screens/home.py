@@ -72,7 +72,7 @@ class HomeScreen(TiledScreen):
         line: Line = [(" medtui   ", "accent bold")]
         if self.problem:
             return [*line, (one_line(self.problem), "error")]
-        rows = self.listed.all
+        rows = [row for row in self.listed.all if not row.folder.is_study]
         line.append((f"{len(rows)} run{'' if len(rows) == 1 else 's'}", "ink bold"))
         for state, count in counts(rows):
             mark = STATE_MARKS.get(state, "●")
@@ -177,12 +177,12 @@ class HomeScreen(TiledScreen):
         from tui.screens.replay import ReplayScreen
 
         row = self.listed.chosen_row()
-        if row is not None:
+        if row is not None and not row.folder.is_study:
             self.app.push_screen(ReplayScreen(row.folder))
 
     def action_figures(self) -> None:
         from tui.screens.gallery import GalleryScreen
 
         row = self.listed.chosen_row()
-        if row is not None:
+        if row is not None and not row.folder.is_study:
             self.app.push_screen(GalleryScreen(row.folder))

@@ -6,15 +6,17 @@ a slow disk never keeps the screen waiting; the newest runs are looked at first.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from engine.errors import MedtuiError
+from engine.errors import MedtuiError, RunError
 from engine.measures import better_up
 from engine.runfolder import ENDED, RunFolder, Status, list_runs, read_status
+from engine.runfolder.study import read_study
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,11 +32,12 @@ POLL_S = 1.5
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """One run as the list shows it."""
+    """One run, or one study, as the list shows it."""
 
     folder: RunFolder
     status: Status
     started_s: float  # by the status, else by the id; 0 where neither says
+    study: str = ""  # id of the study that the run is a member of
 
     @property
     def id(self) -> str:
@@ -61,10 +64,13 @@ class RunsIndex:
         self._rows: dict[str, RunRow] = {}
         self._marks: dict[str, tuple[int, int, int] | None] = {}
         self._todo: list[RunFolder] = []
+        self._studies: dict[str, str] = {}  # id of a run -> that of its study
 
     def rows(self) -> tuple[RunRow, ...]:
-        """All runs that are known, the newest first."""
-        return tuple(sorted(self._rows.values(), key=_age, reverse=True))
+        """All runs and studies that are known, the newest first."""
+        known = self._studies
+        rows = (replace(row, study=known[row.id]) if row.id in known else row for row in self._rows.values())
+        return tuple(sorted(rows, key=_age, reverse=True))
 
     def scan(self, most: int = PART) -> bool:
         """Look at up to ``most`` folders; False when all were looked at. The next call begins anew.
@@ -73,7 +79,7 @@ class RunsIndex:
             UsageError: the folder of runs cannot be read.
         """
         if not self._todo:
-            self._todo = list_runs(self.runs)  # the newest last: they are taken from the end
+            self._todo = list_runs(self.runs, studies=True)  # the newest last: they are taken from the end
             for gone in self._rows.keys() - {folder.id for folder in self._todo}:
                 del self._rows[gone], self._marks[gone]
         for _ in range(min(most, len(self._todo))):
@@ -92,6 +98,9 @@ class RunsIndex:
             return
         status = read_status(folder)
         self._marks[folder.id] = mark
+        if folder.is_study:
+            with contextlib.suppress(RunError):
+                self._studies |= {member.run: folder.id for member in read_study(folder).member if member.run}
         if row is None or row.status != status:
             self._rows[folder.id] = RunRow(folder, status, status.started_s or folder.stamp_s)
 
@@ -134,10 +143,16 @@ class RunsWatch:
 
 
 def chosen_rows(
-    rows: Iterable[RunRow], words: str = "", key: SortKey = "age", *, backwards: bool = False
+    rows: Iterable[RunRow],
+    words: str = "",
+    key: SortKey = "age",
+    *,
+    backwards: bool = False,
+    opened: Collection[str] = (),
 ) -> list[RunRow]:
     """The rows that have all ``words`` in them, sorted: by age the newest first, by best or test the best first.
 
+    Members of a study stand below it where it is ``opened``, and else in no row; but words find them too.
     Values of different metrics are not compared: they are grouped by metric.
     """
     wanted = words.lower().split()
@@ -145,7 +160,12 @@ def chosen_rows(
     found.sort(key=_age, reverse=True)
     if key != "age":
         found.sort(key=lambda row: _order(row, key))
-    return found[::-1] if backwards else found
+    found = found[::-1] if backwards else found
+    studies = {row.id for row in found if row.folder.is_study}
+    if wanted or not studies:
+        return found
+    own = {study: [row for row in found if row.study == study] for study in studies & {*opened}}
+    return [one for row in found if row.study not in studies for one in (row, *own.get(row.id, ()))]
 
 
 def _age(row: RunRow) -> tuple[float, str]:

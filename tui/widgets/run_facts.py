@@ -87,6 +87,8 @@ class FactsPane(Pane):
         return lines
 
     def _history(self, facts: RunFacts, width: int) -> list[Line]:
+        if self.run and self.run.folder.is_study:
+            return [[("Enter shows its members", "muted")]]
         view = facts.view
         history, found = facts.history, facts.best
         if not history or not np.isfinite(history).any():

@@ -35,13 +35,13 @@ class _Columns:
 
 
 class RunsList(RowsPane[RunRow]):
-    """One line a run. Space marks, Enter opens."""
+    """One line a run. Space marks, Enter opens; a study is one line that opens to its members."""
 
     ID = NAME = TITLE = "runs"
     FILTER = "runs that have these words", "failed left_atrium"
     NEWEST_FIRST = True
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "open", "open", key_display="Enter", tooltip="open the run"),
+        Binding("enter", "open", "open", key_display="Enter", tooltip="open the run, or show the members of the study"),
         Binding("space", "mark", "mark", key_display="space", tooltip=f"mark or unmark, up to {MOST_MARKED}"),
         Binding("slash", "filter", "filter", tooltip="filter: words that state, recipe, task, metric or id have"),
         Binding("o", "order", "order", tooltip="order by the next column; or click on its head"),
@@ -54,10 +54,11 @@ class RunsList(RowsPane[RunRow]):
     whole = False  # all folders were looked at
     where = ""  # the folder of runs, as it is said to people
     marked: Sequence[str] = ()  # ids, in the order of marking
+    opened: frozenset[str] = frozenset()  # ids of studies whose members are shown
     _heads: Sequence[tuple[int, SortKey]] = ()  # end of each head, for the mouse
 
     def choose_rows(self) -> list[RunRow]:
-        return chosen_rows(self.all, self.filter, self.key, backwards=self.backwards)
+        return chosen_rows(self.all, self.filter, self.key, backwards=self.backwards, opened=self.opened)
 
     def row_key(self, row: RunRow) -> str:
         return row.id
@@ -71,10 +72,17 @@ class RunsList(RowsPane[RunRow]):
 
     # --- keys ----------------------------------------------------------------------------------
 
+    def action_open(self) -> None:
+        row = self.chosen_row()
+        if row is None or not row.folder.is_study:
+            return super().action_open()
+        self.opened ^= {row.id}
+        return self.fill()
+
     def action_mark(self) -> None:
         """Mark the run under the cursor, or take its mark away, and go on to the next."""
         row = self.chosen_row()
-        if row is None:
+        if row is None or row.folder.is_study:
             return
         if row.id in self.marked:
             self.marked = [name for name in self.marked if name != row.id]
@@ -151,7 +159,8 @@ class RunsList(RowsPane[RunRow]):
         status, columns = row.status, _columns(width, self.rows or ())
         state = f"{STATE_MARKS.get(row.state, '●')} {row.state}"
         line: Line = [self._mark(row, at), (fit(state, 11), STATE_COLORS.get(row.state, "ink"))]
-        recipe = shorten(one_line(row.recipe), columns.recipe - 1)
+        inset = _inset(row, opened=row.id in self.opened)
+        recipe = inset + shorten(one_line(row.recipe), columns.recipe - 1 - len(inset))
         line.append((fit(recipe, columns.recipe), "ink bold" if row.live else "ink"))
         if columns.task:
             task = one_line(status.task) or "–"
@@ -186,6 +195,11 @@ class RunsList(RowsPane[RunRow]):
                 self._order(key, backwards=key == self.key and not self.backwards)
 
 
+def _inset(row: RunRow, *, opened: bool = False) -> str:
+    """What stands before the recipe of a study, and of a member."""
+    return ("▾ " if opened else "▸ ") if row.folder.is_study else "  " if row.study else ""
+
+
 def _best(row: RunRow, width: int) -> str:
     """``dice 0.881``; the metric's name gives way where the room is too small for it."""
     value = figure(row.status.best)
@@ -195,7 +209,7 @@ def _best(row: RunRow, width: int) -> str:
 
 def _columns(width: int, rows: Sequence[RunRow]) -> _Columns:
     """Which columns fit in ``width`` cells: the recipe grows with its names, the folder takes the rest."""
-    longest = max((len(row.recipe) for row in rows[:200]), default=10) + 2
+    longest = max((len(_inset(row) + row.recipe) for row in rows[:200]), default=10) + 2
     task = 15 if width >= 110 else 5
     bar = 14 if width >= 110 else 0
     fixed = 2 + 11 + task + 9 + bar + _TEST + 8

@@ -10,7 +10,7 @@ import pytest
 
 from tests.tui import recorded
 from tests.tui.piloted import SIZES, dashboard, see, text_of, whole
-from tests.tui.state.test_runs_index import run
+from tests.tui.state.test_runs_index import run, study
 from tui.app import MedtuiApp
 from tui.screens.home import HomeScreen
 from tui.screens.run import RunScreen
@@ -141,3 +141,18 @@ async def test_ascii_and_help(tmp_path: Path) -> None:
         assert screen.isascii()
         await pilot.press("question_mark")
         await see(pilot, "all runs", "compare the marked runs")
+
+
+async def test_enter_opens_a_study_to_its_members(tmp_path: Path) -> None:
+    members = [run(tmp_path, number, name=f"seg-f{number}") for number in (2, 3)]
+    study(tmp_path, 1, *members)
+    app = home(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await see(pilot, "2 runs", "▸ seg.study")
+        assert "seg-f2" not in text_of(app)
+        await pilot.press("space", "t", "f", "enter")
+        screen = await see(pilot, "▾ seg.study", "seg-f2", "seg-f3")
+        assert "marked" not in screen
+        await pilot.press("enter")
+        await see(pilot, "▸ seg.study")
+        assert isinstance(app.screen, HomeScreen)

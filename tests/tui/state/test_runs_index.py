@@ -140,3 +140,27 @@ def test_a_folder_that_cannot_be_read(tmp_path: Path) -> None:
             RunsIndex(tmp_path).scan()
     finally:
         tmp_path.chmod(0o700)
+
+
+def study(runs: Path, number: int, *members: RunFolder) -> RunFolder:
+    folder = run(runs, number, name="seg.study")
+    lines = [f'[[member]]\nname = "{member.name}"\nrun = "{member.id}"\n' for member in members]
+    (folder.root / "study.toml").write_text("".join(lines), encoding="utf-8")
+    return folder
+
+
+def test_a_study_is_one_row_that_opens_to_its_members(tmp_path: Path) -> None:
+    members = [run(tmp_path, number, name=f"seg-f{number}") for number in (2, 3)]
+    alone, of_all = run(tmp_path, 4, name="alone"), study(tmp_path, 1, *members)
+    rows = whole(RunsIndex(tmp_path))
+    assert [row.id for row in chosen_rows(rows)] == [alone.id, of_all.id]
+    opened = chosen_rows(rows, opened={of_all.id})
+    assert [row.id for row in opened] == [alone.id, of_all.id, members[1].id, members[0].id]
+    assert [row.id for row in chosen_rows(rows, "f3")] == [members[1].id]
+
+
+def test_members_of_a_study_that_is_gone_or_damaged_are_runs(tmp_path: Path) -> None:
+    member = run(tmp_path, 2, name="seg-f0")
+    folder = study(tmp_path, 1, member)
+    (folder.root / "study.toml").write_text("member = 3", encoding="utf-8")
+    assert {row.id for row in chosen_rows(whole(RunsIndex(tmp_path)))} == {member.id, folder.id}
