@@ -54,6 +54,7 @@ class Case:
         group: patient or lesion; a group is never split.
         split: "train", "validation" or "test"; "" before splits are assigned.
         facts: of its content; None before the case was read.
+        traits: what a table says of patient and scanner: site, sex, age, ..., see `engine.data.traits`.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Case:
     group: str | None = None
     split: str = ""
     facts: CaseFacts | None = field(default=None, compare=False, repr=False)
+    traits: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def group_key(self) -> str:

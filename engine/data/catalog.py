@@ -6,8 +6,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.data.cases import Dataset
 from engine.data.dataset import MARKER
 from engine.data.phantom import PHANTOMS, Phantom
+from engine.data.sources.dataset_json import said
+from engine.data.sources.index import folded
 from engine.errors import UsageError
 
 
@@ -24,6 +27,7 @@ class KnownDataset:
         marker: a file or folder in it by which it is told.
         licence: its terms.
         cite: what to cite.
+        truth: where the reference standard comes from.
         how: how to get it.
         url: an archive that may be downloaded as it is, or "".
         md5: of that archive, as its publisher gives it.
@@ -40,6 +44,7 @@ class KnownDataset:
     how: str
     url: str = ""
     md5: str = ""
+    truth: str = ""
 
     def describe(self, root: Path) -> dict[str, Any]:
         """All that is known, and whether it lies below the data root ``root``, for a table or as JSON."""
@@ -60,6 +65,7 @@ _PUBLIC = (
         licence="terms of the challenge",
         cite="Xiong et al., Medical Image Analysis 67, 2021, doi:10.1016/j.media.2020.101832",
         how="github.com/yulequan/UA-MT, folder data: train.list, test.list, <id>/mri_norm2.h5",
+        truth="traced by hand by three trained observers, in consensus",
     ),
     KnownDataset(
         name="hippocampus",
@@ -73,6 +79,7 @@ _PUBLIC = (
         how="medtui data fetch hippocampus, or medicaldecathlon.com: Task04_Hippocampus.tar, unpacked",
         url="https://msd-for-monai.s3-us-west-2.amazonaws.com/Task04_Hippocampus.tar",
         md5="9d24dba78a72977dbd1d2e110310f31b",
+        truth="traced by hand by a rater, after a published protocol",
     ),
     KnownDataset(
         name="isic2018",
@@ -85,6 +92,7 @@ _PUBLIC = (
         cite="Tschandl et al., Scientific Data 5, 2018, doi:10.1038/sdata.2018.161; Codella et al., arXiv:1902.03368",
         how="challenge.isic-archive.com/data, 2018, Task 3: the Input and GroundTruth archives and "
         "LesionGroupings.csv, unpacked side by side",
+        truth="histopathology of about half of the lesions; else follow-up, consensus of experts, confocal microscopy",
     ),
 )
 
@@ -113,6 +121,34 @@ DATASETS: dict[str, KnownDataset] = {
     data.name: data for data in (*_PUBLIC, *(_made(phantom) for phantom in PHANTOMS.values()))
 }
 """Name -> data set: the public ones, then the phantoms that can be made."""
+
+
+_SAID = {
+    "title": ("title", "description"),
+    "licence": ("licence", "license"),
+    "citation": ("citation", "reference"),
+    "reference standard": ("annotators", "annotation"),
+    "release": ("release",),
+}
+"""Entry of a statement -> keys of a dataset.json that may hold it."""
+_LONGEST = 400
+
+
+def statement(dataset: Dataset) -> dict[str, str]:
+    """What a report must say of a data set, as far as it is known: of the public ones, and by a ``dataset.json``."""
+    if dataset.phantom:
+        return {"title": "a phantom, made by a program", "licence": "none", "reference standard": "exact, by making"}
+    found: dict[str, str] = {}
+    table = said(dataset.root)
+    for name, keys in _SAID.items():
+        texts = [text for key in keys if isinstance(text := table.get(key), str)]
+        found |= {name: " ".join(texts[0].split())[:_LONGEST]} if texts else {}
+    for known in _PUBLIC:
+        named = known.source != "decathlon" or folded(dataset.name) == known.name
+        if known.source == dataset.source and named:
+            found |= {"title": known.title, "licence": known.licence, "citation": known.cite, "source": known.how}
+            found["reference standard"] = known.truth
+    return found
 
 
 def find_dataset(name: str) -> KnownDataset:

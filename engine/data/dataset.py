@@ -14,6 +14,7 @@ from engine.data.sources import DatasetIndex, open_source
 from engine.data.sources.dataset_json import channel_names
 from engine.data.sources.index import folded
 from engine.data.splits import assign, refuse_duplicates
+from engine.data.traits import with_traits
 from engine.data.unread import unread
 from engine.errors import DataError, Problem, RecipeError
 from engine.recipe import DataTable
@@ -93,7 +94,7 @@ def _dataset(layout: DatasetIndex, cases: tuple[Case, ...], task: str, table: Da
         task=task,
         name=layout.name,
         source=table.source,
-        cases=cases,
+        cases=with_traits(cases, folder),
         classes=layout.classes,
         label_values=layout.label_values,
         channels=layout.channels or channels_in([case.images[0] for case in cases], layout.spatial_dims),

@@ -32,7 +32,14 @@ def digest(values: Array | str) -> str:
 def split_rows(cases: Iterable[Case], split: str | None = None) -> list[SplitRow]:
     """Rows for ``splits.csv`` of cases that were read, under their own split or under the name ``split``."""
     return [
-        SplitRow(_text(case.id), _text(case.group or ""), split or case.split, case.facts.image, case.facts.truth)
+        SplitRow(
+            _text(case.id),
+            _text(case.group or ""),
+            split or case.split,
+            case.facts.image,
+            case.facts.truth,
+            {name: _text(value) for name, value in case.traits.items()},
+        )
         for case in cases
         if case.facts is not None
     ]
@@ -51,6 +58,12 @@ def fingerprint(dataset: Dataset) -> str:
         line = repr((case.id, case.split, case.group, facts))
         digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
     return digest.hexdigest()
+
+
+def fingerprint_of_test(dataset: Dataset) -> str:
+    """SHA-256 (hex) over images and truths of the test split: the same in whatever folds the others lie."""
+    contents = sorted((case.facts.image, case.facts.truth) for case in dataset.split("test") if case.facts)
+    return hashlib.sha256(repr(contents).encode()).hexdigest() if contents else ""
 
 
 def changed(known: Iterable[SplitRow], found: Iterable[SplitRow]) -> str:

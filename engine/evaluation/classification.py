@@ -81,14 +81,16 @@ class Classification(SplitEvaluation[Batch, ClassifiedBatch]):
 
     def step(self, _evaluator: Engine, batch: Batch) -> ClassifiedBatch:
         """Predict a batch and, unless it is only to be predicted, take its loss."""
-        logits = voted(self.job.voters, (voter.class_logits(batch["image"]) for voter in self.job.voters))
         labels = batch["label"]
+        with self.predicting():
+            logits = voted(self.job.voters, (voter.class_logits(batch["image"]) for voter in self.job.voters))
+            rows = logits.double().cpu().numpy()
         losses: list[tuple[float, float]] = []
         if self.job.purpose != "predict" and self.job.criterion is not None:
             target = labels.to(logits.device)
             terms = terms_of(self.job.criterion)
             losses = [(factor * float(term(logits, target)), weight_of(term, labels)) for factor, term in terms]
-        return ClassifiedBatch(batch["id"], labels.numpy(), logits.double().cpu().numpy(), losses)
+        return ClassifiedBatch(batch["id"], labels.numpy(), rows, losses)
 
     def keep(self, output: ClassifiedBatch) -> None:
         """Keep all of it: logits are small."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, TypeVar
 
+import psutil
+import torch
 from ignite.engine import Engine
 from torch import Tensor
 
@@ -15,6 +19,7 @@ from engine.data.cases import Case, Dataset
 from engine.events import CaseEntry
 from engine.recipe import DataTable, EvaluateTable
 from engine.runfolder import SplitSummary
+from engine.runfolder.manifest import InferenceFacts
 
 if TYPE_CHECKING:
     from engine.evaluation.inference import Predictor
@@ -96,6 +101,8 @@ class SplitEvaluation(ABC, Generic[Item, Output]):
 
     Attributes:
         done: cases that this process has kept.
+        seconds: what their prediction took, without reading and measuring.
+        memory_mb: the most that this process held then; on a GPU, that of its tensors.
     """
 
     file_per_case: ClassVar[bool]
@@ -104,6 +111,25 @@ class SplitEvaluation(ABC, Generic[Item, Output]):
     def __init__(self, job: EvalJob) -> None:
         self.job = job
         self.done = 0
+        self.seconds = self.memory_mb = 0.0
+
+    @contextmanager
+    def predicting(self) -> Iterator[None]:
+        """What is done inside counts as prediction."""
+        start = time.perf_counter()
+        yield
+        self.seconds += time.perf_counter() - start
+        gpu = self.job.predictor.device.device.type == "cuda"
+        used = torch.cuda.max_memory_allocated() if gpu else psutil.Process().memory_info().rss
+        self.memory_mb = max(self.memory_mb, used / 1e6)
+
+    @property
+    def cost(self) -> InferenceFacts:
+        """What the prediction of a case took."""
+        seconds = round(self.seconds / self.done, 5) if self.done else None
+        return InferenceFacts(
+            s_a_case=seconds, memory_mb=round(self.memory_mb, 1), device=self.job.predictor.device.name
+        )
 
     @abstractmethod
     def __len__(self) -> int:

@@ -103,7 +103,8 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
         """
         measured_loss = self.job.criterion is not None and prepared.label_net is not None
         sample = Sample(tuple(c.stop - c.start for c in self._crop(prepared))) if measured_loss else None
-        mask_net, mask = self._predict(prepared, sample)
+        with self.predicting():
+            mask_net, mask = self._predict(prepared, sample)
         if self.job.purpose == "predict":
             return SegmentedCase(prepared, mask, mask_net, None, math.nan)
         truth, measured, spacing = prepared.label, mask, prepared.spacing

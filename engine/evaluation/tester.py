@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -21,6 +23,7 @@ from engine.metrics.calibration import Fitted
 from engine.network import Network
 from engine.recipe import Recipe
 from engine.runfolder import RunFolder, SplitSummary, file_name, read_metrics, write_metrics
+from engine.runfolder.manifest import count_look
 
 
 def validation_job(recipe: Recipe, network: Network, dataset: Dataset, weights: nn.Module) -> EvalJob:
@@ -67,6 +70,7 @@ class Tester:
             "iteration": content["iteration"],
             "metric": content.get("metric"),
             "value": value if value is None or math.isfinite(value) else None,
+            "sha256": _sha256(path),
         }
 
     def measure(self, dataset: Dataset, split: str, name: str, *, keep: bool) -> SplitSummary:
@@ -85,6 +89,7 @@ class Tester:
         summary = evaluation.summary()
         write_cases(self._folder, name, evaluation.table(name))
         write_metrics(self._folder, name, summary)
+        count_look(self._folder, name, evaluation.cost)
         metrics, per_class = shown(summary.values, dataset.task), shown_per_class(summary.per_class, dataset.task)
         worst, counts = evaluation.cases()[:WORST], streamed(summary.confusion)
         self._emit(Result(split=name, metrics=metrics, per_class=per_class, cases=worst, confusion=counts))
@@ -128,3 +133,8 @@ class Tester:
             folder = self._folder.predictions if name == "test" else self._folder.predictions / file_name(name)
             handlers.insert(0, evaluation.predictions(folder, file_name, lambda _path: None))
         return handlers
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -31,6 +31,8 @@ class DataFacts(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""
     root: str = ""
     fingerprint: str = ""
+    test_fingerprint: str = ""  # of the test split alone
+    statement: dict[str, str] = {}  # title, licence, citation, ... see engine.data.catalog
     phantom: bool = False
     published_split: bool | None = None
     unit: str = ""
@@ -64,6 +66,15 @@ class CheckpointFacts(msgspec.Struct, frozen=True, kw_only=True):
     iteration: Count | None = None
     metric: str | None = None
     value: float | None = None
+    sha256: str = ""  # of the file
+
+
+class InferenceFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What it took to predict the cases of a split, without reading and measuring them."""
+
+    s_a_case: float | None = None
+    memory_mb: float | None = None  # the most that the process held; on a GPU, that of its tensors
+    device: str = ""
 
 
 class StudyFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,11 +114,22 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     stopped: bool = False
     measured: bool = False
     study: StudyFacts = StudyFacts()
+    looks: dict[str, Count] = {}  # split -> how often it was measured with chosen weights
+    inference: dict[str, InferenceFacts] = {}  # split -> the newest
 
 
 def read_manifest(folder: RunFolder) -> Manifest:
     """The manifest; an empty one where it cannot be read."""
     return lenient(read_object(folder.manifest), Manifest)
+
+
+def count_look(folder: RunFolder, split: str, cost: InferenceFacts) -> None:
+    """Enter that ``split`` was measured once more, and what that took."""
+    with updating(folder):
+        content, known = read_object(folder.manifest), read_manifest(folder)
+        content["looks"] = {**known.looks, split: known.looks.get(split, 0) + 1}
+        content["inference"] = msgspec.to_builtins({**known.inference, split: cost})
+        write_text(folder.manifest, json.dumps(portable(content), indent=1) + "\n")
 
 
 def update_manifest(folder: RunFolder, **changes: Any) -> None:

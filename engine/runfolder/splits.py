@@ -6,13 +6,14 @@ from collections.abc import Iterable
 
 import msgspec
 
-from engine.runfolder.cases import put_rows, read_cells
+from engine.runfolder.cases import put_rows, read_cells, unescaped
 from engine.runfolder.paths import RunFolder
 
 
 class SplitRow(msgspec.Struct, frozen=True):
-    """One case: its id, its group ("" where unknown), its split, and the hashes of image and truth.
+    """One case: its id, its group ("" where unknown), its split, the hashes of image and truth, and its traits.
 
+    Each trait (site, sex, age, ...) has a column ``trait:<name>``.
     ``split`` is train, validation or test, or the name under which ``medtui evaluate`` measured it.
     """
 
@@ -21,6 +22,7 @@ class SplitRow(msgspec.Struct, frozen=True):
     split: str = ""
     image: str = ""
     truth: str = ""
+    traits: dict[str, str] = {}
 
     @property
     def content(self) -> tuple[str, str]:
@@ -29,11 +31,30 @@ class SplitRow(msgspec.Struct, frozen=True):
 
 def write_splits(folder: RunFolder, rows: Iterable[SplitRow]) -> None:
     """Put ``rows`` into splits.csv, in place of those that their splits had."""
-    cells = [msgspec.structs.asdict(row) for row in rows]
-    put_rows(folder, folder.splits, SplitRow.__struct_fields__, {row["split"] for row in cells}, cells)
+    rows = list(rows)
+    cells = [
+        {name: str(getattr(row, name)) for name in _COLUMNS} | {_TRAIT + name: row.traits[name] for name in row.traits}
+        for row in rows
+    ]
+    header = [*_COLUMNS, *sorted({_TRAIT + name for row in rows for name in row.traits})]
+    put_rows(folder, folder.splits, header, {row.split for row in rows}, cells)
 
 
 def read_splits(folder: RunFolder) -> tuple[SplitRow, ...]:
     """The rows; none where there is no table that can be read (runs of earlier versions)."""
-    names = SplitRow.__struct_fields__
-    return tuple(SplitRow(*(row.get(name, "") for name in names)) for row in read_cells(folder.splits) if row.get("id"))
+    return tuple(
+        SplitRow(
+            **{name: cells.get(name, "") for name in _COLUMNS},
+            traits={
+                name.removeprefix(_TRAIT): unescaped(cell)
+                for name, cell in cells.items()
+                if name.startswith(_TRAIT) and cell
+            },
+        )
+        for cells in read_cells(folder.splits)
+        if cells.get("id")
+    )
+
+
+_COLUMNS = ("id", "group", "split", "image", "truth")
+_TRAIT = "trait:"

@@ -15,7 +15,9 @@ from typing import Any
 
 from engine import __version__
 from engine.data import Dataset, fingerprint
+from engine.data.catalog import statement
 from engine.data.familiar import training_ranges
+from engine.data.identity import fingerprint_of_test
 from engine.hardware import cores, cpu_name, total_memory
 from engine.recipe import Recipe
 
@@ -45,6 +47,8 @@ def first_manifest(recipe: Recipe, dataset: Dataset, command: Sequence[str]) -> 
             "source": dataset.source,
             "root": recipe.data.root,
             "fingerprint": fingerprint(dataset),
+            "test_fingerprint": fingerprint_of_test(dataset),
+            "statement": statement(dataset),
             "phantom": dataset.phantom,
             "published_split": dataset.published_split,
             "unit": dataset.spacing_unit,

@@ -9,6 +9,7 @@ from pathlib import Path
 from engine.data.cases import Case
 from engine.data.pictures import PICTURES
 from engine.data.sources.index import (
+    MISSING,
     MOST_PROBLEMS,
     NIFTI,
     DatasetIndex,
@@ -27,8 +28,6 @@ from engine.errors import Problem
 from engine.recipe.sources import CsvTable
 
 ENDINGS = (*NIFTI, *PICTURES)
-MISSING = frozenset(("nan", "na", "n/a", "none", "null", "nil", "<na>", "#n/a", "-nan", "-", "--", "?", "missing"))
-"""What tables have in cells without a value: most as pandas reads them, in lower case."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,16 +66,21 @@ def channel_names(folder: Path) -> tuple[str, ...]:
 
     Nothing where there is none, where it has no names, or where a name stands for two channels.
     """
+    table = said(folder)
+    found = table.get("channel_names") or table.get("modality")
+    if isinstance(found, dict):
+        places = {_integer(key): str(name) for key, name in found.items()}
+        found = [places.get(place) for place in range(len(found))]
+    names = tuple(str(name) for name in found if name) if isinstance(found, list) else ()
+    return names if len({folded(name) for name in names}) == channels_of(found) else ()
+
+
+def said(folder: Path) -> dict[str, Any]:
+    """The object in the ``dataset.json`` of ``folder``; an empty one where there is none that can be read."""
     try:
-        table = read_json(folder)
+        return read_json(folder) if (folder / FILE).exists() else {}
     except DataError:
-        return ()
-    said = table.get("channel_names") or table.get("modality")
-    if isinstance(said, dict):
-        places = {_integer(key): str(name) for key, name in said.items()}
-        said = [places.get(place) for place in range(len(said))]
-    names = tuple(str(name) for name in said if name) if isinstance(said, list) else ()
-    return names if len({folded(name) for name in names}) == channels_of(said) else ()
+        return {}
 
 
 def _integer(value: Any) -> int | None:

@@ -22,6 +22,8 @@ _SPLIT_NAMES = {
     **dict.fromkeys(("test", "testing"), "test"),
 }
 _TEXTS = frozenset((".txt", ".md", ".json", ".csv", ".tsv", ".xml", ".html", ".pdf", ".db", ".ini", ".xlsx", ".list"))
+MISSING = frozenset(("nan", "na", "n/a", "none", "null", "nil", "<na>", "#n/a", "-nan", "-", "--", "?", "missing"))
+"""What tables have in cells without a value: most as pandas reads them, in lower case."""
 MAX_LIST_BYTES = 64_000_000
 """Lists and tables larger than this are not read."""
 MOST_PROBLEMS = 1000

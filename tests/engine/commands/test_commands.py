@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -18,7 +19,7 @@ from engine.commands.train import train
 from engine.data import SPLITS
 from engine.errors import DataError, UsageError
 from engine.requests import Check, Evaluate, Predict, Train, encode
-from engine.runfolder import RunFolder, SplitRow, list_runs, read_splits, write_splits
+from engine.runfolder import RunFolder, SplitRow, list_runs, read_manifest, read_splits, write_splits
 from tests.engine.data.builders import nnunet
 from tests.engine.runs import CLASSIFICATION, SEGMENTATION, request, run, write_recipe
 from tests.phantoms import phantom_root
@@ -63,9 +64,13 @@ def test_check_says_what_it_found_and_writes_nothing(tmp_path, capsys, text):
 
 def test_evaluating_the_test_split_again_gives_the_same_numbers(segmented):
     folder, _ = segmented
-    before = json.loads(folder.metrics.read_text())["test"]
+    before, looks = json.loads(folder.metrics.read_text())["test"], read_manifest(folder).looks["test"]
     assert measure(folder, split="test") == 0
     assert json.loads(folder.metrics.read_text())["test"] == before
+    manifest = read_manifest(folder)
+    assert manifest.looks["test"] == looks + 1
+    assert manifest.checkpoint.sha256 == hashlib.sha256(folder.best.read_bytes()).hexdigest()
+    assert (manifest.inference["test"].s_a_case or 0) > 0 < (manifest.inference["test"].memory_mb or 0)
 
 
 def test_another_split_and_other_data_get_names_of_their_own(segmented, tmp_path):

@@ -1,0 +1,71 @@
+"""What tables beside the images say of patients and scanners: by these a report divides its results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from engine.data.cases import Case
+from engine.data.sources.index import MISSING, folded
+from engine.data.sources.rows import table_rows
+from engine.errors import DataError
+
+_COLUMNS = {
+    "site": ("site", "centre", "center", "hospital", "institution", "clinic"),
+    "sex": ("sex", "gender"),
+    "age": ("age", "age approx", "age years", "age at imaging"),
+    "scanner": ("scanner", "manufacturer", "vendor", "device", "scanner model", "camera", "magnetic field strength"),
+    "skin type": ("skin type", "fitzpatrick", "fitzpatrick skin type", "fitzpatrick type", "skin tone"),
+    "ethnicity": ("ethnicity", "race"),
+    "body site": ("localization", "localisation", "anatom site", "anatom site general", "body site"),
+    "confirmed by": ("diagnosis confirm type", "dx type", "confirmed by"),
+}
+_TRAITS = {column: trait for trait, columns in _COLUMNS.items() for column in columns}
+_IDS = (
+    *("image", "image id", "isic id", "image name", "id", "case", "case id", "path", "file", "filename"),
+    *("participant id", "patient id", "subject", "patient"),
+)
+_MOST_TABLES = 20
+_LONGEST = 60
+
+
+def with_traits(cases: tuple[Case, ...], folder: Path) -> tuple[Case, ...]:
+    """``cases`` with what the CSV and TSV tables in ``folder`` say of them; by their image, else by their group.
+
+    A table counts that has a column for the image, case or patient and one that `_COLUMNS` names, whatever its case and
+    separators; one that cannot be read is no table of this kind.
+    """
+    known: dict[str, dict[str, str]] = {}
+    tables = sorted(path for path in folder.iterdir() if path.suffix.lower() in {".csv", ".tsv"} and path.is_file())
+    for path in tables[:_MOST_TABLES]:
+        for name, traits in _rows(path, folder):
+            known.setdefault(name, {}).update(traits)
+    return tuple(replace(case, traits=_of(case, folder, known)) for case in cases) if known else cases
+
+
+def _rows(path: Path, folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    try:
+        lines = table_rows(path, folder, (*_IDS, *_TRAITS))
+        header = [folded(cell.replace("_", " ").replace("-", " ")) for cell in next(lines, (1, [""]))[1]]
+        wanted = {at: _TRAITS[name] for at, name in enumerate(header) if name in _TRAITS}
+        ids = [header.index(name) for name in _IDS if name in header]
+        if not wanted or not ids:
+            return
+        for _, cells in lines:
+            traits = {
+                trait: cells[at][:_LONGEST]
+                for at, trait in wanted.items()
+                if at < len(cells) and cells[at] and folded(cells[at]) not in {*MISSING, "unknown"}
+            }
+            if ids[0] < len(cells) and traits:
+                yield cells[ids[0]].removeprefix("./"), traits
+    except DataError:
+        return
+
+
+def _of(case: Case, folder: Path, known: dict[str, dict[str, str]]) -> dict[str, str]:
+    image = case.images[0]
+    place = image.relative_to(folder).as_posix() if image.is_relative_to(folder) else image.name
+    names: Iterable[str] = (case.group or "", case.id, image.name, place)
+    return {trait: value for name in names for trait, value in known.get(name, {}).items()}
