@@ -120,6 +120,7 @@ class Check(Request, frozen=True):
         data: root of the data sets.
         allow_outside: whether paths in the recipe may leave the data root.
         json: print what is known of the data as JSON, and leave the batch out.
+        profile: measure where the time of a step goes.
     """
 
     recipe: Path
@@ -127,6 +128,7 @@ class Check(Request, frozen=True):
     data: Path | None = None
     allow_outside: bool = False
     json: bool = False
+    profile: bool = False
 
 
 class Evaluate(Request, frozen=True):

@@ -20,7 +20,11 @@ from engine.recipe import Recipe, load_recipe, refuse_dead
 from engine.requests import Check
 
 if TYPE_CHECKING:
+    from engine.data.train_loader import TrainLoader
     from engine.network import Network
+
+_PROFILED_MINUTES = 10.0
+"""As if training took so long: some seconds of steps are measured."""
 
 
 def check(request: Check) -> int:
@@ -57,8 +61,8 @@ def check(request: Check) -> int:
         if network.device.reason:
             _say("amp", network.device.reason)
         _step(recipe, dataset, network)
-        if recipe.train.minutes is not None:
-            _epochs(recipe, dataset, network, recipe.train.minutes)
+        if recipe.train.minutes is not None or request.profile:
+            _pace(recipe, dataset, network, profile=request.profile)
     _memory(network)
     return 0
 
@@ -127,20 +131,39 @@ def _step(recipe: Recipe, dataset: Dataset, network: Network) -> None:
         _say("", note, "note")
 
 
-def _epochs(recipe: Recipe, dataset: Dataset, network: Network, minutes: float) -> None:
-    """What ``run`` would make of train.minutes, by its own loader, cache and measurement."""
+def _pace(recipe: Recipe, dataset: Dataset, network: Network, *, profile: bool) -> None:
+    """What ``run`` would make of train.minutes, by its own loader, cache and measurement; where the time goes."""
     from engine.data.loaders import build_train_loader
     from engine.training.engines import EpochStream
     from engine.training.pace import measure_pace
+    from engine.training.profile import Stopwatch
 
     start = time.monotonic()
-    size, seed = recipe.train.batch_size, recipe.seed
+    size, seed, minutes = recipe.train.batch_size, recipe.seed, recipe.train.minutes
     loader = build_train_loader(dataset, recipe.data, recipe.augment, recipe.runtime, batch_size=size, seed=seed)
+    stream, watch = EpochStream(loader, recipe.train.accumulate), Stopwatch(network.device) if profile else None
     try:
-        pace = measure_pace(recipe, network, dataset, EpochStream(loader, recipe.train.accumulate), minutes)
+        pace = measure_pace(recipe, network, dataset, stream, minutes or _PROFILED_MINUTES, clock=watch)
+        if minutes is not None:
+            _say("epochs", pace.words(minutes, pace.epochs(minutes, time.monotonic() - start)))
+        if watch:
+            _say("profile", f"{pace.step_s:.3g} s a step, {pace.epoch_s:.3g} s an epoch, validation included")
+            _profile(recipe, network, loader, dict(watch.shares()))
     finally:
         loader.close()
-    _say("epochs", pace.words(minutes, pace.epochs(minutes, time.monotonic() - start)))
+
+
+def _profile(recipe: Recipe, network: Network, loader: TrainLoader, shares: dict[str, float]) -> None:
+    from engine.training.profile import advice, augmentation_seconds
+
+    for part, share in shares.items():
+        _say("", f"{share:6.1%}  {part}")
+    whole, adds = augmentation_seconds(loader.samples)
+    words = ", ".join(f"{name} {1e3 * seconds:.3g}" for name, seconds in adds) or "nothing is changed at random"
+    _say("sample", f"{1e3 * whole:.3g} ms of one core for each; of these: {words}")
+    dearest, complete = adds[0][0] if adds else "", loader.samples.cases.complete
+    for text in advice(recipe, network.device, shares, dearest, cached=complete, workers=loader.workers):
+        _say("", text, "note")
 
 
 def _memory(network: Network) -> None:

@@ -108,6 +108,7 @@ class TrainLoader:
     Attributes:
         workers: loader processes; 0: threads of this process make the batches.
         cached: how many cases are kept in memory.
+        samples: what its samples are made by.
     """
 
     def __init__(
@@ -127,7 +128,7 @@ class TrainLoader:
         self._told: set[str] = set()
         self.workers = workers
         self.cached = len(samples.cases.kept)
-        self._samples = samples
+        self.samples = samples
         self._batch_size = batch_size
         self._rank, self._world = rank, world
         self._pin_memory = pin_memory
@@ -140,7 +141,7 @@ class TrainLoader:
 
     def __len__(self) -> int:
         """Batches an epoch."""
-        count = len(self._samples.cases.cases) * self._samples.data.samples_per_case
+        count = len(self.samples.cases.cases) * self.samples.data.samples_per_case
         return batch_count(count, self._batch_size, self._world)
 
     def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[Batch]:
@@ -167,12 +168,12 @@ class TrainLoader:
         self._maker.close()
 
     def _batches(self, epoch: int) -> list[list[SampleIndex]]:
-        data = self._samples.data
+        data = self.samples.data
         order = epoch_order(
-            [case.target for case in self._samples.cases.cases],
+            [case.target for case in self.samples.cases.cases],
             samples_per_case=data.samples_per_case,
             balance=data.balance == "class",
-            seed=self._samples.seed,
+            seed=self.samples.seed,
             epoch=epoch,
             shuffle=data.shuffle,
         )

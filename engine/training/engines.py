@@ -54,6 +54,7 @@ class TrainStep:
         model: the network as it is called (compiled or distributed).
         weights: the network that holds the weights.
         labels: classes that a label may hold, background included.
+        clock: called with the name of each part when it is over.
     """
 
     model: nn.Module
@@ -67,6 +68,7 @@ class TrainStep:
     clip_norm: float | None = None
     ema: Ema | None = None
     changes: BatchChanges | None = None
+    clock: Callable[[str], object] = str
 
     def __call__(self, engine: Engine, batches: list[Batch]) -> StepOutput:
         """Train on ``batches`` as if they were one batch, also where classes have weights.
@@ -75,6 +77,7 @@ class TrainStep:
             RunError: the loss, the gradient or a weight is not finite; the message names iteration,
                 epoch and cases.
         """
+        self.clock("loader")
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         cases = sum(len(batch["id"]) for batch in batches)
@@ -85,6 +88,7 @@ class TrainStep:
             loss, counts = self._backward(engine, batch, own, number)
             total += loss
             confusion += counts
+        self.clock("training metrics")
         lr = float(self.optimizer.param_groups[0]["lr"])
         looked_at = engine.state.iteration % _UPDATE_EVERY == 1
         before = [p.detach().clone() for p in self.weights.parameters()] if looked_at else None
@@ -102,20 +106,24 @@ class TrainStep:
     def _backward(self, engine: Engine, batch: Batch, shares: list[float], number: int) -> tuple[float, Tensor]:
         image = self.device.move(batch["image"])
         label = batch["label"].to(self.device.device, non_blocking=True)
+        self.clock("copies")
         mixture = [(1.0, label)]
         if self.changes is not None:
             state = engine.state
-            image = self.changes.sized(image, (state.epoch - 1) / (state.max_epochs or 1))
+            image = self.changes.sized(image, max(state.epoch - 1, 0) / (state.max_epochs or 1))
             image, mixture = self.changes.mixed(image, label, state.iteration, number * world() + rank())
         with self.device.autocast():
             output = self.model(image)
+        self.clock("forward")
         levels = output if isinstance(output, tuple) else (output,)
         parts = [part * deep_loss(self.criterion, levels, truth, shares) for part, truth in mixture]
         loss = torch.stack(parts).sum()
         value = float(loss.detach())
         if not math.isfinite(value):
             raise _not_finite("loss", value, engine, [batch])
+        self.clock("loss")
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.clock("backward")
         return value, _confusion(levels[0].detach(), label, self.labels)
 
     def _update(self, engine: Engine, batches: list[Batch]) -> float:
@@ -132,8 +140,10 @@ class TrainStep:
             largest = float(nn.utils.get_total_norm(parameters, math.inf))
             if not math.isfinite(largest):
                 raise _not_finite("largest weight", largest, engine, batches)
+            self.clock("optimizer")
             if self.ema is not None:
                 self.ema.update()
+                self.clock("average")
         elif self.scaler.get_scale() <= _SMALLEST_SCALE:
             raise _not_finite("gradient", norm, engine, batches)
         self.scaler.update()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -63,7 +64,15 @@ class Pace:
         return said
 
 
-def measure_pace(recipe: Recipe, network: Network, dataset: Dataset, stream: EpochStream, minutes: float) -> Pace:
+def measure_pace(
+    recipe: Recipe,
+    network: Network,
+    dataset: Dataset,
+    stream: EpochStream,
+    minutes: float,
+    *,
+    clock: Callable[[str], object] | None = None,
+) -> Pace:
     """Time some steps and a validation on a copy of ``network``; nothing that training depends on changes.
 
     Several processes take the same number of steps, and go by the clock of the first.
@@ -74,6 +83,7 @@ def measure_pace(recipe: Recipe, network: Network, dataset: Dataset, stream: Epo
         dataset: whose batches ``stream`` gives.
         stream: the batches.
         minutes: that training is to take.
+        clock: of the parts of the steps that count, see `TrainStep`.
     """
     copy = replace(network, model=deepcopy(network.model))
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
@@ -93,6 +103,7 @@ def measure_pace(recipe: Recipe, network: Network, dataset: Dataset, stream: Epo
         seconds(_WARM_UP)
         room = min(max(_SHARE * minutes * 60, _LEAST_S), _MOST_S, _MOST_SHARE * minutes * 60)
         count = min(max(_FEWEST, round(room / seconds(1))), _MOST)
+        step.clock = clock or step.clock
         step_s = seconds(count)
         if step.changes and step.changes.grows:
             small = step.changes.small_share

@@ -12,7 +12,14 @@ def register(commands: Commands) -> None:
         "check",
         "Do everything but training: recipe, data, one batch through the model, memory.",
         Check,
-        ["medtui check recipes/seg_dice.toml --data ~/data", "medtui check recipes/cls_ce.toml --json"],
+        [
+            "medtui check recipes/seg_dice.toml --data ~/data",
+            "medtui check recipes/cls_ce.toml --json",
+            "medtui check recipes/seg_best.toml --profile",
+        ],
     )
     recipe_arguments(command)
     command.add_argument("--json", action="store_true", help="what is known of the data as JSON, without the batch")
+    command.add_argument(
+        "--profile", action="store_true", help="where the time of a step goes, and what in the recipe would change it"
+    )
