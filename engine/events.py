@@ -185,6 +185,17 @@ class Control(Event, frozen=True, tag="control", kw_only=True):
     message: str = ""
 
 
+class Diagnosed(Event, frozen=True, tag="finding", kw_only=True):
+    """A finding on the run (docs/findings.md) that came, or went (``over``)."""
+
+    code: str
+    severity: str = "warning"
+    message: str = ""
+    since_epoch: int = 0
+    remedy: str = ""
+    over: bool = False
+
+
 class Note(Event, frozen=True, tag="note", kw_only=True):
     """A person's line of text."""
 
@@ -234,6 +245,7 @@ AnyEvent: TypeAlias = (
     | CheckpointSaved
     | Log
     | Control
+    | Diagnosed
     | Note
     | Preview
     | Figure

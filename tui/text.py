@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from engine.diagnosis import Finding
 from engine.errors import printable
 from engine.measures import find, is_distance
 
@@ -128,3 +129,18 @@ def with_unit(metric: str, unit: str) -> str:
     ('hd95 mm', 'dice')
     """
     return f"{metric} {unit}" if unit and is_distance(metric) else metric
+
+
+def finding_lines(found: Iterable[Finding], *, whole: bool = False) -> Iterator[str]:
+    """A line a finding, and one for its remedy; ``whole``: the numbers behind it as well."""
+    for finding in found:
+        yield finding_line(finding)
+        if whole:
+            yield f"  {finding.evidence}"
+        yield f"  {finding.remedy}"
+
+
+def finding_line(finding: Finding) -> str:
+    """``warning: overfitting since epoch 18: ...``"""
+    since = f" since epoch {finding.since_epoch}" if finding.since_epoch else ""
+    return f"{finding.severity}: {finding.code.replace('_', ' ')}{since}: {finding.message}"

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from engine.console import show_progress, tell
 from engine.data import Dataset, check_dataset, data_root, open_dataset
@@ -136,7 +136,7 @@ def work(
 class Outcome:
     """How a run ended: its state, and what a user reads."""
 
-    state: str
+    state: Literal["finished", "stopped", "failed"]
     message: str = ""
     hint: str = ""
 
@@ -181,6 +181,7 @@ def _conclude(session: Session, outcome: Outcome, seconds: float) -> None:
 
     for what, write in (
         ("manifest", manifest),
+        ("stream", lambda: session.diagnose(state=outcome.state)),
         ("stream", log),
         ("stream", lambda: session.emit(RunEnded(state=state, message=message, hint=hint))),
         ("status", lambda: session.board.set(state=state, message=message, hint=hint, durable=True)),

@@ -83,9 +83,9 @@ def _at_chance(facts: Facts) -> Iterator[Finding]:
     yield Finding(
         severity="warning",
         code="at_chance",
-        message=f"no better than guessing: {words[0]}, and {classes} classes give {brief(1 / classes)}",
+        message=f"no better than guessing among {classes} classes: {', '.join(words[:2])}",
         since_epoch=epoch,
-        evidence=", ".join(words),
+        evidence=f"guessing gives {brief(1 / classes)}; {', '.join(words)}",
         remedy="look at labels and images (medtui check); another optimizer.lr, or begin with trained weights",
         key="2",
     )

@@ -18,6 +18,7 @@ from engine.events import (
     AnyEvent,
     CheckpointSaved,
     Control,
+    Diagnosed,
     EpochDone,
     Figure,
     Iteration,
@@ -89,6 +90,7 @@ def upto(view: RunView, iteration: int, epoch: int, time_s: float) -> RunView:
         logs=tuple(event for event in view.logs if event.time_s <= time_s),
         notes=tuple(event for event in view.notes if event.time_s <= time_s),
         controls=tuple(event for event in view.controls if event.time_s <= time_s),
+        said=tuple(event for event in view.said if event.time_s <= time_s),
         journal=tuple(event for event in view.journal if event.time_s <= time_s),
     )
 
@@ -202,6 +204,7 @@ _LISTS: dict[type, str] = {
     CheckpointSaved: "checkpoints",
     Log: "logs",
     Control: "controls",
+    Diagnosed: "said",
     Note: "notes",
     Preview: "previews",
     Figure: "figures",

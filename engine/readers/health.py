@@ -29,9 +29,9 @@ def findings_of(view: RunView, status: Status, now_s: float | None = None) -> tu
     return diagnose(facts_of(view, status), now_s)
 
 
-def read_findings(folder: RunFolder) -> tuple[Finding, ...]:
-    """The findings on a run as it is now."""
-    return Health(folder).look()
+def read_findings(folder: RunFolder, status: Status | None = None) -> tuple[Finding, ...]:
+    """The findings on a run as it is now; ``status`` where it is known already."""
+    return Health(folder).look(status)
 
 
 class Health:
@@ -112,3 +112,27 @@ def _step_s(view: RunView) -> float:
     last_of_epoch = view.iterations_per_epoch > 0 and view.iteration_in_epoch == view.iterations_per_epoch
     counted = gaps[same] if same.any() and not last_of_epoch else gaps
     return max(float(median(gaps.tolist())), float(counted.max()) / 5)
+
+
+def time_shares(view: RunView) -> dict[str, float]:
+    """Where the time of the last session's training goes: part -> share of 1; empty where the stream does not say.
+
+    ``loader`` is waiting for batches, ``step`` the work on them.
+    """
+    timed = view.steps["time_s"] >= view.session_s
+    seconds = {
+        "loader": float(np.nansum(view.steps["data_s"][timed], dtype=float)),
+        "step": float(np.nansum(view.steps["step_s"][timed], dtype=float)),
+        "validation": sum(v.seconds for v in view.validations if v.time_s >= view.session_s),
+        "checkpoints": sum(c.seconds for c in view.checkpoints if c.time_s >= view.session_s),
+    }
+    whole = sum(seconds.values())
+    return {name: part / whole for name, part in seconds.items()} if seconds["step"] > 0 else {}
+
+
+def time_words(view: RunView) -> str:
+    """``loader 62 %, step 30 %``: the parts of `time_shares` that are at least a hundredth, the first two always."""
+    shares = time_shares(view).items()
+    return ", ".join(
+        f"{name} {100 * share:.0f} %" for at, (name, share) in enumerate(shares) if at < 2 or share >= 0.01
+    )

@@ -17,6 +17,7 @@ from engine.events import (
     CaseEntry,
     CheckpointSaved,
     Control,
+    Diagnosed,
     Figure,
     Log,
     Note,
@@ -59,7 +60,9 @@ RESOURCE_COLUMNS = {
 
 Tracks: TypeAlias = Mapping[str, Columns]
 """Metric name -> its points: columns iteration, epoch, time_s, value (nan where not measured)."""
-JournalEvent: TypeAlias = RunStarted | Phase | CheckpointSaved | Log | Control | Note | Result | RunEnded | Figure
+JournalEvent: TypeAlias = (
+    RunStarted | Phase | CheckpointSaved | Log | Control | Diagnosed | Note | Result | RunEnded | Figure
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,7 @@ class RunView:
     logs: tuple[Log, ...] = ()
     notes: tuple[Note, ...] = ()
     controls: tuple[Control, ...] = ()
+    said: tuple[Diagnosed, ...] = ()  # findings that the trainer wrote down; readers find for themselves
     journal: tuple[JournalEvent, ...] = ()
     resumes: tuple[tuple[float, int], ...] = ()  # (time_s, iteration) of each resumption
     ended: RunEnded | None = None

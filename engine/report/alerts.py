@@ -8,6 +8,7 @@ import numpy as np
 
 from engine.figures.style import missing_letters
 from engine.measures import title
+from engine.readers.health import findings_of
 from engine.readers.run import RunData
 from engine.readers.run_view import finite
 from engine.report.blocks import Alert
@@ -18,7 +19,8 @@ _FEW_CASES = 10
 
 def alerts(run: RunData) -> list[Alert]:
     """Everything about ``run`` that changes how its numbers may be read."""
-    found = [*_state(run), *_data(run), *_numbers(run), *_protocol(run), *_training(run), *_log(run)]
+    parts = (_state(run), _data(run), _numbers(run), _protocol(run), _findings(run), _training(run), _log(run))
+    found = [alert for part in parts for alert in part]
     order = {"error": 0, "warning": 1, "note": 2}
     return sorted(dict.fromkeys(found), key=lambda alert: order.get(alert.level, 3))
 
@@ -113,6 +115,14 @@ def _protocol(run: RunData) -> Iterator[Alert]:
         yield Alert("warning", f"The recipe limits the data to at most {' and '.join(limited)}.")
     if run.manifest.checkpoint.name == "last" and recipe.evaluate.checkpoint == "best":
         yield Alert("note", "There was no validation split: the last checkpoint was tested, not the best.")
+
+
+def _findings(run: RunData) -> Iterator[Alert]:
+    """What was wrong with the run to its end."""
+    for finding in findings_of(run.view, run.status):
+        name = finding.code.replace("_", " ").capitalize()
+        since = f" since epoch {finding.since_epoch}" if finding.since_epoch else ""
+        yield Alert(finding.severity, f"{name}{since}: {finding.message}. {finding.evidence}.")
 
 
 def _training(run: RunData) -> Iterator[Alert]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from engine.readers.health import time_words
 from engine.readers.numbers import duration, short
 from engine.readers.run import RunData
 from engine.recipe import Recipe, applies
@@ -74,6 +75,7 @@ def _facts(run: RunData) -> Iterator[tuple[str, str]]:
     yield "Checkpoint", _checkpoint(manifest.checkpoint)
     yield "Epochs", _epochs(run)
     yield "Duration", _duration(run)
+    yield "Time of training", time_words(run.view)
     yield "Hardware", _hardware(run)
     yield "Versions", _versions(manifest)
     commit = manifest.git_commit or ""

@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from engine.diagnosis import Finding
 from engine.errors import well_formed
 from engine.runfolder.atomic import write_bytes
 from engine.runfolder.careful import UNREADABLE, read_small
@@ -43,6 +44,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     test: float | None = None  # the metric on the test split, once it was measured
     message: str = ""
     hint: str = ""
+    findings: tuple[Finding, ...] | None = None  # at the end of the newest epoch; None: nobody has looked
 
 
 def process_start(pid: int) -> str:

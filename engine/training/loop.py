@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ignite.engine import Engine
+from ignite.engine import Engine, Events
 
 from engine.checkpoint import Content
 from engine.data.loaders import build_train_loader
@@ -154,6 +154,7 @@ def build_training(session: Session, network: Network) -> Training:
         if early:
             early.attach(trainer)
     clock.attach(trainer)
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, session.diagnose)
     StatusUpdates(session.board, best).attach(trainer)
     last = LastCheckpoint(
         session.folder,

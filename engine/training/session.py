@@ -8,16 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from engine.console import tell
 from engine.data import Dataset
 from engine.data.daemons import STALLED_S, WAITING, tell_slow
-from engine.events import Event, Log, Progress
+from engine.events import Diagnosed, Event, Log, Progress
+from engine.readers.health import Health
 from engine.recipe import Recipe
-from engine.runfolder import EventWriter, RunFolder, own_status, release_lock, sweep
+from engine.runfolder import EventWriter, RunFolder, State, own_status, release_lock, sweep
 from engine.training.handlers.control import ControlHandler
 from engine.training.handlers.status import StatusWriter
 
 _PROGRESS_S = 0.5
+_SAID = ("code", "severity", "message", "since_epoch", "remedy")
 
 
 @dataclass(slots=True)
@@ -31,6 +35,7 @@ class Session:
     board: StatusWriter
     desk: ControlHandler
     lock: int
+    health: Health
     _shown: float = 0.0
     _stalled: bool = False
 
@@ -64,6 +69,23 @@ class Session:
             self._shown = now
             self.emit(Progress(phase=phase, done=done, total=total))
         self.desk.poll_or_stop()
+
+    def diagnose(self, *, state: State | None = None) -> None:
+        """Look at the run as its readers do, and write down which findings came and which went.
+
+        What was said before stands in the stream: a run that goes on says nothing twice.
+        """
+        status = self.board.status
+        found = self.health.look(msgspec.structs.replace(status, state=state or status.state))
+        before = {event.code: event for event in self.health.view.said}
+        standing = {code for code, event in before.items() if not event.over}
+        for finding in found:
+            if finding.code not in standing or before[finding.code].severity != finding.severity:
+                self.emit(Diagnosed(**{name: getattr(finding, name) for name in _SAID}))
+        for code in sorted(standing - {finding.code for finding in found}):
+            self.emit(Diagnosed(code=code, over=True))
+        if found != status.findings:
+            self.board.set(findings=found)
 
     def waiting(self, seconds: float) -> None:
         """Data has been waited for: answer requests, and say so once where it takes long.
@@ -102,8 +124,6 @@ class Session:
 
 def open_session(folder: RunFolder, recipe: Recipe, dataset: Dataset, lock: int, **status: Any) -> Session:
     """Begin to work on a run folder whose lock is held."""
-    import msgspec
-
     with contextlib.suppress(OSError):  # what cannot be removed is in nobody's way
         sweep(folder)
     writer = EventWriter(folder.events)
@@ -116,6 +136,6 @@ def open_session(folder: RunFolder, recipe: Recipe, dataset: Dataset, lock: int,
         session.emit(event)
 
     desk = ControlHandler(folder, emit, board)
-    session = Session(folder, recipe, dataset, writer, board, desk, lock)
+    session = Session(folder, recipe, dataset, writer, board, desk, lock, Health(folder))
     WAITING.set(session.waiting)
     return session

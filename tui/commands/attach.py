@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from engine.errors import MedtuiError
+from engine.errors import MedtuiError, UsageError
 from engine.runfolder import RunFolder, find_run
 from tui.arguments import Commands, run_argument
 
@@ -23,6 +23,7 @@ def register(commands: Commands) -> None:
     run_argument(command)
     group = command.add_mutually_exclusive_group()
     group.add_argument("--once", action="store_true", help="print one text view and end")
+    command.add_argument("--json", action="store_true", help="with --once: one JSON object, for scripts")
     group.add_argument("--plain", action="store_true", help="follow the run in plain lines until it ends")
 
 
@@ -33,10 +34,12 @@ def attach(arguments: argparse.Namespace) -> int:
         from tui.printed.plain import watch
 
         return watch(folder)
+    if arguments.json and not arguments.once:
+        raise UsageError("--json prints one view: it belongs to --once", "medtui attach --once --json")
     if arguments.once or not has_screen():
         from tui.printed.once import print_once
 
-        return print_once(folder)
+        return print_once(folder, as_json=arguments.json)
     open_dashboard(runs_of(folder, arguments.runs), folder)
     return 0
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from engine.errors import printable
-from engine.runfolder import RunFolder, Status, list_runs, read_manifest, read_status
+from engine.runfolder import RunFolder, Status, list_runs, read_status
 from tui.arguments import Commands, runs_option
 from tui.ascii import to_ascii, wants_ascii
 from tui.text import age, figure
@@ -33,7 +30,9 @@ def print_runs(runs: Path, *, as_json: bool = False) -> int:
     rows.sort(key=lambda row: row[1].started_s or row[0].stamp_s)
     now_s = time.time()
     if as_json:
-        print(json.dumps([_record(folder, status, now_s) for folder, status in rows], indent=2))
+        from tui.printed.records import findings_now, print_json, run_record
+
+        print_json([run_record(folder, status, findings_now(folder, status), now_s) for folder, status in rows])
     elif not rows:
         print(f"no runs in {printable(str(runs))}; start one with: medtui run recipes/quickstart.toml")
     else:
@@ -44,13 +43,13 @@ def print_runs(runs: Path, *, as_json: bool = False) -> int:
     return 0
 
 
-def table(rows: list[tuple[str, ...]]) -> str:
-    """``rows`` as aligned columns; the first row is the head."""
+def table(rows: list[tuple[str, ...]], right: Collection[str] = _RIGHT) -> str:
+    """``rows`` as aligned columns, those named in ``right`` to the right; the first row is the head."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:
         cells = [
-            text.rjust(width) if name in _RIGHT else text.ljust(width)
+            text.rjust(width) if name in right else text.ljust(width)
             for name, text, width in zip(rows[0], row, widths, strict=True)
         ]
         lines.append("  ".join(cells).rstrip())
@@ -70,25 +69,3 @@ def _row(folder: RunFolder, status: Status, now_s: float) -> tuple[str, ...]:
         folder.id,
     )
     return tuple(printable(cell, keep="") for cell in cells)
-
-
-def _record(folder: RunFolder, status: Status, now_s: float) -> dict[str, Any]:
-    started_s, study = status.started_s or folder.stamp_s, read_manifest(folder).study
-    return {
-        "id": folder.id,
-        "path": str(folder.root),
-        "state": status.state,
-        "name": status.name,
-        "task": status.task,
-        "epoch": status.epoch,
-        "epochs": status.epochs,
-        "metric": status.metric,
-        "best": status.best,
-        "test": status.test,
-        "started_s": started_s,
-        "age_s": round(max(0.0, now_s - started_s), 1) if started_s else None,
-        "heartbeat_s": status.heartbeat_s,
-        "study": msgspec.to_builtins(study) if study.id else None,
-        "message": status.message,
-        "hint": status.hint,
-    }

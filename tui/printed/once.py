@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import textwrap
 import time
 from collections.abc import Iterator
 
@@ -10,23 +11,28 @@ from engine.errors import printable
 from engine.measures import better_up
 from engine.readers import run_view
 from engine.readers.fold import read_view
+from engine.readers.health import findings_of, time_words
 from engine.readers.run_view import RunView
 from engine.runfolder import ENDED, RunFolder, Status, read_status
 from tui.ascii import to_ascii, wants_ascii
 from tui.printed.curves import curve_lines
+from tui.printed.records import print_json, view_record
 from tui.printed.result_table import metric_table
 from tui.state.estimate import done_share, elapsed_s, left_s
-from tui.text import clock, figure, rate, shorten, sparkline
+from tui.text import clock, figure, finding_lines, rate, shorten, sparkline
 
 _LOG_LINES = 6
 _BAR_SHARE = 0.35
 _NAME_WIDTH = 22
 
 
-def print_once(folder: RunFolder) -> int:
-    """Print the view of ``folder`` at the width of the terminal."""
-    width = shutil.get_terminal_size((100, 24)).columns
-    print_text(lines(folder, read_status(folder), read_view(folder.events), width, time.time()))
+def print_once(folder: RunFolder, *, as_json: bool = False) -> int:
+    """Print the view of ``folder`` at the width of the terminal, or as a JSON object."""
+    status, view, now_s = read_status(folder), read_view(folder.events), time.time()
+    if as_json:
+        print_json(view_record(folder, status, view, now_s))
+    else:
+        print_text(lines(folder, status, view, shutil.get_terminal_size((100, 24)).columns, now_s))
     return 0
 
 
@@ -44,10 +50,12 @@ def print_text(text: list[str]) -> None:
 
 def lines(folder: RunFolder, status: Status, view: RunView, width: int, now_s: float) -> list[str]:
     """The view as lines of at most ``width`` characters."""
+    found = findings_of(view, status, now_s)
     if status.state in ENDED:
         now_s = view.time_s
     parts = [
         _head(folder, status, view, width, now_s),
+        [row for line in finding_lines(found) for row in textwrap.wrap(line, width, subsequent_indent="  ")],
         _metrics(view, width),
         curve_lines(view, width, ascii_only=wants_ascii()),
         _classes(view, width),
@@ -71,6 +79,8 @@ def _head(folder: RunFolder, status: Status, view: RunView, width: int, now_s: f
     if view.started is None:
         yield "nothing has happened yet"
         return
+    if spent := time_words(view):
+        yield f"time  {spent}"
     words = []
     phase = view.phase.phase if view.phase is not None else ""
     if phase and status.state not in ENDED:

@@ -106,10 +106,13 @@ class _Tail:
     def looks(self, lives: Callable[[], bool]) -> Iterator[None]:
         """Print what is new, now and then, until the run has ended or its process lives no more."""
         while True:
-            over = not lives() or read_status(self._folder).state in ENDED  # asked before the last look
+            status = read_status(self._folder)
+            over = not lives() or status.state in ENDED  # asked before the last look
             self._print_new()
             if over:
                 return
+            for line in self._lines.health(status, time.time()):
+                self.say(line)
             yield
             time.sleep(_POLL_S)
 

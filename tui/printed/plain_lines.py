@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+from engine.diagnosis import Code, Finding
 from engine.events import (
     AnyEvent,
     Control,
@@ -26,12 +27,15 @@ from engine.events import (
 )
 from engine.readers import run_view
 from engine.readers.fold import fold
+from engine.readers.health import findings_of, time_words
+from engine.runfolder import Status
 from tui.printed.result_table import metric_table
 from tui.state.estimate import left_s
-from tui.text import clock, figure, rate
+from tui.text import clock, figure, finding_lines, rate
 
 _LOUD = frozenset({"warning", "error"})
 _QUIET_PHASES = frozenset({"training", "validation"})
+_AT_WORK = Status(state="running")
 _SILENT = (Iteration, Progress, Resources)
 _FILE_WIDTH = 120
 
@@ -47,6 +51,7 @@ class PlainLines:
         self._view = run_view.EMPTY
         self._unfolded: list[AnyEvent] = []
         self._epoch: EpochDone | None = None
+        self._said: dict[Code, Finding] = {}
 
     def take(self, event: AnyEvent) -> list[str]:
         """The lines that ``event`` gives rise to; most events give none."""
@@ -54,7 +59,18 @@ class PlainLines:
         if isinstance(event, _SILENT) and self._epoch is None:
             return []  # folded with the next event that speaks: a fold of many costs as much as of one
         self._fold()
-        return list(self._said(event))
+        lines = list(self._lines(event))
+        if isinstance(event, EpochDone | Validation):
+            lines += self.health(_AT_WORK, event.time_s)
+        return lines
+
+    def health(self, status: Status, now_s: float) -> list[str]:
+        """A line for each finding that came or went."""
+        self._fold()
+        found = {finding.code: finding for finding in findings_of(self._view, status, now_s)}
+        before, self._said = self._said, found
+        lines = [line for code, finding in found.items() if code not in before for line in finding_lines([finding])]
+        return [*lines, *(f"over: {code.replace('_', ' ')}" for code in before if code not in found)]
 
     def _fold(self) -> None:
         if self._unfolded:
@@ -88,7 +104,7 @@ class PlainLines:
             words.append(f"left {clock(left)}")
         return "  ".join(words)
 
-    def _said(self, event: AnyEvent) -> Iterator[str]:
+    def _lines(self, event: AnyEvent) -> Iterator[str]:
         if self._epoch is not None and not _belongs(event, self._epoch):
             yield from self._waiting()
         match event:
@@ -106,6 +122,8 @@ class PlainLines:
                 yield f"{event.level}: {event.message}"
             case Figure() if not event.ok:
                 yield f"warning: {event.path}: {event.message}"
+            case RunEnded() if spent := time_words(self._view):
+                yield f"time  {spent}"
             case Control():
                 yield f"{event.command}: {event.message or event.state}"
             case Note():

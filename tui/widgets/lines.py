@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from engine.events import CheckpointSaved, Control, Figure, Log, Note, Phase, Result, RunEnded, RunStarted
+from engine.events import CheckpointSaved, Control, Diagnosed, Figure, Log, Note, Phase, Result, RunEnded, RunStarted
 from engine.readers.run_view import JournalEvent
 from tui.plotting.cells import Line
 from tui.state.feed import RunSnapshot
@@ -17,6 +17,7 @@ from tui.text import figure, one_line
 from tui.widgets.pane import Pane
 
 LEVELS = ("debug", "info", "warning", "error")
+SEVERITY_COLORS = {"error": "error", "warning": "warning", "note": "accent"}
 LEVEL_COLORS = {"warning": "warning", "error": "error", "debug": "muted"}
 
 
@@ -131,6 +132,9 @@ def describe(event: JournalEvent) -> tuple[str, str, str]:  # noqa: PLR0911  # o
             return "checkpoint", f"{text} @ {event.epoch}" + (f"  ({why})" if why == "request" else ""), "accent"
         case Control(command=command, state=state, message=message):
             return "control", f"{command.replace('_', ' ')}: {state}{'  ' + message if message else ''}", "ink"
+        case Diagnosed(code=code, severity=severity, message=message, over=over):
+            name = code.replace("_", " ")
+            return ("over", name, "muted") if over else (name, message, SEVERITY_COLORS.get(severity, "warning"))
         case Note(text=text):
             return "note", text, "ink"
         case Phase(phase=phase, detail=detail):

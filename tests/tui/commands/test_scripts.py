@@ -1,0 +1,72 @@
+"""What scripts read: every field that docs/scripts.md names, and no other."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from engine.events import encode
+from engine.runfolder import create, own_status, write_status
+from tests.engine.diagnosis import streams
+from tests.engine.diagnosis.test_diagnosis import PLANS
+from tui.cli import main
+
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "scripts.md"
+
+
+def documented(title: str) -> set[str]:
+    part = DOCS.read_text(encoding="utf-8").split(f"## medtui {title}\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`[^|]+) \| ", part, re.MULTILINE)
+    return {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+
+
+@pytest.fixture
+def runs(tmp_path):
+    from dataclasses import replace
+
+    plan = replace(PLANS["skin"], fault=streams.missing_class)
+    folder = create(tmp_path, "skin")
+    folder.events.write_bytes(b"".join(map(encode, streams.stream(plan))))
+    write_status(folder, own_status("skin", "classification", plan.epochs))
+    return tmp_path
+
+
+def printed(capsys, *words: str):
+    assert main([*words]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_every_field_is_documented(runs, capsys):
+    where = ("--runs", str(runs))
+    found = printed(capsys, "findings", "--json", *where)
+    assert [finding["code"] for finding in found] == ["class_never_predicted"]
+    assert set(found[0]) == documented("findings --json")
+    (row,) = printed(capsys, "runs", "--json", *where)
+    assert set(row) == documented("runs --json")
+    assert set(row["findings"][0]) == {"severity", "code", "message", "since_epoch", "remedy"}
+    view = printed(capsys, "attach", "--once", "--json", *where)
+    assert set(view) - set(row) == documented("attach --once --json") - set(row)
+    assert view["findings"] == row["findings"]
+    assert sum(view["time"].values()) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_cases_are_those_of_the_last_validation_until_there_are_others(tmp_path, capsys):
+    folder = create(tmp_path, "atrium")
+    folder.events.write_bytes(b"".join(map(encode, streams.stream(PLANS["short"]))))
+    rows = printed(capsys, "cases", "--json", "--runs", str(tmp_path))
+    assert len(rows) == 8
+    assert all(set(row) == documented("cases --json") for row in rows)
+    values = [row["values"]["dice"] for row in rows]
+    assert values == sorted(values)
+
+
+def test_people_read_lines(runs, capsys):
+    assert main(["findings", "--runs", str(runs)]) == 0
+    text = capsys.readouterr().out
+    assert "class never predicted since epoch 12: never predicted: MEL" in text
+    assert main(["attach", "--once", "--runs", str(runs)]) == 0
+    assert "never predicted: MEL" in capsys.readouterr().out
+    assert main(["attach", "--json", "--runs", str(runs)]) == 2

@@ -1,0 +1,74 @@
+"""``medtui findings`` and ``medtui cases``: what is wrong with a run, and how each case of it fared."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from engine.errors import printable
+from engine.runfolder import RunFolder, find_run, read_cases, read_status
+from tui.arguments import Commands, run_argument
+from tui.commands.runs import table
+from tui.text import figure, finding_lines
+
+if TYPE_CHECKING:
+    from engine.readers.run_view import RunView
+
+
+def register(commands: Commands) -> None:
+    """Add the commands."""
+    command = commands.add(
+        "findings", "Say what is wrong with a run: since when, by which numbers, and what to do.", _findings
+    )
+    run_argument(command)
+    command.add_argument("--json", action="store_true", help="a JSON array, for scripts")
+    command = commands.add(
+        "cases",
+        "List the cases of a run, the worst first. Before a split is tested they are the worst of the last validation.",
+        _cases,
+    )
+    run_argument(command)
+    command.add_argument("--json", action="store_true", help="a JSON array, for scripts")
+
+
+def _findings(arguments: argparse.Namespace) -> int:
+    from engine.readers.health import read_findings
+    from tui.printed.once import print_text
+    from tui.printed.records import finding_record, print_json
+
+    found = read_findings(find_run(arguments.runs, arguments.run))
+    if arguments.json:
+        print_json([finding_record(finding, whole=True) for finding in found])
+    else:
+        print_text(list(finding_lines(found, whole=True)) or ["nothing is wrong"])
+    return 0
+
+
+def _cases(arguments: argparse.Namespace) -> int:
+    from engine.readers.fold import read_view
+    from tui.printed.once import print_text
+    from tui.printed.records import case_records, print_json
+
+    folder = find_run(arguments.runs, arguments.run)
+    view = read_view(folder.events)
+    if arguments.json:
+        print_json(case_records(folder, view))
+    else:
+        print_text(_lines(folder, view) or [f"no case was measured yet: the run is {read_status(folder).state}"])
+    return 0
+
+
+def _lines(folder: RunFolder, view: RunView) -> list[str]:
+    from engine.measures import leading
+    from tui.state.case_files import chosen_cases, measured_cases
+
+    rows = chosen_cases(read_cases(folder) or measured_cases(view))
+    if not rows:
+        return []
+    names = leading({name for row in rows for name in row.values})
+    texts = ["id", "split", *(name for name in ("true", "predicted") if rows[0].true)]
+    cells = [
+        (*(printable(getattr(row, name), keep="") for name in texts), *(figure(row.values.get(name)) for name in names))
+        for row in rows
+    ]
+    return table([(*texts, *names), *cells], right=names).splitlines()

@@ -1,0 +1,116 @@
+"""Runs as JSON, for scripts and agents. docs/scripts.md says what each field is; all of them are always there."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import msgspec
+
+from engine.diagnosis import Finding
+from engine.events import Metrics, Number, number, portable
+from engine.readers import run_view
+from engine.readers.health import findings_of, read_findings, time_shares
+from engine.readers.run_view import RunView
+from engine.runfolder import ENDED, RunFolder, Status, read_cases, read_manifest
+from tui.state.case_files import measured_cases
+from tui.state.estimate import elapsed_s, left_s
+
+Record = dict[str, Any]
+_FINDING = ("severity", "code", "message", "since_epoch", "remedy")
+
+
+def print_json(value: object) -> None:
+    """Print ``value``; numbers that are not finite by their names."""
+    print(json.dumps(portable(value), indent=2, allow_nan=False))
+
+
+def finding_record(finding: Finding, *, whole: bool = False) -> Record:
+    """A finding; ``whole``: with the numbers behind it and the key of the dashboard."""
+    return {name: getattr(finding, name) for name in (*_FINDING, *(("evidence", "key") if whole else ()))}
+
+
+def findings_now(folder: RunFolder, status: Status) -> tuple[Finding, ...]:
+    """The findings on a run; of one that has ended those that its trainer left, where it did."""
+    if status.state in ENDED and status.findings is not None:
+        return status.findings
+    return read_findings(folder, status)
+
+
+def run_record(folder: RunFolder, status: Status, found: tuple[Finding, ...], now_s: float) -> Record:
+    """A run by its status, and what is wrong with it."""
+    started_s, study = status.started_s or folder.stamp_s, read_manifest(folder).study
+    return {
+        "id": folder.id,
+        "path": str(folder.root),
+        "state": status.state,
+        "name": status.name,
+        "task": status.task,
+        "epoch": status.epoch,
+        "epochs": status.epochs,
+        "metric": status.metric,
+        "best": status.best,
+        "test": status.test,
+        "started_s": started_s,
+        "age_s": round(max(0.0, now_s - started_s), 1) if started_s else None,
+        "heartbeat_s": status.heartbeat_s,
+        "study": msgspec.to_builtins(study) if study.id else None,
+        "message": status.message,
+        "hint": status.hint,
+        "findings": [finding_record(finding) for finding in found],
+    }
+
+
+def view_record(folder: RunFolder, status: Status, view: RunView, now_s: float) -> Record:
+    """A run by its stream too: where it is, its newest values, where its time goes."""
+    over = status.state in ENDED
+    newest = view.validations[-1] if view.validations else None
+    best = view.best
+    return {
+        **run_record(folder, status, findings_of(view, status, now_s), now_s),
+        "phase": view.phase.phase if view.phase else "",
+        "iteration": view.iteration,
+        "iterations": view.iterations,
+        "elapsed_s": round(elapsed_s(view, view.time_s if over else now_s), 1),
+        "left_s": None if over else _rounded(left_s(view, now_s)),
+        "device": view.started.device if view.started else "",
+        "training": {name: _plain(run_view.last(track)) for name, track in view.train.items()},
+        "validation": None
+        if newest is None
+        else {"epoch": newest.epoch, **_measured(newest.metrics, newest.per_class)},
+        "best_validation": None if best is None else {"epoch": best.epoch, **_measured(best.metrics, best.per_class)},
+        "results": {split: _measured(found.metrics, found.per_class) for split, found in view.results.items()},
+        "time": {name: round(share, 4) for name, share in time_shares(view).items()},
+    }
+
+
+def case_records(folder: RunFolder, view: RunView) -> list[Record]:
+    """The cases of cases.csv; of a run that has none yet, the worst of its newest validation."""
+    return [
+        {
+            "id": row.id,
+            "split": row.split,
+            "group": row.group,
+            "true": row.true,
+            "predicted": row.predicted,
+            "values": {name: _plain(value) for name, value in row.values.items()},
+        }
+        for row in read_cases(folder) or measured_cases(view)
+    ]
+
+
+def _measured(metrics: Metrics, per_class: dict[str, Metrics]) -> Record:
+    return {"metrics": _numbers(metrics), "per_class": {name: _numbers(row) for name, row in per_class.items()}}
+
+
+def _numbers(values: dict[str, Number]) -> dict[str, float | None]:
+    return {name: _plain(number(value)) for name, value in values.items()}
+
+
+def _plain(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
