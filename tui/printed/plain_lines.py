@@ -59,10 +59,7 @@ class PlainLines:
         if isinstance(event, _SILENT) and self._epoch is None:
             return []  # folded with the next event that speaks: a fold of many costs as much as of one
         self._fold()
-        lines = list(self._lines(event))
-        if isinstance(event, EpochDone | Validation):
-            lines += self.health(_AT_WORK, event.time_s)
-        return lines
+        return list(self._lines(event))
 
     def health(self, status: Status, now_s: float) -> list[str]:
         """A line for each finding that came or went."""
@@ -153,6 +150,7 @@ class PlainLines:
         if left is not None:
             words.append(f"left {clock(left)}")
         yield "  ".join(words)
+        yield from self.health(_AT_WORK, view.time_s)
 
     def _measured(self, validation: Validation) -> str:
         view = self._view

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.events import encode
 from engine.runfolder import create, own_status, write_status
@@ -25,12 +27,10 @@ def documented(title: str) -> set[str]:
 
 @pytest.fixture
 def runs(tmp_path):
-    from dataclasses import replace
-
-    plan = replace(PLANS["skin"], fault=streams.missing_class)
+    plan = dataclasses.replace(PLANS["skin"], fault=streams.missing_class)
     folder = create(tmp_path, "skin")
     folder.events.write_bytes(b"".join(map(encode, streams.stream(plan))))
-    write_status(folder, own_status("skin", "classification", plan.epochs))
+    write_status(folder, replace(own_status("skin", "classification", plan.epochs), state="stopped"))
     return tmp_path
 
 

@@ -68,9 +68,11 @@ def test_an_epoch_that_no_event_follows_is_told_at_the_end():
 
 def test_numbers_that_are_none_are_shown_as_such():
     lines = said(START, *epoch(1, math.nan), *validation(1, "nan"), *epoch(2, math.inf), *validation(2, None))
-    assert "loss – " in lines[1]
-    assert "val dice – " in lines[1]
-    assert "loss inf" in lines[2]
+    first, second = (line for line in lines if line.startswith("epoch"))
+    assert "loss – " in first
+    assert "val dice – " in first
+    assert "loss inf" in second
+    assert "error: diverging since epoch 1: the training loss is nan: nothing is learned" in lines
 
 
 def test_what_matters_beside_epochs_is_told_and_the_rest_is_not():
