@@ -11,6 +11,7 @@ from engine.runfolder import (
     SplitSummary,
     State,
     find_run,
+    is_locked,
     read_metrics,
     release_lock,
     stored_status,
@@ -18,8 +19,6 @@ from engine.runfolder import (
     write_status,
 )
 from engine.runfolder.study import Study, pooled_name, read_study
-
-_RUNS_OVER = {"finished", "pruned"}
 
 
 def sweep(request: Sweep) -> int:
@@ -39,6 +38,9 @@ def sweep(request: Sweep) -> int:
         if not folder.is_study:
             raise UsageError(f"{folder.id} is no study", f"go on with it: medtui resume {folder.address}")
         study = read_study(folder)
+        study = msgspec.structs.replace(study, data=str(request.data.resolve())) if request.data else study
+        if is_locked(folder):
+            raise UsageError(f"a sweep is at work on {folder.id}", "how far its members are: medtui runs")
     else:
         study, recipe = plan(request)
         folder = make(request, study, recipe)
@@ -55,34 +57,29 @@ def _work(folder: RunFolder, study: Study, jobs: int) -> int:
     from engine.studies.members import save
     from engine.studies.post import choose_post
     from engine.studies.results import collect
-    from engine.studies.work import Crew
+    from engine.studies.search import Search
+    from engine.studies.work import OVER, Crew, show
 
-    supply = None
-    if study.search:
-        from engine.studies.search import Search
-
-        supply = Search(folder, study)
-    with Crew(folder, study, jobs, supply) as crew:
+    with Crew(folder, study, jobs, Search(folder, study) if study.search else None) as crew:
         try:
             study = crew.work()
         except BaseException as error:
             _end(folder, study, "failed", str(error))
             raise
         stopped = crew.stopped
-    results = collect(folder, study)
-    left = [member for member in study.member if member.state not in _RUNS_OVER]
-    if results and not left:
-        study = choose_post(folder, study)
-        save(folder, study)
-    if results:
+    left = [member for member in study.member if member.state not in OVER]
+    if collect(folder, study):
+        if not left:
+            study = choose_post(folder, study)
+            save(folder, study)
         for path in write_study_report(folder, study):
-            print(path)
+            show(str(path))
     if not left:
         _end(folder, study, "finished")
         return 0
     words = f"{len(left)} of {len(study.member)} members are not finished"
     go_on = f"go on with: medtui resume {folder.address}"
-    print(f"{words}\n{go_on}", flush=True)
+    show(f"{words}\n{go_on}")
     _end(folder, study, "stopped" if stopped else "failed", words, go_on)
     return 3 if stopped else 1
 

@@ -88,9 +88,9 @@ def _refuse_illegal(request: Sweep, points: Sequence[dict[str, str]], search: di
 def make(request: Sweep, study: Study, recipe: Recipe) -> RunFolder:
     """The folder of a study, with its recipe and its table."""
     folder = create(request.runs, recipe.name, study=True)
-    save(folder, study)
     update_manifest(folder, command=command_line(), seed=recipe.seed)
     write_text(folder.recipe, recipe_toml(recipe, sure=True))
+    save(folder, study)  # from now on it is a study
     return folder
 
 

@@ -19,6 +19,7 @@ from engine.recipe import Recipe, applies, load_run_recipe
 from engine.runfolder import RunFolder, read_cases, read_cells, read_manifest
 from engine.runfolder.cases import put_rows
 from engine.runfolder.study import Study, voters
+from engine.studies.work import show
 
 Change = dict[str, bool | float]
 """Keys of [evaluate] and their values."""
@@ -52,7 +53,7 @@ def choose_post(folder: RunFolder, study: Study) -> Study:
         spread = f" ({bounds[0]:+.4f} to {bounds[1]:+.4f})" if bounds else ""
         said = f"{'taken' if taken else 'left'}: Dice {fmean(means):+.4f}{spread}" if means else "not measured"
         words |= {_text(change): said}
-        print(f"{_text(change)} {said}", flush=True)
+        show(f"{_text(change)}: {said}")
         if taken:
             chosen, now = {**chosen, **change}, found
     return msgspec.structs.replace(study, post=chosen, tried=words)

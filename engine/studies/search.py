@@ -69,6 +69,7 @@ class Search:
         self._space = {key: distribution(key, words) for key, words in study.search.items()}
         self._readers: dict[str, EventReader] = {}
         self._given_up: set[int] = set()
+        self.ended(study)
 
     def more(self, study: Study) -> list[Member]:
         """The members of the next trial, or of one that was proposed and never began."""
