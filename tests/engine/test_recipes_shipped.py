@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.losses import build_loss
+from engine.losses import build_loss, deep_loss, shares_of
 from engine.models import build_model, count_parameters, output_kind
 from engine.recipe import Recipe, json_schema, load_recipe, parse_recipe, recipe_toml
 from engine.training.optim import build_optimizer, build_schedule
@@ -20,6 +20,7 @@ FOLDER = Path(__file__).parents[2] / "recipes"
 FILES = sorted(FOLDER.glob("*.toml"))
 NAMES = {
     "quickstart", "quickstart_2d", "hippocampus", "seg_best", "cls_best",
+    "hippocampus_hour", "seg_best_hour", "cls_best_hour",
     "cls_ce", "cls_ce_focal", "cls_focal", "seg_bce", "seg_dice", "seg_dice_aug",
 }  # fmt: skip
 
@@ -154,6 +155,14 @@ def test_the_network_of_the_atrium_experiments_is_that_of_their_notebook():
     assert count_parameters(model) == 23_532_289
 
 
+def test_those_of_an_hour_are_made_by_the_clock_and_need_nothing_from_elsewhere():
+    for name, minutes in (("seg_best_hour", 60), ("cls_best_hour", 60), ("hippocampus_hour", 10)):
+        found = recipe(name)
+        assert (found.train.minutes, found.train.epochs, found.train.amp) == (minutes, None, "auto")
+        assert not getattr(found.model, "pretrained", False)
+        assert found.evaluate.checkpoint == "last"
+
+
 CLASSES = {"isic2018": 7, "decathlon": 2, "left_atrium": 1, "image_pairs": 1}
 
 
@@ -180,7 +189,9 @@ def test_each_makes_a_step_of_training(path, tmp_path):
     size = (32,) * len(found.data.size)
     target = torch.randint(0, 2, (2, *size) if segmentation else (2,))
     before = [parameter.detach().clone() for parameter in model.parameters()]
-    value = loss(model(torch.randn(2, channels, *size)), target)
+    logits = model(torch.randn(2, channels, *size))
+    levels = logits if isinstance(logits, tuple) else (logits,)
+    value = deep_loss(loss, levels, target, shares_of(loss, [target])[0])
     value.backward()
     optimizer.step()
     schedule.step()
