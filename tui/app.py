@@ -34,7 +34,7 @@ class MedtuiApp(App[None]):
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "runs", "runs", tooltip="all runs"),
-        Binding("d", "theme", "theme", show=False, tooltip="dark or light"),
+        Binding("D", "theme", "theme", show=False, tooltip="dark or light"),
         Binding("ctrl+p", "command_palette", "commands", key_display="Ctrl+P", show=False, tooltip="commands by name"),
         Binding("q,ctrl+q", "quit", "close", tooltip="close the dashboard; the training goes on"),
         Binding("question_mark,f1", "help", "help"),

@@ -76,7 +76,7 @@ def facts_of(view: RunView, status: Status) -> Facts:
         decayed=float(rates[-1] / rates.max()) if len(rates) and rates.max() > 0 else 1.0,
         validations=view.validations,
         resources=samples,
-        phase=view.phase.phase if view.phase else "",
+        phase=_phase(view),
         sign_s=_sign_s(view),
         piece_s=_piece_s(view),
     )
@@ -86,6 +86,14 @@ def _sign_s(view: RunView) -> float:
     """The newest event that is a sign of work: samples of resources come from a thread of their own."""
     newest = (view.phase, view.progress, *view.figures[-1:], *view.controls[-1:], *view.previews[-1:])
     return max(view.worked_s, view.session_s, *(event.time_s for event in newest if event is not None), 0.0)
+
+
+def _phase(view: RunView) -> str:
+    name = view.phase.phase if view.phase else ""
+    whole = view.iteration_in_epoch == view.iterations_per_epoch > 0
+    return (
+        "the end of an epoch" if whole and name.startswith("train") else name
+    )  # checkpoints are written, loaders begin
 
 
 def _piece_s(view: RunView) -> float:

@@ -25,6 +25,7 @@ MARKS: Section = (
         ("▴ ▾", "raw values beyond the axis"),
         ("★", "best value"),
         ("╎", "the run was resumed here"),
+        ("✕ ▲ ·", "what is wrong with a run: an error, a warning, a note (d shows all)"),
         ("◌", "an earlier run; a request that waits for its answer"),
     ),
 )
@@ -36,16 +37,25 @@ def everywhere(app: type[App[None]]) -> Section:
     return "everywhere", tuple(row for _, rows in parts for row in rows)
 
 
-class Help(ModalScreen[None]):
-    """Closes with any of the keys that opened it."""
+class Reading(ModalScreen[None]):
+    """Something to read over the screen. Closes with Esc, q and Enter."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark,enter", "dismiss", "close"),
+        Binding("escape,q,enter", "dismiss", "close"),
         Binding("j,down", "scroll(1)", "down", show=False),
         Binding("k,up", "scroll(-1)", "up", show=False),
         Binding("pagedown,space", "scroll(10)", "page down", show=False),
         Binding("pageup", "scroll(-10)", "page up", show=False),
     ]
+
+    def action_scroll(self, by: int) -> None:
+        self.query_one("#help", VerticalScroll).scroll_relative(y=by, animate=False)
+
+
+class Help(Reading):
+    """Closes with any of the keys that opened it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark", "dismiss", "close")]
 
     def compose(self) -> ComposeResult:
         sections = self._sections()
@@ -59,9 +69,6 @@ class Help(ModalScreen[None]):
         beneath = self.app.screen_stack[-2] if len(self.app.screen_stack) > 1 else None
         own = beneath.help(map(type, beneath.panes.values())) if isinstance(beneath, TiledScreen) else ()
         return [everywhere(type(self.app)), *own, MARKS]
-
-    def action_scroll(self, by: int) -> None:
-        self.query_one("#help", VerticalScroll).scroll_relative(y=by, animate=False)
 
     def _table(self, sections: Sequence[Section]) -> Table:
         plain = bool(getattr(self.app, "ascii_only", False))

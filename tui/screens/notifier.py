@@ -1,4 +1,5 @@
-"""Tells the terminal how a run stands: its title while it goes on, a bell and a notification at its end."""
+"""Tells the terminal how a run stands: its title while it goes on, a bell and a notification at its end, and once for
+each severe finding."""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ class Notifier:
         self._app, self._run = app, run
         self._title = ""
         self._before: RunSnapshot | None = None
+        self._rung: set[str] = set()  # codes of findings that a bell was rung for
 
     def update(self, now: RunSnapshot) -> None:
         """Take a new snapshot, and say what is new in it."""
@@ -27,10 +29,21 @@ class Notifier:
         percent = "" if share is None or now.over else f"{share * 100:.0f} %"
         state = now.state if now.over or now.state == "paused" else ""
         self._name(" ".join(word for word in (percent, state, name, "– medtui") if word))
-        if before is not None and not before.over and now.over and before.read_share == 1:
-            self._app.bell()
-            self._say(terminal.notification(f"{name}: {now.state}"))
+        severe = [finding for finding in now.findings if finding.severity == "error"]
+        new = [finding for finding in severe if finding.code not in self._rung]
+        self._rung |= {finding.code for finding in severe}
+        if before is None or before.read_share < 1:
+            return  # what was so when the run was opened is no news
+        if new and not now.over:
+            self._ring(f"{name}: {new[0].message}")
+            notify(self._app, new[0].message, "error")
+        if not before.over and now.over:
+            self._ring(f"{name}: {now.state}")
             notify(self._app, f"the run is {now.state}", "information" if now.state == "finished" else "error")
+
+    def _ring(self, text: str) -> None:
+        self._app.bell()
+        self._say(terminal.notification(one_line(text)))
 
     def leave(self) -> None:
         """Give the terminal the title back that it had."""

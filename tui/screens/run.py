@@ -14,6 +14,7 @@ from textual.geometry import Region
 from textual.widget import Widget
 
 from engine.runfolder import RunFolder
+from tui.screens.findings import Findings
 from tui.screens.notifier import Notifier, notify
 from tui.screens.of_run import ScreenOfRun
 from tui.screens.tiled import TiledScreen
@@ -43,6 +44,7 @@ class RunScreen(ScreenOfRun):
     BARS = (ControlBar,)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("t", "replay", "replay", show=False, tooltip="replay the run by a time slider"),
+        Binding("d", "findings", "findings", show=False, tooltip="what is wrong with the run, and what to do"),
         Binding("f", "figures", "figures", show=False, tooltip="what the run has drawn"),
         Binding("V", "copy_path", "copy path", show=False, tooltip="copy the path of the run folder"),
     ]
@@ -99,6 +101,7 @@ class RunScreen(ScreenOfRun):
         if before is None or before.over != message.snapshot.over:
             self.name_keys()
         self.control.take_answers(message.snapshot.view)
+        self.head.styles.height = 3 if message.snapshot.findings else 2
         if self._drawing and self.is_current:
             began = time.thread_time()
             self.show(message.snapshot)
@@ -157,6 +160,13 @@ class RunScreen(ScreenOfRun):
         from tui.screens.replay import ReplayScreen
 
         self.app.push_screen(ReplayScreen(self.folder))
+
+    def action_findings(self) -> None:
+        found = self.snapshot.findings if self.snapshot else ()
+        if not found:
+            notify(self.app, "nothing is wrong with this run")
+        else:
+            self.app.push_screen(Findings(found))
 
     def action_figures(self) -> None:
         from tui.screens.gallery import GalleryScreen

@@ -14,9 +14,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from engine.diagnosis import Finding
 from engine.errors import RecipeError
 from engine.events import AnyEvent
 from engine.readers.fold import fold, read_view
+from engine.readers.health import findings_of
 from engine.readers.run_view import EMPTY, RunView
 from engine.recipe.document import parse
 from engine.runfolder import ENDED, EventReader, RunFolder, Status, read_status, read_text
@@ -47,6 +49,7 @@ class RunSnapshot:
     skipped: int = 0  # lines that could not be read
     problem: str = ""  # why the feed ended, if it did
     recipe_text: str | None = None  # recipe.toml, None where it is not there
+    findings: tuple[Finding, ...] = ()  # the worst first
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -130,7 +133,7 @@ class Feed:
 
     def _load(self, reader: EventReader) -> RunView:
         """The view of the whole stream as it is now; until that is read, snapshots of samples are handed out."""
-        size = _size(self.folder)
+        size = size_of(self.folder)
         if size < BIG_BYTES:
             return fold(EMPTY, reader.read(BIG_BYTES))
         sampled = fold(EMPTY, sample(self.folder, size))
@@ -156,13 +159,16 @@ class Feed:
             return
         last = self._last
         snapshot = self._snapshot(view, 1.0, reader.skipped)
-        if last is None or last.view is not view or last.status != snapshot.status or last.read_share < 1:
+        told = last is not None and last.status == snapshot.status and last.findings == snapshot.findings
+        if last is None or last.view is not view or not told or last.read_share < 1:
             self._hand_out(snapshot)
 
     def _snapshot(self, view: RunView, share: float, skipped: int = 0) -> RunSnapshot:
         if self._recipe is None:
             self._recipe = _read_text(self.folder.recipe)
-        return RunSnapshot(view, read_status(self.folder), share, skipped, recipe_text=self._recipe)
+        status = read_status(self.folder)
+        found = findings_of(view, status) if share == 1 else ()
+        return RunSnapshot(view, status, share, skipped, recipe_text=self._recipe, findings=found)
 
     def _hand_out(self, snapshot: RunSnapshot) -> None:
         self._last, self._last_s = snapshot, time.monotonic()
@@ -184,11 +190,12 @@ def sample(folder: RunFolder, size: int) -> list[AnyEvent]:
 
 def view_of(folder: RunFolder, most: int) -> RunView:
     """The view of a whole run; where its stream has more than ``most`` bytes, what evenly spread samples show."""
-    size = _size(folder)
+    size = size_of(folder)
     return fold(EMPTY, sample(folder, size)) if size > most else read_view(folder.events)
 
 
-def _size(folder: RunFolder) -> int:
+def size_of(folder: RunFolder) -> int:
+    """Bytes of the stream of a run; 0 where there is none."""
     try:
         return folder.events.stat().st_size
     except OSError:

@@ -13,16 +13,20 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from engine.diagnosis import Finding
 from engine.errors import MedtuiError, RunError
 from engine.measures import better_up
+from engine.readers.health import Health, read_findings
 from engine.runfolder import ENDED, RunFolder, Status, list_runs, read_status
 from engine.runfolder.study import read_study
+from tui.state.feed import size_of
+from tui.state.run_facts import QUICK_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SortKey: TypeAlias = Literal["age", "state", "recipe", "task", "epoch", "best", "test"]
-SORT_KEYS: tuple[SortKey, ...] = ("age", "state", "recipe", "task", "epoch", "best", "test")
+SortKey: TypeAlias = Literal["age", "state", "recipe", "task", "epoch", "best", "test", "health"]
+SORT_KEYS: tuple[SortKey, ...] = ("age", "state", "recipe", "task", "epoch", "best", "test", "health")
 STATE_ORDER = ("running", "starting", "paused", "silent", "failed", "lost", "stopped", "finished")
 """What needs a person comes first."""
 PART = 64
@@ -38,6 +42,7 @@ class RunRow:
     status: Status
     started_s: float  # by the status, else by the id; 0 where neither says
     study: str = ""  # id of the study that the run is a member of
+    findings: tuple[Finding, ...] = ()  # the worst first
 
     @property
     def id(self) -> str:
@@ -64,6 +69,7 @@ class RunsIndex:
         self._rows: dict[str, RunRow] = {}
         self._marks: dict[str, tuple[int, int, int] | None] = {}
         self._todo: list[RunFolder] = []
+        self._health: dict[str, Health] = {}  # of live runs
         self._studies: dict[str, str] = {}  # id of a run -> that of its study
 
     def rows(self) -> tuple[RunRow, ...]:
@@ -101,8 +107,21 @@ class RunsIndex:
         if folder.is_study:
             with contextlib.suppress(RunError):
                 self._studies |= {member.run: folder.id for member in read_study(folder).member if member.run}
-        if row is None or row.status != status:
-            self._rows[folder.id] = RunRow(folder, status, status.started_s or folder.stamp_s)
+        now = RunRow(folder, status, status.started_s or folder.stamp_s, findings=self._findings(folder, status))
+        if row != now:
+            self._rows[folder.id] = now
+
+    def _findings(self, folder: RunFolder, status: Status) -> tuple[Finding, ...]:
+        """Of a live run by its stream, which is followed; of one that has ended what its trainer left."""
+        if status.state in ENDED:
+            self._health.pop(folder.id, None)
+        if folder.is_study or (status.findings is not None and status.state in ENDED):
+            return status.findings or ()
+        if folder.id not in self._health and size_of(folder) > QUICK_BYTES:
+            return status.findings or ()
+        if status.state in ENDED:
+            return read_findings(folder, status)
+        return self._health.setdefault(folder.id, Health(folder)).look(status)
 
 
 class RunsWatch:
@@ -183,6 +202,8 @@ def _order(row: RunRow, key: SortKey) -> tuple[str | float, ...]:
         return (STATE_ORDER.index(row.state) if row.state in STATE_ORDER else len(STATE_ORDER),)
     if key == "epoch":
         return (-status.epoch,)
+    if key == "health":
+        return (("error", "warning", "note").index(row.findings[0].severity) if row.findings else 3,)
     if key in {"best", "test"}:
         value = status.best if key == "best" else status.test
         if value is None:

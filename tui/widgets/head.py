@@ -1,4 +1,4 @@
-"""The two lines on top of a run: how it stands, how long it still takes, how far it is."""
+"""The lines on top of a run: how it stands, how long it still takes, how far it is; and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -34,6 +34,10 @@ STATE_COLORS = {
 }
 
 
+SEVERITY_MARKS = {"error": "✕", "warning": "▲", "note": "·"}
+SEVERITY_COLORS = {"error": "error", "warning": "warning", "note": "accent"}
+
+
 class Head(Canvas):
     """State, elapsed, left, metric; below it the bar, iteration, speed, device, learning rate."""
 
@@ -42,7 +46,22 @@ class Head(Canvas):
     def draw(self, width: int, height: int) -> list[Line]:
         if self.snapshot is None:
             return [[(" medtui", "accent bold")], []]
-        return [self._first(self.snapshot, width, time.time()), self._second(self.snapshot, width)][:height]
+        lines = [self._first(self.snapshot, width, time.time()), self._second(self.snapshot, width)]
+        return [*lines, *self._third(self.snapshot, width)][:height]
+
+    def _third(self, snapshot: RunSnapshot, width: int) -> list[Line]:
+        """The worst finding; no line where all is well."""
+        if not snapshot.findings:
+            return []
+        worst, more = snapshot.findings[0], len(snapshot.findings) - 1
+        color = SEVERITY_COLORS[worst.severity]
+        since = f" since epoch {worst.since_epoch}" if worst.since_epoch else ""
+        left: Line = [
+            (f" {SEVERITY_MARKS[worst.severity]} {worst.code.replace('_', ' ')}{since}", f"{color} bold"),
+            (f"   {one_line(worst.message)}", "ink"),
+            (f"   {one_line(worst.remedy)}", "muted"),
+        ]
+        return [ends(left, [[("d shows all ", "muted"), (str(more + 1), "ink")]], width)]
 
     def _first(self, snapshot: RunSnapshot, width: int, now: float) -> Line:
         view, state = snapshot.view, one_line(snapshot.state)[:12]

@@ -14,10 +14,10 @@ from engine.readers.run_view import JournalEvent
 from tui.plotting.cells import Line
 from tui.state.feed import RunSnapshot
 from tui.text import figure, one_line
+from tui.widgets.head import SEVERITY_COLORS
 from tui.widgets.pane import Pane
 
 LEVELS = ("debug", "info", "warning", "error")
-SEVERITY_COLORS = {"error": "error", "warning": "warning", "note": "accent"}
 LEVEL_COLORS = {"warning": "warning", "error": "error", "debug": "muted"}
 
 

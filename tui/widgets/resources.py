@@ -7,6 +7,8 @@ import math
 import numpy as np
 
 from engine.readers.columns import Columns
+from engine.readers.health import time_words
+from engine.readers.run_view import EMPTY
 from tui.plotting.cells import Line, bar, fit
 from tui.state.feed import RunSnapshot
 from tui.state.reasons import no_sample
@@ -37,7 +39,21 @@ class Resources(Pane):
         color = "error" if free < 2 else "warning" if free < 10 else "ink"
         text = "unknown" if math.isnan(free) else f"{figure(free)} GB left"
         lines.append([(fit("disk", 8), "muted"), (text, color)])
-        return lines
+        return [*lines, *self._spent(table)]
+
+    def _spent(self, table: Columns) -> list[Line]:
+        """Where the time goes, what others use of the host, and how far a step moves the weights."""
+        view = self.snapshot.view if self.snapshot else EMPTY
+        ratios = view.steps["update_ratio"]
+        measured = np.flatnonzero(np.isfinite(ratios))
+        cores, others = float(table["cores"][-1]), float(table["others_percent"][-1])
+        busy = cores > 0 and others > 50 * cores
+        parts = [("time", time_words(view), "ink")]
+        if math.isfinite(others):
+            parts.append(("others", f"{others:.0f} % of {cores:.0f} cores", "warning" if busy else "ink"))
+        if len(measured):
+            parts.append(("update", f"{100 * float(ratios[measured[-1]]):.2g} % of the weights a step", "ink"))
+        return [[(fit(name, 8), "muted"), (text, look)] for name, text, look in parts if text]
 
     def _history(self, name: str, table: Columns, column: str, width: int, high: float) -> Line:
         """The number and a line of its last values."""

@@ -14,7 +14,7 @@ from tui.plotting.cells import Line, Span, bar, fit
 from tui.state.runs_index import SORT_KEYS, RunRow, SortKey, chosen_rows
 from tui.text import age, figure, one_line, shorten
 from tui.theme import mark
-from tui.widgets.head import STATE_COLORS, STATE_MARKS
+from tui.widgets.head import SEVERITY_COLORS, SEVERITY_MARKS, STATE_COLORS, STATE_MARKS
 from tui.widgets.rows import RowsPane
 
 MOST_MARKED = 8
@@ -27,6 +27,7 @@ _TASKS = {"segmentation": "seg", "classification": "cls"}
 class _Columns:
     """Widths in cells; 0 for a column that is left out."""
 
+    health: int
     recipe: int
     task: int
     bar: int
@@ -135,6 +136,7 @@ class RunsList(RowsPane[RunRow]):
         found: list[tuple[int, SortKey]] = []
         heads: list[tuple[SortKey, int, bool]] = [
             ("state", 11, False),
+            ("health", columns.health, False),
             ("recipe", columns.recipe, False),
             ("task", columns.task, False),
             ("epoch", 9 + columns.bar, True),
@@ -146,7 +148,7 @@ class RunsList(RowsPane[RunRow]):
             if not size:
                 continue
             turn = ("▴" if self.backwards else "▾") if key == self.key else ""
-            text = fit(f"{key}{turn}", size - 1, right=right) + " "
+            text = fit(f"{key if size > 2 else '!'}{turn if size > 2 else ''}", size - 1, right=right) + " "
             line.append((text, "accent" if turn else "muted"))
             at += size
             found.append((at, key))
@@ -159,6 +161,7 @@ class RunsList(RowsPane[RunRow]):
         status, columns = row.status, _columns(width, self.rows or ())
         state = f"{STATE_MARKS.get(row.state, '●')} {row.state}"
         line: Line = [self._mark(row, at), (fit(state, 11), STATE_COLORS.get(row.state, "ink"))]
+        line += _health(row, columns.health)
         inset = _inset(row, opened=row.id in self.opened)
         recipe = inset + shorten(one_line(row.recipe), columns.recipe - 1 - len(inset))
         line.append((fit(recipe, columns.recipe), "ink bold" if row.live else "ink"))
@@ -195,6 +198,17 @@ class RunsList(RowsPane[RunRow]):
                 self._order(key, backwards=key == self.key and not self.backwards)
 
 
+def _health(row: RunRow, width: int) -> Line:
+    """The worst finding: its mark, and its name where there is room."""
+    if not width:
+        return []
+    if not row.findings:
+        return [(" " * width, "ink")]
+    worst = row.findings[0]
+    text = f"{SEVERITY_MARKS[worst.severity]} {worst.code.replace('_', ' ')}" if width > 2 else ""
+    return [(fit(text or SEVERITY_MARKS[worst.severity], width - 1) + " ", SEVERITY_COLORS[worst.severity])]
+
+
 def _inset(row: RunRow, *, opened: bool = False) -> str:
     """What stands before the recipe of a study, and of a member."""
     return ("▾ " if opened else "▸ ") if row.folder.is_study else "  " if row.study else ""
@@ -212,12 +226,13 @@ def _columns(width: int, rows: Sequence[RunRow]) -> _Columns:
     longest = max((len(_inset(row) + row.recipe) for row in rows[:200]), default=10) + 2
     task = 15 if width >= 110 else 5
     bar = 14 if width >= 110 else 0
-    fixed = 2 + 11 + task + 9 + bar + _TEST + 8
+    health = (16 if width >= 110 else 2) if any(row.findings for row in rows) else 0
+    fixed = 2 + 11 + health + task + 9 + bar + _TEST + 8
     named = max((len(row.status.metric) + 1 + 8 for row in rows[:200]), default=12)
     best = max(12, min(named, 27, width - fixed - min(longest, 16)))
     room = width - fixed - best
     recipe = max(8, min(longest, 36, room))
     rest = room - recipe
     if rest >= 24:
-        return _Columns(recipe, task, bar, best, rest)
-    return _Columns(min(room, 60) if room > recipe else recipe, task, bar, best, 0)
+        return _Columns(health, recipe, task, bar, best, rest)
+    return _Columns(health, min(room, 60) if room > recipe else recipe, task, bar, best, 0)

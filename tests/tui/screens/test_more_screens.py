@@ -245,7 +245,7 @@ async def test_screens_in_ascii_and_in_light_colours(tmp_path: Path) -> None:
             await pilot.press(key)
             screen = await see(pilot, text)
             assert screen.isascii()
-            await pilot.press("d", "escape")
+            await pilot.press("D", "escape")
         await pilot.press("4", "enter")
         screen = await see(pilot, "numbers", "agreed")
         assert screen.isascii()

@@ -152,7 +152,7 @@ async def test_theme_and_manner_are_remembered(tmp_path: Path) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await see(pilot, "loss")
         assert app.theme == "medtui-dark"
-        await pilot.press("d", "plus", "x", "2")
+        await pilot.press("D", "plus", "x", "2")
         await see(pilot, "2 classes")
     settings = load_settings()
     assert (settings.theme, settings.smoothing, settings.axis) == ("medtui-light", 4, "epoch")
