@@ -16,7 +16,7 @@ from engine.report.blocks import Alert, Block, Card, Cards, Cell, Code, Document
 from engine.report.page import private
 from engine.report.results import split_results
 from engine.runfolder import RunFolder, SplitSummary, read_metrics, read_status, read_text, write_text
-from engine.runfolder.study import Member, Study, member_folder, voters
+from engine.runfolder.study import Member, Study, member_folder, pooled_name, voters
 
 
 def write_study_report(folder: RunFolder, study: Study) -> tuple[Path, Path]:
@@ -35,36 +35,28 @@ def write_study_report(folder: RunFolder, study: Study) -> tuple[Path, Path]:
 def build(run: RunData, study: Study) -> Document:
     """The report before it is rendered."""
     metrics = run.metrics
-    name = "out_of_fold" if study.folds else "validation"
+    name = pooled_name(study)
     blocks: list[Block] = []
     if name in metrics:
         part = metrics[name]
         shown = [one for one in in_tables(study.task) if find(one).rank and one in part.values]
-        blocks.append(
-            Cards([Card(title(one, part.unit), digits(part.value(one)), _detail(part, one)) for one in shown])
-        )
+        cards = [Card(title(one, part.unit), digits(part.value(one)), _detail(part, one)) for one in shown]
+        blocks.append(Cards(cards))
     blocks += [Section("Study", [_facts(run, study)])]
     blocks += [_settings(study, name, metrics)] if len(study.settings) > 1 else []
     order = dict.fromkeys([name, "test_members", "test", *(one for one in metrics if not one.startswith(name))])
     blocks += [split_results(run, one) for one in order if one in metrics and not metrics[one].empty]
     blocks += [_members(run, study), Section("Recipe", [Code(read_text(run.folder.recipe), "toml")])]
-    return Document(
-        run.name, f"{study.task} · study {run.folder.id}", [*_alerts(study, name), *_paired(run, study)], blocks
-    )
+    alerts = [*_alerts(study, name), *_paired(run, study)]
+    return Document(run.name, f"{study.task} · study {run.folder.id}", alerts, blocks)
 
 
-def _alerts(study: Study, name: str) -> list[Alert]:
-    alerts = []
+def _alerts(study: Study, name: str) -> Iterator[Alert]:
     if left := [member.name for member in study.member if member.state not in {"finished", "pruned"}]:
-        alerts.append(
-            Alert("warning", f"{len(left)} of {len(study.member)} members are not finished: {', '.join(left)}")
-        )
-    if len(study.settings) > 1:
-        alerts.append(
-            Alert("note", f"The best of {len(study.settings)} settings was chosen by its {name} result, which is so "
-            "a little too good: the test split, measured once, tells.")
-        )  # fmt: skip
-    return alerts
+        yield Alert("warning", f"{len(left)} of {len(study.member)} members are not finished: {', '.join(left)}")
+    if (count := len(study.settings)) > 1:
+        text = f"The best of {count} settings was chosen by its {name} result, which is so a little too good"
+        yield Alert("note", f"{text}: the test split, measured once, tells.")
 
 
 def _paired(run: RunData, study: Study) -> Iterator[Alert]:
@@ -83,10 +75,8 @@ def _paired(run: RunData, study: Study) -> Iterator[Alert]:
         return
     bounds = interval(mean_interval(gains, known.groups).interval)
     words = f" (95 %: {bounds}, paired over {len(measured)} cases)" if bounds else f" over {len(measured)} cases"
-    text = (
-        f"On the test split the members' vote has {digits(fmean(measured))} more {title(metric)} than its mean member"
-    )
-    yield Alert("answer", f"{text}{words}.")
+    gain = f"{digits(fmean(measured))} more {title(metric)} than its mean member"
+    yield Alert("answer", f"On the test split the members' vote has {gain}{words}.")
 
 
 def _scores(table: CaseTable) -> list[float]:

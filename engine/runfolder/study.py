@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from engine.errors import RunError
+from engine.measures import better_up
 from engine.runfolder.careful import UNREADABLE, Count, read_text
 from engine.runfolder.paths import RunFolder
 from engine.runfolder.summary import SplitSummary, read_metrics
@@ -50,7 +51,6 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         recipe: the recipe's file as it was named, for people.
         task: of the recipe.
         monitor: the validation metric by which settings are compared.
-        up: whether more of it is better.
         folds: of the cross-validation; 0: every member validates on the recipe's own validation split.
         seeds: of the members.
         grid: key of the recipe -> values, as TOML.
@@ -67,7 +67,6 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     recipe: str = ""
     task: str = ""
     monitor: str = ""
-    up: bool = True
     folds: Count = 0
     seeds: list[Count] = []
     grid: dict[str, list[str]] = {}
@@ -79,6 +78,11 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     post: dict[str, bool | float] = {}
     tried: dict[str, str] = {}
     member: list[Member] = []
+
+    @property
+    def up(self) -> bool:
+        """Whether more of `monitor` is better."""
+        return better_up(self.monitor)
 
     @property
     def settings(self) -> list[str]:

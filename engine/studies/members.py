@@ -46,24 +46,24 @@ def settings(grid: dict[str, str]) -> list[str]:
     return [f"{key}={value}" for key, value in grid.items()]
 
 
-def parse_grid(text: str, option: str) -> tuple[str, tuple[str, ...]]:
-    """Key and values of ``KEY=A,B``; commas in brackets and quotes are a value's own.
+def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
+    """Key -> values of texts ``KEY=...``. Raises: UsageError: one is not of that form, or its key cannot be varied."""
+    found: dict[str, str] = {}
+    for text in texts:
+        key, _, values = (part.strip() for part in text.partition("="))
+        if not key or not values:
+            raise UsageError(f'{option}: found "{text}"', f"such as {option} optimizer.lr=1e-3,1e-4")
+        if key in _OWN:
+            raise UsageError(f"{option}: {key} is what a study sets itself", f"vary it with {_OWN[key]}")
+        if key in found:
+            raise UsageError(f"{option}: {key} is given twice", "name all of its values in one")
+        found[key] = values
+    return found
 
-    Raises:
-        UsageError: it is not of that form, or a value stands twice.
-    """
-    key, given = pair(text, option)
-    values = tuple(value.strip() for value in _VALUES.findall(given))
-    if len(set(values)) != len(values) or not all(values):
-        raise UsageError(f'{option}: found "{text}"', "values that differ, with commas between them")
-    return key, values
 
-
-def pair(text: str, option: str) -> tuple[str, str]:
-    """The two sides of ``KEY=...``. Raises: UsageError: it is not of that form, or the key is the study's own."""
-    key, _, values = (part.strip() for part in text.partition("="))
-    if not key or not values:
-        raise UsageError(f'{option}: found "{text}"', f"such as {option} optimizer.lr=1e-3,1e-4")
-    if key in _OWN:
-        raise UsageError(f"{option}: {key} is what a study sets itself", f"vary it with {_OWN[key]}")
-    return key, values
+def choices(key: str, values: str) -> tuple[str, ...]:
+    """The values of ``A,B``; commas in brackets and quotes are a value's own. Raises `UsageError`."""
+    found = tuple(value.strip() for value in _VALUES.findall(values))
+    if len(set(found)) != len(found) or not all(found):
+        raise UsageError(f'{key}: found "{values}"', "values that differ, with commas between them")
+    return found

@@ -13,7 +13,7 @@ from engine.recipe import Recipe, load_recipe, recipe_toml
 from engine.requests import Sweep
 from engine.runfolder import RunFolder, create, update_manifest, write_text
 from engine.runfolder.study import Study
-from engine.studies.members import members, pair, parse_grid, save, settings
+from engine.studies.members import choices, members, pairs, save, settings
 from engine.training.manifest import command_line
 
 MOST_MEMBERS = 10_000
@@ -42,7 +42,6 @@ def plan(request: Sweep) -> tuple[Study, Recipe]:
         recipe=str(request.recipe),
         task=recipe.task,
         monitor=recipe.monitor,
-        up=recipe.monitor_up,
         folds=request.folds,
         seeds=seeds,
         grid={key: list(values) for key, values in grid.items()},
@@ -62,8 +61,8 @@ def plan(request: Sweep) -> tuple[Study, Recipe]:
 
 def _varied(request: Sweep) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
     """The grid and the space of the search. Raises: UsageError: they, or the numbers beside them, cannot be used."""
-    grid = dict(parse_grid(text, "--grid") for text in _once(request.grid, "--grid"))
-    search = dict(pair(text, "--search") for text in _once(request.search, "--search"))
+    grid = {key: choices(key, values) for key, values in pairs(request.grid, "--grid").items()}
+    search = pairs(request.search, "--search")
     if bool(search) != bool(request.trials):
         raise UsageError("a search needs --trials N and --search KEY=..., both", "see: medtui sweep --help")
     if grid and search:
@@ -106,11 +105,3 @@ def _recipe(request: Sweep, jobs: int, *, closed: bool) -> Recipe:
         own.append(f"runtime.threads={max(1, cores() // jobs)}")
     named = [f'name="{request.name}"'] if request.name else []
     return load_recipe(request.recipe, (*own, *request.overrides, *named), outside=request.allow_outside)
-
-
-def _once(texts: Sequence[str], option: str) -> Sequence[str]:
-    keys = [pair(text, option)[0] for text in texts]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise UsageError(f"{option}: {key} is given twice", "name all of its values in one")
-    return texts

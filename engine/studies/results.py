@@ -9,6 +9,7 @@ from statistics import fmean, stdev
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from engine.metrics import classification, segmentation
 from engine.recipe import Recipe, load_run_recipe
@@ -17,13 +18,13 @@ from engine.runfolder import (
     DataFacts,
     Manifest,
     RunFolder,
-    SplitRow,
     SplitSummary,
     read_cells,
     read_manifest,
     read_metrics,
     read_object,
     read_splits,
+    update_manifest,
     write_splits,
     write_text,
 )
@@ -124,10 +125,9 @@ def combined(parts: Sequence[SplitSummary], protocol: str) -> SplitSummary:
     """
     first = parts[0]
     if len(parts) == 1:
-        return msgspec.structs.replace(first, protocol=protocol)
-    values = {name: _mean([part.value(name) for part in parts]) for name in first.values}
-    bounds = {name: [part.ci95.get(name) for part in parts] for name in first.ci95}
+        return replace(first, protocol=protocol)
     spread = {name: [v for part in parts if (v := part.value(name)) is not None] for name in first.values}
+    both = [name for name in first.ci95 if all(name in part.ci95 for part in parts)]
     missed = None if first.missed is None else math.ceil(fmean(part.missed or 0 for part in parts))
     confusions = [np.array(part.confusion) for part in parts if part.confusion is not None]
     return SplitSummary(
@@ -135,11 +135,10 @@ def combined(parts: Sequence[SplitSummary], protocol: str) -> SplitSummary:
         missed=missed,
         protocol=protocol,
         unit=first.unit,
-        values=values,
+        values={name: _mean(found) for name, found in spread.items()},
         ci95={
-            name: (_mean([one[0] for one in found if one]), _mean([one[1] for one in found if one]))
-            for name, found in bounds.items()
-            if all(found)
+            name: (_mean([part.ci95[name][0] for part in parts]), _mean([part.ci95[name][1] for part in parts]))
+            for name in both
         },
         ci95_reason=first.ci95_reason,
         per_class={
@@ -170,16 +169,9 @@ def _write_cases(folder: RunFolder, study: Study, finished: Sequence[Member], be
 
 def _write_facts(folder: RunFolder, study: Study, manifest: Manifest, first: Member) -> None:
     """What those who use the study as a network need: the data's facts, and which cases its members know."""
-    from engine.runfolder import update_manifest
-
     known = msgspec.to_builtins(manifest)
-    update_manifest(
-        folder,
-        **{key: known[key] for key in ("medtui", "versions", "hardware", "data", "model", "precision", "data_root")},
-    )
-    rows = [
-        msgspec.structs.replace(row, split="train" if study.folds and row.split == "validation" else row.split)
-        for row in read_splits(member_folder(folder, first))
-        if row.split in {"train", "validation", "test"}
-    ]
-    write_splits(folder, [SplitRow(*msgspec.structs.astuple(row)) for row in rows])
+    keys = ("medtui", "versions", "hardware", "data", "model", "precision", "data_root")
+    update_manifest(folder, **{key: known[key] for key in keys})
+    rows = [row for row in read_splits(member_folder(folder, first)) if row.split in {"train", "validation", "test"}]
+    trained = {"train", "validation"} if study.folds else {"train"}
+    write_splits(folder, [replace(row, split="train") if row.split in trained else row for row in rows])

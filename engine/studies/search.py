@@ -11,7 +11,7 @@ from engine.events import Validation
 from engine.recipe import load_run_recipe
 from engine.runfolder import EventReader, RunFolder, read_status
 from engine.runfolder.study import Member, Study, member_folder
-from engine.studies.members import members, parse_grid
+from engine.studies.members import choices, members
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _RANGE = re.compile(rf"({_NUMBER}):({_NUMBER})(:log)?")
@@ -32,14 +32,14 @@ def distribution(key: str, words: str) -> Any:
         if _WHOLE.fullmatch(low) and _WHOLE.fullmatch(high):
             return optuna.distributions.IntDistribution(int(low), int(high), log=log)
         return optuna.distributions.FloatDistribution(float(low), float(high), log=log)
-    return optuna.distributions.CategoricalDistribution(parse_grid(f"{key}={words}", "--search")[1])
+    return optuna.distributions.CategoricalDistribution(choices(key, words))
 
 
 def ends(key: str, words: str) -> tuple[str, ...]:
     """The values that have to be legal for all to be: the ends of a range, or every choice. Raises `UsageError`."""
     distribution(key, words)
     found = _RANGE.fullmatch(words)
-    return (found[1], found[2]) if found else parse_grid(f"{key}={words}", "--search")[1]
+    return (found[1], found[2]) if found else choices(key, words)
 
 
 class Search:

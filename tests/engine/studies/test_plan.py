@@ -10,7 +10,7 @@ from engine.errors import DataError, RecipeError, UsageError
 from engine.requests import Sweep
 from engine.runfolder import list_runs
 from engine.runfolder.study import read_study
-from engine.studies.members import parse_grid
+from engine.studies.members import choices
 from engine.studies.plan import make, plan
 from tests.engine.runs import request
 
@@ -90,4 +90,5 @@ def test_more_folds_than_groups_are_refused(tmp_path):
 
 
 def test_commas_within_brackets_and_quotes_are_a_values_own():
-    assert parse_grid("data.size=[8, 8],[16,16]", "--grid") == ("data.size", ("[8, 8]", "[16,16]"))
+    assert choices("data.size", "[8, 8],[16,16]") == ("[8, 8]", "[16,16]")
+    assert choices("name", '"a,b",c') == ('"a,b"', "c")
