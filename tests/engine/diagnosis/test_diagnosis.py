@@ -91,6 +91,17 @@ def test_a_finding_comes_in_time_alone_and_stays_to_the_end(code, plan):
     assert all((finding.message, finding.evidence, finding.remedy, finding.key))
 
 
+@pytest.mark.parametrize("name", ["long", "sparse"])
+def test_a_plateau_is_said_when_a_fifth_of_the_run_brought_nothing(name):
+    plan = replace(PLANS[name], fault=streams.standing, epochs=80, onset=30)
+    wait = max(8, 16 // plan.every) * plan.every
+    for event, found in looks(plan):
+        assert codes(found) <= {"plateau"}
+        if event.epoch > plan.onset + wait + plan.every:
+            assert codes(found) == {"plateau"}
+    assert codes(finished(plan)) == {"plateau"}
+
+
 @pytest.mark.parametrize(("code", "plan"), CASES)
 def test_a_finding_goes_with_its_cause(code, plan):
     plan = replace(plan, end=2 * plan.onset + 5 * plan.every, epochs=2 * plan.epochs, onset=2 * plan.onset)
