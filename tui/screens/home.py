@@ -112,7 +112,11 @@ class HomeScreen(TiledScreen):
             self.listed.redraw()
 
     def _follow(self) -> None:
-        """Put the cursor on the run that it was to start on, once that is found."""
+        """Put the cursor on the run that it was to start on, once that is found; a member's study is opened."""
+        studies = {row.study for row in self.listed.all if row.id == self._at and row.study} - self.listed.opened
+        if studies:
+            self.listed.opened |= studies
+            self.listed.fill()
         found = [at for at, row in enumerate(self.listed.rows or ()) if row.id == self._at]
         if found:
             self._at = ""

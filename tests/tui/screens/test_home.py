@@ -156,3 +156,12 @@ async def test_enter_opens_a_study_to_its_members(tmp_path: Path) -> None:
         await pilot.press("enter")
         await see(pilot, "▸ seg.study")
         assert isinstance(app.screen, HomeScreen)
+
+
+async def test_the_cursor_starts_on_a_member_in_its_opened_study(tmp_path: Path) -> None:
+    members = [run(tmp_path, number, name=f"seg-f{number}") for number in (2, 3)]
+    study(tmp_path, 1, *members)
+    app = MedtuiApp(tmp_path, None)
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.push_screen(HomeScreen(tmp_path, at=members[0]))
+        await see(pilot, "▾ seg.study", "▸ ■ finished   seg-f2")
