@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import signal
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +31,55 @@ class MemoryGroup:
     killed: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A process among those of one run.
+
+    Attributes:
+        rank: its number; 0 writes the run folder.
+        world: how many there are.
+        local: its number on this machine.
+        meeting: the file by which they find each other, else "": by ``MASTER_ADDR`` and ``MASTER_PORT``.
+    """
+
+    rank: int = 0
+    world: int = 1
+    local: int = 0
+    meeting: str = ""
+
+
+def launched_place() -> Place:
+    """The place that ``torchrun`` or ``srun``, or process 0 of the run, gave this process in its environment.
+
+    Of a step of SLURM with several tasks the names of ``torchrun`` are filled in.
+    """
+    known = os.environ
+    if "RANK" not in known and known.get("SLURM_STEP_NUM_TASKS", "1") != "1" and "SLURM_PROCID" in known:
+        first = subprocess.run(
+            ["scontrol", "show", "hostnames", known["SLURM_STEP_NODELIST"]], capture_output=True, text=True, check=False
+        )
+        known["MASTER_ADDR"] = (first.stdout.split() or ["127.0.0.1"])[0]
+        known["MASTER_PORT"] = str(20000 + int(known["SLURM_JOB_ID"]) % 20000)
+        known["RANK"], known["LOCAL_RANK"] = known["SLURM_PROCID"], known["SLURM_LOCALID"]
+        known["WORLD_SIZE"] = known["SLURM_STEP_NUM_TASKS"]
+    rank, world, local = (known.get(name, "") for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+    if not (rank.isdigit() and world.isdigit() and int(rank) < int(world)):
+        return Place()
+    return Place(int(rank), int(world), int(local or 0), known.get("MEDTUI_MEETING", ""))
+
+
+_sharers = [1]
+
+
+def share_cores(processes: int) -> None:
+    """Say that so many processes of the run divide the cores that this one may use."""
+    _sharers[:] = [processes]
+
+
 def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Processor cores that this process may use: its share of them where a run has several processes here."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, allowed // _sharers[0])
 
 
 def cpu_name() -> str:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from engine.data import Dataset
 from engine.data.read import read_case
 from engine.device import Device, measured, open_device
+from engine.distributed import world
 from engine.losses import build_loss
 from engine.models import build_model, output_kind
 from engine.models.weights import first_weights
@@ -77,7 +78,8 @@ def build_network(recipe: Recipe, dataset: Dataset, root: Path, precision: str |
     layout = device.layout(dataset.spatial_dims + 2)
     model = model.to(device=device.device).to(memory_format=layout)
     if recipe.train.amp == "auto" and not decided and device.device.type == "cpu":
-        device = measured(device, model, (recipe.train.batch_size, dataset.channels, *recipe.data.size))
+        own = max(1, recipe.train.batch_size // world())
+        device = measured(device, model, (own, dataset.channels, *recipe.data.size))
     kind = output_kind(recipe.model, recipe.task, classes)
     counted = getattr(recipe.loss, "class_weights", "none") == "balanced" or getattr(recipe.loss, "logit_adjustment", 0)
     counts = class_counts(dataset) if counted else None

@@ -41,6 +41,7 @@ class Train(Request, frozen=True):
         allow_outside: whether paths in the recipe may leave the data root.
         runs: the folder in which the run folder is made.
         name: of the run; default: the recipe's.
+        nproc: processes that share each batch; default: those that torchrun or srun started, else one.
         handshake: descriptor of a pipe that is told the run folder; without one it is printed.
         study: the run's place in the study that starts it, for its manifest.
     """
@@ -51,6 +52,7 @@ class Train(Request, frozen=True):
     allow_outside: bool = False
     runs: Path = Path("runs")
     name: str | None = None
+    nproc: int | None = None
     handshake: int | None = None
     study: dict[str, Any] | None = None
 
@@ -99,6 +101,7 @@ class Resume(Request, frozen=True):
         fork: begin a new run at the checkpoint of this one.
         take: go on with it also where nobody can know whether its trainer still lives elsewhere.
         name: of the new run; default: the old one's.
+        nproc: as for `Train`; default: as many as before.
         handshake: as for `Train`.
     """
 
@@ -108,6 +111,7 @@ class Resume(Request, frozen=True):
     fork: bool = False
     take: bool = False
     name: str | None = None
+    nproc: int | None = None
     handshake: int | None = None
 
 

@@ -206,6 +206,12 @@ def weights_options(command: Parser) -> None:
     command.add_argument("--device", metavar="D", help="auto, cpu, cuda, cuda:1 (as the recipe says)")
 
 
+def nproc_option(command: Parser, otherwise: str) -> None:
+    """``--nproc N``."""
+    words = f"processes that share each batch ({otherwise}; torchrun and srun say it themselves)"
+    command.add_argument("--nproc", type=whole_number(1, 64), metavar="N", help=words)
+
+
 def whole_number(low: int, high: int) -> Callable[[str], int]:
     """An argument's type: whole numbers in a range."""
 

@@ -8,7 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.commands.train import Handshake, build, facts_of, open_checked, shake_hands, work
+from engine.commands.train import (
+    Handshake,
+    build,
+    facts_of,
+    in_processes,
+    open_checked,
+    refuse_uneven,
+    shake_hands,
+    work,
+)
 from engine.data import SPLITS, data_root, fingerprint
 from engine.data.identity import changed, split_rows
 from engine.errors import DataError, Problem, RecipeError, RunError, UsageError
@@ -37,6 +46,7 @@ if TYPE_CHECKING:
     from engine.checkpoint import Content
 
 _STREAM = 1 << 30
+_MOST = 64  # processes that a manifest, which may be a stranger's, can start
 _FREE = ("runtime.", "figures.", "train.checkpoint_", "name", "description")
 """Keys that may change when a run goes on: none of them changes what is learned."""
 _CHOICE = ("data.", "evaluate.", "loss.", "train.monitor", "train.validate_every")
@@ -57,17 +67,19 @@ def resume(request: Resume, handshake: Handshake | None = None) -> int:
         RecipeError: the overrides, or a recipe.toml that was changed, would make it another run.
         DataError: the data is not what the run was trained on.
     """
-    handshake = handshake or shake_hands(request)
-    return (_fork if request.fork else _go_on)(request, handshake)
+    do = _fork if request.fork else _go_on
+    known = min(max(1, read_manifest(RunFolder(request.run)).processes), _MOST)
+    return in_processes(request, lambda count: do(request, handshake or shake_hands(request), count), known)
 
 
-def _go_on(request: Resume, handshake: Handshake) -> int:
+def _go_on(request: Resume, handshake: Handshake, processes: int) -> int:
     folder, overrides = RunFolder(request.run), request.overrides
     _refuse_live(folder, take=request.take)
     lock = take_lock(folder)
     try:
         _refuse_live(folder, take=request.take)  # whoever held the lock until now may have gone on with it
         recipe = _same_recipe(folder, overrides)
+        refuse_uneven(recipe, processes)
         manifest = read_manifest(folder)
         root = data_root(request.data or _remembered_root(manifest))
         dataset = open_checked(recipe, root)
@@ -95,7 +107,7 @@ def _go_on(request: Resume, handshake: Handshake) -> int:
     return work(folder, recipe, dataset, network, handshake, lock=lock, resume=True)
 
 
-def _fork(request: Resume, handshake: Handshake) -> int:
+def _fork(request: Resume, handshake: Handshake, processes: int) -> int:
     """Begin a new run at the last checkpoint of another one, with a recipe that may differ from its own.
 
     The new folder, beside the old one, gets the checkpoint, best.pt, and the stream up to there. Weights,
@@ -117,6 +129,7 @@ def _fork(request: Resume, handshake: Handshake) -> int:
         allowed = "train.epochs: those behind it count too"
         problem = Problem("--set", "a fork goes on inside a training of known length", allowed, "train.minutes")
         raise RecipeError(f"{folder.id} cannot be forked with this recipe:", problems=(problem,))
+    refuse_uneven(recipe, processes)
     content, best = _one_moment(folder)
     root = data_root(request.data or _remembered_root(read_manifest(folder)))
     dataset = open_checked(recipe, root)

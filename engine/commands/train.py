@@ -13,17 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from msgspec import structs
+
 from engine.console import show_progress, tell
 from engine.data import Dataset, check_dataset, data_root, open_dataset
 from engine.data.identity import split_rows
-from engine.errors import MedtuiError, ProblemsError, RunError
+from engine.errors import MedtuiError, Problem, ProblemsError, RecipeError, RunError
 from engine.events import Log, Note, Result, RunEnded
+from engine.hardware import launched_place
 from engine.recipe import Recipe, load_recipe, recipe_toml, refuse_dead
-from engine.requests import Resume, Train
+from engine.requests import Resume, Train, encode
 from engine.runfolder import RunFolder, create, read_manifest, take_lock, update_manifest, write_splits, write_text
 from engine.training.manifest import command_line, first_manifest
 
 if TYPE_CHECKING:
+    from engine.checkpoint import Content
     from engine.network import Network
     from engine.training.loop import Training
     from engine.training.session import Session
@@ -44,8 +48,13 @@ def train(request: Train, handshake: Handshake | None = None) -> int:
         RecipeError, DataError: the recipe or the data cannot be used.
         UsageError: there can be no run folder.
     """
+    return in_processes(request, lambda count: _train(request, handshake or shake_hands(request), count))
+
+
+def _train(request: Train, handshake: Handshake, processes: int) -> int:
     overrides = (*request.overrides, f'name="{request.name}"') if request.name else request.overrides
     recipe = load_recipe(request.recipe, overrides, outside=request.allow_outside)
+    refuse_uneven(recipe, processes)
     root = data_root(request.data)
     dataset = open_checked(recipe, root)
     network = build(recipe, dataset, root)
@@ -57,8 +66,42 @@ def train(request: Train, handshake: Handshake | None = None) -> int:
     write_splits(folder, split_rows(dataset.cases))
     update_manifest(folder, **first_manifest(recipe, dataset, command_line()))
     update_manifest(folder, **facts_of(network, recipe, root))
-    handshake = handshake or shake_hands(request)
     return work(folder, recipe, dataset, network, handshake, lock=take_lock(folder), resume=False)
+
+
+def in_processes(request: Train | Resume, lead: Callable[[int], int], known: int = 1) -> int:
+    """Do ``lead`` in the only process or in the first of several, and follow it in the others.
+
+    Args:
+        request: comes to the processes that are started here too.
+        lead: takes the number of processes and gives the exit code.
+        known: how many processes there are where neither the request nor a launcher says so.
+    """
+    launched = launched_place().world
+    count = request.nproc or (launched if launched > 1 else known)
+    if launched == 1 and count == 1:
+        return lead(1)
+    from engine.distributed import together
+    from engine.training.follower import follow
+
+    command = [request.command, encode(structs.replace(request, handshake=None, nproc=None))]
+    return together(count, command, lambda: lead(count), follow)
+
+
+def refuse_uneven(recipe: Recipe, count: int) -> None:
+    """Look whether ``count`` processes can share the batches.
+
+    Raises:
+        RecipeError: they cannot.
+    """
+    size, near = recipe.train.batch_size, -(-recipe.train.batch_size // count) * count
+    if size % count:
+        fitting = ", ".join(str(n) for n in range(2, count) if size % n == 0)
+        allowed = f"a multiple of {count}: --set train.batch_size={near}" + (
+            f"; or --nproc {fitting}" if fitting else ""
+        )
+        problem = Problem("recipe", f"found {size}, for {count} processes together", allowed, "train.batch_size")
+        raise RecipeError(f"{count} processes cannot share this recipe:", problems=(problem,))
 
 
 def open_checked(recipe: Recipe, root: Path) -> Dataset:
@@ -88,6 +131,7 @@ def build(recipe: Recipe, dataset: Dataset, root: Path, precision: str | None = 
 
 def facts_of(network: Network, recipe: Recipe, root: Path) -> dict[str, Any]:
     """The manifest's entries on network and device."""
+    from engine.distributed import world
     from engine.network import precision_of
 
     device = network.device
@@ -99,6 +143,7 @@ def facts_of(network: Network, recipe: Recipe, root: Path) -> dict[str, Any]:
         "precision": precision_of(device),  # for resume and evaluate: they compute as the run did
         "hardware": {"gpu": gpu},
         "data_root": str(root.resolve()),  # for resume and evaluate; reports leave it out
+        "processes": world(),
     }
 
 
@@ -143,6 +188,7 @@ class Outcome:
 
 def _outcome(session: Session, error: BaseException) -> Outcome:
     """What an exception means for the run: text for the user, the traceback for train.log."""
+    from engine.distributed import cause_of
     from engine.training.handlers.control import StopRequested
 
     name = session.folder.id
@@ -151,6 +197,7 @@ def _outcome(session: Session, error: BaseException) -> Outcome:
         return Outcome("stopped", session.desk.reason, go_on)
     if isinstance(error, KeyboardInterrupt):
         return Outcome("stopped", "stopped at once, asked twice", go_on)
+    error = cause_of(error)
     tell("".join(traceback.format_exception(error)))
     if isinstance(error, ProblemsError):
         return Outcome("failed", "\n".join([error.message, *map(str, error.problems)]), error.hint)
@@ -196,13 +243,16 @@ def _conclude(session: Session, outcome: Outcome, seconds: float) -> None:
 def _phases(session: Session, network: Network, *, resume: bool) -> Outcome:
     from engine.commands.figures import draw_and_report
     from engine.device import memory_errors
+    from engine.distributed import broadcast
     from engine.network import memory_advice
+    from engine.training.follower import share
     from engine.training.handlers.resources import ResourceSampler
     from engine.training.loop import build_training, started
+    from engine.training.testing import test
 
+    share(session, network)
     training = build_training(session, network)
-    if resume:
-        _restore(session, training)
+    broadcast(_restore(session, training) if resume else None)
     session.desk.drop_old()
     session.emit(started(training, network, resumed=resume))
     model = session.recipe.model.name
@@ -220,35 +270,18 @@ def _phases(session: Session, network: Network, *, resume: bool) -> Outcome:
         outcome = Outcome("finished", _early(training))
         if cut:
             outcome = Outcome("stopped", session.desk.reason, f"go on with: medtui resume {session.folder.id}")
-        if cut and session.desk.stop == "now":
+        if not broadcast(not (cut and session.desk.stop == "now")):
             return outcome
         session.desk.detach()
         training.stream.loader.close()  # its memory is needed now
         with memory_errors(memory_advice(session.recipe)):
-            _test(session, network)
+            test(session, network)
         if session.recipe.figures.enabled:
             draw_and_report(session.folder, session.emit_and_answer)
     finally:
         training.stream.loader.close()
         sampler.close()
     return outcome
-
-
-def _test(session: Session, network: Network) -> None:
-    """Measure the validation and the test split with the chosen checkpoint."""
-    from engine.evaluation.tester import Tester
-
-    tester = Tester(session.folder, session.recipe, network, session.emit, session.progress)
-    update_manifest(session.folder, checkpoint=tester.facts)
-    tested = session.recipe.evaluate.test and session.dataset.split("test")
-    drawn = "test" if tested else "validation"  # figures show what stands in for the test
-    for split in ("validation", "test") if session.recipe.evaluate.test else ("validation",):
-        if session.dataset.split(split):
-            summary = tester.measure(session.dataset, split, split, keep=split == drawn)
-            if split == "test":
-                session.board.set(test=summary.value(session.recipe.monitor))
-    if not session.dataset.split("test"):
-        session.log("there is no test split: nothing was tested", "warning")
 
 
 def _early(training: Training) -> str:
@@ -258,7 +291,7 @@ def _early(training: Training) -> str:
     return f"train.max_minutes reached after epoch {training.epochs_done}" if training.clock.reached else ""
 
 
-def _restore(session: Session, training: Training) -> None:
+def _restore(session: Session, training: Training) -> Content | None:
     """Go back to ``last.pt``, in the stream too; without one the run starts from its beginning.
 
     What people noted, and what was evaluated after the end of the session before, stays in the stream.
@@ -268,7 +301,7 @@ def _restore(session: Session, training: Training) -> None:
     if not session.folder.last.exists():
         session.writer.cut(0, 0)
         session.log("there was no checkpoint yet: the run starts again from its beginning", "warning")
-        return
+        return None
     content = load_checkpoint(session.folder.last)
     seq, position = training.restore(content)
     tail = session.writer.tail(position)
@@ -277,6 +310,7 @@ def _restore(session: Session, training: Training) -> None:
     for i, event in enumerate(tail):
         if isinstance(event, Note) or (i > ended and isinstance(event, Log | Result)):  # of people, and of evaluations
             session.writer.write(event)
+    return content
 
 
 def shake_hands(request: Train | Resume) -> Handshake:

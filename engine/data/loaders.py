@@ -18,6 +18,7 @@ from engine.data.daemons import Daemons
 from engine.data.prepare import Prepared, normalise_image, prepare, resize_image
 from engine.data.read import Floats, read_case, read_image
 from engine.data.train_loader import Batch, CaseDataset, TrainLoader
+from engine.distributed import neighbours
 from engine.hardware import cores
 from engine.recipe import AugmentTable, DataTable, RuntimeTable
 
@@ -49,10 +50,10 @@ def build_train_loader(
         data: the recipe's [data].
         augment: the recipe's [augment].
         runtime: the recipe's [runtime].
-        batch_size: samples in a batch of this process.
+        batch_size: samples in a batch of all processes together.
         seed: the recipe's seed.
         rank: number of this process among ``world``.
-        world: processes that train together; each gets its share of every epoch.
+        world: processes that train together; each gets its share of every batch.
         notify: called with (cases loaded, all cases) while the cache is filled.
         warn: called with a line for each case that broke since it was checked, where the recipe skips such.
 
@@ -60,14 +61,15 @@ def build_train_loader(
         DataError: a case cannot be read.
     """
     cases = CachedDataset(dataset, dataset.split("train"), data, resize=augment.crop_scale == 1)
-    cases.fill(data.cache, CACHE_SHARE / world, notify or _silent)
+    cases.fill(data.cache, CACHE_SHARE / neighbours(), notify or _silent)
+    own_size = math.ceil(batch_size / world)
     return TrainLoader(
-        CaseDataset(cases, data, augment, seed, batch_size * world),
+        CaseDataset(cases, data, augment, seed, batch_size),
         batch_size=batch_size,
         rank=rank,
         world=world,
-        workers=_workers(runtime, cases, batch_size, world, warn or tell),
-        threads=max(1, min(cores() // world, batch_size, MAX_WORKERS)),
+        workers=_workers(runtime, cases, own_size, warn or tell),
+        threads=max(1, min(cores(), own_size, MAX_WORKERS)),
         pin_memory=torch.cuda.is_available() and runtime.device.startswith(("auto", "cuda")),
         warn=warn,
     )
@@ -115,7 +117,7 @@ def build_eval_loader(
 
     With several processes, process ``rank`` gets every ``world``-th case.
     """
-    return EvalLoader(dataset, dataset.split(split)[rank::world], data, batch_size, max(1, min(4, cores() // world)))
+    return EvalLoader(dataset, dataset.split(split)[rank::world], data, batch_size, max(1, min(4, cores())))
 
 
 def iter_prepared(
@@ -139,9 +141,7 @@ def _prepared(dataset: Dataset, data: DataTable, case: Case) -> Prepared:
     return prepare(read_case(dataset, case), data)
 
 
-def _workers(
-    runtime: RuntimeTable, cases: CachedDataset, batch_size: int, world: int, warn: Callable[[str], None]
-) -> int:
+def _workers(runtime: RuntimeTable, cases: CachedDataset, batch_size: int, warn: Callable[[str], None]) -> int:
     """Loader processes: as the recipe says; "auto" leaves a core to the network and never takes more than there are.
 
     None where their batches have no room in shared memory: they would wait for it for ever.
@@ -152,7 +152,7 @@ def _workers(
             warn(f"runtime.workers = {runtime.workers} have no room for their batches in /dev/shm: threads make them")
             return 0
         return runtime.workers
-    own = cores() // world
+    own = cores()
     if own <= 2 and (cases.complete or own < 2):
         return 0
     wanted = max(1, min(own - 1, MAX_WORKERS))

@@ -66,20 +66,18 @@ def epoch_order(
     return order
 
 
-def batches(order: Indices, epoch: int, batch_size: int, rank: int, world: int) -> list[list[SampleIndex]]:
-    """The batches of process ``rank`` of ``world``: every process has equally many.
+def batches(order: Indices, epoch: int, batch_size: int, rank: int = 0, world: int = 1) -> list[list[SampleIndex]]:
+    """The batches of process ``rank`` of ``world``: its share of each batch of ``batch_size`` samples.
 
-    A short order is filled up from its beginning to a multiple of ``world``. A last batch of one
-    sample is left out where others are larger: batch norm cannot learn from it.
+    A last batch of one sample is left out where others are larger: batch norm cannot learn from it. Of one with
+    fewer samples than there are processes, the last processes get nothing.
     """
-    length = -(-len(order) // world) * world
-    own = [SampleIndex(epoch, k, int(order[k % len(order)])) for k in range(rank, length, world)]
-    groups = [own[start : start + batch_size] for start in range(0, len(own), batch_size)]
-    return groups[:-1] if len(groups) > 1 and len(groups[-1]) == 1 < batch_size else groups
+    samples = [SampleIndex(epoch, k, int(case)) for k, case in enumerate(order)]
+    groups = [samples[start : start + batch_size] for start in range(0, len(samples), batch_size)]
+    return [group[rank::world] for group in groups[: batch_count(len(order), batch_size)]]
 
 
-def batch_count(samples: int, batch_size: int, world: int) -> int:
+def batch_count(samples: int, batch_size: int) -> int:
     """How many batches `batches` makes of ``samples``."""
-    own = -(-samples // world)
-    full, rest = divmod(own, batch_size)
+    full, rest = divmod(samples, batch_size)
     return full + (rest > 1 or (rest == 1 and full == 0))

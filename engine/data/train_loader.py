@@ -142,7 +142,7 @@ class TrainLoader:
     def __len__(self) -> int:
         """Batches an epoch."""
         count = len(self.samples.cases.cases) * self.samples.data.samples_per_case
-        return batch_count(count, self._batch_size, self._world)
+        return batch_count(count, self._batch_size)
 
     def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[Batch]:
         """The batches of ``epoch`` (counted from 1) from ``first_batch`` (counted from 0) on.
@@ -192,6 +192,8 @@ class TrainLoader:
 
 def _collate(items: list[Sample | _Failure]) -> Batch | _Failure:
     made: list[Sample] = []
+    if not items:  # of several processes, one that has no sample of a small last batch
+        return {"image": torch.empty(0), "label": torch.empty(0), "id": []}
     for item in items:
         if isinstance(item, _Failure):
             return item

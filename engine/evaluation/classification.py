@@ -203,6 +203,8 @@ class _Probabilities:
         evaluator.add_event_handler(Events.COMPLETED, self._write)
 
     def _write(self) -> None:
+        if rank():
+            return
         classes = self._evaluation.job.dataset.classes
         rows = [
             [name, classes[int(shares.argmax())], *(repr(float(share)) for share in shares)]
@@ -226,7 +228,7 @@ class _Previews:
     def _write(self) -> None:
         job = self._evaluation.job
         wrong = [case for case in self._evaluation.cases() if case["true"] != case["predicted"]][: self._writer.count]
-        if not wrong:
+        if not wrong or rank():
             return
         by_id = {case.id: case for case in job.cases}
         images = [read_image(job.dataset, by_id[case["id"]]) for case in wrong]
@@ -274,6 +276,8 @@ class _Examples:
         return chosen
 
     def _write(self) -> None:
+        if rank():
+            return
         self._writer.clear()
         found, job = self._evaluation, self._evaluation.job
         by_id = {case.id: case for case in job.cases}

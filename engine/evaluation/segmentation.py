@@ -66,7 +66,7 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
         rows: their metrics.
         losses: the loss of each whole case. Their mean is the split's: a case counts as one, however
             many voxels it has, and how cases are batched in training plays no part.
-        written: the mask files of this process.
+        written: the mask files; each process writes those of its cases.
     """
 
     file_per_case = True
@@ -129,6 +129,7 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
     def complete(self) -> None:
         """Bring together the cases of all processes, in the order of the split."""
         self.rows, self.losses = gather(self.rows), gather(self.losses)
+        self.written = dict(gather(list(self.written.items())))
 
     def mask_of(self, case: Case) -> Mask:
         """The mask (*S) of a case on its own grid, predicted again."""
@@ -266,7 +267,8 @@ class _Previews:
             heapq.heappush(self._worst, entry)
 
     def _write(self) -> None:
-        for negative, name, arrays in sorted(self._worst, key=lambda entry: entry[:2], reverse=True):
+        worst = sorted(gather(self._worst), key=lambda entry: entry[:2], reverse=True)
+        for negative, name, arrays in worst[: 0 if rank() else self._writer.count]:
             self._writer.write(name, -negative, arrays)
 
 
@@ -282,6 +284,8 @@ class _Examples:
         evaluator.add_event_handler(Events.COMPLETED, self._write)
 
     def _write(self) -> None:
+        if rank():
+            return
         self._writer.clear()
         evaluation, dataset = self._evaluation, self._evaluation.job.dataset
         dice = {row.id: row.value("dice") or 0.0 for row in evaluation.rows}

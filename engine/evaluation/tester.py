@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from engine.data.cases import Dataset
+from engine.distributed import rank
 from engine.evaluation.evaluator import evaluate_split, open_evaluation
 from engine.evaluation.inference import build_predictor
 from engine.evaluation.previews import ExampleWriter
@@ -74,7 +75,7 @@ class Tester:
         }
 
     def measure(self, dataset: Dataset, split: str, name: str, *, keep: bool) -> SplitSummary:
-        """Measure ``split`` of ``dataset`` and file the result under ``name``.
+        """Measure ``split`` of ``dataset`` and file the result under ``name``; of several processes, process 0 does.
 
         Args:
             dataset: the run's own, or data from elsewhere.
@@ -86,6 +87,8 @@ class Tester:
         evaluation = open_evaluation(self._job(dataset, split, name))
         handlers = self._kept(evaluation, name) if keep else []
         evaluate_split(evaluation, lambda done, total: self._progress("test", done, total), handlers)
+        if rank():
+            return SplitSummary()
         summary = evaluation.summary()
         write_cases(self._folder, name, evaluation.table(name))
         write_metrics(self._folder, name, summary)
@@ -115,7 +118,7 @@ class Tester:
             bootstrap=recipe.evaluate.bootstrap,
             seed=recipe.seed,
             fits=fits,
-            fitted=None if fits else self._fitted(),
+            fitted=None if fits or rank() else self._fitted(),
         )
 
     def _fitted(self) -> Fitted | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from engine.checkpoint import Content, load_checkpoint, load_weights
 from engine.data import Dataset, data_root
 from engine.data.sources.index import folded
+from engine.distributed import broadcast, rank
 from engine.errors import DataError, RunError, UsageError
 from engine.evaluation.inference import Predictor, build_predictor
 from engine.network import Network, build_network
@@ -135,10 +136,10 @@ def load_predictors(
 
 
 def chosen_checkpoint(folder: RunFolder, recipe: Recipe) -> tuple[Path, Content]:
-    """The checkpoint that is tested: best.pt where the recipe wants it and validation wrote one.
+    """The checkpoint that is tested: best.pt where the recipe wants it and validation wrote one; process 0 reads it.
 
     Raises:
         RunError: there is none, it is damaged, or its weights are not finite.
     """
     path = folder.best if recipe.evaluate.checkpoint == "best" and folder.best.exists() else folder.last
-    return path, load_checkpoint(path)
+    return broadcast((path, load_checkpoint(path) if rank() == 0 else {}))

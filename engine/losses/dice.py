@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from engine.distributed import joint
 from engine.losses.base import TINY, Loss, Output, Weights, build, flat, full_precision, wrong
 from engine.recipe.losses import DiceTable
 
@@ -52,7 +53,7 @@ class Dice:
         with full_precision(logits):
             overlap, sizes = self._sums(logits, target)
             if self.batch_dice:
-                overlap, sizes = overlap.sum(0, keepdim=True), sizes.sum(0, keepdim=True)
+                overlap, sizes = joint(overlap.sum(0, keepdim=True)), joint(sizes.sum(0, keepdim=True))
             smooth = max(self.smooth, TINY)
             loss = 1.0 - (2.0 * overlap + smooth) / (sizes + smooth)
             if self.weights is None or self.output == "sigmoid":

@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 from torch import Tensor
 from torch.nn import functional
 
+from engine.distributed import add_up, world
 from engine.losses.base import Loss
 from engine.losses.sums import Sum
 
@@ -40,13 +41,13 @@ def weight_of(loss: Loss, target: Tensor) -> float:
 def shares_of(loss: Loss, targets: Sequence[Tensor]) -> list[list[float]]:
     """For each batch, by its indices (B, *S), the factor of each of `terms_of` in the loss of all batches.
 
-    The factors of a term over all batches have its own factor as their sum.
+    The factors of a term over all batches, those of other processes too, have its own factor as their sum.
     """
     terms = terms_of(loss)
-    if len(targets) == 1:
+    if len(targets) == 1 and world() == 1:
         return [[factor for factor, _ in terms]]
     weights = [[weight_of(term, target) for _, term in terms] for target in targets]
-    totals = [sum(column) for column in zip(*weights, strict=True)]
+    totals = add_up([sum(column) for column in zip(*weights, strict=True)])
     return [
         [
             factor * weight / total if total else 0.0

@@ -110,6 +110,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     device: str = ""
     precision: str | None = None  # what train.amp was found to mean on this device
     data_root: str | None = None
+    processes: Count = 1  # that computed it together in its last session
     early_stopped: bool = False
     stopped: bool = False
     measured: bool = False

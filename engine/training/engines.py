@@ -15,9 +15,10 @@ from torch.optim.lr_scheduler import LRScheduler
 from engine.data.loaders import Batch, TrainLoader
 from engine.data.mix import BatchChanges
 from engine.device import Device
-from engine.distributed import rank, world, wrap_model, wrap_optimizer
+from engine.distributed import add_up, among, gather, rank, sum_gradients, world
 from engine.errors import MedtuiError, RunError
 from engine.losses import deep_loss, shares_of
+from engine.models.joint_norm import join_norms
 from engine.network import Network
 from engine.recipe import Recipe
 from engine.training.ema import Ema
@@ -51,14 +52,12 @@ class TrainStep:
     """One optimizer step over one or more batches: forward, loss, backward, clip, update, average.
 
     Attributes:
-        model: the network as it is called (compiled or distributed).
-        weights: the network that holds the weights.
+        model: the network.
         labels: classes that a label may hold, background included.
         clock: called with the name of each part when it is over.
     """
 
     model: nn.Module
-    weights: nn.Module
     criterion: Callable[[Tensor, Tensor], Tensor]
     optimizer: Optimizer
     schedule: LRScheduler
@@ -71,7 +70,7 @@ class TrainStep:
     clock: Callable[[str], object] = str
 
     def __call__(self, engine: Engine, batches: list[Batch]) -> StepOutput:
-        """Train on ``batches`` as if they were one batch, also where classes have weights.
+        """Train on ``batches``, and on those of the other processes, as if they were one batch.
 
         Raises:
             RunError: the loss, the gradient or a weight is not finite; the message names iteration,
@@ -80,26 +79,31 @@ class TrainStep:
         self.clock("loader")
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
-        cases = sum(len(batch["id"]) for batch in batches)
+        cases = [int(count) for count in add_up([len(batch["id"]) for batch in batches])]
         total = 0.0
         confusion = torch.zeros(self.labels, self.labels, dtype=torch.int64)
         shares = shares_of(self.criterion, [batch["label"] for batch in batches])
-        for number, (batch, own) in enumerate(zip(batches, shares, strict=True)):
-            loss, counts = self._backward(engine, batch, own, number)
-            total += loss
-            confusion += counts
+        for number, (batch, whole, own) in enumerate(zip(batches, cases, shares, strict=True)):
+            with among(whole):
+                if batch["id"]:
+                    loss, counts = self._backward(engine, batch, own, number)
+                    total += loss
+                    confusion += counts
+        total, confusion = _summed(total, confusion)
         self.clock("training metrics")
+        if not math.isfinite(total):
+            raise _not_finite("loss", total, engine, batches)
         lr = float(self.optimizer.param_groups[0]["lr"])
         looked_at = engine.state.iteration % _UPDATE_EVERY == 1
-        before = [p.detach().clone() for p in self.weights.parameters()] if looked_at else None
+        before = [p.detach().clone() for p in self.model.parameters()] if looked_at else None
         norm = self._update(engine, batches)
-        return StepOutput(total, cases, lr, norm, confusion, self._moved(before))
+        return StepOutput(total, sum(cases), lr, norm, confusion, self._moved(before))
 
     def _moved(self, before: list[Tensor] | None) -> float | None:
         """Norm of the change of the weights since ``before`` by their norm; a healthy one is about 1e-3."""
         if before is None:
             return None
-        changes = [now.detach() - then for now, then in zip(self.weights.parameters(), before, strict=True)]
+        changes = [now.detach() - then for now, then in zip(self.model.parameters(), before, strict=True)]
         whole = float(nn.utils.get_total_norm(before))
         return float(nn.utils.get_total_norm(changes)) / whole if whole else None
 
@@ -118,18 +122,16 @@ class TrainStep:
         levels = output if isinstance(output, tuple) else (output,)
         parts = [part * deep_loss(self.criterion, levels, truth, shares) for part, truth in mixture]
         loss = torch.stack(parts).sum()
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise _not_finite("loss", value, engine, [batch])
         self.clock("loss")
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self.clock("backward")
-        return value, _confusion(levels[0].detach(), label, self.labels)
+        return float(loss.detach()), _confusion(levels[0].detach(), label, self.labels)
 
     def _update(self, engine: Engine, batches: list[Batch]) -> float:
         """One step of optimizer, schedule and average, unless the gradient is not finite."""
+        parameters = list(self.model.parameters())
+        sum_gradients(parameters)
         self.scaler.unscale_(self.optimizer)
-        parameters = list(self.weights.parameters())
         total = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         norm = float(total)
         if math.isfinite(norm):
@@ -170,19 +172,19 @@ def build_step(recipe: Recipe, network: Network, labels: int, iterations_per_epo
         iterations_per_epoch: optimizer steps in an epoch.
     """
     model, device = network.model, network.device
-    optimizer = wrap_optimizer(build_optimizer(recipe.optimizer, model))
+    optimizer = build_optimizer(recipe.optimizer, model)
     schedule = build_schedule(
         recipe.schedule,
         optimizer,
         iterations=recipe.train.planned * iterations_per_epoch,
         iterations_per_epoch=iterations_per_epoch,
     )
-    called = wrap_model(model)
+    if world() > 1:
+        join_norms(model)
     if recipe.runtime.compile:
-        called.compile()
+        model.compile()
     return TrainStep(
-        model=called,
-        weights=model,
+        model=model,
         criterion=network.criterion,
         optimizer=optimizer,
         schedule=schedule,
@@ -206,12 +208,20 @@ _NOT_FINITE_HINT = (
 
 
 def _not_finite(what: str, value: float, engine: Engine, batches: list[Batch]) -> RunError:
-    names = ", ".join([str(name) for batch in batches for name in batch["id"]][:8])
+    names = ", ".join(gather([str(name) for batch in batches for name in batch["id"]])[:8])
     return RunError(
         f"the {what} is {'NaN' if math.isnan(value) else 'infinite'} at iteration {engine.state.iteration} "
         f"(epoch {engine.state.epoch}), on the cases {names}",
         _NOT_FINITE_HINT,
     )
+
+
+def _summed(loss: float, confusion: Tensor) -> tuple[float, Tensor]:
+    """Loss and counts of all processes."""
+    if world() == 1:
+        return loss, confusion
+    total, *counts = add_up([loss, *confusion.flatten().tolist()])
+    return total, torch.tensor(counts, dtype=torch.float64).long().reshape(confusion.shape)
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from ignite.engine import Engine, Events
 from engine.checkpoint import Content
 from engine.data.loaders import build_train_loader
 from engine.device import memory_errors
-from engine.distributed import rank, world
+from engine.distributed import broadcast, rank, world
 from engine.errors import MedtuiError, RunError
 from engine.evaluation.evaluator import evaluate_split, open_evaluation
 from engine.evaluation.previews import PreviewWriter
@@ -25,6 +25,7 @@ from engine.network import Network, memory_advice
 from engine.recipe import recipe_toml
 from engine.runfolder import read_manifest, update_manifest, write_text
 from engine.training.engines import EpochStream, TrainStep, accumulation_note, build_step, make_trainer, run_trainer
+from engine.training.handlers.agreement import Agreement
 from engine.training.handlers.checkpoints import BestCheckpoint, LastCheckpoint
 from engine.training.handlers.early_stop import EarlyStop
 from engine.training.handlers.epoch_metrics import EpochMetrics
@@ -111,9 +112,10 @@ class Training:
                 run_trainer(self.trainer, self.stream, recipe.train.planned, self.done, epoch_open=self.epoch_open)
         except MedtuiError:
             with contextlib.suppress(RunError):  # the disk itself may be what failed
-                self.last.write_best()
-                if self.stream.broken:  # between two iterations: nothing of what was learned is in doubt
-                    self.last.save("stop")
+                if rank() == 0:
+                    self.last.write_best()
+                    if self.stream.broken:  # between two iterations: nothing of what was learned is in doubt
+                        self.last.save("stop")
             raise
         self.session.desk.detach()
 
@@ -139,7 +141,9 @@ def build_training(session: Session, network: Network) -> Training:
     parts: dict[str, Stateful] = {"best": best, "epoch": epoch_metrics, "clock": clock}
     if early:
         parts["early"] = early
-    facts = {"task": recipe.task, "classes": list(dataset.classes), "recipe": session.folder.recipe.read_text("utf-8")}
+    writes = rank() == 0
+    text = session.folder.recipe.read_text("utf-8") if writes else ""
+    facts = {"task": recipe.task, "classes": list(dataset.classes), "recipe": text}
     snapshot = TrainerState(step, parts, facts)
 
     keeper: BestCheckpoint | None = None
@@ -150,12 +154,13 @@ def build_training(session: Session, network: Network) -> Training:
         total, every = len(dataset.split("validation")), recipe.train.validate_every
         Validate(session.emit, measure, best, every=every, epochs=recipe.train.planned, total=total).attach(trainer)
         keeper = BestCheckpoint(session.folder, session.emit, snapshot, best)
-        keeper.attach(trainer)
+        if writes:
+            keeper.attach(trainer)
         if early:
             early.attach(trainer)
     clock.attach(trainer)
-    trainer.add_event_handler(Events.EPOCH_COMPLETED, session.diagnose)
-    StatusUpdates(session.board, best).attach(trainer)
+    if writes:
+        trainer.add_event_handler(Events.EPOCH_COMPLETED, session.diagnose)
     last = LastCheckpoint(
         session.folder,
         session.emit,
@@ -166,8 +171,11 @@ def build_training(session: Session, network: Network) -> Training:
         iterations=recipe.train.checkpoint_iterations,
         minutes=recipe.train.checkpoint_minutes,
     )
-    last.attach(trainer)
+    if writes:
+        StatusUpdates(session.board, best).attach(trainer)
+        last.attach(trainer)
     session.desk.attach(trainer, last.save)
+    Agreement(recipe.seed).attach(trainer)
     return Training(session, trainer, stream, step, snapshot, best, early, clock, last)
 
 
@@ -182,10 +190,12 @@ def _decide_epochs(session: Session, network: Network, stream: EpochStream, star
         return
     session.emit(Phase(phase="measuring the speed"))
     pace = measure_pace(recipe, network, session.dataset, stream, minutes)
-    epochs = pace.epochs(minutes, time.monotonic() - start)
+    epochs = broadcast(pace.epochs(minutes, time.monotonic() - start))
     session.log(pace.words(minutes, epochs))
     train = recipe.train.model_copy(update={"epochs": epochs, "minutes": None})
     session.recipe = recipe.model_copy(update={"train": train})
+    if rank():
+        return
     update_manifest(folder, minutes=minutes, epochs_planned=epochs)
     write_text(folder.recipe, recipe_toml(session.recipe, network.facts))
     session.board.set(epochs=epochs)

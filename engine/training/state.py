@@ -30,7 +30,7 @@ class TrainerState:
     def weights(self) -> StateDict:
         """The state dict that is evaluated: the averaged one where there is one."""
         ema = self.step.ema
-        return (ema.module if ema else self.step.weights).state_dict()
+        return (ema.module if ema else self.step.model).state_dict()
 
     def take(self, *, epoch: int, iteration: int, length: int) -> Content:
         """The content of ``last.pt``; an epoch is ``length`` iterations long."""
@@ -42,7 +42,7 @@ class TrainerState:
             "iteration": iteration,
             "length": length,
             "model": self.weights(),
-            "raw": step.weights.state_dict() if step.ema else None,
+            "raw": step.model.state_dict() if step.ema else None,
             "ema_steps": step.ema.steps if step.ema else 0,
             "optimizer": step.optimizer.state_dict(),
             "schedule": step.schedule.state_dict(),
@@ -57,7 +57,7 @@ class TrainerState:
         In a fork the settings come from the recipe, and only the memory from the checkpoint.
         """
         step, forked = self.step, content.get("forked")
-        load_weights(step.weights, content["raw"] or content["model"], "last.pt")
+        load_weights(step.model, content["raw"] or content["model"], "last.pt")
         if step.ema:
             load_weights(step.ema.module, content["model"], "last.pt")
             step.ema.steps = content["ema_steps"]
@@ -90,4 +90,4 @@ class TrainerState:
 def evaluated_weights(step: TrainStep) -> torch.nn.Module:
     """The network that validation measures: the averaged one where there is one."""
     ema: Ema | None = step.ema
-    return ema.module if ema else step.weights
+    return ema.module if ema else step.model

@@ -6,11 +6,12 @@ import argparse
 import re
 
 from engine.errors import UsageError, printable
+from engine.hardware import launched_place
 from engine.requests import Resume, Train
 from engine.runfolder import ENDED, read_status
-from tui.arguments import Commands, recipe_arguments, runs_option, screen_options
+from tui.arguments import Commands, nproc_option, recipe_arguments, runs_option, screen_options
 from tui.commands.attach import has_screen, open_dashboard, runs_of
-from tui.engine_process import request_of
+from tui.engine_process import request_of, run_engine
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -32,6 +33,7 @@ def register(commands: Commands) -> None:
     recipe_arguments(command)
     runs_option(command)
     command.add_argument("--name", metavar="NAME", help="name of the run (the recipe's)")
+    nproc_option(command, "1")
     screen_options(command)
 
 
@@ -52,6 +54,8 @@ def launch(request: Train | Resume, arguments: argparse.Namespace, since_s: floa
     """Start a trainer and show it. ``since_s``: when plain lines begin, as a resumed run has a past."""
     from tui.trainer import Interrupts, start
 
+    if launched_place().rank:  # the first of the processes of torchrun or srun makes the run and shows it
+        return run_engine(request)
     with Interrupts() as interrupts:
         trainer = start(request, interrupts)
         if not arguments.detach and (arguments.plain or not has_screen()):

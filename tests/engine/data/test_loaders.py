@@ -304,13 +304,19 @@ def test_prepared_volumes_come_in_order(root: Path) -> None:
 
 @pytest.mark.parametrize("samples", range(1, 14))
 @pytest.mark.parametrize("world", [1, 2, 3])
-def test_batch_counts_are_those_of_the_batches(samples: int, world: int) -> None:
+def test_the_batches_of_all_processes_are_those_of_one(samples: int, world: int) -> None:
     order = epoch_order([None] * samples, samples_per_case=1, balance=False, seed=0, epoch=1)
     assert sorted(order.tolist()) == list(range(samples))
-    for size in (1, 2, 4, 5):
+    for size in (1, 2, 4, 6):
+        whole = batches(order, 1, size)
         made = [batches(order, 1, size, rank, world) for rank in range(world)]
-        assert {len(own) for own in made} == {batch_count(samples, size, world)}
-        assert all(len(batch) > 1 for own in made for batch in own) or size == 1 or len(made[0]) == 1
+        assert {len(own) for own in made} == {batch_count(samples, size)} == {len(whole)}
+        shared = [
+            sorted((draw for part in parts for draw in part), key=lambda draw: draw.k)
+            for parts in zip(*made, strict=True)
+        ]
+        assert shared == whole
+        assert all(len(batch) > 1 for batch in whole) or size == 1 or len(whole) == 1
 
 
 def test_without_shuffling_the_cases_come_by_their_ids_and_the_last_batch_is_smaller(root: Path) -> None:
@@ -329,7 +335,7 @@ def test_the_samples_of_a_batch_can_share_one_draw(root: Path, world: int) -> No
 
     def labels(augment: AugmentTable, rank: int) -> list[torch.Tensor]:
         loader = build_train_loader(
-            dataset, table, augment, RuntimeTable(workers=0), batch_size=6 // world, seed=7, rank=rank, world=world
+            dataset, table, augment, RuntimeTable(workers=0), batch_size=6, seed=7, rank=rank, world=world
         )
         made = [batch["label"] for number in range(1, 5) for batch in loader.epoch(number)]
         loader.close()

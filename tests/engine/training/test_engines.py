@@ -18,7 +18,6 @@ def make_step(model: nn.Module, lr: float = 0.1, **options) -> TrainStep:
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
     return TrainStep(
         model=model,
-        weights=model,
         criterion=nn.CrossEntropyLoss(),
         optimizer=optimizer,
         schedule=torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0),
