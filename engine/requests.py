@@ -123,6 +123,7 @@ class Check(Request, frozen=True):
         overrides: as for `Train`, and so ``data`` and ``allow_outside``.
         data: root of the data sets.
         allow_outside: whether paths in the recipe may leave the data root.
+        nproc: processes that would share each batch; the batch that is tried is the share of one.
         json: print what is known of the data as JSON, and leave the batch out.
         profile: measure where the time of a step goes.
     """
@@ -131,6 +132,7 @@ class Check(Request, frozen=True):
     overrides: tuple[str, ...] = ()
     data: Path | None = None
     allow_outside: bool = False
+    nproc: int | None = None
     json: bool = False
     profile: bool = False
 

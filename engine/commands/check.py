@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.commands.train import open_checked
+from engine.commands.train import open_checked, refuse_uneven
 from engine.data import Dataset, data_root
 from engine.data.survey import Survey, survey
 from engine.errors import RecipeError, printable
@@ -41,6 +41,8 @@ def check(request: Check) -> int:
     from engine.network import memory_advice
 
     recipe = load_recipe(request.recipe, request.overrides, outside=request.allow_outside)
+    processes = request.nproc or 1
+    refuse_uneven(recipe, processes)
     if not request.json:
         _say("recipe", f"{recipe.name}: {recipe.task}, {recipe.model.name}, {recipe.loss.name}")
     root = data_root(request.data)
@@ -60,7 +62,7 @@ def check(request: Check) -> int:
             _say("weights", network.start)
         if network.device.reason:
             _say("amp", network.device.reason)
-        _step(recipe, dataset, network)
+        _step(recipe, dataset, network, processes)
         if recipe.train.minutes is not None or request.profile:
             _pace(recipe, dataset, network, profile=request.profile)
     _memory(network)
@@ -110,15 +112,19 @@ def _network(recipe: Recipe, dataset: Dataset, root: Path) -> Network:
         return build_network(recipe.model_copy(update={"model": recipe.model.bare()}), dataset, root)
 
 
-def _step(recipe: Recipe, dataset: Dataset, network: Network) -> None:
-    """One optimizer step, with a loader that neither caches nor starts processes."""
+def _step(recipe: Recipe, dataset: Dataset, network: Network, processes: int) -> None:
+    """One optimizer step, or the share of one of ``processes``, with a loader that neither caches nor starts any."""
+    import torch
+
     from engine.data.loaders import build_train_loader
     from engine.training.engines import EpochStream, accumulation_note, build_step, make_trainer
 
     data = recipe.data.model_copy(update={"cache": "none"})
     runtime = recipe.runtime.model_copy(update={"workers": 0})
     size = recipe.train.batch_size
-    loader = build_train_loader(dataset, data, recipe.augment, runtime, batch_size=size, seed=recipe.seed)
+    loader = build_train_loader(
+        dataset, data, recipe.augment, runtime, batch_size=size, seed=recipe.seed, world=processes
+    )
     stream = EpochStream(loader, recipe.train.accumulate)
     step = build_step(recipe, network, len(dataset.classes) + (recipe.task == "segmentation"), len(stream))
     batches = next(iter(stream))
@@ -129,6 +135,13 @@ def _step(recipe: Recipe, dataset: Dataset, network: Network) -> None:
     _say("batch", f"{output.cases} cases in {seconds:.2f} s, loss {output.loss:.4g}; {len(stream)} steps an epoch")
     if note := accumulation_note(recipe):
         _say("", note, "note")
+    if processes > 1:
+        _say("nproc", f"this was the share of one of {processes} processes; each needs its own memory and cases")
+        gpus = torch.cuda.device_count()
+        if network.device.device.type == "cuda" and gpus < processes:
+            _say("", f"this machine has {gpus} GPUs: --nproc {gpus}, or more machines", "note")
+        if recipe.augment.mixup or recipe.augment.cutmix:
+            _say("", "augment.mixup and cutmix mix the cases of one process only", "note")
 
 
 def _pace(recipe: Recipe, dataset: Dataset, network: Network, *, profile: bool) -> None:

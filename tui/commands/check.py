@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.requests import Check
-from tui.arguments import Commands, recipe_arguments
+from tui.arguments import Commands, nproc_option, recipe_arguments
 
 
 def register(commands: Commands) -> None:
@@ -19,6 +19,7 @@ def register(commands: Commands) -> None:
         ],
     )
     recipe_arguments(command)
+    nproc_option(command, "1")
     command.add_argument("--json", action="store_true", help="what is known of the data as JSON, without the batch")
     command.add_argument(
         "--profile", action="store_true", help="where the time of a step goes, and what in the recipe would change it"
