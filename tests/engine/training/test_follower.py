@@ -14,12 +14,13 @@ import pytest
 import torch
 
 from engine.commands.resume import resume
-from engine.commands.train import train
+from engine.commands.train import refuse_uneven, train
 from engine.errors import RecipeError
+from engine.recipe import load_recipe
 from engine.requests import Resume
 from engine.runfolder import RunFolder, list_runs, read_manifest, read_metrics, read_status, send
 from tests.engine.commands.test_resume import when
-from tests.engine.runs import CLASSIFICATION, SEGMENTATION, events, request, run, weights
+from tests.engine.runs import CLASSIFICATION, SEGMENTATION, events, request, run, weights, write_recipe
 
 TWENTY = ("train.epochs=4", "train.batch_size=4", "data.samples_per_case=5", "train.clip_norm=1.0")
 GENTLE = ('optimizer.name="sgd"', "optimizer.lr=1e-7")  # a network that learns fast makes much of a last bit
@@ -113,8 +114,12 @@ def test_a_process_that_is_killed_ends_the_run_with_one_message(tmp_path):
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path):
-    with pytest.raises(RecipeError, match=r"a multiple of 2: --set train.batch_size=4"):
-        run_two(tmp_path, SEGMENTATION, "train.batch_size=3")
+    recipe = load_recipe(write_recipe(tmp_path, SEGMENTATION), ("train.batch_size=9",))
+    refuse_uneven(recipe, 3)
+    with pytest.raises(
+        RecipeError, match=r"found 9, for 6 .*\n.*a multiple of 6: --set train.batch_size=12; or --nproc 3"
+    ):
+        refuse_uneven(recipe, 6)
 
 
 def test_torchrun_makes_one_run(tmp_path):
