@@ -11,7 +11,7 @@ from engine.diagnosis.facts import Facts, Finding, Steps, Window, brief, since, 
 
 _PACE_STEPS = 20
 _BOUND, _GROWN_SHARE, _GROWN = 0.5, 0.2, 4.0
-_SLOWER, _ALL_SLOWER = 1.7, 1.5
+_SLOWER, _ALL_SLOWER, _STILL = 1.7, 1.5, 1.35
 _TO_THE_END = 0.1  # of a session: a run that is over was slow to its end, not only in its last steps
 _PIECES = 10
 _LEAST_S, _LEAST_OF_PHASE_S, _UNKNOWN_S = 5.0, 30.0, 300.0
@@ -98,8 +98,8 @@ def _slower(facts: Facts) -> Iterator[Finding]:
     for window in found:
         limit = median(usual) if usual else math.inf
         known = sorted(t for t in times[window.start : window.stop] if not math.isnan(t))
-        quick = known[len(known) // 5] if known else 0.0
-        flags.append(window.level > _SLOWER * limit and quick > _ALL_SLOWER * limit)
+        slow = bool(known) and window.level > _SLOWER * limit and known[len(known) // 5] > _ALL_SLOWER * limit
+        flags.append(slow or (flags[-1:] == [True] and window.level > _STILL * limit))
         if not flags[-1]:
             usual.append(window.level)
     at = _at(facts, flags)

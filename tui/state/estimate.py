@@ -10,6 +10,7 @@ from engine.readers.run_view import RunView
 
 RECENT_EPOCHS = 7
 RECENT_STEPS = 300
+NEWEST_STEPS = 20
 
 
 def elapsed_s(view: RunView, now_s: float) -> float:
@@ -22,9 +23,10 @@ def elapsed_s(view: RunView, now_s: float) -> float:
 def left_s(view: RunView, now_s: float) -> float | None:
     """Seconds until training ends (later: until the present phase does); ``None`` where unknown.
 
-    An epoch costs the median time between the ends of the last epochs, validation included, so that
-    one pause or one slow epoch does not bend the estimate. Before the second epoch has ended, the
-    median time between iterations stands in. Between two events the estimate counts down.
+    An epoch costs its steps at the pace of the newest ones, so that a machine that others crowd is noticed, and what
+    lies between the steps of two epochs (validation, checkpoints) by the median of the last epochs, so that one pause
+    does not bend the estimate. Before the second epoch has ended, the mean time between iterations stands in. Between
+    two events the estimate counts down.
     """
     if view.ended or view.started is None:
         return None
@@ -68,10 +70,20 @@ def _step_s(view: RunView) -> float | None:
 
 
 def _epoch_s(view: RunView) -> float | None:
-    ends = view.epochs_done["time_s"][-RECENT_EPOCHS - 1 :]
-    ends = ends[ends >= view.session_s]
-    gaps = np.diff(ends)
-    return float(np.median(gaps)) if len(gaps) else None
+    table = view.epochs_done
+    recent = np.flatnonzero(table["time_s"] >= view.session_s)[-RECENT_EPOCHS - 1 :]
+    if len(recent) < 2:
+        return None
+    whole, numbers = np.diff(table["time_s"][recent]), table["epoch"][recent][1:]
+    first = int(np.searchsorted(view.steps["epoch"], numbers[0]))
+    epochs, times = view.steps["epoch"][first:], view.steps["time_s"][first:]
+    within = np.diff(epochs) == 0
+    gaps = np.diff(times)[within]
+    sums = np.bincount(epochs[1:][within] - numbers[0], gaps, int(numbers[-1] - numbers[0]) + 1)[numbers - numbers[0]]
+    if len(gaps) < NEWEST_STEPS // 2 or not (sums > 0).all():
+        return float(np.median(whole))
+    newest = np.sort(gaps[-NEWEST_STEPS:])[:-2]
+    return float(np.median(whole - sums) + (view.iterations_per_epoch - 1) * newest.mean())
 
 
 def _phase_left(view: RunView, now_s: float) -> float | None:

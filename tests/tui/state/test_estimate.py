@@ -72,3 +72,24 @@ def test_elapsed_leaves_out_the_time_between_sessions() -> None:
 def test_shares() -> None:
     assert done_share(run(5)) == 0.5
     assert done_share(EMPTY) is None
+
+
+def test_left_follows_the_newest_steps() -> None:
+    """Others take the processor in the seventh epoch: steps take four times as long."""
+    view = run(6, validation_s=5.0)
+    now = view.time_s
+    for step in range(1, 6):
+        now += 8.0
+        view = fold(view, [Iteration(time_s=now, iteration=60 + step, epoch=7, loss=1.0)])
+    before = 3.5 * 25.0
+    assert (left_s(view, now) or 0.0) > before
+    for step in range(6, 11):
+        now += 8.0
+        view = fold(view, [Iteration(time_s=now, iteration=60 + step, epoch=7, loss=1.0)])
+    for epoch in (8, 9):
+        view = fold(view, [EpochDone(time_s=now, epoch=epoch - 1, iteration=10 * epoch - 10)])
+        now += 5.0
+        for step in range(1, 11):
+            now += 8.0
+            view = fold(view, [Iteration(time_s=now, iteration=10 * epoch - 10 + step, epoch=epoch, loss=1.0)])
+    assert left_s(view, now) == pytest.approx(85.0, rel=0.12)
