@@ -38,6 +38,11 @@ exit codes:
 
 RUN_HELP = "A RUN is a folder, an id, or a unique part of an id; where it may be left out, the newest."
 
+RUN_ANYWHERE = (
+    "a folder, an id, or a unique part of an id; without it, the newest run. [user@]host:RUN or user@host: on another "
+    "machine, over ssh"
+)
+
 EXAMPLES = """\
 examples:
   medtui run recipes/quickstart.toml             train on a small artificial data set and watch

@@ -37,14 +37,21 @@ def send(folder: RunFolder, command: Command, text: str = "") -> Request:
     request = Request(
         id=uuid.uuid4().hex[:12], command=command, text=well_formed(text[:_MAX_TEXT]), time_s=round(time.time(), 3)
     )
+    post(folder, request)
+    return request
+
+
+def post(folder: RunFolder, request: Request) -> None:
+    """Lay a request into the folder; raises as `send`."""
     try:
         folder.control.mkdir(mode=0o700, exist_ok=True)
         if folder.control.is_symlink():
             raise UsageError(f"{folder.control} is a link", "a run folder holds no links: this one was changed")
-        write_bytes(folder.control / f"{time.time_ns():020d}-{request.id}.json", msgspec.json.encode(request))
+        write_bytes(
+            folder.control / f"{time.time_ns():020d}-{uuid.uuid4().hex[:12]}.json", msgspec.json.encode(request)
+        )
     except OSError as error:
         raise UsageError(f"cannot write to {folder.control}: {error.strerror or error}") from error
-    return request
 
 
 def take(folder: RunFolder) -> list[Request]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from engine.console import tell
 from engine.errors import RunError
+from engine.runfolder.mirror import is_mirror
 from engine.runfolder.paths import RunFolder, refuse_links
 
 _PATIENCE_S = 2.0
@@ -43,6 +44,8 @@ def take_lock(folder: RunFolder) -> int:
         RunError: another trainer writes this folder, or it cannot be written, or it leads elsewhere.
     """
     refuse_links(folder)
+    if is_mirror(folder):
+        raise RunError(f"{folder.id} is on another machine: this folder is a mirror of it", "do this over there")
     lock = _open(folder, folder.lock.name)
     end = time.monotonic() + _PATIENCE_S
     while (taken := _flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)) is False and time.monotonic() < end:

@@ -6,10 +6,15 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.errors import MedtuiError, UsageError
-from engine.runfolder import RunFolder, find_run
-from tui.arguments import Commands, run_argument
+from engine.runfolder import RunFolder
+from tui.arguments import RUN_ANYWHERE, Commands, run_argument
+from tui.remote.reach import reached
+
+if TYPE_CHECKING:
+    from tui.remote.near import Link
 
 
 def register(commands: Commands) -> None:
@@ -18,9 +23,14 @@ def register(commands: Commands) -> None:
         "attach",
         "Open the dashboard on a live or a finished run. q leaves it; the training goes on.",
         attach,
-        ["medtui attach", "medtui attach seg_dice --once", "medtui attach --plain >> log"],
+        [
+            "medtui attach",
+            "medtui attach seg_dice --once",
+            "medtui attach --plain >> log",
+            "medtui attach anna@gpu1:seg_dice",
+        ],
     )
-    run_argument(command)
+    run_argument(command, text=RUN_ANYWHERE)
     group = command.add_mutually_exclusive_group()
     group.add_argument("--once", action="store_true", help="print one text view and end")
     command.add_argument("--json", action="store_true", help="with --once: one JSON object, for scripts")
@@ -29,26 +39,28 @@ def register(commands: Commands) -> None:
 
 def attach(arguments: argparse.Namespace) -> int:
     """The dashboard, or one text view, or plain lines, of a run; without one, of the newest."""
-    folder = find_run(arguments.runs, arguments.run)
-    if arguments.plain:
-        from tui.printed.plain import watch
-
-        return watch(folder)
     if arguments.json and not arguments.once:
         raise UsageError("--json prints one view: it belongs to --once", "medtui attach --once --json")
-    if arguments.once or not has_screen():
-        from tui.printed.once import print_once
+    with reached(arguments.runs, arguments.run) as (folder, link):
+        if arguments.plain:
+            from tui.printed.plain import watch
 
-        return print_once(folder, as_json=arguments.json)
-    open_dashboard(runs_of(folder, arguments.runs), folder)
+            return watch(folder)
+        if arguments.once or not has_screen():
+            from tui.printed.once import print_once
+
+            return print_once(folder, as_json=arguments.json)
+        open_dashboard(runs_of(folder, link.runs if link else arguments.runs), folder, link)
     return 0
 
 
-def open_dashboard(runs: Path, folder: RunFolder | None) -> None:
-    """Open the dashboard on a run, or on the list of all."""
+def open_dashboard(runs: Path, folder: RunFolder | None, link: Link | None = None) -> None:
+    """Open the dashboard on a run, or on the list of all; ``link`` keeps those of another machine up."""
     from tui.app import MedtuiApp
 
     app = MedtuiApp(runs, folder)
+    if link:
+        link.say = lambda text: app.call_from_thread(app.notify, text, markup=False)
     app.run()
     if app.return_code:
         raise MedtuiError("the dashboard failed; the training is not touched", "see it in lines: medtui attach --plain")

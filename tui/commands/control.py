@@ -7,9 +7,10 @@ import time
 
 from engine.errors import UsageError, printable
 from engine.events import Control
-from engine.runfolder import ENDED, EventReader, RunFolder, find_run, read_status, send
+from engine.runfolder import ENDED, EventReader, RunFolder, read_status, send
 from engine.runfolder.control import Command
-from tui.arguments import Commands, Parser, run_argument, seconds
+from tui.arguments import RUN_ANYWHERE, Commands, Parser, run_argument, seconds
+from tui.remote.reach import reached
 
 _POLL_S = 0.1
 _TEXTS = {
@@ -24,7 +25,7 @@ def register(commands: Commands) -> None:
     """Add the commands."""
     for name, text in _TEXTS.items():
         command = commands.add(name, text, _send)
-        run_argument(command, nargs=None if name == "note" else "?")
+        run_argument(command, nargs=None if name == "note" else "?", text=RUN_ANYWHERE)
         wait_option(command)
         if name == "stop":
             command.add_argument("--now", action="store_true", help="after the iteration, with a checkpoint")
@@ -40,9 +41,9 @@ def wait_option(command: Parser) -> None:
 
 
 def _send(arguments: argparse.Namespace) -> int:
-    folder = find_run(arguments.runs, arguments.run)
     command: Command = "stop_now" if arguments.command == "stop" and arguments.now else arguments.command
-    return send_request(folder, command, getattr(arguments, "text", ""), arguments.wait)
+    with reached(arguments.runs, arguments.run) as (folder, _):
+        return send_request(folder, command, getattr(arguments, "text", ""), arguments.wait)
 
 
 def send_request(folder: RunFolder, command: Command, text: str = "", wait_s: float = 30.0) -> int:

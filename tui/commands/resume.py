@@ -13,6 +13,7 @@ from tui.arguments import Commands, data_option, nproc_option, run_argument, scr
 from tui.commands.control import send_request, wait_option
 from tui.commands.run import check_name, launch
 from tui.engine_process import request_of, run_engine
+from tui.remote.reach import reached
 
 
 def register(commands: Commands) -> None:
@@ -41,6 +42,10 @@ def _request(arguments: argparse.Namespace) -> Resume:
 
 
 def _resume(arguments: argparse.Namespace) -> int:
+    if arguments.run and {"@", ":"} & set(arguments.run) and not arguments.fork:
+        with reached(arguments.runs, arguments.run) as (far, link):
+            if link:
+                return send_request(far, "resume", wait_s=arguments.wait)
     folder = find_run(arguments.runs, arguments.run, studies=True)
     if folder.is_study:
         return run_engine(Sweep(recipe=folder.root, resume=True))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+import sys
 import time
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
-from engine.errors import printable
+from engine.errors import MedtuiError, printable
 from engine.runfolder import RunFolder, Status, list_runs, read_status
 from tui.arguments import Commands, runs_option
 from tui.ascii import to_ascii, wants_ascii
@@ -19,9 +22,18 @@ _RIGHT = {"epoch", "best", "test", "age"}
 def register(commands: Commands) -> None:
     """Add the command."""
     text = "List the runs: state, recipe, epoch, best metric, age."
-    command = commands.add("runs", text, lambda arguments: print_runs(arguments.runs, as_json=arguments.json))
+    command = commands.add("runs", text, _runs, ["medtui runs --json", "medtui runs --host anna@gpu1 --host gpu2"])
     runs_option(command)
+    command.add_argument(
+        "--host", action="append", metavar="HOST", help="the runs of another machine, over ssh; all: of the hosts file"
+    )
     command.add_argument("--json", action="store_true", help="a JSON array, for scripts")
+
+
+def _runs(arguments: argparse.Namespace) -> int:
+    if arguments.host:
+        return _print_remote(arguments.host, arguments.runs, as_json=arguments.json)
+    return print_runs(arguments.runs, as_json=arguments.json)
 
 
 def print_runs(runs: Path, *, as_json: bool = False) -> int:
@@ -41,6 +53,44 @@ def print_runs(runs: Path, *, as_json: bool = False) -> int:
         text = "\n".join([text, *map(printable, said)])
         print(to_ascii(text) if wants_ascii() else text)
     return 0
+
+
+def _print_remote(names: list[str], runs: Path, *, as_json: bool) -> int:
+    """Print the runs of other machines, each with its host. 1 where one of them says nothing."""
+    from tui.remote.listing import chosen_hosts, runs_of
+
+    records: list[dict[str, Any]] = []
+    failed = False
+    for host, found in runs_of(chosen_hosts(names), runs):
+        if isinstance(found, MedtuiError):
+            failed = True
+            print(printable(f"{found.message}\n{found.hint}".strip()), file=sys.stderr)
+        else:
+            records += [{"host": host.name, **record} for record in found]
+    if as_json:
+        from tui.printed.records import print_json
+
+        print_json(records)
+    elif records:
+        text = table([("host", *_HEAD), *map(_remote_row, records)])
+        print(to_ascii(text) if wants_ascii() else text)
+    return int(failed)
+
+
+def _remote_row(record: dict[str, Any]) -> tuple[str, ...]:
+    """A line of the table, of what another machine says: any value may have any type."""
+    text = {name: value if isinstance(value, str) else "" for name, value in record.items()}
+    known = {name: value if isinstance(value, int | float) else None for name, value in record.items()}
+    epochs, age_s = known.get("epochs"), known.get("age_s")
+    cells = (
+        *(text.get(name, "") for name in ("host", "state", "name")),
+        f"{known.get('epoch') or 0}/{epochs}" if epochs else "–",
+        f"{text.get('metric', '')} {figure(known.get('best'))}".strip(),
+        figure(known.get("test")),
+        "–" if age_s is None else age(age_s),
+        text.get("id", ""),
+    )
+    return tuple(printable(cell, keep="")[:200] for cell in cells)
 
 
 def table(rows: list[tuple[str, ...]], right: Collection[str] = _RIGHT) -> str:

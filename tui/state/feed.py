@@ -22,6 +22,7 @@ from engine.readers.health import findings_of
 from engine.readers.run_view import EMPTY, RunView
 from engine.recipe.document import parse
 from engine.runfolder import ENDED, EventReader, RunFolder, Status, read_status, read_text
+from engine.runfolder.mirror import watch
 
 BIG_BYTES = 2 << 20
 """From this size on a stream is shown by samples first."""
@@ -114,10 +115,12 @@ class Feed:
             self._hand_out(replace(last, problem=f"reading the run failed: {type(error).__name__}: {error}"))
 
     def _follow(self) -> None:
+        watch(self.folder)
         reader = EventReader(self.folder.events)
         view = self._load(reader)
         restarts, poll_s = reader.restarts, FASTEST_POLL_S
         while not self._stopped.is_set():
+            watch(self.folder)
             events = reader.read(CHUNK_BYTES)
             if reader.restarts != restarts:
                 view, restarts = EMPTY, reader.restarts

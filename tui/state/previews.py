@@ -10,6 +10,7 @@ import numpy as np
 from engine.events import Preview
 from engine.readers.arrays import DAMAGED, Array, ArraysError, load_arrays
 from engine.runfolder import RunFolder
+from engine.runfolder.mirror import fetch
 from tui.state.images import PreviewImages, class_name, verdict
 
 LARGEST_BYTES = 64 << 20
@@ -20,6 +21,7 @@ def read_preview(folder: RunFolder, preview: Preview, classes: Sequence[str]) ->
     path = folder.root / preview.path
     if not folder.holds(path):
         return "the preview lies outside of the run folder"
+    fetch(folder, preview.path)
     try:
         return _checked(load_arrays(path, most=LARGEST_BYTES), classes)
     except ArraysError as error:

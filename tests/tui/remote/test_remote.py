@@ -1,0 +1,280 @@
+"""Runs on another machine, through an ssh that leads to another folder of this one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from engine.errors import UsageError
+from engine.events import Control
+from engine.readers.fold import read_view
+from engine.runfolder import RunFolder, find_run, list_runs, read_status, send, take
+from engine.runfolder.lock import take_lock
+from engine.runfolder.mirror import fetch
+from tests.tui.remote.far_machine import FarMachine, wait_for
+from tui.cli import main
+from tui.remote.hosts import Host, find_host, hosts_path, split_address
+from tui.remote.mirror import Mirror
+from tui.remote.near import Link, linked
+from tui.remote.protocol import FromFar
+
+RUNS = Path("runs")
+
+
+@pytest.fixture
+def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FarMachine:
+    return FarMachine(tmp_path, monkeypatch)
+
+
+def same(far: RunFolder, here: RunFolder) -> bool:
+    return far.events.read_bytes() == here.events.read_bytes()
+
+
+def test_a_run_there_is_shown_as_one_here(far, capsys):
+    far.live()
+    there = far.finished()
+    assert main(["attach", "anna@gpu1:cls_ce", "--once"]) == 0
+    over_ssh = capsys.readouterr().out
+    assert main(["attach", str(there.folder.root), "--once"]) == 0
+    assert over_ssh.splitlines()[1:] == capsys.readouterr().out.splitlines()[1:]
+    options, _, words = far.log.read_text().partition(" -- ")
+    assert "-oBatchMode=yes" in options
+    assert words == "anna@gpu1 exec medtui tail --runs runs\n"
+
+
+def test_all_runs_are_named_and_only_the_one_that_is_looked_at_is_brought(far):
+    live, done = far.live(), far.finished()
+    with linked(Host(name="gpu1", ssh="gpu1"), RUNS) as link:
+        assert [run.id for run in list_runs(link.runs)] == sorted([live.folder.id, done.folder.id])
+        here = find_run(link.runs, "seg_best")
+        link.hold(here)
+        assert same(live.folder, here)
+        assert here.recipe.read_bytes() == live.folder.recipe.read_bytes()
+        assert read_status(here).state == "running"
+        assert read_status(here).host == "gpu1"
+        assert (here.root.stat().st_mode & 0o777, link.runs.stat().st_mode & 0o777) == (0o700, 0o700)
+        assert RunFolder(link.runs / done.folder.id).events.stat().st_size == 0
+        train(live, 20)
+        wait_for(lambda: same(live.folder, here))
+
+
+def train(recorder, steps: int) -> None:
+    from tests.tui.recorded import Plan, train_epoch
+
+    train_epoch(recorder, Plan(name="seg_best"), 8, steps)
+    recorder.flush()
+
+
+def test_previews_and_other_files_come_when_they_are_looked_at(far):
+    live = far.live()
+    preview = max(live.folder.previews.iterdir())
+    live.folder.last.write_bytes(b"weights")
+    with linked(Host(name="gpu1", ssh="gpu1"), RUNS) as link:
+        here = find_run(link.runs, None)
+        link.hold(here)
+        assert not list(here.previews.iterdir())
+        fetch(here, f"previews/{preview.name}")
+        assert (here.previews / preview.name).read_bytes() == preview.read_bytes()
+        for name in ("previews/none.npz", "checkpoints/last.pt", "../../secret", "control/x.json"):
+            fetch(here, name, 5)
+            assert not (here.root / name).exists()
+
+
+def test_the_trainer_there_is_asked_and_its_answer_is_printed(far, capsys):
+    live = far.live()
+    over = threading.Event()
+
+    def answer() -> None:
+        while not over.wait(0.05):
+            for request in take(live.folder):
+                live.write(Control(request=request.id, command=request.command, state="done", message="paused here"))
+                live.flush()
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    try:
+        assert main(["pause", "gpu1:seg_best"]) == 0
+    finally:
+        over.set()
+        thread.join()
+    assert capsys.readouterr().out == f"{live.folder.id}: paused here\n"
+
+
+def test_a_lost_connection_comes_back_by_itself_and_brings_what_was_missed(far):
+    live, said = far.live(), []
+    link = Link(Host(name="gpu1", ssh="gpu1"), said.append)
+    link.open()
+    try:
+        here = find_run(link.runs, None)
+        link.hold(here)
+        for pid in children("tui.cli tail"):
+            os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: said)
+        assert "trying again" in read_status(here).message
+        train(live, 30)
+        wait_for(lambda: same(live.folder, here))
+        assert said[-1] == "connected to gpu1 again"
+        wait_for(lambda: not read_status(here).message)
+    finally:
+        link.close()
+    wait_for(lambda: not children("tui.cli tail"))
+
+
+def children(words: str) -> list[int]:
+    """Processes of these tests with ``words`` in their command line."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            own = f"FAR_HOME={os.environ['FAR_HOME']}".encode() in (path / "environ").read_bytes()
+        except OSError:
+            continue
+        if own and words in line:
+            found.append(int(path.name))
+    return found
+
+
+def test_a_stream_that_was_cut_is_brought_anew(far):
+    live = far.live()
+    host = Host(name="gpu1", ssh="gpu1")
+    with linked(host, RUNS) as link:
+        here = find_run(link.runs, None)
+        link.hold(here)
+        lines = live.folder.events.read_bytes().splitlines(keepends=True)
+        live.folder.events.write_bytes(b"".join(lines[:40]))
+        train(live, 3)
+        wait_for(lambda: same(live.folder, here))
+    live.folder.events.write_bytes(b"".join(lines[:30]))  # while nobody looked
+    live.folder.events.open("ab").write(b"".join(reversed(lines[30:])))
+    with linked(host, RUNS) as link:
+        link.hold(here)
+        assert same(live.folder, here)
+
+
+def test_a_run_that_is_removed_there_is_removed_here(far):
+    import shutil
+
+    done, live = far.finished(), far.live()
+    with linked(Host(name="gpu1", ssh="gpu1"), RUNS) as link:
+        shutil.rmtree(live.folder.root)
+        wait_for(lambda: [run.id for run in list_runs(link.runs)] == [done.folder.id])
+    shutil.rmtree(done.folder.root)
+    with linked(Host(name="gpu1", ssh="gpu1"), RUNS) as link:
+        assert not list_runs(link.runs)
+    with pytest.raises(UsageError, match="gpu1 has no runs in runs"):
+        main_raising(["attach", "gpu1:", "--once"])
+
+
+def main_raising(words: list[str]) -> None:
+    from tui.arguments import parser
+
+    arguments = parser(str).parse_args(words)
+    arguments.perform(arguments)
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ("nowhere", "ssh cannot reach nowhere: ssh: Could not resolve hostname nowhere"),
+        ("bare", "bare has no command medtui"),
+        ("old", "the medtui on old is too old"),
+        ("odd", "what the far end says is no medtui tail"),
+    ],
+)
+def test_what_keeps_a_machine_away_is_one_clear_line(far, capsys, host, words):
+    assert main(["attach", f"{host}:", "--once"]) == 2
+    err = capsys.readouterr().err
+    assert words in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("name", ["-oProxyCommand=touch x", "a b", "host;ls", "$(ls)", "", "-F", "x@-y", "\x1b[2J"])
+def test_no_name_of_a_host_is_an_option_or_a_command(far, name):
+    with pytest.raises(UsageError, match="is no name of a host"):
+        find_host(name)
+    assert not far.log.exists()
+
+
+def test_the_hosts_file_names_machines(far, capsys):
+    path = hosts_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('[gpu1]\nssh = "anna@gpu1.example"\nruns = "~/my runs"\nmedtui = "~/venv/bin/medtui"\n[gpu2]\n')
+    host = find_host("gpu1")
+    assert host.command("tail")[-2:] == ["anna@gpu1.example", "exec ~/venv/bin/medtui tail --runs ~/'my runs'"]
+    assert split_address("gpu1:seg") == (host, "seg")
+    assert split_address("seg_best") is None
+    path.write_text("[gpu1]\nport = 22\n")
+    with pytest.raises(UsageError, match="unknown field `port`"):
+        find_host("gpu1")
+
+
+def test_the_runs_of_several_machines_stand_in_one_table(far, capsys):
+    far.finished()
+    far.live()
+    assert main(["runs", "--host", "gpu1", "--host", "anna@gpu2", "--host", "bare"]) == 1
+    out, err = capsys.readouterr()
+    rows = [line.split() for line in out.splitlines()]
+    assert rows[0][:3] == ["host", "state", "recipe"]
+    own = [["finished", "cls_ce"], ["running", "seg_best"]]
+    assert sorted(row[:3] for row in rows[1:]) == [[host, *run] for host in ("anna@gpu2", "gpu1") for run in own]
+    assert "bare has no command medtui" in err
+    assert main(["runs", "--host", "gpu1", "--json"]) == 0
+    assert {record["host"] for record in json.loads(capsys.readouterr().out)} == {"gpu1"}
+
+
+def test_a_mirror_takes_nothing_that_lies_outside_of_it(tmp_path):
+    mirror = Mirror(tmp_path / "runs", "gpu1")
+    status = msgspec.to_builtins(msgspec.structs.replace(read_status(RunFolder(tmp_path)), state="running"))
+    for run in ("..", ".", "../x", "/etc", "a/b", "", ".hidden", "a\0b"):
+        mirror.hear(FromFar(run=run, status=status))
+        mirror.hear(FromFar(run=run, gone=True))
+    assert not list((tmp_path / "runs").iterdir())
+    mirror.hear(FromFar(run="good", status={**status, "state": "nonsense"}))
+    mirror.hear(FromFar(run="good", status=status))
+    names = ("../../x", "/etc/x", ".mirror", "control/x.json", "checkpoints/best.pt", "previews/../../x", "status.json",
+             "events.jsonl", "previews/", "a\0b", "x.pt")  # fmt: skip
+    for name in names:
+        mirror.hear(FromFar(run="good", file=name, data="evil"))
+    mirror.hear(FromFar(run="good", at=10**18, data="evil"))
+    mirror.hear(FromFar(run="good", at=-5, data="evil"))
+    mirror.hear(FromFar(run="good", at=0, data="Ā"))
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"evil" in path.read_bytes()]
+    assert read_status(RunFolder(tmp_path / "runs" / "good")).state == "running"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["runs"]
+
+
+def test_nothing_is_trained_in_a_mirror(tmp_path):
+    from engine.errors import RunError
+
+    mirror = Mirror(tmp_path, "gpu1")
+    with pytest.raises(RunError, match="is on another machine"):
+        take_lock(mirror.folder("good"))
+
+
+def test_requests_that_waited_for_a_connection_too_long_are_dropped(far):
+    live = far.live()
+    with linked(Host(name="gpu1", ssh="gpu1"), RUNS) as link:
+        here = find_run(link.runs, None)
+        link.hold(here)
+    send(here, "pause")
+    (path,) = here.control.iterdir()
+    path.write_bytes(path.read_bytes().replace(b'"time_s":1', b'"time_s":0.1'))
+    with linked(Host(name="gpu1", ssh="gpu1"), RUNS) as link:
+        link.hold(here)
+        send(here, "checkpoint")
+        (request,) = wait_for(lambda: take(live.folder))
+    assert request.command == "checkpoint"
+
+
+def test_the_view_of_a_mirror_is_that_of_the_run(far):
+    live = far.live()
+    with linked(Host(name="gpu1", ssh="gpu1"), RUNS) as link:
+        here = find_run(link.runs, None)
+        link.hold(here)
+        assert read_view(here.events) == read_view(live.folder.events)

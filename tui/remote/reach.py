@@ -1,0 +1,44 @@
+"""The run that a command names, here or on another machine."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.errors import UsageError
+from engine.runfolder import RunFolder, find_run, list_runs
+
+if TYPE_CHECKING:
+    from tui.remote.near import Link
+
+
+@contextlib.contextmanager
+def reached(runs: Path, run: str | None) -> Iterator[tuple[RunFolder, Link | None]]:
+    """The folder of ``run``; of one on another machine, ``[user@]host:RUN``, a mirror and what keeps it up.
+
+    Args:
+        runs: folder of the runs, there or here.
+        run: as for `find_run`; without a run behind the host, the newest.
+
+    Raises:
+        UsageError: there is no such run, or the machine cannot be reached.
+    """
+    if run is None or not {"@", ":"} & set(run):
+        yield find_run(runs, run), None
+        return
+    from tui.remote.hosts import split_address
+    from tui.remote.near import linked
+
+    address = split_address(run)
+    if address is None:
+        yield find_run(runs, run), None
+        return
+    host, name = address
+    with linked(host, runs) as link:
+        if not list_runs(link.runs):
+            raise UsageError(f"{host.name} has no runs in {host.runs}", "name the folder there with --runs DIR")
+        folder = find_run(link.runs, name)
+        link.hold(folder)
+        yield folder, link
