@@ -75,8 +75,10 @@ def _paired(run: RunData, study: Study) -> Iterator[Alert]:
         return
     bounds = interval(mean_interval(gains, known.groups).interval)
     words = f" (95 %: {bounds}, paired over {len(measured)} cases)" if bounds else f" over {len(measured)} cases"
-    gain = f"{digits(fmean(measured))} more {title(metric)} than its mean member"
-    yield Alert("answer", f"On the test split the members' vote has {gain}{words}.")
+    gain = fmean(measured)
+    sign = "+" if gain > 0 else ""
+    text = f"On the test split, {title(metric)} of the members' vote minus that of its mean member"
+    yield Alert("answer", f"{text}: {sign}{digits(gain)}{words}.")
 
 
 def _scores(table: CaseTable) -> list[float]:
@@ -95,7 +97,7 @@ def _detail(part: SplitSummary, metric: str) -> str:
 
 def _facts(run: RunData, study: Study) -> Facts:
     rows = [
-        ("recipe", study.recipe),
+        ("recipe", Path(study.recipe).name),
         ("data", run.data.name),
         ("folds", str(study.folds) if study.folds else "none: the recipe's own validation split"),
         ("seeds", ", ".join(map(str, study.seeds))),

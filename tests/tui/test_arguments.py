@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine.__main__ import function_of
+from engine.errors import UsageError
 from engine.requests import REQUESTS, Request, decode, encode
 from engine.runfolder import create
 from tests.engine.recipe.good import SEGMENTATION
@@ -100,6 +101,17 @@ def test_what_must_be_given_arrives(place):
     assert asked(["data", "phantom", "isic2018", "--cases", "9"]).cases == 9
     assert [run.name for run in asked(["report"]).runs] == [request.run.name]
     assert asked(["run", "seg.toml", "--runs", "other"]).runs == Path("other")
+
+
+def test_a_study_is_a_run_where_its_members_can_vote(place):
+    study = create(place / "runs", "mine", study=True)
+    (study.root / "study.toml").touch()
+    for typed in (["evaluate", "mine"], ["predict", "mine", "a.nii", "-o", "out"]):
+        assert asked(typed).run.name == study.id
+    assert [run.name for run in asked(["report", study.id]).runs] == [study.id]
+    assert asked(["sweep", "--resume", "mine"]).recipe == Path("mine")
+    with pytest.raises(UsageError, match="is a study"):
+        asked(["figures", "mine"])
 
 
 def test_every_request_can_be_typed_and_is_answered_by_a_function_of_its_name():

@@ -88,7 +88,8 @@ def test_evaluate_measures_the_vote_in_the_study(alone, tmp_path):
     own = {row.id: row.values["dice"] for row in read_cases(alone) if row.split == "test"}
     members = [row for folder in list_runs(alone.root.parent) for row in read_cases(folder) if row.split == "test"]
     gain = np.mean([own[row.id] - row.values["dice"] for row in members])
-    assert f"the members' vote has {digits(float(gain))} more Dice than its mean member" in text
+    sign = "+" if gain > 0 else ""
+    assert f"Dice of the members' vote minus that of its mean member: {sign}{digits(float(gain))} over" in text
 
 
 def test_cases_that_members_were_trained_on_are_no_test(alone):
