@@ -127,8 +127,8 @@ class Facts:
     @property
     def grace(self) -> float:
         """Epochs at the beginning in which a network may know nothing yet: a tenth of those that are planned, and
-        forty steps, as long as the running averages of a batch normalisation need."""
-        return max(self.epochs / 10, min(40 / max(1, self.iterations_per_epoch), self.epochs / 3))
+        twenty steps, as long as the running averages of a batch normalisation need."""
+        return max(self.epochs / 10, min(20 / max(1, self.iterations_per_epoch), self.epochs / 3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +138,11 @@ class Window:
     start: int
     stop: int
     level: float
+
+    @property
+    def middle(self) -> int:
+        """The step at which a change is, that has just become the median."""
+        return (self.start + self.stop) // 2
 
 
 def windows(values: Sequence[float], size: int, first: int = 0, *, nan: float = math.nan) -> list[Window]:

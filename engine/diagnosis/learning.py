@@ -16,7 +16,7 @@ _ABOVE_START = 10.0
 _COLLAPSE = 5.0
 _LOSS_STEPS = 10
 _GRADIENT_STEPS = 5
-_EXPLODED, _EXPLODED_EARLY = 20.0, 100.0
+_EXPLODED, _EXPLODED_EARLY, _STILL = 20.0, 100.0, 5.0
 
 
 def learning(facts: Facts) -> Iterator[Finding]:
@@ -31,7 +31,7 @@ def _diverging(facts: Facts) -> Iterator[Finding]:
     """The loss is far above where it began, or back there after it had fallen to a fifth."""
     steps = facts.steps
     size = min(_LOSS_STEPS, max(IN_A_ROW, len(steps)))
-    of_steps = [(int(steps.epoch[w.stop - 1]), w.level) for w in windows(steps.loss, size, nan=math.inf)]
+    of_steps = [(int(steps.epoch[w.middle]), w.level) for w in windows(steps.loss, size, nan=math.inf)]
     checks = [(v.epoch, number(v.metrics["loss"])) for v in facts.validations if v.metrics.get("loss") is not None]
     blown = _blown_up("training", of_steps or facts.train) or _blown_up("validation", checks, 100.0, math.inf)
     if blown is None:
@@ -69,12 +69,14 @@ def _blown_up(
 def _exploding(facts: Facts) -> Iterator[Finding]:
     """The norm of the gradient is twenty times what it ever was up to two epochs ago."""
     steps = facts.steps
-    found = [window for window in windows(steps.grad_norm, _GRADIENT_STEPS) if not math.isnan(window.level)]
+    size = min(_GRADIENT_STEPS, max(IN_A_ROW, facts.iterations_per_epoch))
+    found = [window for window in windows(steps.grad_norm, size) if not math.isnan(window.level)]
     calm: list[Window] = []
     flags: list[bool] = []
     for window in found:
         usual = _calm(calm, window, steps.epoch)
-        flags.append(usual is not None and window.level > usual)
+        still = flags[-1:] == [True] and window.level > _STILL * max(before.level for before in calm)
+        flags.append(still or (usual is not None and window.level > usual))
         if not flags[-1] and math.isfinite(window.level):
             calm.append(window)
     at = since(flags)
@@ -85,8 +87,8 @@ def _exploding(facts: Facts) -> Iterator[Finding]:
         severity="error",
         code="gradient_exploding",
         message=f"the gradient grows: its norm is {brief(now)}, and was {brief(calm[0].level)}",
-        since_epoch=int(steps.epoch[found[at].stop - 1]),
-        evidence=f"medians over {_GRADIENT_STEPS} steps: {brief(before)} at most before it, {brief(now)} now",
+        since_epoch=int(steps.epoch[found[at].middle]),
+        evidence=f"medians over {size} steps: {brief(before)} at most before it, {brief(now)} now",
         remedy="set train.clip_norm = 1.0, or lower optimizer.lr",
         key="s",
     )
@@ -116,12 +118,14 @@ def _overfitting(facts: Facts) -> Iterator[Finding]:
         return
     bottom, now = median(values[max(0, lowest - 1) : lowest + 2]), median(values[-3:])
     jump = noise(values[-50:])
+    if after > IN_A_ROW:  # the bend of the fall before is no noise
+        jump = min(jump, noise(values[lowest:]))
     quick, slow = now - bottom > max(3 * jump, 0.1 * bottom), now - bottom > max(2 * jump, 0.05 * bottom)
     monitored = [value for _, value in series(facts.validations, facts.monitor)]
     if facts.monitor != "loss" and len(monitored) > IN_A_ROW:
         best = (max if facts.monitor_up else min)(monitored)
-        if best in monitored[-IN_A_ROW:]:  # what counts still gets better
-            quick = slow = now > 1.5 * bottom + 3 * jump
+        if monitored.index(best) >= len(monitored) - IN_A_ROW:  # what counts still gets better
+            quick = slow = now > 1.3 * bottom + 3 * jump
     if not (quick or (slow and after >= 8)):
         return
     epoch = curve[lowest][0]

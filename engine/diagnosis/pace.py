@@ -81,7 +81,7 @@ def _loader(facts: Facts) -> Iterator[Finding]:
         severity="warning",
         code="loader_bound",
         message=f"steps wait for data: loader {100 * share:.0f} %, step {100 - 100 * share:.0f} %",
-        since_epoch=int(steps.epoch[waits[at].start]),
+        since_epoch=int(steps.epoch[waits[at].middle]),
         evidence=f"{_duration(waited)} a step"
         + (f", {_duration(median(usual))} before" if usual else "")
         + f"; the step itself takes {_duration(worked)}",
@@ -111,7 +111,7 @@ def _slower(facts: Facts) -> Iterator[Finding]:
         severity="warning",
         code="slowed_down",
         message=f"steps take {brief(found[-1].level / median(usual))} times as long as before{crowd}",
-        since_epoch=int(facts.steps.epoch[found[at].start]),
+        since_epoch=int(facts.steps.epoch[found[at].middle]),
         evidence=f"{_duration(median(usual))} → {_duration(found[-1].level)} a step",
         remedy="see who else uses this machine (top), and whether the processor is hot or the memory swaps",
         key="5",

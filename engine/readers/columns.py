@@ -90,8 +90,9 @@ class Columns:
         if not buffer.claim(start, count):
             buffer = self._copy(max(_FIRST_CAPACITY, start + count, int(start * 1.5)))
             buffer.claim(start, count)
-        for name, array in buffer.arrays.items():
-            array[start : start + count] = numbers(rows[name])
+        with np.errstate(over="ignore"):  # what a narrow column cannot hold is infinite there
+            for name, array in buffer.arrays.items():
+                array[start : start + count] = numbers(rows[name])
         return self._snapshot(buffer, start + count)
 
     def head(self, length: int) -> Columns:
