@@ -94,6 +94,10 @@ class MedtuiApp(App[None]):
         path = write_fault("dashboard", error)
         self.panic(Text(f"the dashboard failed: {in_short(error)}; the training goes on; details in {path}"))
 
+    def action_help_quit(self) -> None:
+        """Ctrl+C, which ends other programs: say how to leave this one, and what that leaves alone."""
+        self.notify("q closes the dashboard and the training goes on; s stops the training", timeout=5)
+
     def action_help(self) -> None:
         if not isinstance(self.screen, Help):
             self.push_screen(Help())

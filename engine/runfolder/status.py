@@ -71,9 +71,10 @@ def _kernel() -> str:
         return ""
 
 
-def _gone(status: Status, message: str = "the trainer's process is gone") -> Status:
+def _gone(folder: RunFolder, status: Status, message: str = "the trainer's process is gone") -> Status:
     hint = (
-        "medtui resume goes on from its last checkpoint; what ends a process without a word is mostly a want of memory"
+        f"go on from its last checkpoint: medtui resume {folder.address}; "
+        "what ends a process without a word is mostly a want of memory"
     )
     return msgspec.structs.replace(status, state="lost", message=message, hint=hint)
 
@@ -83,13 +84,13 @@ def _judged(folder: RunFolder, status: Status) -> Status:
     locked, kernel = is_locked(folder), _kernel()
     here = status.host == socket.gethostname()
     if here and (status.kernel == kernel or not (status.kernel and kernel)):
-        return _judged_here(status, locked)
+        return _judged_here(folder, status, locked)
     same_boot = bool(kernel) and status.kernel.split(" ")[0] == kernel.split(" ")[0]
     if same_boot and locked is False:  # another container: its numbers mean nothing here, locks do
-        return _gone(status)
+        return _gone(folder, status)
     age = time.time() - status.heartbeat_s
     if here and not same_boot and age > time.clock_gettime(time.CLOCK_BOOTTIME):
-        return _gone(status, "the trainer's process is gone: this host was started again")
+        return _gone(folder, status, "the trainer's process is gone: this host was started again")
     if abs(age) < STALE_S or (age < 0 and locked):
         return status
     message = f"no sign of life for {_duration(age)} from {status.host}"
@@ -99,19 +100,19 @@ def _judged(folder: RunFolder, status: Status) -> Status:
     return msgspec.structs.replace(status, state="silent", message=message, hint=hint)
 
 
-def _judged_here(status: Status, locked: bool | None) -> Status:
+def _judged_here(folder: RunFolder, status: Status, locked: bool | None) -> Status:
     try:
         os.kill(status.pid, 0)
     except (ProcessLookupError, OverflowError):
-        return _gone(status)
+        return _gone(folder, status)
     except PermissionError:
         pass  # someone else's: it lives
     letter, started = _process(status.pid)
     other = bool(status.process_started and started) and status.process_started != started
     if status.pid <= 0 or other or letter in {"Z", "X"}:  # dead, and its parent has not looked yet
-        return _gone(status)
+        return _gone(folder, status)
     if locked is False:
-        return _gone(status, "this is a copy: its trainer is at work in another folder")
+        return _gone(folder, status, "this is a copy: its trainer is at work in another folder")
     if letter == "T":
         return msgspec.structs.replace(status, message=f"the process {status.pid} was halted by a signal (SIGSTOP)")
     return status

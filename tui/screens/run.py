@@ -13,18 +13,23 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.widget import Widget
 
-from engine.runfolder import RunFolder
+from engine.errors import MedtuiError
+from engine.runfolder import RunFolder, read_metrics
+from tui.screens.confirm import Confirm, Prompt
 from tui.screens.findings import Findings
 from tui.screens.notifier import Notifier, notify
 from tui.screens.of_run import ScreenOfRun
 from tui.screens.tiled import TiledScreen
 from tui.state.feed import PUBLISH_S, RunSnapshot
 from tui.state.ghosts import GhostChooser
+from tui.state.go_on import go_on, set_options, write_report
+from tui.text import one_line
 from tui.widgets.board import PANES, arrange
 from tui.widgets.cases import Cases
 from tui.widgets.classes import Classes
 from tui.widgets.control_bar import ControlBar
 from tui.widgets.curves import RunCurves
+from tui.widgets.end_card import EndCard
 from tui.widgets.head import Head
 from tui.widgets.pane import Pane
 
@@ -41,7 +46,7 @@ class RunScreen(ScreenOfRun):
 
     NAME = "run"
     PANES = PANES
-    BARS = (ControlBar,)
+    BARS = (ControlBar, EndCard)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("t", "replay", "replay", show=False, tooltip="replay the run by a time slider"),
         Binding("d", "findings", "findings", show=False, tooltip="what is wrong with the run, and what to do"),
@@ -61,14 +66,19 @@ class RunScreen(ScreenOfRun):
             panes: kinds of panes; those without a place in the layout are shown alone.
         """
         super().__init__(folder, panes=panes)
+        self._runs, self._read_only = runs, read_only
         (self.feed,) = self.feeds
         self.snapshot: RunSnapshot | None = None
         self.head, self.control = Head(), ControlBar(folder, read_only=read_only)
+        self.card = EndCard(folder)
         self.curves = self.pane(RunCurves)
         self._ghosts = GhostChooser(runs, folder)
         self._notifier = Notifier(self.app, folder.id)
         self._drawing = False
         self._left_at = (self.tiles.chosen, False)  # the pane with the focus, and whether it stands alone
+
+    def above(self) -> Iterable[Widget]:
+        yield self.card
 
     def below(self) -> Iterable[Widget]:
         yield self.control
@@ -100,8 +110,9 @@ class RunScreen(ScreenOfRun):
         self.control.show(message.snapshot)
         if before is None or before.over != message.snapshot.over:
             self.name_keys()
+        if message.snapshot.over and (before is None or before.view.results is not message.snapshot.view.results):
+            self._read_results()
         self.control.take_answers(message.snapshot.view)
-        self.head.styles.height = 3 if message.snapshot.findings else 2
         if self._drawing and self.is_current:
             began = time.thread_time()
             self.show(message.snapshot)
@@ -124,6 +135,61 @@ class RunScreen(ScreenOfRun):
         """The clock in the head goes on while nothing else happens."""
         if self.is_current:
             self.head.redraw()
+
+    # --- a run that is over --------------------------------------------------------------------
+
+    @work(exclusive=True, group="results")
+    async def _read_results(self) -> None:
+        self.card.summaries = await asyncio.to_thread(read_metrics, self.folder)
+        self.card.reported = (self.folder.root / "report.html").is_file()
+        self.card.fit()
+
+    def on_end_card_wanted(self, message: EndCard.Wanted) -> None:
+        if message.what == "report":
+            self._report()
+        elif self._read_only:
+            notify(self.app, "this dashboard only looks: it was opened read-only", "warning")
+        elif message.what == "resume":
+            asked = Confirm(f"Go on with {one_line(self.folder.id)} from its last checkpoint?")
+            self.app.push_screen(asked, self._resume)
+        else:
+            example = "keys that change, train.epochs=200 optimizer.lr=1e-4; none to train on as it is"
+            self.app.push_screen(Prompt("fork with", hint=example), self._fork)
+
+    def _resume(self, yes: bool | None) -> None:
+        if yes:
+            self._go_on()
+
+    def _fork(self, text: str | None) -> None:
+        if text is None:
+            return
+        try:
+            self._go_on("--fork", *set_options(text))
+        except ValueError as error:  # a quote that is not closed
+            notify(self.app, str(error), "error")
+
+    @work(exclusive=True, group="go on")
+    async def _go_on(self, *words: str) -> None:
+        notify(self.app, "the trainer starts: it loads PyTorch")
+        try:
+            folder = await asyncio.to_thread(go_on, self.folder, *words)
+        except MedtuiError as error:
+            self.app.notify(one_line(str(error)), severity="error", markup=False, timeout=15)
+            return
+        if folder.id != self.folder.id:
+            self.app.push_screen(RunScreen(self._runs, folder))
+        else:
+            self.feed.nudge()
+
+    @work(exclusive=True, group="report")
+    async def _report(self) -> None:
+        try:
+            path = str((await asyncio.to_thread(write_report, self.folder)).resolve())
+        except MedtuiError as error:
+            self.app.notify(one_line(str(error)), severity="error", markup=False, timeout=15)
+            return
+        self.app.copy_to_clipboard(path)
+        notify(self.app, f"copied: {path}")
 
     # --- panes ---------------------------------------------------------------------------------
 

@@ -88,6 +88,10 @@ class TiledScreen(Screen[None]):
         """What stands above the panes."""
         return [(" medtui   " if width >= 100 else " ", "accent bold"), (f"{self.NAME} ", "muted")]
 
+    def above(self) -> Iterable[Widget]:
+        """What stands between the head and the panes."""
+        return ()
+
     def below(self) -> Iterable[Widget]:
         """What stands between the panes and the keys."""
         return ()
@@ -98,6 +102,7 @@ class TiledScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         yield self.head
+        yield from self.above()
         yield self._tabs
         yield self.tiles
         yield from self.below()

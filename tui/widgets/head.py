@@ -12,6 +12,7 @@ from tui.state.estimate import done_share, elapsed_s, left_s
 from tui.state.feed import RunSnapshot
 from tui.text import clock, figure, one_line, rate
 from tui.widgets.canvas import Canvas
+from tui.widgets.end_card import ending
 
 STATE_MARKS = {
     "starting": "◌",
@@ -43,10 +44,16 @@ class Head(Canvas):
 
     ID = "head"
 
+    def show(self, snapshot: RunSnapshot | None) -> None:
+        if snapshot is not None:
+            self.styles.height = 1 + _progress(snapshot) + bool(snapshot.findings)
+        super().show(snapshot)
+
     def draw(self, width: int, height: int) -> list[Line]:
         if self.snapshot is None:
             return [[(" medtui", "accent bold")], []]
-        lines = [self._first(self.snapshot, width, time.time()), self._second(self.snapshot, width)]
+        lines = [self._first(self.snapshot, width, time.time())]
+        lines += [self._second(self.snapshot, width)] if _progress(self.snapshot) else []
         return [*lines, *self._third(self.snapshot, width)][:height]
 
     def _third(self, snapshot: RunSnapshot, width: int) -> list[Line]:
@@ -68,7 +75,7 @@ class Head(Canvas):
         name = one_line(view.started.name if view.started else snapshot.status.name or "run")
         color = f"{STATE_COLORS.get(state, 'ink')} bold"
         parts: list[Line] = [[(f"{STATE_MARKS.get(state, '●')} {state}", color)]]
-        elapsed = elapsed_s(view, now)
+        elapsed = elapsed_s(view, view.time_s if snapshot.over else now)  # of a lost run: until its last event
         if view.session_s == 0.0 and snapshot.status.started_s and not snapshot.over:
             elapsed = now - snapshot.status.started_s  # the process lives, the stream has not begun
         parts.append([(clock(elapsed), "ink"), (" elapsed", "muted")])
@@ -104,9 +111,8 @@ class Head(Canvas):
         view = snapshot.view
         if snapshot.problem:
             return cut([(f" {one_line(snapshot.problem)}", "error")], width)
-        said = self._ending(snapshot)
-        if said and snapshot.state != "finished":
-            return cut([(f" {said}", "error" if snapshot.state != "stopped" else "warning")], width)
+        if snapshot.state == "silent":
+            return cut([(f" {one_line(ending(snapshot)[0])}", "warning")], width)
         left: Line = [
             (" epoch ", "muted"),
             (f"{view.epoch}/{view.epochs}" if view.epochs else str(view.epoch), "ink"),
@@ -144,17 +150,13 @@ class Head(Canvas):
         digits = len(str(view.iterations_per_epoch))
         return [("iteration ", "muted"), (f"{view.iteration_in_epoch:>{digits}}/{view.iterations_per_epoch}", "ink")]
 
-    def _ending(self, snapshot: RunSnapshot) -> str:
-        """What the run said at its end, or what is known of a lost one."""
-        if not snapshot.over and snapshot.state != "silent":
-            return ""
-        ended = snapshot.view.ended
-        message = ended.message if ended and ended.message else snapshot.status.message
-        hint = ended.hint if ended and ended.hint else snapshot.status.hint
-        return one_line(" – ".join(part for part in (message or f"the run is {snapshot.state}", hint) if part))
-
     def _bar(self, share: float, width: int) -> Line:
         halves = round(min(1.0, max(0.0, share)) * width * 2)
         full, half = divmod(halves, 2)
         bar = "━" * full + ("╸" if half else "")
         return [(bar, "accent"), ("─" * (width - len(bar)), "faint")]
+
+
+def _progress(snapshot: RunSnapshot) -> bool:
+    """Whether the second line is needed: at its end the card of the run takes the place of the progress."""
+    return not snapshot.over or bool(snapshot.problem)

@@ -82,8 +82,6 @@ class FactsPane(Pane):
             (run.status.hint, "ink"),
         ):
             lines += [[(row, color)] for row in _wrapped(text, width)]
-        if run.state == "lost":
-            lines.append([(f"medtui resume {one_line(run.id)}"[:width], "ink")])
         return lines
 
     def _history(self, facts: RunFacts, width: int) -> list[Line]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from engine.runfolder import RunFolder
 from tests.tui import recorded
 from tests.tui.piloted import SIZES, dashboard, see, text_of, whole
 from tui.widgets.slice_view import SliceView
@@ -55,7 +58,7 @@ async def test_a_distance_that_only_the_test_measured_has_a_row(tmp_path: Path) 
         await see(pilot, "left atrium")
         await pilot.press("2")
         screen = await see(pilot, "asd")
-        line = next(line for line in screen.splitlines() if " asd " in line)
+        line = next(line for line in screen.splitlines() if "│   asd " in line)
         assert line.strip("│ ").split() == ["asd", "mm", "–", "–", "–", "1.37"]
 
 
@@ -172,3 +175,57 @@ async def test_no_runs_says_what_to_do(tmp_path: Path) -> None:
     app = MedtuiApp(tmp_path, None)
     async with app.run_test(size=(80, 24)) as pilot:
         await see(pilot, "medtui run")
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (
+            recorded.failed,
+            ("the loss is not a number", "lower optimizer.lr or set train.clip_norm", "R resume"),
+        ),
+        (recorded.lost, ("the trainer's process is gone", "want of memory", "last event", "R resume", "F fork")),
+        (recorded.finished, ("test dice 0.", "best epoch", "gap", "no report yet", "e writes it")),
+    ],
+)
+async def test_the_card_of_a_run_that_is_over(
+    make: Callable[[Path], RunFolder], words: tuple[str, ...], tmp_path: Path
+) -> None:
+    folder = make(tmp_path)
+    for size in SIZES:
+        async with dashboard(folder).run_test(size=size) as pilot:
+            text = " ".join((await see(pilot, words[-1])).split())
+            assert all(word in text for word in words), text
+            head = text_of(pilot.app)[0]  # type: ignore[arg-type]
+            await asyncio.sleep(1.2)
+            assert text_of(pilot.app)[0] == head  # type: ignore[arg-type]  # its clock stands still
+            assert "cpu" not in text_of(pilot.app)[1]  # type: ignore[arg-type]
+
+
+async def test_a_command_names_the_run_it_means(tmp_path: Path) -> None:
+    folder = recorded.lost(tmp_path)
+    async with dashboard(folder).run_test(size=(120, 40)) as pilot:
+        screen = await see(pilot, "R resume")
+        assert f"medtui resume {folder.address};" in " ".join(screen.split()).replace("- ", "-")
+
+
+async def test_keys_of_a_run_that_is_over_ask_first(tmp_path: Path) -> None:
+    async with dashboard(recorded.lost(tmp_path)).run_test(size=(80, 24)) as pilot:
+        await see(pilot, "R resume")
+        titles = [command.title for command in pilot.app.get_system_commands(pilot.app.screen)]
+        assert any(title.startswith("Resume") for title in titles)
+        assert not any(title.startswith("Checkpoint") for title in titles)
+        await pilot.press("R")
+        await see(pilot, "Go on with")
+        await pilot.press("n", "F")
+        await see(pilot, "fork with")
+        await pilot.press("escape")
+        await see(pilot, "charts")
+        await pilot.press("ctrl+c")
+        await pilot.pause()
+        assert "q closes the dashboard" in [note.message for note in pilot.app._notifications][-1]
+    async with dashboard(recorded.finished(tmp_path)).run_test(size=(80, 24)) as pilot:
+        await see(pilot, "no report yet")
+        await pilot.press("R")
+        await pilot.pause()
+        assert "the run is finished" in [note.message for note in pilot.app._notifications][-1]

@@ -1,0 +1,164 @@
+"""The card of a run that is over: what to know of it, and what to do next with the key that does it."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.message import Message
+
+from engine.events import number
+from engine.measures import is_count, leading
+from engine.readers.run_view import RunView, best
+from engine.runfolder import RunFolder, SplitSummary
+from tui.plotting.cells import Line, length
+from tui.state.feed import RunSnapshot
+from tui.text import age, figure, one_line, with_unit
+from tui.widgets.canvas import Canvas
+
+RESUMABLE = ("failed", "stopped", "lost", "silent")
+
+
+def ending(snapshot: RunSnapshot) -> tuple[str, str]:
+    """What the run said at its end, or what is known of a lost one; and what helps."""
+    ended, status = snapshot.view.ended, snapshot.status
+    message = ended.message if ended and ended.message else status.message
+    return message or f"the run is {snapshot.state}", ended.hint if ended and ended.hint else status.hint
+
+
+class EndCard(Canvas):
+    """As many lines as it needs; none while the run is alive. It asks the screen to act."""
+
+    ID, NAME = "card", "ended run"
+    DEFAULT_CSS = "EndCard { height: 1; display: none; }"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("R", "act('resume')", "resume", tooltip="go on with this run from its last checkpoint (asks)"),
+        Binding("F", "act('fork')", "fork", tooltip="begin a new run at its last checkpoint, with other keys"),
+        Binding("e", "act('report')", "report", tooltip="copy the path of the report; write it where there is none"),
+    ]
+
+    class Wanted(Message):
+        """Something is to be done with the run: ``resume``, ``fork`` or ``report``."""
+
+        def __init__(self, what: str) -> None:
+            super().__init__()
+            self.what = what
+
+    def __init__(self, folder: RunFolder) -> None:
+        super().__init__()
+        self.folder = folder
+        self.summaries: Mapping[str, SplitSummary] = {}  # of metrics.json, which the screen reads
+        self.reported = False  # there is a report.html
+
+    def offers(self, action: str) -> bool:  # noqa: ARG002
+        return self.snapshot is not None and self.snapshot.over
+
+    def action_act(self, what: str) -> None:
+        state = self.snapshot.state if self.snapshot else ""
+        if not self.offers("act"):
+            self.notify(f"the run is {state}: this is for one that is over", severity="warning", timeout=3)
+        elif what == "resume" and state not in RESUMABLE:
+            self.notify("the run is finished: F begins a new one at its last checkpoint", severity="warning", timeout=4)
+        else:
+            self.post_message(self.Wanted(what))
+
+    def show(self, snapshot: RunSnapshot | None) -> None:
+        super().show(snapshot)
+        self.fit()
+
+    def on_resize(self) -> None:
+        self.fit()
+        super().on_resize()
+
+    def fit(self) -> None:
+        """Take as many lines as there is to say, a third of the screen at most."""
+        wide, tall = self.app.size
+        count = min(len(self.draw(wide, 0)), max(3, tall // 3))
+        self.display = count > 0
+        if count:
+            self.styles.height = count
+        self.redraw()
+
+    def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
+        snapshot = self.snapshot
+        if snapshot is None or not snapshot.over:
+            return []
+        lines = list(self._finished(snapshot.view, width)) if snapshot.state == "finished" else []
+        if not lines:
+            lines = list(self._ended(snapshot, width))
+        return [[(" ", "ink"), *line] for line in lines]
+
+    # --- finished ------------------------------------------------------------------------------
+
+    def _finished(self, view: RunView, width: int) -> Iterator[Line]:
+        split = next((name for name in ("test", "validation") if name in self.summaries), "")
+        part = self.summaries.get(split, SplitSummary())
+        values = {name: value for name, value in part.values.items() if value is not None and not is_count(name)}
+        if not values and "test" in view.results:
+            split, found = "test", view.results["test"].metrics
+            values = {name: number(value) for name, value in found.items() if value is not None}
+        names = sorted(leading(values), key=lambda name: name != view.monitor)
+        parts = [[(f"{split} ", "muted"), *_value(part, name, values[name], "accent bold")] for name in names[:1]]
+        parts += [[(f"{name} ", "muted"), (str(n), "ink")] for name, n in part.counts.items() if n is not None]
+        parts += [self._validation(view, values)]
+        parts += [_value(part, name, values[name], "ink") for name in names[1:6]]
+        yield from _flowed([part for part in parts if part], width - 2, most=3)
+        report = f"report {one_line(str(self.folder.root / 'report.html'))}"
+        keys = _keys("e copies its path" if self.reported else "e writes it", "F fork", "f figures")
+        yield from _flowed([[(report if self.reported else "no report yet", "muted")], *keys], width - 2)
+
+    def _validation(self, view: RunView, values: Mapping[str, float]) -> Line:
+        """The best validation, and how far the test is from it."""
+        track = view.validation.get(view.monitor)
+        found = best(track, up=view.monitor_up) if track is not None else None
+        if found is None:
+            return []
+        line = [("best epoch ", "muted"), (str(found[1]), "ink"), (", validation ", "muted"), (figure(found[0]), "ink")]
+        if view.monitor in values and "test" in view.results:
+            gap = values[view.monitor] - found[0]
+            line += [(", gap ", "muted"), (f"{'+' if gap >= 0 else '−'}{abs(gap):.3f}", "ink")]
+        return line
+
+    # --- failed, lost, stopped -----------------------------------------------------------------
+
+    def _ended(self, snapshot: RunSnapshot, width: int) -> Iterator[Line]:
+        message, hint = (one_line(text) for text in ending(snapshot))
+        color = "warning" if snapshot.state in {"stopped", "finished"} else "error"
+        yield from ([(row, color)] for row in textwrap.wrap(message, width - 2, break_on_hyphens=False))
+        yield from ([(row, "ink")] for row in textwrap.wrap(hint, width - 2, break_on_hyphens=False))
+        command = f"medtui resume {self.folder.address}"
+        named = command in f"{message} {hint}" or snapshot.state == "finished"
+        parts: list[Line] = [] if named else [[(one_line(command), "accent")]]
+        if snapshot.state == "lost" and snapshot.view.time_s:
+            when = age(time.time() - snapshot.view.time_s)
+            parts.append([("last event ", "muted"), (when, "ink"), (" ago", "muted")])
+        saved = bool(snapshot.view.checkpoints)
+        keys = _keys("R resume", "F fork") if saved else [[("no checkpoint was written", "muted")]]
+        yield from _flowed([*parts, *keys, *_keys("e report", "6 log")], width - 2)
+
+
+def _value(part: SplitSummary, name: str, value: float, look: str) -> Line:
+    line: Line = [(f"{one_line(with_unit(name, part.unit))} ", "muted"), (figure(value), look)]
+    bounds = part.interval(name)
+    if bounds and all(isinstance(bound, int | float) for bound in bounds):
+        line.append((f" ({figure(bounds[0])} to {figure(bounds[1])})", "muted"))
+    return line
+
+
+def _keys(*named: str) -> list[Line]:
+    return [[(key, "accent bold"), (f" {word}", "muted")] for key, _, word in (name.partition(" ") for name in named)]
+
+
+def _flowed(parts: list[Line], width: int, *, most: int = 9) -> Iterator[Line]:
+    """The parts one after the other, on as many lines as they need, ``most`` at most."""
+    line: Line = []
+    lines: list[Line] = []
+    for part in parts:
+        if line and length(line) + 3 + length(part) > width:
+            lines.append(line)
+            line = []
+        line = [*line, *([("   ", "ink")] if line else []), *part]
+    yield from [*lines, *([line] if line else [])][:most]
