@@ -107,7 +107,8 @@ class RunScreen(ScreenOfRun):
 
     def on_tiled_screen_updated(self, message: TiledScreen.Updated) -> None:
         before, self.snapshot = self.snapshot, message.snapshot
-        self.control.show(message.snapshot)
+        for bar in (self.control, self.head, self.card):  # their heights count while the layout settles
+            bar.show(message.snapshot)
         if before is None or before.over != message.snapshot.over:
             self.name_keys()
         if message.snapshot.over and (before is None or before.view.results is not message.snapshot.view.results):
@@ -141,6 +142,7 @@ class RunScreen(ScreenOfRun):
     @work(exclusive=True, group="results")
     async def _read_results(self) -> None:
         self.card.summaries = await asyncio.to_thread(read_metrics, self.folder)
+        self.card.known = True
         self.card.reported = (self.folder.root / "report.html").is_file()
         self.card.fit()
 

@@ -51,6 +51,7 @@ class EndCard(Canvas):
         super().__init__()
         self.folder = folder
         self.summaries: Mapping[str, SplitSummary] = {}  # of metrics.json, which the screen reads
+        self.known = False  # whether the screen has looked for them: till then nothing jumps
         self.reported = False  # there is a report.html
 
     def offers(self, action: str) -> bool:  # noqa: ARG002
@@ -84,7 +85,7 @@ class EndCard(Canvas):
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
         snapshot = self.snapshot
-        if snapshot is None or not snapshot.over:
+        if snapshot is None or not snapshot.over or not self.known:
             return []
         lines = list(self._finished(snapshot.view, width)) if snapshot.state == "finished" else []
         if not lines:

@@ -194,7 +194,7 @@ async def test_the_card_of_a_run_that_is_over(
     folder = make(tmp_path)
     for size in SIZES:
         async with dashboard(folder).run_test(size=size) as pilot:
-            text = " ".join((await see(pilot, words[-1])).split())
+            text = " ".join((await see(pilot, words[0], words[-1])).split())
             assert all(word in text for word in words), text
             head = text_of(pilot.app)[0]  # type: ignore[arg-type]
             await asyncio.sleep(1.2)
@@ -205,13 +205,13 @@ async def test_the_card_of_a_run_that_is_over(
 async def test_a_command_names_the_run_it_means(tmp_path: Path) -> None:
     folder = recorded.lost(tmp_path)
     async with dashboard(folder).run_test(size=(120, 40)) as pilot:
-        screen = await see(pilot, "R resume")
+        screen = await see(pilot, "process is gone", "last event")
         assert f"medtui resume {folder.address};" in " ".join(screen.split()).replace("- ", "-")
 
 
 async def test_keys_of_a_run_that_is_over_ask_first(tmp_path: Path) -> None:
     async with dashboard(recorded.lost(tmp_path)).run_test(size=(80, 24)) as pilot:
-        await see(pilot, "R resume")
+        await see(pilot, "process is gone", "last event")
         titles = [command.title for command in pilot.app.get_system_commands(pilot.app.screen)]
         assert any(title.startswith("Resume") for title in titles)
         assert not any(title.startswith("Checkpoint") for title in titles)
