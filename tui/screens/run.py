@@ -74,7 +74,7 @@ class RunScreen(ScreenOfRun):
         self.curves = self.pane(RunCurves)
         self._ghosts = GhostChooser(runs, folder)
         self._notifier = Notifier(self.app, folder.id)
-        self._drawing = False
+        self._drawing = self._card_stands = False
         self._left_at = (self.tiles.chosen, False)  # the pane with the focus, and whether it stands alone
 
     def above(self) -> Iterable[Widget]:
@@ -129,6 +129,8 @@ class RunScreen(ScreenOfRun):
 
     def _begin(self) -> None:
         """The layout is settled: from here on panes are drawn."""
+        if self.snapshot is not None and self.snapshot.over and not self._card_stands:
+            return  # it moves all panes; `_read_results` begins
         self._drawing = True
         self.show(self.snapshot)
 
@@ -145,6 +147,13 @@ class RunScreen(ScreenOfRun):
         self.card.known = True
         self.card.reported = (self.folder.root / "report.html").is_file()
         self.card.fit()
+        if not self._card_stands:
+            self.set_timer(_SETTLING_S, self._card_settled)
+
+    def _card_settled(self) -> None:
+        self._card_stands = True
+        if not self._drawing:
+            self._begin()
 
     def on_end_card_wanted(self, message: EndCard.Wanted) -> None:
         if message.what == "report":
