@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.readers.run_view import best
 from tui.plotting.axes import Axis, value_axis
 from tui.plotting.cells import Line, cut, fitted, frame_top, framed, length
-from tui.plotting.charts import Chart, Mode, Steps
+from tui.plotting.charts import GHOST, Chart, Mode, Steps
 from tui.plotting.plot_area import PlotArea
-from tui.plotting.plotted import Plotted, Window, plot, reading, value_range
+from tui.plotting.plotted import Plotted, Window, plot, raw, reading, spans_decades, value_range
 from tui.plotting.raster import Raster
-from tui.text import clock, figure, one_line, rate
+from tui.text import clock, figure, one_line, rate, shorten
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,13 @@ class ChartOptions:
     window: Window
     axis: Axis  # the horizontal one
     smoothing: float = 0.0
-    log: bool = False
+    log: bool | None = False  # None: where the span asks for it
     cursor: float | None = None  # place on the horizontal axis
     focused: bool = False
     ghost: str = ""  # name of the earlier run behind the curves
     plain: bool = False  # for ASCII
     resumes: tuple[float, ...] = ()  # places where the run was resumed
+    events: tuple[tuple[float, str], ...] = ()  # places and letters of notes and of checkpoints that were asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,14 @@ class Picture:
     lines: list[Line]
     left: int = 0  # first column of the plot area
     columns: int = 0
+    log: bool = False
 
 
 def draw_chart(chart: Chart, width: int, height: int, manner: ChartOptions) -> Picture:
     """``chart`` in ``width`` x ``height`` cells, frame included."""
     rows = height - 2
     plotted, axis = _measure(chart, width, rows, manner)
+    manner = replace(manner, log=axis.log if axis else bool(manner.log))
     if axis is None:
         return Picture(_empty(chart, width, height, manner))
     left = _label_width(axis)
@@ -51,9 +54,11 @@ def draw_chart(chart: Chart, width: int, height: int, manner: ChartOptions) -> P
     raster = Raster(columns, rows, plain=manner.plain)
     area = PlotArea(raster, axis, manner.window)
     area.rule(manner.resumes)
+    for level in _levels(chart, plotted):
+        area.level(level)
     area.fill(chart, plotted, manner.cursor)
-    if manner.ghost and plotted[0].curve.ghost:
-        area.remark(ghost_remark(plotted, manner))
+    for place, letter in manner.events:
+        area.put(place, 0.0, letter, "accent")
     border, ticks = _edge(manner), _ticks(axis, rows)
     parts = legend(chart, plotted, manner, width=width - 12 - len(chart.name))
     title = _title(chart, width, manner)
@@ -62,7 +67,7 @@ def draw_chart(chart: Chart, width: int, height: int, manner: ChartOptions) -> P
         text = ticks.get(rows - 1 - row)
         label = [((text or "").rjust(left), "muted"), ("│" if text is None else "┤", "faint")]
         lines.append([("│", border), *label, *cells, ("│", border)])
-    return Picture([*lines, _bottom(width, left + 1, columns, manner)], left + 2, columns)
+    return Picture([*lines, _bottom(width, left + 1, columns, manner)], left + 2, columns, manner.log or False)
 
 
 def _measure(chart: Chart, width: int, rows: int, manner: ChartOptions) -> tuple[list[Plotted], Axis | None]:
@@ -72,14 +77,22 @@ def _measure(chart: Chart, width: int, rows: int, manner: ChartOptions) -> tuple
     left, plotted, axis = 4, [], None
     for _ in range(3):  # the plot's width follows from the labels, the labels from the range
         plotted = [plot(c, manner.steps, manner.window, width - 3 - left, manner.smoothing) for c in chart.curves]
-        found = value_range(chart, plotted, log=manner.log)
+        found = value_range(chart, plotted, log=bool(manner.log))
+        log = manner.log if manner.log is not None else chart.by_size and spans_decades(found)
+        found = value_range(chart, plotted, log=True) if log and not manner.log else found
         if found is None:
             return plotted, None
-        axis = value_axis(*found, rows, log=manner.log)
+        axis = value_axis(*found, rows, log=log)
         if _label_width(axis) == left:
             break
         left = _label_width(axis)
     return plotted, axis
+
+
+def _levels(chart: Chart, plotted: list[Plotted]) -> list[float]:
+    """The values that a monitored metric is held against: its best, and that of a guess."""
+    found = best(plotted[-1].curve.table, up=chart.up) if chart.monitored else None
+    return [*([] if found is None else [found[0]]), *([] if chart.chance is None else [chart.chance])]
 
 
 def _label_width(axis: Axis) -> int:
@@ -150,34 +163,53 @@ def legend(chart: Chart, plotted: list[Plotted], manner: ChartOptions, *, width:
     if manner.cursor is not None:
         parts.append([(f"@ {place_text(manner.cursor, manner.steps.mode)}", "muted")])
     names = sum(len(p.curve.name) + 10 for p in own) < width
+    if not names and len(own) > 2 and manner.cursor is None:
+        return [_names(own, width)]
+    place = manner.window.high if manner.cursor is None else manner.cursor
     for p in own:
-        value = reading(p, manner.window.high if manner.cursor is None else manner.cursor)
+        value, smooth = raw(p, place), reading(p, place)
         part: Line = []
         part += [(p.curve.mark, p.curve.color)] if len(own) > 1 else []
         part += [(f"{' ' if part else ''}{p.curve.name}", "muted")] if names and p.curve.name != chart.name else []
         shown = rate(value) if chart.name == "lr" else figure(value)
-        parts.append([*part, (f" {shown}" if part else shown, "ink")])
+        part.append((f" {shown}" if part else shown, "ink"))
+        if names and p.curve.dense and manner.smoothing and figure(smooth) != shown:
+            part.append((f" ~{figure(smooth)}", "muted"))
+        parts.append(part)
+    if manner.ghost and plotted[0].curve.ghost:
+        name = shorten(one_line(manner.ghost), 16)
+        parts.append([("◌ ", GHOST), (name, "muted"), (ghost_gap(plotted, manner), "ink")])
     found = best(own[-1].curve.table, up=chart.up) if chart.monitored and own and manner.cursor is None else None
     if found:
-        place = f" @ {found[1]}"
-        parts.append([("★ ", "warning"), ("best ", "muted"), (figure(found[0]), "ink"), (place, "muted")])
+        epoch = f" @ {found[1]}"
+        parts.append([("★ ", "warning"), ("best ", "muted"), (figure(found[0]), "ink"), (epoch, "muted")])
+    parts += [[("╌ chance ", "muted"), (figure(chart.chance), "ink")]] if chart.chance is not None else []
     lost = sum(p.lost for p in own)
     parts += [[(f"✕ {lost}", "error")]] if lost else []
     return parts
 
 
-def ghost_remark(plotted: list[Plotted], manner: ChartOptions) -> str:
-    """The ghost's name and by how much this run differs from it at the same step."""
+def _names(own: list[Plotted], width: int) -> Line:
+    """Mark and name of each of many curves, the names as long as there is room for all of them."""
+    each = max(1, (width - 3 * len(own)) // len(own))
+    line: Line = []
+    for p in own:
+        line += [(p.curve.mark, p.curve.color), (f"{p.curve.name[:each]} ", "muted")]
+    return line
+
+
+def ghost_gap(plotted: list[Plotted], manner: ChartOptions) -> str:
+    """By how much this run differs from its ghost at the same step; "" where one of them is not there."""
     ghost = plotted[0]
     twin = next((p for p in plotted[1:] if p.curve.name == ghost.curve.name), None)
     if twin is None or not len(twin.x):
-        return f"◌ {manner.ghost}"
+        return ""
     place = min(float(twin.x[-1]), manner.window.high) if manner.cursor is None else manner.cursor
     there, here = reading(ghost, place), reading(twin, place)
     if not math.isfinite(here - there) or place > float(ghost.x[-1]) * 1.02:
-        return f"◌ {manner.ghost}"
-    sign = "+" if here >= there else "−"
-    return f"◌ {manner.ghost}\n{sign}{figure(abs(here - there))} at {place_text(place, manner.steps.mode)}"
+        return ""
+    at = f" at {place_text(place, manner.steps.mode)}" if manner.cursor is None else ""
+    return f" {'+' if here >= there else '−'}{figure(abs(here - there))}{at}"
 
 
 def place_text(place: float, mode: Mode) -> str:

@@ -97,13 +97,25 @@ class Chart:
     up: bool = True  # more is better
     monitored: bool = False
     reason: str = ""  # why there is nothing to see yet
-    log: bool = False  # as it is first shown
+    chance: float | None = None  # the value of a guess
     unit: str = ""  # of the values
 
     @property
     def bounded(self) -> bool:
         """Whether the values lie between 0 and 1: the axis does not go beyond."""
         return find(self.name.split(" by ")[0]).kind == "share"
+
+    @property
+    def by_size(self) -> bool:
+        """Whether sizes matter more than differences: a log axis may suit it."""
+        return not self.bounded and self.name not in {"lr", "cases/s"}
+
+    @property
+    def constant(self) -> bool:
+        """Whether all of its values are one: nothing that a chart would tell."""
+        (curve, *more) = self.curves
+        values = curve.table[curve.column]
+        return not more and len(values) > 1 and bool(values.min() == values.max())
 
     @property
     def empty(self) -> bool:
@@ -184,7 +196,15 @@ def _metric_chart(view: RunView, metric: str) -> Chart:
         monitored=metric == view.monitor,
         reason=NO_VALIDATION,
         unit=view.unit if is_distance(metric) else "",
+        chance=_chance(view, metric),
     )
+
+
+def _chance(view: RunView, metric: str) -> float | None:
+    """What a guess reaches in a classification, where that does not depend on how frequent the classes are."""
+    if view.started is None or view.started.task != "classification" or not view.classes:
+        return None
+    return {"balanced_accuracy": 1 / len(view.classes), "recall": 1 / len(view.classes), "auc": 0.5}.get(metric)
 
 
 def _class_charts(view: RunView, metric: str) -> list[Chart]:

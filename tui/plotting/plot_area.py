@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.readers.run_view import best
 from tui.plotting.axes import Axis
-from tui.plotting.charts import GHOST, Chart
+from tui.plotting.charts import Chart
 from tui.plotting.plotted import Plotted, Window
 from tui.plotting.raster import Raster
 from tui.plotting.reduce import Floats
@@ -57,6 +57,13 @@ class PlotArea:
             for row in range(self.raster.height):
                 self.put(place, row, "╎", "faint")
 
+    def level(self, value: float) -> None:
+        """A faint horizontal line behind all else, where the axis has the value."""
+        row = float(self.up(np.array([value]))[0])
+        if 0 <= row <= self.raster.height:
+            for column in range(0, self.raster.width, 2):
+                self.raster.put(column, min(row, self.raster.height - 0.5), "╌", "faint")
+
     def put(self, x: float, row: float, char: str, color: str) -> None:
         """A character at a place on the horizontal axis and a row; the edges count as inside."""
         column = float(self.across(np.array([x]))[0])
@@ -76,8 +83,11 @@ class PlotArea:
             chosen = known
         else:
             chosen = known[:: -(len(known) if alone else max(1, len(known) // 5))]
+        top = self.raster.height
         for at in chosen.tolist():
             self.put(p.x[at], rows[at], p.curve.mark, p.curve.color)
+        for at in known[(rows[known] > top + 0.5) | (rows[known] < -0.5)].tolist():  # off the scale
+            self.put(p.x[at], rows[at], "▴" if rows[at] > top else "▾", p.curve.color)
 
     def _odd(self, p: Plotted) -> None:
         """Marks for what is not finite, and for spikes beyond the axis."""
@@ -99,17 +109,3 @@ class PlotArea:
         row = int(np.searchsorted(table["epoch"], found[1]))
         x = float(p.steps.to_axis(table[p.steps.column][row : row + 1])[0])
         self.put(x, float(self.up(np.array([found[0]]))[0]), "★", "warning")
-
-    def remark(self, text: str) -> None:
-        """Text in the corner at the right where less is drawn."""
-        rows = text.split("\n")
-        width = max(len(row) for row in rows)
-        if width + 4 > self.raster.width or len(rows) + 2 > self.raster.height:
-            return
-        used = self.raster.chars != " "
-        above = used[: len(rows), -width - 1 :].sum()
-        below = used[-len(rows) :, -width - 1 :].sum()
-        first = self.raster.height - 1 if above <= below else len(rows) - 1
-        for i, row in enumerate(rows):
-            for j, char in enumerate(row):
-                self.raster.put(self.raster.width - 1 - len(row) + j, first - i, char, GHOST)

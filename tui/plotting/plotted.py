@@ -16,7 +16,8 @@ SMOOTHING = (0.0, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16)
 """Half-lives of the smoothed line, as shares of the whole horizontal axis."""
 _OUTLIER = 1000.0
 """A value so many times as big as three quarters of the others does not stretch the axis."""
-
+_LOG_SPAN = 20.0
+"""From this ratio of the highest to the lowest value on a linear axis shows a twentieth of its height for all below."""
 
 Rows: TypeAlias = NDArray[np.intp]
 
@@ -143,6 +144,19 @@ def _without_outliers(values: Floats) -> tuple[float, float]:
     usual = sizes[sizes > 0]
     near = values[sizes <= _OUTLIER * np.percentile(usual, 75.0)] if len(usual) else values
     return float(near.min()), float(near.max())
+
+
+def spans_decades(found: tuple[float, float] | None) -> bool:
+    """Whether a range is better read on a log axis: its small values would be one flat line."""
+    return found is not None and found[0] > 0 and found[1] / found[0] >= _LOG_SPAN
+
+
+def raw(p: Plotted, x: float) -> float:
+    """The value of the series itself, not of its smoothed line, at a place: the last one at or before it."""
+    data = p.steps.to_data(np.array([x]))
+    data[0] = np.nextafter(data[0], np.inf)
+    at = int(search(p.curve.table, p.steps.column, data)[0]) - 1
+    return float(p.curve.table[p.curve.column][at]) if at >= 0 else math.nan
 
 
 def reading(p: Plotted, x: float) -> float:

@@ -69,7 +69,8 @@ class RunScreen(ScreenOfRun):
         self._runs, self._read_only = runs, read_only
         (self.feed,) = self.feeds
         self.snapshot: RunSnapshot | None = None
-        self.head, self.control = Head(), ControlBar(folder, read_only=read_only)
+        self.head = self._head = Head()
+        self.control = ControlBar(folder, read_only=read_only)
         self.card = EndCard(folder)
         self.curves = self.pane(RunCurves)
         self._ghosts = GhostChooser(runs, folder)
@@ -107,8 +108,9 @@ class RunScreen(ScreenOfRun):
 
     def on_tiled_screen_updated(self, message: TiledScreen.Updated) -> None:
         before, self.snapshot = self.snapshot, message.snapshot
-        for bar in (self.control, self.head, self.card):  # their heights count while the layout settles
-            bar.show(message.snapshot)
+        self.control.show(message.snapshot)
+        self._head.fit(message.snapshot)
+        self.card.take(message.snapshot)
         if before is None or before.over != message.snapshot.over:
             self.name_keys()
         if message.snapshot.over and (before is None or before.view.results is not message.snapshot.view.results):

@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.message import Message
 
-from engine.readers.run_view import RunView
+from engine.readers.run_view import EMPTY, RunView
 from tui.plotting.axes import Axis, round_up, step_axis, time_axis
 from tui.plotting.cells import Line, length
 from tui.plotting.chart import ChartOptions, Picture, draw_chart, place_text
@@ -60,7 +60,7 @@ class Curves(NavigatedPane):
 
     def __init__(self) -> None:
         super().__init__()
-        self.logs: set[str] = set()
+        self.logs: dict[str, bool] = {}  # charts of which a person chose the axis
         self._pictures: dict[str, tuple[object, Chart, Picture]] = {}
 
     # --- what is drawn -------------------------------------------------------------------------
@@ -71,6 +71,8 @@ class Curves(NavigatedPane):
             return []
         why = {NO_STEP: no_step(self.snapshot), NO_VALIDATION: no_validation(self.snapshot)}
         charts = self.filtered(charts_of(self.snapshot.view))
+        if not self.filter:  # what never changes leaves its place to others; a filter finds it
+            charts = [chart for chart in charts if not chart.constant]
         return [replace(chart, reason=why.get(chart.reason, chart.reason)) for chart in charts]
 
     def filtered(self, charts: list[Chart]) -> list[Chart]:
@@ -143,12 +145,13 @@ class Curves(NavigatedPane):
             window,
             self._axis(window, box.width),
             smoothing=SMOOTHING[self.smoothing],
-            log=chart.name in self.logs,
+            log=self.logs.get(chart.name),
             cursor=self.cursor,
             focused=self.has_focus and chart.name == self.chosen,
             ghost=self.ghost.name if self.ghost else "",
             plain=self.ascii_only,
             resumes=self._resumes(steps),
+            events=self._events(steps) if chart.name == "loss" else (),
         )
         drawn = with_ghost(chart, self.ghost.view, self.mode) if self.ghost else chart
         return self._picture(drawn, box, manner)
@@ -170,6 +173,16 @@ class Curves(NavigatedPane):
         found = self.snapshot.view.resumes if self.snapshot else ()
         inner = [time_s if steps.mode == "time" else float(iteration) for time_s, iteration in found]
         return tuple(steps.to_axis(np.array(inner)).tolist()) if inner else ()
+
+    def _events(self, steps: Steps) -> tuple[tuple[float, str], ...]:
+        """Notes (n) and checkpoints that were asked for (c), on the horizontal axis."""
+        view = self.snapshot.view if self.snapshot else EMPTY
+        found = [(note.time_s, "n") for note in view.notes]
+        found += [(saved.time_s, "c") for saved in view.checkpoints if saved.why == "request"]
+        times = np.array([time_s for time_s, _ in found])
+        if steps.mode != "time" and len(view.steps):
+            times = np.interp(times, view.steps["time_s"], view.steps["iteration"]) if len(found) else times
+        return tuple(zip(steps.to_axis(times).tolist(), (letter for _, letter in found), strict=True)) if found else ()
 
     def _axis(self, window: Window, width: int) -> Axis:
         make = time_axis if self.mode == "time" else step_axis
@@ -201,8 +214,12 @@ class Curves(NavigatedPane):
     # --- keys ----------------------------------------------------------------------------------
 
     def action_log(self) -> None:
-        self.logs ^= {self.chosen}
+        self.logs[self.chosen] = not self._shown_log(self.chosen)
         self.redraw()
+
+    def _shown_log(self, name: str) -> bool:
+        drawn = self._pictures.get(name)
+        return self.logs.get(name, drawn is not None and drawn[2].log)
 
     def action_axis(self) -> None:
         self.mode = MODES[(MODES.index(self.mode) + 1) % len(MODES)]

@@ -51,6 +51,7 @@ class EndCard(Canvas):
         super().__init__()
         self.folder = folder
         self.summaries: Mapping[str, SplitSummary] = {}  # of metrics.json, which the screen reads
+        self._newest: RunSnapshot | None = None  # may not be drawn yet
         self.known = False  # whether the screen has looked for them: till then nothing jumps
         self.reported = False  # there is a report.html
 
@@ -66,25 +67,28 @@ class EndCard(Canvas):
         else:
             self.post_message(self.Wanted(what))
 
-    def show(self, snapshot: RunSnapshot | None) -> None:
-        super().show(snapshot)
-        self.fit()
-
     def on_resize(self) -> None:
         self.fit()
         super().on_resize()
 
+    def take(self, snapshot: RunSnapshot) -> None:
+        """Have its height before anything is drawn."""
+        self._newest = snapshot
+        self.fit()
+
     def fit(self) -> None:
         """Take as many lines as there is to say, a third of the screen at most."""
         wide, tall = self.app.size
-        count = min(len(self.draw(wide, 0)), max(3, tall // 3))
+        count = min(len(self._lines(self._newest, wide)), max(3, tall // 3))
         self.display = count > 0
         if count:
             self.styles.height = count
         self.redraw()
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
-        snapshot = self.snapshot
+        return self._lines(self.snapshot, width)
+
+    def _lines(self, snapshot: RunSnapshot | None, width: int) -> list[Line]:
         if snapshot is None or not snapshot.over or not self.known:
             return []
         lines = list(self._finished(snapshot.view, width)) if snapshot.state == "finished" else []

@@ -44,10 +44,9 @@ class Head(Canvas):
 
     ID = "head"
 
-    def show(self, snapshot: RunSnapshot | None) -> None:
-        if snapshot is not None:
-            self.styles.height = 1 + _progress(snapshot) + bool(snapshot.findings)
-        super().show(snapshot)
+    def fit(self, snapshot: RunSnapshot) -> None:
+        """Take as many lines as there are; apart from drawing, so that they count while the layout settles."""
+        self.styles.height = 1 + _progress(snapshot) + bool(snapshot.findings)
 
     def draw(self, width: int, height: int) -> list[Line]:
         if self.snapshot is None:

@@ -177,6 +177,10 @@ def manner(end: float = 100.0, **more: object) -> ChartOptions:
     return ChartOptions(Steps("iteration", 10, (0.0,), (0.0,)), **{**window, **base, **more})  # type: ignore[arg-type]
 
 
+def loss_chart(loss: np.ndarray) -> Chart:
+    return Chart("loss", (Curve("train", steps(loss), "loss", "ink", "●", dense=True),), up=False)
+
+
 def picture(chart: Chart, *, width: int = 60, height: int = 12, **more: object) -> list[str]:
     drawn = draw_chart(chart, width, height, manner(**more))  # type: ignore[arg-type]
     lines = ["".join(text for text, _ in line) for line in drawn.lines]
@@ -284,7 +288,50 @@ def test_a_ghost_says_by_how_much_this_run_differs_at_the_same_step() -> None:
     assert "◌ before" in text
     assert "+0.050 at iteration 30" in text
     at_cursor = "".join(picture(haunted, end=100.0, ghost="before", cursor=20.0))
-    assert "−0.200 at iteration 20" in at_cursor
+    assert "@ iteration 20" in at_cursor
+    assert "◌ before −0.200" in at_cursor
+
+
+def test_the_title_has_the_raw_value_and_marks_the_smoothed_one() -> None:
+    loss = np.full(100, 1.0)
+    loss[-1] = 397.0
+    text = "".join(picture(loss_chart(loss), end=100.0, smoothing=0.04, width=80))
+    assert "397 ~" in text
+    assert "397 ~397" not in text
+    assert "~" not in "".join(picture(loss_chart(loss), end=100.0, width=80, smoothing=0.0))
+
+
+def test_a_loss_over_decades_is_drawn_on_a_log_axis_unless_that_was_chosen() -> None:
+    falling = np.geomspace(2.0, 0.033, 100)
+    lines = picture(loss_chart(falling), end=100.0, log=None)
+    assert "loss log" in lines[0]
+    assert "log" not in picture(loss_chart(falling), end=100.0, log=False)[0]
+    assert "log" not in picture(loss_chart(np.linspace(2.0, 1.0, 100)), end=100.0, log=None)[0]
+    assert "log" not in picture(loss_chart(np.linspace(1.0, -1.0, 100)), end=100.0, log=None)[0]
+    assert "log" not in picture(Chart("dice", (Curve("val", track([0.01, 0.9]), "value", "ink", "o"),)), log=None)[0]
+
+
+def test_all_of_many_classes_are_named() -> None:
+    names = ["melanoma", "nevus", "basal cell", "keratosis", "benign", "fibroma", "vascular"]
+    curves = tuple(Curve(name, track([0.1, 0.2]), "value", str(n), "●▲■◆▼★○"[n]) for n, name in enumerate(names))
+    for width in (48, 60, 80):
+        top = picture(Chart("f1 by class", curves), end=20.0, width=width)[0]
+        assert all(mark + name[0] in top for mark, name in zip("●▲■◆▼★○", names, strict=True)), top
+
+
+def test_best_and_chance_are_levels_and_off_scale_points_are_marked() -> None:
+    chart = Chart("auc", (Curve("val", track([0.55, 0.8, 0.7]), "value", "ink", "o"),), monitored=True, chance=0.5)
+    lines = picture(chart, end=30.0)
+    assert sum("╌" in line[6:] for line in lines[1:]) == 2
+    assert "chance 0.500" in lines[0]
+    far = Chart("loss", (Curve("val", track([1.0, 1.1, 1e6, 1.2, 1.1, 1.0, 1.3, 1.1]), "value", "ink", "o"),))
+    assert any("▴" in line for line in picture(far, end=80.0))
+
+
+def test_constants_are_known() -> None:
+    assert loss_chart(np.full(9, 0.1)).constant
+    assert not loss_chart(np.array([0.1, 0.2])).constant
+    assert not loss_chart(np.array([0.1])).constant
 
 
 def test_time_leaves_out_the_gap_between_two_sessions() -> None:
