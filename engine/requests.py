@@ -42,6 +42,9 @@ class Train(Request, frozen=True):
         runs: the folder in which the run folder is made.
         name: of the run; default: the recipe's.
         nproc: processes that share each batch; default: those that torchrun or srun started, else one.
+        on: ``slurm``: send it to SLURM, and come back when it is in the queue.
+        nodes: of SLURM, which share out the processes.
+        slurm: options of sbatch, ``key=value``.
         handshake: descriptor of a pipe that is told the run folder; without one it is printed.
         study: the run's place in the study that starts it, for its manifest.
     """
@@ -53,6 +56,9 @@ class Train(Request, frozen=True):
     runs: Path = Path("runs")
     name: str | None = None
     nproc: int | None = None
+    on: Literal["local", "slurm"] = "local"
+    nodes: int = 1
+    slurm: tuple[str, ...] = ()
     handshake: int | None = None
     study: dict[str, Any] | None = None
 

@@ -126,7 +126,7 @@ def _begin(_number: int) -> None:
     along before its checkpoint is written; so it ends a while later, if it is still there.
     """
     torch.set_num_threads(1)
-    for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, _linger)

@@ -109,7 +109,7 @@ def _start_others(count: int, command: Sequence[str], folder: Path) -> Place:
 
 def _join(place: Place) -> None:
     if place.rank:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # batch systems signal all processes; process 0 answers for all
     store: Any
     if place.meeting:

@@ -9,7 +9,7 @@ from engine.errors import UsageError, printable
 from engine.hardware import launched_place
 from engine.requests import Resume, Train
 from engine.runfolder import ENDED, read_status
-from tui.arguments import Commands, nproc_option, recipe_arguments, runs_option, screen_options
+from tui.arguments import Commands, nproc_option, recipe_arguments, runs_option, screen_options, slurm_options
 from tui.commands.attach import has_screen, open_dashboard, runs_of
 from tui.engine_process import request_of, run_engine
 
@@ -27,6 +27,7 @@ def register(commands: Commands) -> None:
             "medtui run recipes/quickstart.toml",
             "medtui run recipes/seg_dice.toml --data ~/data --set train.epochs=10 --set optimizer.lr=1e-4",
             "medtui run recipes/cls_ce.toml --detach --name night",
+            "medtui run recipes/cls_ce.toml --on slurm --slurm partition=gpu --slurm gpus-per-task=1 --nproc 2",
         ],
         perform=lambda arguments: launch(_request(arguments), arguments),
     )
@@ -34,6 +35,7 @@ def register(commands: Commands) -> None:
     runs_option(command)
     command.add_argument("--name", metavar="NAME", help="name of the run (the recipe's)")
     nproc_option(command, "1")
+    slurm_options(command)
     screen_options(command)
 
 
@@ -54,6 +56,8 @@ def launch(request: Train | Resume, arguments: argparse.Namespace, since_s: floa
     """Start a trainer and show it. ``since_s``: when plain lines begin, as a resumed run has a past."""
     from tui.trainer import Interrupts, start
 
+    if isinstance(request, Train) and request.on == "slurm":
+        return run_engine(request)
     if launched_place().rank:  # the first of the processes of torchrun or srun makes the run and shows it
         return run_engine(request)
     with Interrupts() as interrupts:

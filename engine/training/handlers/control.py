@@ -16,6 +16,8 @@ from engine.runfolder import Request, RunFolder, take
 from engine.training.handlers.status import StatusWriter
 
 POLL_S = 0.25
+_NOTICE = (signal.SIGUSR1, signal.SIGUSR2)  # of batch systems, before they end a job
+_ASKING = (signal.SIGINT, signal.SIGTERM, *_NOTICE)
 
 
 class StopRequested(BaseException):
@@ -30,7 +32,7 @@ class ControlHandler:
     """Takes requests at every iteration, and between the cases of an evaluation.
 
     A pause waits inside `poll`. ``stop`` ends training after the epoch, ``stop_now`` and the first
-    SIGINT, SIGTERM or SIGUSR1 after the iteration. A second SIGINT, or a second SIGTERM, ends the
+    SIGINT, SIGTERM, SIGUSR1 or SIGUSR2 after the iteration. A second SIGINT, or a second SIGTERM, ends the
     process at once; a batch system that gives notice by one signal and then by another does not.
     """
 
@@ -50,14 +52,14 @@ class ControlHandler:
 
     def install_signals(self) -> None:
         """Take over the signals that ask a process to end."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        for number in _ASKING:
             signal.signal(number, self._on_signal)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal may go; training stays
 
     @staticmethod
     def ignore_signals() -> None:
         """The run is over and its end is being written: no signal may cut that short."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        for number in _ASKING:
             signal.signal(number, signal.SIG_IGN)
 
     def attach(self, trainer: Engine, save: Callable[[str], None]) -> None:
@@ -183,7 +185,7 @@ class ControlHandler:
         self._emit(Control(request=request.id, command=request.command, state=state, message=message))
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if self._signal == number and number != signal.SIGUSR1:
+        if self._signal == number and number not in _NOTICE:
             raise KeyboardInterrupt  # asked twice: now
         self._signal = number
 

@@ -1,0 +1,91 @@
+"""Runs sent to a real SLURM; skipped where there is none."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from engine.commands.train import train
+from engine.errors import UsageError
+from engine.requests import Train
+from engine.runfolder import RunFolder, list_runs, read_manifest, read_status
+from engine.studies.slurm import submit
+from tests.engine.runs import SEGMENTATION, request, run, same_weights
+
+LONG = ("train.epochs=12", "train.checkpoint_iterations=2")
+
+
+def answers() -> bool:
+    if not shutil.which("sinfo"):
+        return False
+    return subprocess.run(["sinfo"], capture_output=True, timeout=20, check=False).returncode == 0
+
+
+slurm = pytest.mark.skipif(not answers(), reason="no SLURM answers here")
+
+
+def sent(folder: Path, *overrides: str, **fields: object) -> tuple[str, Path]:
+    asked = msgspec.structs.replace(request(folder, SEGMENTATION, *overrides), on="slurm", **fields)
+    pytest.importorskip("submitit")
+    job, log = submit(asked, "test")
+    return job, log.parents[1]
+
+
+def waited(runs: Path, seen: str, seconds: float = 240.0) -> RunFolder:
+    """The run, when its stream or its state says so."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for folder in list_runs(runs):
+            if seen == read_status(folder).state or (folder.events.exists() and seen in folder.events.read_text()):
+                return folder
+        time.sleep(0.2)
+    raise AssertionError(f"{seen} did not come: {[path.read_text() for path in (runs / '.slurm').glob('*.log')]}")
+
+
+@slurm
+def test_a_run_that_is_put_back_into_the_queue_ends_as_one_left_alone(tmp_path):
+    job, runs = sent(tmp_path, *LONG)
+    folder = waited(runs, '"iteration":4,')
+    subprocess.run(["scontrol", "requeue", job], check=True)
+    end = time.monotonic() + 60
+    while time.monotonic() < end:  # SLURM waits two minutes with a job that it put back
+        if subprocess.run(["scontrol", "update", f"jobid={job}", "starttime=now"], check=False).returncode == 0:
+            break
+        time.sleep(1.0)
+    assert waited(runs, "finished").root == folder.root
+    assert read_manifest(folder).sessions == 2
+    _, alone = run(tmp_path / "alone", SEGMENTATION, *LONG)
+    assert same_weights(folder.last, alone.last)
+
+
+@slurm
+def test_two_tasks_of_a_job_are_one_run(tmp_path):
+    _, runs = sent(tmp_path, "train.batch_size=2", nproc=2)
+    folder = waited(runs, "finished")
+    assert read_manifest(folder).processes == 2
+    assert len(list_runs(runs)) == 1
+
+
+@pytest.mark.parametrize("text", ["gpu; rm -rf", "partition=a\n#SBATCH x", "=3", ""])
+def test_what_is_no_option_of_sbatch_is_refused(tmp_path, text):
+    pytest.importorskip("submitit")
+    with pytest.raises(UsageError, match="an option of sbatch"):
+        submit(Train(recipe=tmp_path, runs=tmp_path / "runs", slurm=(text,)), "test")
+
+
+def test_processes_and_nodes_must_fit(tmp_path):
+    pytest.importorskip("submitit")
+    with pytest.raises(UsageError, match="a multiple of --nodes"):
+        submit(Train(recipe=tmp_path, runs=tmp_path / "runs", nodes=2, nproc=3), "test")
+
+
+def test_what_is_wrong_with_a_recipe_is_said_before_it_is_sent(tmp_path):
+    asked = msgspec.structs.replace(request(tmp_path, SEGMENTATION, "train.batch_size=3"), on="slurm", nproc=2)
+    with pytest.raises(Exception, match="a multiple of 2"):
+        train(asked)
+    assert not asked.runs.exists()
