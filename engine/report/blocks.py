@@ -68,6 +68,7 @@ class Table:
         caption: a sentence below it.
         rule_before: indices of rows with a line above (means below classes).
         left: indices of further columns of text.
+        wrap: whether cells may take several lines: sentences, not numbers.
     """
 
     columns: Sequence[str]
@@ -76,6 +77,7 @@ class Table:
     rule_before: frozenset[int] = frozenset()
     left: frozenset[int] = frozenset()
     small: bool = False
+    wrap: bool = False
 
 
 @dataclass(frozen=True, slots=True)

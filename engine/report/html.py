@@ -115,7 +115,8 @@ class _Page:
             rule = ' class="rule"' if number in table.rule_before else ""
             rows.append(f"<tr{rule}>{cells}</tr>")
         caption = f'<p class="caption">{self.text(table.caption)}</p>' if table.caption else ""
-        small = (" small" if table.small else "") + (" whole" if len(table.rows) <= _SHORT_TABLE else "")
+        looks = {"small": table.small, "wrap": table.wrap, "whole": len(table.rows) <= _SHORT_TABLE}
+        small = "".join(f" {look}" for look, on in looks.items() if on)
         return (
             f'<div class="table{small}"><table><thead><tr>{heads}</tr></thead>'
             f"<tbody>{''.join(rows)}</tbody></table>{caption}</div>"

@@ -16,14 +16,22 @@ _SEGMENTATION = (
         "as MedPy defines it."
     ),
     (
+        "NSD: share of both surfaces within a tolerance of the other. Volume error: (|P| - |T|) / |T|. Lesions: "
+        "connected components; one of T is found where it shares a voxel with P."
+    ),
+    (
         "An empty prediction of a class that is there counts with Dice 0 and, as distances, with the diagonal of the "
-        "image; two empty masks count with Dice 1 and distances 0."
+        "image. Of several classes, one that is not in T is not measured in that case; with one class, two empty masks "
+        "count with Dice 1 and distances 0."
     ),
 )
 _CLASSIFICATION = (
-    "Precision, recall and F1 are measured for each class against all others; macro: mean over classes; weighted: "
-    "mean weighted by support. Balanced accuracy: mean recall over the classes. AUC: area under the ROC curve of "
-    "each class against all others, macro mean."
+    "Precision, recall, specificity and F1 are measured for each class against all others; macro: mean over classes; "
+    "weighted: mean weighted by support. Balanced accuracy: mean recall over the classes. AUC: area under the ROC "
+    "curve of each class against all others, macro mean. Average precision: mean precision over the recall gained. "
+    "Of two classes, sensitivity, specificity and average precision are those of the second. Brier score: squared "
+    "error of the probabilities. Log loss: mean of -log of the probability of the true class. ECE: gap between "
+    "probability and frequency in 15 bins. Point values are scikit-learn's; a dash: there is nothing to measure it on."
 )
 
 

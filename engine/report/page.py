@@ -9,10 +9,13 @@ from engine.readers.run import RunData
 from engine.report import html, markdown, pictures
 from engine.report.alerts import alerts
 from engine.report.blocks import Block, Document
+from engine.report.checklists import appendix
 from engine.report.methods import methods
 from engine.report.private import scrubber
 from engine.report.results import case_section, headline, results
 from engine.report.setup import again, setup
+from engine.report.spread import subgroups
+from engine.report.statement import chosen_section, data_section, use_section
 from engine.runfolder import RunFolder, write_text
 
 
@@ -46,12 +49,13 @@ def build(run: RunData) -> Document:
     first = headline(run)
     if first is not None:
         blocks.append(first)
-    blocks.append(setup(run))
+    blocks += [setup(run), data_section(run), chosen_section(run)]
     blocks += pictures.sections(run, figures, {"curves"})
-    blocks += results(run)
+    blocks += [*results(run), *([parts] if (parts := subgroups(run)) else [])]
     blocks += [section for section in pictures.sections(run, figures) if section.title != "Curves"]
     blocks += [part for part in (pictures.failed(figures), pictures.not_drawn(run, figures), case_section(run)) if part]
-    blocks += [methods(run), again(run)]
+    blocks += [methods(run), use_section(), again(run)]
+    blocks.append(appendix(blocks, run.task))
     return Document(run.name, _subtitle(run), alerts(run), blocks)
 
 

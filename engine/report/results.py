@@ -12,10 +12,12 @@ from engine.measures import beside, better_up, find, in_tables, is_count, is_dis
 from engine.readers.numbers import digits, interval, units
 from engine.readers.run import RunData
 from engine.report.blocks import Block, Card, Cards, Cell, Section, Table, Text
+from engine.report.spread import spread_table
 from engine.runfolder import SplitSummary
 
 _WORST_SHOWN = 15
 _CALIBRATED = "_calibrated"
+_WIDE = 7  # columns beyond which a table is set small
 
 
 def headline(run: RunData) -> Cards | None:
@@ -40,7 +42,8 @@ def split_results(run: RunData, split: str) -> Section:
     if run.task == "classification":
         blocks += [summary_table(part, run, reported), class_report(part, run.classes), *calibration_table(part)]
     else:
-        blocks += [segmentation_table(part, run.classes, run.unit, reported), *detection_table(run, split)]
+        blocks.append(segmentation_table(part, run.classes, run.unit, reported))
+        blocks += [*spread_table(run, split), *detection_table(run, split)]
     return Section(f"Results: {split}", blocks)
 
 
@@ -120,7 +123,8 @@ def class_report(part: SplitSummary, classes: Sequence[str]) -> Table:
     )
     if (over := part.value("macro_over")) is not None and over != len(names):
         caption += f" Macro means are over the {over:g} of {len(names)} classes that are there or were predicted."
-    return Table(["Class", *(title(m) for m in columns), "Support"], rows, caption, rule_before=frozenset({rule}))
+    heads = ["Class", *(title(m) for m in columns), "Support"]
+    return Table(heads, rows, caption, rule_before=frozenset({rule}), small=len(heads) > _WIDE)
 
 
 def segmentation_table(
@@ -159,7 +163,7 @@ def segmentation_table(
         rows[-1] += [""] * len(counts)
         caption += f" {_REPORTED}"
     heads = [title(m, unit) for m in columns] + [title(count) for count in counts]
-    return Table(["Class", *heads], rows, caption, rule_before=ruled)
+    return Table(["Class", *heads], rows, caption, rule_before=ruled, small=len(heads) > _WIDE)
 
 
 def detection_table(run: RunData, split: str) -> list[Table]:

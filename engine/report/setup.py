@@ -23,9 +23,6 @@ def setup(run: RunData) -> Section:
     if run.recipe and run.recipe.description:
         blocks.append(Text(run.recipe.description))
     blocks.append(Facts([(name, value) for name, value in _facts(run) if value]))
-    table = counts_table(run)
-    if table is not None:
-        blocks.append(table)
     return Section("What was trained", blocks)
 
 
@@ -74,6 +71,7 @@ def _facts(run: RunData) -> Iterator[tuple[str, str]]:
     yield "Seed", "" if run.seed is None else str(run.seed)
     yield "Checkpoint", _checkpoint(manifest.checkpoint)
     yield "Epochs", _epochs(run)
+    yield "Prediction", _cost(run)
     yield "Duration", _duration(run)
     yield "Time of training", time_words(run.view)
     yield "Hardware", _hardware(run)
@@ -178,6 +176,15 @@ def _duration(run: RunData) -> str:
         text += f", started {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime(started))}"
     sessions = max(run.manifest.sessions, len(run.view.sessions) + 1)
     return f"{text}, {sessions} sessions" if sessions > 1 else text
+
+
+def _cost(run: RunData) -> str:
+    """What the prediction of a case of the reported split took."""
+    part = run.manifest.inference.get(run.split)
+    if part is None or part.s_a_case is None:
+        return ""
+    seconds = f"{short(part.s_a_case)} s a case on {part.device or 'this machine'}, without reading and measuring"
+    return seconds + (f"; {part.memory_mb / 1000:.1f} GB of memory" if part.memory_mb else "")
 
 
 def _hardware(run: RunData) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import msgspec
 import numpy as np
 
 from engine.measures import find, in_tables, is_distance, of_task, title
@@ -64,18 +65,26 @@ def summaries(together: Runs) -> list[SplitSummary]:
 
 def _segmented(together: Runs, index: int) -> SplitSummary:
     table, whole = together.table(index), together.runs[index].metrics[together.split]
-    names = [name for name in in_tables("segmentation") if name in table.columns]
-    return SplitSummary(
-        n=len(table),
+    part = means_of(table)
+    return msgspec.structs.replace(
+        part,
         missed=int(np.nansum(table.numbers("missed"))),
         protocol=whole.protocol,
         unit=whole.unit,
-        values={name: _mean(table, name) for name in names},
-        ci95={name: bounds for name in names if (bounds := _interval(table, name)) is not None},
         per_class={
-            label: {name: _mean(table, f"{name}:{label}") for name in names if f"{name}:{label}" in table.columns}
+            label: {name: _mean(table, f"{name}:{label}") for name in part.values if f"{name}:{label}" in table.columns}
             for label in whole.per_class
         },
+    )
+
+
+def means_of(table: CaseTable) -> SplitSummary:
+    """Means and intervals of the metrics in tables over some cases of a segmentation."""
+    names = [name for name in in_tables("segmentation") if name in table.columns]
+    return SplitSummary(
+        n=len(table),
+        values={name: _mean(table, name) for name in names},
+        ci95={name: bounds for name in names if (bounds := _interval(table, name)) is not None},
     )
 
 

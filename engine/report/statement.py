@@ -1,0 +1,113 @@
+"""What a reader asks before he trusts a number: whose data, how chosen, how often tested, what for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engine.measures import better_up, title
+from engine.readers.numbers import digits
+from engine.readers.run import RunData
+from engine.report.blocks import Facts, Section, Text
+from engine.report.setup import counts_table
+from engine.runfolder import list_runs, read_manifest
+
+BLANK = "[for the author to fill]"
+_LEFT_OUT = ("left out:", "kept with", "files that are not used", "does not")
+_USE = (
+    "Intended use and clinical role",
+    "Intended users",
+    "Patients and images it is meant for",
+    "Where it must not be used",
+    "Known limits, and harm that a wrong output can do",
+    "What was there before, and why this model",
+    "Ethics approval and consent",
+    "Registration and protocol",
+    "Funding and competing interests",
+    "Availability of data and trained model",
+)
+
+
+def data_section(run: RunData) -> Section:
+    """Whose data these are, on what terms, how many in each split, and what was left out."""
+    said = run.data.statement
+    facts = [
+        ("Data set", said.get("title", "") or run.data.name or BLANK),
+        ("Source", said.get("source", "") or BLANK),
+        ("Licence", said.get("licence", "") or BLANK),
+        ("Citation", said.get("citation", "") or ("none: a phantom" if run.data.phantom else BLANK)),
+        ("Reference standard", said.get("reference standard", "") or f"who made it, and how: {BLANK}"),
+        ("Setting, dates, eligibility", "none: a phantom" if run.data.phantom else BLANK),
+        ("Splits", _splits(run)),
+        ("Left out", "; ".join(note for note in run.data.notes if note.startswith(_LEFT_OUT)) or "nothing"),
+    ]
+    table = counts_table(run)
+    return Section("Data", [Facts(facts), *([table] if table else [])])
+
+
+def _splits(run: RunData) -> str:
+    of = {True: "as published", False: "not the published ones"}
+    text = of.get(run.data.published_split, "") if run.data.published_split is not None else ""
+    how = f'"{run.recipe.data.split}" in the recipe, seed {run.recipe.data.split_seed}' if run.recipe else ""
+    groups = {row.split: {r.group for r in run.splits if r.split == row.split and r.group} for row in run.splits}
+    counts = ", ".join(f"{name} {len(found)}" for name, found in groups.items() if found)
+    return "; ".join(part for part in (text, how, f"groups (patients, lesions): {counts}" if counts else "") if part)
+
+
+def chosen_section(run: RunData) -> Section:
+    """How weights, thresholds and settings were chosen, and how often the test split was looked at."""
+    return Section("How it was chosen", [Facts([(name, text) for name, text in _chosen(run) if text])])
+
+
+def _chosen(run: RunData) -> Iterator[tuple[str, str]]:
+    yield "Weights", _weights(run)
+    part = run.metrics.get("test", run.result)
+    threshold, temperature = part.value("threshold"), part.value("temperature")
+    by_validation = "chosen on the validation split" if temperature is not None else "not fitted"
+    if run.task == "classification":
+        yield "Temperature", by_validation if temperature is None else f"{digits(temperature)}, {by_validation}"
+        if threshold is not None:
+            yield "Threshold", f"{digits(threshold)}, {by_validation}"
+    elif run.recipe is not None and run.manifest.model.output == "sigmoid":
+        yield "Threshold", f"{run.recipe.evaluate.model_dump().get('threshold')}, as the recipe has it"
+    study = run.manifest.study
+    settings = f"a member of the study {study.id} ({study.member})" if study.id else "as the recipe has them"
+    yield "Settings", f"{settings}; how these were chosen, and what else was tried: {BLANK}"
+    yield "Number of cases", f"all that there were, no calculation; why that is enough: {BLANK}"
+    yield "Test split", looks(run)
+
+
+def _weights(run: RunData) -> str:
+    part, cases = run.manifest.checkpoint, sum(run.data.counts.get("validation", {}).values())
+    if not part.name:
+        return ""
+    hashed = f"; SHA-256 of the file {part.sha256}" if part.sha256 else ""
+    if part.name != "best" or not part.metric:
+        return f"those of the last epoch ({part.epoch}); nothing was chosen by a metric{hashed}"
+    way = "highest" if better_up(part.metric) else "lowest"
+    return (
+        f"of {len(run.view.validations) or 'all'} validations those with the {way} {title(part.metric)} on {cases} "
+        f"validation cases (epoch {part.epoch}){hashed}"
+    )
+
+
+def looks(run: RunData) -> str:
+    """How often the test cases were measured, by this run and by all runs beside it that have the same ones."""
+    own = run.manifest.looks.get("test", 0)
+    print_ = run.data.test_fingerprint
+    if not own and not print_:
+        return ""
+    runs = [read_manifest(folder) for folder in list_runs(run.folder.root.parent)] if print_ else []
+    counts = [one.looks.get("test", 0) for one in runs if one.data.test_fingerprint == print_]
+    counts = [count for count in counts if count] or [own]
+    others = f"; with it, {_times(sum(counts))} by {len(counts)} runs in the same folder" if len(counts) > 1 else ""
+    return f"measured {_times(own)} by this run{others}. Choices made after a look make its numbers too good."
+
+
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")
+
+
+def use_section() -> Section:
+    """What only the author knows."""
+    text = Text("No program can know these. A report without them is not one that a reader can judge.", muted=True)
+    return Section("Intended use and limits", [text, Facts([(name, BLANK) for name in _USE])])

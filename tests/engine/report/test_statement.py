@@ -1,0 +1,119 @@
+"""What a report says beside its numbers: data, choices, looks at the test, subgroups, spread, checklists."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+
+from engine.report import write_report
+from engine.report.checklists import _checklists
+from engine.report.statement import BLANK
+from engine.runfolder import RunFolder, read_splits, update_manifest, write_splits
+from engine.runfolder.manifest import InferenceFacts, count_look
+from tests import recorded_runs
+from tests.engine.report.conftest import SMALL
+from tests.engine.report.pages import Page, bounds, value
+
+SITES = ("Ulm", "Graz", "Turin")
+
+
+def described(folder: RunFolder) -> Page:
+    """The report of ``folder``, of whose cases site and age are known, but of each seventh."""
+    rows = read_splits(folder)
+    traits = [{"site": SITES[n % 3], "age": str(16 + n % 60)} if n % 7 else {} for n in range(len(rows))]
+    write_splits(folder, [msgspec.structs.replace(row, traits=t) for row, t in zip(rows, traits, strict=True)])
+    return Page(write_report(folder)[0].read_text())
+
+
+@pytest.fixture(scope="module")
+def lesion(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, Page]:
+    folder = recorded_runs.classification_run(tmp_path_factory.mktemp("runs"), cases=210, settings=SMALL)
+    return folder, described(folder)
+
+
+@pytest.fixture(scope="module")
+def atrium(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, Page]:
+    folder = recorded_runs.segmentation_run(tmp_path_factory.mktemp("runs"), cases=24, settings=SMALL)
+    return folder, described(folder)
+
+
+def test_parts_of_the_patients_are_measured_by_themselves(lesion: tuple[RunFolder, Page]) -> None:
+    folder, page = lesion
+    table = page.table("Site", "Cases", "Accuracy")
+    rows = list(csv.DictReader(folder.cases.open()))
+    for place, site in enumerate(SITES):
+        own = [row for n, row in enumerate(rows) if n % 7 and n % 3 == place]
+        true, predicted = [row["true"] for row in own], [row["predicted"] for row in own]
+        assert table[site]["Cases"] == str(len(own))
+        assert value(table[site]["Accuracy"]) == pytest.approx(sk.accuracy_score(true, predicted), abs=6e-4)
+        balanced = sk.balanced_accuracy_score(true, predicted)
+        assert value(table[site]["Balanced accuracy"]) == pytest.approx(balanced, abs=6e-4)
+        low, high = bounds(table[site]["Accuracy"])
+        assert low < value(table[site]["Accuracy"]) < high
+    assert table["not known"]["Cases"] == "30"
+    ages = page.table("Age", "Cases", "Accuracy")
+    assert list(ages) == ["0 to 17", "18 to 39", "40 to 64", "65 or more", "not known"]
+    assert sum(int(row["Cases"]) for row in ages.values()) == 210
+
+
+def test_the_spread_of_cases_is_numpys_and_the_worst_is_named(atrium: tuple[RunFolder, Page]) -> None:
+    folder, page = atrium
+    rows = list(csv.DictReader(folder.cases.open()))
+    table = page.table("Spread over cases", "median", "worst")
+    for name, shown, worst in (("dice", "Dice", np.argmin), ("hd95", "95HD [voxel]", np.argmax)):
+        values = np.array([float(row[name]) for row in rows])
+        found = [value(table[shown][head]) for head in ("lower quartile", "median", "upper quartile", "worst")]
+        quartiles = np.quantile(values, (0.25, 0.5, 0.75)).tolist()
+        assert found == pytest.approx([*quartiles, values[worst(values)]], abs=6e-4)
+        assert table[shown]["its case"] == rows[int(worst(values))]["id"]
+    dice = [float(row["dice"]) for n, row in enumerate(rows) if n % 7 and n % 3 == 1]
+    assert value(page.table("Site", "Dice")["Graz"]["Dice"]) == pytest.approx(np.mean(dice), abs=6e-4)
+
+
+def test_looks_at_the_test_are_counted_over_all_runs_with_the_same_cases(tmp_path: Path) -> None:
+    runs = [recorded_runs.segmentation_run(tmp_path, name=name, cases=5, settings=SMALL) for name in "abc"]
+    for folder, count, cases in zip(runs, (1, 2, 9), ("one", "one", "other"), strict=True):
+        data = json.loads(folder.manifest.read_text())["data"]
+        update_manifest(folder, data={**data, "test_fingerprint": cases})
+        for _ in range(count):
+            count_look(folder, "test", InferenceFacts(s_a_case=0.25, memory_mb=1500.0, device="cpu x2"))
+    text = Page(write_report(runs[0])[0].read_text()).text
+    assert "measured once by this run; with it, 3 times by 2 runs in the same folder" in text
+    assert "0.250 s a case on cpu x2, without reading and measuring; 1.5 GB of memory" in text
+    assert "measured 9 times by this run." in Page(write_report(runs[2])[0].read_text()).text
+
+
+def test_the_statement_of_the_data_and_the_hash_of_the_weights_are_printed(tmp_path: Path) -> None:
+    folder = recorded_runs.segmentation_run(tmp_path, cases=5, settings=SMALL)
+    said = {"title": "Hearts", "licence": "CC0", "citation": "<b>Doe</b> 2020"}
+    data = json.loads(folder.manifest.read_text())["data"]
+    notes = ["left out: case a: a.nii: no such file", "something else"]
+    update_manifest(folder, data={**data, "statement": said, "notes": notes}, checkpoint={"sha256": "f" * 64})
+    page = Page(write_report(folder)[0].read_text())
+    for words in ("Hearts", "CC0", "<b>Doe</b> 2020", "Left out left out: case a: a.nii: no such file", "f" * 64):
+        assert words in page.text
+    assert f"Intended users {BLANK}" in page.text
+
+
+def test_checklists_are_whole_and_point_to_sections_that_are_there(
+    lesion: tuple[RunFolder, Page], atrium: tuple[RunFolder, Page]
+) -> None:
+    tripod, claim, _ = (found["items"] for found in _checklists())
+    assert {item["item"].rstrip("abcdefg") for item in tripod} == {str(n) for n in range(1, 28)}
+    assert len(tripod) == 52
+    assert [item["item"] for item in claim] == list(range(1, 45))
+    figures = {"ROC", "Precision and recall", "Reliability", "Confusion", "Slices", "Distributions over cases"}
+    figures |= {"What the network looked at"}  # these were not drawn here
+    titles = {data.strip() for _, page in (lesion, atrium) for data in page.words}
+    named = {name for found in _checklists() for item in found["items"] for name in item.get("where", ())}
+    assert named - figures <= {title.partition(":")[0] for title in titles}
+    rows = {row[0]: row[2] for table in lesion[1].tables for row in table[1:] if table[0][1:2] == ["What is asked"]}
+    assert rows["18a"] == BLANK  # funding
+    assert rows["26"] == "How it was chosen"  # of CLAIM, which stands behind TRIPOD+AI
+    assert rows["curves"] == BLANK  # no ROC was drawn, so nothing answers it
