@@ -123,7 +123,7 @@ def _pace(steps: Steps, first: int) -> tuple[list[Window], Sequence[float]]:
     one step to the next of its epoch, and nan at the first of an epoch."""
     times: Sequence[float] = steps.step_s
     if not any(value > 0 for value in times[-_PACE_STEPS:]):
-        first = max(first, len(steps) - 20_000)  # old streams that are long
+        first = max(first, len(steps) - 5_000)  # old streams that are long
         ends = [math.nan] * (first + 1)
         for at in range(first + 1, len(steps)):
             same = steps.epoch[at] == steps.epoch[at - 1]

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import MedtuiError, printable
-from engine.runfolder import RunFolder, Status, list_runs, read_status
+from engine.runfolder import ENDED, RunFolder, Status, list_runs, read_status
 from tui.arguments import Commands, runs_option
 from tui.ascii import to_ascii, wants_ascii
-from tui.text import age, figure
+from tui.text import age, figure, finding_line
 
 _HEAD = ("state", "recipe", "epoch", "best", "test", "age", "id")
 _RIGHT = {"epoch", "best", "test", "age"}
@@ -50,6 +50,7 @@ def print_runs(runs: Path, *, as_json: bool = False) -> int:
     else:
         text = table([_HEAD, *(_row(folder, status, now_s) for folder, status in rows)])
         said = [f"{folder.id}: {status.message}\n{status.hint}" for folder, status in rows if status.state == "silent"]
+        said += [f"{folder.id}: {line}" for folder, status in rows for line in _wrong(folder, status)]
         text = "\n".join([text, *map(printable, said)])
         print(to_ascii(text) if wants_ascii() else text)
     return 0
@@ -91,6 +92,15 @@ def _remote_row(record: dict[str, Any]) -> tuple[str, ...]:
         text.get("id", ""),
     )
     return tuple(printable(cell, keep="")[:200] for cell in cells)
+
+
+def _wrong(folder: RunFolder, status: Status) -> list[str]:
+    """What is wrong with a live run."""
+    if status.state in ENDED or status.state == "silent":
+        return []
+    from tui.printed.records import findings_now
+
+    return [finding_line(finding) for finding in findings_now(folder, status)]
 
 
 def table(rows: list[tuple[str, ...]], right: Collection[str] = _RIGHT) -> str:

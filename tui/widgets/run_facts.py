@@ -18,6 +18,7 @@ from tui.plotting.plotted import SMOOTHING, Window
 from tui.state.run_facts import RunFacts, headline
 from tui.state.runs_index import RunRow
 from tui.text import age, clock, figure, one_line, sparkline
+from tui.widgets.head import SEVERITY_COLORS, SEVERITY_MARKS
 from tui.widgets.pane import Pane
 
 _CHART_ROWS = 12
@@ -75,13 +76,16 @@ class FactsPane(Pane):
         return lines if len(view.steps) else []
 
     def _state(self, run: RunRow, width: int) -> list[Line]:
-        """What a run that ended badly said, and what helps."""
+        """What a run that ended badly said, and what helps; what is wrong with it."""
         lines: list[Line] = []
         for text, color in (
             (run.status.message, "error" if run.state == "failed" else "warning"),
             (run.status.hint, "ink"),
         ):
             lines += [[(row, color)] for row in _wrapped(text, width)]
+        for finding in run.findings:
+            text = f"{SEVERITY_MARKS[finding.severity]} {finding.code.replace('_', ' ')}: {finding.message}"
+            lines += [[(row, SEVERITY_COLORS[finding.severity])] for row in _wrapped(text, width)]
         return lines
 
     def _history(self, facts: RunFacts, width: int) -> list[Line]:
