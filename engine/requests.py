@@ -78,7 +78,9 @@ class Sweep(Request, frozen=True):
         grid: ``table.key=A,B`` texts; every combination of their values is run.
         trials: of a search by Optuna.
         search: what it varies: ``table.key=low:high``, ``table.key=low:high:log`` or ``table.key=A,B``.
-        jobs: runs at a time; they divide the cores.
+        jobs: runs at a time; they divide the cores. On SLURM: jobs at a time; default: all.
+        on: ``slurm``: each member is a job there, and this process follows them.
+        slurm: options of sbatch, ``key=value``.
         resume: go on with a study that was cut off.
     """
 
@@ -94,6 +96,8 @@ class Sweep(Request, frozen=True):
     trials: int = 0
     search: tuple[str, ...] = ()
     jobs: int | None = None
+    on: Literal["local", "slurm"] = "local"
+    slurm: tuple[str, ...] = ()
     resume: bool = False
 
 

@@ -221,9 +221,6 @@ def slurm_options(command: Parser) -> None:
     """``--on``, ``--nodes`` and ``--slurm``: where a run is sent."""
     command.add_argument("--on", choices=("local", "slurm"), default="local", help="here, or a job of SLURM (local)")
     command.add_argument(
-        "--nodes", type=whole_number(1, 1000), default=1, metavar="N", help="--on slurm: nodes of the run (1)"
-    )
-    command.add_argument(
         "--slurm", action="append", default=[], metavar="KEY=VALUE", help="--on slurm: an option of sbatch; often"
     )
 

@@ -57,6 +57,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         search: key of the recipe -> range or choices, as typed.
         trials: of the search.
         jobs: members at a time.
+        slurm: options of sbatch for each of them.
+        on: where they run: local, slurm.
         data: root of the data sets.
         outside: whether paths in the recipe may leave it.
         post: post-processing that was chosen out of fold, by key of [evaluate].
@@ -73,6 +75,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     search: dict[str, str] = {}
     trials: Count = 0
     jobs: Count = 1
+    on: str = "local"
+    slurm: list[str] = []
     data: str = "data"
     outside: bool = False
     post: dict[str, bool | float] = {}

@@ -26,7 +26,7 @@ def plan(request: Sweep) -> tuple[Study, Recipe]:
         UsageError, RecipeError, DataError: it cannot be done; nothing was written.
     """
     grid, search = _varied(request)
-    jobs = request.jobs or 1
+    jobs = request.jobs or (1 if request.on == "local" else MOST_MEMBERS)
     recipe = _recipe(request, jobs, closed=bool(grid or search))
     root = data_root(request.data)
     ensure_phantom(recipe.data, root)
@@ -48,6 +48,8 @@ def plan(request: Sweep) -> tuple[Study, Recipe]:
         search=search,
         trials=request.trials,
         jobs=jobs,
+        on=request.on,
+        slurm=list(request.slurm),
         data=str(root.resolve()),
         outside=request.allow_outside,
         member=[
@@ -101,7 +103,7 @@ def _recipe(request: Sweep, jobs: int, *, closed: bool) -> Recipe:
     given = load_recipe(request.recipe, request.overrides, outside=request.allow_outside)
     own = ["evaluate.test=false"] if closed else []
     own += [f"data.validation_folds={request.folds}"] if request.folds else []
-    if jobs > 1 and given.runtime.threads is None:
+    if jobs > 1 and request.on == "local" and given.runtime.threads is None:
         own.append(f"runtime.threads={max(1, cores() // jobs)}")
     named = [f'name="{request.name}"'] if request.name else []
     return load_recipe(request.recipe, (*own, *request.overrides, *named), outside=request.allow_outside)

@@ -53,18 +53,26 @@ def start(folder: RunFolder, study: Study, member: Member) -> Process | None:
         if run:
             request = Resume(run=run.root, data=Path(study.data), handshake=descriptor)
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "engine", request.command, encode(request)],
+            _command(study, member, request, log),
             stdin=subprocess.DEVNULL,
             stdout=descriptor,
             stderr=descriptor,
             pass_fds=(descriptor,),
             start_new_session=True,
-            env=_environment(study.jobs),
+            env=_environment(study.jobs if study.on == "local" else 1),
         )
     except BlockingIOError:
         return None
     finally:
         os.close(descriptor)
+
+
+def _command(study: Study, member: Member, request: Request, log: Path) -> list[str]:
+    """What runs a member here, or sends it to SLURM and stays as long as its job does."""
+    words, engine = [request.command, encode(request)], [sys.executable, "-P", "-m"]
+    if study.on == "local":
+        return [*engine, "engine", *words]
+    return [*engine, "engine.studies.slurm", *words, str(log.resolve()), member.name, *study.slurm]
 
 
 def log_of(folder: RunFolder, member: Member) -> Path:

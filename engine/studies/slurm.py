@@ -8,19 +8,27 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
+from engine.console import guarded
 from engine.errors import UsageError
-from engine.requests import Resume, Train, encode
+from engine.requests import Resume, Train, decode, encode
 from engine.runfolder import ENDED, RunFolder, read_status
 
 _WAIT_S = 180.0  # longer than the trainer of the last try can look alive
 _DAY_MIN = 1440
 _NOTICE_S = 120
+_PLACES = ("recipe", "run", "runs", "data")
+R = TypeVar("R", bound=Train | Resume)
+_LOOK_S = 3.0
+_OVER = frozenset(
+    {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "REVOKED", "TIMEOUT"}
+)
 
 
 @dataclass
@@ -28,19 +36,19 @@ class SlurmRun:
     """What the job calls: the engine in a process of its own.
 
     Attributes:
-        request: the run to begin.
+        request: the run to begin, or to go on with.
         log: what the engine said before it had a run folder, and then which it is.
         environment: what the engine needs beside the job's own.
     """
 
-    request: Train
+    request: Train | Resume
     log: Path
     environment: dict[str, str]
     _process: Any = field(default=None, repr=False)
 
     def __call__(self) -> int:
         """Begin the run, or go on with it; its exit code."""
-        folder = self._begun()
+        folder = self.begun()
         if folder is not None:
             end = time.monotonic() + _WAIT_S
             while (state := read_status(folder).state) not in {*ENDED, "silent"} and time.monotonic() < end:
@@ -48,7 +56,7 @@ class SlurmRun:
             if state == "finished":
                 return 0
         descriptor = os.open(self.log, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        request: Train | Resume = msgspec.structs.replace(self.request, handshake=descriptor)
+        request = msgspec.structs.replace(self.request, handshake=descriptor)
         if folder is not None:
             request = Resume(run=folder.root, data=self.request.data, take=True, handshake=descriptor)
         command = [sys.executable, "-P", "-m", "engine", request.command, encode(request)]
@@ -73,8 +81,10 @@ class SlurmRun:
             self._process.wait()
         return DelayedSubmission(SlurmRun(self.request, self.log, self.environment))
 
-    def _begun(self) -> RunFolder | None:
-        """The run folder that an earlier try of the job made."""
+    def begun(self) -> RunFolder | None:
+        """The run folder that there is: the one to go on with, or one that an earlier try of the job made."""
+        if isinstance(self.request, Resume):
+            return RunFolder(self.request.run)
         lines = self.log.read_text("utf-8", "replace").splitlines() if self.log.exists() else []
         for line in reversed(lines):
             if line.startswith('{"run": '):
@@ -83,47 +93,76 @@ class SlurmRun:
 
 
 def submit(request: Train, name: str) -> tuple[str, Path]:
-    """Send a run to SLURM.
-
-    Args:
-        request: the run; its ``nproc`` tasks are shared out over its ``nodes``.
-        name: of the job.
+    """Send a run to SLURM; its ``nproc`` tasks are shared out over its ``nodes``.
 
     Returns:
-        The job's number, and the file in which it says its run folder.
+        The number of the job, whose name is ``name``, and the file in which it says its run folder.
 
     Raises:
         UsageError: submitit or SLURM is not here, or SLURM refuses the job.
     """
-    try:
-        import submitit
-    except ModuleNotFoundError:
-        raise UsageError("--on slurm needs submitit, which is not installed", "pip install 'medtui[slurm]'") from None
     tasks, left = divmod(request.nproc or request.nodes, request.nodes)
     if left:
         found = f"found {request.nproc}, for {request.nodes} nodes"
         raise UsageError(f"--nproc: {found}", "as many processes on every node: a multiple of --nodes")
-    absolute = {name: Path(value).resolve() for name in ("recipe", "runs", "data") if (value := getattr(request, name))}
-    alone = msgspec.structs.replace(request, **absolute, on="local", nodes=1, slurm=(), nproc=None)
-    folder = alone.runs / ".slurm"
-    log = folder / f"{name}-{time.time_ns():x}.log"
-    options = dict(_option(text) for text in request.slurm)
+    alone = msgspec.structs.replace(_absolute(request), on="local", nodes=1, slurm=(), nproc=None)
+    log = alone.runs / ".slurm" / f"{name}-{time.time_ns():x}.log"
+    return _sent(SlurmRun(alone, log, _environment()), log.parent, name, request.slurm, (request.nodes, tasks)), log
+
+
+def _absolute(request: R) -> R:
+    """A request that means the same in every folder, and in no process's descriptors."""
+    places = {name: Path(value).resolve() for name in _PLACES if (value := getattr(request, name, None))}
+    return msgspec.structs.replace(request, **places, handshake=None)
+
+
+def _sent(run: SlurmRun, folder: Path, name: str, options: Sequence[str], size: tuple[int, int]) -> str:
+    """The number of the job that ``run`` became; ``size``: nodes, and tasks on each."""
+    try:
+        import submitit
+    except ModuleNotFoundError:
+        raise UsageError("--on slurm needs submitit, which is not installed", "pip install 'medtui[slurm]'") from None
+    given = {"requeue": True, **dict(_option(text) for text in options)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         executor = submitit.AutoExecutor(folder=folder, cluster="slurm", slurm_max_num_timeout=1 << 20)
         executor.update_parameters(
             name=name,
-            nodes=request.nodes,
-            tasks_per_node=tasks,
+            nodes=size[0],
+            tasks_per_node=size[1],
             timeout_min=_DAY_MIN,
             slurm_signal_delay_s=_NOTICE_S,
             stderr_to_stdout=True,
-            slurm_additional_parameters={"requeue": True, **options},
+            slurm_additional_parameters=given,
         )
-        job = executor.submit(SlurmRun(alone, log, _environment()))
+        return str(executor.submit(run).job_id)
     except (RuntimeError, OSError, submitit.core.utils.FailedJobError) as error:
         raise UsageError(f"SLURM does not take the job: {error}", "change it with --slurm KEY=VALUE") from None
-    return job.job_id, log
+
+
+def main(words: Sequence[str]) -> int:
+    """A member of a study: send it, and stay as long as its job is there. SIGTERM stops the run with a checkpoint.
+
+    ``words``: the request's command and JSON, the file for what it says, its name, and options of sbatch.
+    """
+    command, text, log, name, *options = words
+    request = decode(command, text)
+    assert isinstance(request, Train | Resume)  # noqa: S101  the study has no others
+    run = SlurmRun(_absolute(request), Path(log), _environment())
+    job = _sent(run, Path(log).parent / "slurm", name, options, (1, 1))
+    signal.signal(signal.SIGTERM, lambda *_: subprocess.run(["scancel", "--signal=USR1", "--full", job], check=False))
+    print(f"job {job}", flush=True)
+    while _is_there(job):
+        time.sleep(_LOOK_S)
+    return 0 if run.begun() else 1
+
+
+def _is_there(job: str) -> bool:
+    """Whether a job waits or runs; also where SLURM does not answer."""
+    asked = subprocess.run(["squeue", "-h", "-o", "%T", "-j", job], capture_output=True, text=True, check=False)
+    if asked.returncode:
+        return "Invalid job id" not in asked.stderr
+    return bool(asked.stdout.strip()) and asked.stdout.strip() not in _OVER
 
 
 def _option(text: str) -> tuple[str, str | bool]:
@@ -139,3 +178,7 @@ def _environment() -> dict[str, str]:
     path = [str(Path(__file__).parents[2]), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     spin = {} if "OMP_WAIT_POLICY" in os.environ else {"GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "10000")}
     return {"PYTHONPATH": os.pathsep.join(dict.fromkeys(path)), **spin}
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(lambda: main(sys.argv[1:])))

@@ -9,7 +9,15 @@ from engine.errors import UsageError, printable
 from engine.hardware import launched_place
 from engine.requests import Resume, Train
 from engine.runfolder import ENDED, read_status
-from tui.arguments import Commands, nproc_option, recipe_arguments, runs_option, screen_options, slurm_options
+from tui.arguments import (
+    Commands,
+    nproc_option,
+    recipe_arguments,
+    runs_option,
+    screen_options,
+    slurm_options,
+    whole_number,
+)
 from tui.commands.attach import has_screen, open_dashboard, runs_of
 from tui.engine_process import request_of, run_engine
 
@@ -36,6 +44,8 @@ def register(commands: Commands) -> None:
     command.add_argument("--name", metavar="NAME", help="name of the run (the recipe's)")
     nproc_option(command, "1")
     slurm_options(command)
+    nodes = whole_number(1, 1000)
+    command.add_argument("--nodes", type=nodes, default=1, metavar="N", help="--on slurm: nodes of the run (1)")
     screen_options(command)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from engine.requests import Sweep, make
-from tui.arguments import Commands, recipe_arguments, runs_option, whole_number
+from tui.arguments import Commands, recipe_arguments, runs_option, slurm_options, whole_number
 from tui.commands.run import check_name
 from tui.engine_process import request_of
 
@@ -45,7 +45,8 @@ def register(commands: Commands) -> None:
         metavar="KEY=LOW:HIGH",
         help="what trials vary; also LOW:HIGH:log and A,B",
     )
-    command.add_argument("--jobs", type=many, metavar="N", help="runs at a time, which divide the cores (1)")
+    command.add_argument("--jobs", type=many, metavar="N", help="runs at a time, dividing the cores (1; on SLURM all)")
+    slurm_options(command)
     command.add_argument("--resume", action="store_true", help="go on with a study, named in place of the recipe")
 
 

@@ -10,12 +10,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from engine.commands.sweep import sweep
 from engine.commands.train import train
 from engine.errors import UsageError
 from engine.requests import Train
 from engine.runfolder import RunFolder, list_runs, read_manifest, read_status
+from engine.runfolder.study import read_study
 from engine.studies.slurm import submit
 from tests.engine.runs import SEGMENTATION, request, run, same_weights
+from tests.engine.studies.conftest import small, study_in
 
 LONG = ("train.epochs=12", "train.checkpoint_iterations=2")
 
@@ -68,6 +71,16 @@ def test_two_tasks_of_a_job_are_one_run(tmp_path):
     folder = waited(runs, "finished")
     assert read_manifest(folder).processes == 2
     assert len(list_runs(runs)) == 1
+
+
+@slurm
+def test_the_members_of_a_study_are_jobs(tmp_path, alone):
+    pytest.importorskip("submitit")
+    assert sweep(small(tmp_path, folds=2, on="slurm")) == 0
+    study = study_in(tmp_path)
+    assert [member.state for member in read_study(study).member] == ["finished", "finished"]
+    assert study.metrics.read_text() == alone.metrics.read_text()
+    assert len(list((study.root / "log" / "slurm").glob("*_submitted.pkl"))) == 2
 
 
 @pytest.mark.parametrize("text", ["gpu; rm -rf", "partition=a\n#SBATCH x", "=3", ""])

@@ -87,7 +87,7 @@ def test_two_processes_classify_as_one(tmp_path):
     steps = [[event for event in events(each) if isinstance(event, Iteration)] for each in (folder, one)]
     assert len(steps[0]) == 21
     assert [step.loss for step in steps[0]] == pytest.approx([step.loss for step in steps[1]], rel=1e-4)
-    assert [step.grad_norm for step in steps[0]] == pytest.approx([step.grad_norm for step in steps[1]], rel=1e-3)
+    assert [step.grad_norm for step in steps[0]] == pytest.approx([step.grad_norm for step in steps[1]], rel=1e-2)
     same_results(folder, one)
 
 
