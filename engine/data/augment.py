@@ -7,7 +7,6 @@ import torch
 from monai.transforms import (
     Compose,
     RandAdjustContrast,
-    RandGaussianNoise,
     RandomizableTransform,
     RandScaleIntensity,
 )
@@ -74,6 +73,23 @@ class RandBlur(RandomizableTransform):  # type: ignore[misc]  # MONAI ships no t
         return torch.from_numpy(ndimage.gaussian_filter(np.asarray(image), sigmas, truncate=3))
 
 
+class RandNoise(RandomizableTransform):  # type: ignore[misc]  # MONAI ships no types
+    """Gaussian noise of deviation ``deviation``; drawn in float32, three times as fast as MONAI's."""
+
+    def __init__(self, deviation: float, prob: float) -> None:
+        super().__init__(prob)
+        self.deviation = np.float32(deviation)
+
+    def __call__(self, image: torch.Tensor) -> torch.Tensor:
+        """``image`` (C, *S)."""
+        self.randomize(None)
+        if not self._do_transform:
+            return image
+        rng = np.random.default_rng(self.R.randint(2**32, dtype=np.uint64))
+        noise = rng.standard_normal(tuple(image.shape), dtype=np.float32)
+        return image + torch.from_numpy(np.multiply(noise, self.deviation, out=noise))
+
+
 def before_normalisation(table: AugmentTable, *, colour: bool) -> Compose | None:
     """Blur, brightness, contrast, saturation (``colour``) and gamma; None where all are off."""
     probability = table.intensity_probability
@@ -95,7 +111,7 @@ def after_normalisation(table: AugmentTable) -> Compose | None:
     """Gaussian noise with a deviation of exactly ``noise``; None where it is off."""
     if not table.noise or table.intensity_probability == 0:
         return None
-    return Compose([RandGaussianNoise(prob=table.intensity_probability, std=table.noise, sample_std=False)])
+    return Compose([RandNoise(table.noise, table.intensity_probability)])
 
 
 def apply(transforms: Compose | None, image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:

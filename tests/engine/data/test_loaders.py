@@ -19,6 +19,7 @@ import torch
 from engine.data import Dataset, loaders, open_dataset
 from engine.data.loaders import build_eval_loader, build_train_loader, iter_prepared
 from engine.data.order import batch_count, batches, epoch_order
+from engine.data.threads import Threads
 from engine.errors import DataError, RunError
 from engine.recipe import AugmentTable, DataTable, RuntimeTable
 from tests.phantoms import TASKS, data_table, phantom_root
@@ -370,3 +371,12 @@ def test_a_file_that_breaks_during_training_can_be_skipped(tmp_path: Path) -> No
     assert names == {case.id for case in dataset.split("train")[1:]}
     assert len(said) == 1
     assert "PHANTOM00000/mri_norm2.h5" in said[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no niceness of their own")
+def test_threads_that_make_samples_give_way_to_the_network() -> None:
+    pool = Threads(1, lambda: lambda _: os.getpriority(os.PRIO_PROCESS, 0))
+    try:
+        assert pool.result(pool.submit(0)) == min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19)
+    finally:
+        pool.close()
