@@ -60,7 +60,7 @@ class Pace:
             f"at {self.step_s:.3g} s a step{validation}; the test afterwards comes on top"
         )
         if epochs * self.epoch_s > minutes * 60:
-            said += f". One epoch takes {self.epoch_s / 60:.3g} minutes: lower data.samples_per_case, or give it more"
+            said += f". One epoch takes {self.epoch_s / 60:.3g} minutes: give it more"
         return said
 
 
