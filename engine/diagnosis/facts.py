@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
 
-from engine.events import Number, Validation, number
+from engine.events import Validation, number
 
 Code: TypeAlias = Literal[
     "stalled",
@@ -180,9 +180,12 @@ def noise(values: Sequence[float]) -> float:
     return 1.4826 * median(jumps) / math.sqrt(1.5) if jumps else 0.0
 
 
-def known(row: dict[str, Number], *names: str) -> Iterator[float]:
-    """The finite values of ``names`` in ``row``."""
-    yield from (value for name in names if math.isfinite(value := number(row.get(name))))
+def known(row: Mapping[str, Any], *names: str) -> Iterator[float]:
+    """The finite values of ``names`` in ``row``; what a stranger's stream has in place of a number is left out."""
+    for name in names:
+        value = row.get(name)
+        if isinstance(value, int | float | str) and math.isfinite(found := number(value)):
+            yield found
 
 
 def brief(value: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from engine import events as ev
 from engine.diagnosis import CODES, Finding
@@ -111,3 +112,15 @@ def test_a_finding_goes_with_its_cause(code, plan):
     assert {code} in seen
     assert seen[-1] == set()
     assert finished(plan) == ()
+
+
+def test_cases_of_a_stranger_may_hold_anything():
+    odd = [{"id": ["a"], "dice": [1]}, {"dice": {"a": 1}}, {"id": "b", "dice": "nan"}, {}, {"id": None, "dice": True}]
+    events = [
+        replace_cases(event, odd) if isinstance(event, ev.Validation) else event for event in stream(SEGMENTATION)
+    ]
+    assert findings_of(fold(EMPTY, events), Status(state="finished"), 0.0) == ()
+
+
+def replace_cases(event: ev.Validation, cases: list[ev.CaseEntry]) -> ev.Validation:
+    return structs.replace(event, cases=cases)
