@@ -209,15 +209,14 @@ def _leave() -> None:
     idist.finalize()
     share_cores(1)
     with suppress(RuntimeError):
-        while leading and not _bond.children and time.monotonic() < end and _bond.store.add("left", 0) < others:
+        while leading and time.monotonic() < end and _bond.store.add("left", 0) < others:
+            if any(child.poll() is not None for child in _bond.children):
+                break
             time.sleep(_LOOK_S)
     _bond.store = None
     for child in _bond.children:
-        try:
-            child.wait(max(0.0, end - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+        child.kill()  # it has heard the end, and nothing of it is needed
+        child.wait()
     _bond.children.clear()
 
 
