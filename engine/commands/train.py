@@ -79,6 +79,8 @@ def _train(request: Train, handshake: Handshake, processes: int) -> int:
     refuse_uneven(recipe, processes)
     root = data_root(request.data)
     dataset = open_checked(recipe, root)
+    if "torch" not in sys.modules:
+        print("loading PyTorch", file=sys.stderr, flush=True)
     network = build(recipe, dataset, root)
     refuse_dead(recipe, network.facts)
     folder = create(request.runs, recipe.name)

@@ -100,6 +100,29 @@ class PreviewWriter:
         self._emit(Preview(path=f"previews/{path.name}", epoch=self._epoch, case=shown, value=value))
 
 
+def write_training_crop(
+    folder: RunFolder, emit: Callable[[Event], object], case: str, image: NDArray[np.float32], label: NDArray[np.int64]
+) -> None:
+    """Show a case as the network gets it, augmented, with its truth: epoch 0 of the previews.
+
+    Args:
+        folder: of the run.
+        emit: announces it.
+        case: its name.
+        image: (C, *S).
+        label: class indices (*S), or the one class of a classification.
+    """
+    mask = label if label.ndim else np.zeros(image.shape[1:], np.int64)
+    arrays = preview_slices(image, mask, mask)
+    del arrays["prediction"]
+    if not label.ndim:
+        arrays["true"] = label
+        del arrays["truth"]
+    path = folder.previews / "e00000_0.npz"
+    _save(path, arrays)
+    emit(Preview(path=f"previews/{path.name}", epoch=0, case=case, split="train"))
+
+
 class ExampleWriter:
     """Writes ``examples/<split>_<case>.npz``, so that a figure needs the run folder and nothing else.
 

@@ -29,6 +29,7 @@ from engine.training.handlers.agreement import Agreement
 from engine.training.handlers.checkpoints import BestCheckpoint, LastCheckpoint
 from engine.training.handlers.early_stop import EarlyStop
 from engine.training.handlers.epoch_metrics import EpochMetrics
+from engine.training.handlers.first_minute import FirstMinute
 from engine.training.handlers.iteration_events import IterationEvents
 from engine.training.handlers.status import StatusUpdates
 from engine.training.handlers.time_limit import TimeLimit
@@ -148,6 +149,11 @@ def build_training(session: Session, network: Network) -> Training:
 
     keeper: BestCheckpoint | None = None
     IterationEvents(session.emit).attach(trainer)
+    if writes:
+        shown = recipe.figures
+        FirstMinute(
+            session.folder, session.emit, dataset.classes, previews=shown.previews, names=shown.case_names
+        ).attach(trainer)
     epoch_metrics.attach(trainer)
     if dataset.split("validation"):
         measure = _validation(session, network, step)

@@ -89,9 +89,10 @@ def paint(images: PreviewImages, at: int, cells: tuple[int, int], look: SliceLoo
 
 def codes_on(images: PreviewImages, at: int, size: tuple[int, int], look: SliceLook) -> Codes:
     """What each pixel of a picture of ``size`` is; nothing where the preview has no masks."""
-    if images.truth is None or images.prediction is None or look.overlay == "off":
+    if images.truth is None or look.overlay == "off":
         return np.zeros(size, np.int32)
-    codes = fitted(codes_of(images.truth[at], images.prediction[at], look.only), size)
+    prediction = images.truth if images.prediction is None else images.prediction  # of a training crop: its truth
+    codes = fitted(codes_of(images.truth[at], prediction[at], look.only), size)
     return edges(codes) if look.overlay == "contours" else codes
 
 

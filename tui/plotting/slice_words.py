@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tui.plotting.agreement import ClassOverlap, overlaps
-from tui.plotting.cells import Line, fitted, length
+from tui.plotting.cells import Line, cut, fitted, length
 from tui.plotting.slice_picture import HATCH, SliceLook
 from tui.state.images import PreviewImages
 from tui.text import figure, one_line
@@ -20,8 +20,10 @@ def slice_words(
     width, most = room
     if images.verdict:
         return [[(one_line(images.verdict)[:width], "prediction")]]
-    if images.truth is None or images.prediction is None:
+    if images.truth is None:
         return []
+    if images.prediction is None:
+        return _shares(images, classes, look, room)
     found = overlaps(images.truth[at], images.prediction[at])
     alarm, usual = _summary(images, at, found)
     lines = [fitted([alarm, *_looks(look), usual], width, 2)]
@@ -34,6 +36,18 @@ def slice_words(
             line.append((f"  +{len(entries)}", "muted"))
         lines.append(line)
     return lines
+
+
+def _shares(images: PreviewImages, classes: Sequence[str], look: SliceLook, room: tuple[int, int]) -> list[Line]:
+    """Of a training crop: how much of what is shown of it is of each class."""
+    assert images.truth is not None  # noqa: S101  # as the caller asked
+    counts = np.bincount(images.truth.ravel(), minlength=len(classes) + 1)
+    line: Line = [("truth after augmentation  ", "muted")]
+    for at, name in enumerate(classes):
+        letter = look.names[at] if at < len(look.names) else "?"
+        share = f"{counts[at + 1] / images.truth.size * 100:.3g} %"
+        line += [(f"{letter} ", f"{look.series[at % len(look.series)]} bold"), (f"{one_line(name)} {share}  ", "ink")]
+    return [cut(line, room[0])]
 
 
 def _summary(images: PreviewImages, at: int, found: list[ClassOverlap]) -> tuple[Line, Line]:

@@ -43,7 +43,7 @@ def _checked(arrays: dict[str, Array], classes: Sequence[str]) -> PreviewImages 
     odd |= any(not _covers(mask.shape, image.shape[:3]) for mask in labels)
     if odd or len({mask.shape for mask in labels}) > 1 or any(mask.dtype != np.uint8 for mask in masks.values()):
         return "the masks of the preview have another shape than its image"
-    words = ""
+    words = f"true {class_name(arrays['true'].ravel()[0].item(), classes)}" if "true" in arrays else ""
     if "predicted" in arrays:
         true, predicted = (class_name(arrays[name].ravel()[0].item(), classes) for name in ("true", "predicted"))
         words = verdict(

@@ -36,6 +36,9 @@ class SliceView(ImagePane):
 
     def title(self) -> str:
         started = self.snapshot.view.started if self.snapshot else None
+        preview = self.image_file()
+        if preview is not None and preview.split == "train":
+            return "training crop"
         return "image" if started is not None and started.unit == "pixel" else self.TITLE
 
     def note(self) -> Line:
@@ -46,7 +49,7 @@ class SliceView(ImagePane):
         parts: list[Line] = [[(f"case {one_line(preview.case)}", "muted")]]
         if isinstance(images, PreviewImages) and self.title() == self.TITLE:  # a picture has no depth
             parts.append([(f"z {images.slices[self._slice(images)]}", "muted")])
-        parts.append([(f"epoch {preview.epoch}", "muted")])
+        parts.append([(f"epoch {preview.epoch}" if preview.epoch else "as it is trained on", "muted")])
         if preview.value is not None:
             parts.append([(figure(number(preview.value)), "muted")])
         return fitted(parts, self.size.width - len(self.TITLE) - 9, 2)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+from engine.events import Preview, encode
 from engine.runfolder import RunFolder
 from tests.tui import recorded
 from tests.tui.piloted import SIZES, dashboard, see, text_of, whole
@@ -229,3 +232,16 @@ async def test_keys_of_a_run_that_is_over_ask_first(tmp_path: Path) -> None:
         await pilot.press("R")
         await pilot.pause()
         assert "the run is finished" in [note.message for note in pilot.app._notifications][-1]
+
+
+async def test_before_the_first_validation_a_training_crop_is_seen(tmp_path: Path) -> None:
+    folder = recorded.KINDS["one_iteration"](tmp_path)
+    image, truth = np.full((2, 20, 20), 90, np.uint8), np.zeros((2, 20, 20), np.uint8)
+    truth[:, 5:15, 5:15] = 1
+    np.savez(folder.previews / "e00000_0.npz", image=image, truth=truth, slices=np.arange(2))
+    events = folder.events.read_bytes()
+    seq = len(events.splitlines()) + 1
+    preview = Preview(path="previews/e00000_0.npz", epoch=0, case="07", split="train", seq=seq, time_s=time.time())
+    folder.events.write_bytes(events + encode(preview))
+    async with dashboard(folder).run_test(size=(120, 40)) as pilot:
+        await see(pilot, "training crop", "case 07", "truth after augmentation", "first validation after epoch 1")
