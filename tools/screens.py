@@ -1,4 +1,4 @@
-"""Pictures of every screen of the dashboard at three sizes, for the documentation.
+"""Pictures of every screen of the dashboard, for the documentation.
 
 ``python tools/screens.py RUNS [OUT]``: RUNS holds finished runs of phantoms, of segmentation and of
 classification (see CONTRIBUTING.md); OUT is docs/screens. Needs Chromium, which turns Textual's SVG into PNG.
@@ -20,15 +20,19 @@ from PIL import Image, ImageChops
 from engine.runfolder import RunFolder, list_runs, read_status
 
 SIZES = ((80, 24), (120, 40), (200, 60))
+ALL_SIZES = ("run", "run-classification")
+"""Screens that are pictured at every size; the others at the middle one."""
+COLORS = 48
+"""Few enough that a picture is small, and enough for the greys of a slice."""
 CELL = (12.3, 24.5)
 """Pixels of a cell in Textual's SVG."""
-WIDEST = 1800
+WIDEST = 1280
 SCREENS: dict[str, tuple[str, tuple[str, ...]]] = {
     "run": ("segmentation", ()),
     "run-classification": ("classification", ()),
     "slice": ("segmentation", ("3",)),
     "image": ("classification", ("3",)),
-    "classes": ("classification", ("2",)),
+    "classes": ("classification", ("2", "x", "right")),
     "cases": ("segmentation", ("4", "enter")),
     "replay": ("segmentation", ("t", "left", "left", "left")),
     "figures": ("segmentation", ("f", "down", "down", "down")),
@@ -75,7 +79,7 @@ def to_png(svg: str, size: tuple[int, int], path: Path, browser: str) -> None:
     picture = picture.crop(used)
     if picture.width > WIDEST:
         picture = picture.resize((WIDEST, picture.height * WIDEST // picture.width), Image.Resampling.LANCZOS)
-    picture.quantize(256, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
+    picture.quantize(COLORS, Image.Quantize.MEDIANCUT).save(path, optimize=True)
 
 
 def main(runs: Path, out: Path) -> None:
@@ -88,7 +92,7 @@ def main(runs: Path, out: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="medtui-screens-") as home:
         os.environ.update(XDG_CONFIG_HOME=home, XDG_STATE_HOME=home, COLORTERM="truecolor")
         for name, (task, keys) in SCREENS.items():
-            for size in SIZES:
+            for size in SIZES if name in ALL_SIZES else SIZES[1:2]:
                 for habits in Path(home).rglob("*.json"):
                     habits.unlink()
                 svg = asyncio.run(shot(runs, newest[task], size, keys))

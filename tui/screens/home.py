@@ -84,7 +84,9 @@ class HomeScreen(TiledScreen):
             side = min(76, width * 2 // 5)
             return {"runs": Region(0, 0, width - side, height), "facts": Region(width - side, 0, side, height)}
         if height >= 18:
-            below = 8 if height < 40 else 11
+            least = 8 if height < 40 else 11  # what the rows leave goes to the curves of the run under the cursor
+            rows = len(self.listed.rows or ()) + 4
+            below = max(least, min(height - max(rows, height // 3), 24)) if self.listed.rows else least
             return {"runs": Region(0, 0, width, height - below), "facts": Region(0, height - below, width, below)}
         return {chosen: Region(0, 0, width, height)}
 
@@ -129,6 +131,7 @@ class HomeScreen(TiledScreen):
         self._look_at()
 
     def on_rows_pane_filled(self) -> None:
+        self.tiles.relayout()
         self._look_at()
 
     def _look_at(self) -> None:

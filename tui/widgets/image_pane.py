@@ -72,6 +72,12 @@ class ImagePane(Pane):
         self._images[path] = images
         self.redraw()
 
+    def offers(self, action: str) -> bool:
+        if action not in {"wrong", "overlay", "only"}:
+            return True
+        images = self._shown()  # a picture of a classification has no masks
+        return images is None or (images.truth if action != "wrong" else images.prediction) is not None
+
     def body(self, width: int, height: int) -> list[Line]:
         file = self.image_file()
         if file is None:

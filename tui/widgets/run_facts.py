@@ -70,9 +70,13 @@ class FactsPane(Pane):
         view = facts.view
         steps, end = steps_of(view, "epoch"), max(1.0, end_of(view, "epoch"))
         window = Window(0.0, end, end)
-        for chart in charts_of(view)[: max(0, (height - 1) // _CHART_ROWS)]:
-            manner = ChartOptions(steps, window, step_axis(0.0, end, width - 8), smoothing=SMOOTHING[3])
-            lines += [*([[]] if not lines else []), *draw_chart(chart, width, _CHART_ROWS, manner).lines]
+        across = 2 if width >= 100 else 1
+        wide, charts = width // across, charts_of(view)
+        for row in range(max(0, (height - 1) // _CHART_ROWS)):
+            manner = ChartOptions(steps, window, step_axis(0.0, end, wide - 8), smoothing=SMOOTHING[3], log=None)
+            drawn = [draw_chart(each, wide, _CHART_ROWS, manner).lines for each in charts[row * across :][:across]]
+            lines += [[]] if not lines else []
+            lines += [[span for line in beside for span in line] for beside in zip(*drawn, strict=True)]
         return lines if len(view.steps) else []
 
     def _state(self, run: RunRow, width: int) -> list[Line]:
