@@ -22,8 +22,6 @@ from engine.runfolder import RunFolder, list_runs, read_status
 SIZES = ((80, 24), (120, 40), (200, 60))
 ALL_SIZES = ("run", "run-classification")
 """Screens that are pictured at every size; the others at the middle one."""
-COLORS = 48
-"""Few enough that a picture is small, and enough for the greys of a slice."""
 CELL = (12.3, 24.5)
 """Pixels of a cell in Textual's SVG."""
 WIDEST = 1280
@@ -79,7 +77,7 @@ def to_png(svg: str, size: tuple[int, int], path: Path, browser: str) -> None:
     picture = picture.crop(used)
     if picture.width > WIDEST:
         picture = picture.resize((WIDEST, picture.height * WIDEST // picture.width), Image.Resampling.LANCZOS)
-    picture.quantize(COLORS, Image.Quantize.MEDIANCUT).save(path, optimize=True)
+    picture.quantize(128, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
 
 
 def main(runs: Path, out: Path) -> None:
