@@ -7,7 +7,6 @@ from the start of ``medtui attach`` on a terminal of 200x60 to its first loss. B
 from __future__ import annotations
 
 import os
-import re
 import sys
 import tempfile
 import time
@@ -58,8 +57,8 @@ def main() -> None:
             terminal.output = b""
             sshd.door.slam()
             began = time.monotonic()
-            terminal.read(60, until=b"again")
-            back = bool(re.search(rb"again", terminal.output))
+            terminal.read(60, until=b"loopback again")
+            back = b"loopback again" in dashboard.plain(terminal.output)
             say("connection cut, back by itself after", time.monotonic() - began if back else float("nan"), "s")
         finally:
             if terminal:

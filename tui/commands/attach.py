@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +43,8 @@ def attach(arguments: argparse.Namespace) -> int:
     """The dashboard, or one text view, or plain lines, of a run; without one, of the newest."""
     if arguments.json and not arguments.once:
         raise UsageError("--json prints one view: it belongs to --once", "medtui attach --once --json")
+    if {"@", ":"} & set(arguments.run or "") and has_screen():  # loaded while another machine answers
+        threading.Thread(target=importlib.import_module, args=("tui.app",), daemon=True).start()
     with reached(arguments.runs, arguments.run) as (folder, link):
         if arguments.plain:
             from tui.printed.plain import watch
