@@ -42,6 +42,7 @@ class Measure:
         key: of [evaluate], which asks for it; a test has surface distances without being asked. Empty: always there.
         beside: of what it is in the second table of a segmentation; empty: it does not stand there.
         if_absent: whether a class that is not in the truth has a value too, where there are several classes.
+        chance: what guessing reaches; empty: that depends on how frequent the classes are.
     """
 
     name: str
@@ -58,12 +59,17 @@ class Measure:
     key: Key = ""
     beside: Literal["", "volume", "lesions"] = ""
     if_absent: bool = False
+    chance: Literal["", "1/classes", "1/2"] = ""
 
     @property
     def bounds(self) -> tuple[float, float]:
         """The lowest and the highest possible value."""
         low = float("-inf") if self.kind == "number" and self.up is None else 0.0
         return low, 1.0 if self.kind == "share" else float("inf")
+
+    def of_guess(self, classes: int) -> float | None:
+        """The value that guessing reaches among so many classes; None where that depends on their shares."""
+        return {"1/classes": 1 / max(1, classes), "1/2": 0.5}.get(self.chance)
 
 
 def _overlap(name: str, title: str, short: str = "", rank: int = 0, *, decides: bool = False) -> Measure:
@@ -124,13 +130,13 @@ _TABLE: dict[str, Measure] = {
     measure.name: measure
     for measure in (
         _of_images("accuracy", "Accuracy", "acc", 2, decides=True),
-        _of_images("balanced_accuracy", "Balanced accuracy", "bal ac", 1, decides=True),
+        replace(_of_images("balanced_accuracy", "Balanced accuracy", "bal ac", 1, decides=True), chance="1/classes"),
         _of_images("precision", "Precision", "prec", per_class=True),
-        _of_images("recall", "Recall", per_class=True),
+        replace(_of_images("recall", "Recall", per_class=True), chance="1/classes"),
         _of_images("sensitivity", "Sensitivity", "sens", of_two=1),
         _of_images("specificity", "Specificity", "spec", per_class=True, of_two=2),
         _of_images("f1", "F1", "", 3, per_class=True),
-        _of_images("auc", "AUC", "", 4, per_class=True, of_two=4),
+        replace(_of_images("auc", "AUC", "", 4, per_class=True, of_two=4), chance="1/2"),
         _of_images("average_precision", "Average precision", "avg pr", per_class=True, of_two=3),
         _of_images("ece", "ECE", up=False, per_class=True, shown=False),
         _of_images("ece_classwise", "ECE, class-wise", up=False, shown=False),

@@ -45,8 +45,8 @@ def data_section(run: RunData) -> Section:
 
 
 def _splits(run: RunData) -> str:
-    of = {True: "as published", False: "not the published ones"}
-    text = of.get(run.data.published_split, "") if run.data.published_split is not None else ""
+    published = run.data.published_split if run.split == "test" else None
+    text = {True: "as published", False: "not the published ones"}.get(published, "") if published is not None else ""
     how = f'"{run.recipe.data.split}" in the recipe, seed {run.recipe.data.split_seed}' if run.recipe else ""
     groups = {row.split: {r.group for r in run.splits if r.split == row.split and r.group} for row in run.splits}
     counts = ", ".join(f"{name} {len(found)}" for name, found in groups.items() if found)

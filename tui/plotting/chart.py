@@ -177,8 +177,10 @@ def legend(chart: Chart, plotted: list[Plotted], manner: ChartOptions, *, width:
             part.append((f" ~{figure(smooth)}", "muted"))
         parts.append(part)
     if manner.ghost and plotted[0].curve.ghost:
-        name = shorten(one_line(manner.ghost), 16)
-        parts.append([("◌ ", GHOST), (name, "muted"), (ghost_gap(plotted, manner), "ink")])
+        gap = ghost_gap(plotted, manner)
+        named: Line = [("◌ ", GHOST), (shorten(one_line(manner.ghost), 16), "muted"), (gap, "ink")]
+        room = width - sum(length(part) + 2 for part in parts)
+        parts.append(named if not gap or length(named) <= room else [("◌", GHOST), (gap.partition(" at ")[0], "ink")])
     found = best(own[-1].curve.table, up=chart.up) if chart.monitored and own and manner.cursor is None else None
     if found:
         epoch = f" @ {found[1]}"

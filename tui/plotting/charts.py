@@ -196,15 +196,8 @@ def _metric_chart(view: RunView, metric: str) -> Chart:
         monitored=metric == view.monitor,
         reason=NO_VALIDATION,
         unit=view.unit if is_distance(metric) else "",
-        chance=_chance(view, metric),
+        chance=find(metric).of_guess(len(view.classes)) if view.classes else None,
     )
-
-
-def _chance(view: RunView, metric: str) -> float | None:
-    """What a guess reaches in a classification, where that does not depend on how frequent the classes are."""
-    if view.started is None or view.started.task != "classification" or not view.classes:
-        return None
-    return {"balanced_accuracy": 1 / len(view.classes), "recall": 1 / len(view.classes), "auc": 0.5}.get(metric)
 
 
 def _class_charts(view: RunView, metric: str) -> list[Chart]:

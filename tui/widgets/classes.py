@@ -190,8 +190,8 @@ def _support(view: RunView, label: str) -> str:
     """In how many cases of the newest validation, or else of the test, a class is."""
     tracks = view.validation_classes.get(label, {})
     tested = view.results["test"].per_class.get(label, {}) if "test" in view.results else {}
-    found = [last(tracks.get(name)) for name in ("support", "present")]
-    found += [number(tested.get(name)) for name in ("support", "present")]
+    found = [last(tracks.get("support")), last(tracks.get("present"))]
+    found += [number(tested.get("support")), number(tested.get("present"))]
     return next((f"{n:.0f}" for n in found if np.isfinite(n)), "")
 
 

@@ -57,7 +57,7 @@ async def test_ghost_is_the_best_finished_run_of_the_recipe(tmp_path: Path) -> N
     async with app.run_test(size=(120, 40)) as pilot:
         await see(pilot, "loss")
         await pilot.press("g")
-        await see(pilot, "ghost seg_best", "at iteration 189")
+        await see(pilot, "ghost seg_best", "◌ −")
         await pilot.press("g")
         await asyncio.sleep(0.3)
         assert "ghost seg_best" not in "\n".join(text_of(app))
