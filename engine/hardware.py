@@ -82,6 +82,13 @@ def cores() -> int:
     return max(1, allowed // _sharers[0])
 
 
+def python_path() -> str:
+    """``PYTHONPATH`` by which another Python finds this copy of medtui, also where it is not installed."""
+    home, known = Path(__file__).resolve().parents[1], os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    own = [] if home.name in {"site-packages", "dist-packages"} else [str(home)]
+    return os.pathsep.join(dict.fromkeys([*own, *filter(None, known)]))
+
+
 def cpu_name() -> str:
     """The processor's name as its maker gives it, else its architecture."""
     try:

@@ -132,18 +132,18 @@ def commands() -> str:
     parts = [COMMANDS_HEAD, f"{RUN_HELP} Without a command, `medtui` opens the list of runs.\n"]
     parts += [f"```\n{EXIT_CODES}\n```"]
     for name, command in _commands(parser(str)):
-        parts += [f"\n## {name}\n\n{_one_line(command.description or '')}\n", "| argument | does |", "|---|---|"]
+        parts.append(f"\n## {name}\n\n{_one_line(command.description or '')}")
+        rows = []
         for action in command._actions:
             words = ", ".join(action.option_strings) or str(action.metavar)
             value = f" {action.metavar or '{' + ','.join(map(str, action.choices or ())) + '}'}"
             shown = words + (value if action.option_strings and action.nargs != 0 else "")
             if action.dest != "help":
-                parts.append(f"| `{shown}` | {(action.help or '').replace('|', chr(92) + '|')} |")
+                rows.append(f"| `{shown}` | {(action.help or '').replace('|', chr(92) + '|')} |")
+        parts += ["\n| argument | does |\n|---|---|", *rows] if rows else []
         examples = [line.strip() for line in (command.epilog or "").splitlines() if line.startswith("  medtui")]
         if examples:
             parts.append("\n```sh\n" + "\n".join(examples) + "\n```")
-        if len(parts[-1]) == len("|---|---|"):
-            del parts[-2:]
     return "\n".join(parts) + "\n"
 
 

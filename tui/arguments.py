@@ -38,11 +38,6 @@ exit codes:
 
 RUN_HELP = "A RUN is a folder, an id, or a unique part of an id; where it may be left out, the newest."
 
-RUN_ANYWHERE = (
-    "a folder, an id, or a unique part of an id; without it, the newest run. [user@]host:RUN or user@host: on another "
-    "machine, over ssh"
-)
-
 EXAMPLES = """\
 examples:
   medtui run recipes/quickstart.toml             train on a small artificial data set and watch
@@ -171,9 +166,10 @@ def runs_option(command: Parser) -> None:
     command.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of the runs (runs)")
 
 
-def run_argument(command: Parser, *, nargs: str | None = "?", text: str = "") -> None:
-    """``[RUN]`` and ``--runs DIR``."""
-    words = text or "a folder, an id, or a unique part of an id; without it, the newest run"
+def run_argument(command: Parser, *, nargs: str | None = "?", text: str = "", anywhere: bool = False) -> None:
+    """``[RUN]`` and ``--runs DIR``; ``anywhere``: on other machines too."""
+    words = text or "a folder, an id, or a unique part of an id" + ("; without it, the newest run" if nargs else "")
+    words += ". [user@]host:RUN or user@host: on another machine, over ssh" if anywhere else ""
     command.add_argument("run", nargs=nargs, metavar="RUN", help=words)
     runs_option(command)
 

@@ -9,10 +9,10 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 from engine.console import INTERRUPTED
+from engine.hardware import python_path
 from engine.requests import R, Request, encode, make
 from engine.runfolder import find_run
 
@@ -30,11 +30,7 @@ def engine_command(*arguments: str) -> list[str]:
 
 def engine_environment() -> dict[str, str]:
     """The environment of the engine: a copy that runs uninstalled, from its checkout, finds itself."""
-    environment = dict(os.environ)
-    home = Path(__file__).resolve().parent.parent
-    if home.name not in {"site-packages", "dist-packages"}:
-        known = environment.get("PYTHONPATH")
-        environment["PYTHONPATH"] = f"{home}{os.pathsep}{known}" if known else str(home)
+    environment = {**os.environ, "PYTHONPATH": python_path()}
     if "OMP_WAIT_POLICY" not in environment:  # threads that spin while they wait starve a second run
         environment.setdefault("GOMP_SPINCOUNT", "10000")
     # The manifest names the command that a person typed, not the one that we make of it.

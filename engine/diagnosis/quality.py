@@ -49,7 +49,7 @@ def _never_predicted(facts: Facts) -> Iterator[Finding]:
         message=f"never predicted: {names}",
         since_epoch=min(begun.values()),
         evidence=f"in none of the last {IN_A_ROW} validations or more, though there are cases of it",
-        remedy='train.balance or class_weights = "balanced", a loss that weighs rare classes; look at its labels',
+        remedy='loss.class_weights = "balanced", of images data.balance = "class", or focal loss; look at its labels',
         key="2",
     )
 

@@ -26,7 +26,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from engine.distributed.sums import gather, rank, world
 from engine.errors import MedtuiError, ProblemsError, RunError, UsageError
-from engine.hardware import Place, killed_words, launched_place, out_of_memory_kills, share_cores
+from engine.hardware import Place, killed_words, launched_place, out_of_memory_kills, python_path, share_cores
 
 _PATIENCE = timedelta(days=30)  # a run may be paused for long; a process that is gone is noticed at once
 _LEAVE_S = 10.0
@@ -94,11 +94,10 @@ def _start_others(count: int, command: Sequence[str], folder: Path) -> Place:
     meeting = folder / "meeting"
     os.environ["LOCAL_RANK"] = "0"  # else ignite asks the others for it
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo" if sys.platform == "linux" else "lo0")
-    path = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
     for number in range(1, count):
         own = {"RANK": str(number), "LOCAL_RANK": str(number), "WORLD_SIZE": str(count), "MEDTUI_MEETING": str(meeting)}
         arguments = [sys.executable, "-P", "-m", "engine", *command]
-        environment = {**os.environ, "PYTHONPATH": path, **own}
+        environment = {**os.environ, "PYTHONPATH": python_path(), **own}
         _bond.children.append(subprocess.Popen(arguments, stdin=subprocess.DEVNULL, env=environment))
     while not all((folder / f"meeting.{number}").exists() for number in range(1, count)):
         if fault := _killed():

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.figures.volume import Volume
+from engine.hardware import python_path
 from engine.readers.run import FigureError
 
 TIMEOUT_S = 180.0
@@ -107,8 +108,7 @@ def _run(given: dict[str, np.ndarray]) -> dict[str, np.ndarray] | str:
 def _call(source: Path, target: Path) -> str:
     """Run the process; why it failed, or an empty text."""
     environment = {name: value for name, value in os.environ.items() if name not in {"DISPLAY", "WAYLAND_DISPLAY"}}
-    package = str(Path(__file__).resolve().parents[2])
-    environment["PYTHONPATH"] = os.pathsep.join([package, *filter(None, [environment.get("PYTHONPATH")])])
+    environment["PYTHONPATH"] = python_path()
     command = [sys.executable, "-m", "engine.figures.render_process", str(source), str(target)]
     try:
         done = subprocess.run(

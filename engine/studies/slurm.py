@@ -17,6 +17,7 @@ import msgspec
 
 from engine.console import guarded
 from engine.errors import UsageError
+from engine.hardware import python_path
 from engine.requests import Resume, Train, decode, encode
 from engine.runfolder import ENDED, RunFolder, read_status
 
@@ -175,9 +176,8 @@ def _option(text: str) -> tuple[str, str | bool]:
 
 def _environment() -> dict[str, str]:
     """A copy that runs uninstalled finds itself; nothing is fetched where the job runs."""
-    path = [str(Path(__file__).parents[2]), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     spin = {} if "OMP_WAIT_POLICY" in os.environ else {"GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "10000")}
-    return {"PYTHONPATH": os.pathsep.join(dict.fromkeys(path)), **spin}
+    return {"PYTHONPATH": python_path(), **spin}
 
 
 if __name__ == "__main__":

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
 
-from engine.hardware import MemoryGroup, cores, free_memory, memory_groups, total_memory
+from engine import hardware
+from engine.hardware import MemoryGroup, cores, free_memory, memory_groups, python_path, total_memory
 
 GIB = 1 << 30
 
@@ -72,3 +75,12 @@ def test_this_machine():
     assert cores() == len(os.sched_getaffinity(0))
     assert 0 < free_memory() <= psutil.virtual_memory().total
     assert total_memory() <= psutil.virtual_memory().total
+
+
+def test_another_python_finds_this_copy_and_none_of_its_rooms_as_a_package_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert python_path().endswith(os.pathsep + str(tmp_path))
+    code = "import engine.hardware, importlib.util as u; print(engine.hardware.__file__, u.find_spec('losses'))"
+    given = {**os.environ, "PYTHONPATH": python_path()}
+    done = subprocess.run([sys.executable, "-P", "-c", code], env=given, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.split() == [hardware.__file__, "None"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import MedtuiError, UsageError
 from engine.runfolder import RunFolder
-from tui.arguments import RUN_ANYWHERE, Commands, run_argument
+from tui.arguments import Commands, run_argument
 from tui.remote.reach import reached
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def register(commands: Commands) -> None:
             "medtui attach anna@gpu1:seg_dice",
         ],
     )
-    run_argument(command, text=RUN_ANYWHERE)
+    run_argument(command, anywhere=True)
     group = command.add_mutually_exclusive_group()
     group.add_argument("--once", action="store_true", help="print one text view and end")
     command.add_argument("--json", action="store_true", help="with --once: one JSON object, for scripts")

@@ -9,7 +9,7 @@ from engine.errors import UsageError, printable
 from engine.events import Control
 from engine.runfolder import ENDED, EventReader, RunFolder, read_status, send
 from engine.runfolder.control import Command
-from tui.arguments import RUN_ANYWHERE, Commands, Parser, run_argument, seconds
+from tui.arguments import Commands, Parser, run_argument, seconds
 from tui.remote.reach import reached
 
 _POLL_S = 0.1
@@ -25,7 +25,7 @@ def register(commands: Commands) -> None:
     """Add the commands."""
     for name, text in _TEXTS.items():
         command = commands.add(name, text, _send)
-        run_argument(command, nargs=None if name == "note" else "?", text=RUN_ANYWHERE)
+        run_argument(command, nargs=None if name == "note" else "?", anywhere=True)
         wait_option(command)
         if name == "stop":
             command.add_argument("--now", action="store_true", help="after the iteration, with a checkpoint")

@@ -16,7 +16,7 @@ def register(commands: Commands) -> None:
         Predict,
         ["medtui predict seg_dice scans/*.nii.gz -o masks", "medtui predict cls_ce images -o classes"],
     )
-    run_argument(command, nargs=None, text="a folder, an id, or a unique part of an id")
+    run_argument(command, nargs=None)
     command.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="files or folders")
     command.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="where the results go")
     command.add_argument("--overwrite", action="store_true", help="replace masks that medtui did not write")

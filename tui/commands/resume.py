@@ -25,7 +25,7 @@ def register(commands: Commands) -> None:
         ["medtui resume", "medtui resume seg_dice --fork --set train.epochs=200 --name longer"],
         perform=_resume,
     )
-    run_argument(command)
+    run_argument(command, anywhere=True)
     wait_option(command)
     set_option(command, "a key that does not change what is learned (runtime.*, figures.*); with --fork any")
     command.add_argument("--fork", action="store_true", help="begin a new run at this one's last checkpoint")

@@ -20,7 +20,7 @@ MOST_STREAM, LEAST_FREE, MOST_RUNS = 8 << 30, 256 << 20, 20_000
 
 
 class Mirror:
-    """Folders here that are what the far end says of its runs. What it says is a stranger's: names are checked."""
+    """Folders here that are what the far end says of its runs."""
 
     def __init__(self, root: Path, host: str) -> None:
         self.root, self._host = root, host
