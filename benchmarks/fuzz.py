@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from engine.checkpoint import load_checkpoint, model_state, save_checkpoint
+from engine.checkpoint import load_checkpoint, save_checkpoint
 from engine.data import check_dataset, open_dataset
 from engine.errors import MedtuiError
 from engine.evaluation.results import write_cases
@@ -191,8 +191,7 @@ def _write_checkpoint(folder: Path) -> list[Path]:
 
 
 def _read_checkpoint(folder: Path) -> object:
-    load_checkpoint(folder / "last.pt")
-    return model_state(folder / "last.pt")
+    return load_checkpoint(folder / "last.pt")
 
 
 def _write_run(folder: Path) -> list[Path]:

@@ -170,12 +170,6 @@ def load_checkpoint(path: Path) -> Content:
     return content
 
 
-def model_state(path: Path) -> dict[str, torch.Tensor]:
-    """The network's state dict in a checkpoint: the averaged weights where training averaged them."""
-    state: dict[str, torch.Tensor] = load_checkpoint(path)["model"]
-    return state
-
-
 def load_weights(model: torch.nn.Module, state: Mapping[str, torch.Tensor], name: str) -> None:
     """Put a state dict into ``model``; nothing of it is left out or cast.
 

@@ -217,7 +217,11 @@ def slurm_options(command: Parser) -> None:
     """``--on``, ``--nodes`` and ``--slurm``: where a run is sent."""
     command.add_argument("--on", choices=("local", "slurm"), default="local", help="here, or a job of SLURM (local)")
     command.add_argument(
-        "--slurm", action="append", default=[], metavar="KEY=VALUE", help="--on slurm: an option of sbatch; often"
+        "--slurm",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="--on slurm: an option of sbatch; again for more",
     )
 
 

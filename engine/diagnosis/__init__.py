@@ -27,4 +27,4 @@ _EXPLAINED_BY: dict[Code, frozenset[Code]] = {
 }
 """A finding that another one explains is left out: one cause is one line."""
 
-__all__ = ["CODES", "Code", "Facts", "Finding", "Severity", "Steps", "diagnose"]
+__all__ = ["CODES", "Code", "Facts", "Finding", "Steps", "diagnose"]

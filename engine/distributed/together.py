@@ -36,14 +36,14 @@ _LOOK_S = 0.05
 
 @dataclass(slots=True)
 class _Bond:
-    """What holds the processes together.
+    """State of this process as one of several.
 
     Attributes:
-        store: where they leave words for each other: ``end``, the exit code of the run; ``fault``, why one failed;
-            ``left``, how many have heard the end.
-        children: that this process started.
+        store: the key-value store that all share: ``end``, the exit code of the run; ``fault``, why one failed;
+            ``left``, how many have read the end.
+        children: processes that this one started.
         neighbours: processes of the run on this machine.
-        kills: by the kernel, for want of memory, before the run.
+        kills: processes that the kernel had killed for want of memory before the run.
     """
 
     store: Any = None
@@ -143,7 +143,7 @@ def _lead(lead: Callable[[], int]) -> int:
 
 
 def _follow(follow: Callable[[], None]) -> int:
-    """Do ``follow``; where it fails, process 0 is told why, unless it or another process was first to end."""
+    """Do ``follow``; where it fails, leave the reason to process 0, unless it or another process ended first."""
     try:
         follow()
     except BaseException as error:  # noqa: BLE001  the boundary of this process: process 0 shows what it was
@@ -177,7 +177,7 @@ def cause_of(error: BaseException) -> BaseException:
 
 
 def _said(*keys: str, seconds: float = _CAUSE_S) -> str:
-    """What another process has left under one of ``keys``; "" when nothing comes."""
+    """What another process has written under one of ``keys``; "" when nothing comes."""
     end = time.monotonic() + seconds
     with suppress(RuntimeError):  # the store went with the process that held it
         while _bond.store is not None and time.monotonic() < end:

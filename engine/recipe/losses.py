@@ -89,8 +89,8 @@ class CrossEntropyTable(_Smoothed, WeightedLossTable):
 
     name: Literal["cross_entropy"]
     logit_adjustment: Annotated[NotNegative, only("task", "classification")] = 0.0
-    """Of the logits in training: so many times the logarithm of each class's share of the training cases is added
-    (Menon et al. 2021, their tau, 1 there), so that what is learned favours no class for being frequent."""
+    """In training, this factor times the logarithm of each class's share of the training cases is added to its logit
+    (tau of Menon et al. 2021, 1 there), so that no class is favoured for being frequent."""
 
 
 class FocalTable(_Focused, WeightedLossTable):

@@ -81,8 +81,9 @@ class DataTable(NamedTable):
     ] = 0.0
     """Share of the training cases held out for validation, where the data set gives none."""
     validation_folds: Annotated[int, Field(ge=2, le=100)] | None = None
-    """Cross-validation: all cases that are not of the test split lie in so many folds, by group where one is known and
-    evenly over the classes. Fold `validation_fold` is the validation split. `medtui sweep --folds` sets both."""
+    """Cross-validation: the cases outside of the test split are divided into this many folds, by group where one is
+    known and evenly over the classes. Fold `validation_fold` is the validation split. `medtui sweep --folds` sets
+    both."""
     validation_fold: Annotated[int, Field(ge=0, le=99), any_of("data.validation_folds")] = 0
     """Which fold is held out for validation, counted from 0."""
     test_fraction: Annotated[float, Field(ge=0.0, le=0.9), only("data.split", "fraction")] = 0.2
@@ -94,11 +95,11 @@ class DataTable(NamedTable):
     split_seed: Annotated[int, Field(ge=0, le=2**32 - 1), DRAWN] = 0
     """Seed of the draw. Apart from `seed`, so that seeds can vary over one split."""
     limit_train: Count | None = None
-    """Use at most so many training cases (drawn evenly over the classes); for a quick look."""
+    """Use at most this many training cases (drawn evenly over the classes); for a quick look."""
     limit_validation: Annotated[Count | None, VALIDATED] = None
-    """Use at most so many validation cases."""
+    """Use at most this many validation cases."""
     limit_test: Count | None = None
-    """Use at most so many test cases."""
+    """Use at most this many test cases."""
     size: tuple[Annotated[int, Field(ge=8, le=4096)], ...] = Field(min_length=2, max_length=3)
     """What the network sees: the crop of a volume (3 numbers) or the size of an image (2)."""
     crop: Annotated[Literal["center", "random", "foreground"], _SEGMENTATION] = "center"
@@ -111,7 +112,7 @@ class DataTable(NamedTable):
     resize: Annotated[Literal["stretch", "crop"], _CLASSIFICATION] = "stretch"
     """Stretch the whole image to size, or scale its shorter side and crop the centre."""
     spacing: Annotated[tuple[Positive, ...] | None, Field(min_length=2, max_length=3), _SEGMENTATION] = None
-    """Resample volumes to this voxel size in mm; pictures to steps of so many of their own pixels. Predictions go
+    """Resample volumes to this voxel size in mm; pictures to steps of this many of their own pixels. Predictions go
     back to their own geometry."""
     intensity: Literal["none", "zscore", "body", "minmax", "imagenet", "window"] = "zscore"
     """zscore, minmax: of each image by itself. body: zscore by the voxels that are neither 0 nor the least value, so
@@ -172,7 +173,7 @@ class ImagePairsTable(DataTable):
     """Folder of the masks, below root; file names as those of the images, or with _segmentation, _mask, ... after
     them. May be the folder of the images."""
     spacing: Annotated[tuple[Positive, ...] | None, Field(min_length=2, max_length=2)] = None
-    """Resample pictures to steps of so many of their own pixels: [2.0, 2.0] halves their resolution. Predictions
+    """Resample pictures to steps of this many of their own pixels: [2.0, 2.0] halves their resolution. Predictions
     go back to their own size."""
 
 

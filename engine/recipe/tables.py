@@ -47,7 +47,7 @@ class TrainTable(Table):
     epochs: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """Passes over the training cases. Either this or `minutes`."""
     minutes: Annotated[float, Field(gt=0.0, le=100_000.0)] | None = None
-    """In place of `epochs`: as many as end in so many minutes here, caching and validations included, the test
+    """In place of `epochs`: as many as end in this many minutes here, caching and validations included, the test
     afterwards not. The first steps, which are thrown away, measure the speed; the epochs are then written into the
     run's recipe and stay as they are."""
     batch_size: Annotated[int, Field(ge=1, le=4096)]
@@ -71,11 +71,11 @@ class TrainTable(Table):
     """Epochs between two writes of last.pt. Where that would cost more than 2 % of the time, the write waits for a
     later epoch."""
     checkpoint_iterations: Count | None = None
-    """Also write last.pt every so many iterations."""
+    """Also write last.pt every this many iterations."""
     checkpoint_minutes: Annotated[float, Field(gt=0.0, le=10_000.0)] | None = 15.0
-    """Also write last.pt when so many minutes have passed since the last one."""
+    """Also write last.pt when this many minutes have passed since the last one."""
     max_minutes: Annotated[float, Field(gt=0.0, le=1_000_000.0)] | None = None
-    """End training after the epoch in which so many minutes have passed, wherever the schedule is by then;
+    """End training after the epoch in which this many minutes have passed, wherever the schedule is by then;
     `minutes` makes it fit."""
 
     @property
@@ -88,7 +88,7 @@ class AugmentTable(Table):
     """Random changes of the training cases; all off by default."""
 
     rotate_degrees: Annotated[float, Field(ge=0.0, le=180.0)] = 0.0
-    """Rotation within plus or minus so many degrees (volumes: about every axis)."""
+    """Rotation within plus or minus this many degrees (volumes: about every axis)."""
     rotate_plane: Annotated[tuple[_Axis, _Axis] | None, _VOLUMES, any_of("augment.rotate_degrees")] = None
     """Volumes: turn the crop itself, in the plane of these two axes only, as scipy.ndimage.rotate does: cubic
     splines, and 0 outside."""

@@ -1,10 +1,10 @@
 """The run folder: paths, atomic writes, the event stream, status and control. No torch, no Textual."""
 
-from engine.runfolder.atomic import atomic_open, sync_folder, write_bytes, write_text, write_with
+from engine.runfolder.atomic import atomic_open, write_bytes, write_text, write_with
 from engine.runfolder.careful import most_unpacked, open_regular, read_object, read_small, read_text, zip_members
 from engine.runfolder.cases import CaseRow, read_cases, read_cells
 from engine.runfolder.control import Command, Request, send, take
-from engine.runfolder.lock import is_locked, release_lock, take_lock, updating
+from engine.runfolder.lock import is_locked, release_lock, take_lock
 from engine.runfolder.manifest import DataFacts, Manifest, read_manifest, update_manifest
 from engine.runfolder.names import example_file, file_name
 from engine.runfolder.paths import RunFolder, create, find_run, list_runs, refuse_links, sweep
@@ -52,11 +52,9 @@ __all__ = [
     "send",
     "stored_status",
     "sweep",
-    "sync_folder",
     "take",
     "take_lock",
     "update_manifest",
-    "updating",
     "write_bytes",
     "write_metrics",
     "write_splits",

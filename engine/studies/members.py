@@ -1,4 +1,4 @@
-"""The members of a study: how they are named, written down, and told what they vary."""
+"""The members of a study: their names, their table, and the settings that each of them varies."""
 
 from __future__ import annotations
 

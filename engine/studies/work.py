@@ -1,4 +1,4 @@
-"""The members of a study at work: each a ``medtui run`` of its own, so many at a time, whatever is killed meanwhile."""
+"""Runs the members of a study, some at a time, each in a process of its own; goes on whatever was killed."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ IDLE = ENDED | OVER | {"waiting"}
 class Crew:
     """Starts members, follows them and stops them. A study's folder is locked while it works.
 
-    What a member is doing is asked of its run folder, never remembered: a crew that is killed leaves members at work,
-    and the next one finds them.
+    The state of a member is always read from its run folder: a crew that is killed leaves members at work, and the
+    next one finds them.
     """
 
     def __init__(self, folder: RunFolder, study: Study, jobs: int, search: Search | None = None) -> None:

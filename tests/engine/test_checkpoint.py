@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.checkpoint import load_checkpoint, load_weights, model_state, save_checkpoint
+from engine.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from engine.errors import RunError
 
 
@@ -53,7 +53,7 @@ def test_a_missing_checkpoint_and_a_wrong_model_are_told(tmp_path):
         load_checkpoint(tmp_path / "last.pt")
     torch.save({"model": {"w": "text"}}, tmp_path / "last.pt")
     with pytest.raises(RunError, match="state dict"):
-        model_state(tmp_path / "last.pt")
+        load_checkpoint(tmp_path / "last.pt")
 
 
 @given(st.data())

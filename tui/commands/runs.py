@@ -25,7 +25,10 @@ def register(commands: Commands) -> None:
     command = commands.add("runs", text, _runs, ["medtui runs --json", "medtui runs --host anna@gpu1 --host gpu2"])
     runs_option(command)
     command.add_argument(
-        "--host", action="append", metavar="HOST", help="the runs of another machine, over ssh; all: of the hosts file"
+        "--host",
+        action="append",
+        metavar="HOST",
+        help="another machine, over ssh; again for more; all: those in hosts.toml",
     )
     command.add_argument("--json", action="store_true", help="a JSON array, for scripts")
 

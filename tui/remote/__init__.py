@@ -1,1 +1,1 @@
-"""Runs on other machines, over plain ssh: a mirror here that `medtui tail` at the other end keeps up. No Textual."""
+"""Runs on other machines, over plain ssh: a mirror here, kept up to date by `medtui tail` there. No Textual."""

@@ -1,4 +1,4 @@
-"""The far end, ``medtui tail``: says what changes in a folder of runs, and hands requests to its trainers."""
+"""The far end, ``medtui tail``: sends what changes in a folder of runs, and passes requests on to its trainers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class _Followed:
 
 
 class Far:
-    """Says what changed at each `turn`.
+    """Sends what has changed at each `turn`.
 
     Args:
         runs: the folder of runs.
@@ -65,7 +65,7 @@ class Far:
         self._say(FromFar(hello=VERSION))
 
     def turn(self) -> None:
-        """Say what is new of all runs, and of those that are followed."""
+        """Send what is new of all runs, and of those that are followed."""
         if time.monotonic() - self._scanned_s >= SCAN_S:
             self._scan()
             self._scanned_s = time.monotonic()

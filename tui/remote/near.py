@@ -1,4 +1,4 @@
-"""The near end: a mirror of a host's runs here, which a thread keeps up over ssh and connects again."""
+"""The near end: a thread that keeps a mirror of a host's runs up to date over ssh, and connects again."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ MOST_NOISE = 64 << 10
 
 
 class Link:
-    """Keeps the mirror of one host up in a thread, until it is stopped. Connects again when the connection is lost.
+    """Keeps the mirror of one host up to date in a thread, until it is closed; a lost connection is made again.
 
     Attributes:
         runs: the folder of runs here.
-        say: called in that thread with a line for people when the connection is lost or is there again.
+        say: called in that thread with a line for people when the connection is lost or is back.
     """
 
     def __init__(self, host: Host, say: Callable[[str], None] = lambda _text: None) -> None:
@@ -110,7 +110,7 @@ class Link:
                 self._stopped.wait(pause_s)
 
     def _connect(self) -> UsageError:
-        """One connection, from its begin to its end; why it ended."""
+        """Connect, follow the host until the connection ends, and return why it ended."""
         with tempfile.TemporaryFile() as errors:
             try:
                 ssh = subprocess.Popen(
