@@ -85,7 +85,7 @@ def _loader(facts: Facts) -> Iterator[Finding]:
         evidence=f"{_duration(waited)} a step"
         + (f", {_duration(median(usual))} before" if usual else "")
         + f"; the step itself takes {_duration(worked)}",
-        remedy="more runtime.workers, data.cache, a faster disk, or less augmentation",
+        remedy='more runtime.workers, data.cache = "memory", a faster disk, or less augmentation',
         key="5",
     )
 
@@ -164,7 +164,7 @@ def _memory(facts: Facts) -> Iterator[Finding]:
         else f"{'GPU ' if gpu else ''}memory is nearly full: {used:.1f} of {total:.1f} GB",
         since_epoch=_epoch_of_sample(facts, [_tight(facts, -1 - at) for at in range(min(samples, _SAMPLES))]),
         evidence="the next allocation may fail" if gpu else "the kernel ends a process that takes what is not there",
-        remedy="a smaller train.batch_size or data.size, train.accumulate, fewer runtime.workers, data.cache off",
+        remedy='a smaller train.batch_size or data.size, train.accumulate, fewer runtime.workers, data.cache = "none"',
         key="5",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -12,10 +13,15 @@ from engine.diagnosis import CODES, Finding
 from engine.readers.fold import fold
 from engine.readers.health import findings_of
 from engine.readers.run_view import EMPTY
+from engine.recipe.model import FAMILIES, TABLES
 from engine.runfolder import Status
 from tests.engine.diagnosis import streams
 from tests.engine.diagnosis.streams import SKIN, Plan, stream
 
+KEYS = {
+    name: {key for kind in (table, *getattr(FAMILIES.get(name), "members", {}).values()) for key in kind.model_fields}
+    for name, table in TABLES.items()
+}
 SEGMENTATION, SKINS = Plan(), Plan(task="classification", classes=SKIN, top=0.8, cases=84)
 PLANS = {
     "long": Plan(epochs=60, per_epoch=7, onset=25),
@@ -90,6 +96,8 @@ def test_a_finding_comes_in_time_alone_and_stays_to_the_end(code, plan):
     assert finding.code in CODES
     assert finding.severity in {"error", "warning", "note"}
     assert all((finding.message, finding.evidence, finding.remedy, finding.key))
+    named = re.findall(r"\b([a-z]+)\.([a-z_]+)", re.sub(r"\w+\.(pt|log)\b", "", finding.remedy))
+    assert all(key in KEYS[table] for table, key in named), finding.remedy
 
 
 @pytest.mark.parametrize("name", ["long", "sparse"])
