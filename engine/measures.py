@@ -122,8 +122,8 @@ def _of_images(
     )
 
 
-def _count(name: str, title: str, up: bool | None, *, shown: bool = False) -> Measure:
-    return Measure(name, title, "", "count", up, per_class=True, shown=shown)
+def _count(name: str, title: str, up: bool | None) -> Measure:
+    return Measure(name, title, "", "count", up, per_class=True, shown=False)
 
 
 _TABLE: dict[str, Measure] = {

@@ -37,9 +37,7 @@ class Trained:
     voters: tuple[RunFolder, ...]
 
 
-def open_trained(
-    folder: RunFolder, *, data: Path | None = None, checkpoint: str | None = None, device: str | None = None
-) -> Trained:
+def open_trained(folder: RunFolder, *, checkpoint: str | None = None, device: str | None = None) -> Trained:
     """Read what a run left, or the best members of a study, with the post-processing that was chosen for them.
 
     ``checkpoint`` and ``device`` replace what the recipe says.
@@ -59,7 +57,7 @@ def open_trained(
     for run in runs:
         _refuse_weightless(run, checkpoint)
     recipe, manifest = load_run_recipe(runs[0].recipe, overrides), read_manifest(runs[0])
-    root = data_root(data or (Path(manifest.data_root) if manifest.data_root else None))
+    root = data_root(Path(manifest.data_root) if manifest.data_root else None)
     classes = tuple(manifest.data.classes)
     if not classes:
         raise RunError(f"{folder.id}: manifest.json is damaged or missing", "without it the classes are not known")

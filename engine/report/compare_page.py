@@ -19,13 +19,12 @@ from engine.report.verdict import verdicts
 from engine.runfolder import RunFolder, write_text
 
 
-def write_comparison(folders: Sequence[RunFolder], out: Path, *, show_paths: bool = False) -> tuple[Path, Path]:
+def write_comparison(folders: Sequence[RunFolder], out: Path) -> tuple[Path, Path]:
     """Write ``report.html`` and ``report.md`` of a comparison into the folder ``out``, figures beside them.
 
     Args:
         folders: two or more runs of one task.
         out: made where it is missing.
-        show_paths: leave absolute paths, user and host names in the text.
 
     Returns:
         The two paths.
@@ -38,7 +37,7 @@ def write_comparison(folders: Sequence[RunFolder], out: Path, *, show_paths: boo
     try:
         out.mkdir(parents=True, exist_ok=True)
         document = build(together, draw_comparison(folders, out / "figures"), out)
-        clean = str if show_paths else _private(together)
+        clean = _private(together)
         paths = out / "report.html", out / "report.md"
         write_text(paths[0], html.render(document, clean))
         write_text(paths[1], markdown.render(document, clean))

@@ -54,9 +54,9 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
         stream.write(content)
 
 
-def write_text(path: Path, content: str, *, durable: bool = True) -> None:
+def write_text(path: Path, content: str) -> None:
     """Replace ``path`` by ``content`` (UTF-8) atomically."""
-    write_bytes(path, content.encode(), durable=durable)
+    write_bytes(path, content.encode())
 
 
 def write_with(path: Path, write: Callable[[Path], None]) -> None:

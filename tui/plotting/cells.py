@@ -103,10 +103,10 @@ def frame_top(title: Line, note: Line, width: int, border: str) -> Line:
     return [*line, ("─╮", border)]
 
 
-def bar(share: float, width: int, look: str = "accent", rest: str = "faint") -> Line:
+def bar(share: float, width: int, look: str = "accent") -> Line:
     """A bar of ``width`` cells that is full by ``share``, 0 to 1."""
     full = round(min(1.0, max(0.0, share)) * width)
-    return [("━" * full, look), ("─" * (width - full), rest)]
+    return [("━" * full, look), ("─" * (width - full), "faint")]
 
 
 def changed(old: Strip, new: Strip) -> tuple[int, int] | None:

@@ -73,10 +73,10 @@ class Link:
         self._stopped.set()
         self._thread.join(3.0)
 
-    def hold(self, folder: RunFolder, wait_s: float = PATIENCE_S) -> None:
+    def hold(self, folder: RunFolder) -> None:
         """Follow a run until the link is closed, and wait until all of its stream is here."""
         self._held.add(folder.id)
-        end = time.monotonic() + (min(wait_s, 2.0) if self._shared else wait_s)
+        end = time.monotonic() + (2.0 if self._shared else PATIENCE_S)
         while folder.id not in self._whole and time.monotonic() < end and not self._stopped.is_set():
             time.sleep(0.02)
 

@@ -69,9 +69,9 @@ def bindings_of(owner: type[DOMNode], above: type[DOMNode] | None = None) -> Ite
             taken |= keys
 
 
-def binding_for(owner: DOMNode, key: str, above: type[DOMNode] | None = None) -> Binding | None:
+def binding_for(owner: DOMNode, key: str) -> Binding | None:
     """What a key does in ``owner``."""
-    return next((b for b in bindings_of(type(owner), above) if key in b.key.split(",")), None)
+    return next((b for b in bindings_of(type(owner)) if key in b.key.split(",")), None)
 
 
 def section(title: str, owner: type[DOMNode], above: type[DOMNode] | None = None) -> Section:
