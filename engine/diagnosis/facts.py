@@ -174,10 +174,11 @@ def series(validations: Sequence[Validation], metric: str) -> list[tuple[int, fl
 
 
 def noise(values: Sequence[float]) -> float:
-    """Standard deviation of what jumps to and fro in a curve, by the median distance of its points from the middle of
-    their neighbours; 0 for fewer than three."""
-    jumps = [abs(b - (a + c) / 2) for a, b, c in zip(values, values[1:], values[2:], strict=False)]
-    return 1.4826 * median(jumps) / math.sqrt(1.5) if jumps else 0.0
+    """Standard deviation of what jumps to and fro in a curve, from its third differences, which a smooth fall or turn
+    hardly has; the more careful the fewer they are, and 0 where there is none."""
+    four = zip(values, values[1:], values[2:], values[3:], strict=False)
+    jumps = [abs(a - 3 * b + 3 * c - d) / math.sqrt(20) for a, b, c, d in four]
+    return 1.4826 * median(jumps) * (1 + 2 / len(jumps)) if jumps else 0.0
 
 
 def known(row: Mapping[str, Any], *names: str) -> Iterator[float]:

@@ -15,7 +15,7 @@ _ABSURD = 1e6  # no loss of classes or overlaps is as great, however bad the net
 _ABOVE_START = 10.0
 _COLLAPSE = 5.0
 _LOSS_STEPS = 10
-_GRADIENT_STEPS = 5
+_GRADIENT_STEPS = 9
 _EXPLODED, _EXPLODED_EARLY, _STILL = 20.0, 100.0, 5.0
 
 
@@ -33,7 +33,9 @@ def _diverging(facts: Facts) -> Iterator[Finding]:
     size = min(_LOSS_STEPS, max(IN_A_ROW, len(steps)))
     of_steps = [(int(steps.epoch[w.middle]), w.level) for w in windows(steps.loss, size, nan=math.inf)]
     checks = [(v.epoch, number(v.metrics["loss"])) for v in facts.validations if v.metrics.get("loss") is not None]
-    blown = _blown_up("training", of_steps or facts.train) or _blown_up("validation", checks, 100.0, math.inf)
+    begun = _first_level(steps.loss)
+    blown = _blown_up("training", of_steps or facts.train, start=begun)
+    blown = blown or _blown_up("validation", checks, 100.0, math.inf)
     if blown is None:
         return
     name, epoch, first, low, now = blown
@@ -49,12 +51,25 @@ def _diverging(facts: Facts) -> Iterator[Finding]:
     )
 
 
+def _first_level(values: Sequence[float]) -> float:
+    """Of the first three steps, which a fault of the fourth has not touched; inf where they are not all known."""
+    first = values[:IN_A_ROW]
+    return median(first) if len(first) == IN_A_ROW and all(map(math.isfinite, first)) else math.inf
+
+
 def _blown_up(
-    name: str, levels: Sequence[tuple[int, float]], above: float = _ABOVE_START, collapse: float = _COLLAPSE
+    name: str,
+    levels: Sequence[tuple[int, float]],
+    above: float = _ABOVE_START,
+    collapse: float = _COLLAPSE,
+    start: float = math.inf,
 ) -> tuple[str, int, float, float, float] | None:
-    """(name, epoch since which, first, lowest, newest level) where the levels have blown up, and are so now."""
+    """(name, epoch since which, first, lowest, newest level) where the levels have blown up, and are so now.
+
+    ``start`` is the level before them, inf where the first of them is all that is known.
+    """
     flags: list[bool] = []
-    start = low = math.inf
+    low = math.inf
     for _, level in levels:
         blown = not math.isfinite(level) or level > _ABSURD
         if 0 < start < math.inf:
@@ -63,15 +78,16 @@ def _blown_up(
         if not blown:
             start, low = (level if start == math.inf else start), min(low, level)
     at = since(flags)
-    return None if at is None else (name, levels[at][0], levels[0][1], low, levels[-1][1])
+    return None if at is None else (name, levels[at][0], min(start, levels[0][1]), low, levels[-1][1])
 
 
 def _exploding(facts: Facts) -> Iterator[Finding]:
     """The norm of the gradient is twenty times what it ever was up to two epochs ago."""
     steps = facts.steps
-    size = min(_GRADIENT_STEPS, max(IN_A_ROW, facts.iterations_per_epoch))
+    size = min(_GRADIENT_STEPS, max(IN_A_ROW, len(steps)))
     found = [window for window in windows(steps.grad_norm, size) if not math.isnan(window.level)]
-    calm: list[Window] = []
+    begun = _first_level(steps.grad_norm)
+    calm = [Window(0, IN_A_ROW, begun)] if math.isfinite(begun) else []
     flags: list[bool] = []
     for window in found:
         usual = _calm(calm, window, steps.epoch)
@@ -114,19 +130,13 @@ def _overfitting(facts: Facts) -> Iterator[Finding]:
     values = [value for _, value in curve]
     lowest = min(range(len(values)), key=values.__getitem__, default=0)
     after = len(values) - 1 - lowest
-    if after < IN_A_ROW or (lowest == 0 and after < 2 * IN_A_ROW):
+    if after < IN_A_ROW or (lowest == 0 and after < 2 * IN_A_ROW and curve[-IN_A_ROW][0] <= facts.grace):
         return
-    bottom, now = median(values[max(0, lowest - 1) : lowest + 2]), median(values[-3:])
-    jump = noise(values[-50:])
-    if after > IN_A_ROW:  # the bend of the fall before is no noise
-        jump = min(jump, noise(values[lowest:]))
-    quick, slow = now - bottom > max(3 * jump, 0.1 * bottom), now - bottom > max(2 * jump, 0.05 * bottom)
-    monitored = [value for _, value in series(facts.validations, facts.monitor)]
-    if facts.monitor != "loss" and len(monitored) > IN_A_ROW:
-        best = (max if facts.monitor_up else min)(monitored)
-        if monitored.index(best) >= len(monitored) - IN_A_ROW:  # what counts still gets better
-            quick = slow = now > 1.3 * bottom + 3 * jump
-    if not (quick or (slow and after >= 8)):
+    bottom, now, jump, limit = _rise(values, lowest)
+    monitored = [value if facts.monitor_up else -value for _, value in series(facts.validations, facts.monitor)]
+    better = len(monitored) > IN_A_ROW and median(monitored[-IN_A_ROW:]) > max(monitored[:-IN_A_ROW])
+    share = 0.3 if better and facts.monitor != "loss" else 0.1 if after < 8 else 0.05
+    if now - bottom <= max(share * bottom, limit):
         return
     epoch = curve[lowest][0]
     before = [loss for at, loss in facts.train if at <= epoch][-3:]
@@ -144,6 +154,22 @@ def _overfitting(facts: Facts) -> Iterator[Finding]:
         remedy="stop: the best is kept. Next time: more augmentation, weight decay or data, or train.early_stop",
         key="s",
     )
+
+
+def _rise(values: Sequence[float], lowest: int) -> tuple[float, float, float, float]:
+    """(level at the lowest, level now, what the curve jumps by, what a rise that is none may be).
+
+    The longer ago the lowest is, the more values make a level; after three of which each is higher, the last one is.
+    """
+    after = len(values) - 1 - lowest
+    half = min(4, max(1, after // 4))
+    bottom, now = median(values[max(0, lowest - half) : lowest + half + 1]), median(values[-2 * half - 1 :])
+    jump = noise(values[-20:])
+    if after > IN_A_ROW:  # the bend of the fall before is no noise
+        jump = max(0.7 * jump, min(jump, noise(values[lowest:])))
+    if half == 1 and all(a < b for a, b in pairwise(values[-IN_A_ROW - 1 :])):
+        return bottom, values[-1], jump, 5 * jump
+    return bottom, now, jump, (4.5 if half == 1 else 5.5) * jump / math.sqrt(half)
 
 
 def _plateau(facts: Facts) -> Iterator[Finding]:

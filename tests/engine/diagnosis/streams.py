@@ -174,6 +174,17 @@ def overfitting(now: Moment) -> None:
     now.loss *= 0.97**now.age
 
 
+def steeply_overfitting(now: Moment) -> None:
+    """From where the loss still falls steeply, and Dice still rises, it turns."""
+    now.val_loss = 0.45 * 1.15 ** (now.age + 1)
+
+
+def spiking(now: Moment) -> None:
+    """One step in twenty or so has fifty times its gradient."""
+    if str(now.loss)[-1] == "7" and str(now.loss)[-2] in "02468":
+        now.grad *= 50.0
+
+
 def missing_class(now: Moment) -> None:
     now.classes[next(iter(now.classes))] = 0.0
 

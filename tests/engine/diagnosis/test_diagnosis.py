@@ -111,6 +111,41 @@ def test_a_plateau_is_said_when_a_fifth_of_the_run_brought_nothing(name):
     assert codes(finished(plan)) == {"plateau"}
 
 
+@pytest.mark.parametrize(
+    ("code", "fault"), [("diverging", streams.diverging), ("gradient_exploding", streams.exploding)]
+)
+def test_a_fault_of_the_second_epoch_of_few_steps_is_said(code, fault):
+    plan = Plan(epochs=12, per_epoch=4, onset=2, fault=fault)
+    assert all(codes(found) == {code} for event, found in looks(plan) if event.epoch > 5)
+    assert codes(finished(plan)) == {code}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_validation_loss_that_jumps_for_two_hundred_epochs_is_no_overfitting(seed):
+    plan = Plan(epochs=200, per_epoch=3, seed=seed, noise=0.1)
+    assert [found for _, found in looks(plan) if "overfitting" in codes(found)] == []
+
+
+def test_overfitting_is_said_in_time_though_the_monitored_metric_gets_better():
+    plan = Plan(epochs=40, per_epoch=10, onset=8, fault=streams.steeply_overfitting, noise=0.01)
+    for event, found in looks(plan):
+        assert codes(found) <= {"overfitting"}
+        assert not found or event.epoch >= plan.onset + 1
+        assert found or event.epoch <= plan.onset + 2
+
+
+def test_gradients_that_spike_now_and_then_are_no_explosion():
+    plan = Plan(epochs=100, per_epoch=5, fault=streams.spiking, onset=1)
+    assert [found for _, found in looks(plan) if found] == []
+
+
+def test_a_plateau_is_over_when_the_metric_gets_better_again():
+    plan = replace(PLANS["long"], fault=streams.standing, epochs=80, onset=20, end=45)
+    seen = [codes(found) for _, found in looks(plan)]
+    assert {"plateau"} in seen
+    assert seen[-1] == set()
+
+
 @pytest.mark.parametrize(("code", "plan"), CASES)
 def test_a_finding_goes_with_its_cause(code, plan):
     plan = replace(plan, end=2 * plan.onset + 5 * plan.every, epochs=2 * plan.epochs, onset=2 * plan.onset)
