@@ -42,11 +42,10 @@ def _never_predicted(facts: Facts) -> Iterator[Finding]:
     begun = {label: epoch for label in labels if (epoch := _rows(facts, _absences(facts, label))) is not None}
     if not begun:
         return
-    names = ", ".join(list(begun)[:4]) + (f" and {len(begun) - 4} more" if len(begun) > 4 else "")
     yield Finding(
         severity="warning",
         code="class_never_predicted",
-        message=f"never predicted: {names}",
+        message=f"never predicted: {_listed(begun)}",
         since_epoch=min(begun.values()),
         evidence=f"in none of the last {IN_A_ROW} validations or more, though there are cases of it",
         remedy='loss.class_weights = "balanced", of images data.balance = "class", or focal loss; look at its labels',
@@ -57,6 +56,10 @@ def _never_predicted(facts: Facts) -> Iterator[Finding]:
 def _absences(facts: Facts, label: str) -> list[bool]:
     """A flag a validation: the class was there to be found, and was not."""
     return [_absent(v.per_class.get(label, {}), facts.task) for v in facts.validations]
+
+
+def _listed(begun: dict[str, int]) -> str:
+    return ", ".join(list(begun)[:4]) + (f" and {len(begun) - 4} more" if len(begun) > 4 else "")
 
 
 def _absent(row: Metrics, task: str) -> bool:
@@ -113,11 +116,10 @@ def _always_bad(facts: Facts) -> Iterator[Finding]:
     }
     if not begun:
         return
-    names = ", ".join(list(begun)[:4]) + (f" and {len(begun) - 4} more" if len(begun) > 4 else "")
     yield Finding(
         severity="warning",
         code="case_always_bad",
-        message=f"Dice near 0 in every validation, though the others are good: {names}",
+        message=f"Dice near 0 in every validation, though the others are good: {_listed(begun)}",
         since_epoch=min(begun.values()),
         evidence=f"Dice {brief(min(failed[-1].values()))} beside a mean of "
         f"{brief(number(facts.validations[-1].metrics.get('dice')))}",
