@@ -122,7 +122,7 @@ def _findings(run: RunData) -> Iterator[Alert]:
     for finding in findings_of(run.view, run.status):
         name = finding.code.replace("_", " ").capitalize()
         since = f" since epoch {finding.since_epoch}" if finding.since_epoch else ""
-        yield Alert(finding.severity, f"{name}{since}: {finding.message}. {finding.evidence}.")
+        yield Alert(finding.severity, f"{name}{since}: {finding.message}; {finding.evidence}.")
 
 
 def _training(run: RunData) -> Iterator[Alert]:
