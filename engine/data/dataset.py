@@ -53,7 +53,7 @@ def open_dataset(table: DataTable, task: str, root: Path) -> Dataset:
     cases = assign(layout.cases, table)
     layout = replace(
         layout,
-        published_split=_published(layout, cases, table),
+        published_split=None if (folder / MARKER).is_file() else _published(layout, cases, table),
         notes=(*layout.notes, *_split_notes(cases, layout.classes)),
     )
     return _dataset(layout, cases, task, table, folder)

@@ -12,9 +12,11 @@ from engine.readers.health import findings_of
 from engine.readers.run import RunData
 from engine.readers.run_view import finite
 from engine.report.blocks import Alert
+from engine.report.statement import limits
 
 _MOST_LOGS = 8
 _FEW_CASES = 10
+PHANTOM = "The data are a phantom, made by a program. The numbers say nothing about patients."
 
 
 def alerts(run: RunData) -> list[Alert]:
@@ -49,7 +51,7 @@ def _state(run: RunData) -> Iterator[Alert]:
 
 def _data(run: RunData) -> Iterator[Alert]:
     if run.data.phantom:
-        yield Alert("warning", "The data are a phantom, made by a program. The numbers say nothing about patients.")
+        yield Alert("warning", PHANTOM)
     if run.data.published_split is False and run.split == "test":
         yield Alert(
             "warning",
@@ -105,14 +107,8 @@ def _protocol(run: RunData) -> Iterator[Alert]:
             "warning",
             "Only the crop in the centre of each case was measured: not comparable with numbers of whole images.",
         )
-    limits = {
-        "training": recipe.data.limit_train,
-        "validation": recipe.data.limit_validation,
-        "test": recipe.data.limit_test,
-    }
-    limited = [f"{limit} {name} cases" for name, limit in limits.items() if limit]
-    if limited:
-        yield Alert("warning", f"The recipe limits the data to at most {' and '.join(limited)}.")
+    if limited := limits(run):
+        yield Alert("warning", f"The recipe limits the data: {limited}.")
     if run.manifest.checkpoint.name == "last" and recipe.evaluate.checkpoint == "best":
         yield Alert("note", "There was no validation split: the last checkpoint was tested, not the best.")
 

@@ -10,6 +10,7 @@ from engine.figures.comparison import draw_comparison
 from engine.readers.figure_index import FigureResult
 from engine.readers.together import Runs, open_runs
 from engine.report import html, markdown
+from engine.report.alerts import PHANTOM
 from engine.report.blocks import Alert, Block, Code, Document, Picture, Section
 from engine.report.compare_tables import differences, metrics_table, per_class, seeds, settings
 from engine.report.page import private
@@ -86,7 +87,7 @@ def _alerts(together: Runs) -> Iterator[Alert]:
     if split != "test":
         yield Alert("warning", f"These are numbers of the {split} split: a run may have been chosen by them.")
     if any(run.data.phantom for run in runs):
-        yield Alert("warning", "The data are a phantom, made by a program. The numbers say nothing about patients.")
+        yield Alert("warning", PHANTOM)
     if any(run.data.published_split is False for run in runs):
         yield Alert("warning", "The test split is not the published one: its numbers cannot be compared with papers.")
     for run, label in zip(runs, together.labels, strict=True):

@@ -122,6 +122,14 @@ def families(together: Runs) -> list[list[int]]:
     return list(found.values())
 
 
+def error_over_cases(part: SplitSummary, metric: str) -> float | None:
+    """About the standard error of a metric over the cases, by its 95 % interval; None without one."""
+    bounds = part.interval(metric)
+    if bounds is None or bounds[0] is None or bounds[1] is None:
+        return None
+    return (bounds[1] - bounds[0]) / (2 * 1.96)
+
+
 def seed_notes(together: Runs) -> Iterator[Alert]:
     """How much of a difference may be the seed: said where it is known, and where it is not."""
     repeated = [members for members in families(together) if len(members) > 1]
@@ -136,10 +144,9 @@ def seed_notes(together: Runs) -> Iterator[Alert]:
     for members in repeated:
         for metric in decisive:
             values = [value for index in members if (value := parts[index].value(metric)) is not None]
-            bounds = parts[members[0]].interval(metric)
-            if len(values) < 2 or bounds is None or bounds[0] is None or bounds[1] is None:
+            over_cases = error_over_cases(parts[members[0]], metric)
+            if len(values) < 2 or over_cases is None:
                 continue
-            over_cases = (bounds[1] - bounds[0]) / (2 * 1.96)
             yield Alert(
                 "note",
                 f"{together.runs[members[0]].name}: over its {len(values)} seeds the {title(metric)} has a standard "

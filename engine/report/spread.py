@@ -49,8 +49,10 @@ def subgroups(run: RunData) -> Section | None:
     tables: list[Block] = []
     for name in names:
         values = [_binned(name, known.get(case, {}).get(name, "")) for case in run.cases().ids]
-        if 1 < len({*values}) <= _MOST_VALUES:
+        if 1 < (count := len({*values})) <= _MOST_VALUES:
             tables.append(_table(run, name, values))
+        elif count > 1:
+            tables.append(Text(f"{name.capitalize()}: {count} values, too many to measure each by itself."))
     if not tables:
         return None
     text = Text(

@@ -12,7 +12,8 @@ from engine.report.setup import counts_table
 from engine.runfolder import list_runs, read_manifest
 
 BLANK = "[for the author to fill]"
-_LEFT_OUT = ("left out:", "kept with", "files that are not used", "does not")
+_LEFT_OUT = ("left out:", "kept with", "not used", "does not")
+"""What a note has in it that says of cases or files that they do not count."""
 _USE = (
     "Intended use and clinical role",
     "Intended users",
@@ -38,10 +39,26 @@ def data_section(run: RunData) -> Section:
         ("Reference standard", said.get("reference standard", "") or f"who made it, and how: {BLANK}"),
         ("Setting, dates, eligibility", "none: a phantom" if run.data.phantom else BLANK),
         ("Splits", _splits(run)),
-        ("Left out", "; ".join(note for note in run.data.notes if note.startswith(_LEFT_OUT)) or "nothing"),
+        ("Left out", "; ".join(_left_out(run)) or "nothing"),
     ]
     table = counts_table(run)
     return Section("Data", [Facts(facts), *([table] if table else [])])
+
+
+def _left_out(run: RunData) -> Iterator[str]:
+    """What of the data set is not behind the numbers: cases, files, and what lies outside a measured crop."""
+    yield from (note for note in run.data.notes if any(words in note for words in _LEFT_OUT))
+    if limit := limits(run):
+        yield f"cases beyond a limit of the recipe ({limit})"
+    if run.recipe and run.recipe.evaluate.model_dump().get("mode") == "center_crop":
+        yield "of each case, what lies outside the crop in its centre"
+
+
+def limits(run: RunData) -> str:
+    """The recipe's limits on the number of cases; empty where it has none."""
+    data = run.recipe.data.model_dump() if run.recipe else {}
+    names = {"limit_train": "training", "limit_validation": "validation", "limit_test": "test"}
+    return " and ".join(f"at most {data[key]} {name} cases" for key, name in names.items() if data.get(key))
 
 
 def _splits(run: RunData) -> str:
@@ -99,8 +116,9 @@ def looks(run: RunData) -> str:
     runs = [read_manifest(folder) for folder in list_runs(run.folder.root.parent)] if print_ else []
     counts = [one.looks.get("test", 0) for one in runs if one.data.test_fingerprint == print_]
     counts = [count for count in counts if count] or [own]
-    others = f"; with it, {_times(sum(counts))} by {len(counts)} runs in the same folder" if len(counts) > 1 else ""
-    return f"measured {_times(own)} by this run{others}. Choices made after a look make its numbers too good."
+    others = f"{_times(sum(counts))} by {len(counts)} runs in the same folder"
+    text = f"{_times(own)} by this run" + (f"; with it, {others}" if len(counts) > 1 else "") if own else others
+    return f"measured {text}. Choices made after a look make its numbers too good."
 
 
 def _times(count: int) -> str:

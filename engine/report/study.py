@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -12,9 +12,16 @@ from engine.metrics.intervals import mean_interval
 from engine.readers.numbers import digits, interval
 from engine.readers.run import CaseTable, RunData
 from engine.report import html, markdown
+from engine.report.alerts import PHANTOM
 from engine.report.blocks import Alert, Block, Card, Cards, Cell, Code, Document, Facts, Section, Table, Text
+from engine.report.checklists import appendix
+from engine.report.methods import methods
 from engine.report.page import private
 from engine.report.results import split_results
+from engine.report.setup import setup
+from engine.report.shared import error_over_cases
+from engine.report.spread import subgroups
+from engine.report.statement import BLANK, data_section, looks, use_section
 from engine.runfolder import RunFolder, SplitSummary, read_metrics, read_status, read_text, write_text
 from engine.runfolder.study import Member, Study, member_folder, pooled_name, voters
 
@@ -39,19 +46,54 @@ def build(run: RunData, study: Study) -> Document:
     blocks: list[Block] = []
     if name in metrics:
         part = metrics[name]
-        shown = [one for one in in_tables(study.task) if find(one).rank and one in part.values]
-        cards = [Card(title(one, part.unit), digits(part.value(one)), _detail(part, one)) for one in shown]
+        cards = [Card(title(one, part.unit), digits(part.value(one)), _detail(part, one)) for one in _ranked(part)]
         blocks.append(Cards(cards))
-    blocks += [Section("Study", [_facts(run, study)])]
+    blocks += [setup(run), data_section(run), Section("How it was chosen", [Facts(_chosen(run, study))])]
     blocks += [_settings(study, name, metrics)] if len(study.settings) > 1 else []
     order = dict.fromkeys([name, "test_members", "test", *(one for one in metrics if not one.startswith(name))])
-    blocks += [split_results(run, one) for one in order if one in metrics and not metrics[one].empty]
-    blocks += [_members(run, study), Section("Recipe", [Code(read_text(run.folder.recipe), "toml")])]
-    alerts = [*_alerts(study, name), *_paired(run, study)]
+    measured = [one for one in order if one in metrics and not metrics[one].empty]
+    blocks += [split_results(run, one) for one in measured]
+    blocks += [part for part in (_spread(run, measured), subgroups(run)) if part]
+    blocks += [_members(run, study), methods(run), use_section(), _again(run, study)]
+    blocks.append(appendix(blocks, study.task))
+    alerts = [*_alerts(run, study, name), *_paired(run, study)]
     return Document(run.name, f"{study.task} · study {run.folder.id}", alerts, blocks)
 
 
-def _alerts(study: Study, name: str) -> Iterator[Alert]:
+def _ranked(part: SplitSummary) -> list[str]:
+    """The metrics of a result that are read first."""
+    return [one for one in part.values if find(one).rank]
+
+
+def _spread(run: RunData, measured: Sequence[str]) -> Section | None:
+    """How far chance goes: of the cases that were drawn, beside that of the training; None with one seed or member."""
+    rows = [
+        [
+            f"{title(one, part.unit)}, {where}",
+            digits(part.value(one)),
+            digits(error_over_cases(part, one), 4),
+            digits(part.spread[one], 4),
+        ]
+        for where in measured
+        for part in [run.metrics[where]]
+        for one in _ranked(part)
+        if one in part.spread
+    ]
+    if not rows:
+        return None
+    caption = (
+        "Over cases: standard error, by the 95 % interval. Over seeds: standard deviation of one training; of the "
+        "test split that over members, which differ in their fold as well."
+    )
+    heads = ["Spread", "mean", "over cases", "over seeds"]
+    return Section("Spread over seeds and cases", [Table(heads, rows, caption)])
+
+
+def _alerts(run: RunData, study: Study, name: str) -> Iterator[Alert]:
+    if run.data.phantom:
+        yield Alert("warning", PHANTOM)
+    if len(study.seeds) < 2:
+        yield Alert("note", "One seed: what another training would change is not known; intervals are of the cases.")
     if left := [member.name for member in study.member if member.state not in {"finished", "pruned"}]:
         yield Alert("warning", f"{len(left)} of {len(study.member)} members are not finished: {', '.join(left)}")
     if (count := len(study.settings)) > 1:
@@ -95,25 +137,39 @@ def _detail(part: SplitSummary, metric: str) -> str:
     return "; ".join(words)
 
 
-def _facts(run: RunData, study: Study) -> Facts:
-    rows = [
-        ("recipe", Path(study.recipe).name),
-        ("data", run.data.name),
-        ("folds", str(study.folds) if study.folds else "none: the recipe's own validation split"),
-        ("seeds", ", ".join(map(str, study.seeds))),
+def _chosen(run: RunData, study: Study) -> list[tuple[str, str]]:
+    count = len(study.settings)
+    folds = f"{study.folds}; cases by split are those of the first member" if study.folds else ""
+    folds = folds or "none: the recipe's own validation split"
+    return [
+        ("Folds", folds),
+        ("Seeds", ", ".join(map(str, study.seeds))),
         *((key, ", ".join(values)) for key, values in study.grid.items()),
         *((key, values) for key, values in study.search.items()),
-        ("compared by", study.monitor),
-        ("test split", _test(run)),
-        *((f"post-processing: {key}", words) for key, words in study.tried.items()),
+        ("Settings", f"the best of {count} by {study.monitor}" if count > 1 else f"one; what else was tried: {BLANK}"),
+        ("Weights", f"of each member as its recipe says; metric of validation {study.monitor}"),
+        ("Number of cases", f"all that there were, no calculation; why that is enough: {BLANK}"),
+        ("Test split", "; ".join(part for part in (_test(run), looks(run)) if part)),
+        *((f"Post-processing: {key}", words) for key, words in study.tried.items()),
     ]
-    return Facts(rows)
 
 
 def _test(run: RunData) -> str:
     if run.recipe and not run.recipe.evaluate.test:
         return "not looked at by the members, as settings are compared; medtui evaluate measures it once"
     return "measured by every member at its end; nothing is chosen by it"
+
+
+def _again(run: RunData, study: Study) -> Section:
+    """The command that trains all members again, and the recipe of all."""
+    words = [f"medtui sweep runs/{run.folder.id}/recipe.toml"]
+    words += [f"--folds {study.folds}"] if study.folds else []
+    words += [f"--seeds {len(study.seeds)}"] if len(study.seeds) > 1 else []
+    words += [f"--grid {key}={','.join(values)}" for key, values in study.grid.items()]
+    words += [f"--trials {study.trials}"] if study.trials else []
+    words += [f"--search {key}={values}" for key, values in study.search.items()]
+    recipe = Section("Recipe", [Code(read_text(run.folder.recipe), "toml")])
+    return Section("Make it again", [Code(" ".join([*words, "--data DATA"]), "sh"), recipe], new_page=True)
 
 
 def _settings(study: Study, name: str, metrics: dict[str, SplitSummary]) -> Section:

@@ -346,3 +346,5 @@ def test_only_data_with_a_published_split_can_lack_it(tmp_path: Path) -> None:
     assert opened(tmp_path, "image_folder", "classification", split="fraction").published_split is None
     b.decathlon(tmp_path / "x" / "d")
     assert opened(tmp_path / "x", "decathlon", "segmentation", split="fraction").published_split is False
+    (tmp_path / "x" / "d" / "PHANTOM").touch()
+    assert opened(tmp_path / "x", "decathlon", "segmentation", split="fraction").published_split is None

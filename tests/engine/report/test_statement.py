@@ -93,12 +93,30 @@ def test_the_statement_of_the_data_and_the_hash_of_the_weights_are_printed(tmp_p
     folder = recorded_runs.segmentation_run(tmp_path, cases=5, settings=SMALL)
     said = {"title": "Hearts", "licence": "CC0", "citation": "<b>Doe</b> 2020"}
     data = json.loads(folder.manifest.read_text())["data"]
-    notes = ["left out: case a: a.nii: no such file", "something else"]
+    notes = ["left out: case a: a.nii: no such file", '"test": 3 images without a label are not used', "something else"]
     update_manifest(folder, data={**data, "statement": said, "notes": notes}, checkpoint={"sha256": "f" * 64})
     page = Page(write_report(folder)[0].read_text())
     for words in ("Hearts", "CC0", "<b>Doe</b> 2020", "Left out left out: case a: a.nii: no such file", "f" * 64):
         assert words in page.text
+    assert "3 images without a label are not used; of each case, what" not in page.text
     assert f"Intended users {BLANK}" in page.text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("", "", "Left out nothing"),
+        ("[data]", "[data]\nlimit_train = 3\nlimit_test = 5", "(at most 3 training cases and at most 5 test cases)"),
+        ('mode = "whole"', 'mode = "center_crop"', "Left out of each case, what lies outside the crop in its centre"),
+    ],
+)
+def test_nothing_is_left_out_only_where_nothing_is(tmp_path: Path, old: str, new: str, said: str) -> None:
+    folder = recorded_runs.segmentation_run(tmp_path, cases=5, settings=SMALL)
+    recipe = folder.recipe.read_text()
+    folder.recipe.write_text(recipe.replace(old, new, 1))
+    text = Page(write_report(folder)[0].read_text()).text
+    assert said in text
+    assert ("Left out nothing" in text) == (not new)
 
 
 def test_checklists_are_whole_and_point_to_sections_that_are_there(
@@ -106,10 +124,14 @@ def test_checklists_are_whole_and_point_to_sections_that_are_there(
 ) -> None:
     tripod, claim, _ = (found["items"] for found in _checklists())
     assert {item["item"].rstrip("abcdefg") for item in tripod} == {str(n) for n in range(1, 28)}
-    assert len(tripod) == 52
+    parts = {"3": "abc", "5": "ab", "6": "abc", "8": "abc", "9": "abc", "12": "abcdefg", "18": "abcdef", "20": "abc"}
+    parts |= {"23": "ab", "27": "abc"}  # the sub-items of the published table
+    items = [number + letter for number in map(str, range(1, 28)) for letter in parts.get(number, [""])]
+    assert [item["item"] for item in tripod] == items
+    assert len(items) == 52
     assert [item["item"] for item in claim] == list(range(1, 45))
     figures = {"ROC", "Precision and recall", "Reliability", "Confusion", "Slices", "Distributions over cases"}
-    figures |= {"What the network looked at"}  # these were not drawn here
+    figures |= {"What the network looked at", "Spread over seeds and cases"}  # not drawn here; of a study
     titles = {data.strip() for _, page in (lesion, atrium) for data in page.words}
     named = {name for found in _checklists() for item in found["items"] for name in item.get("where", ())}
     assert named - figures <= {title.partition(":")[0] for title in titles}

@@ -1,0 +1,60 @@
+"""The report of a study: what its members share is said once, with the spread of seeds beside that of cases."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engine.metrics.intervals import mean_interval
+from engine.report.study import write_study_report
+from engine.runfolder import RunFolder, read_cases, read_metrics
+from engine.runfolder.study import Member, Study
+from engine.studies.results import TESTED, collect
+from tests import recorded_runs
+from tests.engine.report.conftest import SMALL
+from tests.engine.report.pages import Page, value
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, list[RunFolder], Page]:
+    """Two seeds of one recipe, its two runs and the page."""
+    runs = tmp_path_factory.mktemp("runs")
+    members = [recorded_runs.segmentation_run(runs, cases=12, seed=seed, settings=SMALL) for seed in (0, 7)]
+    folder = RunFolder(runs / "20260102-000000-seg.study")
+    folder.root.mkdir()
+    folder.recipe.write_bytes(members[0].recipe.read_bytes())
+    rows = [Member(name=f"s{n}", seed=n, run=run.id, state="finished") for n, run in zip((0, 7), members, strict=True)]
+    found = Study(recipe="seg.toml", task="segmentation", monitor="dice", seeds=[0, 7], member=rows)
+    collect(folder, found)
+    return folder, members, Page(write_study_report(folder, found)[0].read_text())
+
+
+def test_the_spread_of_seeds_stands_beside_that_of_cases(study: tuple[RunFolder, list[RunFolder], Page]) -> None:
+    folder, members, page = study
+    row = page.table("Spread", "over cases", "over seeds")[f"Dice, {TESTED}"]
+    means = [read_metrics(run)["test"].value("dice") for run in members]
+    assert value(row["over seeds"]) == pytest.approx(np.std(means, ddof=1), abs=6e-5)
+    widths = []
+    for run in members:
+        low, high = mean_interval([case.values["dice"] for case in read_cases(run)], limits=(0, 1)).interval
+        widths.append(high - low)
+    assert value(row["over cases"]) == pytest.approx(np.mean(widths) / 3.92, abs=6e-5)
+    assert read_metrics(folder)[TESTED].spread["dice"] == pytest.approx(np.std(means, ddof=1))
+
+
+def test_what_a_reader_asks_before_the_numbers_is_answered(study: tuple[RunFolder, list[RunFolder], Page]) -> None:
+    page = study[2]
+    for words in (
+        "The data are a phantom",
+        "Citation none: a phantom",
+        "Left out nothing",
+        "Test split measured by every member at its end",
+        "Intended use and limits",
+        "How the numbers are defined",
+        f"medtui sweep runs/{study[0].id}/recipe.toml --seeds 2 --data DATA",
+    ):
+        assert words in page.text
+    assert "not the published" not in page.text
+    rows = {row[0]: row[2] for table in page.tables for row in table[1:] if table[0][1:2] == ["What is asked"]}
+    assert rows["chance of training"] == "Spread over seeds and cases"
+    assert rows["5a"].startswith("Data")
