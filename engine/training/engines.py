@@ -227,7 +227,8 @@ def _summed(loss: float, confusion: Tensor) -> tuple[float, Tensor]:
 @torch.no_grad()
 def _confusion(logits: Tensor, label: Tensor, labels: int) -> Tensor:
     """(labels, labels) counts on the CPU of a batch's hard predictions."""
-    predicted = (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
+    # torch's argmax over the channels of a volume in the default layout takes eight times as long as its max
+    predicted = (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.max(dim=1).indices
     flat = label.reshape(-1) * labels + predicted.reshape(-1)
     return torch.bincount(flat, minlength=labels * labels).reshape(labels, labels).cpu()
 
