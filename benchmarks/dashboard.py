@@ -33,8 +33,9 @@ from tests.tui import recorded
 
 SIZE = (120, 40)
 OPEN = (
-    "import sys\nfrom pathlib import Path\nfrom engine.runfolder import RunFolder\nfrom tui.app import MedtuiApp\n"
-    "MedtuiApp(Path(sys.argv[1]).parent, RunFolder(Path(sys.argv[1]))).run()"
+    "import sys\nfrom pathlib import Path\nfrom engine.runfolder import RunFolder\n"
+    "from tui.commands.attach import open_dashboard\n"
+    "open_dashboard(Path(sys.argv[1]).parent, RunFolder(Path(sys.argv[1])))"
 )
 
 

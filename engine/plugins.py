@@ -6,9 +6,12 @@ import pkgutil
 from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
 
 from engine.errors import UsageError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 
 @cache
@@ -26,6 +29,8 @@ def load_plugins(group: str) -> tuple[str, ...]:
     Raises:
         UsageError: a module of a package cannot be imported.
     """
+    from importlib.metadata import entry_points  # brings email, csv and zipfile, for which the first screen waits
+
     found = sorted(entry_points(group=group), key=lambda point: (point.name, point.value))
     for point in found:
         _load(point)

@@ -18,6 +18,7 @@ FLOOR = (
     "engine.console",
     "engine.plugins",
     "engine.measures",
+    "engine.toml",
     "engine.recipe",
     "engine.events",
     "engine.requests",
@@ -139,6 +140,10 @@ def test_the_floor_imports_nothing_above_it():
             ("torch", "textual", "numpy", "pydantic"),
         ),
         ("import tui.printed.plain, tui.printed.once", ("torch", "textual", "matplotlib", "pydantic")),
+        (
+            "import tui.app",  # what the first screen waits for
+            ("torch", "pydantic", "PIL", "scipy", "matplotlib", "importlib.metadata", "engine.recipe"),
+        ),
         ("import engine.data", ("torch", "textual", "monai")),
         ("import engine.metrics", ("torch", "textual", "monai")),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,6 +25,15 @@ from tui.theme import DARK, LIGHT, PALETTES, textual_theme
 
 MOST_PLACES = 50
 """Runs of which the dashboard remembers where it was left."""
+
+_DRAWN_S = 1.5
+"""By then the first screen stands."""
+
+
+def _collect_again() -> None:
+    """What the start has made stays to the end, and need not be looked through again."""
+    gc.freeze()
+    gc.enable()
 
 
 class MedtuiApp(App[None]):
@@ -66,6 +76,8 @@ class MedtuiApp(App[None]):
             self.push_screen(HomeScreen(self.runs, read_only=self.read_only))
         else:
             self.push_screen(RunScreen(self.runs, folder, read_only=self.read_only))
+        if not gc.isenabled():
+            self.set_timer(_DRAWN_S, _collect_again)
 
     def remember(self, **choices: Any) -> None:
         """Keep choices for the next time."""

@@ -22,7 +22,6 @@ from engine.data import SPLITS, data_root, fingerprint
 from engine.data.identity import changed, split_rows
 from engine.errors import DataError, Problem, RecipeError, RunError, UsageError
 from engine.recipe import Recipe, load_run_recipe, parse_recipe, recipe_toml
-from engine.recipe.document import flat
 from engine.requests import Resume
 from engine.runfolder import (
     ENDED,
@@ -40,6 +39,7 @@ from engine.runfolder import (
     write_splits,
     write_text,
 )
+from engine.toml import flat
 from engine.training.manifest import command_line, first_manifest
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,19 +12,10 @@ from engine.errors import Problem, RecipeError, well_formed
 from engine.recipe.base import Values
 from engine.recipe.explain import nearest, show
 from engine.recipe.lines import key_lines
+from engine.toml import parse
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 8
-MOST_PARTS, MOST_KEYS = 8, 2000
-_OPAQUE = re.compile(
-    r'"""(?:\\.|[^\\])*?(?:"""|\Z)'
-    r"|'''.*?(?:'''|\Z)"
-    r'|"(?:\\.|[^"\\\n])*"?'
-    r"|'[^'\n]*'?"
-    r"|\#[^\n]*",
-    re.DOTALL,
-)
-"""Strings and comments, also those that do not end: there is always a match, so that time grows with length only."""
 
 
 @dataclass(slots=True)
@@ -54,21 +44,6 @@ class Document:
                 return self.places[key]
             key = key.rpartition(".")[0]
         return self.file
-
-
-def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested table by dotted keys.
-
-    >>> flat({"seed": 1, "train": {"epochs": 3}})
-    {'seed': 1, 'train.epochs': 3}
-    """
-    found: dict[str, Any] = {}
-    for key, value in table.items():
-        if isinstance(value, dict):
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[prefix + key] = value
-    return found
 
 
 def read(path: Path, trail: tuple[Path, ...] = ()) -> Document:
@@ -151,37 +126,6 @@ def _parent(path: Path, parent: object, place: str) -> Path:
     else:
         return target
     raise RecipeError(f"{path} cannot be used:", problems=(problem,))
-
-
-def parse(text: str, where: str) -> Values:
-    """The values of a TOML text.
-
-    Raises:
-        RecipeError: it is none; it names the line.
-    """
-    bare = _OPAQUE.sub("", text + "\n")
-    if bare.count("=") + len(re.findall(r"\n[ \t]*\[", bare)) > MOST_KEYS:
-        raise RecipeError(f"{where}: not a recipe: more than {MOST_KEYS} keys")
-    if max(part.count(".") for part in re.split(r"[,=\[\]{}\n]", bare)) > MOST_PARTS:
-        raise RecipeError(f"{where}: not a recipe: a key of more than {MOST_PARTS} parts", "such as train.epochs = 10")
-    try:
-        return tomllib.loads(text)
-    except (RecursionError, ValueError) as error:  # TOMLDecodeError is a ValueError
-        said = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        message, line = _toml_error(said, text)
-        raise RecipeError(
-            f"{where}:{line}: not valid TOML: {message}",
-            "a line reads: key = value, with strings in quotes; tables begin with a line such as [train]",
-        ) from None
-
-
-def _toml_error(said: str, text: str) -> tuple[str, int]:
-    """What tomllib said, without the place, and the line that it meant."""
-    message, _, place = said.rpartition(" (at ")
-    found = re.match(r"line (\d+)", place)
-    if found:
-        return message, int(found[1])
-    return message or said, text.rstrip("\n").count("\n") + 1
 
 
 def merge(document: Document, values: Mapping[str, Any], lines: Mapping[str, int], where: str) -> None:

@@ -11,10 +11,11 @@ from pydantic import ValidationError
 from engine.errors import Problem, RecipeError
 from engine.recipe.base import Values
 from engine.recipe.dead import dead_keys
-from engine.recipe.document import Document, leaves, merge, override, parse, read, there
+from engine.recipe.document import Document, leaves, merge, override, read, there
 from engine.recipe.explain import bad_keys, explain, path_keys, show
 from engine.recipe.lines import key_lines
 from engine.recipe.model import FAMILIES, TABLES, Recipe, contradictions, refresh, table_class
+from engine.toml import parse
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = (), *, outside: bool = False) -> Recipe:

@@ -10,11 +10,11 @@ from engine.measures import better_up, find, in_tables, is_distance, leading, of
 from engine.readers.numbers import digits, duration, interval, short, units
 from engine.readers.run import RunData
 from engine.readers.together import Runs
-from engine.recipe.document import flat
 from engine.report.blocks import Block, Cell, Section, Table, Text
 from engine.report.paired import TESTS, Comparison
 from engine.report.shared import barrier, comparable, families, summaries
 from engine.report.verdict import p_value
+from engine.toml import flat
 
 
 def metrics_table(together: Runs) -> Table:

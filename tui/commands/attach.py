@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import os
 import sys
@@ -60,6 +61,7 @@ def attach(arguments: argparse.Namespace) -> int:
 
 def open_dashboard(runs: Path, folder: RunFolder | None, link: Link | None = None) -> None:
     """Open the dashboard on a run, or on the list of all; ``link`` keeps those of another machine up."""
+    gc.disable()  # the imports make much that stays; the app collects again once it is drawn
     from tui.app import MedtuiApp
 
     app = MedtuiApp(runs, folder)

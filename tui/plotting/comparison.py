@@ -15,8 +15,8 @@ from engine.events import number
 from engine.measures import better_up, find, is_count
 from engine.readers.columns import Columns
 from engine.readers.run_view import EMPTY, RunView, Tracks, best
-from engine.recipe.document import flat, parse
 from engine.runfolder import RunFolder, read_manifest, read_small
+from engine.toml import flat, parse
 from tui.plotting.charts import Chart, Curve, Mode, end_of, steps_of
 from tui.text import clock, figure, one_line, with_unit
 from tui.theme import mark

@@ -25,6 +25,7 @@ from tui.state.ghosts import GhostChooser
 from tui.state.go_on import go_on, set_options, write_report
 from tui.text import one_line
 from tui.widgets.board import PANES, arrange
+from tui.widgets.canvas import Canvas
 from tui.widgets.cases import Cases
 from tui.widgets.classes import Classes
 from tui.widgets.control_bar import ControlBar
@@ -37,8 +38,8 @@ _CLOCK_S = 1.0
 _SHARE, _SLOWEST_S = 0.003, 3.0
 """Drawing takes this share of a core, and about as much again to be sent: the processor is the trainer's. On a
 slow or busy machine new numbers come more rarely for that, but at least so often."""
-_SETTLING_S = 0.2
-"""Textual lays a new screen out several times, each time sending all of it: it is empty till then."""
+_PATIENCE_S = 0.3
+"""A run of which nothing is known so long after the screen was opened is drawn as that."""
 
 
 class RunScreen(ScreenOfRun):
@@ -75,7 +76,7 @@ class RunScreen(ScreenOfRun):
         self.curves = self.pane(RunCurves)
         self._ghosts = GhostChooser(runs, folder)
         self._notifier = Notifier(self.app, folder.id)
-        self._drawing = self._card_stands = False
+        self._settled = self._drawing = self._card_stands = False
         self._left_at = (self.tiles.chosen, False)  # the pane with the focus, and whether it stands alone
 
     def above(self) -> Iterable[Widget]:
@@ -95,7 +96,8 @@ class RunScreen(ScreenOfRun):
         pane, alone = settings.places.get(self.folder.id, self._left_at)
         self.choose(pane if pane in self.panes else self.tiles.chosen, full=alone)
         self.set_interval(_CLOCK_S, self._tick)
-        self.set_timer(_SETTLING_S, self._begin)
+        self.call_after_refresh(self._settle)
+        self.set_timer(_PATIENCE_S, self._begin)
 
     def on_unmount(self) -> None:
         self.app.remember_place(self.folder.id, *self._left_at)  # type: ignore[attr-defined]
@@ -116,7 +118,9 @@ class RunScreen(ScreenOfRun):
         if message.snapshot.over and (before is None or before.view.results is not message.snapshot.view.results):
             self._read_results()
         self.control.take_answers(message.snapshot.view)
-        if self._drawing and self.is_current:
+        if self._settled and not self._drawing:
+            self._begin()
+        elif self._drawing and self.is_current:
             began = time.thread_time()
             self.show(message.snapshot)
             cost = time.thread_time() - began
@@ -129,8 +133,20 @@ class RunScreen(ScreenOfRun):
         self.control.display = not crowded or self.size.height >= 30
         self._left_at = self.tiles.chosen, self.tiles.full
 
+    def _settle(self, before: object = None) -> None:
+        """Textual lays a new screen out several times, and sends it whole each time: empty until all have a place."""
+        places = [part.region for part in self.query(Canvas)]
+        if places != before:
+            self.call_after_refresh(self._settle, places)
+            return
+        self._settled = True
+        if self.snapshot is not None:
+            self._begin()
+
     def _begin(self) -> None:
-        """The layout is settled: from here on panes are drawn."""
+        """From here on panes are drawn."""
+        if self._drawing:
+            return
         if self.snapshot is not None and self.snapshot.over and not self._card_stands:
             return  # it moves all panes; `_read_results` begins
         self._drawing = True
@@ -149,13 +165,8 @@ class RunScreen(ScreenOfRun):
         self.card.known = True
         self.card.reported = (self.folder.root / "report.html").is_file()
         self.card.fit()
-        if not self._card_stands:
-            self.set_timer(_SETTLING_S, self._card_settled)
-
-    def _card_settled(self) -> None:
         self._card_stands = True
-        if not self._drawing:
-            self._begin()
+        self.call_after_refresh(self._settle)
 
     def on_end_card_wanted(self, message: EndCard.Wanted) -> None:
         if message.what == "report":

@@ -20,9 +20,9 @@ from engine.events import AnyEvent
 from engine.readers.fold import fold, read_view
 from engine.readers.health import findings_of
 from engine.readers.run_view import EMPTY, RunView
-from engine.recipe.document import parse
 from engine.runfolder import ENDED, EventReader, RunFolder, Status, read_status, read_text
 from engine.runfolder.mirror import watch
+from engine.toml import parse
 
 BIG_BYTES = 2 << 20
 """From this size on a stream is shown by samples first."""
@@ -36,6 +36,8 @@ PUBLISH_S = 1.0
 FASTEST_POLL_S = 0.4
 SLOWEST_POLL_S = 1.0
 ENDED_POLL_S = 3.0
+HEAD_START_S = 0.2
+"""After the first view of a big stream the screen has the processor to itself so long."""
 MOST_RECIPE = 200_000
 """Characters of a recipe that are shown."""
 
@@ -141,6 +143,7 @@ class Feed:
             return fold(EMPTY, reader.read(BIG_BYTES))
         sampled = fold(EMPTY, sample(self.folder, size))
         self._hand_out(self._snapshot(sampled, 0.0))
+        self._stopped.wait(HEAD_START_S)
         tail = EventReader(self.folder.events, size)
         whole = EMPTY
         while not self._stopped.is_set():

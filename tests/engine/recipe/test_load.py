@@ -6,7 +6,7 @@ import pytest
 
 from engine.errors import RecipeError
 from engine.recipe import Recipe, load_recipe, parse_recipe
-from engine.recipe.document import flat
+from engine.toml import flat
 from tests.engine.recipe.good import CLASSIFICATION, SEGMENTATION
 
 
