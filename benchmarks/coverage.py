@@ -114,7 +114,7 @@ def image_rows(count: int) -> Iterator[tuple[str, list[float]]]:
 
     for n, share in ((20, 0.5), (50, 0.3), (200, 0.1), (200, 0.4)):
         large = two_classes(np.random.default_rng(0), 500_000, share)
-        truth = summarise(*large, ["no", "yes"], protocol="", bootstrap=0)
+        truth = summarise(*large, ["no", "yes"], protocol="", bootstrap=0).values
         hits = dict.fromkeys(IMAGES, 0)
         defined = dict.fromkeys(IMAGES, 0)
         for seed in range(count):

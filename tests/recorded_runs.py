@@ -19,7 +19,17 @@ from engine.data.identity import digest
 from engine.measures import shown
 from engine.metrics import classification, segmentation
 from engine.recipe import parse_recipe, recipe_toml
-from engine.runfolder import EventWriter, RunFolder, SplitRow, Status, create, write_splits, write_status, write_text
+from engine.runfolder import (
+    EventWriter,
+    RunFolder,
+    SplitRow,
+    SplitSummary,
+    Status,
+    create,
+    write_splits,
+    write_status,
+    write_text,
+)
 
 SKIN = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
 SHAPE = (36, 32, 24)
@@ -66,7 +76,7 @@ def segmentation_run(
         rows.append(segmentation.SegmentationRow(case, None, per_class))
         arrays[case] = (phantom_image(truth, number), truth, prediction)
     summary = segmentation.summarise(rows, classes, unit=unit, protocol="whole volume, sliding window, checkpoint best")
-    write_text(folder.metrics, json.dumps({"test": ev.portable(summary)}))
+    write_text(folder.metrics, json.dumps({"test": summary.to_json()}))
     _table(folder, *segmentation.case_table(rows, classes, "test"))
     _segmentation_examples(folder, rows, arrays, spacing)
     contents = {case: (digest(image), digest(truth)) for case, (image, truth, _) in arrays.items()}
@@ -112,7 +122,7 @@ def classification_run(
     summary = classification.summarise(
         targets, probabilities, classes, groups=lesions, protocol="whole image, checkpoint best"
     )
-    write_text(folder.metrics, json.dumps({"test": ev.portable(summary)}))
+    write_text(folder.metrics, json.dumps({"test": summary.to_json()}))
     losses = -np.log(probabilities[np.arange(cases), targets])
     table = classification.case_table(ids, targets, probabilities, classes, "test", groups=lesions, losses=losses)
     _table(folder, *table)
@@ -290,7 +300,7 @@ def _events(
     seed: int,
     unit: str,
     state: str,
-    summary: dict[str, object],
+    summary: SplitSummary,
 ) -> None:
     writer = EventWriter(folder.events)
     monitor = "dice" if task == "segmentation" else "balanced_accuracy"
@@ -332,7 +342,7 @@ def _events(
         )
         best = max(best, score)
     if state != "running":
-        numbers = {key: value for key, value in summary.items() if isinstance(value, float)}
+        numbers = {key: value for key, value in summary.values.items() if isinstance(value, float)}
         writer.write(ev.Result(split="test", metrics=shown(numbers, task)))
         writer.write(ev.RunEnded(state=state))
     writer.close()

@@ -7,24 +7,26 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
 from engine import measures
 from engine.errors import RecipeError, UsageError
 from engine.events import Validation
-from engine.metrics import pair
+from engine.metrics.pair import OF_PAIRS
+from engine.metrics.resampled import OF_SCORES
 from engine.plugins import load_plugins
 from engine.readers.fold import fold
 from engine.readers.run_view import EMPTY
 from engine.recipe import load_recipe
 from engine.report.page import write_report
-from tests.engine.runs import SEGMENTATION, events, run, write_recipe
+from tests.engine.runs import CLASSIFICATION, SEGMENTATION, events, run, write_recipe
 from tests.tui.piloted import dashboard, see
 from tui.plotting.charts import charts_of
 from tui.printed.result_table import metric_table
 
-NAME = "centroid_distance"
+NAME, OF_IMAGES = "centroid_distance", "youden"
 PLUGIN = Path(__file__).parent / "plugin"
 
 
@@ -32,8 +34,9 @@ def _forget() -> None:
     load_plugins.cache_clear()
     for name in [name for name in sys.modules if name.startswith("medtui_")]:
         del sys.modules[name]
-    measures.unregister(NAME)
-    pair._COMPUTED.pop(NAME, None)
+    for name, registry in ((NAME, OF_PAIRS), (OF_IMAGES, OF_SCORES)):
+        measures.unregister(name)
+        registry.known.pop(name, None)
 
 
 @pytest.fixture
@@ -67,6 +70,27 @@ async def test_a_metric_of_a_package_is_everywhere(installed: None, tmp_path: Pa
         await see(pilot, "left atrium")
         await pilot.press("2")
         await see(pilot, f"{NAME[:12]}")
+
+
+async def test_a_metric_of_images_is_everywhere_too(installed: None, tmp_path: Path) -> None:
+    code, folder = run(tmp_path, CLASSIFICATION, f"train.monitor={OF_IMAGES}", cases=40)
+    assert code == 0
+    test = json.loads(folder.metrics.read_text())["test"]
+    rows = {name: row for name, row in test["per_class"].items() if row["support"]}
+    for row in rows.values():
+        assert row[OF_IMAGES] == pytest.approx(row["recall"] + row["specificity"] - 1)
+    assert test[OF_IMAGES] == pytest.approx(fmean(row[OF_IMAGES] for row in rows.values()))
+    low, high = test["ci95"][OF_IMAGES]
+    assert low <= test[OF_IMAGES] <= high
+    view = fold(EMPTY, events(folder))
+    assert (view.monitor, OF_IMAGES in view.results["test"].metrics) == (OF_IMAGES, True)
+    assert next(chart for chart in charts_of(view) if chart.name == OF_IMAGES).monitored
+    assert "Youden index" in write_report(folder)[0].read_text()
+    assert OF_IMAGES in metric_table("test", view.results["test"].metrics, {}, "", 300)[0]
+    async with dashboard(folder).run_test(size=(120, 40)) as pilot:
+        await see(pilot, "NV")
+        await pilot.press("2")
+        await see(pilot, OF_IMAGES)
 
 
 def test_without_the_package_its_metric_is_refused_and_shown_as_it_is(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from ignite.engine import Engine, Events
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
@@ -141,7 +142,7 @@ class Classification(SplitEvaluation[Batch, ClassifiedBatch]):
             threshold=fitted.threshold if fitted else 0.5,
             temperature=fitted.temperature if fitted else None,
         )
-        return SplitSummary.of({**summary, "loss": self.loss if math.isfinite(self.loss) else None})
+        return replace(summary, values=summary.values | {"loss": self.loss if math.isfinite(self.loss) else None})
 
     def table(self, name: str) -> Table:
         """A row an image: true and predicted class, loss, and every probability."""

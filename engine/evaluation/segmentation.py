@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from engine.data.cases import Case
@@ -183,10 +184,11 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
             unit=dataset.spacing_unit,
             protocol=self.describe(),
             bootstrap=self.job.bootstrap,
-            seed=self.job.seed,
         )
-        tolerance = {"nsd_tolerance": self._options.tolerance(dataset.spacing_unit)} if "nsd" in summary else {}
-        return SplitSummary.of({**summary, **tolerance, "loss": loss if math.isfinite(loss) else None})
+        more: dict[str, float | None] = {"loss": loss if math.isfinite(loss) else None}
+        if "nsd" in summary.values:
+            more["nsd_tolerance"] = self._options.tolerance(dataset.spacing_unit)
+        return replace(summary, values=summary.values | more)
 
     def table(self, name: str) -> Table:
         """A row a case: its metrics, over the classes and of each."""

@@ -1,21 +1,31 @@
-"""Classification: the summary of a split, from classes and probabilities. Point values are scikit-learn's."""
+"""Classification: the summary of a split, from classes and probabilities. Point values are scikit-learn's.
+
+A metric has an entry in :mod:`engine.measures` (or registers one). What is not computed with the others here has
+a function, which gives a number, or one a class where the table says ``per_class``; NaN: not measured::
+
+    @computes("kappa")
+    def kappa(targets: Ints, probabilities: Floats) -> float: ...
+"""
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from engine.metrics.calibration import brier_scores, log_losses, with_temperature
 from engine.metrics.class_intervals import Intervals, calibrated_intervals, intervals
-from engine.metrics.intervals import Groups, as_json
-from engine.metrics.resampled import average_precisions, calibration_gaps
+from engine.metrics.intervals import Groups, parted
+from engine.metrics.resampled import OF_SCORES, added_metrics, average_precisions, calibration_gaps
+from engine.runfolder import SplitSummary
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
+Row = dict[str, float | int | None]
+computes = OF_SCORES.computes
 
 
 def summarise(
@@ -29,7 +39,7 @@ def summarise(
     seed: int = 0,
     threshold: float = 0.5,
     temperature: float | None = None,
-) -> dict[str, Any]:
+) -> SplitSummary:
     """A split's part of metrics.json.
 
     Classes that are absent are treated as scikit-learn does with ``zero_division=0``: macro means are over the
@@ -53,15 +63,13 @@ def summarise(
         temperature: from another split, see :func:`.calibration.fit_temperature`; None: it is not known.
 
     Returns:
-        ``n``, ``protocol``, ``accuracy``, ``balanced_accuracy``, macro ``precision``, ``recall``, ``f1``, ``auc``
-        and their ``_weighted`` twins (weighted by support), ``macro_over``, ``auc_micro``, ``average_precision``,
-        ``brier``, ``log_loss``, ``ece`` and ``ece_classwise`` (see :func:`.resampled.calibration_gaps`),
-        ``confusion`` (rows true, columns predicted); of two classes ``sensitivity`` and ``specificity`` of the
-        second at ``threshold``; ``temperature``, and with it ``brier_calibrated``, ``log_loss_calibrated``,
-        ``ece_calibrated``, ``ece_classwise_calibrated``;
-        ``ci95``: metric -> [low, high], that of a class under ``<metric>:<class>``, None where there is none, for
-        the reason in ``ci95_reason``; ``per_class``: class -> precision, recall, f1, auc, average_precision,
-        specificity, ece, support, ``predicted`` (cases predicted as the class). None: not measured.
+        ``accuracy``, ``balanced_accuracy``, macro ``precision``, ``recall``, ``f1``, ``auc`` and their
+        ``_weighted`` twins (weighted by support), ``macro_over``, ``auc_micro``, ``average_precision``, ``brier``,
+        ``log_loss``, ``ece`` and ``ece_classwise`` (see :func:`.resampled.calibration_gaps`); of two classes
+        ``sensitivity`` and ``specificity`` of the second at ``threshold``; ``temperature``, and with it
+        ``brier_calibrated``, ``log_loss_calibrated``, ``ece_calibrated``, ``ece_classwise_calibrated``; what was
+        registered with :func:`computes`. Of each class precision, recall, f1, auc, average_precision, specificity,
+        ece, support, ``predicted`` (cases predicted as the class).
 
     Raises:
         ValueError: shapes, classes, probabilities (not finite, outside 0 to 1) or the threshold do not fit.
@@ -70,39 +78,47 @@ def summarise(
     if not 0 <= threshold <= 1:
         raise ValueError(f"the threshold is {threshold}; it must be within 0 and 1")
     predicted = scores.argmax(axis=1)
-    auc = [class_auc(true, scores, k) for k in range(len(classes))]
-    support = np.bincount(true, minlength=len(classes))
-    known = [k for k, value in enumerate(auc) if value is not None]
-    rows = _per_class(true, predicted, scores, auc, classes)
-    wanted = list(rows.values())[1:] if len(classes) == 2 else rows.values()
-    precisions = [row["average_precision"] for row in wanted if row["average_precision"] is not None]
+    cells = confusion(true, predicted, len(classes))
+    rows = _per_class(true, predicted, scores, cells)
+    values = _point_values(true, predicted) | _over_classes(true, scores, rows) | _of_two(true, scores, threshold)
+    values |= {"macro_over": int(np.union1d(true, predicted).size), **_of_probabilities(true, scores)}
+    for name, value in added_metrics(true, scores).items():
+        metric, _, index = name.partition(":")
+        (rows[int(index)] if index else values)[metric] = value if math.isfinite(value) else None
     found = intervals(true, scores, groups, resamples=bootstrap, seed=seed, threshold=threshold)
-    after: dict[str, float | None] = {}
     if temperature is not None:
         scaled = with_temperature(scores, temperature)
         errors = calibrated_intervals(true, scaled, groups, resamples=bootstrap, seed=seed)
         found |= {f"{name}_calibrated": estimate for name, estimate in errors.items()}
-        after = {f"{name}_calibrated": value for name, value in _of_probabilities(true, scaled).items()}
-        after["temperature"] = temperature
+        values |= {f"{name}_calibrated": value for name, value in _of_probabilities(true, scaled).items()}
+        values["temperature"] = temperature
+    ci95, reasons = parted(_named(found, classes))
+    return SplitSummary(
+        n=len(true),
+        protocol=protocol,
+        values=values,
+        ci95=ci95,
+        ci95_reason=reasons,
+        per_class=dict(zip(classes, rows, strict=True)),
+        confusion=cells.tolist(),
+    )
+
+
+def _over_classes(true: Ints, scores: Floats, rows: Sequence[Row]) -> Row:
+    """Means of what each class has by itself."""
+    areas = [(row["auc"], row["support"]) for row in rows if row["auc"] is not None]
+    auc, support = np.array(areas, dtype=np.float64).reshape(-1, 2).T
+    wanted = rows[1:] if len(rows) == 2 else rows
+    precisions = [row["average_precision"] for row in wanted if row["average_precision"] is not None]
     return {
-        "n": len(true),
-        "protocol": protocol,
-        **_point_values(true, predicted),
-        "macro_over": int(np.union1d(true, predicted).size),
-        "auc": float(np.mean([auc[k] for k in known])) if known else None,
-        "auc_weighted": float(np.average([auc[k] for k in known], weights=support[known])) if known else None,
-        "auc_micro": _binary_auc(true[:, None] == np.arange(len(classes)), scores),
+        "auc": float(auc.mean()) if areas else None,
+        "auc_weighted": float(np.average(auc, weights=support)) if areas else None,
+        "auc_micro": _binary_auc(true[:, None] == np.arange(len(rows)), scores),
         "average_precision": float(np.mean(precisions)) if precisions else None,
-        **_of_two(true, scores, threshold),
-        **_of_probabilities(true, scores),
-        **after,
-        "confusion": confusion(true, predicted, len(classes)).tolist(),
-        **as_json(_named(found, classes)),
-        "per_class": rows,
     }
 
 
-def _of_probabilities(true: Ints, scores: Floats) -> dict[str, float | None]:
+def _of_probabilities(true: Ints, scores: Floats) -> Row:
     """What judges the probabilities alone, whatever class is the largest."""
     if not len(true):
         return dict.fromkeys(("brier", "log_loss", "ece", "ece_classwise"))
@@ -115,7 +131,7 @@ def _of_probabilities(true: Ints, scores: Floats) -> dict[str, float | None]:
     }
 
 
-def _of_two(true: Ints, scores: Floats, threshold: float) -> dict[str, float | None]:
+def _of_two(true: Ints, scores: Floats, threshold: float) -> Row:
     """Sensitivity and specificity of the second of two classes; nothing for more classes."""
     if scores.shape[1] != 2:
         return {}
@@ -155,7 +171,7 @@ def _checked(targets: npt.ArrayLike, probabilities: npt.ArrayLike, classes: int)
     return true.astype(np.intp), scores
 
 
-def _point_values(true: Ints, predicted: Ints) -> dict[str, float | None]:
+def _point_values(true: Ints, predicted: Ints) -> Row:
     from sklearn.metrics import accuracy_score, balanced_accuracy_score, precision_recall_fscore_support
 
     names = ("precision", "recall", "f1")
@@ -164,7 +180,7 @@ def _point_values(true: Ints, predicted: Ints) -> dict[str, float | None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # classes that are predicted but never true: as documented
         balanced = balanced_accuracy_score(true, predicted)
-    values: dict[str, float | None] = {
+    values: Row = {
         "accuracy": float(accuracy_score(true, predicted)),
         "balanced_accuracy": float(balanced),
     }
@@ -199,27 +215,25 @@ def confusion(targets: Ints, predicted: Ints, classes: int) -> npt.NDArray[np.in
     return cells.reshape(classes, classes).astype(np.int64)
 
 
-def _per_class(
-    true: Ints, predicted: Ints, scores: Floats, auc: Sequence[float | None], classes: Sequence[str]
-) -> dict[str, dict[str, float | int | None]]:
-    cells = confusion(true, predicted, len(classes))
-    every = np.ones((1, len(true)))
-    precisions = average_precisions(every, true, scores)[0] if len(true) else np.full(len(classes), np.nan)
-    gaps = calibration_gaps(every, true, scores)[0] if len(true) else np.full(len(classes), np.nan)
-    rows: dict[str, dict[str, float | int | None]] = {}
-    for k, name in enumerate(classes):
+def _per_class(true: Ints, predicted: Ints, scores: Floats, cells: npt.NDArray[np.int64]) -> list[Row]:
+    every, nothing = np.ones((1, len(true))), np.full(len(cells), np.nan)
+    precisions = average_precisions(every, true, scores)[0] if len(true) else nothing
+    gaps = calibration_gaps(every, true, scores)[0] if len(true) else nothing
+    rows: list[Row] = []
+    for k in range(len(cells)):
         right, support, guessed = int(cells[k, k]), int(cells[k].sum()), int(cells[:, k].sum())
-        rows[name] = {
+        row: Row = {
             "precision": right / guessed if guessed and support else None,
             "recall": right / support if support else None,
             "f1": 2 * right / (support + guessed) if support else None,
-            "auc": auc[k],
+            "auc": class_auc(true, scores, k),
             "average_precision": float(precisions[k]) if support else None,
             "specificity": _share(predicted[true != k] != k),
             "ece": float(gaps[k]) if len(true) else None,
             "support": support,
             "predicted": guessed,
         }
+        rows.append(row)
     return rows
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import special
+
+from engine.runfolder import Bounds
 
 Floats = npt.NDArray[np.float64]
 Interval = tuple[float, float]
@@ -46,12 +47,10 @@ class Estimate:
     error: float | None = None
 
 
-def as_json(found: Mapping[str, Estimate]) -> dict[str, dict[str, Any]]:
-    """``ci95`` (None where there is no interval) and ``ci95_reason`` (why) of metrics.json."""
-    return {
-        "ci95": {name: list(one.interval) if one.interval else None for name, one in found.items()},
-        "ci95_reason": {name: one.reason for name, one in found.items() if one.interval is None},
-    }
+def parted(found: Mapping[str, Estimate]) -> tuple[dict[str, Bounds], dict[str, str]]:
+    """``ci95`` and ``ci95_reason`` of a split: the intervals, and why there is none of the others."""
+    intervals: dict[str, Bounds] = {name: one.interval for name, one in found.items() if one.interval is not None}
+    return intervals, {name: one.reason for name, one in found.items() if one.interval is None}
 
 
 def unit_index(n: int, groups: Groups) -> tuple[npt.NDArray[np.intp], int]:

@@ -13,17 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TypeAlias
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt, generate_binary_structure, label
 
-from engine.errors import UsageError
-from engine.measures import find, is_known
+from engine.measures import find
 from engine.metrics.masks import Mask, bounding_box, diagonal
 from engine.metrics.overlap import overlap
+from engine.metrics.registry import Registry
 from engine.metrics.surface import REDUCTIONS, Distances, surface_distances
-from engine.plugins import load_plugins
 
 NSD_TOLERANCE = {"mm": 2.0, "voxel": 1.0}
 """Where the recipe names none. Nikolov et al. found observers 1 to 3 mm apart, by organ; a voxel is the least that
@@ -117,24 +115,9 @@ class MaskPair:
         return diagonal(self.image, self.spacing) if any(self.volumes) else 0.0
 
 
-Computation: TypeAlias = Callable[[MaskPair], float | None]
-_COMPUTED: dict[str, Computation] = {}
-
-
-def computes(name: str) -> Callable[[Computation], Computation]:
-    """Register a function as the computation of a metric; it gives None for what cannot be measured.
-
-    Raises:
-        UsageError: the table of metrics has no such name.
-    """
-    if not is_known(name):
-        raise UsageError(f'there is no metric "{name}"', "register it with engine.measures.register first")
-
-    def keep(function: Computation) -> Computation:
-        _COMPUTED[name] = function
-        return function
-
-    return keep
+OF_PAIRS = Registry[Callable[[MaskPair], float | None]]()
+"""None: it cannot be measured."""
+computes = OF_PAIRS.computes
 
 
 def measure_pair(pair: MaskPair, asked: frozenset[str]) -> dict[str, float | None]:
@@ -143,9 +126,8 @@ def measure_pair(pair: MaskPair, asked: frozenset[str]) -> dict[str, float | Non
     Raises:
         UsageError: a package that adds metrics cannot be loaded.
     """
-    load_plugins("medtui.metrics")
-    wanted = [name for name in _COMPUTED if not find(name).key or find(name).key in asked]
-    return {name: _COMPUTED[name](pair) for name in wanted}
+    wanted = {name: find(name).key for name in OF_PAIRS.loaded()}
+    return {name: OF_PAIRS.known[name](pair) for name, key in wanted.items() if not key or key in asked}
 
 
 @computes("dice")

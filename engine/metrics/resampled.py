@@ -6,17 +6,22 @@ count along one ordering that all resamples share. Each value equals scikit-lear
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from engine.metrics.intervals import Groups, resamples_of, unit_index
+from engine.metrics.registry import Registry
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
 
 ECE_BINS = 15
+
+OF_SCORES = Registry[Callable[[Ints, Floats], npt.ArrayLike]]()
+"""Metrics with a function of their own: of the classes ``(n,)`` and probabilities ``(n, K)`` of cases, a number or
+one a class ``(K,)``; NaN: not measured."""
 
 
 def resampled_metrics(
@@ -60,7 +65,26 @@ def metrics_of(counts: Floats, targets: Ints, probabilities: Floats) -> dict[str
         "ece_classwise": gaps[:, :-1].mean(axis=1),
     }
     metrics |= {f"average_precision:{k}": precision[:, k] for k in range(classes)}
-    return metrics | {f"ece:{k}": gaps[:, k] for k in range(classes)}
+    metrics |= {f"ece:{k}": gaps[:, k] for k in range(classes)}
+    if OF_SCORES.loaded():
+        draws = [np.repeat(np.arange(len(targets)), row.astype(np.intp)) for row in counts]
+        added = [added_metrics(targets[draw], probabilities[draw]) for draw in draws]
+        metrics |= {name: np.array([one[name] for one in added]) for name in added[0]}
+    return metrics
+
+
+def added_metrics(targets: Ints, probabilities: Floats) -> dict[str, float]:
+    """Those of `OF_SCORES`; what each class has is under ``<metric>:<index>``, and its mean over the classes in the
+    truth under ``<metric>``."""
+    found: dict[str, float] = {}
+    for name, function in OF_SCORES.loaded().items():
+        value = np.asarray(function(targets, probabilities), np.float64)
+        if value.ndim:
+            found |= {f"{name}:{k}": float(one) for k, one in enumerate(value)}
+            present = np.isfinite(value) & np.isin(np.arange(value.size), targets)
+            value = _mean_defined(value[None], present[None])[0]
+        found[name] = float(value)
+    return found
 
 
 def confusions(counts: Floats, targets: Ints, predicted: Ints, classes: int) -> Floats:

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.measures import find, in_tables, ordered
-from engine.metrics.intervals import Groups, as_json, mean_interval
+from engine.metrics.intervals import mean_interval, parted
 from engine.metrics.masks import Spacing, bounding_box, spacing_of
 from engine.metrics.pair import WITH_SURFACES, MaskPair, MetricOptions, measure_pair
+from engine.runfolder import SplitSummary
 
 ClassMetrics = dict[str, float | bool | None]
 """Of one class in one case: its metrics, and whether it is ``missed``, ``absent``, ``false_positive`` (bool)."""
@@ -138,8 +139,7 @@ def summarise(
     unit: str,
     protocol: str,
     bootstrap: int = 1000,
-    seed: int = 0,  # noqa: ARG001 # one signature for both tasks
-) -> dict[str, Any]:
+) -> SplitSummary:
     """A split's part of metrics.json.
 
     Args:
@@ -148,17 +148,13 @@ def summarise(
         unit: unit of the distances, "mm" or "voxel".
         protocol: how the predictions were made, in words.
         bootstrap: 0: no intervals; they need no resamples.
-        seed: as of a classification; these intervals have no use for it.
 
     Returns:
-        ``n`` (cases), ``missed`` (pairs of case and class that are in the truth and nowhere in the prediction),
-        ``false_positive_cases`` (cases in which a class is predicted that is not in the truth), ``protocol``,
-        ``unit``, each metric as the mean over cases of :meth:`SegmentationRow.value`; ``ci95``: metric ->
-        [low, high] (see :func:`.intervals.mean_interval`), over groups where they are known, and the same for every
-        class under ``<metric>:<class>``, None where there is none, for the reason in ``ci95_reason``;
-        ``per_class``: class -> each metric as the mean over the cases that have the class, ``n``, ``present`` and
-        ``absent`` (cases with and without the class in the truth), ``missed``, ``false_positive_cases``. None:
-        nothing was measured. Where there is one class, cases without it count too, as :func:`case_metrics` says.
+        Each metric as the mean over cases of :meth:`SegmentationRow.value`, with its interval (see
+        :func:`.intervals.mean_interval`) over groups where they are known, and ``false_positive_cases`` (cases in
+        which a class is predicted that is not in the truth); of each class the mean over the cases that have it,
+        ``n``, ``present`` and ``absent`` (cases with and without it in the truth), ``missed``,
+        ``false_positive_cases``. Where there is one class, cases without it count too, as :func:`case_metrics` says.
     """
     names = measured(rows)
     columns: dict[tuple[str, str | None], list[float | None]] = {}
@@ -167,31 +163,28 @@ def summarise(
         for name in classes:
             columns[metric, name] = [row.of_class(metric, name) for row in rows]
     means = {key: _mean(column) for key, column in columns.items()}
-    return {
-        "n": len(rows),
-        "missed": sum(row.missed for row in rows),
-        "false_positive_cases": sum(row.false_positives > 0 for row in rows),
-        "protocol": protocol,
-        "unit": unit,
-        **{metric: means[metric, None] for metric in names},
-        **_intervals(columns if bootstrap else {}, [row.group for row in rows]),
-        "per_class": {
-            name: {**{metric: means[metric, name] for metric in names}, **_counts(rows, name)} for name in classes
-        },
+    groups = [row.group for row in rows]
+    found = {
+        metric if name is None else f"{metric}:{name}": mean_interval(column, groups, find(metric).bounds)
+        for (metric, name), column in (columns if bootstrap else {}).items()
     }
+    ci95, reasons = parted(found)
+    return SplitSummary(
+        n=len(rows),
+        missed=sum(row.missed for row in rows),
+        protocol=protocol,
+        unit=unit,
+        values={metric: means[metric, None] for metric in names}
+        | {"false_positive_cases": sum(row.false_positives > 0 for row in rows)},
+        ci95=ci95,
+        ci95_reason=reasons,
+        per_class={name: {metric: means[metric, name] for metric in names} | _counts(rows, name) for name in classes},
+    )
 
 
 def _mean(column: Sequence[float | None]) -> float | None:
     known = [value for value in column if value is not None]
     return float(np.mean(known)) if known else None
-
-
-def _intervals(columns: Mapping[tuple[str, str | None], Sequence[float | None]], groups: Groups) -> dict[str, Any]:
-    found = {
-        metric if name is None else f"{metric}:{name}": mean_interval(column, groups, find(metric).bounds)
-        for (metric, name), column in columns.items()
-    }
-    return as_json(found)
 
 
 def _counts(rows: Sequence[SegmentationRow], name: str) -> dict[str, int]:

@@ -101,7 +101,7 @@ def _classified(together: Runs, index: int) -> SplitSummary:
     run = together.runs[index]
     scores = read_scores(run, together.split).of(together.ids(index))
     recipe, protocol = run.recipe, run.metrics[together.split].protocol
-    summary = classification.summarise(
+    return classification.summarise(
         scores.targets,
         scores.probabilities,
         scores.classes,
@@ -110,7 +110,6 @@ def _classified(together: Runs, index: int) -> SplitSummary:
         bootstrap=recipe.evaluate.bootstrap if recipe else 1000,
         seed=recipe.seed if recipe else 0,
     )
-    return SplitSummary.of(summary)
 
 
 def families(together: Runs) -> list[list[int]]:

@@ -99,7 +99,7 @@ def _measured(run: RunData, members: Sequence[int]) -> SplitSummary:
         return means_of(cases)
     scores = read_scores(run).of(cases.ids)
     whole, recipe = run.result, run.recipe
-    summary = classification.summarise(
+    return classification.summarise(
         scores.targets,
         scores.probabilities,
         scores.classes,
@@ -108,4 +108,3 @@ def _measured(run: RunData, members: Sequence[int]) -> SplitSummary:
         bootstrap=min(recipe.evaluate.bootstrap, 400) if recipe else 400,
         threshold=whole.value("threshold") or 0.5,
     )
-    return SplitSummary.of(summary)

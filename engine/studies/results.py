@@ -93,17 +93,16 @@ def _cells(folder: RunFolder, member: Member) -> list[dict[str, str]]:
 
 def summarised(rows: Sequence[CaseRow], recipe: Recipe, data: DataFacts, protocol: str) -> SplitSummary:
     """The summary of rows of cases.csv, by the functions that measure a split."""
-    classes, options = data.classes, {"bootstrap": recipe.evaluate.bootstrap, "seed": recipe.seed}
+    classes, bootstrap = data.classes, recipe.evaluate.bootstrap
     if recipe.task == "segmentation":
         cases = [segmentation_row(row, classes) for row in rows]
-        part = segmentation.summarise(cases, classes, unit=data.unit, protocol=protocol, **options)
-        return SplitSummary.of(part)
+        return segmentation.summarise(cases, classes, unit=data.unit, protocol=protocol, bootstrap=bootstrap)
     groups = [row.group or None for row in rows]
     targets = np.array([classes.index(row.true) for row in rows])
     shares = np.array([[row.probabilities[name] for name in classes] for row in rows])
     known = groups if any(groups) else None
-    return SplitSummary.of(
-        classification.summarise(targets, shares, classes, groups=known, protocol=protocol, **options)
+    return classification.summarise(
+        targets, shares, classes, groups=known, protocol=protocol, bootstrap=bootstrap, seed=recipe.seed
     )
 
 

@@ -88,16 +88,16 @@ def test_the_validation_split_decides_for_the_others():
     assert fitted.temperature == fit_temperature(targets, probabilities)
     assert fitted.threshold == choose_threshold(targets == 1, probabilities[:, 1])
     others, theirs = too_sure(2.0, classes=2, seed=1)
-    found = summarise(others, theirs, ["no", "yes"], protocol="", temperature=fitted.temperature)
+    found = summarise(others, theirs, ["no", "yes"], protocol="", temperature=fitted.temperature).to_json()
     scaled = with_temperature(theirs, fitted.temperature)
     assert found["log_loss_calibrated"] == pytest.approx(sk.log_loss(others, scaled))
     assert found["log_loss_calibrated"] < found["log_loss"] - 0.01
     assert found["brier_calibrated"] == pytest.approx(sk.brier_score_loss(others, scaled[:, 1]))
     assert found["ece_calibrated"] == pytest.approx(calibration_error(others, scaled))
     assert found["ece_classwise_calibrated"] < found["ece_classwise"]
-    alone = summarise(others, scaled, ["no", "yes"], protocol="")["ci95"]
+    alone = summarise(others, scaled, ["no", "yes"], protocol="").ci95
     for name in ("brier", "log_loss", "ece", "ece_classwise"):  # the intervals are those of such probabilities
-        assert found["ci95"][f"{name}_calibrated"] == alone[name]
+        assert found["ci95"][f"{name}_calibrated"] == list(alone[name])
     assert fit(*too_sure(1.0, classes=3)).threshold == 0.5
     assert fit(targets[:4], probabilities[:4]) is None
     assert fit(np.zeros(9, dtype=int), probabilities[:9]) is None

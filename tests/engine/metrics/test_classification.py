@@ -14,9 +14,10 @@ from scipy import stats
 from sklearn import metrics as sk
 from statsmodels.stats.proportion import proportion_confint
 
+from engine.metrics import classification
 from engine.metrics.calibration import calibration_error
 from engine.metrics.class_intervals import intervals
-from engine.metrics.classification import case_table, summarise
+from engine.metrics.classification import case_table
 from engine.metrics.intervals import resamples_of
 from engine.metrics.resampled import metrics_of, resampled_metrics
 
@@ -24,6 +25,11 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true"),
     pytest.mark.filterwarnings("ignore:A single label was found"),
 ]
+
+
+def summarise(*arguments, **options):
+    """The split's part of metrics.json."""
+    return classification.summarise(*arguments, **options).to_json()
 
 
 def random_cases(rng, n, classes, absent=()):

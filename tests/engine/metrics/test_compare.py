@@ -325,7 +325,7 @@ def test_differences_of_two_classifiers():
     good, poor = (rng.dirichlet(np.ones(3), size=90) + weight * np.eye(3)[targets] for weight in (0.6, 0.1))
     pair = [p / p.sum(axis=1, keepdims=True) for p in (good, poor)]
     tests = classification_differences(targets, *pair)
-    summaries = [summarise(targets, p, list("abc"), protocol="", bootstrap=0) for p in pair]
+    summaries = [summarise(targets, p, list("abc"), protocol="", bootstrap=0).to_json() for p in pair]
     for name in ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "f1_weighted", "auc"):
         assert tests[name].difference == pytest.approx(summaries[0][name] - summaries[1][name])
         assert tests[name].ci95[0] > 0

@@ -16,7 +16,7 @@ from sklearn import metrics
 from engine.metrics import classification
 from engine.metrics.segmentation import SegmentationRow, case_metrics, case_table, summarise
 from engine.report import write_report
-from engine.runfolder import RunFolder, SplitSummary, write_metrics
+from engine.runfolder import RunFolder, write_metrics
 from tests import recorded_runs
 from tests.engine.report.conftest import SMALL
 from tests.engine.report.pages import Page, bounds, value
@@ -131,7 +131,7 @@ def test_lesions_and_volumes_stand_beside_where_a_class_has_several(tmp_path: Pa
     found[10, 0] = found[10, 5] = 2  # two cysts made up
     rows = [SegmentationRow(f"case{n:02d}", None, case_metrics(found, truth, ("tumour", "cyst"))) for n in range(5)]
     summary = summarise(rows, ("tumour", "cyst"), unit="voxel", protocol="")
-    folder.metrics.write_text(json.dumps({"test": summary}))
+    folder.metrics.write_text(json.dumps({"test": summary.to_json()}))
     recorded_runs._table(folder, *case_table(rows, ("tumour", "cyst"), "test"))
     page = Page(write_report(folder)[0].read_text())
     tumour, cyst = (page.table("Class", "False lesions")[name] for name in ("tumour", "cyst"))
@@ -154,9 +154,9 @@ def test_of_two_classes_what_clinics_read_leads(tmp_path: Path) -> None:
     summary = classification.summarise(
         positive.astype(int), one, ("naevus", "melanoma"), protocol="", threshold=0.3, temperature=1.6
     )
-    write_metrics(folder, "test", SplitSummary.of(summary))
+    write_metrics(folder, "test", summary)
     leading = ["sensitivity", "specificity", "average_precision", "auc"]
-    assert [name for name in json.loads(folder.metrics.read_text())["test"] if name in summary["ci95"]][:4] == leading
+    assert [name for name in json.loads(folder.metrics.read_text())["test"] if name in summary.ci95][:4] == leading
     text = write_report(folder)[0].read_text()
     cards = re.findall(r'class="card"><span>([^<]+)</span><strong>([^<]+)', text)
     expected = [

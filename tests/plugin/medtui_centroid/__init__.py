@@ -1,1 +1,1 @@
-"""A package that adds a metric to medtui: see the steps in CONTRIBUTING.md."""
+"""A package that adds two metrics to medtui: see the steps in CONTRIBUTING.md."""
