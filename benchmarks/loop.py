@@ -17,7 +17,8 @@ from engine.commands.train import build, open_checked
 from engine.data import data_root
 from engine.data.loaders import build_train_loader
 from engine.recipe import load_recipe
-from engine.training.engines import EpochStream, build_step, make_trainer
+from engine.training.engines import build_step, make_trainer
+from engine.training.stream import EpochStream
 
 ROUNDS, STEPS = 5, 8
 

@@ -22,8 +22,9 @@ from engine.device import open_device
 from engine.losses import build_loss
 from engine.models import build_model, output_kind
 from engine.recipe import LossTable, ModelTable, OptimizerTable, RuntimeTable, ScheduleTable
-from engine.training.engines import EpochStream, TrainStep, make_trainer
+from engine.training.engines import TrainStep, make_trainer
 from engine.training.optim import build_optimizer, build_schedule
+from engine.training.stream import EpochStream
 
 ROUNDS = 5
 Step = Callable[[], object]

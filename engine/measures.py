@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal, TypeAlias
 
 from engine.errors import UsageError
@@ -72,90 +72,45 @@ class Measure:
         return {"1/classes": 1 / max(1, classes), "1/2": 0.5}.get(self.chance)
 
 
-def _overlap(name: str, title: str, short: str = "", rank: int = 0, *, decides: bool = False) -> Measure:
-    return Measure(name, title, short, tasks=("segmentation",), per_class=True, rank=rank, decides=decides)
-
-
-def _distance(name: str, title: str, rank: int = 0, *, shown: bool = True, all_voxels: bool = False) -> Measure:
-    key: Key = "all_voxel_distances" if all_voxels else "surface_validation"
-    return Measure(
-        name, title, "", "distance", False, ("segmentation",), per_class=True, shown=shown, rank=rank, key=key
-    )
-
-
-def _volume(name: str, title: str, short: str, *, up: bool | None) -> Measure:
-    return Measure(name, title, short, "number", up, ("segmentation",), per_class=True, shown=False, beside="volume")
-
-
-def _lesion(name: str, title: str, short: str, kind: Kind, *, up: bool | None, if_absent: bool = False) -> Measure:
-    return Measure(
-        name,
-        title,
-        short,
-        kind,
-        up,
-        ("segmentation",),
-        per_class=True,
-        shown=False,
-        key="surface_validation",
-        beside="lesions",
-        if_absent=if_absent,
-    )
-
-
-def _of_images(
-    name: str,
-    title: str,
-    short: str = "",
-    rank: int = 0,
-    *,
-    kind: Kind = "share",
-    up: bool | None = True,
-    per_class: bool = False,
-    shown: bool = True,
-    of_two: int = 0,
-    decides: bool = False,
-) -> Measure:
-    tasks: tuple[Task, ...] = ("classification",)
-    return Measure(
-        name, title, short, kind, up, tasks, per_class=per_class, shown=shown, rank=rank, of_two=of_two, decides=decides
-    )
-
-
-def _count(name: str, title: str, up: bool | None) -> Measure:
-    return Measure(name, title, "", "count", up, per_class=True, shown=False)
-
+_of_masks = partial(Measure, tasks=("segmentation",), per_class=True)
+_of_images = partial(Measure, tasks=("classification",))
+_distance = partial(_of_masks, kind="distance", up=False, key="surface_validation")
+_of_all_voxels = partial(_of_masks, kind="distance", up=False, key="all_voxel_distances")
+_volume = partial(_of_masks, kind="number", shown=False, beside="volume")
+_lesion = partial(_of_masks, shown=False, key="surface_validation", beside="lesions")
+_count = partial(Measure, kind="count", per_class=True, shown=False)
+_of_training = partial(Measure, kind="number", up=None, tasks=())
 
 _TABLE: dict[str, Measure] = {
     measure.name: measure
     for measure in (
-        _of_images("accuracy", "Accuracy", "acc", 2, decides=True),
-        replace(_of_images("balanced_accuracy", "Balanced accuracy", "bal ac", 1, decides=True), chance="1/classes"),
+        _of_images("accuracy", "Accuracy", "acc", rank=2, decides=True),
+        _of_images("balanced_accuracy", "Balanced accuracy", "bal ac", rank=1, decides=True, chance="1/classes"),
         _of_images("precision", "Precision", "prec", per_class=True),
-        replace(_of_images("recall", "Recall", per_class=True), chance="1/classes"),
+        _of_images("recall", "Recall", per_class=True, chance="1/classes"),
         _of_images("sensitivity", "Sensitivity", "sens", of_two=1),
         _of_images("specificity", "Specificity", "spec", per_class=True, of_two=2),
-        _of_images("f1", "F1", "", 3, per_class=True),
-        replace(_of_images("auc", "AUC", "", 4, per_class=True, of_two=4), chance="1/2"),
+        _of_images("f1", "F1", rank=3, per_class=True),
+        _of_images("auc", "AUC", rank=4, per_class=True, of_two=4, chance="1/2"),
         _of_images("average_precision", "Average precision", "avg pr", per_class=True, of_two=3),
         _of_images("ece", "ECE", up=False, per_class=True, shown=False),
         _of_images("ece_classwise", "ECE, class-wise", up=False, shown=False),
         _of_images("brier", "Brier score", kind="number", up=False, shown=False),
         _of_images("log_loss", "Log loss", kind="number", up=False, shown=False),
         _of_images("temperature", "Temperature", kind="number", up=None, shown=False),
-        _overlap("dice", "Dice", "", 1, decides=True),
-        _overlap("jaccard", "Jaccard", "jacc", 3),
-        Measure("nsd", "NSD", tasks=("segmentation",), per_class=True, key="surface_validation"),
-        _distance("asd", "ASD", 4),
+        _of_masks("dice", "Dice", rank=1, decides=True),
+        _of_masks("jaccard", "Jaccard", "jacc", rank=3),
+        _of_masks("nsd", "NSD", key="surface_validation"),
+        _distance("asd", "ASD", rank=4),
         _distance("assd", "ASSD"),
-        _distance("hd95", "95HD", 2),
+        _distance("hd95", "95HD", rank=2),
         _distance("hd95_max", "95HD (max)", shown=False),
-        _distance("assd_all_voxels", "ASSD of all voxels", all_voxels=True),
-        _distance("hd95_all_voxels", "95HD of all voxels", all_voxels=True),
+        _of_all_voxels("assd_all_voxels", "ASSD of all voxels"),
+        _of_all_voxels("hd95_all_voxels", "95HD of all voxels"),
         _volume("volume_error", "Volume error", "vol", up=None),
         _volume("absolute_volume_error", "Absolute volume error", "abs vo", up=False),
         _lesion("lesions", "Lesions", "lesion", "number", up=None),
-        _lesion("lesion_sensitivity", "Lesion sensitivity", "les se", "share", up=True),
+        _lesion("lesion_sensitivity", "Lesion sensitivity", "les se"),
         _lesion("lesion_false_positives", "False lesions", "les fp", "number", up=False, if_absent=True),
         _count("missed", "Missed", up=False),
         _count("false_positive", "False positive", up=False),
@@ -165,13 +120,13 @@ _TABLE: dict[str, Measure] = {
         Measure("loss", "Loss", kind="number", up=False),
         _count("n", "n", up=None),
         _count("support", "Support", up=None),
-        Measure("nsd_tolerance", "NSD tolerance", "", "distance", None, (), shown=False),
+        Measure("nsd_tolerance", "NSD tolerance", kind="distance", up=None, tasks=(), shown=False),
         _count("macro_over", "Classes in macro means", up=None),
         _of_images("threshold", "Threshold", up=None, shown=False),
-        Measure("predicted", "Predicted", kind="count", up=None, tasks=()),
-        Measure("probability", "Probability", "prob", up=None, tasks=()),
-        Measure("lr", "Learning rate", kind="number", up=None, tasks=()),
-        Measure("grad_norm", "Gradient norm", kind="number", up=None, tasks=()),
+        _of_training("predicted", "Predicted", kind="count"),
+        _of_training("probability", "Probability", "prob", kind="share"),
+        _of_training("lr", "Learning rate"),
+        _of_training("grad_norm", "Gradient norm"),
     )
 }
 

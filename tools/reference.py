@@ -106,17 +106,17 @@ def _family(table: str, family: type[NamedTable]) -> Iterator[str]:
     shared = set.intersection(*({*member.model_fields} for member in members)) - {family.key}
     names = ", ".join(f'`"{name}"`' for name in family.members)
     default = family.default()
-    yield (
-        f"`{family.key}` is one of {names}" + (f'; default `"{default}"`.' if default else ".") + " All of them have:\n"
-    )
+    which = "The `task` on top decides" if family.key == "task" else f"`{family.key}` is one of {names}"
+    yield which + (f'; default `"{default}"`.' if default else ".") + " All of them have:\n"
     schemas = {member: member.model_json_schema()["properties"] for member in members}
     first = members[0]
     yield from _table(first, skip=frozenset({*first.model_fields} - shared))
     for member in members:
         own = [name for name, found in family.members.items() if found is member]
         tasks = ", ".join(sorted(member.tasks))
-        yield f"\n### {table}.{family.key} = " + ", ".join(f'"{name}"' for name in own)
-        yield f"\n{_words(member)}" + ("" if len(member.tasks) > 1 else f" For {tasks}.")
+        yield f"\n### {family.decider(table)} = " + ", ".join(f'"{name}"' for name in own)
+        only = "" if len(member.tasks) > 1 or family.key == "task" else f" For {tasks}."
+        yield f"\n{_words(member)}{only}"
         same = {key for key in shared if schemas[member][key] == schemas[first][key]}
         if {*member.model_fields} - same - {family.key}:
             yield ""

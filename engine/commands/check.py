@@ -117,7 +117,8 @@ def _step(recipe: Recipe, dataset: Dataset, network: Network, processes: int) ->
     import torch
 
     from engine.data.loaders import build_train_loader
-    from engine.training.engines import EpochStream, accumulation_note, build_step, make_trainer
+    from engine.training.engines import accumulation_note, build_step, make_trainer
+    from engine.training.stream import EpochStream
 
     data = recipe.data.model_copy(update={"cache": "none"})
     runtime = recipe.runtime.model_copy(update={"workers": 0})
@@ -147,9 +148,9 @@ def _step(recipe: Recipe, dataset: Dataset, network: Network, processes: int) ->
 def _pace(recipe: Recipe, dataset: Dataset, network: Network, *, profile: bool) -> None:
     """What ``run`` would make of train.minutes, by its own loader, cache and measurement; where the time goes."""
     from engine.data.loaders import build_train_loader
-    from engine.training.engines import EpochStream
     from engine.training.pace import measure_pace
     from engine.training.profile import Stopwatch
+    from engine.training.stream import EpochStream
 
     start = time.monotonic()
     size, seed, minutes = recipe.train.batch_size, recipe.seed, recipe.train.minutes

@@ -46,27 +46,11 @@ def evaluate(request: Evaluate) -> int:
         UsageError: there is no such split.
         DataError, RunError: the data or the run cannot be used.
     """
-    folder, split, data = RunFolder(request.run), request.split, request.data
-    if split not in {None, "all", *SPLITS}:
-        raise UsageError(f'there is no split "{split}"', "name train, validation, test or all")
-    refuse_links(folder)
-    if folder.is_study and data is None and split not in {None, "test"}:
-        raise UsageError(
-            f"members of {folder.id} were trained on cases of the split {split}",
-            "what each of them gives on cases that it was not trained on stands in metrics.json and the report",
-        )
+    folder, split = RunFolder(request.run), request.split
+    _refuse_split(folder, split, request.data)
     trained = open_trained(folder, checkpoint=request.checkpoint, device=request.device)
-    dataset, own_name = _elsewhere(trained, data, split) if data else _own(trained, split or "test")
-    label = request.name or own_name
-    if label in SPLITS and (data is not None or label != own_name):
-        raise UsageError(f'"{label}" is the name of a split of the run\'s own data', "choose another with --name NAME")
-    if dataset.classes != trained.classes:
-        raise DataError(
-            f"the classes differ: the run has {', '.join(trained.classes)}; the data {', '.join(dataset.classes)}",
-            "evaluate on data of the same kind, with the same classes in the same order",
-        )
-    known = set(dataset.notes)
-    dataset = as_trained(dataset, trained)
+    opened, label = _labelled(request, trained)
+    dataset = as_trained(opened, trained)
     dataset = check_dataset(dataset, trained.recipe.data, progress=show_progress("checking the data"))
     rows = split_rows(dataset.cases, label)
     _refuse_changed(trained, rows, label)
@@ -74,7 +58,7 @@ def evaluate(request: Evaluate) -> int:
     network = network_for(trained, dataset)
     news: list[Event] = []
     for note in (*dataset.notes, *unfamiliar(dataset, trained.manifest.data.ranges)):
-        if note not in known:  # a case that was left out is not left out in silence
+        if note not in opened.notes:  # a case that was left out is not left out in silence
             news.append(Log(level="warning", message=f"{label}: {note}"))
             print(printable(note), file=sys.stderr)
     shown = show_progress("measuring")
@@ -92,6 +76,33 @@ def evaluate(request: Evaluate) -> int:
         _append(folder, [*news, Log(message=f"evaluated: {label}")])
     _print(label, summary)
     return 0
+
+
+def _refuse_split(folder: RunFolder, split: str | None, data: Path | None) -> None:
+    """Raises: UsageError: there is no such split, or the members of a study learned from it."""
+    if split not in {None, "all", *SPLITS}:
+        raise UsageError(f'there is no split "{split}"', "name train, validation, test or all")
+    refuse_links(folder)
+    if folder.is_study and data is None and split not in {None, "test"}:
+        raise UsageError(
+            f"members of {folder.id} were trained on cases of the split {split}",
+            "what each of them gives on cases that it was not trained on stands in metrics.json and the report",
+        )
+
+
+def _labelled(request: Evaluate, trained: Trained) -> tuple[Dataset, str]:
+    """The cases to be measured, as one split called ``chosen``, and the name that their results get."""
+    split, data = request.split, request.data
+    dataset, own_name = _elsewhere(trained, data, split) if data else _own(trained, split or "test")
+    label = request.name or own_name
+    if label in SPLITS and (data is not None or label != own_name):
+        raise UsageError(f'"{label}" is the name of a split of the run\'s own data', "choose another with --name NAME")
+    if dataset.classes != trained.classes:
+        raise DataError(
+            f"the classes differ: the run has {', '.join(trained.classes)}; the data {', '.join(dataset.classes)}",
+            "evaluate on data of the same kind, with the same classes in the same order",
+        )
+    return dataset, label
 
 
 def _refuse_changed(trained: Trained, rows: Sequence[SplitRow], label: str) -> None:

@@ -8,16 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.commands.train import (
-    Handshake,
-    build,
-    facts_of,
-    in_processes,
-    open_checked,
-    refuse_uneven,
-    shake_hands,
-    work,
-)
+from engine.commands.train import build, facts_of, in_processes, open_checked, refuse_uneven, shake_hands
+from engine.commands.work import Handshake, work
 from engine.data import SPLITS, data_root, fingerprint
 from engine.data.identity import changed, split_rows
 from engine.errors import DataError, Problem, RecipeError, RunError, UsageError
@@ -44,6 +36,7 @@ from engine.training.manifest import command_line, first_manifest
 
 if TYPE_CHECKING:
     from engine.checkpoint import Content
+    from engine.network import Network
 
 _STREAM = 1 << 30
 _MOST = 64  # processes that a manifest, which may be a stranger's, can start
@@ -119,21 +112,41 @@ def _fork(request: Resume, handshake: Handshake, processes: int) -> int:
         RecipeError: the recipe cannot be used.
         DataError: the data cannot be used.
     """
-    from engine.checkpoint import load_weights, save_checkpoint
-
     folder = RunFolder(request.run)
-    before = load_run_recipe(folder.recipe)
+    recipe = _recipe_of_fork(request, folder)
+    refuse_uneven(recipe, processes)
+    content, best = _one_moment(folder)
+    root = data_root(request.data or _remembered_root(read_manifest(folder)))
+    dataset = open_checked(recipe, root)
+    network = build(recipe, dataset, root)
+    _refuse_weights(folder, network, content)
+    changed = _differing(load_run_recipe(folder.recipe), recipe)
+    new = create(folder.root.parent, recipe.name)
+    content["recipe"] = recipe_toml(recipe, network.facts)
+    write_text(new.recipe, content["recipe"])
+    _copy_stream(folder, new, content)
+    _write_checkpoints(new, content, best, folder.id, changed)
+    write_splits(new, split_rows(dataset.cases))
+    update_manifest(new, **first_manifest(recipe, dataset, command_line()))
+    update_manifest(new, **facts_of(network, recipe, root))
+    origin = {"run": folder.id, "epoch": content["epoch"], "iteration": content["iteration"], "changed": changed}
+    update_manifest(new, forked_from=origin)
+    return work(new, recipe, dataset, network, handshake, lock=take_lock(new), resume=True)
+
+
+def _recipe_of_fork(request: Resume, folder: RunFolder) -> Recipe:
     named = (*request.overrides, f'name="{request.name}"') if request.name else request.overrides
     recipe = load_run_recipe(folder.recipe, named)
     if recipe.train.minutes is not None:
         allowed = "train.epochs: those behind it count too"
         problem = Problem("--set", "a fork goes on inside a training of known length", allowed, "train.minutes")
         raise RecipeError(f"{folder.id} cannot be forked with this recipe:", problems=(problem,))
-    refuse_uneven(recipe, processes)
-    content, best = _one_moment(folder)
-    root = data_root(request.data or _remembered_root(read_manifest(folder)))
-    dataset = open_checked(recipe, root)
-    network = build(recipe, dataset, root)
+    return recipe
+
+
+def _refuse_weights(folder: RunFolder, network: Network, content: Content) -> None:
+    from engine.checkpoint import load_weights
+
     try:
         load_weights(network.model, content["model"], "last.pt")
     except RunError as error:
@@ -141,25 +154,22 @@ def _fork(request: Resume, handshake: Handshake, processes: int) -> int:
             f"the weights of {folder.id} do not fit this recipe: {error.message}",
             "a fork keeps the network: change no [model] keys and no classes, or start a new run",
         ) from error
-    changed = _differing(before, recipe)
-    new = create(folder.root.parent, recipe.name)
-    write_text(new.recipe, recipe_toml(recipe, network.facts))
-    _copy_stream(folder, new, content)
+
+
+def _write_checkpoints(
+    new: RunFolder, content: Content, best: Content | None, origin: str, changed: Sequence[str]
+) -> None:
+    """last.pt and, where "best so far" still means the same, best.pt."""
+    from engine.checkpoint import save_checkpoint
+
     for own in ("early", "clock"):  # patience and time of a new run begin anew
         content["parts"].pop(own, None)
     if best is None or any(key.startswith(_CHOICE) for key in changed):
         content["parts"].pop("best", None)
     else:
         save_checkpoint(new.best, best)
-    content["recipe"] = recipe_toml(recipe, network.facts)
-    content["forked"] = {"run": folder.id, "optimizer": "optimizer.name" not in changed}
+    content["forked"] = {"run": origin, "optimizer": "optimizer.name" not in changed}
     save_checkpoint(new.last, content)
-    write_splits(new, split_rows(dataset.cases))
-    update_manifest(new, **first_manifest(recipe, dataset, command_line()))
-    update_manifest(new, **facts_of(network, recipe, root))
-    origin = {"run": folder.id, "epoch": content["epoch"], "iteration": content["iteration"], "changed": changed}
-    update_manifest(new, forked_from=origin)
-    return work(new, recipe, dataset, network, handshake, lock=take_lock(new), resume=True)
 
 
 def _one_moment(folder: RunFolder) -> tuple[Content, Content | None]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 from msgspec.structs import replace
 from numpy.typing import NDArray
 from scipy.special import log_softmax
@@ -23,7 +24,7 @@ from engine.errors import RunError
 from engine.evaluation.gradcam import enlarged, explain
 from engine.evaluation.inference import voted
 from engine.evaluation.previews import ExampleWriter, PreviewWriter, shrink_step
-from engine.evaluation.protocol import EvalJob, SplitEvaluation
+from engine.evaluation.protocol import EvalJob, Handler, Listener, SplitEvaluation
 from engine.evaluation.results import Table
 from engine.events import CaseEntry
 from engine.losses import terms_of, weight_of
@@ -170,19 +171,29 @@ class Classification(SplitEvaluation[Batch, ClassifiedBatch]):
             for i in np.argsort(-self.losses, kind="stable")
         ]
 
-    def previews(self, writer: PreviewWriter) -> _Previews:
+    def previews(self, writer: PreviewWriter) -> Handler:
         """The worst of the images that are classified wrongly, each with the evidence for its class."""
-        return _Previews(writer, self)
+        return Listener(end=partial(write_previews, self, writer))
 
-    def examples(self, writer: ExampleWriter) -> _Examples:
+    def examples(self, writer: ExampleWriter) -> Handler:
         """Images of each class that were right, and as many that were wrong."""
-        return _Examples(writer, self)
+        return Listener(end=partial(write_examples, self, writer))
 
-    def predictions(
-        self, folder: Path, _name_of: Callable[[str], str], announce: Callable[[Path], None]
-    ) -> _Probabilities:
+    def predictions(self, folder: Path, _name_of: Callable[[str], str], announce: Callable[[Path], None]) -> Handler:
         """One table, ``predictions.csv``."""
-        return _Probabilities(self, folder / "predictions.csv", announce)
+        return Listener(end=partial(self._write_table, folder / "predictions.csv", announce))
+
+    def _write_table(self, path: Path, announce: Callable[[Path], None]) -> None:
+        """A row an image: its id, the class, and every probability."""
+        if rank():
+            return
+        classes = self.job.dataset.classes
+        rows = [
+            [name, classes[int(shares.argmax())], *(repr(float(share)) for share in shares)]
+            for name, shares in zip(self.ids, self.probabilities, strict=True)
+        ]
+        write_csv(path, ["id", "predicted", *(f"prob:{name}" for name in classes)], rows)
+        announce(path)
 
 
 def _weighted_mean(values: Sequence[tuple[float, float]]) -> float:
@@ -191,112 +202,65 @@ def _weighted_mean(values: Sequence[tuple[float, float]]) -> float:
     return sum(value * weight for value, weight in values) / total if total else 0.0
 
 
-class _Probabilities:
-    """Writes a row an image: its id, the class, and every probability."""
-
-    def __init__(self, evaluation: Classification, path: Path, announce: Callable[[Path], None]) -> None:
-        self._evaluation = evaluation
-        self._path = path
-        self._announce = announce
-
-    def attach(self, evaluator: Engine) -> None:
-        """Listen to the end."""
-        evaluator.add_event_handler(Events.COMPLETED, self._write)
-
-    def _write(self) -> None:
-        if rank():
-            return
-        classes = self._evaluation.job.dataset.classes
-        rows = [
-            [name, classes[int(shares.argmax())], *(repr(float(share)) for share in shares)]
-            for name, shares in zip(self._evaluation.ids, self._evaluation.probabilities, strict=True)
-        ]
-        write_csv(self._path, ["id", "predicted", *(f"prob:{name}" for name in classes)], rows)
-        self._announce(self._path)
-
-
-class _Previews:
-    """Writes the worst of the images that are classified wrongly."""
-
-    def __init__(self, writer: PreviewWriter, evaluation: Classification) -> None:
-        self._writer = writer
-        self._evaluation = evaluation
-
-    def attach(self, evaluator: Engine) -> None:
-        """Listen to the end."""
-        evaluator.add_event_handler(Events.COMPLETED, self._write)
-
-    def _write(self) -> None:
-        job = self._evaluation.job
-        wrong = [case for case in self._evaluation.cases() if case["true"] != case["predicted"]][: self._writer.count]
-        if not wrong or rank():
-            return
-        by_id = {case.id: case for case in job.cases}
-        images = [read_image(job.dataset, by_id[case["id"]]) for case in wrong]
-        seen = [resize_image(image, job.data) for image in images]
-        labels = np.array([job.dataset.classes.index(case["predicted"]) for case in wrong], np.int64)
-        heats = explain(job.predictor, np.stack([normalise_image(image, job.data) for image in seen]), labels)
-        for n, case in enumerate(wrong):
-            # A cropped image is shown as the network saw it: the map covers nothing else.
-            shown = seen[n] if job.data.resize == "crop" else images[n]
-            step = shrink_step(shown.shape)
-            small = displayable(shown[::step, ::step])
-            arrays: dict[str, NDArray[Any]] = {
-                "image": small[None],
-                "heat": enlarged(heats[n], small.shape[:2])[None],
-                "slices": np.zeros(1, np.int64),
-                **{name: np.array(case[name]) for name in ("true", "predicted", "probability")},
-            }
-            self._writer.write(case["id"], case["loss"], arrays)
+def write_previews(evaluation: Classification, writer: PreviewWriter) -> None:
+    """The worst of the images that are classified wrongly."""
+    job = evaluation.job
+    wrong = [case for case in evaluation.cases() if case["true"] != case["predicted"]][: writer.count]
+    if not wrong or rank():
+        return
+    by_id = {case.id: case for case in job.cases}
+    images = [read_image(job.dataset, by_id[case["id"]]) for case in wrong]
+    seen = [resize_image(image, job.data) for image in images]
+    labels = np.array([job.dataset.classes.index(case["predicted"]) for case in wrong], np.int64)
+    heats = explain(job.predictor, np.stack([normalise_image(image, job.data) for image in seen]), labels)
+    for n, case in enumerate(wrong):
+        # A cropped image is shown as the network saw it: the map covers nothing else.
+        shown = seen[n] if job.data.resize == "crop" else images[n]
+        step = shrink_step(shown.shape)
+        small = displayable(shown[::step, ::step])
+        arrays: dict[str, NDArray[Any]] = {
+            "image": small[None],
+            "heat": enlarged(heats[n], small.shape[:2])[None],
+            "slices": np.zeros(1, np.int64),
+            **{name: np.array(case[name]) for name in ("true", "predicted", "probability")},
+        }
+        writer.write(case["id"], case["loss"], arrays)
 
 
-class _Examples:
-    """Writes for each class up to ``count`` images that were right, surest first, and as many wrong.
+def _chosen(probabilities: NDArray[np.float64], targets: NDArray[np.int64], count: int) -> list[tuple[int, str]]:
+    """(index, role) of up to ``count`` images of each class that were right, surest first, and as many wrong."""
+    predicted = probabilities.argmax(axis=1)
+    chosen: list[tuple[int, str]] = []
+    for target in range(probabilities.shape[1]):
+        members = np.flatnonzero(targets == target)
+        sure = members[np.argsort(-probabilities[members, predicted[members]], kind="stable")]
+        chosen += [(int(i), "right") for i in sure if predicted[i] == target][:count]
+        chosen += [(int(i), "wrong") for i in sure if predicted[i] != target][:count]
+    return chosen
 
-    Each with the evidence for its predicted class, for a look in the terminal.
-    """
 
-    def __init__(self, writer: ExampleWriter, evaluation: Classification) -> None:
-        self._writer = writer
-        self._evaluation = evaluation
-
-    def attach(self, evaluator: Engine) -> None:
-        """Listen to the end."""
-        evaluator.add_event_handler(Events.COMPLETED, self._write)
-
-    def _chosen(self) -> list[tuple[int, str]]:
-        """(index, role) of the images, class by class."""
-        probabilities, targets = self._evaluation.probabilities, self._evaluation.targets
-        predicted, count = probabilities.argmax(axis=1), self._writer.count
-        chosen: list[tuple[int, str]] = []
-        for target in range(probabilities.shape[1]):
-            members = np.flatnonzero(targets == target)
-            sure = members[np.argsort(-probabilities[members, predicted[members]], kind="stable")]
-            chosen += [(int(i), "right") for i in sure if predicted[i] == target][:count]
-            chosen += [(int(i), "wrong") for i in sure if predicted[i] != target][:count]
-        return chosen
-
-    def _write(self) -> None:
-        if rank():
-            return
-        self._writer.clear()
-        found, job = self._evaluation, self._evaluation.job
-        by_id = {case.id: case for case in job.cases}
-        for i, role in self._chosen():
-            image = read_image(job.dataset, by_id[found.ids[i]])
-            seen = normalise_image(resize_image(image, job.data), job.data)
-            predicted = found.probabilities[i : i + 1].argmax(axis=1)
-            (heat,) = explain(job.predictor, seen[None], predicted)
-            arrays = {
-                "image": displayable(image),
-                "input": seen,
-                "heat": _on_image(heat, image.shape[:2], job.data),
-                "true": np.array(found.targets[i]),
-                "predicted": np.array(predicted[0]),
-                "probabilities": found.probabilities[i],
-                "role": np.array(role),
-            }
-            self._writer.write(found.ids[i], arrays)
+def write_examples(evaluation: Classification, writer: ExampleWriter) -> None:
+    """Right and wrong images of each class, each with the evidence for its predicted class."""
+    if rank():
+        return
+    writer.clear()
+    job = evaluation.job
+    by_id = {case.id: case for case in job.cases}
+    for i, role in _chosen(evaluation.probabilities, evaluation.targets, writer.count):
+        image = read_image(job.dataset, by_id[evaluation.ids[i]])
+        seen = normalise_image(resize_image(image, job.data), job.data)
+        predicted = evaluation.probabilities[i : i + 1].argmax(axis=1)
+        (heat,) = explain(job.predictor, seen[None], predicted)
+        arrays = {
+            "image": displayable(image),
+            "input": seen,
+            "heat": _on_image(heat, image.shape[:2], job.data),
+            "true": np.array(evaluation.targets[i]),
+            "predicted": np.array(predicted[0]),
+            "probabilities": evaluation.probabilities[i],
+            "role": np.array(role),
+        }
+        writer.write(evaluation.ids[i], arrays)
 
 
 def _on_image(heat: NDArray[np.float32], shape: tuple[int, ...], data: DataTable) -> NDArray[np.uint8]:

@@ -13,7 +13,7 @@ from ignite.engine import Engine, Events
 
 from engine.distributed import world
 from engine.evaluation.classification import Classification
-from engine.evaluation.protocol import EvalJob, Handler, Progress, SplitEvaluation
+from engine.evaluation.protocol import EvalJob, Handler, Listener, Progress, SplitEvaluation
 from engine.evaluation.segmentation import Segmentation
 
 TASKS: dict[str, type[SplitEvaluation[Any, Any]]] = {
@@ -48,8 +48,9 @@ def evaluate_split(
     for handler in handlers:
         handler.attach(evaluator)
     evaluator.add_event_handler(Events.ITERATION_COMPLETED, _forget)
-    if progress is not None:
-        _Progress(evaluation, progress).attach(evaluator)
+    if progress is not None:  # last: a report may end the evaluation
+        total = len(evaluation.job.cases)
+        Listener(lambda _: progress(min(total, evaluation.done * world()), total)).attach(evaluator)
     if len(evaluation):
         evaluator.run(evaluation.items(), epoch_length=len(evaluation))
     else:  # more processes than cases: the others wait for this one to bring its nothing
@@ -59,19 +60,3 @@ def evaluate_split(
 def _forget(evaluator: Engine) -> None:
     """Let go of the arrays of a case before the next one is predicted."""
     evaluator.state.output = None
-
-
-class _Progress:
-    """Reports how many cases of a split are done."""
-
-    def __init__(self, evaluation: SplitEvaluation[Any, Any], report: Progress) -> None:
-        self._evaluation = evaluation
-        self._report = report
-        self._total = len(evaluation.job.cases)
-
-    def attach(self, evaluator: Engine) -> None:
-        """Listen to the cases; attach last, since a report may end the evaluation."""
-        evaluator.add_event_handler(Events.ITERATION_COMPLETED, self._tell)
-
-    def _tell(self) -> None:
-        self._report(min(self._total, self._evaluation.done * world()), self._total)

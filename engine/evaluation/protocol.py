@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import psutil
 import torch
-from ignite.engine import Engine
+from ignite.engine import Engine, Events
 from torch import Tensor
 
 from engine.data.cases import Case, Dataset
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 Criterion = Callable[[Tensor, Tensor], Tensor]
 Progress = Callable[[int, int], None]
 Purpose = Literal["validation", "test", "predict"]
+Heard = TypeVar("Heard")
 
 WORST = 50
 """So many of the worst cases are named in the stream."""
@@ -87,6 +88,21 @@ class Handler(Protocol):
 
     def attach(self, evaluator: Engine) -> None:
         """Listen to the evaluator's events; `SplitEvaluation.step` leaves its output in its state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener(Generic[Heard]):
+    """Calls ``each`` with every output, and ``end`` when all are through and the results are there."""
+
+    each: Callable[[Heard], None] | None = None
+    end: Callable[[], None] | None = None
+
+    def attach(self, evaluator: Engine) -> None:
+        """See `Handler`."""
+        if (each := self.each) is not None:
+            evaluator.add_event_handler(Events.ITERATION_COMPLETED, lambda: each(evaluator.state.output))
+        if self.end is not None:
+            evaluator.add_event_handler(Events.COMPLETED, self.end)
 
 
 Item = TypeVar("Item")

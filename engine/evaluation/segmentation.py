@@ -6,12 +6,13 @@ import heapq
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
@@ -25,11 +26,12 @@ from engine.errors import DataError
 from engine.evaluation.inference import center_slices, largest_component
 from engine.evaluation.labels import Sample, predict_labels
 from engine.evaluation.previews import ExampleWriter, PreviewWriter, preview_slices
-from engine.evaluation.protocol import EvalJob, SplitEvaluation
+from engine.evaluation.protocol import EvalJob, Handler, Listener, SplitEvaluation
 from engine.evaluation.results import Table, mask_path, read_mask, write_mask
 from engine.events import CaseEntry
 from engine.metrics import segmentation
 from engine.metrics.pair import MetricOptions
+from engine.recipe import SegmentationEvaluateTable
 from engine.runfolder import SplitSummary
 
 Mask = Masks
@@ -74,7 +76,9 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
 
     def __init__(self, job: EvalJob) -> None:
         super().__init__(job)
-        table = job.table
+        if not isinstance(job.table, SegmentationEvaluateTable):
+            raise TypeError("the recipe is no segmentation's")
+        self._table = table = job.table
         self._mode = "whole" if job.purpose == "predict" else table.mode
         if job.purpose == "validation" and table.validation_mode != "same":
             self._mode = table.validation_mode
@@ -145,7 +149,7 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
 
     def _predict(self, prepared: Prepared, sample: Sample | None = None) -> tuple[Mask, Mask]:
         """The mask (*N) and the mask (*S); ``sample`` gets the logits of the loss."""
-        table = self.job.table
+        table = self._table
         crop = self._crop(prepared)
         net, own = predict_labels(self.job.voters, prepared, threshold=table.threshold, crop=crop, sample=sample)
         if not table.largest_component:
@@ -164,7 +168,7 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
 
     def describe(self) -> str:
         """Window or crop, what was done to the masks, and the checkpoint."""
-        table, dims = self.job.table, self.job.dataset.spatial_dims
+        table, dims = self._table, self.job.dataset.spatial_dims
         if self._mode == "whole":
             parts = ["whole volume" if dims == 3 else "whole image", "sliding window"]
         else:
@@ -203,59 +207,58 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
             cases.append({"id": row.id, **{name: value for name, value in values.items() if value is not None}})
         return sorted(cases, key=lambda case: (case.get("dice", 1.0), case["id"]))
 
-    def previews(self, writer: PreviewWriter) -> _Previews:
+    def previews(self, writer: PreviewWriter) -> Handler:
         """A few slices of each of the worst cases."""
-        return _Previews(writer)
+        kept = _WorstCases(writer)
+        return Listener(kept.collect, kept.write)
 
-    def examples(self, writer: ExampleWriter) -> _Examples:
-        """Best, median and worst case, whole."""
-        return _Examples(writer, self)
+    def examples(self, writer: ExampleWriter) -> Handler:
+        """Best, median and worst case, whole; attach after what writes the predictions."""
+        return Listener(end=partial(self._write_examples, writer))
 
-    def predictions(
-        self, folder: Path, name_of: Callable[[str], str], announce: Callable[[Path], None] = lambda _path: None
-    ) -> _Masks:
-        """A mask file a case."""
-        return _Masks(self, folder, name_of, announce)
+    def predictions(self, folder: Path, name_of: Callable[[str], str], announce: Callable[[Path], None]) -> Handler:
+        """A mask file a case, written as soon as it is there."""
+
+        def write(done: SegmentedCase) -> None:
+            name, dataset = done.prepared.id, self.job.dataset
+            path = mask_path(folder, name_of(name), dataset)
+            write_mask(path, done.mask, case=self.by_id[name], dataset=dataset, affine=done.prepared.affine)
+            self.written[name] = path
+            announce(path)
+
+        return Listener(write)
+
+    def _write_examples(self, writer: ExampleWriter) -> None:
+        if rank():
+            return
+        writer.clear()
+        dataset, dice = self.job.dataset, {row.id: row.value("dice") or 0.0 for row in self.rows}
+        order = sorted(dice, key=lambda name: (dice[name], name))
+        roles = {"worst": order[0], "median": order[len(order) // 2], "best": order[-1]} if order else {}
+        for name in dict.fromkeys(roles.values()):
+            case = self.by_id[name]
+            sample = read_case(dataset, case)
+            saved = self.written.get(name)
+            arrays = {
+                "image": displayable(sample.image) if dataset.spatial_dims == 2 else sample.image,
+                "truth": sample.label,
+                "prediction": read_mask(saved, dataset) if saved else self.mask_of(case),
+                "spacing": np.array(sample.spacing or (), np.float64),
+                "affine": np.zeros(0) if sample.affine is None else sample.affine,
+                "role": np.array(next(role for role, chosen in roles.items() if chosen == name)),
+                "dice": np.array(dice[name]),
+            }
+            writer.write(name, arrays)
 
 
-class _Masks:
-    """Writes each mask as soon as it is there."""
-
-    def __init__(
-        self, evaluation: Segmentation, folder: Path, name_of: Callable[[str], str], announce: Callable[[Path], None]
-    ) -> None:
-        self._evaluation = evaluation
-        self._folder = folder
-        self._name_of = name_of
-        self._announce = announce
-
-    def attach(self, evaluator: Engine) -> None:
-        """Listen to the cases."""
-        evaluator.add_event_handler(Events.ITERATION_COMPLETED, self._write)
-
-    def _write(self, evaluator: Engine) -> None:
-        done: SegmentedCase = evaluator.state.output
-        name, dataset = done.prepared.id, self._evaluation.job.dataset
-        path = mask_path(self._folder, self._name_of(name), dataset)
-        write_mask(path, done.mask, case=self._evaluation.by_id[name], dataset=dataset, affine=done.prepared.affine)
-        self._evaluation.written[name] = path
-        self._announce(path)
-
-
-class _Previews:
+class _WorstCases:
     """Keeps a few small slices of the worst cases, and writes them when all are measured."""
 
     def __init__(self, writer: PreviewWriter) -> None:
         self._writer = writer
         self._worst: list[tuple[float, str, dict[str, NDArray[Any]]]] = []
 
-    def attach(self, evaluator: Engine) -> None:
-        """Listen to the cases and to their end."""
-        evaluator.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
-        evaluator.add_event_handler(Events.COMPLETED, self._write)
-
-    def _collect(self, evaluator: Engine) -> None:
-        done: SegmentedCase = evaluator.state.output
+    def collect(self, done: SegmentedCase) -> None:
         full = len(self._worst) >= self._writer.count
         if full and -done.dice <= self._worst[0][0]:
             return
@@ -268,42 +271,7 @@ class _Previews:
         else:
             heapq.heappush(self._worst, entry)
 
-    def _write(self) -> None:
+    def write(self) -> None:
         worst = sorted(gather(self._worst), key=lambda entry: entry[:2], reverse=True)
         for negative, name, arrays in worst[: 0 if rank() else self._writer.count]:
             self._writer.write(name, -negative, arrays)
-
-
-class _Examples:
-    """Writes the best, the median and the worst case by mean Dice, each whole."""
-
-    def __init__(self, writer: ExampleWriter, evaluation: Segmentation) -> None:
-        self._writer = writer
-        self._evaluation = evaluation
-
-    def attach(self, evaluator: Engine) -> None:
-        """Listen to the end; attach after what writes the predictions."""
-        evaluator.add_event_handler(Events.COMPLETED, self._write)
-
-    def _write(self) -> None:
-        if rank():
-            return
-        self._writer.clear()
-        evaluation, dataset = self._evaluation, self._evaluation.job.dataset
-        dice = {row.id: row.value("dice") or 0.0 for row in evaluation.rows}
-        order = sorted(dice, key=lambda name: (dice[name], name))
-        roles = {"worst": order[0], "median": order[len(order) // 2], "best": order[-1]} if order else {}
-        for name in dict.fromkeys(roles.values()):
-            case = evaluation.by_id[name]
-            sample = read_case(dataset, case)
-            saved = evaluation.written.get(name)
-            arrays = {
-                "image": displayable(sample.image) if dataset.spatial_dims == 2 else sample.image,
-                "truth": sample.label,
-                "prediction": read_mask(saved, dataset) if saved else evaluation.mask_of(case),
-                "spacing": np.array(sample.spacing or (), np.float64),
-                "affine": np.zeros(0) if sample.affine is None else sample.affine,
-                "role": np.array(next(role for role, chosen in roles.items() if chosen == name)),
-                "dice": np.array(dice[name]),
-            }
-            self._writer.write(name, arrays)

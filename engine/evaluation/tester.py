@@ -132,7 +132,7 @@ class Tester:
     def _kept(self, evaluation: SplitEvaluation[Any, Any], name: str) -> list[Handler]:
         """What writes masks, where the recipe wants them, and then examples, which read them."""
         handlers = [evaluation.examples(ExampleWriter(self._folder, name, self._recipe.figures.cam_examples))]
-        if evaluation.file_per_case and self._recipe.evaluate.save_predictions:
+        if evaluation.file_per_case and getattr(self._recipe.evaluate, "save_predictions", False):
             folder = self._folder.predictions if name == "test" else self._folder.predictions / file_name(name)
             handlers.insert(0, evaluation.predictions(folder, file_name, lambda _path: None))
         return handlers

@@ -53,6 +53,13 @@ def classification_differences(
         )
     if not true.size:
         return {}
+    tests = _permutation_tests(true, pair, groups, resamples, seed)
+    return tests | {"auc": _macro_auc(true, pair, groups)}
+
+
+def _permutation_tests(
+    true: npt.NDArray[np.intp], pair: Sequence[Floats], groups: Groups, resamples: int, seed: int
+) -> dict[str, PairedTest]:
     classes = pair[0].shape[1]
     guesses = pair[0].argmax(axis=1), pair[1].argmax(axis=1)
     every = np.ones((1, true.size))
@@ -65,7 +72,7 @@ def classification_differences(
         difference = float(value[0]) if np.isfinite(value[0]) else None
         test = PairedTest("permutation", true.size, difference, p=_permutation_p(difference, null[name]))
         tests[name] = test if difference is None else with_interval(test, percentile_interval(drawn[name], units))
-    return tests | {"auc": _macro_auc(true, pair, groups)}
+    return tests
 
 
 def _metric_differences(first: Floats, second: Floats) -> dict[str, Floats]:

@@ -46,6 +46,18 @@ def plan_strides(size: Sequence[int], levels: int | None = None) -> list[tuple[i
     return strides
 
 
+def _levels(size: Sequence[int], features: Sequence[int] | None) -> tuple[list[tuple[int, ...]], list[int]]:
+    """Strides and features of each level."""
+    strides = plan_strides(size, len(features) if features else None)
+    levels = max(len(features or ()), 3)
+    if len(strides) < levels:
+        require_multiples(size, [2 ** (levels - 1)] * len(size), f"a dynunet of {levels} levels")
+        raise refuse(
+            "data.size", f"found {list(size)}", f"at least {_SMALLEST * 2 ** (levels - 1)} along some axis for dynunet"
+        )
+    return strides, list(features) if features else [min(_TOP * 2**level, _MOST) for level in range(len(strides))]
+
+
 def build_dynunet(
     channels: int,
     out_channels: int,
@@ -71,14 +83,7 @@ def build_dynunet(
     from monai.networks.blocks.dynunet_block import UnetOutBlock
     from monai.networks.nets import DynUNet
 
-    strides = plan_strides(size, len(features) if features else None)
-    if len(strides) < max(len(features or ()), 3):
-        levels = max(len(features or ()), 3)
-        require_multiples(size, [2 ** (levels - 1)] * len(size), f"a dynunet of {levels} levels")
-        raise refuse(
-            "data.size", f"found {list(size)}", f"at least {_SMALLEST * 2 ** (levels - 1)} along some axis for dynunet"
-        )
-    filters = list(features) if features else [min(_TOP * 2**level, _MOST) for level in range(len(strides))]
+    strides, filters = _levels(size, features)
     if norm == "group" and any(n % GROUPS for n in filters):
         raise refuse("model.channels", f"found {filters}", f"multiples of {GROUPS}, for its {GROUPS} groups")
     model = DynUNet(

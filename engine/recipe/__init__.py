@@ -8,7 +8,14 @@ from engine.recipe.models import ModelTable
 from engine.recipe.optim import OptimizerTable, ScheduleTable
 from engine.recipe.schema import json_schema
 from engine.recipe.sources import DataTable
-from engine.recipe.tables import AugmentTable, EvaluateTable, FiguresTable, RuntimeTable, TrainTable
+from engine.recipe.tables import (
+    AugmentTable,
+    EvaluateTable,
+    FiguresTable,
+    RuntimeTable,
+    SegmentationEvaluateTable,
+    TrainTable,
+)
 from engine.recipe.write import recipe_toml, toml_value
 
 __all__ = [
@@ -22,6 +29,7 @@ __all__ = [
     "Recipe",
     "RuntimeTable",
     "ScheduleTable",
+    "SegmentationEvaluateTable",
     "TrainTable",
     "applies",
     "json_schema",

@@ -1,7 +1,8 @@
 """What every table of a recipe is made of: strict models, families of them, and keys with conditions.
 
-A *family* is a table whose keys depend on a name: ``[loss]`` by ``loss.name``, ``[data]`` by ``data.source``. Each
-member is a class of its own with the keys that do something there, and registers itself where it is written.
+A *family* is a table whose keys depend on a name: ``[loss]`` by ``loss.name``, ``[data]`` by ``data.source``,
+``[evaluate]`` by the recipe's ``task``. Each member is a class of its own with the keys that do something there, and
+registers itself where it is written.
 A key that does something only beside certain values of other keys says so with `When`.
 """
 
@@ -41,7 +42,8 @@ class Table(BaseModel):
 
 def _describe_key(schema: Schema, cls: type[NamedTable]) -> None:
     """The key of a member is documented by the docstring of its class."""
-    schema["properties"][cls.key]["description"] = schema.get("description", "")
+    if cls.key in schema["properties"]:
+        schema["properties"][cls.key]["description"] = schema.get("description", "")
 
 
 class NamedTable(Table):
@@ -51,7 +53,7 @@ class NamedTable(Table):
 
     Attributes:
         key: the key that says which member it is. In a member it is a `typing.Literal`, with a default in the one
-            member that stands where nothing is said.
+            member that stands where nothing is said. Or ``task``: the recipe's, which is no key of the table.
         tasks: what the member can be used for.
         members: of the family, by every value of the key.
         harmless: keys that scripts set over recipes of every kind, and the value of each that is true of members
@@ -80,19 +82,26 @@ class NamedTable(Table):
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
         if NamedTable in cls.__bases__:
             cls.members = {}
-        for name in get_args(cls.model_fields[cls.key].annotation):
+        named = cls.model_fields.get(cls.key)
+        for name in get_args(named.annotation) if named else cls.tasks if cls.key == "task" else ():
             if cls.members.setdefault(name, cls) is not cls:
                 raise TypeError(f'there is a table "{name}" already: {cls.members[name].__module__}')
 
     @classmethod
     def default(cls) -> str | None:
         """The name of the member that stands where the recipe names none; None where it must name one."""
-        found = (field.get_default() for member in cls.members.values() if (field := member.model_fields[cls.key]))
+        fields = (member.model_fields.get(cls.key) for member in cls.members.values())
+        found = (field.get_default() for field in fields if field)
         return next((name for name in found if isinstance(name, str)), None)
 
     @classmethod
+    def decider(cls, table: str) -> str:
+        """The full name of the key that says which member ``table`` is."""
+        return cls.key if cls.key == "task" else f"{table}.{cls.key}"
+
+    @classmethod
     def chosen(cls, values: Values) -> type[NamedTable] | None:
-        """The member that the raw ``values`` of a table name; None where there is no such member."""
+        """The member that raw ``values`` name: of the table, or of the recipe where its task decides."""
         name = values.get(cls.key, cls.default())
         return cls.members.get(name) if isinstance(name, str) else None
 
@@ -109,6 +118,8 @@ class Members:
         choices: dict[Any, CoreSchema] = {
             name: handler.generate_schema(member) for name, member in source.members.items()
         }
+        if source.key == "task":
+            return _by_task(choices)
 
         def name_of(value: Any) -> str | None:
             if not isinstance(value, dict):
@@ -117,6 +128,22 @@ class Members:
             return name if isinstance(name, str) or name is None else repr(type(name))
 
         return core_schema.tagged_union_schema(choices, name_of)
+
+
+def _by_task(choices: dict[Any, CoreSchema]) -> CoreSchema:
+    """The union by the recipe's ``task``, a field before it; a recipe with a bad one is judged as the first."""
+
+    def with_task(value: Any, info: core_schema.ValidationInfo) -> tuple[Any, Any]:
+        return info.data.get("task", next(iter(choices))), value
+
+    def task_of(value: Any) -> Any:
+        return value[0] if isinstance(value, tuple) else next(iter(value.tasks))
+
+    alone: dict[Any, CoreSchema] = {
+        task: core_schema.no_info_before_validator_function(lambda pair: pair[1], member)
+        for task, member in choices.items()
+    }
+    return core_schema.with_info_before_validator_function(with_task, core_schema.tagged_union_schema(alone, task_of))
 
 
 @dataclass(frozen=True, slots=True)

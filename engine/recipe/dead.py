@@ -38,11 +38,11 @@ def dead_keys(values: Mapping[str, Any]) -> Iterator[Dead]:
         found = found if isinstance(found, Mapping) else {}
         if name in found or not table:
             return found.get(name)
-        kind = table_class(table, dict(found))
+        kind = table_class(table, values)
         return kind.model_fields[name].get_default() if kind and name in kind.model_fields else None
 
     for table, given in values.items():
-        kind = table_class(table, given) if table in TABLES and isinstance(given, dict) else None
+        kind = table_class(table, values) if table in TABLES and isinstance(given, dict) else None
         if kind is None:
             continue
         for key in given:
@@ -62,7 +62,7 @@ def _judged(table: str, key: str, kind: type[Table], lookup: Callable[[str], Any
     family = FAMILIES.get(table)
     owners = family.owners(key) if family else []
     if family and owners:
-        decider = f"{table}.{family.key}"
+        decider = family.decider(table)
         fitting = [name for name in owners if task in family.members[name].tasks] or owners
         names = ", ".join(fitting)
         found = f"has no meaning with {lookup(decider)}; {names} {'has' if len(fitting) == 1 else 'have'} it"

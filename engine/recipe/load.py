@@ -163,7 +163,7 @@ def _paths(document: Document, values: Mapping[str, Any]) -> list[Problem]:
     for table, kind in TABLES.items():
         given = values.get(table)
         given = given if isinstance(given, dict) else {}
-        for name in path_keys(table_class(table, given) or kind):
+        for name in path_keys(table_class(table, values) or kind):
             value = given.get(name)
             if isinstance(value, str) and leaves(value):
                 key = f"{table}.{name}"

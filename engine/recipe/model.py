@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Literal, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
 from engine import measures
 from engine.plugins import load_plugins
-from engine.recipe.base import Members, NamedTable, Table, Values
+from engine.recipe.base import Members, NamedTable, Table
 from engine.recipe.losses import LossTable
 from engine.recipe.models import ModelTable
 from engine.recipe.optim import AdamTable, ConstantTable, OptimizerTable, ScheduleTable
@@ -35,7 +35,7 @@ class Recipe(Table):
     schedule: Annotated[ScheduleTable, Members()] = ConstantTable()
     train: TrainTable
     augment: AugmentTable = AugmentTable()
-    evaluate: EvaluateTable = EvaluateTable()
+    evaluate: Annotated[EvaluateTable, Members()] = Field(default={}, validate_default=True)
     figures: FiguresTable = FiguresTable()
     runtime: RuntimeTable = RuntimeTable()
 
@@ -61,10 +61,13 @@ FAMILIES: dict[str, type[NamedTable]] = {name: kind for name, kind in TABLES.ite
 """Those of which there is one a name."""
 
 
-def table_class(table: str, values: Values) -> type[Table] | None:
-    """The class that checks the raw ``values`` of a table; None where they name no member of its family."""
+def table_class(table: str, values: Mapping[str, Any]) -> type[Table] | None:
+    """The class that checks a table of the raw ``values`` of a recipe; None where they name no member of its family."""
     kind = TABLES[table]
-    return kind.chosen(values) if issubclass(kind, NamedTable) else kind
+    if not issubclass(kind, NamedTable):
+        return kind
+    own = values if kind.key == "task" else values.get(table)
+    return kind.chosen({**own} if isinstance(own, Mapping) else {})
 
 
 _known = sum(len(family.members) for family in FAMILIES.values())

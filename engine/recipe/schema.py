@@ -24,11 +24,15 @@ def json_schema() -> Schema:
     definitions["TrainTable"].pop("required", None)
     for table, family in FAMILIES.items():
         members = dict.fromkeys(member.__name__ for member in family.members.values())
-        for member in members:
-            definitions[member]["required"] = [family.key]
         definitions[family.__name__] = _unnamed(family, [definitions[member] for member in members])
         branches = [{"$ref": f"#/$defs/{name}"} for name in (*members, family.__name__)]
-        schema["properties"][table] = {"description": definitions[family.__name__]["description"], "oneOf": branches}
+        described = {"description": definitions[family.__name__]["description"]}
+        if family.key == "task":
+            schema["properties"][table] = described | branches[-1]
+            continue
+        for member in members:
+            definitions[member]["required"] = [family.key]
+        schema["properties"][table] = described | {"oneOf": branches}
     _add_conditions(schema)
     return schema
 
@@ -38,14 +42,21 @@ def _unnamed(family: type[NamedTable], members: list[Schema]) -> Schema:
     properties: Schema = {}
     for member in reversed(members):
         properties |= member["properties"]
-    properties.pop(family.key)
+    properties.pop(family.key, None)
     words = (family.__doc__ or "").partition("\n")[0]
     return {"type": "object", "description": words, "properties": properties, "additionalProperties": False}
 
 
 def _add_conditions(schema: Schema) -> None:
     """What a key needs of one other key: of its own table there, of the task on top."""
-    by_task: dict[str, Schema] = {}
+    by_task: dict[str, Schema] = {
+        task: {
+            table: {"$ref": f"#/$defs/{family.members[task].__name__}"}
+            for table, family in FAMILIES.items()
+            if family.key == "task"
+        }
+        for task in ("classification", "segmentation")
+    }
     for table, kind in TABLES.items():
         members = {kind, *(FAMILIES[table].members.values() if table in FAMILIES else ())}
         for member in sorted(members, key=lambda member: member.__name__):

@@ -1,4 +1,4 @@
-"""The tables whose keys depend on no name: loop, augmentation, evaluation, figures, machine.
+"""The tables whose keys depend on no name: loop, augmentation, evaluation (by task), figures, machine.
 
 The docstring under a field is its documentation: ``medtui schema`` and the reference print it.
 A builder in the engine is handed its own table and never the whole recipe.
@@ -6,12 +6,23 @@ A builder in the engine is handed its own table and never the whole recipe.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
 from engine.measures import monitorable
-from engine.recipe.base import Count, Positive, Share, Table, When, any_of, only
+from engine.recipe.base import (
+    CLASSIFICATION,
+    SEGMENTATION,
+    Count,
+    NamedTable,
+    Positive,
+    Share,
+    Table,
+    When,
+    any_of,
+    only,
+)
 from engine.recipe.losses import SIGMOID
 from engine.recipe.sources import VALIDATED
 
@@ -138,45 +149,61 @@ class AugmentTable(Table):
     """How often each of noise, blur, brightness, contrast, saturation and gamma is applied."""
 
 
-class EvaluateTable(Table):
+class EvaluateTable(NamedTable):
     """How the test split, and validation, are measured."""
 
-    mode: Annotated[Literal["whole", "center_crop"], _SEGMENTATION] = "whole"
-    """whole: the whole volume by sliding window. center_crop: only the crop of data.size
-    in the centre, as the experiments did; numbers of the two are not comparable."""
-    validation_mode: Annotated[Literal["same", "whole", "center_crop"], _SEGMENTATION, VALIDATED] = "same"
-    """Mode of the validations during training."""
-    overlap: Annotated[float, Field(ge=0.0, lt=1.0), _SEGMENTATION] = 0.5
-    """Share by which sliding windows overlap: in mode whole, and in `medtui predict` in every mode."""
+    key: ClassVar[str] = "task"
+    tasks: ClassVar[frozenset[str]] = frozenset()
+
     test: bool = True
     """Measure the test split at the end of the run. Off where settings are still being chosen: `medtui evaluate`
     measures it later."""
     checkpoint: Literal["best", "last"] = "best"
     """Which weights are tested. Without a validation split: last."""
-    threshold: Annotated[float, Field(gt=0.0, lt=1.0), _SEGMENTATION, SIGMOID] = 0.5
-    """Probability from which a voxel is foreground."""
     flips: bool = False
     """Average the predictions over mirrored inputs (test-time augmentation)."""
-    largest_component: Annotated[bool, _SEGMENTATION] = False
-    """Keep the largest connected component of each class only."""
-    connectivity: Annotated[Literal[26, 6], _SEGMENTATION, any_of("evaluate.largest_component")] = 26
-    """Neighbours that belong to the component of a voxel. 26: those that share a face, an edge or a corner with it
-    (8 in 2-D). 6: those that share a face (4 in 2-D)."""
-    surface_validation: Annotated[bool, _SEGMENTATION, VALIDATED] = False
-    """Measure surface distances in every validation, not in the test only."""
-    nsd_tolerance: Annotated[Annotated[float, Field(gt=0.0, le=1000.0)] | None, _SEGMENTATION] = None
-    """Distance up to which two surfaces agree, in the unit of the data. Default: 2 mm, or 1 voxel."""
-    all_voxel_distances: Annotated[bool, _SEGMENTATION] = False
-    """Also assd_all_voxels and hd95_all_voxels, in which every voxel of a mask counts as its surface,
-    as in the experiments; not comparable with distances of surfaces."""
     batch_size: Annotated[int, Field(ge=1, le=4096)] | None = None
     """Windows or images in one forward pass. Default: train.batch_size."""
-    save_predictions: Annotated[bool, _SEGMENTATION] = True
-    """Write the masks of the test split to predictions/."""
     bootstrap: Annotated[int, Field(ge=0, le=100_000)] = 1000
     """Resamples behind those 95 % intervals that need them (docs/statistics.md); 0 for no intervals."""
     reported: dict[Monitor, float] = Field(default={})
     """What others reported for this experiment, by metric: {dice = 0.9}. The report shows it beside the test."""
+
+
+class SegmentationEvaluateTable(EvaluateTable):
+    """Masks."""
+
+    tasks = SEGMENTATION
+
+    mode: Literal["whole", "center_crop"] = "whole"
+    """whole: the whole volume by sliding window. center_crop: only the crop of data.size
+    in the centre, as the experiments did; numbers of the two are not comparable."""
+    validation_mode: Annotated[Literal["same", "whole", "center_crop"], VALIDATED] = "same"
+    """Mode of the validations during training."""
+    overlap: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
+    """Share by which sliding windows overlap: in mode whole, and in `medtui predict` in every mode."""
+    threshold: Annotated[float, Field(gt=0.0, lt=1.0), SIGMOID] = 0.5
+    """Probability from which a voxel is foreground."""
+    largest_component: bool = False
+    """Keep the largest connected component of each class only."""
+    connectivity: Annotated[Literal[26, 6], any_of("evaluate.largest_component")] = 26
+    """Neighbours that belong to the component of a voxel. 26: those that share a face, an edge or a corner with it
+    (8 in 2-D). 6: those that share a face (4 in 2-D)."""
+    surface_validation: Annotated[bool, VALIDATED] = False
+    """Measure surface distances in every validation, not in the test only."""
+    nsd_tolerance: Annotated[float, Field(gt=0.0, le=1000.0)] | None = None
+    """Distance up to which two surfaces agree, in the unit of the data. Default: 2 mm, or 1 voxel."""
+    all_voxel_distances: bool = False
+    """Also assd_all_voxels and hd95_all_voxels, in which every voxel of a mask counts as its surface,
+    as in the experiments; not comparable with distances of surfaces."""
+    save_predictions: bool = True
+    """Write the masks of the test split to predictions/."""
+
+
+class ClassificationEvaluateTable(EvaluateTable):
+    """Probabilities of classes."""
+
+    tasks = CLASSIFICATION
 
 
 class FiguresTable(Table):

@@ -102,7 +102,7 @@ def _protocol(run: RunData) -> Iterator[Alert]:
         yield Alert("warning", "The recipe of this run cannot be read by this version of medtui; it is shown as it is.")
     if recipe is None:
         return
-    if recipe.task == "segmentation" and recipe.evaluate.mode == "center_crop" and not run.result.empty:
+    if getattr(recipe.evaluate, "mode", "") == "center_crop" and not run.result.empty:
         yield Alert(
             "warning",
             "Only the crop in the centre of each case was measured: not comparable with numbers of whole images.",

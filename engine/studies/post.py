@@ -15,7 +15,7 @@ from engine.evaluation.evaluator import evaluate_split, open_evaluation
 from engine.evaluation.protocol import EvalJob
 from engine.evaluation.trained import as_trained, load_predictors, network_for, open_trained
 from engine.metrics.intervals import mean_interval
-from engine.recipe import Recipe, applies, load_run_recipe
+from engine.recipe import Recipe, SegmentationEvaluateTable, applies, load_run_recipe
 from engine.runfolder import RunFolder, read_cases, read_cells, read_manifest
 from engine.runfolder.cases import put_rows
 from engine.runfolder.study import Study, voters
@@ -62,6 +62,8 @@ def choose_post(folder: RunFolder, study: Study) -> Study:
 def _changes(recipe: Recipe, output: str) -> Iterator[Change]:
     """What is tried besides what the recipe says; mirroring only along axes that training mirrored."""
     table = recipe.evaluate
+    if not isinstance(table, SegmentationEvaluateTable):
+        return
     yield {"largest_component": not table.largest_component}
     if recipe.augment.flip and not table.flips:
         yield {"flips": True}

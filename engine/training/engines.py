@@ -1,9 +1,9 @@
-"""The trainer: one optimizer step, the endless stream of its batches, and the Ignite engine over them."""
+"""The trainer: one optimizer step, and the Ignite engine over the endless stream of its batches."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,17 +12,18 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from engine.data.loaders import Batch, TrainLoader
+from engine.data.loaders import Batch
 from engine.data.mix import BatchChanges
 from engine.device import Device
 from engine.distributed import add_up, among, gather, rank, sum_gradients, world
-from engine.errors import MedtuiError, RunError
+from engine.errors import RunError
 from engine.losses import deep_loss, shares_of
 from engine.models.joint_norm import join_norms
 from engine.network import Network
 from engine.recipe import Recipe
 from engine.training.ema import Ema
 from engine.training.optim import build_optimizer, build_schedule
+from engine.training.stream import EpochStream
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,57 +234,10 @@ def _confusion(logits: Tensor, label: Tensor, labels: int) -> Tensor:
     return torch.bincount(flat, minlength=labels * labels).reshape(labels, labels).cpu()
 
 
-class EpochStream:
-    """Endless groups of ``accumulate`` batches, epoch after epoch, from wherever the trainer is.
-
-    Ignite keeps one iterator over all epochs, so the end of an epoch is no end of the data. The
-    place is read when the first group is asked for: then a resumed trainer knows its iteration.
-    """
-
-    def __init__(self, loader: TrainLoader, accumulate: int) -> None:
-        self.loader = loader
-        self.accumulate = accumulate
-        self.trainer: Engine | None = None
-        self.broken = False  # what ended training came from the loader
-
-    def __len__(self) -> int:
-        return math.ceil(len(self.loader) / self.accumulate)
-
-    def __iter__(self) -> Iterator[list[Batch]]:
-        done = 0 if self.trainer is None else int(self.trainer.state.iteration)
-        epoch, group = divmod(done, len(self))
-        while True:
-            yield from self._groups(epoch + 1, group)
-            epoch, group = epoch + 1, 0
-
-    def _groups(self, epoch: int, group: int) -> Iterator[list[Batch]]:
-        """The groups of one epoch from ``group`` on."""
-        batches: list[Batch] = []
-        left = len(self.loader) - group * self.accumulate
-        for batch in self._fetched(epoch, group * self.accumulate):
-            batches.append(batch)
-            left -= 1
-            if len(batches) == self.accumulate or left == 0:
-                yield batches
-                batches = []
-
-    def _fetched(self, epoch: int, first: int) -> Iterator[Batch]:
-        source = self.loader.epoch(epoch, first)
-        while True:
-            try:
-                batch = next(source, None)
-            except MedtuiError:
-                self.broken = True
-                raise
-            if batch is None:
-                return
-            yield batch
-
-
 def make_trainer(step: TrainStep, stream: EpochStream) -> Engine:
     """The trainer; ``run(stream, max_epochs, epoch_length=len(stream))`` starts it.
 
-    No handler may install_signals to EXCEPTION_RAISED: one that does swallows the exception.
+    No handler may listen to EXCEPTION_RAISED: one that does swallows the exception.
     """
     trainer = Engine(step)
     trainer.logger.disabled = True

@@ -24,7 +24,7 @@ from engine.events import Phase, RunStarted
 from engine.network import Network, memory_advice
 from engine.recipe import recipe_toml
 from engine.runfolder import read_manifest, update_manifest, write_text
-from engine.training.engines import EpochStream, TrainStep, accumulation_note, build_step, make_trainer, run_trainer
+from engine.training.engines import TrainStep, accumulation_note, build_step, make_trainer, run_trainer
 from engine.training.handlers.agreement import Agreement
 from engine.training.handlers.checkpoints import BestCheckpoint, LastCheckpoint
 from engine.training.handlers.early_stop import EarlyStop
@@ -37,6 +37,7 @@ from engine.training.handlers.validation import Best, Validate
 from engine.training.pace import measure_pace
 from engine.training.session import Session
 from engine.training.state import Stateful, TrainerState, evaluated_weights
+from engine.training.stream import EpochStream
 
 
 @dataclass(slots=True)
@@ -123,13 +124,11 @@ class Training:
 
 def build_training(session: Session, network: Network) -> Training:
     """Wire the training of a run. The handlers act in the order in which they are attached here."""
-    dataset = session.dataset
-    labels = len(dataset.classes) + dataset.dense
     start = time.monotonic()
     stream = EpochStream(_loader(session), session.recipe.train.accumulate)
     _decide_epochs(session, network, stream, start)
-    recipe = session.recipe
-    step = build_step(recipe, network, labels, len(stream))
+    recipe, dataset = session.recipe, session.dataset
+    step = build_step(recipe, network, len(dataset.classes) + dataset.dense, len(stream))
     trainer = make_trainer(step, stream)
     if note := accumulation_note(recipe):
         session.log(note, "warning")
@@ -142,47 +141,56 @@ def build_training(session: Session, network: Network) -> Training:
     parts: dict[str, Stateful] = {"best": best, "epoch": epoch_metrics, "clock": clock}
     if early:
         parts["early"] = early
-    writes = rank() == 0
-    text = session.folder.recipe.read_text("utf-8") if writes else ""
-    facts = {"task": recipe.task, "classes": list(dataset.classes), "recipe": text}
-    snapshot = TrainerState(step, parts, facts)
+    text = "" if rank() else session.folder.recipe.read_text("utf-8")
+    snapshot = TrainerState(step, parts, {"task": recipe.task, "classes": list(dataset.classes), "recipe": text})
 
-    keeper: BestCheckpoint | None = None
     IterationEvents(session.emit).attach(trainer)
-    if writes:
-        shown = recipe.figures
-        FirstMinute(
-            session.folder, session.emit, dataset.classes, previews=shown.previews, names=shown.case_names
-        ).attach(trainer)
+    if rank() == 0:
+        names, previews = recipe.figures.case_names, recipe.figures.previews
+        FirstMinute(session.folder, session.emit, dataset.classes, previews=previews, names=names).attach(trainer)
     epoch_metrics.attach(trainer)
-    if dataset.split("validation"):
-        measure = _validation(session, network, step)
-        total, every = len(dataset.split("validation")), recipe.train.validate_every
-        Validate(session.emit, measure, best, every=every, epochs=recipe.train.planned, total=total).attach(trainer)
-        keeper = BestCheckpoint(session.folder, session.emit, snapshot, best)
-        if writes:
-            keeper.attach(trainer)
-        if early:
-            early.attach(trainer)
+    keeper = _attach_validation(session, network, trainer, snapshot, best) if dataset.split("validation") else None
+    if early and keeper:
+        early.attach(trainer)
     clock.attach(trainer)
-    if writes:
-        trainer.add_event_handler(Events.EPOCH_COMPLETED, session.diagnose)
+    last = _attach_last(session, trainer, snapshot, keeper, best)
+    session.desk.attach(trainer, last.save)
+    Agreement(recipe.seed).attach(trainer)
+    return Training(session, trainer, stream, step, snapshot, best, early, clock, last)
+
+
+def _attach_validation(
+    session: Session, network: Network, trainer: Engine, snapshot: TrainerState, best: Best
+) -> BestCheckpoint:
+    measure, train = _validation(session, network, snapshot.step), session.recipe.train
+    total = len(session.dataset.split("validation"))
+    Validate(session.emit, measure, best, every=train.validate_every, epochs=train.planned, total=total).attach(trainer)
+    keeper = BestCheckpoint(session.folder, session.emit, snapshot, best)
+    if rank() == 0:
+        keeper.attach(trainer)
+    return keeper
+
+
+def _attach_last(
+    session: Session, trainer: Engine, snapshot: TrainerState, keeper: BestCheckpoint | None, best: Best
+) -> LastCheckpoint:
+    """What process 0 does when an epoch is over: findings, status, checkpoint."""
+    train = session.recipe.train
     last = LastCheckpoint(
         session.folder,
         session.emit,
         session.writer,
         snapshot,
         keeper,
-        epochs=recipe.train.checkpoint_epochs,
-        iterations=recipe.train.checkpoint_iterations,
-        minutes=recipe.train.checkpoint_minutes,
+        epochs=train.checkpoint_epochs,
+        iterations=train.checkpoint_iterations,
+        minutes=train.checkpoint_minutes,
     )
-    if writes:
+    if rank() == 0:
+        trainer.add_event_handler(Events.EPOCH_COMPLETED, session.diagnose)
         StatusUpdates(session.board, best).attach(trainer)
         last.attach(trainer)
-    session.desk.attach(trainer, last.save)
-    Agreement(recipe.seed).attach(trainer)
-    return Training(session, trainer, stream, step, snapshot, best, early, clock, last)
+    return last
 
 
 def _decide_epochs(session: Session, network: Network, stream: EpochStream, start: float) -> None:

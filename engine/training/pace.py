@@ -17,7 +17,8 @@ from engine.evaluation.evaluator import evaluate_split, open_evaluation
 from engine.evaluation.tester import validation_job
 from engine.network import Network
 from engine.recipe import Recipe
-from engine.training.engines import EpochStream, build_step, make_trainer
+from engine.training.engines import build_step, make_trainer
+from engine.training.stream import EpochStream
 
 _WARM_UP = 2
 _FEWEST, _MOST = 3, 200

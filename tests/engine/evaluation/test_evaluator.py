@@ -20,7 +20,8 @@ from engine.evaluation.evaluator import evaluate_split, open_evaluation
 from engine.evaluation.inference import Predictor
 from engine.evaluation.protocol import EvalJob
 from engine.losses import CrossEntropy, Focal, Sum
-from engine.recipe import EvaluateTable
+from engine.recipe import SegmentationEvaluateTable
+from engine.recipe.tables import ClassificationEvaluateTable
 from tests.phantoms import TASKS, data_table, phantom_root
 
 CPU = Device(torch.device("cpu"), None, channels_last=False)
@@ -78,7 +79,7 @@ def make_job(root: Path, name: str, **changes: Any) -> EvalJob:
         "predictor": predictor,
         "criterion": binary if segments else nn.CrossEntropyLoss(),
         "data": table,
-        "table": EvaluateTable(),
+        "table": SegmentationEvaluateTable() if segments else ClassificationEvaluateTable(),
         "purpose": "test",
     }
     return EvalJob(**fields | changes)
@@ -136,7 +137,7 @@ def test_probabilities_and_losses_of_images_are_torchs(tmp_path):
 
 
 def test_the_description_names_what_changes_the_numbers(tmp_path):
-    table = EvaluateTable(mode="center_crop", validation_mode="whole", flips=True, largest_component=True)
+    table = SegmentationEvaluateTable(mode="center_crop", validation_mode="whole", flips=True, largest_component=True)
     job = make_job(tmp_path, "left_atrium", table=table, checkpoint="best")
     assert open_evaluation(job).describe() == (
         "centre crop 32x32x32, test-time mirroring, largest component (26 neighbours), checkpoint best"
@@ -147,7 +148,7 @@ def test_the_description_names_what_changes_the_numbers(tmp_path):
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 64])
 def test_the_loss_with_class_weights_does_not_depend_on_the_batch_size(tmp_path, batch_size):
     weights = (0.1, 3.0, 1.0, 0.7, 9.0, 2.0, 0.3)
-    job = make_job(tmp_path, "isic2018", table=EvaluateTable(batch_size=batch_size))
+    job = make_job(tmp_path, "isic2018", table=ClassificationEvaluateTable(batch_size=batch_size))
     for criterion in (CrossEntropy("softmax", weights), Sum(Focal("softmax", weights), CrossEntropy("softmax"))):
         evaluation, recorder = open_evaluation(replace(job, criterion=criterion)), Recorder()
         evaluate_split(evaluation, None, [recorder])

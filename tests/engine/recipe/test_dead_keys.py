@@ -49,7 +49,7 @@ DEAD = [
     (SKIN, "data", "spacing = [1.0, 1.0]", ["data.spacing"]),
     (SKIN, "data", 'crop = "random"', ["data.crop", 'task = "segmentation"']),
     (SKIN, "data", "samples_per_case = 2", ["data.samples_per_case"]),
-    (SKIN, "evaluate", "threshold = 0.4", ["evaluate.threshold", "sigmoid"]),
+    (SKIN, "evaluate", "threshold = 0.4", ["evaluate.threshold", "task = segmentation"]),
     (SKIN, "evaluate", 'mode = "center_crop"', ["evaluate.mode"]),
     (SKIN, "evaluate", "overlap = 0.3", ["evaluate.overlap"]),
     (SKIN, "evaluate", "largest_component = true", ["evaluate.largest_component"]),

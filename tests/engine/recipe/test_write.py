@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from engine.errors import RecipeError
 from engine.recipe import json_schema, load_recipe, parse_recipe, recipe_toml
 from engine.recipe.optim import AdamTable, PolynomialTable
-from engine.recipe.tables import AugmentTable, EvaluateTable, RuntimeTable, TrainTable
+from engine.recipe.tables import AugmentTable, RuntimeTable, SegmentationEvaluateTable, TrainTable
 from tests.engine.recipe.good import CLASSIFICATION, SEGMENTATION
 
 RECIPES = sorted((Path(__file__).resolve().parents[3] / "recipes").glob("*.toml"))
@@ -48,7 +48,7 @@ def fractions(low, high, **options):
     optimizer=st.builds(AdamTable, lr=fractions(0, 100, exclude_min=True), weight_decay=fractions(0, 10)),
     schedule=st.builds(PolynomialTable, power=fractions(0, 10, exclude_min=True), final_share=fractions(0, 1)),
     augment=st.builds(AugmentTable, flip=st.lists(st.integers(0, 2), max_size=3).map(tuple), noise=fractions(0, 10)),
-    evaluate=st.builds(EvaluateTable, overlap=fractions(0, 1, exclude_max=True)),
+    evaluate=st.builds(SegmentationEvaluateTable, overlap=fractions(0, 1, exclude_max=True)),
     runtime=st.builds(RuntimeTable, workers=st.just("auto") | st.integers(0, 128), compile=st.booleans()),
     root=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30),
     classes=st.none() | st.lists(st.text(min_size=1, max_size=20), min_size=1, max_size=3, unique=True).map(tuple),

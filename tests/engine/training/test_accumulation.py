@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from engine.losses import CrossEntropy, Dice, Focal, Sum
-from engine.training.engines import EpochStream
+from engine.training.stream import EpochStream
 from tests.engine.training.test_engines import Batches, make_step, make_trainer
 
 WEIGHTS = (0.2, 1.0, 7.0)

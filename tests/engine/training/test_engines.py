@@ -9,7 +9,8 @@ from torch import nn
 from engine.device import Device
 from engine.errors import RunError
 from engine.training.ema import Ema
-from engine.training.engines import EpochStream, TrainStep, make_trainer, run_trainer
+from engine.training.engines import TrainStep, make_trainer, run_trainer
+from engine.training.stream import EpochStream
 
 CPU = Device(torch.device("cpu"), None, channels_last=False)
 
