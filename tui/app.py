@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +16,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from engine.runfolder import RunFolder
+from tui import terminal
 from tui.ascii import wants_ascii
 from tui.screens.help import Help
 from tui.screens.home import HomeScreen
@@ -76,6 +79,8 @@ class MedtuiApp(App[None]):
             self.push_screen(HomeScreen(self.runs, read_only=self.read_only))
         else:
             self.push_screen(RunScreen(self.runs, folder, read_only=self.read_only))
+        if not self.is_headless and sys.__stdin__ is not None:
+            terminal.watch(sys.__stdin__.fileno(), partial(self.call_from_thread, self.exit))
         if not gc.isenabled():
             self.set_timer(_DRAWN_S, _collect_again)
 

@@ -21,9 +21,9 @@ from tui.ascii import wants_ascii
 from tui.settings import Settings, load_settings, save_settings, settings_path
 from tui.terminal import notification, title
 
+OWN = "import fcntl, termios\nfcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"  # its terminal, whose end reaches it
 OPEN = (
-    "import fcntl, sys, termios\nfcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"  # its terminal, whose end reaches it
-    "from pathlib import Path\nfrom engine.runfolder import RunFolder\nfrom tui.app import MedtuiApp\n"
+    "import sys\nfrom pathlib import Path\nfrom engine.runfolder import RunFolder\nfrom tui.app import MedtuiApp\n"
     "MedtuiApp(Path(sys.argv[1]).parent, RunFolder(Path(sys.argv[1]))).run()"
 )
 
@@ -31,13 +31,13 @@ OPEN = (
 class Terminal:
     """A dashboard in a pseudo-terminal of 120x40."""
 
-    def __init__(self, folder: Path, home: Path) -> None:
+    def __init__(self, folder: Path, home: Path, before: str = OWN) -> None:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
         env = dict(os.environ, TERM="xterm-256color", COLORTERM="truecolor", XDG_CONFIG_HOME=str(home))
 
         self.process = subprocess.Popen(
-            [sys.executable, "-c", OPEN, str(folder)],
+            [sys.executable, "-c", before + OPEN, str(folder)],
             stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True, cwd=Path(__file__).parents[2],
         )  # fmt: skip
         os.close(slave)
@@ -86,6 +86,18 @@ def test_few_bytes_in_the_steady_state_and_sighup_ends_the_viewer_only(tmp_path:
         terminal.close()
         trainer.send_signal(signal.SIGKILL)
         trainer.wait()
+
+
+@pytest.mark.parametrize("before", ["", OWN + "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n"])
+def test_a_terminal_that_goes_without_a_signal_ends_the_viewer(tmp_path: Path, before: str) -> None:
+    terminal = Terminal(recorded.finished(tmp_path).root, tmp_path, before)
+    try:
+        assert b"finished" in terminal.read(20, until=b"finished")
+        os.close(terminal.master)
+        assert terminal.process.wait(timeout=10) == 0
+        assert (tmp_path / "medtui" / "dashboard.json").is_file()  # it ended as by q: the place is remembered
+    finally:
+        terminal.close()
 
 
 def test_the_end_of_a_run_rings_and_is_told(tmp_path: Path, plan: recorded.Plan) -> None:
