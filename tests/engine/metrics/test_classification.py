@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import special, stats
 from sklearn import metrics as sk
 from statsmodels.stats.proportion import proportion_confint
 
 from engine.metrics import classification
 from engine.metrics.calibration import calibration_error
-from engine.metrics.class_intervals import intervals
+from engine.metrics.class_intervals import intervals, precision_interval
 from engine.metrics.classification import case_table
-from engine.metrics.intervals import resamples_of
+from engine.metrics.intervals import RESAMPLES_AGREE, resamples_of
 from engine.metrics.resampled import metrics_of, resampled_metrics
 
 pytestmark = [
@@ -413,3 +413,16 @@ def test_segmentation_does_not_pay_for_scikit_learn():
         "sys.exit(sorted({'sklearn', 'torch', 'monai'} & set(sys.modules)) != [])"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_interval_of_an_average_precision_worked_by_hand() -> None:
+    """Ten positive cases: both variances count half. Logits of the resamples are 1 apart from that of 0.8."""
+    resampled = special.expit(special.logit(0.8) + np.array([-1.0, 1.0] * 500))
+    found = precision_interval(0.8, resampled, 10)
+    variance = 0.5 * (1000 / 999) * (10 / 9) + 0.5 / (10 * 0.8 * 0.2)
+    half = 1.959963985 * np.sqrt(variance)
+    assert found.interval == pytest.approx(special.expit(special.logit(0.8) + np.array([-half, half])), abs=1e-9)
+    assert precision_interval(1.0, np.ones(1000), 10).reason == RESAMPLES_AGREE
+    found = precision_interval(1.0, np.array([1.0, 0.9] * 500), 10)
+    assert found.interval is not None
+    assert found.interval[1] == 1.0
