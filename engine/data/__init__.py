@@ -4,9 +4,7 @@
 imported by name where they are needed.
 """
 
-from engine.data.cases import SPLITS, Case, Dataset
+from engine.data.cases import SPLITS, Dataset
 from engine.data.checks import check_dataset
 from engine.data.dataset import data_root, open_dataset
 from engine.data.identity import fingerprint
-
-__all__ = ["SPLITS", "Case", "Dataset", "check_dataset", "data_root", "fingerprint", "open_dataset"]

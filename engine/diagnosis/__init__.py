@@ -26,5 +26,3 @@ _EXPLAINED_BY: dict[Code, frozenset[Code]] = {
     "loader_bound": frozenset({"stalled"}),
 }
 """A finding that another one explains is left out: one cause is one line."""
-
-__all__ = ["CODES", "Code", "Facts", "Finding", "Steps", "diagnose"]

@@ -21,20 +21,3 @@ from engine.distributed.sums import (
     world,
 )
 from engine.distributed.together import cause_of, neighbours, together
-
-__all__ = [
-    "add_up",
-    "among",
-    "broadcast",
-    "cause_of",
-    "gather",
-    "group_at_hand",
-    "joint",
-    "neighbours",
-    "rank",
-    "sum_gradients",
-    "together",
-    "total_of",
-    "use_device",
-    "world",
-]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -45,15 +45,10 @@ def draw_comparison(folders: Sequence[RunFolder], out: Path) -> list[FigureResul
 
 def plan(together: Runs) -> list[Job]:
     """Curves; ROC of a classification; differences."""
-    jobs = [Job("compare_curves", "comparison", "Curves of the runs", partial(_curves, together))]
-    if together.task == "classification":
-        jobs.append(Job("compare_roc", "comparison", "ROC of the runs", partial(_roc, together)))
-        jobs.append(
-            Job("compare_differences", "comparison", "Differences case by case", partial(_classified, together))
-        )
-    else:
-        jobs.append(Job("compare_differences", "comparison", "Differences case by case", partial(_segmented, together)))
-    return jobs
+    images = together.task == "classification"
+    drawn = [("curves", "Curves of the runs", _curves), *([("roc", "ROC of the runs", _roc)] if images else [])]
+    drawn.append(("differences", "Differences case by case", _classified if images else _segmented))
+    return [Job(f"compare_{stem}", "comparison", title, partial(draw, together)) for stem, title, draw in drawn]
 
 
 def _dpi(together: Runs) -> int:
@@ -64,13 +59,8 @@ def _curves(together: Runs, path: Path) -> Drawn:
     views = [run.view for run in together.runs]
     names = ordered(name for view in views for name in view.validation)
     panels = [("training loss", None), *((f"validation {title(name, together.runs[0].unit)}", name) for name in names)]
-    columns = min(3, len(panels))
-    rows = math.ceil(len(panels) / columns)
-    figure = style.new_figure(style.WIDTH, 0.4 + 2.1 * rows)
-    grid = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
-    for spare in grid[len(panels) :]:
-        spare.remove()
-    for (heading, name), axes in zip(panels, grid, strict=False):
+    figure, grid = style.new_panels(len(panels), 3, 2.1, 0.4)
+    for (heading, name), axes in zip(panels, grid, strict=True):
         for index, (view, label) in enumerate(zip(views, together.labels, strict=True)):
             track = view.train.get("loss") if name is None else view.validation.get(name)
             if track is None:
@@ -84,18 +74,9 @@ def _curves(together: Runs, path: Path) -> Drawn:
         axes.set_xlabel("epoch")
         axes.locator_params(axis="x", integer=True)
         style.grid(axes)
-    _legend(figure, grid[: len(panels)])
+    style.shared_legend(figure, grid, "left", 4)
     style.save(figure, path, _dpi(together))
     return Drawn("Star: the best epoch of each run. Losses of different kinds have different scales.")
-
-
-def _legend(figure: Any, panels: Sequence[Any]) -> None:
-    seen: style.Look = {}
-    for axes in panels:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            seen.setdefault(label, handle)
-    if seen:
-        figure.legend(list(seen.values()), list(seen), loc="outside upper left", ncols=min(4, len(seen)))
 
 
 def _roc(together: Runs, path: Path) -> Drawn:
@@ -106,14 +87,8 @@ def _roc(together: Runs, path: Path) -> Drawn:
         raise FigureError("a run has cases of one class only: there is no ROC")
     classes = scores[0].classes
     panels = [*([-1] if len(classes) > 2 else []), *range(len(classes))]
-    columns = min(4, len(panels))
-    rows = math.ceil(len(panels) / columns)
-    side = style.WIDTH / columns
-    figure = style.new_figure(style.WIDTH, rows * (side + 0.25) + 0.35)
-    grid = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
-    for spare in grid[len(panels) :]:
-        spare.remove()
-    for which, axes in zip(panels, grid, strict=False):
+    figure, grid = style.new_panels(len(panels), 4, style.WIDTH / min(4, len(panels)) + 0.25, 0.35)
+    for which, axes in zip(panels, grid, strict=True):
         axes.plot([0, 1], [0, 1], color=style.MUTED, linewidth=0.7, linestyle=":")
         texts = [_one_roc(axes, part, which, index, together.labels[index]) for index, part in enumerate(scores)]
         style.unit_square(axes)
@@ -125,7 +100,7 @@ def _roc(together: Runs, path: Path) -> Drawn:
                       fontsize=style.SMALL, fontweight="bold")  # fmt: skip
     figure.supxlabel("false positive rate", fontsize=style.LABEL)
     figure.supylabel("true positive rate", fontsize=style.LABEL)
-    _legend(figure, grid[: len(panels)])
+    style.shared_legend(figure, grid, "left", 4)
     style.save(figure, path, _dpi(together))
     return Drawn(
         f"Each class against all others on the {together.split} split; numbers: AUC, in the order of the legend."
@@ -204,14 +179,10 @@ def _classified(together: Runs, path: Path) -> Drawn:
     common, pairs = together.common, together.pairs
     if not common:
         raise FigureError("the runs share no case")
-    columns = min(3, len(pairs))
-    rows = math.ceil(len(pairs) / columns)
-    figure = style.new_figure(style.WIDTH, rows * 2.5 + 0.3)
-    grid = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
-    for spare in grid[len(pairs) :]:
-        spare.remove()
-    shares = [_true_share(together, index) for index in range(len(together.runs))]
-    for (first, second), axes in zip(pairs, grid, strict=False):
+    figure, grid = style.new_panels(len(pairs), 3, 2.5, 0.3)
+    tables = [together.table(index).rows for index in range(len(together.runs))]
+    shares = [np.array([row.probabilities.get(row.true, math.nan) for row in rows]) for rows in tables]
+    for (first, second), axes in zip(pairs, grid, strict=True):
         differences = np.sort(shares[first] - shares[second])
         x = (np.arange(len(differences)) + 0.5) / len(differences)
         axes.fill_between(x, differences, where=differences > 0, color=style.TRUTH, linewidth=0, step="mid")
@@ -230,8 +201,3 @@ def _classified(together: Runs, path: Path) -> Drawn:
         f"The {len(common)} cases of the {together.split} split that all runs measured. Blue: the first run gives the "
         "true class a higher probability; orange, hatched: the second does."
     )
-
-
-def _true_share(together: Runs, index: int) -> np.ndarray:
-    table = together.table(index)
-    return np.array([row.probabilities.get(row.true, math.nan) for row in table.rows])

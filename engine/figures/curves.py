@@ -46,7 +46,7 @@ def by_epoch(run: RunData, path: Path) -> Drawn:
         axes.set_title(title(name, run.unit))
         axes.set_xlabel("epoch")
         _whole_axis(axes, [view.train, view.validation], "epoch")
-    _legend(figure, panels)
+    style.shared_legend(figure, panels)
     style.save(figure, path, run.options.dpi)
     return Drawn(_caption(run))
 
@@ -70,7 +70,7 @@ def by_iteration(run: RunData, path: Path) -> Drawn:
         _whole_axis(axes, [view.train, view.validation, steps], "iteration")
         for _, iteration in view.resumes:
             axes.axvline(iteration, color=style.MUTED, linewidth=0.7, linestyle=":")
-    _legend(figure, panels)
+    style.shared_legend(figure, panels)
     style.save(figure, path, run.options.dpi)
     resumed = f" Dotted lines: the run was resumed ({len(view.resumes)} times)." if view.resumes else ""
     return Drawn(f"The loss of every iteration (faint) and its running mean.{resumed}")
@@ -82,13 +82,8 @@ def _measured(groups: Sequence[Tracks]) -> list[str]:
 
 
 def _panels(names: list[str]) -> tuple[Figure, list[Axes]]:
-    columns = 1 if len(names) == 1 else 2 if len(names) in {2, 4} else 3
-    rows = math.ceil(len(names) / columns)
-    figure = style.new_figure(style.WIDTH, 0.35 + 2.0 * rows if columns > 1 else 3.0)
-    panels = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
-    for spare in panels[len(names) :]:
-        spare.remove()
-    return figure, panels[: len(names)]
+    alone = len(names) == 1
+    return style.new_panels(len(names), 2 if len(names) in {2, 4} else 3, 2.65 if alone else 2.0, 0.35)
 
 
 def _whole_axis(axes: Axes, groups: Sequence[Tracks], place: str) -> None:
@@ -209,16 +204,6 @@ def _learning_rate(axes: Axes, track: Columns) -> None:
     values = track["value"][np.isfinite(track["value"])]
     if len(values) and (top := float(values.max())) > 0:
         axes.set_ylim(0, top * 1.08)
-
-
-def _legend(figure: Figure, panels: Sequence[Axes]) -> None:
-    seen: style.Look = {}
-    for axes in panels:
-        handles, labels = axes.get_legend_handles_labels()
-        for handle, label in zip(handles, labels, strict=True):
-            seen.setdefault(label, handle)
-    if seen:
-        figure.legend(list(seen.values()), list(seen), loc="outside upper right", ncols=len(seen))
 
 
 def _without_best(run: RunData) -> str:

@@ -45,7 +45,8 @@ def draw(run: RunData, network: TrainedNetwork, label: int, path: Path) -> Drawn
     maps = _maps(network, [*right, *wrong])
     figure = _sheet(run, right, wrong, maps)
     style.save(figure, path, run.options.dpi, vector=False)
-    return Drawn(_caption(run, network, name, len(right), len(wrong)), _remark(network))
+    slow = "Score-CAM is slow without a GPU: one right and one wrong example a class"
+    return Drawn(_caption(run, network, name, len(right), len(wrong)), slow if network.slow else network.remark)
 
 
 def stems(names: list[str]) -> list[str]:
@@ -175,10 +176,4 @@ def _caption(run: RunData, network: TrainedNetwork, name: str, right: int, wrong
         f"Cases of class {name} in the {run.split} split, {right} predicted rightly and {wrong} wrongly: the image, "
         f"the {network.method_name} map of the predicted class at the last feature layer, and the map over the image. "
         "Numbers: the network's probability."
-    )
-
-
-def _remark(network: TrainedNetwork) -> str:
-    return (
-        "Score-CAM is slow without a GPU: one right and one wrong example a class" if network.slow else network.remark
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import numpy as np
 from engine.figures import style
 from engine.figures.gradcam import overlay, stems
 from engine.figures.network import TrainedNetwork
-from engine.figures.slices import chosen, outline
+from engine.figures.slices import across, chosen, no_examples, outline, plane_name
 from engine.readers.examples import Example
 from engine.readers.run import Drawn, FigureError, Job, RunData
 
@@ -20,12 +21,26 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_PLANES = {2: "xy", 1: "xz", 0: "yz"}
-_ORIENTED = {2: "axial", 1: "coronal", 0: "sagittal"}
+
+@dataclass(frozen=True)
+class Crops:
+    """The part of the median case that goes through the network once, around what is to be found.
+
+    Attributes:
+        image: float32 (C, *N): what the network sees, N being ``data.size``.
+        truth: uint8 (*N).
+        prediction: uint8 (*N).
+        shown: what is shown of the image: (*N), or (H, W, C) shades from 0 to 255.
+    """
+
+    image: np.ndarray
+    truth: np.ndarray
+    prediction: np.ndarray
+    shown: np.ndarray
 
 
 class Patch:
-    """The part of the median case that goes through the network once, around what is to be found.
+    """The median case and its network; read when first asked for.
 
     Args:
         run: the run.
@@ -47,14 +62,14 @@ class Patch:
         )
 
     @cached_property
-    def _crops(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def crops(self) -> Crops:
         from engine.data.prepare import on_grid, prepare
         from engine.data.read import RawCase
 
         recipe, arrays = self.run.recipe, self.example.arrays
         if recipe is None:
             raise FigureError("the recipe of this run cannot be read: its network cannot be built")
-        affine = arrays["affine"] if arrays["affine"].shape == (4, 4) else None
+        affine = arrays["affine"] if self.oriented else None
         spacing = tuple(float(step) for step in arrays["spacing"]) or None
         raw = RawCase(self.example.id, arrays["image"], arrays["truth"], affine, spacing)
         case = prepare(raw, recipe.data)
@@ -65,38 +80,18 @@ class Patch:
             raise FigureError(f"{self.source.name} has no masks")
         box = _around((truth > 0) | (prediction > 0), recipe.data.size)
         shown = np.moveaxis(on_grid(raw, recipe.data).image, 0, -1) if self.run.pictures else case.image[0]
-        return case.image[(slice(None), *box)], truth[box], prediction[box], shown[box]
-
-    @property
-    def image(self) -> np.ndarray:
-        """float32 (C, *N): what the network sees, N being ``data.size``."""
-        return self._crops[0]
-
-    @property
-    def truth(self) -> np.ndarray:
-        """uint8 (*N)."""
-        return self._crops[1]
-
-    @property
-    def prediction(self) -> np.ndarray:
-        """uint8 (*N)."""
-        return self._crops[2]
-
-    @property
-    def shown(self) -> np.ndarray:
-        """What is shown of the image: (*N), or (H, W, C) shades from 0 to 255."""
-        return self._crops[3]
+        return Crops(case.image[(slice(None), *box)], truth[box], prediction[box], shown[box])
 
     @property
     def oriented(self) -> bool:
         return bool(self.example.arrays["affine"].shape == (4, 4))
 
     def heat(self, label: int) -> np.ndarray:
-        """float32 (*N): the map of class ``label`` (counted from 1), explained over the {voxels} predicted as it."""
-        where = self.prediction == label
-        where = where if where.any() else self.truth == label
+        """float32 (*N): the map of class ``label`` (counted from 1), explained over the voxels predicted as it."""
+        where = self.crops.prediction == label
+        where = where if where.any() else self.crops.truth == label
         target = _Target(label, where if where.any() else np.ones_like(where))
-        return np.asarray(self.network.maps(self.image[None], [target])[0])
+        return np.asarray(self.network.maps(self.crops.image[None], [target])[0])
 
 
 class _Target:
@@ -128,7 +123,7 @@ def plan(run: RunData) -> list[Job]:
 def draw(run: RunData, patch: Patch | None, index: int, path: Path) -> Drawn:
     """Image with contours, map, and map over the image: three planes through the class, or the picture."""
     if patch is None:
-        raise FigureError(f"there are no examples of the {run.split} split yet")
+        return no_examples(run, path)
     label = index + 1
     heat = patch.heat(label)
     figure = _sheet(patch, label, heat)
@@ -141,7 +136,7 @@ def draw(run: RunData, patch: Patch | None, index: int, path: Path) -> Drawn:
         "(solid, blue) and prediction (dashed, orange)."
     )
     remarks = [patch.network.remark]
-    if not (patch.truth == label).any():
+    if not (patch.crops.truth == label).any():
         remarks.append(f"{name} is not in {case}")
     return Drawn(text, "; ".join(remark for remark in remarks if remark))
 
@@ -170,9 +165,7 @@ def _sheet(patch: Patch, label: int, heat: np.ndarray) -> Figure:
         for axes in (row[0], row[2]):
             _contours(axes, truth, prediction)
         for axes in row:
-            axes.set_xticks([])
-            axes.set_yticks([])
-            axes.spines[:].set_visible(False)
+            style.bare(axes)
         row[0].set_ylabel(name, fontsize=style.LABEL)
     for axes, title in zip(panels[0], ("Image", "Map", "Overlay"), strict=True):
         axes.set_title(title)
@@ -182,22 +175,16 @@ def _sheet(patch: Patch, label: int, heat: np.ndarray) -> Figure:
 
 def _rows(patch: Patch, label: int, heat: np.ndarray) -> Iterator[tuple[str, list[np.ndarray]]]:
     """For each plane its name, and image (from 0 to 1), map, truth and prediction of one class, rows upwards."""
-    arrays = (patch.shown, heat, patch.truth == label, patch.prediction == label)
+    crops = patch.crops
+    arrays = (crops.shown, heat, crops.truth == label, crops.prediction == label)
     if heat.ndim == 2:
         yield "", [np.clip(arrays[0] / 255, 0, 1)[::-1].squeeze(), *(array[::-1] for array in arrays[1:])]
         return
-    low, high = np.percentile(patch.shown, [0.5, 99.5])
+    low, high = np.percentile(crops.shown, [0.5, 99.5])
     for axis in (2, 1, 0):
-        areas = (arrays[2] | arrays[3]).sum(axis=tuple(other for other in range(3) if other != axis))
-        place = int(areas.argmax()) if areas.any() else heat.shape[axis] // 2
-        cut = [_flat(array, axis, place, patch.oriented) for array in arrays]
+        _, cut = across(arrays, arrays[2] | arrays[3], axis, oriented=patch.oriented)
         grey = np.clip((cut[0] - low) / (high - low or 1.0), 0, 1)
-        yield (_ORIENTED if patch.oriented else _PLANES)[axis], [grey, *cut[1:]]
-
-
-def _flat(array: np.ndarray, axis: int, place: int, oriented: bool) -> np.ndarray:
-    plane = np.asarray(np.take(array, place, axis=axis)).T
-    return plane[:, ::-1] if oriented else plane
+        yield plane_name(axis, oriented=patch.oriented), [grey, *cut[1:]]
 
 
 def _contours(axes: Axes, truth: np.ndarray, prediction: np.ndarray) -> None:

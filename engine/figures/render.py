@@ -17,16 +17,12 @@ from engine.hardware import python_path
 from engine.readers.run import FigureError
 
 TIMEOUT_S = 180.0
-VIEWS_ORIENTED = (
-    ("front", (0.25, 1.0, 0.25), (0.0, 0.0, 1.0)),
-    ("left", (-1.0, 0.25, 0.25), (0.0, 0.0, 1.0)),
-    ("above", (0.0, -0.2, 1.0), (0.0, 1.0, 0.0)),
+VIEWS = (
+    (("front", "along y"), (0.25, 1.0, 0.25), (0.0, 0.0, 1.0)),
+    (("left", "along x"), (-1.0, 0.25, 0.25), (0.0, 0.0, 1.0)),
+    (("above", "along z"), (0.0, -0.2, 1.0), (0.0, 1.0, 0.0)),
 )
-VIEWS_PLAIN = (
-    ("along y", (0.25, 1.0, 0.25), (0.0, 0.0, 1.0)),
-    ("along x", (-1.0, 0.25, 0.25), (0.0, 0.0, 1.0)),
-    ("along z", (0.0, -0.2, 1.0), (0.0, 1.0, 0.0)),
-)
+"""Names where the volume has an orientation, and where not; direction to the eye; up."""
 _LARGEST_PAINTED = 400
 _NO_OPENGL = (
     "drawn without OpenGL (neither libEGL nor OSMesa works here), so shading is coarse; libegl1 or libosmesa6 mends it"
@@ -70,12 +66,11 @@ class Renderer:
         """
         if not volume.found.any():
             raise FigureError("truth and prediction are empty: there is no surface")
-        views = VIEWS_ORIENTED if volume.oriented else VIEWS_PLAIN
         given = {
             "truth": volume.truth,
             "prediction": volume.prediction,
             "spacing": np.asarray(volume.spacing),
-            "views": np.array([[eye, up] for _, eye, up in views]),
+            "views": np.array([[eye, up] for _, eye, up in VIEWS]),
             "frames": np.array(frames),
         }
         reasons = []
@@ -87,7 +82,7 @@ class Renderer:
                 continue
             self._ways = [True, False] if opengl else [False]
             numbers = {name: float(found[name]) for name in ("half", "highest", "mean", "maximum")}
-            names = tuple(name for name, _, _ in views)
+            names = tuple(known[0 if volume.oriented else 1] for known, _, _ in VIEWS)
             message = "" if opengl else _NO_OPENGL
             return Rendering(found["images"], found["turn"], **numbers, views=names, message=message)
         raise FigureError(f"surfaces cannot be rendered: {'; without OpenGL: '.join(reasons)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -54,7 +55,7 @@ def plan(run: RunData) -> list[Job]:
         name = run.case_name(head.id)
         title = f"Slices, {head.role} case {name}"
         jobs.append(Job(f"slices_{file_part(name)}", "slices", title, partial(draw, run, head.path)))
-    return jobs or [Job("slices", "slices", "Slices", _none(run))]
+    return jobs or [Job("slices", "slices", "Slices", partial(no_examples, run))]
 
 
 def chosen(run: RunData) -> list[ExampleHead]:
@@ -63,11 +64,9 @@ def chosen(run: RunData) -> list[ExampleHead]:
     return sorted(heads, key=lambda head: ROLES.index(head.role))
 
 
-def _none(run: RunData) -> Any:
-    def fail(_: Path) -> Drawn:
-        raise FigureError(f"there are no examples of the {run.split} split yet")
-
-    return fail
+def no_examples(run: RunData, _: Path) -> Drawn:
+    """Raises: FigureError: a figure of examples, where there are none."""
+    raise FigureError(f"there are no examples of the {run.split} split yet")
 
 
 def draw(run: RunData, source: Path, path: Path) -> Drawn:
@@ -99,30 +98,30 @@ def _picture(volume: Volume) -> Plane:
 
 def cut(volume: Volume, axis: int) -> Plane:
     """The slice across ``axis`` with the most foreground in truth and prediction."""
-    found = volume.found
-    others = tuple(other for other in range(3) if other != axis)
-    areas = found.sum(axis=others)
-    index = int(areas.argmax()) if areas.any() else found.shape[axis] // 2
-
-    def flat(array: np.ndarray) -> np.ndarray:
-        plane = np.asarray(np.take(array, index, axis=axis)).T
-        return plane[:, ::-1] if volume.oriented else plane  # radiological: the patient's right is on the left
-
-    step = [volume.spacing[other] for other in others]
-    image = flat(volume.image)
+    arrays = (volume.image, volume.truth, volume.prediction, volume.found)
+    index, (image, truth, prediction, found) = across(arrays, volume.found, axis, oriented=volume.oriented)
+    step = [spacing for other, spacing in enumerate(volume.spacing) if other != axis]
     extent = (0.0, image.shape[1] * step[0], 0.0, image.shape[0] * step[1])
-    name = _PLANES[axis][0 if volume.oriented else 1] + (
+    name = plane_name(axis, oriented=volume.oriented) + (
         f" {index + 1}" if volume.oriented else f" plane, {'xyz'[axis]} {index + 1}"
     )
-    return Plane(
-        image,
-        flat(volume.truth),
-        flat(volume.prediction),
-        extent,
-        _box(flat(found), extent, step),
-        name,
-        _EDGES[axis] if volume.oriented else "",
-    )
+    letters = _EDGES[axis] if volume.oriented else ""
+    return Plane(image, truth, prediction, extent, _box(found, extent, step), name, letters)
+
+
+def plane_name(axis: int, *, oriented: bool) -> str:
+    """Of the plane across ``axis``: axial or xy, ..."""
+    return _PLANES[axis][0 if oriented else 1]
+
+
+def across(
+    arrays: Iterable[np.ndarray], found: np.ndarray, axis: int, *, oriented: bool
+) -> tuple[int, list[np.ndarray]]:
+    """The place along ``axis`` with the most of ``found``, and the slices of volumes (X, Y, Z) there, rows upwards."""
+    areas = found.sum(axis=tuple(other for other in range(3) if other != axis))
+    index = int(areas.argmax()) if areas.any() else found.shape[axis] // 2
+    planes = [np.asarray(np.take(array, index, axis=axis)).T for array in arrays]
+    return index, [plane[:, ::-1] if oriented else plane for plane in planes]  # radiological: right is on the left
 
 
 def _box(found: np.ndarray, extent: tuple[float, ...], step: list[float]) -> tuple[float, float, float, float]:
@@ -151,9 +150,7 @@ def _sheet(volume: Volume, planes: list[Plane], run: RunData) -> Figure:
         low, high = _window(volume.image)
         for axes in panels[row]:
             axes.imshow(plane.image, cmap="gray", vmin=low, vmax=high, origin="lower", extent=plane.extent)
-            axes.set_xticks([])
-            axes.set_yticks([])
-            axes.spines[:].set_visible(False)
+            style.bare(axes)
         panels[row][0].set_ylabel(plane.name, fontsize=style.LABEL)
         _whole(panels[row][0], plane)
         _contours(panels[row][1], plane, run.classes)

@@ -6,11 +6,11 @@ says is said again by a line style, a marker or a label, so that a grey print lo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from engine.runfolder import write_with
 
@@ -140,6 +140,44 @@ def save(figure: Figure, path: Path, dpi: int, *, vector: bool = True) -> None:
         write_with(
             path.with_suffix(".svg"), lambda target: figure.savefig(target, dpi=dpi, metadata=options, bbox_inches=box)
         )
+
+
+def new_panels(count: int, columns: int, row: float, beside: float) -> tuple[Figure, list[Axes]]:
+    """A figure with ``count`` panels, ``columns`` of them in a row.
+
+    Args:
+        count: panels.
+        columns: at most so many in a row.
+        row: inches of each row.
+        beside: inches of what stands above and below.
+    """
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    figure = new_figure(WIDTH, rows * row + beside)
+    panels: list[Axes] = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for spare in panels[count:]:
+        spare.remove()
+    return figure, panels[:count]
+
+
+def shared_legend(
+    figure: Figure, panels: Sequence[Axes], side: Literal["right", "left"] = "right", most: int = 99
+) -> None:
+    """One legend for all panels, outside of them, each label once."""
+    seen: Look = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            seen.setdefault(label, handle)
+    if seen:
+        place: Any = f"outside upper {side}"
+        figure.legend(list(seen.values()), list(seen), loc=place, ncols=min(most, len(seen)))
+
+
+def bare(axes: Axes) -> None:
+    """An image without ticks and frame."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
 
 
 def line_style(index: int) -> Look:

@@ -10,11 +10,11 @@ import numpy as np
 
 from engine.figures import style
 from engine.figures.render import Renderer, Rendering
-from engine.figures.slices import chosen, round_length
+from engine.figures.slices import chosen, no_examples, round_length
 from engine.figures.turntable import write_gif, write_mp4
 from engine.figures.volume import Volume, read_volume
 from engine.readers.numbers import digits, file_part, short, units
-from engine.readers.run import Drawn, FigureError, Job, RunData
+from engine.readers.run import Drawn, Job, RunData
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,11 +42,7 @@ def plan(run: RunData) -> list[Job]:
         if turntable != "none":
             title = f"Turntable, {head.role} case {name}"
             jobs.append(Job(f"{stem}_turn", "surface", title, partial(_turn, scene, turntable)))
-    return jobs or [Job("surface", "surface", "Surfaces", partial(_none, run))]
-
-
-def _none(run: RunData, _: Path) -> Drawn:
-    raise FigureError(f"there are no examples of the {run.split} split yet")
+    return jobs or [Job("surface", "surface", "Surfaces", partial(no_examples, run))]
 
 
 def _rendered(run: RunData, renderer: Renderer, source: Path, frames: int) -> tuple[Volume, Rendering, str]:
@@ -87,9 +83,7 @@ def _sheet(volume: Volume, rendering: Rendering) -> Figure:
         for column, axes in enumerate(panels[row]):
             image = part[column][:, wide]
             axes.imshow(image, interpolation="antialiased")
-            axes.set_xticks([])
-            axes.set_yticks([])
-            axes.spines[:].set_visible(False)
+            style.bare(axes)
             if row == 0:
                 axes.set_title(_TITLES[column], fontsize=style.LABEL)
             if (image == 255).all():

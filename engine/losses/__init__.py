@@ -22,20 +22,6 @@ from engine.losses.terms import deep_loss, shares_of, terms_of, weight_of
 from engine.plugins import load_modules, load_plugins
 from engine.recipe.losses import LossTable
 
-__all__ = [
-    "CrossEntropy",
-    "Dice",
-    "Focal",
-    "Loss",
-    "Sum",
-    "build_loss",
-    "class_weights",
-    "deep_loss",
-    "shares_of",
-    "terms_of",
-    "weight_of",
-]
-
 load_modules(__name__, __path__)
 
 

@@ -13,8 +13,6 @@ from engine.models.shapes import refuse
 from engine.plugins import load_modules, load_plugins
 from engine.recipe.models import ModelTable
 
-__all__ = ["build_model", "cam_layer", "count_parameters", "output_channels", "output_kind"]
-
 load_modules(__name__, __path__)
 
 

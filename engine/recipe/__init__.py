@@ -14,29 +14,5 @@ from engine.recipe.tables import (
     FiguresTable,
     RuntimeTable,
     SegmentationEvaluateTable,
-    TrainTable,
 )
 from engine.recipe.write import recipe_toml, toml_value
-
-__all__ = [
-    "AugmentTable",
-    "DataTable",
-    "EvaluateTable",
-    "FiguresTable",
-    "LossTable",
-    "ModelTable",
-    "OptimizerTable",
-    "Recipe",
-    "RuntimeTable",
-    "ScheduleTable",
-    "SegmentationEvaluateTable",
-    "TrainTable",
-    "applies",
-    "json_schema",
-    "load_recipe",
-    "load_run_recipe",
-    "parse_recipe",
-    "recipe_toml",
-    "refuse_dead",
-    "toml_value",
-]

@@ -3,7 +3,7 @@
 from engine.runfolder.atomic import atomic_open, write_bytes, write_text, write_with
 from engine.runfolder.careful import most_unpacked, open_regular, read_object, read_small, read_text, zip_members
 from engine.runfolder.cases import CaseRow, read_cases, read_cells
-from engine.runfolder.control import Command, Request, send, take
+from engine.runfolder.control import Request, send, take
 from engine.runfolder.lock import is_locked, release_lock, take_lock
 from engine.runfolder.manifest import DataFacts, Manifest, read_manifest, update_manifest
 from engine.runfolder.names import example_file, file_name
@@ -12,54 +12,3 @@ from engine.runfolder.splits import SplitRow, read_splits, write_splits
 from engine.runfolder.status import ENDED, State, Status, own_status, read_status, stored_status, write_status
 from engine.runfolder.stream import EventReader, EventWriter
 from engine.runfolder.summary import Bounds, SplitSummary, read_metrics, write_metrics
-
-__all__ = [
-    "ENDED",
-    "Bounds",
-    "CaseRow",
-    "Command",
-    "DataFacts",
-    "EventReader",
-    "EventWriter",
-    "Manifest",
-    "Request",
-    "RunFolder",
-    "SplitRow",
-    "SplitSummary",
-    "State",
-    "Status",
-    "atomic_open",
-    "create",
-    "example_file",
-    "file_name",
-    "find_run",
-    "is_locked",
-    "list_runs",
-    "most_unpacked",
-    "open_regular",
-    "own_status",
-    "read_cases",
-    "read_cells",
-    "read_manifest",
-    "read_metrics",
-    "read_object",
-    "read_small",
-    "read_splits",
-    "read_status",
-    "read_text",
-    "refuse_links",
-    "release_lock",
-    "send",
-    "stored_status",
-    "sweep",
-    "take",
-    "take_lock",
-    "update_manifest",
-    "write_bytes",
-    "write_metrics",
-    "write_splits",
-    "write_status",
-    "write_text",
-    "write_with",
-    "zip_members",
-]

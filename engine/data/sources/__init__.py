@@ -8,8 +8,6 @@ from engine.data.sources.index import DatasetIndex, read_index
 from engine.plugins import load_modules, load_plugins
 from engine.recipe.sources import DataTable
 
-__all__ = ["DatasetIndex", "open_source"]
-
 load_modules(__name__, __path__)
 
 
