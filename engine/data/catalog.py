@@ -97,13 +97,8 @@ _PUBLIC = (
 )
 
 
-def phantom_folder(name: str) -> str:
-    """The folder below the data root in which the phantom ``name`` is made."""
-    return f"{name}-phantom"
-
-
 def _made(phantom: Phantom) -> KnownDataset:
-    folder = phantom_folder(phantom.name)
+    folder = f"{phantom.name}-phantom"
     return KnownDataset(
         name=folder,
         title=phantom.title,

@@ -105,14 +105,16 @@ def without_copies(dataset: Dataset, table: DataTable) -> Dataset:
     leaks = [found for found in copies if len({case.split for case in found}) > 1]
     if leaks and table.duplicates == "refuse":
         raise _leaking(leaks)
-    gone = {case.id for found in leaks for case in found if case.split != _last_split(found)}
+    kept = [max((case.split for case in found), key=SPLITS.index) for found in leaks]
+    gone = {case.id for found, last in zip(leaks, kept, strict=True) for case in found if case.split != last}
     notes = [f"left out: case {', '.join(sorted(gone))}: the same image is in a later split"] if gone else []
     within = [[case for case in found if case.id not in gone] for found in copies]
     within = [found for found in within if len(found) > 1]
     if within:
         pairs = [" = ".join(case.id for case in found) for found in within]
         notes.append(f"{_count(len(within), 'image')} more than once in a split: {_named(pairs)}")
-    other = [" and ".join(case.id for case in found) for found in copies if len({_truth(case) for case in found}) > 1]
+    truths = [{case.facts.truth for case in found if case.facts} for found in copies]
+    other = [" and ".join(case.id for case in found) for found, of in zip(copies, truths, strict=True) if len(of) > 1]
     if other:
         notes.append(f"the same image has different truths: {_named(other)}")
     if not notes:
@@ -134,17 +136,9 @@ def _leaking(leaks: Sequence[Sequence[Case]]) -> DataError:
     )
 
 
-def _last_split(cases: Sequence[Case]) -> str:
-    return max((case.split for case in cases), key=SPLITS.index)
-
-
 def _text(name: str) -> str:
     """A name as a UTF-8 file can hold it: file names may be no text."""
     return name.encode("utf-8", "backslashreplace").decode()
-
-
-def _truth(case: Case) -> str:
-    return "" if case.facts is None else case.facts.truth
 
 
 def _named(names: Sequence[str]) -> str:

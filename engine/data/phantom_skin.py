@@ -51,13 +51,13 @@ def write_isic2018(folder: Path, seed: int, cases: int) -> None:
         images = folder / f"ISIC2018_Task3_{PARTS[split]}_Input"
         images.mkdir()
         rng = np.random.default_rng([seed, 3, part_index])
-        for name, lesion, label in _plan(split, counts, number, rng):
-            lesion_rng = np.random.default_rng([seed, 4, int(lesion[4:])])
-            pixels = lesion_image(LOOKS[label], lesion_rng, np.random.default_rng([seed, 5, int(name[5:])]))
+        for name, group, label in _plan(split, counts, number, rng):
+            own = np.random.default_rng([seed, 4, int(group[4:])])
+            pixels, _ = lesion(LOOKS[label], own, np.random.default_rng([seed, 5, int(name[5:])]))
             Image.fromarray(pixels).save(images / f"{name}.jpg", quality=92)
             rows.append([name, *("1.0" if label == other else "0.0" for other in CLASSES)])
             if split == "train":
-                groups.append((name, lesion, "single image expert consensus"))
+                groups.append((name, group, "single image expert consensus"))
         number += len(rows)
         place = folder / f"ISIC2018_Task3_{PARTS[split]}_GroundTruth"
         place.mkdir()
@@ -95,11 +95,6 @@ def _through_dermatoscope(pixels: npt.NDArray[np.uint8], rng: np.random.Generato
     light = 1 / (1 + np.exp((radius - rng.uniform(58, 66)) / 2))
     dark = np.array([40, 30, 28]) * rng.uniform(0.5, 1.5)
     return np.asarray(pixels * light[..., None] + dark * (1 - light[..., None])).clip(0, 255).astype(np.uint8)
-
-
-def lesion_image(look: Look, own: np.random.Generator, view: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """The image of `lesion`."""
-    return lesion(look, own, view)[0]
 
 
 def lesion(

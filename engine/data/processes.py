@@ -13,7 +13,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
-from types import FrameType
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -129,12 +128,8 @@ def _begin(_number: int) -> None:
     for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.signal(signal.SIGTERM, _linger)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: signal.alarm(_LINGER_S))
     threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
-
-
-def _linger(_number: int, _frame: FrameType | None) -> None:
-    signal.alarm(_LINGER_S)
 
 
 def _leave_with(trainer: int) -> None:

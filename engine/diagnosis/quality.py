@@ -39,7 +39,8 @@ def _rows(facts: Facts, flags: Sequence[bool]) -> int | None:
 def _never_predicted(facts: Facts) -> Iterator[Finding]:
     """A class that validation cases have is nowhere in the predictions."""
     labels = facts.validations[-1].per_class if facts.validations else {}
-    begun = {label: epoch for label in labels if (epoch := _rows(facts, _absences(facts, label))) is not None}
+    absences = {label: [_absent(v.per_class.get(label, {}), facts.task) for v in facts.validations] for label in labels}
+    begun = {label: epoch for label, flags in absences.items() if (epoch := _rows(facts, flags)) is not None}
     if not begun:
         return
     yield Finding(
@@ -53,16 +54,12 @@ def _never_predicted(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _absences(facts: Facts, label: str) -> list[bool]:
-    """A flag a validation: the class was there to be found, and was not."""
-    return [_absent(v.per_class.get(label, {}), facts.task) for v in facts.validations]
-
-
 def _listed(begun: dict[str, int]) -> str:
     return ", ".join(list(begun)[:4]) + (f" and {len(begun) - 4} more" if len(begun) > 4 else "")
 
 
 def _absent(row: Metrics, task: str) -> bool:
+    """Whether a class was there to be found, and was not."""
     support = next(known(row, "support", "n"), math.inf)
     values = list(known(row, "recall", "dice", "f1", "jaccard", "precision"))
     enough = support >= (_FEW if task == "classification" else 1)

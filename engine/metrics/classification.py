@@ -190,17 +190,6 @@ def _point_values(true: Ints, predicted: Ints) -> Row:
     return values
 
 
-def class_auc(targets: Ints, probabilities: Floats, index: int) -> float | None:
-    """AUC of one class against the rest; None if no case, or every case, has the class.
-
-    Args:
-        targets: true class of each case ``(n,)``.
-        probabilities: probability of each class ``(n, K)``.
-        index: the class.
-    """
-    return _binary_auc(targets == index, probabilities[:, index])
-
-
 def _binary_auc(positive: npt.NDArray[np.bool_], scores: Floats) -> float | None:
     from sklearn.metrics import roc_auc_score
 
@@ -226,7 +215,7 @@ def _per_class(true: Ints, predicted: Ints, scores: Floats, cells: npt.NDArray[n
             "precision": right / guessed if guessed and support else None,
             "recall": right / support if support else None,
             "f1": 2 * right / (support + guessed) if support else None,
-            "auc": class_auc(true, scores, k),
+            "auc": _binary_auc(true == k, scores[:, k]),
             "average_precision": float(precisions[k]) if support else None,
             "specificity": _share(predicted[true != k] != k),
             "ece": float(gaps[k]) if len(true) else None,

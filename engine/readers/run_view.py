@@ -24,6 +24,7 @@ from engine.events import (
     Phase,
     Preview,
     Progress,
+    Resources,
     Result,
     RunEnded,
     RunStarted,
@@ -44,19 +45,8 @@ STEP_COLUMNS = {
     "update_ratio": "f4",
 }
 TRACK_COLUMNS = {"iteration": "i8", "epoch": "i4", "time_s": "f8", "value": "f8"}
-RESOURCE_COLUMNS = {
-    "time_s": "f8",
-    "cpu_percent": "f4",
-    "memory_mb": "f4",
-    "memory_total_mb": "f4",
-    "gpu_percent": "f4",
-    "gpu_memory_mb": "f4",
-    "gpu_memory_total_mb": "f4",
-    "disk_free_gb": "f4",
-    "memory_free_mb": "f4",
-    "others_percent": "f4",
-    "cores": "f4",
-}
+RESOURCE_COLUMNS = dict.fromkeys(Resources.__struct_fields__, "f4") | {"time_s": "f8"}
+RESOURCE_COLUMNS.pop("seq")
 
 Tracks: TypeAlias = Mapping[str, Columns]
 """Metric name -> its points: columns iteration, epoch, time_s, value (nan where not measured)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.recipe.base import NamedTable, Schema, When, conditions
+from engine.recipe.base import NamedTable, Schema, conditions
 from engine.recipe.model import FAMILIES, TABLES, Recipe, refresh
 
 
@@ -64,7 +64,8 @@ def _add_conditions(schema: Schema) -> None:
                 for condition in conditions(member, key):
                     place, _, decider = condition.keys[0].rpartition(".") if condition.keys else ("", "", "")
                     if condition.values and not place:
-                        _refuse_by_task(by_task, table, key, condition)
+                        for task in set(by_task) - set(condition.values):
+                            by_task[task].setdefault(table, {"properties": {}})["properties"][key] = False
                     elif condition.values and place == table:
                         needs = {"properties": {decider: {"enum": list(condition.values)}}}
                         schema["$defs"][member.__name__].setdefault("dependentSchemas", {})[key] = needs
@@ -72,8 +73,3 @@ def _add_conditions(schema: Schema) -> None:
         {"if": {"properties": {"task": {"const": task}}, "required": ["task"]}, "then": {"properties": tables}}
         for task, tables in sorted(by_task.items())
     ]
-
-
-def _refuse_by_task(by_task: dict[str, Schema], table: str, key: str, condition: When) -> None:
-    for task in {"segmentation", "classification"} - set(condition.values):
-        by_task.setdefault(task, {}).setdefault(table, {"properties": {}})["properties"][key] = False

@@ -16,6 +16,16 @@ STUDY = ".study"
 ID_PATTERN = re.compile(r"^\d{8}-\d{6}-[A-Za-z0-9][A-Za-z0-9._-]*$")
 
 
+class _Place:
+    """A file or folder of a run, as an attribute of its `RunFolder`."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, folder: RunFolder, _kind: type) -> Path:
+        return folder.root / self._name
+
+
 @dataclass(frozen=True, slots=True)
 class RunFolder:
     """The paths of one run. Making a `RunFolder` touches no disk; `create` does."""
@@ -56,82 +66,26 @@ class RunFolder:
         except (OSError, ValueError, RuntimeError):  # a null byte, a name too long, links in a circle
             return False
 
-    @property
-    def recipe(self) -> Path:
-        return self.root / "recipe.toml"
-
-    @property
-    def manifest(self) -> Path:
-        return self.root / "manifest.json"
-
-    @property
-    def events(self) -> Path:
-        return self.root / "events.jsonl"
-
-    @property
-    def status(self) -> Path:
-        return self.root / "status.json"
-
-    @property
-    def log(self) -> Path:
-        return self.root / "train.log"
-
-    @property
-    def lock(self) -> Path:
-        return self.root / ".lock"
-
-    @property
-    def control(self) -> Path:
-        return self.root / "control"
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.root / "checkpoints"
-
-    @property
-    def last(self) -> Path:
-        return self.checkpoints / "last.pt"
-
-    @property
-    def best(self) -> Path:
-        return self.checkpoints / "best.pt"
-
-    @property
-    def metrics(self) -> Path:
-        return self.root / "metrics.json"
-
-    @property
-    def cases(self) -> Path:
-        return self.root / "cases.csv"
-
-    @property
-    def splits(self) -> Path:
-        return self.root / "splits.csv"
-
-    @property
-    def predictions(self) -> Path:
-        return self.root / "predictions"
-
-    @property
-    def examples(self) -> Path:
-        """Arrays of the cases that figures show: a figure is drawn from the run folder alone."""
-        return self.root / "examples"
-
-    @property
-    def previews(self) -> Path:
-        return self.root / "previews"
-
-    @property
-    def figures(self) -> Path:
-        return self.root / "figures"
-
-    @property
-    def report_html(self) -> Path:
-        return self.root / "report.html"
-
-    @property
-    def report_md(self) -> Path:
-        return self.root / "report.md"
+    recipe = _Place("recipe.toml")
+    manifest = _Place("manifest.json")
+    events = _Place("events.jsonl")
+    status = _Place("status.json")
+    log = _Place("train.log")
+    lock = _Place(".lock")
+    control = _Place("control")
+    checkpoints = _Place("checkpoints")
+    last = _Place("checkpoints/last.pt")
+    best = _Place("checkpoints/best.pt")
+    metrics = _Place("metrics.json")
+    cases = _Place("cases.csv")
+    splits = _Place("splits.csv")
+    predictions = _Place("predictions")
+    examples = _Place("examples")
+    """Arrays of the cases that figures show: a figure is drawn from the run folder alone."""
+    previews = _Place("previews")
+    figures = _Place("figures")
+    report_html = _Place("report.html")
+    report_md = _Place("report.md")
 
 
 def create(runs: Path, name: str, *, now_s: float | None = None, study: bool = False) -> RunFolder:

@@ -35,7 +35,6 @@ class TrainerState:
     def take(self, *, epoch: int, iteration: int, length: int) -> Content:
         """The content of ``last.pt``; an epoch is ``length`` iterations long."""
         step = self.step
-        cuda = torch.cuda.get_rng_state_all() if step.device.device.type == "cuda" else []
         return {
             **self.facts,
             "epoch": epoch,
@@ -47,9 +46,14 @@ class TrainerState:
             "optimizer": step.optimizer.state_dict(),
             "schedule": step.schedule.state_dict(),
             "scaler": step.scaler.state_dict(),
-            "rng": {"torch": torch.get_rng_state(), "cuda": cuda},
+            "rng": self.rng(),
             "parts": {name: part.state_dict() for name, part in self.parts.items()},
         }
+
+    def rng(self) -> StateDict:
+        """The states of torch's random generators."""
+        cuda = torch.cuda.get_rng_state_all() if self.step.device.device.type == "cuda" else []
+        return {"torch": torch.get_rng_state(), "cuda": cuda}
 
     def restore(self, content: Mapping[str, Any], done: int) -> None:
         """Bring everything back to the moment of `take`, after ``done`` iterations.

@@ -44,7 +44,7 @@ def codes_of(truth: Bytes, prediction: Bytes, only: int | None = None) -> Codes:
 
 def fitted(codes: Codes, size: tuple[int, int]) -> Codes:
     """``codes`` on ``size`` (rows, columns): where several fall together, the largest kind stays."""
-    rows, columns = (_starts(length, count) for length, count in zip(codes.shape, size, strict=True))
+    rows, columns = (np.arange(count) * length // count for length, count in zip(codes.shape, size, strict=True))
     tall = _block_max(codes, rows, 0)
     return _block_max(tall, columns, 1)
 
@@ -85,10 +85,6 @@ def letters_of(names: Sequence[str]) -> list[str]:
         wanted = [char for char in (*name.upper(), *alphabet) if char in alphabet and char not in given]
         given.append(wanted[0] if wanted else alphabet[len(given) % len(alphabet)])
     return given
-
-
-def _starts(length: int, count: int) -> NDArray[np.intp]:
-    return np.arange(count) * length // count
 
 
 def _block_max(codes: Codes, starts: NDArray[np.intp], axis: int) -> Codes:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 from engine.data.cases import Case
 from engine.data.sources.dataset_json import FILE, labels_of, read_json
 from engine.data.sources.index import (
+    DatasetIndex,
     files_below,
     foreground,
     group_below,
@@ -25,10 +27,28 @@ from engine.data.sources.index import (
 )
 from engine.errors import DataError, Problem
 from engine.recipe import DataTable
+from engine.recipe.sources import ImagePairsTable, NiftiPairsTable
 
 SUFFIXES = ("_segmentation", "_mask", "_masks", "_label", "_seg", "_gt")
 """What a mask's name may have after that of its image, as in ISIC's ``ISIC_0000000_segmentation.png``."""
 _CHANNEL = re.compile(r"(.+)_\d{4}")
+
+
+def paired(
+    folder: Path, table: ImagePairsTable | NiftiPairsTable, endings: Sequence[str], **facts: Any
+) -> DatasetIndex:
+    """The index of two folders, of which the files are paired by their names; ``facts`` say what images they are.
+
+    Raises:
+        DataError: a folder is not there, no names fit together, or nothing names the classes.
+    """
+    classes, values = named_classes(folder, table)
+    cases = tuple(paired_cases(folder, table.images, table.labels, endings))
+    places = {
+        path for name in (table.images, table.labels) for above in ("", "*/") for path in folder.glob(above + name)
+    }
+    notes = left_over(folder, sorted(path for path in places if path.is_dir()), cases)
+    return DatasetIndex(name=folder.name, cases=cases, classes=classes, label_values=values, notes=notes, **facts)
 
 
 def paired_cases(folder: Path, images: str, labels: str, endings: Sequence[str]) -> list[Case]:
@@ -56,12 +76,6 @@ def paired_cases(folder: Path, images: str, labels: str, endings: Sequence[str])
         Case(name, case.images, case.label, group=case.group, split=case.split)
         for name, case in zip(names, cases, strict=True)
     ]
-
-
-def left_over_pairs(folder: Path, images: str, labels: str, cases: Sequence[Case]) -> tuple[str, ...]:
-    """See `left_over`: of the folders of images and masks, also below those of a split."""
-    places = {path for name in (images, labels) for above in ("", "*/") for path in folder.glob(f"{above}{name}")}
-    return left_over(folder, sorted(path for path in places if path.is_dir()), cases)
 
 
 def named_classes(folder: Path, table: DataTable) -> tuple[tuple[str, ...], tuple[int, ...]]:

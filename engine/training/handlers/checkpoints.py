@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import torch
 from ignite.engine import Engine, Events
 
-from engine.checkpoint import Content, StateDict, save_checkpoint
+from engine.checkpoint import Content, save_checkpoint
 from engine.events import CheckpointSaved, Event
 from engine.runfolder import EventWriter, RunFolder
 from engine.training.handlers.validation import Best, ValidationEvents, ValidationOutcome
@@ -175,7 +174,7 @@ class LastCheckpoint:
         iteration, length = trainer.state.iteration, trainer.state.epoch_length
         if iteration % length == 0:
             # The epoch's own end, with its validation, comes next: from here on it is open.
-            self._open = {"epoch_open": True, "stream": list(self._writer.position), "rng": self._rng()}
+            self._open = {"epoch_open": True, "stream": list(self._writer.position), "rng": self._snapshot.rng()}
             self._opened = time.monotonic()
             if self._closing >= WORTH * self._cost > 0 and self._worth() and self._due(trainer.state.epoch):
                 self.save("last")  # a long validation comes: what was trained is safe before it
@@ -184,10 +183,6 @@ class LastCheckpoint:
         by_clock = self._seconds is not None and time.monotonic() - self._written >= self._seconds
         if by_count or by_clock:
             self.save("last")
-
-    def _rng(self) -> StateDict:
-        cuda = torch.cuda.get_rng_state_all() if self._snapshot.step.device.device.type == "cuda" else []
-        return {"torch": torch.get_rng_state(), "cuda": cuda}
 
     def _due(self, epoch: int) -> bool:
         return self._owed or epoch % self._every == 0
