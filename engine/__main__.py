@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from engine.console import guarded
-from engine.requests import REQUESTS, Request, decode
+from engine.requests import REQUESTS, Request, decode, options_of
 
 _USAGE = """\
 usage: python -m engine COMMAND REQUEST
@@ -52,7 +52,8 @@ def _read_request() -> str:
 
 def _help(command: str) -> str:
     if command in REQUESTS:
-        return f"usage: python -m engine {command} REQUEST\n\n{REQUESTS[command].__doc__}"
+        fields = [f"    {name}: {option.words}" for name, _, _, option in options_of(REQUESTS[command])]
+        return "\n".join([f"usage: python -m engine {command} REQUEST\n\n{REQUESTS[command].__doc__}", *fields])
     lines = [f"    {name:14}{(request.__doc__ or '').splitlines()[0]}" for name, request in REQUESTS.items()]
     return "\n".join([_USAGE, "commands; each has --help with its fields:", *lines])
 

@@ -3,22 +3,23 @@
 A request is all that a command is told: what is not a field of it cannot be asked for, and a field that
 is unknown or of the wrong type is refused. Its name on the command line is the class's in small letters
 with dashes (``DataFetch``: ``data-fetch``), and the function that answers it is of that name in the file
-of its first word (``engine.commands.data.data_fetch``).
+of its first word (``engine.commands.data.data_fetch``). What a field means stands once, as the help of its option.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_type_hints
 
 import msgspec
 
 from engine.errors import UsageError
 
 R = TypeVar("R", bound="Request")
-Weights = Literal["best", "last"]
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -31,232 +32,180 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         cls.command = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", cls.__name__).lower()
 
 
-class Train(Request, frozen=True):
-    """Check everything, make a run folder, train, measure, draw, report.
+@dataclass(frozen=True, slots=True)
+class Option:
+    """What a field is on the command line; `tui.arguments` makes the option of it.
 
     Attributes:
-        recipe: its file.
-        overrides: ``table.key=value`` texts, which win over the file.
-        data: root of the data sets; default: $MEDTUI_DATA, else ``./data``.
-        allow_outside: whether paths in the recipe may leave the data root.
-        runs: the folder in which the run folder is made.
-        name: of the run; default: the recipe's.
-        nproc: processes that share each batch; default: those that torchrun or srun started, else one.
-        on: ``slurm``: send it to SLURM, and come back when it is in the queue.
-        nodes: of SLURM, which share out the processes.
-        slurm: options of sbatch, ``key=value``.
-        handshake: descriptor of a pipe that is told the run folder; without one it is printed.
-        study: the run's place in the study that starts it, for its manifest.
+        words: its help.
+        metavar: stands for its value there.
+        low: least value of a whole number.
+        high: its greatest value.
+        flag: where it is not ``--`` and the name of the field.
+        place: it has no flag, and so many words as argparse means by this; None: one.
     """
 
-    recipe: Path
-    overrides: tuple[str, ...] = ()
-    data: Path | None = None
-    allow_outside: bool = False
-    runs: Path = Path("runs")
-    name: str | None = None
-    nproc: int | None = None
-    on: Literal["local", "slurm"] = "local"
-    nodes: int = 1
-    slurm: tuple[str, ...] = ()
-    handshake: int | None = None
-    study: dict[str, Any] | None = None
+    words: str
+    metavar: str | None = None
+    low: int = 1
+    high: int = 1000
+    flag: tuple[str, ...] = ()
+    place: Literal["", "?", "+"] | None = ""
 
 
-class Sweep(Request, frozen=True):
-    """A study: many runs of one recipe, with one result.
+Data = Annotated[Path | None, Option("root of the data sets ($MEDTUI_DATA, else ./data)", "DIR")]
+Texts = tuple[str, ...]
+_SET, _A_RUN = "TABLE.KEY=VALUE", "a folder, an id, or a unique part of an id"
+_SHARED = "processes that share each batch ({}; torchrun and srun say it themselves)"
+_RUN = Option(f"{_A_RUN}; without it, the newest run", "RUN", place="?")
 
-    Attributes:
-        recipe: its file; with ``resume`` a study's folder, id or part of an id.
-        overrides: as for `Train`, and so ``data``, ``allow_outside`` and ``runs``.
-        data: root of the data sets.
-        allow_outside: whether paths in the recipe may leave the data root.
-        runs: the folder in which the folders of the study and of its runs are made.
-        name: of the study; default: the recipe's.
-        folds: of a cross-validation; 0: none.
-        seeds: how many, from the recipe's own on.
-        grid: ``table.key=A,B`` texts; every combination of their values is run.
-        trials: of a search by Optuna.
-        search: what it varies: ``table.key=low:high``, ``table.key=low:high:log`` or ``table.key=A,B``.
-        jobs: runs at a time; they divide the cores. On SLURM: jobs at a time; default: all.
-        on: ``slurm``: each member is a job there, and this process follows them.
-        slurm: options of sbatch, ``key=value``.
-        resume: go on with a study that was cut off.
-    """
 
-    recipe: Path
-    overrides: tuple[str, ...] = ()
-    data: Path | None = None
-    allow_outside: bool = False
-    runs: Path = Path("runs")
-    name: str | None = None
-    folds: int = 0
-    seeds: int = 1
-    grid: tuple[str, ...] = ()
-    trials: int = 0
-    search: tuple[str, ...] = ()
-    jobs: int | None = None
-    on: Literal["local", "slurm"] = "local"
-    slurm: tuple[str, ...] = ()
-    resume: bool = False
+class _OfRecipe(Request, frozen=True):
+    recipe: Annotated[Path, Option("a .toml file", "RECIPE", place=None)]
+    overrides: Annotated[Texts, Option("override a key of the recipe; may be given often", _SET, flag=("--set",))] = ()
+    data: Data = None
+    allow_outside: Annotated[bool, Option("let paths in the recipe be absolute or climb up with ..")] = False
+
+
+class _ToRun(_OfRecipe, frozen=True):
+    runs: Annotated[Path, Option("folder of the runs (runs)", "DIR")] = Path("runs")
+    on: Annotated[Literal["local", "slurm"], Option("here, or a job of SLURM (local)")] = "local"
+    slurm: Annotated[Texts, Option("--on slurm: an option of sbatch; again for more", "KEY=VALUE")] = ()
+
+
+class Train(_ToRun, frozen=True):
+    """Check everything, make a run folder, train, measure, draw, report."""
+
+    name: Annotated[str | None, Option("name of the run (the recipe's)", "NAME")] = None
+    nproc: Annotated[int | None, Option(_SHARED.format(1), "N", high=64)] = None
+    nodes: Annotated[int, Option("--on slurm: nodes of the run (1)", "N")] = 1
+    handshake: int | None = None  # descriptor of a pipe that is told the run folder; without one it is printed
+    study: dict[str, Any] | None = None  # the run's place in the study that starts it, for its manifest
+
+
+class Sweep(_ToRun, frozen=True):
+    """A study: many runs of one recipe, with one result."""
+
+    name: Annotated[str | None, Option("name of the study (the recipe's)", "NAME")] = None
+    folds: Annotated[int, Option("folds of a cross-validation (none)", "N", 2, 100)] = 0
+    seeds: Annotated[int, Option("seeds, from the recipe's own on (1)", "N")] = 1
+    grid: Annotated[Texts, Option("values of a key; several keys: every combination", "KEY=A,B")] = ()
+    trials: Annotated[int, Option("trials of a search by Optuna", "N")] = 0
+    search: Annotated[Texts, Option("what trials vary; also LOW:HIGH:log and A,B", "KEY=LOW:HIGH")] = ()
+    jobs: Annotated[int | None, Option("runs at a time, dividing the cores (1; on SLURM all)", "N")] = None
+    resume: Annotated[bool, Option("go on with a study, named in place of the recipe")] = False
 
 
 class Resume(Request, frozen=True):
-    """Go on with a run from its last checkpoint.
+    """Go on with a run from its last checkpoint."""
 
-    Attributes:
-        run: the run folder.
-        overrides: ``table.key=value`` texts; without ``fork`` only of keys that do not change what is learned.
-        data: root of the data sets; default: where it was.
-        fork: begin a new run at the checkpoint of this one.
-        take: go on with it also where nobody can know whether its trainer still lives elsewhere.
-        name: of the new run; default: the old one's.
-        nproc: as for `Train`; default: as many as before.
-        handshake: as for `Train`.
-    """
-
-    run: Path
-    overrides: tuple[str, ...] = ()
-    data: Path | None = None
-    fork: bool = False
-    take: bool = False
-    name: str | None = None
-    nproc: int | None = None
-    handshake: int | None = None
+    run: Annotated[
+        Path, Option(f"{_RUN.words}. [user@]host:RUN or user@host: on another machine, over ssh", "RUN", place="?")
+    ]
+    overrides: Annotated[
+        Texts,
+        Option(
+            "a key that does not change what is learned (runtime.*, figures.*); with --fork any", _SET, flag=("--set",)
+        ),
+    ] = ()
+    fork: Annotated[bool, Option("begin a new run at this one's last checkpoint")] = False
+    take: Annotated[bool, Option("go on with a silent run: its trainer elsewhere is gone")] = False
+    name: Annotated[str | None, Option("--fork: name of the new run (the old one's)", "NAME")] = None
+    nproc: Annotated[int | None, Option(_SHARED.format("as before"), "N", high=64)] = None
+    data: Annotated[Path | None, Option("root of the data sets (where it was)", "DIR")] = None
+    handshake: int | None = None  # as for `Train`
 
 
-class Check(Request, frozen=True):
-    """Everything but training: recipe, data, one batch through the model, memory.
+class Check(_OfRecipe, frozen=True):
+    """Everything but training: recipe, data, one batch through the model, memory."""
 
-    Attributes:
-        recipe: its file.
-        overrides: as for `Train`, and so ``data`` and ``allow_outside``.
-        data: root of the data sets.
-        allow_outside: whether paths in the recipe may leave the data root.
-        nproc: processes that would share each batch; the batch that is tried is the share of one.
-        json: print what is known of the data as JSON, and leave the batch out.
-        profile: measure where the time of a step goes.
-    """
-
-    recipe: Path
-    overrides: tuple[str, ...] = ()
-    data: Path | None = None
-    allow_outside: bool = False
-    nproc: int | None = None
-    json: bool = False
-    profile: bool = False
+    nproc: Annotated[int | None, Option(_SHARED.format(1), "N", high=64)] = None
+    json: Annotated[bool, Option("what is known of the data as JSON, without the batch")] = False
+    profile: Annotated[bool, Option("where the time of a step goes, and what in the recipe would change it")] = False
 
 
-class Evaluate(Request, frozen=True):
-    """Measure a checkpoint of a run.
-
-    Attributes:
-        run: the run folder.
-        split: train, validation, test or all; default: test, or all of ``data``.
-        data: the same kind of data elsewhere: a data root, or the data set's own folder.
-        name: of the result in metrics.json; default: the split, or the name of the folder.
-        checkpoint: which weights; default: as the recipe says.
-        device: default: as the recipe says.
-    """
-
+class _OfWeights(Request, frozen=True):
     studies = True
 
-    run: Path
-    split: str | None = None
-    data: Path | None = None
-    name: str | None = None
-    checkpoint: Weights | None = None
-    device: str | None = None
+    checkpoint: Annotated[Literal["best", "last"] | None, Option("which weights (as the recipe says)")] = None
+    device: Annotated[str | None, Option("auto, cpu, cuda, cuda:1 (as the recipe says)", "D")] = None
 
 
-class Predict(Request, frozen=True):
-    """Masks or class tables for new files.
+class Evaluate(_OfWeights, frozen=True, kw_only=True):
+    """Measure a checkpoint of a run."""
 
-    Attributes:
-        run: the run folder.
-        inputs: files, or folders of files.
-        output: folder of the results; made where it is missing.
-        checkpoint: which weights; default: as the recipe says.
-        device: default: as the recipe says.
-        overwrite: whether masks may take the place of files that medtui did not write.
-    """
+    run: Annotated[Path, _RUN]
+    split: Annotated[str | None, Option("train, validation, test or all (test; with --data: all)", "S")] = None
+    data: Annotated[Path | None, Option("another folder with the same kind of data (the run's own)", "DIR")] = None
+    name: Annotated[str | None, Option("name of the result in metrics.json", "NAME")] = None
 
-    studies = True
 
-    run: Path
-    inputs: tuple[Path, ...]
-    output: Path
-    checkpoint: Weights | None = None
-    device: str | None = None
-    overwrite: bool = False
+class Predict(_OfWeights, frozen=True, kw_only=True):
+    """Masks or class tables for new files."""
+
+    run: Annotated[Path, Option(_A_RUN, "RUN", place=None)]
+    inputs: Annotated[tuple[Path, ...], Option("files or folders", "INPUT", place="+")]
+    output: Annotated[Path, Option("where the results go", "DIR", flag=("-o", "--output"))]
+    overwrite: Annotated[bool, Option("replace masks that medtui did not write")] = False
 
 
 class Figures(Request, frozen=True):
-    """Draw the figures of a run again.
+    """Draw the figures of a run again."""
 
-    Attributes:
-        run: the run folder.
-        only: kinds of figure; default: all.
-    """
-
-    run: Path
-    only: tuple[str, ...] = ()
+    run: Annotated[Path, _RUN]
+    only: Annotated[Texts, Option("draw this kind only; may be given often", "KIND")] = ()
 
 
 class Report(Request, frozen=True):
-    """The report of one run, or a comparison of several.
+    """The report of one run, or a comparison of several."""
 
-    Attributes:
-        runs: the run folders.
-        output: where the report goes; default: the run folder, or ``comparison`` beside the runs.
-    """
-
-    runs: tuple[Path, ...]
-    output: Path | None = None
+    runs: tuple[Path, ...]  # the run folders
+    output: Annotated[Path | None, Option("where the report goes (the run folder)", "DIR", flag=("-o", "--output"))] = (
+        None
+    )
 
 
 class DataList(Request, frozen=True):
-    """The data sets that are known, and which of them are there.
+    """The data sets that are known, and which of them are there."""
 
-    Attributes:
-        data: root of the data sets.
-        json: print a JSON array.
-    """
+    data: Data = None
+    json: Annotated[bool, Option("a JSON array, for scripts")] = False
 
-    data: Path | None = None
-    json: bool = False
+
+_NAMED = Option("see: medtui data list", "NAME", place=None)
 
 
 class DataFetch(Request, frozen=True):
-    """Download a data set and check its sum.
+    """Download a data set and check its sum."""
 
-    Attributes:
-        name: of the data set.
-        data: root of the data sets.
-    """
-
-    name: str
-    data: Path | None = None
+    name: Annotated[str, _NAMED]
+    data: Data = None
 
 
 class DataPhantom(Request, frozen=True):
-    """Write an artificial data set in the layout of a real one.
+    """Write an artificial data set in the layout of a real one."""
 
-    Attributes:
-        name: of the data set that it stands for.
-        data: root of the data sets.
-        cases: how many; default: a number that suits the recipes.
-        seed: of the draw.
-    """
-
-    name: str
-    data: Path | None = None
-    cases: int | None = None
-    seed: int = 0
+    name: Annotated[str, _NAMED]
+    data: Data = None
+    cases: Annotated[int | None, Option("how many cases (a number that suits the recipe)", "N", high=100_000)] = None
+    seed: Annotated[int, Option("seed of the draw (0)", "N", 0, 2**32 - 1)] = 0
 
 
-REQUESTS: dict[str, type[Request]] = {request.command: request for request in Request.__subclasses__()}
+def _kinds(base: type[Request]) -> Iterator[type[Request]]:
+    for kind in base.__subclasses__():
+        yield from _kinds(kind) if kind.__name__.startswith("_") else [kind]
+
+
+REQUESTS: dict[str, type[Request]] = {request.command: request for request in _kinds(Request)}
 """Every request by the name of its command."""
+
+
+def options_of(kind: type[Request]) -> Iterator[tuple[str, Any, Any, Option]]:
+    """(name, type, default, option) of each field that can be given on the command line."""
+    hints = get_type_hints(kind, include_extras=True)
+    for field in msgspec.structs.fields(kind):
+        for option in getattr(hints[field.name], "__metadata__", ()):
+            yield field.name, get_args(hints[field.name])[0], field.default, option
 
 
 def make(kind: type[R], values: dict[str, Any]) -> R:

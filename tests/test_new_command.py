@@ -13,15 +13,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 REQUEST = '''
 class Greet(Request, frozen=True):
-    """Greet.
+    """Greet."""
 
-    Attributes:
-        who: whom.
-        often: how often.
-    """
-
-    who: str
-    often: int = 1
+    who: Annotated[str, Option("whom", "NAME", place=None)]
+    often: Annotated[int, Option("how often", "N")] = 1
 
 
 '''
@@ -37,9 +32,7 @@ from engine.requests import Greet
 from tui.arguments import Commands
 
 def register(commands: Commands) -> None:
-    command = commands.add_request("greet", "Greet somebody.", Greet)
-    command.add_argument("who")
-    command.add_argument("--often", type=int)
+    commands.add_request("greet", "Greet somebody.", Greet)
 """
 
 
@@ -48,7 +41,7 @@ def copy(tmp_path: Path) -> Path:
     for package in ("engine", "tui"):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     requests = tmp_path / "engine" / "requests.py"
-    before, mark, after = requests.read_text().partition("REQUESTS: ")
+    before, mark, after = requests.read_text().partition("def _kinds(")
     requests.write_text(before + REQUEST + mark + after)
     (tmp_path / "engine" / "commands" / "greet.py").write_text(ENGINE)
     (tmp_path / "tui" / "commands" / "greet.py").write_text(SCREEN)

@@ -14,11 +14,14 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from types import UnionType
+from typing import Any, Literal, NoReturn, Union, get_args, get_origin
+
+import msgspec
 
 import tui.commands
 from engine.errors import UsageError, printable
-from engine.requests import Request
+from engine.requests import Request, options_of
 from tui.engine_process import request_of, run_engine
 
 Perform = Callable[[argparse.Namespace], int]
@@ -120,9 +123,10 @@ class Commands:
         self,
         name: str,
         text: str,
-        asked: type[Request] | Ask,
+        kind: type[Request],
         examples: Sequence[str] = (),
         *,
+        ask: Ask | None = None,
         perform: Perform | None = None,
     ) -> Parser:
         """A command that the engine does.
@@ -130,13 +134,15 @@ class Commands:
         Args:
             name: what is typed.
             text: its help, see `add`.
-            asked: the kind of request, whose fields are the options by their names; or what makes it of them.
+            kind: of the request, whose fields are the options.
             examples: command lines for its help.
+            ask: makes the request of them, where that takes more than their values.
             perform: sends the request in another way than to wait for the engine's end.
         """
-        ask: Ask = partial(request_of, asked) if isinstance(asked, type) else asked
-        made = self.add(name, text, perform or (lambda arguments: run_engine(ask(arguments))), examples)
-        made.set_defaults(ask=ask)
+        asked: Ask = ask or partial(request_of, kind)
+        made = self.add(name, text, perform or (lambda arguments: run_engine(asked(arguments))), examples)
+        made.set_defaults(ask=asked)
+        _add_options(made, kind)
         return made
 
 
@@ -174,26 +180,6 @@ def run_argument(command: Parser, *, nargs: str | None = "?", text: str = "", an
     runs_option(command)
 
 
-def recipe_arguments(command: Parser) -> None:
-    """``RECIPE`` and what belongs to it."""
-    command.add_argument("recipe", type=Path, metavar="RECIPE", help="a .toml file")
-    set_option(command, "override a key of the recipe; may be given often")
-    data_option(command)
-    command.add_argument(
-        "--allow-outside", action="store_true", help="let paths in the recipe be absolute or climb up with .."
-    )
-
-
-def set_option(command: Parser, words: str) -> None:
-    """``--set TABLE.KEY=VALUE``."""
-    command.add_argument("--set", action="append", default=[], metavar="TABLE.KEY=VALUE", dest="overrides", help=words)
-
-
-def data_option(command: Parser, words: str = "root of the data sets ($MEDTUI_DATA, else ./data)") -> None:
-    """``--data DIR``."""
-    command.add_argument("--data", type=Path, metavar="DIR", help=words)
-
-
 def screen_options(command: Parser) -> None:
     """``--plain`` and ``--detach``: what a trainer that was started is shown as."""
     group = command.add_mutually_exclusive_group()
@@ -201,28 +187,32 @@ def screen_options(command: Parser) -> None:
     group.add_argument("--detach", action="store_true", help="print the run folder and return; training goes on")
 
 
-def weights_options(command: Parser) -> None:
-    """``--checkpoint`` and ``--device``: the network that measures or predicts."""
-    command.add_argument("--checkpoint", choices=("best", "last"), help="which weights (as the recipe says)")
-    command.add_argument("--device", metavar="D", help="auto, cpu, cuda, cuda:1 (as the recipe says)")
-
-
-def nproc_option(command: Parser, otherwise: str) -> None:
-    """``--nproc N``."""
-    words = f"processes that share each batch ({otherwise}; torchrun and srun say it themselves)"
-    command.add_argument("--nproc", type=whole_number(1, 64), metavar="N", help=words)
-
-
-def slurm_options(command: Parser) -> None:
-    """``--on``, ``--nodes`` and ``--slurm``: where a run is sent."""
-    command.add_argument("--on", choices=("local", "slurm"), default="local", help="here, or a job of SLURM (local)")
-    command.add_argument(
-        "--slurm",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="--on slurm: an option of sbatch; again for more",
-    )
+def _add_options(command: Parser, kind: type[Request]) -> None:
+    """The options of a request, by its fields; with ``RUN`` also ``--runs DIR``."""
+    for name, hint, default, option in sorted(options_of(kind), key=lambda field: field[3].place == ""):
+        optional = get_origin(hint) in {Union, UnionType}
+        types = [part for part in get_args(hint) if part is not type(None)] if optional else [hint]
+        given: dict[str, Any] = {"help": option.words, "metavar": option.metavar, "default": default}
+        if required := default is msgspec.NODEFAULT:
+            del given["default"]
+        flags = option.flag or ("--" + name.replace("_", "-"),)
+        if types == [bool]:
+            given |= {"action": "store_true"}
+            del given["metavar"]
+        elif get_origin(types[0]) is Literal:
+            given |= {"choices": get_args(types[0])}
+        elif types == [int]:
+            given |= {"type": whole_number(option.low, option.high)}
+        elif get_origin(types[0]) is tuple and not option.place:
+            given |= {"action": "append", "default": []}
+        elif name != "run" and (types == [Path] or option.place == "+"):
+            given |= {"type": Path}
+        if option.place != "":
+            command.add_argument(name, nargs=option.place, **given)
+        else:
+            command.add_argument(*flags, dest=name, required=required, **given)
+        if name == "run":
+            runs_option(command)
 
 
 def whole_number(low: int, high: int) -> Callable[[str], int]:

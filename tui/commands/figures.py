@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from engine.requests import Figures
-from tui.arguments import Commands, run_argument
+from tui.arguments import Commands
 
 
 def register(commands: Commands) -> None:
     """Add the command."""
-    command = commands.add_request(
+    commands.add_request(
         "figures", "Draw the figures of a run again, from its folder alone.", Figures, ["medtui figures --only roc"]
-    )
-    run_argument(command)
-    command.add_argument(
-        "--only", action="append", default=[], metavar="KIND", help="draw this kind only; may be given often"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from engine.requests import Report
 from engine.runfolder import find_run
@@ -16,11 +15,11 @@ def register(commands: Commands) -> None:
     command = commands.add_request(
         "report",
         "Write the report of a run or of a study, or compare several runs.",
-        _request,
+        Report,
         ["medtui report", "medtui report seg_bce seg_dice -o comparison"],
+        ask=_request,
     )
     run_argument(command, nargs="*", text="folders, ids, or unique parts of ids; without one, the newest run")
-    command.add_argument("-o", "--output", type=Path, metavar="DIR", help="where the report goes (the run folder)")
 
 
 def _request(arguments: argparse.Namespace) -> Report:

@@ -9,7 +9,7 @@ import time
 from engine.errors import printable
 from engine.requests import Resume, Sweep
 from engine.runfolder import ENDED, find_run, read_status
-from tui.arguments import Commands, data_option, nproc_option, run_argument, screen_options, set_option
+from tui.arguments import Commands, screen_options
 from tui.commands.control import send_request, wait_option
 from tui.commands.run import check_name, launch
 from tui.engine_process import request_of, run_engine
@@ -21,18 +21,12 @@ def register(commands: Commands) -> None:
     command = commands.add_request(
         "resume",
         "Go on with a paused run, with a stopped, failed or lost one from its last checkpoint, or with a study.",
-        _request,
+        Resume,
         ["medtui resume", "medtui resume seg_dice --fork --set train.epochs=200 --name longer"],
+        ask=_request,
         perform=_resume,
     )
-    run_argument(command, anywhere=True)
     wait_option(command)
-    set_option(command, "a key that does not change what is learned (runtime.*, figures.*); with --fork any")
-    command.add_argument("--fork", action="store_true", help="begin a new run at this one's last checkpoint")
-    command.add_argument("--take", action="store_true", help="go on with a silent run: its trainer elsewhere is gone")
-    command.add_argument("--name", metavar="NAME", help="--fork: name of the new run (the old one's)")
-    nproc_option(command, "as before")
-    data_option(command, "root of the data sets (where it was)")
     screen_options(command)
 
 

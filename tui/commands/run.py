@@ -9,15 +9,7 @@ from engine.errors import UsageError, printable
 from engine.hardware import launched_place
 from engine.requests import Resume, Train
 from engine.runfolder import ENDED, read_status
-from tui.arguments import (
-    Commands,
-    nproc_option,
-    recipe_arguments,
-    runs_option,
-    screen_options,
-    slurm_options,
-    whole_number,
-)
+from tui.arguments import Commands, screen_options
 from tui.commands.attach import has_screen, open_dashboard, runs_of
 from tui.engine_process import request_of, run_engine
 
@@ -30,22 +22,16 @@ def register(commands: Commands) -> None:
         "run",
         "Train, evaluate, draw and report a recipe. The dashboard opens when the output is a terminal; closing it "
         "does not touch the training. With --plain, Ctrl-C checkpoints and stops the run, a second one kills it.",
-        _request,
+        Train,
         [
             "medtui run recipes/quickstart.toml",
             "medtui run recipes/seg_dice.toml --data ~/data --set train.epochs=10 --set optimizer.lr=1e-4",
             "medtui run recipes/cls_ce.toml --detach --name night",
             "medtui run recipes/cls_ce.toml --on slurm --slurm partition=gpu --slurm gpus-per-task=1 --nproc 2",
         ],
+        ask=_request,
         perform=lambda arguments: launch(_request(arguments), arguments),
     )
-    recipe_arguments(command)
-    runs_option(command)
-    command.add_argument("--name", metavar="NAME", help="name of the run (the recipe's)")
-    nproc_option(command, "1")
-    slurm_options(command)
-    nodes = whole_number(1, 1000)
-    command.add_argument("--nodes", type=nodes, default=1, metavar="N", help="--on slurm: nodes of the run (1)")
     screen_options(command)
 
 
