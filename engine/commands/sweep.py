@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import msgspec
 
-from engine.errors import UsageError
+from engine.errors import MedtuiError, UsageError
 from engine.requests import Sweep
 from engine.runfolder import (
     RunFolder,
@@ -60,20 +62,22 @@ def _work(folder: RunFolder, study: Study, jobs: int) -> int:
     from engine.studies.search import Search
     from engine.studies.work import OVER, Crew, show
 
-    with Crew(folder, study, jobs, Search(folder, study) if study.search else None) as crew:
-        try:
+    try:
+        with Crew(folder, study, jobs, Search(folder, study) if study.search else None) as crew:
             study = crew.work()
-        except BaseException as error:
-            _end(folder, study, "failed", str(error))
-            raise
-        stopped = crew.stopped
-    left = [member for member in study.member if member.state not in OVER]
-    if collect(folder, study):
-        if not left:
-            study = choose_post(folder, study)
-            save(folder, study)
-        for path in write_study_report(folder, study):
-            show(str(path))
+            stopped = crew.stopped
+        left = [member for member in study.member if member.state not in OVER]
+        if collect(folder, study):
+            if not left:
+                study = choose_post(folder, study)
+                save(folder, study)
+            for path in write_study_report(folder, study):
+                show(str(path))
+    except BaseException as error:
+        state: State = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
+        with contextlib.suppress(MedtuiError, OSError):  # the disk itself may be what failed
+            _end(folder, study, state, str(error), f"go on with: medtui resume {folder.address}")
+        raise
     if not left:
         _end(folder, study, "finished")
         return 0

@@ -50,7 +50,7 @@ def build(run: RunData, study: Study) -> Document:
         blocks.append(Cards(cards))
     blocks += [setup(run), data_section(run), Section("How it was chosen", [Facts(_chosen(run, study))])]
     blocks += [_settings(study, name, metrics)] if len(study.settings) > 1 else []
-    order = dict.fromkeys([name, "test_members", "test", *(one for one in metrics if not one.startswith(name))])
+    order = dict.fromkeys([name, "test_members", "test", *(one for one in metrics if one.split(": ")[0] != name)])
     measured = [one for one in order if one in metrics and not metrics[one].empty]
     blocks += [split_results(run, one) for one in measured]
     blocks += [part for part in (_spread(run, measured), subgroups(run)) if part]

@@ -27,7 +27,12 @@ def plan(request: Sweep) -> tuple[Study, Recipe]:
     """
     grid, search = _varied(request)
     jobs = request.jobs or (1 if request.on == "local" else MOST_MEMBERS)
-    recipe = _recipe(request, jobs, closed=bool(grid or search))
+    words = _words(request, jobs, closed=bool(grid or search))
+    recipe = load_recipe(request.recipe, words, outside=request.allow_outside)
+    if request.folds and recipe.data.validation_folds != request.folds:
+        raise UsageError(
+            f"--folds {request.folds}, and data.validation_folds = {recipe.data.validation_folds}", "name --folds alone"
+        )
     root = data_root(request.data)
     ensure_phantom(recipe.data, root)
     dataset = open_dataset(recipe.data, recipe.task, root)
@@ -37,7 +42,7 @@ def plan(request: Sweep) -> tuple[Study, Recipe]:
     points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     if len(points) * len(seeds) * max(1, request.folds) > MOST_MEMBERS:
         raise UsageError(f"more than {MOST_MEMBERS} runs", "vary less")
-    _refuse_illegal(request, points if grid else [], search)
+    _refuse_illegal(request, words, points if grid else [], search)
     study = Study(
         recipe=str(request.recipe),
         task=recipe.task,
@@ -76,14 +81,28 @@ def _varied(request: Sweep) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]
     return grid, search
 
 
-def _refuse_illegal(request: Sweep, points: Sequence[dict[str, str]], search: dict[str, str]) -> None:
-    """Check the recipe of every point of the grid, and with the ends of what is searched."""
+def _refuse_illegal(
+    request: Sweep, words: Sequence[str], points: Sequence[dict[str, str]], search: dict[str, str]
+) -> None:
+    """Check the recipe of every point of the grid, and with the ends of what is searched; and what they hold out."""
     if search:
         from engine.studies.search import ends
 
-        points = [{key: value} for key, words in search.items() for value in ends(key, words)]
+        points = [{key: value} for key, range_ in search.items() for value in ends(key, range_)]
+    held: dict[tuple[str, ...], str] = {}
     for point in points:
-        load_recipe(request.recipe, (*request.overrides, *settings(point)), outside=request.allow_outside)
+        given = settings(point)
+        recipe = load_recipe(request.recipe, (*words, *given), outside=request.allow_outside)
+        if any(key.startswith("data.") for key in point):
+            cases = open_dataset(recipe.data, recipe.task, data_root(request.data)).cases
+            held.setdefault(
+                tuple(sorted(f"{case.split} {case.id}" for case in cases if case.split != "train")), given[0]
+            )
+    if len(held) > 1:
+        raise UsageError(
+            " and ".join([*held.values()][:2]) + " hold out different cases: settings are compared on the same ones",
+            "make a study of each: medtui sweep --set KEY=VALUE",
+        )
 
 
 def make(request: Sweep, study: Study, recipe: Recipe) -> RunFolder:
@@ -95,8 +114,8 @@ def make(request: Sweep, study: Study, recipe: Recipe) -> RunFolder:
     return folder
 
 
-def _recipe(request: Sweep, jobs: int, *, closed: bool) -> Recipe:
-    """The recipe of all members; what a study sets itself gives way to ``--set``.
+def _words(request: Sweep, jobs: int, *, closed: bool) -> tuple[str, ...]:
+    """What makes the recipe of all members; what a study sets itself gives way to ``--set``.
 
     ``closed``: settings are compared, so the test split is not looked at.
     """
@@ -106,4 +125,4 @@ def _recipe(request: Sweep, jobs: int, *, closed: bool) -> Recipe:
     if jobs > 1 and request.on == "local" and given.runtime.threads is None:
         own.append(f"runtime.threads={max(1, cores() // jobs)}")
     named = [f'name="{request.name}"'] if request.name else []
-    return load_recipe(request.recipe, (*own, *request.overrides, *named), outside=request.allow_outside)
+    return (*own, *request.overrides, *named)

@@ -68,7 +68,8 @@ def _changes(recipe: Recipe, output: str) -> Iterator[Change]:
     if recipe.augment.flip and not table.flips:
         yield {"flips": True}
     if applies(recipe, "evaluate", "threshold", {"model.output": output}):
-        yield from ({"threshold": round(table.threshold + step, 3)} for step in (-0.1, 0.1))
+        around = (round(table.threshold + step, 3) for step in (-0.1, 0.1))
+        yield from ({"threshold": value} for value in around if 0 < value < 1)
 
 
 def _text(change: Change) -> str:

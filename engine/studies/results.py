@@ -16,7 +16,6 @@ from engine.recipe import Recipe, load_run_recipe
 from engine.runfolder import (
     CaseRow,
     DataFacts,
-    Manifest,
     RunFolder,
     SplitSummary,
     read_cells,
@@ -48,11 +47,10 @@ def collect(folder: RunFolder, study: Study) -> dict[str, SplitSummary]:
     finished = [member for member in study.member if member.state == "finished"]
     if not finished:
         return {}
-    recipe, manifest = load_run_recipe(folder.recipe), read_manifest(member_folder(folder, finished[0]))
-    found = {}
+    recipe, found = load_run_recipe(folder.recipe), {}
     for setting in study.settings:
         members = [member for member in study.of(setting) if member in finished]
-        if pooled := _pooled(folder, study, members, recipe, manifest.data):
+        if pooled := _pooled(folder, study, members, recipe):
             found[pooled_name(study, setting)] = pooled
     name, best = pooled_name(study), best_setting(study, found)
     if (own := pooled_name(study, best)) in found:
@@ -62,24 +60,28 @@ def collect(folder: RunFolder, study: Study) -> dict[str, SplitSummary]:
     if tests and not any(part.empty for part in tests):
         found[TESTED] = combined(tests, f"{tests[0].protocol}; mean of {len(tests)} members")
     content = {key: part.to_json() for key, part in found.items()}
-    content |= {key: part for key, part in read_object(folder.metrics).items() if not key.startswith((name, TESTED))}
+    stay = {key: part for key, part in read_object(folder.metrics).items() if key.split(": ")[0] not in {name, TESTED}}
+    content |= stay
     write_text(folder.metrics, json.dumps(content, indent=1) + "\n")
     _write_cases(folder, study, finished, best)
-    _write_facts(folder, study, manifest, finished[0])
+    _write_facts(folder, study, chosen or [member_folder(folder, finished[0])])
     return found
 
 
-def _pooled(
-    folder: RunFolder, study: Study, members: Sequence[Member], recipe: Recipe, data: DataFacts
-) -> SplitSummary | None:
+def _pooled(folder: RunFolder, study: Study, members: Sequence[Member], recipe: Recipe) -> SplitSummary | None:
     parts = []
     for seed in dict.fromkeys(member.seed for member in members):
         of_seed = [member for member in members if member.seed == seed]
         if len(of_seed) < max(1, study.folds):
             continue
         rows = [case_row(cells) for member in of_seed for cells in _cells(folder, member)]
-        protocol = read_metrics(member_folder(folder, of_seed[0])).get("validation", SplitSummary()).protocol
-        parts.append(summarised(rows, recipe, data, protocol))
+        runs = [member_folder(folder, member) for member in of_seed]
+        own = [read_metrics(run).get("validation", SplitSummary()) for run in runs]
+        part = summarised(rows, recipe, read_manifest(runs[0]).data, own[0].protocol)
+        losses = [(loss, one.n) for one in own if (loss := one.value("loss")) is not None]
+        if len(losses) == len(own):  # cases.csv has none of a case
+            part = replace(part, values={**part.values, "loss": fmean(*zip(*losses, strict=True))})
+        parts.append(part)
     if not parts:
         return None
     words = [f"{study.folds} folds"] if study.folds else []
@@ -166,11 +168,12 @@ def _write_cases(folder: RunFolder, study: Study, finished: Sequence[Member], be
     put_rows(folder, folder.cases, header, known, rows)
 
 
-def _write_facts(folder: RunFolder, study: Study, manifest: Manifest, first: Member) -> None:
-    """What those who use the study as a network need: the data's facts, and which cases its members know."""
-    known = msgspec.to_builtins(manifest)
+def _write_facts(folder: RunFolder, study: Study, voters: Sequence[RunFolder]) -> None:
+    """What those who use the study as a network need: the data's facts, and which cases any of its voters knows."""
+    known = msgspec.to_builtins(read_manifest(voters[0]))
     keys = ("medtui", "versions", "hardware", "data", "model", "precision", "data_root")
     update_manifest(folder, **{key: known[key] for key in keys})
-    rows = [row for row in read_splits(member_folder(folder, first)) if row.split in {"train", "validation", "test"}]
     trained = {"train", "validation"} if study.folds else {"train"}
-    write_splits(folder, [replace(row, split="train") if row.split in trained else row for row in rows])
+    rows = [row for run in voters for row in read_splits(run) if row.split in {*trained, "validation", "test"}]
+    rows = [replace(row, split="train") if row.split in trained else row for row in rows]
+    write_splits(folder, {row.id: row for row in sorted(rows, key=lambda row: row.split == "train")}.values())

@@ -55,7 +55,7 @@ class Search:
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._recipe = load_run_recipe(folder.recipe)
-        self._folder, self._states = folder, optuna.trial.TrialState
+        self._folder, self._states, self._sampler = folder, optuna.trial.TrialState, optuna.samplers.TPESampler
         storage = optuna.storages.JournalStorage(JournalFileBackend(str(folder.root / "optuna.journal")))
         self._search = optuna.create_study(
             study_name=folder.id,
@@ -64,11 +64,9 @@ class Search:
             pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
             load_if_exists=True,
         )
-        # A sampler's random state is not kept: one that went on from its seed would propose the same again.
-        self._search.sampler = optuna.samplers.TPESampler(seed=self._recipe.seed + len(self._search.trials))
         self._space = {key: distribution(key, words) for key, words in study.search.items()}
         self._readers: dict[str, EventReader] = {}
-        self._given_up: set[int] = set()
+        self._given_up = {member.trial for member in study.member if member.state == "pruned"}
         self.ended(study)
 
     def more(self, study: Study) -> list[Member]:
@@ -78,7 +76,8 @@ class Search:
         number = next((trial.number for trial in trials if trial.number not in known), None)
         if number is None and len(trials) >= study.trials:
             return []
-        if number is None:
+        if number is None:  # a sampler's state is not kept: each proposal has a seed of its own, also after a kill
+            self._search.sampler = self._sampler(seed=self._recipe.seed + len(trials))
             number = self._search.ask(self._space).number
         params = self._search.get_trials(deepcopy=False)[number].params
         grid = {key: value if isinstance(value, str) else repr(value) for key, value in params.items()}
@@ -94,22 +93,26 @@ class Search:
         if member.name != first.name or not member.run:
             return False
         reader = self._readers.setdefault(member.name, EventReader(member_folder(self._folder, member).events))
-        trial = _optuna().trial.Trial(self._search, self._search.get_trials(deepcopy=False)[number]._trial_id)
+        before = self._search.get_trials(deepcopy=False)[number]
+        if before.state.is_finished():
+            return False
+        trial = _optuna().trial.Trial(self._search, before._trial_id)
         for event in reader.read():
             value = event.metrics.get(study.monitor) if isinstance(event, Validation) else None
             if isinstance(event, Validation) and isinstance(value, float):
-                trial.report(value, event.epoch)
+                if event.epoch not in before.intermediate_values:  # by a sweep that was killed
+                    trial.report(value, event.epoch)
                 if trial.should_prune():
                     self._given_up.add(number)
                     return True
         return False
 
     def ended(self, study: Study) -> None:
-        """Tell Optuna of the trials that have come to their end since."""
+        """Tell Optuna of the trials that have come to their end since; a failed one may yet be tried again."""
         for trial in self._search.get_trials(deepcopy=False, states=[self._states.RUNNING]):
             own = [member for member in study.member if member.trial == trial.number]
             states = {member.state for member in own}
-            if not own or not states <= {"finished", "pruned", "failed"}:
+            if not own or not states <= {"finished", "pruned"}:
                 continue
             values = [read_status(member_folder(self._folder, member)).best for member in own]
             known = [value for value in values if value is not None]

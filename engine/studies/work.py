@@ -37,7 +37,8 @@ class Crew:
     """
 
     def __init__(self, folder: RunFolder, study: Study, jobs: int, search: Search | None = None) -> None:
-        self.folder, self.study = folder, study
+        self.folder = folder
+        self.study = msgspec.structs.replace(study, member=[_known(folder, member) for member in study.member])
         self._jobs, self._search = jobs, search
         self._processes: dict[str, Process] = {}  # of those that this crew started
         self._idle: set[str] = set()  # members that nothing changes by itself
@@ -189,6 +190,12 @@ class Crew:
             write_status(self.folder, self._status)
             for member in live:
                 self._say(member, f"is {member.state}{_progress(self._of(member)) if member.run else ''}")
+
+
+def _known(folder: RunFolder, member: Member) -> Member:
+    """A member; one whose run folder is gone waits to be trained again."""
+    lost = member.state == "finished" and not member_folder(folder, member).status.exists()
+    return msgspec.structs.replace(member, state="waiting", run="") if lost else member
 
 
 def show(text: str) -> None:

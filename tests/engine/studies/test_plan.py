@@ -69,6 +69,9 @@ def test_a_study_is_written_and_read_again(tmp_path):
         ({"trials": 2, "search": ("optimizer.lr=1e-2:1e-4",)}, "LOW below HIGH"),
         ({"trials": 2, "search": ("optimizer.lr=0:1e-4:log",)}, "above 0"),
         ({"folds": 2, "seeds": 9999}, "more than"),
+        ({"folds": 2, "overrides": ("data.validation_folds=5",)}, "name --folds alone"),
+        ({"folds": 2, "grid": ("data.split_seed=0,1",)}, "data.split_seed=0 and data.split_seed=1 hold out different"),
+        ({"trials": 2, "search": ("data.validation_fraction=0.2:0.6",)}, "hold out different cases"),
     ],
 )
 def test_what_cannot_be_swept_is_said_in_one_message(tmp_path, options, words):
@@ -76,6 +79,10 @@ def test_what_cannot_be_swept_is_said_in_one_message(tmp_path, options, words):
         plan(asked(tmp_path, **options))
     assert words in str(caught.value)
     assert not (tmp_path / "runs").exists()
+
+
+def test_how_many_cases_are_trained_on_can_be_varied(tmp_path):
+    assert len(plan(asked(tmp_path, folds=2, grid=("data.limit_train=1,2",)))[0].member) == 4
 
 
 @pytest.mark.parametrize("key", ["optimizer.lrr=1,2", "train.epochs=3,-1"])

@@ -9,12 +9,13 @@ import pytest
 
 from engine.commands.evaluate import evaluate
 from engine.evaluation.trained import open_trained
+from engine.recipe import load_run_recipe
 from engine.requests import Evaluate
 from engine.runfolder import RunFolder, list_runs, read_cases, read_cells
 from engine.runfolder.cases import write_csv
 from engine.runfolder.study import read_study
 from engine.studies.members import save
-from engine.studies.post import choose_post
+from engine.studies.post import _changes, choose_post
 
 
 @pytest.fixture
@@ -39,6 +40,11 @@ def test_what_is_tried_is_measured_as_evaluate_measures_it(study):
         "threshold = 0.4",
         "threshold = 0.6",
     }
+
+
+def test_a_threshold_that_no_recipe_can_have_is_not_tried(study):
+    recipe = load_run_recipe(study.recipe, ["evaluate.threshold=0.05"])
+    assert [change["threshold"] for change in _changes(recipe, "sigmoid") if "threshold" in change] == [0.15]
 
 
 @pytest.mark.parametrize(("gain", "post"), [(0.05, {"largest_component": False}), (-0.05, {}), (0.0, {})])

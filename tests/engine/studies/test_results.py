@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from statistics import fmean
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from engine.recipe import load_run_recipe
-from engine.runfolder import SplitSummary, list_runs, read_cases, read_manifest, read_metrics, read_splits
-from engine.studies.results import combined, summarised
+from engine.runfolder import (
+    RunFolder,
+    SplitSummary,
+    list_runs,
+    read_cases,
+    read_manifest,
+    read_metrics,
+    read_splits,
+    update_manifest,
+)
+from engine.runfolder.cases import write_csv
+from engine.runfolder.study import best_setting, member_folder, read_study
+from engine.studies.results import collect, combined, summarised
 from tests.engine.runs import CLASSIFICATION, SEGMENTATION, run
 
 
@@ -26,6 +39,29 @@ def test_every_case_is_measured_once_out_of_fold(alone):
     pooled = read_metrics(alone)["out_of_fold"]
     assert pooled.n == len(measured)
     assert pooled.value("dice") == pytest.approx(fmean(float(row["dice"]) for row in rows))
+
+
+def test_the_loss_out_of_fold_is_that_of_all_cases(alone):
+    own = [read_metrics(folder)["validation"] for folder in list_runs(alone.root.parent)]
+    loss = sum(part.value("loss") * part.n for part in own) / sum(part.n for part in own)
+    assert read_metrics(alone)["out_of_fold"].value("loss") == pytest.approx(loss)
+
+
+def test_the_facts_of_a_study_are_of_its_best_setting(alone, tmp_path):
+    folder = RunFolder(shutil.copytree(alone.root.parent, tmp_path / "runs") / alone.id)
+    study = read_study(folder)
+    one, two = (replace(member, grid={"data.limit_train": str(n)}) for n, member in enumerate(study.member))
+    for member, dice in ((one, "0.1"), (two, "0.9")):
+        run = member_folder(folder, member)
+        rows = list(csv.DictReader(run.cases.open(encoding="utf-8")))
+        write_csv(run.cases, list(rows[0]), ([dice if "dice" in key else row[key] for key in row] for row in rows))
+        update_manifest(run, data_root=member.name)
+    study = replace(study, folds=0, member=[one, two])
+    collect(folder, study)
+    assert best_setting(study, read_metrics(folder)) == two.setting
+    assert read_manifest(folder).data_root == two.name
+    trained = {row.id for row in read_splits(member_folder(folder, two)) if row.split == "train"}
+    assert {row.id for row in read_splits(folder) if row.split == "train"} == trained
 
 
 def test_the_test_split_is_the_mean_over_members(alone):

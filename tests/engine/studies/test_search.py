@@ -90,6 +90,38 @@ def test_what_falls_behind_the_median_is_given_up_and_all_is_told(folder):
     assert [trial.state.name for trial in search._search.trials] == ["COMPLETE"] * 5 + ["PRUNED"]
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_trial_that_failed_is_tried_again_and_told_then(folder):
+    search = Search(folder, study())
+    (proposed,) = search.more(study())
+    failed = trained(folder, proposed, 0.1, 0.2, state="failed")
+    assert not search.hopeless(failed, study(failed))
+    search.ended(study(failed))
+    again = Search(folder, study(failed))
+    assert not again.hopeless(msgspec.structs.replace(failed, state="running"), study(failed))
+    again.ended(study(msgspec.structs.replace(failed, state="finished")))
+    assert [(trial.state.name, trial.value) for trial in again._search.trials] == [("COMPLETE", 0.2)]
+
+
+def test_what_is_proposed_is_the_same_after_a_kill(folder, tmp_path):
+    other = create(tmp_path / "other", "atrium", study=True)
+    other.recipe.write_bytes(folder.recipe.read_bytes())
+    alone, found = Search(other, study()), ([], [])
+    for _ in range(3):
+        search = Search(folder, study(*found[0]))
+        for one, place, members in ((search, folder, found[0]), (alone, other, found[1])):
+            (proposed,) = one.more(study(*members))
+            members.append(trained(place, proposed, 0.5))
+            one.ended(study(*members))
+    assert [member.grid for member in found[0]] == [member.grid for member in found[1]]
+
+
+def test_the_rest_of_a_trial_that_was_given_up_is_given_up_after_a_kill(folder):
+    given_up = Member(name="t0-s0", trial=0, state="pruned")
+    rest = Member(name="t0-s1", trial=0, state="waiting")
+    assert Search(folder, study(given_up, rest)).hopeless(rest, study(given_up, rest))
+
+
 def test_a_search_from_its_trials_to_its_report(tmp_path):
     assert sweep(small(tmp_path, trials=3, search=("optimizer.lr=1e-5:1e-2:log",))) == 0
     found = study_in(tmp_path)

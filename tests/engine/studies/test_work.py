@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +15,11 @@ import pytest
 
 from engine.commands.sweep import sweep
 from engine.errors import MedtuiError, UsageError
+from engine.evaluation.trained import open_trained
 from engine.requests import Sweep, encode
 from engine.runfolder import RunFolder, find_run, list_runs, read_manifest, read_status
-from engine.runfolder.study import read_study
+from engine.runfolder.study import member_folder, read_study
+from engine.studies.work import Crew
 from tests.engine.studies.conftest import small, study_in
 
 LIMIT_S = 120.0
@@ -69,6 +72,16 @@ def test_killed_members_and_a_killed_sweep_go_on_to_the_same_numbers(alone, tmp_
     for name in ("metrics.json", "cases.csv"):
         assert (study.root / name).read_bytes() == (alone.root / name).read_bytes()
     assert len(list_runs(tmp_path / "runs")) == 2
+
+
+def test_a_member_that_was_removed_is_trained_again(alone, tmp_path):
+    folder = RunFolder(shutil.copytree(alone.root.parent, tmp_path / "runs") / alone.id)
+    first, *others = read_study(folder).member
+    shutil.rmtree(member_folder(folder, first).root)
+    with pytest.raises(UsageError, match=f"{first.run} is gone"):
+        open_trained(folder)
+    waiting, *rest = Crew(folder, read_study(folder), 1).study.member
+    assert (waiting.name, waiting.state, waiting.run, rest) == (first.name, "waiting", "", others)
 
 
 def test_an_interrupt_stops_the_members_with_a_checkpoint(tmp_path):
