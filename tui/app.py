@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,13 +20,17 @@ from textual.screen import Screen
 from engine.runfolder import RunFolder
 from tui import terminal
 from tui.ascii import wants_ascii
+from tui.screens.answers import listen
 from tui.screens.help import Help
 from tui.screens.home import HomeScreen
 from tui.screens.run import RunScreen
 from tui.screens.tiled import TiledScreen
 from tui.settings import load_settings, save_settings
 from tui.state.faults import in_short, write_fault
+from tui.terminal import Pictures, pictures
+from tui.text import one_line
 from tui.theme import DARK, LIGHT, PALETTES, textual_theme
+from tui.widgets.image_pane import ImagePane
 
 MOST_PLACES = 50
 """Runs of which the dashboard remembers where it was left."""
@@ -68,6 +74,10 @@ class MedtuiApp(App[None]):
         self.runs, self.run_folder, self.read_only = runs, run, read_only
         self.ascii_only = wants_ascii() if ascii_only is None else ascii_only
         self.settings = load_settings()
+        plain = self.ascii_only or self.no_color or not terminal.is_here()
+        self.pictures = Pictures() if plain else pictures()
+        if self.pictures.ask:
+            listen(partial(self.call_later, self._answered))
 
     def on_mount(self) -> None:
         for palette in PALETTES.values():
@@ -80,9 +90,36 @@ class MedtuiApp(App[None]):
         else:
             self.push_screen(RunScreen(self.runs, folder, read_only=self.read_only))
         if not self.is_headless and sys.__stdin__ is not None:
+            if (wanted := os.environ.get("MEDTUI_IMAGES", "auto").lower()) not in terminal.IMAGES:
+                words = f'MEDTUI_IMAGES is "{wanted}": it may be {", ".join(terminal.IMAGES)}'
+                self.notify(one_line(words), severity="warning", markup=False)
+            if self.pictures.ask and self._driver is not None:
+                self._driver.write(terminal.ASK)
             terminal.watch(sys.__stdin__.fileno(), partial(self.call_from_thread, self.exit))
         if not gc.isenabled():
             self.set_timer(_DRAWN_S, _collect_again)
+
+    def on_resize(self) -> None:
+        """Letters of another size change what a picture has room for."""
+        if self.pictures.protocol and min(cell := terminal.cell_size(1)) > 0:
+            self.pictures = replace(self.pictures, cell=cell)
+
+    def _answered(self, text: str) -> None:
+        """The terminal said what it can do; pictures are drawn again where that is more than was known."""
+        before, self.pictures = self.pictures, self.pictures.answered(text)
+        if self.pictures.protocol != before.protocol:
+            for pane in self.screen.query(ImagePane):
+                pane.redraw()
+
+    def notify(self, message: str, *, timeout: float | None = None, **options: Any) -> None:
+        """Show a message over a corner of the screen. What it covers of a picture is drawn again after it."""
+        super().notify(message, timeout=timeout, **options)
+        if self.pictures.protocol in {"iterm", "sixel"}:
+            self.set_timer((timeout or self.NOTIFICATION_TIMEOUT) + 0.5, self._show_pictures)
+
+    def _show_pictures(self) -> None:
+        for pane in self.screen.query(ImagePane):
+            pane.refresh()
 
     def remember(self, **choices: Any) -> None:
         """Keep choices for the next time."""

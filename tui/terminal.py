@@ -1,17 +1,30 @@
-"""What is said to the terminal itself: its title, its bell, a notification; and its end."""
+"""What is said to the terminal itself, and what it is asked: title, bell, notification; pictures; its end."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import re
 import select
+import struct
+import sys
+import termios
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 from tui.text import one_line
 
 KEEP_TITLE, GIVE_TITLE_BACK = "\x1b[22;2t", "\x1b[23;2t"
 """Sequences that put the window's title on the terminal's stack and take it off again."""
+IMAGES = ("auto", "blocks", "kitty", "iterm", "sixel")
+"""What MEDTUI_IMAGES may be: pictures in half blocks, in the pixels of the terminal, or as it seems best."""
+ASK = "\x1b[16t\x1b[c"
+"""The sequences that ask for the size of a cell and for what the terminal can do."""
+ANSWERS = re.compile(r"\x1b\[(?:6;(\d{1,5});(\d{1,5})t|\?([\d;]{1,80})c)")
+_SIXEL = "4"
 _LEAVE_S = 5.0
 """What the dashboard may take to end after its terminal was closed."""
 _NOTIFIES_BY_777 = ("rxvt", "foot", "ghostty", "urxvt")
@@ -35,6 +48,69 @@ def notification(text: str, environ: Mapping[str, str] = os.environ) -> str:
     if environ.get("TMUX"):
         return "\x1bPtmux;" + sequence.replace("\x1b", "\x1b\x1b") + "\x1b\\"
     return sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """How the terminal takes pictures.
+
+    Attributes:
+        protocol: "" for none: half blocks.
+        cell: (width, height) of a cell in pixels.
+        ask: it is not known yet, and the terminal is to be asked with `ASK`.
+    """
+
+    protocol: Literal["", "kitty", "iterm", "sixel"] = ""
+    cell: tuple[int, int] = (0, 0)
+    ask: bool = False
+
+    def answered(self, text: str) -> Pictures:
+        """What is known after an answer (`ANSWERS`) of the terminal."""
+        found = ANSWERS.fullmatch(text)
+        if found is None:
+            return self
+        if found[1]:
+            return Pictures(
+                self.protocol, (int(found[2]), int(found[1])) if min(self.cell) < 1 else self.cell, self.ask
+            )
+        if self.ask and _SIXEL in found[3].split(";") and min(self.cell) > 0:
+            return Pictures("sixel", self.cell)
+        return Pictures(self.protocol, self.cell)
+
+
+def is_here(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether a terminal is written to, and not a browser (`medtui serve`) or a test."""
+    return "TEXTUAL_DRIVER" not in environ and sys.__stdout__ is not None and sys.__stdout__.isatty()
+
+
+def pictures(environ: Mapping[str, str] = os.environ, descriptor: int = 1) -> Pictures:
+    """How the terminal takes pictures, as far as is known without asking it.
+
+    Only kitty and ghostty show kitty's placeholders. tmux and screen pass pictures on to nobody.
+    """
+    wanted = environ.get("MEDTUI_IMAGES", "").lower()
+    term, program = environ.get("TERM", ""), environ.get("TERM_PROGRAM", "")
+    cell = cell_size(descriptor)
+    usual = cell if min(cell) > 0 else (10, 20)
+    if wanted in {"kitty", "iterm", "sixel"}:
+        return Pictures(wanted, usual)  # type: ignore[arg-type]  # it is one of them
+    inside = environ.get("TMUX") or environ.get("STY") or term.startswith(("tmux", "screen"))
+    if wanted == "blocks" or inside or term in {"dumb", "linux", ""} or program == "Apple_Terminal":
+        return Pictures()
+    if term in {"xterm-kitty", "xterm-ghostty"} or program == "ghostty":
+        return Pictures("kitty", usual)
+    if program in {"iTerm.app", "WezTerm"} or environ.get("LC_TERMINAL") == "iTerm2":
+        return Pictures("iterm", usual)
+    return Pictures("", cell, ask=True)
+
+
+def cell_size(descriptor: int) -> tuple[int, int]:
+    """(width, height) of a cell in pixels; zeros where the terminal does not tell."""
+    try:
+        rows, columns, width, height = struct.unpack("HHHH", fcntl.ioctl(descriptor, termios.TIOCGWINSZ, bytes(8)))
+    except OSError:
+        return 0, 0
+    return (width // columns, height // rows) if rows and columns else (0, 0)
 
 
 def watch(descriptor: int, leave: Callable[[], object]) -> None:

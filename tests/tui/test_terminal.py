@@ -15,11 +15,14 @@ import time
 from pathlib import Path
 
 import pytest
+from textual.drivers import linux_driver
+from textual.events import Key
 
 from tests.tui import recorded
 from tui.ascii import wants_ascii
+from tui.screens.answers import listen
 from tui.settings import Settings, load_settings, save_settings, settings_path
-from tui.terminal import notification, title
+from tui.terminal import Pictures, notification, pictures, title
 
 OWN = "import fcntl, termios\nfcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"  # its terminal, whose end reaches it
 OPEN = (
@@ -121,6 +124,67 @@ def test_titles_and_notifications_carry_no_sequence_of_a_name() -> None:
     assert notification("a;b\x07", {"TERM": "foot"}) == "\x1b]777;notify;medtui;a,b·\x07"
     assert notification("a", {"TERM": "xterm"}) == "\x1b]9;a\x07"
     assert notification("a", {"TERM": "tmux-256color", "TMUX": "x"}) == "\x1bPtmux;\x1b\x1b]9;a\x07\x1b\\"
+
+
+@pytest.mark.parametrize(
+    ("environ", "protocol", "ask"),
+    [
+        ({"TERM": "xterm-kitty"}, "kitty", False),
+        ({"TERM": "xterm-256color", "LC_TERMINAL": "iTerm2"}, "iterm", False),
+        ({"TERM": "xterm-256color", "TERM_PROGRAM": "WezTerm"}, "iterm", False),
+        ({"TERM": "xterm-256color"}, "", True),
+        ({"TERM": "foot"}, "", True),
+        ({"TERM": "xterm-kitty", "TMUX": "/tmp/x"}, "", False),
+        ({"TERM": "tmux-256color", "LC_TERMINAL": "iTerm2"}, "", False),
+        ({"TERM": "xterm-kitty", "MEDTUI_IMAGES": "blocks"}, "", False),
+        ({"TERM": "tmux-256color", "MEDTUI_IMAGES": "sixel"}, "sixel", False),
+        ({"TERM": "xterm-256color", "TERM_PROGRAM": "Apple_Terminal"}, "", False),
+        ({"TERM": "linux"}, "", False),
+    ],
+)
+def test_how_a_terminal_takes_pictures_is_known_by_its_name_or_asked(
+    environ: dict[str, str], protocol: str, ask: bool
+) -> None:
+    found = pictures(environ, os.open(os.devnull, os.O_RDONLY))
+    assert (found.protocol, found.ask) == (protocol, ask)
+
+
+def test_an_answer_names_sixel_where_the_size_of_a_cell_is_known() -> None:
+    asked = Pictures(ask=True)
+    assert asked.answered("\x1b[6;20;10t").answered("\x1b[?62;4;22c") == Pictures("sixel", (10, 20))
+    assert asked.answered("\x1b[?62;4;22c").protocol == ""
+    assert asked.answered("\x1b[6;20;10t").answered("\x1b[?64;1;2c").protocol == ""
+
+
+def test_answers_are_no_keys_however_they_come() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(linux_driver, "XTermParser", linux_driver.XTermParser)
+        taken: list[str] = []
+        listen(taken.append)
+        for parts in (["q\x1b[6;20;10t\x1b[?64;1;2;4cs"], ["q\x1b[6;20;1", "0t\x1b[?64;1", ";2;4", "cs"]):
+            parser = linux_driver.XTermParser()
+            events = [event for part in parts for event in parser.feed(part)]
+            assert [event.key for event in events if isinstance(event, Key)] == ["q", "s"]
+            assert taken == ["\x1b[6;20;10t", "\x1b[?64;1;2;4c"]
+            taken.clear()
+
+
+def test_a_terminal_that_answers_gets_pictures_and_none_under_the_help(tmp_path: Path) -> None:
+    terminal = Terminal(recorded.finished(tmp_path).root, tmp_path)
+    try:
+        seen = terminal.read(20, until=b"\x1b[16t\x1b[c")
+        assert b"\x1b[16t\x1b[c" in seen
+        os.write(terminal.master, b"\x1b[6;20;10t\x1b[?62;4c")
+        assert b"\x1bP0;1;0q" in terminal.read(20, until=b"\x1bP0;1;0q")
+        terminal.read(1)
+        os.write(terminal.master, b"?")
+        seen = terminal.read(2)
+        assert b"everywhere" in seen
+        assert b"\x1bP0;1;0q" not in seen
+        os.write(terminal.master, b"\x1b")
+        assert b"\x1bP0;1;0q" in terminal.read(5, until=b"\x1bP0;1;0q")
+    finally:
+        terminal.close()
 
 
 def test_ascii_is_chosen_by_request_or_by_the_terminals_coding() -> None:

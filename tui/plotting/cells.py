@@ -21,6 +21,8 @@ from tui.theme import style_of
 
 Span: TypeAlias = tuple[str, str]
 Line: TypeAlias = list[Span]
+PLACEHOLDER = "\U0010eeee"
+"""A cell in which kitty shows a piece of a picture; Unicode has no such letter."""
 
 
 def fit(text: str, width: int, *, right: bool = False) -> str:
@@ -73,7 +75,7 @@ def ends(left: Line, parts: Iterable[Line], width: int) -> Line:
 
 def to_strip(line: Line, width: int, palette: str, *, ascii_only: bool) -> Strip:
     """A strip of exactly ``width`` cells, without anything that a terminal would obey."""
-    line = [(text if text.isprintable() else one_line(text), look) for text, look in line]
+    line = [(text if text.replace(PLACEHOLDER, "").isprintable() else one_line(text), look) for text, look in line]
     if ascii_only:
         line = [(to_ascii(text), look) for text, look in line]
     segments = [Segment(text, style_of(look, palette)) for text, look in line if text]

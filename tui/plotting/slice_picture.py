@@ -67,6 +67,31 @@ def slice_lines(images: PreviewImages, at: int, cells: tuple[int, int], look: Sl
     return half_blocks(picture, levels=255, marks=marks, fronts=fronts, ground=look.marks)
 
 
+def slice_pixels(
+    images: PreviewImages, at: int, cells: tuple[int, int], cell: tuple[int, int], look: SliceLook
+) -> Bytes:
+    """Slice ``at`` in the terminal's own pixels (H, W, 3), filled up to whole cells.
+
+    Args:
+        images: the arrays.
+        at: which slice.
+        cells: (width, rows) that it may take.
+        cell: (width, height) of a cell in pixels.
+        look: how it is drawn; what is added has stripes in place of the hatch.
+    """
+    picture = paint(images, at, (cells[0] * cell[0], cells[1] * cell[1] // 2), look)
+    codes = codes_on(images, at, (picture.shape[0], picture.shape[1]), look)
+    picture = _tinted(picture, codes, look)
+    added = np.isin(kind_of(codes), (ADDED, SWAPPED))
+    down, across = np.nonzero(added)
+    stripe = ((down + across) // max(2, cell[1] // 5) % 2 == 0)[:, None]
+    colors = np.array([rgb(color) for color in look.series], np.uint8)
+    between = np.where((kind_of(codes) == ADDED)[added, None], picture[added] // 3, picture[added])
+    picture[added] = np.where(stripe, colors[((codes[added] & 255) - 1) % len(colors)], between)
+    rest = [-size % whole for size, whole in zip(picture.shape, (cell[1], cell[0]), strict=False)]
+    return np.pad(picture, ((0, rest[0]), (0, rest[1]), (0, 0)))
+
+
 def paint(images: PreviewImages, at: int, cells: tuple[int, int], look: SliceLook) -> Bytes:
     """The image of slice ``at`` on ``cells`` (width, rows): pixels (2 * rows, width, 3) at most.
 
@@ -120,9 +145,12 @@ def _under(picture: Bytes, heat: Bytes) -> Bytes:
 def _tinted(picture: Bytes, codes: Codes, look: SliceLook) -> Bytes:
     """What is agreed in a thin colour, what is missed (or taken for another class) in a full one."""
     series = np.array([rgb(color) for color in look.series], float)
-    share = np.array([0, _TINT, 0, 1, 1])[kind_of(codes)][..., None]
-    colors = series[((codes >> 8 & 255) - 1) % len(series)]
-    return np.asarray(np.rint((1 - share) * picture + share * colors), np.uint8)
+    shares = np.array([0, _TINT, 0, 1, 1])[kind_of(codes)]
+    seen = shares > 0
+    share, colors = shares[seen][:, None], series[((codes[seen] >> 8 & 255) - 1) % len(series)]
+    tinted = picture.copy()
+    tinted[seen] = np.rint((1 - share) * picture[seen] + share * colors)
+    return tinted
 
 
 def _colors(look: SliceLook) -> NDArray[np.int64]:

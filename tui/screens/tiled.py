@@ -22,6 +22,7 @@ from tui.screens.key_desk import KeyDesk
 from tui.state.feed import Feed, RunSnapshot
 from tui.widgets.bars import LAST_NUMBER, HeadLine, Keys, Tabs, number_of
 from tui.widgets.canvas import Canvas
+from tui.widgets.image_pane import ImagePane
 from tui.widgets.keys import Section, section
 from tui.widgets.pane import Pane
 from tui.widgets.tiles import Tiles
@@ -137,6 +138,10 @@ class TiledScreen(Screen[None]):
 
     def on_screen_resume(self) -> None:
         self.repaint()
+
+    def on_screen_suspend(self) -> None:
+        for pane in self.query(ImagePane):  # a picture would show through what lies over it
+            pane.redraw()
 
     def repaint(self) -> None:
         """Draw all again: in other colours, or after the screen was covered."""

@@ -1,0 +1,39 @@
+"""Takes the terminal's answers out of what it sends, before Textual would read them as keys.
+
+They may come late, over a slow line: nothing waits for them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from textual._xterm_parser import XTermParser
+from textual.drivers import linux_driver
+from textual.message import Message
+
+from tui.terminal import ANSWERS
+
+_BEGUN = re.compile(r"\x1b\[(?:6;|\?)[\d;]*\Z")
+
+
+def listen(take: Callable[[str], object]) -> None:
+    """Hand every answer that the terminal gives to ``take``, in the thread that reads it."""
+
+    class Parser(XTermParser):
+        """Textual's own, which sees what is left."""
+
+        begun = ""  # of an answer that is not all there
+
+        def feed(self, data: str) -> Iterable[Message]:
+            if not data:  # the end
+                return super().feed(data)
+            data, self.begun = self.begun + data, ""
+            for answer in ANSWERS.finditer(data):
+                take(answer[0])
+            data = ANSWERS.sub("", data)
+            if begun := _BEGUN.search(data):
+                data, self.begun = data[: begun.start()], begun[0]
+            return super().feed(data) if data else ()
+
+    setattr(linux_driver, "XTermParser", Parser)  # noqa: B010  # the driver has no other way to another parser
