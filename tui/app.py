@@ -25,7 +25,7 @@ from tui.screens.help import Help
 from tui.screens.home import HomeScreen
 from tui.screens.run import RunScreen
 from tui.screens.tiled import TiledScreen
-from tui.settings import load_settings, save_settings
+from tui.settings import Kept, load_settings, save_settings
 from tui.state.faults import in_short, write_fault
 from tui.terminal import Pictures, pictures
 from tui.text import one_line
@@ -127,6 +127,17 @@ class MedtuiApp(App[None]):
         if settings != self.settings:
             self.settings = settings
             save_settings(settings)
+
+    def kept(self, runs: Path) -> Kept:
+        """What of a folder of runs is pinned and hidden; another dashboard may have changed that."""
+        return load_settings().lists.get(os.path.realpath(runs)) or self.settings.lists.get(
+            os.path.realpath(runs), Kept()
+        )
+
+    def keep(self, runs: Path, kept: Kept) -> None:
+        """Remember what of a folder of runs is pinned and hidden."""
+        lists = {**self.settings.lists, **load_settings().lists, os.path.realpath(runs): kept}
+        self.remember(lists=lists)
 
     def remember_place(self, run: str, pane: str, alone: bool) -> None:
         """Keep which pane of a run had the focus; of the last runs only."""

@@ -10,12 +10,26 @@ import msgspec
 from engine.runfolder import read_small, write_bytes
 
 
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """Runs of one folder, by their ids, that stand on top of the list, and that do not stand in it."""
+
+    pinned: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+
+    def turned(self, what: str, run: str) -> Kept:
+        """``run`` is ``pinned``, or ``hidden``, where it was not, and no longer where it was."""
+        before: tuple[str, ...] = getattr(self, what)
+        others = {name: tuple(one for one in getattr(self, name) if one != run) for name in ("pinned", "hidden")}
+        return Kept(**{**others, what: others[what] if run in before else (*before, run)})
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Choices made by keys. A field that a later version does not know is left alone by it."""
 
     theme: str = ""  # "": dark, unless the terminal says that it is light
     smoothing: int = 3
     axis: str = "iteration"
+    lists: dict[str, Kept] = {}  # by folder of runs
     places: dict[str, tuple[str, bool]] = {}  # by run: the pane with the focus, and whether it stood alone
 
 

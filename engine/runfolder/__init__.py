@@ -4,6 +4,7 @@ from engine.runfolder.atomic import atomic_open, write_bytes, write_text, write_
 from engine.runfolder.careful import most_unpacked, open_regular, read_object, read_small, read_text, zip_members
 from engine.runfolder.cases import CaseRow, read_cases, read_cells
 from engine.runfolder.control import Request, send, take
+from engine.runfolder.label import Label, read_label, shown_name, write_label
 from engine.runfolder.lock import is_locked, release_lock, take_lock
 from engine.runfolder.manifest import DataFacts, Manifest, read_manifest, update_manifest
 from engine.runfolder.names import example_file, file_name

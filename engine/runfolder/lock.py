@@ -37,13 +37,16 @@ def release_lock(lock: int) -> None:
     os.close(lock)
 
 
-def take_lock(folder: RunFolder) -> int:
+def take_lock(folder: RunFolder, *, links: bool = False) -> int:
     """Lock a run folder for this process and return the lock's file; it ends with the process.
+
+    ``links``: its parts may be links, for one who does not follow them.
 
     Raises:
         RunError: another trainer writes this folder, or it cannot be written, or it leads elsewhere.
     """
-    refuse_links(folder)
+    if not links:
+        refuse_links(folder)
     if is_mirror(folder):
         raise RunError(f"{folder.id} is on another machine: this folder is a mirror of it", "do this over there")
     lock = _open(folder, folder.lock.name)

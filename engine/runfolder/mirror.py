@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
+from engine.errors import UsageError, printable
+from engine.runfolder.careful import read_text
 from engine.runfolder.paths import RunFolder
 
 MARK = ".mirror"
@@ -24,6 +26,20 @@ _POLL_S = 0.05
 def is_mirror(folder: RunFolder) -> bool:
     """Whether the run itself is on another machine."""
     return (folder.root / MARK).exists()
+
+
+def refuse_mirror(folder: RunFolder, command: str) -> None:
+    """Make sure that a run is here, before ``medtui COMMAND`` changes it.
+
+    Raises:
+        UsageError: this folder is a mirror; it says what to type where the run is.
+    """
+    if is_mirror(folder):
+        try:
+            host = printable(read_text(folder.root / MARK, 1000), keep="")
+        except OSError:
+            host = "that machine"
+        raise UsageError(f"{folder.id} is on {host}", f"do this over there: ssh {host} medtui {command} {folder.id}")
 
 
 def watch(folder: RunFolder) -> None:

@@ -70,6 +70,7 @@ class RunFolder:
     manifest = _Place("manifest.json")
     events = _Place("events.jsonl")
     status = _Place("status.json")
+    label = _Place("label.json")
     log = _Place("train.log")
     lock = _Place(".lock")
     control = _Place("control")
@@ -184,6 +185,8 @@ def _began_s(folder: RunFolder) -> tuple[float, str]:
 def find_run(runs: Path, run: str | None, *, studies: bool = False) -> RunFolder:
     """The run folder meant by ``run``: a folder, an id, a name, a unique part of an id, or None for the newest run.
 
+    What is part of no id may be the whole title of a run (`engine.runfolder.label`).
+
     With ``studies`` it may be a study too; the name of a study means it, and not its members.
 
     Raises:
@@ -201,6 +204,7 @@ def find_run(runs: Path, run: str | None, *, studies: bool = False) -> RunFolder
     if run is None:
         return max(known, key=_began_s)
     matches = [folder for folder in known if run in folder.id]
+    matches = matches or [folder for folder in known if read_object(folder.label).get("title") == run]
     # "seg_dice" is no part of an id where a run has that very name
     matches = [folder for folder in matches if folder.name == run] or matches
     matches = [folder for folder in matches if folder.id == run] or matches

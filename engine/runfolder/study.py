@@ -12,6 +12,7 @@ import msgspec
 from engine.errors import RunError
 from engine.measures import better_up
 from engine.runfolder.careful import UNREADABLE, Count, read_text
+from engine.runfolder.manifest import read_manifest
 from engine.runfolder.paths import RunFolder
 from engine.runfolder.summary import SplitSummary, read_metrics
 
@@ -119,6 +120,13 @@ def read_study(folder: RunFolder) -> Study:
 def member_folder(folder: RunFolder, member: Member) -> RunFolder:
     """The run folder of a member: beside that of the study, whatever ``study.toml`` says."""
     return RunFolder(folder.root.parent / Path(member.run).name)
+
+
+def study_of(folder: RunFolder) -> RunFolder | None:
+    """The study that a run is a member of; None where it is of none, or that is gone."""
+    name = Path(read_manifest(folder).study.id).name
+    study = RunFolder(folder.root.parent / name)
+    return study if name and study_file(study).is_file() else None
 
 
 def pooled_name(study: Study, setting: str = "") -> str:

@@ -14,8 +14,8 @@ from textual.message import Message
 
 from engine.runfolder import RunFolder
 from tui.plotting.cells import Line
+from tui.screens.changing import ChangingScreen
 from tui.screens.run import RunScreen
-from tui.screens.tiled import TiledScreen
 from tui.state.run_facts import RunFacts, read_facts
 from tui.state.runs_index import RunRow, RunsWatch, counts
 from tui.text import one_line
@@ -28,7 +28,7 @@ _REST_S = 0.12
 _AGES_S = 10.0
 
 
-class HomeScreen(TiledScreen):
+class HomeScreen(ChangingScreen):
     """The list of runs, and a summary of the one under the cursor."""
 
     NAME = "all runs"
@@ -93,6 +93,7 @@ class HomeScreen(TiledScreen):
     # --- life ----------------------------------------------------------------------------------
 
     def on_mount(self) -> None:
+        self.listed.kept = self.app.kept(self.runs)  # type: ignore[attr-defined]
         self._watch.start()
         self.set_interval(_AGES_S, self._ages)
 
@@ -130,7 +131,18 @@ class HomeScreen(TiledScreen):
         self._at = ""
         self._look_at()
 
+    def run_to_change(self) -> RunRow | None:
+        return self.listed.chosen_row()
+
+    def changed(self) -> None:
+        self._watch.nudge()
+
+    def on_runs_list_kept_changed(self) -> None:
+        self.app.keep(self.runs, self.listed.kept)  # type: ignore[attr-defined]
+
     def on_rows_pane_filled(self) -> None:
+        if self.listed.wanted.reads:
+            self._watch.nudge(reads=True)
         self.tiles.relayout()
         self._look_at()
 

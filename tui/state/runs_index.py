@@ -9,21 +9,21 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, TypeAlias
 
 from engine.diagnosis import Finding
 from engine.errors import MedtuiError, RunError
 from engine.measures import better_up
 from engine.readers.health import Health, read_findings
-from engine.runfolder import ENDED, RunFolder, Status, list_runs, read_status
+from engine.runfolder import ENDED, Label, RunFolder, Status, list_runs, read_label, read_status
 from engine.runfolder.study import read_study
 from tui.state.feed import size_of
 from tui.state.run_facts import QUICK_BYTES
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tui.state.run_filter import RunFilter, Value
+from tui.state.run_values import read_values
 
 SortKey: TypeAlias = Literal["age", "state", "recipe", "task", "epoch", "best", "test", "health"]
 SORT_KEYS: tuple[SortKey, ...] = ("age", "state", "recipe", "task", "epoch", "best", "test", "health")
@@ -43,6 +43,8 @@ class RunRow:
     started_s: float  # by the status, else by the id; 0 where neither says
     study: str = ""  # id of the study that the run is a member of
     findings: tuple[Finding, ...] = ()  # the worst first
+    label: Label = field(default_factory=Label)
+    read: Mapping[str, Value] | None = None  # of recipe.toml and metrics.json; None: not looked at
 
     @property
     def id(self) -> str:
@@ -54,11 +56,23 @@ class RunRow:
 
     @property
     def recipe(self) -> str:
-        return self.status.name or self.folder.name
+        return self.label.title or self.status.name or self.folder.name
 
     @property
     def live(self) -> bool:
         return self.state not in ENDED
+
+
+_Mark: TypeAlias = tuple[int, int, int] | None
+"""When a file was written, its size and its inode; None where there is none."""
+
+
+def _mark(path: Path) -> _Mark:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 class RunsIndex:
@@ -67,7 +81,8 @@ class RunsIndex:
     def __init__(self, runs: Path) -> None:
         self.runs = runs
         self._rows: dict[str, RunRow] = {}
-        self._marks: dict[str, tuple[int, int, int] | None] = {}
+        self._marks: dict[str, tuple[_Mark, _Mark]] = {}
+        self.reads = False  # whether `RunRow.read` is wanted
         self._todo: list[RunFolder] = []
         self._health: dict[str, Health] = {}  # of live runs
         self._studies: dict[str, str] = {}  # id of a run -> that of its study
@@ -94,20 +109,24 @@ class RunsIndex:
 
     def _look(self, folder: RunFolder) -> None:
         """Read a status that is new or changed, and that of a live run, whose process may be gone."""
-        try:
-            found = folder.status.stat()
-            mark: tuple[int, int, int] | None = (found.st_mtime_ns, found.st_size, found.st_ino)
-        except OSError:
-            mark = None
+        mark = _mark(folder.status), _mark(folder.label)
         row = self._rows.get(folder.id)
-        if row is not None and not row.live and self._marks[folder.id] == mark:
+        told = row is not None and (row.read is not None or not self.reads)
+        if row is not None and told and not row.live and self._marks[folder.id] == mark:
             return
         status = read_status(folder)
         self._marks[folder.id] = mark
         if folder.is_study:
             with contextlib.suppress(RunError):
                 self._studies |= {member.run: folder.id for member in read_study(folder).member if member.run}
-        now = RunRow(folder, status, status.started_s or folder.stamp_s, findings=self._findings(folder, status))
+        now = RunRow(
+            folder,
+            status,
+            status.started_s or folder.stamp_s,
+            findings=self._findings(folder, status),
+            label=read_label(folder),
+            read=read_values(folder) if self.reads else None,
+        )
         if row != now:
             self._rows[folder.id] = now
 
@@ -131,7 +150,7 @@ class RunsWatch:
         """``publish(rows, whole, problem)``: ``whole`` is False while the first scan goes on."""
         self._index = RunsIndex(runs)
         self._publish = publish
-        self._stopped = threading.Event()
+        self._stopped, self._nudged = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="runs", daemon=True)
 
     def start(self) -> None:
@@ -140,6 +159,13 @@ class RunsWatch:
     def stop(self) -> None:
         """End the thread; does not wait for it: a hanging disk must not hold the screen."""
         self._stopped.set()
+        self._nudged.set()
+
+    def nudge(self, *, reads: bool = False) -> None:
+        """Look at once: something was changed. ``reads``: from now on at recipes and results too."""
+        if not reads or not self._index.reads:
+            self._nudged.set()
+        self._index.reads |= reads
 
     def _run(self) -> None:
         told: tuple[tuple[RunRow, ...], bool, str] | None = None
@@ -158,33 +184,64 @@ class RunsWatch:
             if more:
                 time.sleep(0.002)  # lets the screen's thread have the interpreter
             else:
-                self._stopped.wait(POLL_S)
+                self._nudged.wait(POLL_S)
+                self._nudged.clear()
 
 
 def chosen_rows(
     rows: Iterable[RunRow],
-    words: str = "",
+    wanted: RunFilter = RunFilter(),  # noqa: B008 - it cannot be changed
     key: SortKey = "age",
     *,
     backwards: bool = False,
     opened: Collection[str] = (),
+    pinned: Collection[str] = (),
+    hidden: Collection[str] = (),
 ) -> list[RunRow]:
-    """The rows that have all ``words`` in them, sorted: by age the newest first, by best or test the best first.
+    """The rows that are ``wanted``, sorted: by age the newest first, by best or test the best first.
 
-    Members of a study stand below it where it is ``opened``, and else in no row; but words find them too.
+    Members of a study stand below it where it is ``opened``, and else in no row; but a filter finds them too. What is
+    ``pinned`` comes first, whatever the order; what is ``hidden`` does not come, nor do members of a hidden study.
     Values of different metrics are not compared: they are grouped by metric.
     """
-    wanted = words.lower().split()
-    found = [row for row in rows if all(word in _text(row) for word in wanted)]
+    found = [row for row in rows if not {row.id, row.study} & {*hidden} and is_wanted(row, wanted)]
     found.sort(key=_age, reverse=True)
     if key != "age":
         found.sort(key=lambda row: _order(row, key))
     found = found[::-1] if backwards else found
+    found.sort(key=lambda row: row.id not in pinned)
     studies = {row.id for row in found if row.folder.is_study}
-    if wanted or not studies:
+    if not wanted.empty or not studies:
         return found
-    own = {study: [row for row in found if row.study == study] for study in studies & {*opened}}
-    return [one for row in found if row.study not in studies for one in (row, *own.get(row.id, ()))]
+    below = [row for row in found if row.study in studies and row.id not in pinned]
+    own = {study: [row for row in below if row.study == study] for study in studies & {*opened}}
+    return [one for row in found if row not in below for one in (row, *own.get(row.id, ()))]
+
+
+def is_wanted(row: RunRow, wanted: RunFilter) -> bool:
+    """Whether a filter lets a run through; one that asks for what was not read yet does not."""
+    return wanted.passes(_text(row), _values(row) if wanted.terms else {})
+
+
+def _values(row: RunRow) -> dict[str, Value]:
+    """What a filter can ask for."""
+    status, label = row.status, row.label
+    values: dict[str, Value] = {
+        "state": (row.state,),
+        "health": tuple(name for one in row.findings for name in (one.severity, one.code)) or ("ok",),
+        "task": (status.task,),
+        "name": row.recipe,
+        "id": row.id,
+        "note": label.note,
+        "study": row.study,
+        "metric": status.metric,
+        "epoch": float(status.epoch),
+    }
+    numbers = {"best": status.best, "test": status.test, f"metric {status.metric}": status.best}
+    numbers["age"] = time.time() - row.started_s if row.started_s else None
+    values |= {name: float(value) for name, value in numbers.items() if value is not None}
+    values |= row.read or {}
+    return values | ({} if status.test is None else {f"metric {status.metric}": float(status.test)})
 
 
 def _age(row: RunRow) -> tuple[float, str]:
@@ -193,7 +250,8 @@ def _age(row: RunRow) -> tuple[float, str]:
 
 def _text(row: RunRow) -> str:
     status = row.status
-    return f"{row.state} {row.recipe} {status.task} {status.metric} {row.id}".lower()
+    label = row.label
+    return f"{row.state} {row.recipe} {status.name} {status.task} {status.metric} {row.id} {label.note}".lower()
 
 
 def _order(row: RunRow, key: SortKey) -> tuple[str | float, ...]:

@@ -57,7 +57,8 @@ class FactsPane(Pane):
         run = self.run
         if run is None:
             return self.reason("no run is chosen", width, height)
-        lines = self._state(run, width)
+        lines: list[Line] = [[(row, "ink")] for row in _wrapped(run.label.note, width)]
+        lines += self._state(run, width)
         if self.facts is None:
             return [*lines, [("reading", "muted")]]
         facts = self.facts

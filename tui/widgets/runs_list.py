@@ -9,8 +9,12 @@ from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.message import Message
 
+from engine.errors import UsageError
 from tui.plotting.cells import Line, Span, bar, fit
+from tui.settings import Kept
+from tui.state.run_filter import EXAMPLE, RunFilter, parse_filter
 from tui.state.runs_index import SORT_KEYS, RunRow, SortKey, chosen_rows
 from tui.text import age, figure, one_line, shorten
 from tui.theme import mark
@@ -39,17 +43,26 @@ class RunsList(RowsPane[RunRow]):
     """One line a run. Space marks, Enter opens; a study is one line that opens to its members."""
 
     ID = NAME = TITLE = "runs"
-    FILTER = "runs that have these words", "failed left_atrium"
+    FILTER = "runs that have these words and values", EXAMPLE
     NEWEST_FIRST = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "open", key_display="Enter", tooltip="open the run, or show the members of the study"),
         Binding("space", "mark", "mark", key_display="space", tooltip=f"mark or unmark, up to {MOST_MARKED}"),
-        Binding("slash", "filter", "filter", tooltip="filter: words that state, recipe, task, metric or id have"),
+        Binding("slash", "filter", "filter", tooltip=f"filter by words and values: {EXAMPLE}"),
         Binding("o", "order", "order", tooltip="order by the next column; or click on its head"),
         Binding("O", "backwards", "backwards", show=False, tooltip="the other way round"),
+        Binding("p", "keep('pinned')", "pin", show=False, tooltip="keep the run on top of the list, or no longer"),
+        Binding("x", "keep('hidden')", "hide", show=False, tooltip="take the run out of the list, or back into it"),
+        Binding("X", "show_hidden", "hidden", show=False, tooltip="show what was hidden, or no longer"),
         Binding("v", "copy", "copy path", show=False, tooltip="copy the path of the run folder"),
     ]
 
+    class KeptChanged(Message):
+        """Something was pinned or hidden, or no longer is."""
+
+    wanted = RunFilter()
+    kept = Kept()
+    shows_hidden = False
     key: SortKey = "age"
     backwards = False
     whole = False  # all folders were looked at
@@ -59,7 +72,16 @@ class RunsList(RowsPane[RunRow]):
     _heads: Sequence[tuple[int, SortKey]] = ()  # end of each head, for the mouse
 
     def choose_rows(self) -> list[RunRow]:
-        return chosen_rows(self.all, self.filter, self.key, backwards=self.backwards, opened=self.opened)
+        hidden = () if self.shows_hidden else self.kept.hidden
+        return chosen_rows(
+            self.all,
+            self.wanted,
+            self.key,
+            backwards=self.backwards,
+            opened=self.opened,
+            pinned=self.kept.pinned,
+            hidden=hidden,
+        )
 
     def row_key(self, row: RunRow) -> str:
         return row.id
@@ -95,6 +117,27 @@ class RunsList(RowsPane[RunRow]):
         self.go(self.row + 1)
         self.redraw()
 
+    def filter_by(self, words: str) -> None:
+        """As any list, but for what is no filter: what is wrong with it is said, and it can be mended."""
+        try:
+            self.wanted = parse_filter(words)
+        except UsageError as error:
+            self.post_message(self.Asked(error.message, self.filter_by, value=words, hint=EXAMPLE))
+        else:
+            super().filter_by(words)
+
+    def action_keep(self, what: str) -> None:
+        """Pin or hide the run under the cursor; the cursor stays where it was."""
+        if row := self.chosen_row():
+            at, self.kept = self.row, self.kept.turned(what, row.id)
+            self.fill()
+            self.go(at)
+            self.post_message(self.KeptChanged())
+
+    def action_show_hidden(self) -> None:
+        self.shows_hidden = not self.shows_hidden
+        self.fill()
+
     def action_order(self) -> None:
         self._order(SORT_KEYS[(SORT_KEYS.index(self.key) + 1) % len(SORT_KEYS)], backwards=False)
 
@@ -127,8 +170,19 @@ class RunsList(RowsPane[RunRow]):
             return "looking for runs"
         if self.filter:
             wanted = one_line(self.filter)
+            if self.wanted.reads and any(row.read is None for row in self.all):
+                return f"reading {len(self.all)} runs"
             return f'none of {len(self.all)} runs has "{wanted}" in it (/ changes the filter, Esc clears it)'
+        if self.all:
+            return f"all {len(self.all)} runs are hidden; X shows them"
         return f"no runs in {one_line(self.where)} yet; start one with: medtui run recipes/quickstart.toml"
+
+    def note(self) -> Line:
+        """How many are hidden, too."""
+        ids = {row.id for row in self.all}
+        hidden = len(ids & {*self.kept.hidden})
+        words = f"{hidden} hidden, X {'hides them' if self.shows_hidden else 'shows them'}"
+        return [*self.position(), *([(f"  {words}", "muted")] if hidden else [])]
 
     def header(self, width: int) -> list[Line]:
         columns, at = _columns(width, self.rows or ()), 2
@@ -154,7 +208,8 @@ class RunsList(RowsPane[RunRow]):
             found.append((at, key))
         self._heads = found
         if columns.folder:
-            line.append((fit("  folder", columns.folder), "muted"))
+            head = "  note, folder" if any(row.label.note for row in self.rows or ()) else "  folder"
+            line.append((fit(head, columns.folder), "muted"))
         return [line]
 
     def line(self, row: RunRow, at: int, width: int) -> Line:
@@ -181,14 +236,19 @@ class RunsList(RowsPane[RunRow]):
             (fit(when, 7, right=True) + " ", "muted"),
         ]
         if columns.folder:
-            line.append((fit("  " + shorten(one_line(row.id), columns.folder - 2), columns.folder), "muted"))
-        return line
+            note, room = one_line(row.label.note), columns.folder - 2
+            line.append(
+                (fit("  " + shorten(note or one_line(row.id), room), columns.folder), "ink" if note else "muted")
+            )
+        return [(text, "muted") for text, _ in line] if row.id in self.kept.hidden else line
 
     def _mark(self, row: RunRow, at: int) -> Span:
+        """Mark or cursor, and whether the run is pinned or hidden."""
+        kept = "↑" if row.id in self.kept.pinned else "×" if row.id in self.kept.hidden else " "
         if row.id in self.marked:
             place = self.marked.index(row.id)
-            return f"{mark(place)} ", str(place)
-        return f"{self.cursor(at)} ", "accent"
+            return f"{mark(place)}{kept}", str(place)
+        return f"{self.cursor(at)}{kept}", "accent"
 
     def on_click(self, event: events.Click) -> None:
         if event.y == 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
 from collections import deque
@@ -11,8 +12,10 @@ from typing import Literal
 
 from ignite.engine import Engine, Events
 
+from engine.errors import MedtuiError
 from engine.events import Control, Event, Log, Note
-from engine.runfolder import Request, RunFolder, take
+from engine.runfolder import Request, RunFolder, take, write_label
+from engine.runfolder.label import MOST
 from engine.training.handlers.status import StatusWriter
 
 POLL_S = 0.25
@@ -140,6 +143,8 @@ class ControlHandler:
                 self._answer(request, self.reason)
             case "note":
                 self._emit(Note(text=request.text))
+                with contextlib.suppress(MedtuiError):  # it stands in the stream all the same
+                    write_label(self._folder, note=request.text[: MOST["note"]])
                 self._answer(request, "noted")
 
     def _stop_after_epoch(self, request: Request) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.runfolder import Label, read_label, take
 from tests.tui import recorded
 from tests.tui.piloted import SIZES, dashboard, see, text_of, whole
 from tests.tui.state.test_runs_index import run, study
@@ -165,3 +166,107 @@ async def test_the_cursor_starts_on_a_member_in_its_opened_study(tmp_path: Path)
     async with app.run_test(size=(120, 40)) as pilot:
         app.push_screen(HomeScreen(tmp_path, at=members[0]))
         await see(pilot, "▾ seg.study", "▸ ■ finished   seg-f2")
+
+
+async def test_a_filter_by_values_and_one_that_is_wrong(tmp_path: Path) -> None:
+    quick, slow = run(tmp_path, 1, name="quick", best=0.7), run(tmp_path, 2, "failed", name="slow", best=0.9)
+    for folder, lr in ((quick, "1e-2"), (slow, "1e-4")):
+        folder.recipe.write_text(f"[optimizer]\nlr = {lr}\n", encoding="utf-8")
+    app = home(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await see(pilot, "2 runs")
+        await pilot.press("slash", *"lr<1e-3 dice>0.8", "enter")
+        await see(pilot, "filter lr<1e-3 dice>0.8  1 of 2", "slow")
+        assert "quick" not in text_of(app)
+        await pilot.press("slash", *"lrr<1", "enter")
+        await see(pilot, 'no run has a "lrr"; did you mean "lr"?', "lrr<1")
+        await pilot.press("escape")
+        await see(pilot, "filter lr<1e-3")
+        await pilot.press("slash", *"state:finished", "enter")
+        await see(pilot, "1 of 2", "quick")
+
+
+async def test_pinned_and_hidden_are_remembered_for_this_folder(tmp_path: Path) -> None:
+    for number, name in enumerate(("first", "second", "third")):
+        run(tmp_path / "runs", number, name=name)
+    app = home(tmp_path / "runs")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await see(pilot, "3 runs")
+        await pilot.press("G", "p")  # the oldest goes up
+        screen = await see(pilot, "↑■")
+        assert screen.index("first") < screen.index("third")
+        await pilot.press("G", "x")
+        await see(pilot, "1 hidden, X shows them")
+        assert "second" not in text_of(app)
+    again = home(tmp_path / "runs")
+    async with again.run_test(size=(80, 24)) as pilot:
+        screen = await see(pilot, "1 hidden", "first", "third")
+        assert "second" not in screen
+        assert screen.index("first") < screen.index("third")
+        await pilot.press("X")
+        await see(pilot, "second", "X hides them")
+        await pilot.press("G", "x", "home", "p")
+        screen = await see(pilot, "second")
+        assert "hidden" not in screen
+        assert screen.index("third") < screen.index("first")
+    run(tmp_path / "other", 1, name="first")
+    other = home(tmp_path / "other")
+    async with other.run_test(size=(80, 24)) as pilot:
+        assert "↑" not in await see(pilot, "1 run ")
+
+
+async def test_rename_and_note_and_delete(tmp_path: Path) -> None:
+    folder, live = run(tmp_path, 1, name="seg"), recorded.live(tmp_path)
+    app = home(tmp_path)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await see(pilot, "2 runs")
+        await pilot.press("d")
+        await see(pilot, "is running", "stop it first")
+        await pilot.press("n", *"from here", "enter")
+        await see(pilot, "the trainer was asked")
+        assert [request.text for request in take(live)] == ["from here"]
+        await pilot.press("G", "N", *"for the paper", "enter")
+        await see(pilot, "for the paper")
+        await pilot.press("n", *"keep this one", "enter")
+        await see(pilot, "keep this one")
+        assert read_label(folder) == Label(title="for the paper", note="keep this one")
+        await pilot.press("d")
+        await see(pilot, f"Delete {folder.id} (finished")
+        await pilot.press("y", "n")
+        assert folder.root.exists()
+        await pilot.press("d")
+        await see(pilot, "Delete")
+        await pilot.press("y")
+        await see(pilot, "Nothing brings it back")
+        await pilot.press("y")
+        await see(pilot, "1 run ")
+        assert not folder.root.exists()
+
+
+async def test_resume_asks_or_says_why_not(tmp_path: Path) -> None:
+    run(tmp_path, 1, "stopped", name="one")
+    run(tmp_path, 2, "finished", name="two")
+    study(tmp_path, 3)
+    app = home(tmp_path)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await see(pilot, "2 runs")
+        await pilot.press("R")
+        await see(pilot, "a study goes on in a shell")
+        await pilot.press("down", "R")
+        await see(pilot, "the run is finished; Enter and F")
+        await pilot.press("down", "R")
+        await see(pilot, "Go on with 20260101-000001-one from its last checkpoint?")
+        await pilot.press("n")
+        await see(pilot, "■ stopped")
+
+
+async def test_read_only_changes_nothing(tmp_path: Path) -> None:
+    folder = run(tmp_path, 1)
+    app = MedtuiApp(tmp_path, None, read_only=True)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await see(pilot, "1 run ")
+        for key in "nNdR":
+            await pilot.press(key)
+        await see(pilot, "this dashboard only looks")
+        assert isinstance(app.screen, HomeScreen)
+        assert folder.root.exists()

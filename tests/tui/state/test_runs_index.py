@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from engine.errors import UsageError
-from engine.runfolder import RunFolder, Status
+from engine.runfolder import RunFolder, Status, write_label
+from tui.state.run_filter import parse_filter
 from tui.state.runs_index import RunRow, RunsIndex, RunsWatch, chosen_rows, counts
 
 
@@ -114,8 +115,8 @@ def test_sorting_and_filtering(tmp_path: Path) -> None:
     assert names("epoch")[0] == "b"
     assert names("best") == "abdce"  # Dice from high to low, then loss from low to high, then none
     assert names("test")[:2] == "ba"
-    assert [row.recipe for row in chosen_rows(rows, "Classif fin")] == ["c"]
-    assert chosen_rows(rows, "nothing like it") == []
+    assert [row.recipe for row in chosen_rows(rows, parse_filter("Classif fin"))] == ["c"]
+    assert chosen_rows(rows, parse_filter("nothing like it")) == []
     assert counts(rows) == [("failed", 1), ("stopped", 2), ("finished", 2)]
 
 
@@ -156,7 +157,7 @@ def test_a_study_is_one_row_that_opens_to_its_members(tmp_path: Path) -> None:
     assert [row.id for row in chosen_rows(rows)] == [alone.id, of_all.id]
     opened = chosen_rows(rows, opened={of_all.id})
     assert [row.id for row in opened] == [alone.id, of_all.id, members[1].id, members[0].id]
-    assert [row.id for row in chosen_rows(rows, "f3")] == [members[1].id]
+    assert [row.id for row in chosen_rows(rows, parse_filter("f3"))] == [members[1].id]
 
 
 def test_members_of_a_study_that_is_gone_or_damaged_are_runs(tmp_path: Path) -> None:
@@ -164,3 +165,59 @@ def test_members_of_a_study_that_is_gone_or_damaged_are_runs(tmp_path: Path) -> 
     folder = study(tmp_path, 1, member)
     (folder.root / "study.toml").write_text("member = 3", encoding="utf-8")
     assert {row.id for row in chosen_rows(whole(RunsIndex(tmp_path)))} == {member.id, folder.id}
+
+
+def test_pinned_come_first_and_hidden_do_not_come(tmp_path: Path) -> None:
+    members = [run(tmp_path, number, name=f"seg-f{number}") for number in (2, 3)]
+    alone, older, of_all = run(tmp_path, 4, name="alone"), run(tmp_path, 0, name="older"), study(tmp_path, 1, *members)
+    rows = whole(RunsIndex(tmp_path))
+
+    def ids(**more: object) -> list[str]:
+        return [row.id for row in chosen_rows(rows, **more)]  # type: ignore[arg-type]
+
+    assert ids() == [alone.id, of_all.id, older.id]
+    assert ids(pinned=[older.id]) == [older.id, alone.id, of_all.id]
+    assert ids(pinned=[older.id], key="recipe", backwards=True)[0] == older.id
+    assert ids(pinned=[of_all.id], opened={of_all.id}) == [of_all.id, members[1].id, members[0].id, alone.id, older.id]
+    assert ids(pinned=[members[0].id], opened={of_all.id}) == [
+        members[0].id,
+        alone.id,
+        of_all.id,
+        members[1].id,
+        older.id,
+    ]
+    assert ids(hidden=[alone.id]) == [of_all.id, older.id]
+    assert ids(hidden=[of_all.id]) == [alone.id, older.id]
+
+
+def test_values_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
+    first, second = run(tmp_path, 1, best=0.7), run(tmp_path, 2, best=0.9, test=0.4)
+    for folder, lr in ((first, "1e-4"), (second, "1e-2")):
+        folder.recipe.write_text(f'name = "seg"\n[optimizer]\nname = "adam"\nlr = {lr}\n', encoding="utf-8")
+    first.metrics.write_text('{"test": {"n": 4, "dice": 0.8, "hd95": null}}', encoding="utf-8")
+    index = RunsIndex(tmp_path)
+    wanted = parse_filter("lr<1e-3")
+    assert chosen_rows(whole(index), wanted) == []
+    index.reads = True
+    rows = whole(index)
+    for line, folders in {
+        "lr<1e-3": [first],
+        "lr>1e-5 optimizer:adam": [second, first],
+        "dice>0.75": [first],  # as it was tested, not the best validation
+        "dice>0.3 dice<0.5": [second],
+        "best>0.8": [second],
+        "hd95<100": [],
+        "n=4": [first],
+    }.items():
+        assert [row.id for row in chosen_rows(rows, parse_filter(line))] == [folder.id for folder in folders], line
+
+
+def test_a_label_is_seen(tmp_path: Path) -> None:
+    folder = run(tmp_path, 1)
+    index = RunsIndex(tmp_path)
+    assert whole(index)[0].recipe == "seg"
+    write_label(folder, title="for the paper", note="keep it")
+    (row,) = whole(index)
+    assert row.recipe == "for the paper"
+    assert chosen_rows([row], parse_filter("keep paper seg"))
+    assert chosen_rows([row], parse_filter("note:keep"))

@@ -1,0 +1,58 @@
+"""``label.json``: what people call a run and say of it. A file of its own: neither id nor trainer know of it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from engine.errors import RunError, UsageError, printable
+from engine.runfolder.atomic import write_bytes
+from engine.runfolder.careful import lenient, read_object
+from engine.runfolder.lock import updating
+from engine.runfolder.mirror import refuse_mirror
+from engine.runfolder.paths import RunFolder
+
+MOST = {"title": 80, "note": 400}
+"""Characters."""
+
+
+class Label(msgspec.Struct, frozen=True, kw_only=True):
+    """Words of people, each one line; "" where there are none.
+
+    Attributes:
+        title: stands where the name of the recipe would.
+        note: a remark.
+    """
+
+    title: str = ""
+    note: str = ""
+
+
+def read_label(folder: RunFolder) -> Label:
+    """The label; an empty one where there is none that can be read."""
+    return lenient(read_object(folder.label), Label)
+
+
+def shown_name(folder: RunFolder, recipe: str) -> str:
+    """What a run is called: by its title, else by its ``recipe``, else by its id."""
+    return read_label(folder).title or recipe or folder.name
+
+
+def write_label(folder: RunFolder, **words: str) -> Label:
+    """Set the ``title`` or the ``note`` of a run or a study; "" takes it away.
+
+    Raises:
+        UsageError: it is too long, or the run is on another machine.
+        RunError: the folder cannot be written.
+    """
+    refuse_mirror(folder, "rename" if "title" in words else "note")
+    lines = {what: " ".join(printable(text, keep="\n\t").split()) for what, text in words.items()}
+    for what, line in lines.items():
+        if len(line) > MOST[what]:
+            raise UsageError(f"a {what} has at most {MOST[what]} characters: found {len(line)}")
+    with updating(folder):
+        label = msgspec.structs.replace(read_label(folder), **lines)
+        try:
+            write_bytes(folder.label, msgspec.json.encode(label) + b"\n")
+        except OSError as error:
+            raise RunError(f"cannot write {folder.label}: {error.strerror or error}") from error
+    return label
