@@ -20,12 +20,14 @@ from engine.runfolder import (
     ENDED,
     CaseRow,
     DataFacts,
+    Label,
     Manifest,
     RunFolder,
     SplitRow,
     SplitSummary,
     Status,
     read_cases,
+    read_label,
     read_manifest,
     read_metrics,
     read_splits,
@@ -146,7 +148,12 @@ class RunData:
 
     @cached_property
     def name(self) -> str:
-        return self.recipe.name if self.recipe else self.status.name or self.folder.id
+        return self.label.title or (self.recipe.name if self.recipe else self.status.name or self.folder.id)
+
+    @cached_property
+    def label(self) -> Label:
+        """What people call the run, and their note on it."""
+        return read_label(self.folder)
 
     @cached_property
     def classes(self) -> list[str]:

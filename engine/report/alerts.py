@@ -27,6 +27,11 @@ def alerts(run: RunData) -> list[Alert]:
     return sorted(dict.fromkeys(found), key=lambda alert: order.get(alert.level, 3))
 
 
+def noted(run: RunData) -> list[Alert]:
+    """The note that somebody left on a run or a study."""
+    return [Alert("note", f"Note: {run.label.note}")] if run.label.note else []
+
+
 def _state(run: RunData) -> Iterator[Alert]:
     state, view, manifest = run.status.state, run.view, run.manifest
     planned = manifest.epochs_planned or view.epochs

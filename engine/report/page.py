@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine.readers.run import RunData
 from engine.report import html, markdown, pictures
-from engine.report.alerts import alerts
+from engine.report.alerts import alerts, noted
 from engine.report.blocks import Block, Document
 from engine.report.checklists import appendix
 from engine.report.methods import methods
@@ -56,7 +56,7 @@ def build(run: RunData) -> Document:
     blocks += [part for part in (pictures.failed(figures), pictures.not_drawn(run, figures), case_section(run)) if part]
     blocks += [methods(run), use_section(), again(run)]
     blocks.append(appendix(blocks, run.task))
-    return Document(run.name, _subtitle(run), alerts(run), blocks)
+    return Document(run.name, _subtitle(run), [*alerts(run), *noted(run)], blocks)
 
 
 def private(run: RunData) -> Callable[[str], str]:

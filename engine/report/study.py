@@ -12,7 +12,7 @@ from engine.metrics.intervals import mean_interval
 from engine.readers.numbers import digits, interval
 from engine.readers.run import CaseTable, RunData
 from engine.report import html, markdown
-from engine.report.alerts import PHANTOM
+from engine.report.alerts import PHANTOM, noted
 from engine.report.blocks import Alert, Block, Card, Cards, Cell, Code, Document, Facts, Section, Table, Text
 from engine.report.checklists import appendix
 from engine.report.methods import methods
@@ -56,7 +56,7 @@ def build(run: RunData, study: Study) -> Document:
     blocks += [part for part in (_spread(run, measured), subgroups(run)) if part]
     blocks += [_members(run, study), methods(run), use_section(), _again(run, study)]
     blocks.append(appendix(blocks, study.task))
-    alerts = [*_alerts(run, study, name), *_paired(run, study)]
+    alerts = [*_alerts(run, study, name), *_paired(run, study), *noted(run)]
     return Document(run.name, f"{study.task} · study {run.folder.id}", alerts, blocks)
 
 

@@ -77,6 +77,7 @@ KINDS = [kind for kind in AnyEvent.__args__ if kind is not RunStarted]
 def recorded(runs: Path, text: str) -> RunFolder:
     """A live run in whose stream, status and recipe every string is ``text``."""
     folder = create(runs, "odd")
+    folder.label.write_text(json.dumps({"title": text, "note": text}), encoding="utf-8")
     folder.recipe.write_text(f"name = {json.dumps(text)}\ndescription = {json.dumps(text)}\n", encoding="utf-8")
     writer = EventWriter(folder.events)
     writer.write(msgspec.structs.replace(filled(RunStarted, text), task="segmentation"))

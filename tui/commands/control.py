@@ -7,9 +7,10 @@ import time
 
 from engine.errors import UsageError, printable
 from engine.events import Control
-from engine.runfolder import ENDED, EventReader, RunFolder, read_status, send
+from engine.runfolder import ENDED, EventReader, RunFolder, read_status, send, write_label
 from engine.runfolder.control import Command
 from tui.arguments import Commands, Parser, run_argument, seconds
+from tui.commands.label import say
 from tui.remote.reach import reached
 
 _POLL_S = 0.1
@@ -17,7 +18,7 @@ _TEXTS = {
     "pause": "Pause a live run after its iteration. It keeps its memory; go on with: medtui resume.",
     "stop": "End a live run after the epoch that it is in. It is tested and reported as far as it came.",
     "checkpoint": "Write last.pt of a live run now.",
-    "note": "Write a line of text into the stream of a live run.",
+    "note": "Write a line of text about a run. It stands in lists and in the report; of a live run in its stream too.",
 }
 
 
@@ -30,7 +31,7 @@ def register(commands: Commands) -> None:
         if name == "stop":
             command.add_argument("--now", action="store_true", help="after the iteration, with a checkpoint")
         if name == "note":
-            command.add_argument("text", metavar="TEXT", help="the line, in quotes")
+            command.add_argument("text", metavar="TEXT", help='the line, in quotes; "": no note')
 
 
 def wait_option(command: Parser) -> None:
@@ -42,7 +43,9 @@ def wait_option(command: Parser) -> None:
 
 def _send(arguments: argparse.Namespace) -> int:
     command: Command = "stop_now" if arguments.command == "stop" and arguments.now else arguments.command
-    with reached(arguments.runs, arguments.run) as (folder, _):
+    with reached(arguments.runs, arguments.run, studies=command == "note") as (folder, _):
+        if command == "note" and (not arguments.text or folder.is_study or read_status(folder).state in ENDED):
+            return say(folder, f"has the note: {write_label(folder, note=arguments.text).note or 'none'}")
         return send_request(folder, command, getattr(arguments, "text", ""), arguments.wait)
 
 

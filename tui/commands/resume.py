@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 
-from engine.errors import printable
 from engine.requests import Resume, Sweep
 from engine.runfolder import ENDED, find_run, read_status
 from tui.arguments import Commands, screen_options
@@ -14,6 +12,7 @@ from tui.commands.control import send_request, wait_option
 from tui.commands.run import check_name, launch
 from tui.engine_process import request_of, run_engine
 from tui.remote.reach import reached
+from tui.commands._ask import is_confirmed
 
 
 def register(commands: Commands) -> None:
@@ -45,16 +44,10 @@ def _resume(arguments: argparse.Namespace) -> int:
         return run_engine(Sweep(recipe=folder.root, resume=True))
     status = read_status(folder)
     if status.state == "silent" and not arguments.fork:
-        arguments.take = arguments.take or _confirmed(f"{folder.id}: {status.message}")
+        arguments.take = arguments.take or is_confirmed(
+            f"{folder.id}: {status.message}. Two trainers in one folder spoil it.", "Is that trainer gone? Go on here?"
+        )
     elif status.state not in ENDED and not arguments.fork:
         return send_request(folder, "resume", wait_s=arguments.wait)
     since_s = time.time()
     return launch(_request(arguments), arguments, since_s)
-
-
-def _confirmed(known: str) -> bool:
-    """Ask whether to go on where a trainer elsewhere may still live; no without a terminal."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return False
-    print(printable(f"{known}. Two trainers in one folder spoil it."), file=sys.stderr)
-    return input("Is that trainer gone? Go on here? [y/N] ").strip().lower() in {"y", "yes"}

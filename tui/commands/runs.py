@@ -10,11 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import MedtuiError, printable
-from engine.runfolder import ENDED, RunFolder, Status, list_runs, read_status
+from engine.runfolder import ENDED, RunFolder, Status, list_runs, read_label, read_status, shown_name
 from tui.arguments import Commands, runs_option
 from tui.ascii import to_ascii, wants_ascii
 from tui.text import age, figure, finding_line
 
+_EXAMPLES = (
+    "medtui runs --json",
+    "medtui runs --filter 'state:finished lr<1e-3 dice>0.8'",
+    "medtui runs --host anna@gpu1 --host gpu2",
+)
 _HEAD = ("state", "recipe", "epoch", "best", "test", "age", "id")
 _RIGHT = {"epoch", "best", "test", "age"}
 
@@ -22,7 +27,7 @@ _RIGHT = {"epoch", "best", "test", "age"}
 def register(commands: Commands) -> None:
     """Add the command."""
     text = "List the runs: state, recipe, epoch, best metric, age."
-    command = commands.add("runs", text, _runs, ["medtui runs --json", "medtui runs --host anna@gpu1 --host gpu2"])
+    command = commands.add("runs", text, _runs, _EXAMPLES)
     runs_option(command)
     command.add_argument(
         "--host",
@@ -30,28 +35,39 @@ def register(commands: Commands) -> None:
         metavar="HOST",
         help="another machine, over ssh; again for more; all: those in hosts.toml",
     )
+    words = "only those with these words and values: lr<1e-3 dice>0.8 state:failed health:warning age<2d"
+    command.add_argument("--filter", default="", metavar="WORDS", help=words)
     command.add_argument("--json", action="store_true", help="a JSON array, for scripts")
 
 
 def _runs(arguments: argparse.Namespace) -> int:
     if arguments.host:
-        return _print_remote(arguments.host, arguments.runs, as_json=arguments.json)
-    return print_runs(arguments.runs, as_json=arguments.json)
+        return _print_remote(arguments.host, arguments.runs, arguments.filter, as_json=arguments.json)
+    return print_runs(arguments.runs, arguments.filter, as_json=arguments.json)
 
 
-def print_runs(runs: Path, *, as_json: bool = False) -> int:
-    """Print all runs in ``runs``, the newest last, as an aligned table or as a JSON array."""
-    rows = [(folder, read_status(folder)) for folder in list_runs(runs, studies=not as_json)]
+def print_runs(runs: Path, words: str = "", *, as_json: bool = False) -> int:
+    """Print the runs in ``runs`` that a filter lets through, the newest last, as a table or as a JSON array."""
+    folders = list_runs(runs, studies=not as_json)
+    if words:
+        from tui.state.runs_index import wanted_ids
+
+        wanted = wanted_ids(runs, words)
+        folders = [folder for folder in folders if folder.id in wanted]
+    rows = [(folder, read_status(folder)) for folder in folders]
     rows.sort(key=lambda row: row[1].started_s or row[0].stamp_s)
     now_s = time.time()
     if as_json:
         from tui.printed.records import findings_now, print_json, run_record
 
         print_json([run_record(folder, status, findings_now(folder, status), now_s) for folder, status in rows])
+    elif not rows and words:
+        print(printable(f"no run in {runs} has {words}"))
     elif not rows:
         print(f"no runs in {printable(str(runs))}; start one with: medtui run recipes/quickstart.toml")
     else:
-        text = table([_HEAD, *(_row(folder, status, now_s) for folder, status in rows)])
+        lines = [(*_row(folder, status, now_s), printable(read_label(folder).note, keep="")) for folder, status in rows]
+        text = table([(*_HEAD, "note" if any(line[-1] for line in lines) else ""), *lines])
         said = [f"{folder.id}: {status.message}\n{status.hint}" for folder, status in rows if status.state == "silent"]
         said += [f"{folder.id}: {line}" for folder, status in rows for line in _wrong(folder, status)]
         text = "\n".join([text, *map(printable, said)])
@@ -59,13 +75,13 @@ def print_runs(runs: Path, *, as_json: bool = False) -> int:
     return 0
 
 
-def _print_remote(names: list[str], runs: Path, *, as_json: bool) -> int:
+def _print_remote(names: list[str], runs: Path, words: str, *, as_json: bool) -> int:
     """Print the runs of other machines, each with its host. 1 where one of them says nothing."""
     from tui.remote.listing import chosen_hosts, runs_of
 
     records: list[dict[str, Any]] = []
     failed = False
-    for host, found in runs_of(chosen_hosts(names), runs):
+    for host, found in runs_of(chosen_hosts(names), runs, words):
         if isinstance(found, MedtuiError):
             failed = True
             print(printable(f"{found.message}\n{found.hint}".strip()), file=sys.stderr)
@@ -87,7 +103,7 @@ def _remote_row(record: dict[str, Any]) -> tuple[str, ...]:
     known = {name: value if isinstance(value, int | float) else None for name, value in record.items()}
     epochs, age_s = known.get("epochs"), known.get("age_s")
     cells = (
-        *(text.get(name, "") for name in ("host", "state", "name")),
+        *(text.get("host", ""), text.get("state", ""), text.get("title") or text.get("name", "")),
         f"{known.get('epoch') or 0}/{epochs}" if epochs else "–",
         f"{text.get('metric', '')} {figure(known.get('best'))}".strip(),
         figure(known.get("test")),
@@ -124,7 +140,7 @@ def _row(folder: RunFolder, status: Status, now_s: float) -> tuple[str, ...]:
     started_s = status.started_s or folder.stamp_s
     cells = (
         status.state,
-        status.name or folder.name,
+        shown_name(folder, status.name),
         epochs,
         f"{status.metric} {figure(status.best)}".strip(),
         figure(status.test),

@@ -13,7 +13,7 @@ from engine.readers import run_view
 from engine.readers.fold import read_view
 from engine.readers.health import findings_of, time_words
 from engine.readers.run_view import RunView
-from engine.runfolder import ENDED, RunFolder, Status, read_status
+from engine.runfolder import ENDED, RunFolder, Status, read_label, read_status
 from tui.ascii import to_ascii, wants_ascii
 from tui.printed.curves import curve_lines
 from tui.printed.records import print_json, view_record
@@ -71,7 +71,10 @@ def lines(folder: RunFolder, status: Status, view: RunView, width: int, now_s: f
 
 
 def _head(folder: RunFolder, status: Status, view: RunView, width: int, now_s: float) -> Iterator[str]:
-    yield f"{status.name or folder.name}  {status.state}  {folder.root}"
+    label = read_label(folder)
+    yield f"{label.title or status.name or folder.name}  {status.state}  {folder.root}"
+    if label.note:
+        yield f"note: {label.note}"
     if status.message:
         yield status.message
     if status.hint:

@@ -13,7 +13,7 @@ from engine.events import Metrics, Number, number, portable
 from engine.readers import run_view
 from engine.readers.health import findings_of, read_findings, time_shares
 from engine.readers.run_view import RunView
-from engine.runfolder import ENDED, RunFolder, Status, read_cases, read_manifest
+from engine.runfolder import ENDED, RunFolder, Status, read_cases, read_label, read_manifest
 from tui.state.case_files import measured_cases
 from tui.state.estimate import elapsed_s, left_s
 
@@ -41,11 +41,14 @@ def findings_now(folder: RunFolder, status: Status) -> tuple[Finding, ...]:
 def run_record(folder: RunFolder, status: Status, found: tuple[Finding, ...], now_s: float) -> Record:
     """A run by its status, and what is wrong with it."""
     started_s, study = status.started_s or folder.stamp_s, read_manifest(folder).study
+    label = read_label(folder)
     return {
         "id": folder.id,
         "path": str(folder.root),
         "state": status.state,
         "name": status.name,
+        "title": label.title,
+        "note": label.note,
         "task": status.task,
         "epoch": status.epoch,
         "epochs": status.epochs,

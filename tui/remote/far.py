@@ -14,7 +14,7 @@ from typing import BinaryIO
 import msgspec
 
 from engine.errors import MedtuiError
-from engine.runfolder import RunFolder, Status, open_regular, read_small
+from engine.runfolder import Label, RunFolder, Status, open_regular, read_small
 from engine.runfolder.control import post
 from tui.remote.protocol import (
     BEAT_S,
@@ -59,6 +59,7 @@ class Far:
     def __init__(self, runs: Path, out: BinaryIO) -> None:
         self._out, self._index = out, RunsIndex(runs)
         self._known: dict[str, tuple[RunFolder, Status]] = {}
+        self._labels: dict[str, Label] = {}
         self._followed: dict[str, _Followed] = {}
         self._scanned_s = self._said_s = 0.0
         self._problem = ""
@@ -113,6 +114,9 @@ class Far:
             if self._known.get(name) != (row.folder, status):
                 self._known[name] = row.folder, status
                 self._say(FromFar(run=name, status=msgspec.to_builtins(status)))
+            if row.label != self._labels.get(name, Label()):
+                self._labels[name] = row.label
+                self._send(row.folder, row.folder.label.name)
         for name in self._known.keys() - rows.keys():
             del self._known[name]
             self._followed.pop(name, None)

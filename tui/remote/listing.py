@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +34,27 @@ def chosen_hosts(names: Sequence[str]) -> list[Host]:
     return list(found.values())
 
 
-def runs_of(hosts: Sequence[Host], runs: Path) -> list[tuple[Host, list[dict[str, Any]] | MedtuiError]]:
-    """What ``medtui runs --json`` says on each host, or why it says nothing. All are asked at once."""
+def runs_of(
+    hosts: Sequence[Host], runs: Path, words: str = ""
+) -> list[tuple[Host, list[dict[str, Any]] | MedtuiError]]:
+    """What ``medtui runs --json`` says on each host, or why it says nothing. All are asked at once.
+
+    ``words``: only the runs that this filter lets through, there.
+    """
     if runs != Path("runs"):
         hosts = [msgspec.structs.replace(host, runs=str(runs)) for host in hosts]
     with ThreadPoolExecutor(len(hosts)) as pool:
-        return list(zip(hosts, pool.map(_asked, hosts), strict=True))
+        return list(zip(hosts, pool.map(partial(_asked, words), hosts), strict=True))
 
 
-def _asked(host: Host) -> list[dict[str, Any]] | MedtuiError:
+def _asked(words: str, host: Host) -> list[dict[str, Any]] | MedtuiError:
     try:
         done = subprocess.run(
-            host.command("runs", "--json"), stdin=subprocess.DEVNULL, capture_output=True, timeout=WAIT_S, check=False
+            host.command("runs", "--json", *(("--filter", shlex.quote(words)) if words else ())),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=WAIT_S,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return UsageError(f"{host.name} has not answered in {WAIT_S:.0f} s")

@@ -15,30 +15,31 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def reached(runs: Path, run: str | None) -> Iterator[tuple[RunFolder, Link | None]]:
+def reached(runs: Path, run: str | None, *, studies: bool = False) -> Iterator[tuple[RunFolder, Link | None]]:
     """The folder of ``run``; of one on another machine, ``[user@]host:RUN``, a mirror and what keeps it up.
 
     Args:
         runs: folder of the runs, there or here.
         run: as for `find_run`; without a run behind the host, the newest.
+        studies: whether it may be a study.
 
     Raises:
         UsageError: there is no such run, or the machine cannot be reached.
     """
     if run is None or not {"@", ":"} & set(run):
-        yield find_run(runs, run), None
+        yield find_run(runs, run, studies=studies), None
         return
     from tui.remote.hosts import split_address
     from tui.remote.near import linked
 
     address = split_address(run)
     if address is None:
-        yield find_run(runs, run), None
+        yield find_run(runs, run, studies=studies), None
         return
     host, name = address
     with linked(host, runs) as link:
         if not list_runs(link.runs):
             raise UsageError(f"{host.name} has no runs in {host.runs}", "name the folder there with --runs DIR")
-        folder = find_run(link.runs, name)
+        folder = find_run(link.runs, name, studies=studies)
         link.hold(folder)
         yield folder, link

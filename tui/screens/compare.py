@@ -9,7 +9,7 @@ from dataclasses import replace
 from textual import work
 from textual.geometry import Region
 
-from engine.runfolder import RunFolder, read_status
+from engine.runfolder import RunFolder, read_status, shown_name
 from tui.plotting.cells import Line, fitted, length
 from tui.plotting.comparison import ComparedRun, labels, metric_rows, read_compared_run, recipe_rows, warnings
 from tui.screens.tiled import TiledScreen
@@ -91,5 +91,5 @@ class CompareScreen(TiledScreen):
 
 
 def _read_sides(folders: Sequence[RunFolder]) -> list[ComparedRun]:
-    called = labels(folders, [read_status(folder).name or folder.name for folder in folders])
+    called = labels(folders, [shown_name(folder, read_status(folder).name) for folder in folders])
     return [read_compared_run(folder, label) for folder, label in zip(folders, called, strict=True)]

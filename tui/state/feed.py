@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from engine.events import AnyEvent
 from engine.readers.fold import fold, read_view
 from engine.readers.health import findings_of
 from engine.readers.run_view import EMPTY, RunView
-from engine.runfolder import ENDED, EventReader, RunFolder, Status, read_status, read_text
+from engine.runfolder import ENDED, EventReader, Label, RunFolder, Status, read_label, read_status, read_text
 from engine.runfolder.mirror import watch
 from engine.toml import parse
 
@@ -53,6 +53,7 @@ class RunSnapshot:
     problem: str = ""  # why the feed ended, if it did
     recipe_text: str | None = None  # recipe.toml, None where it is not there
     findings: tuple[Finding, ...] = ()  # the worst first
+    label: Label = field(default_factory=Label)
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -165,7 +166,7 @@ class Feed:
             return
         last = self._last
         snapshot = self._snapshot(view, 1.0, reader.skipped)
-        told = last is not None and last.status == snapshot.status and last.findings == snapshot.findings
+        told = last is not None and _said(last) == _said(snapshot)
         if last is None or last.view is not view or not told or last.read_share < 1:
             self._hand_out(snapshot)
 
@@ -174,11 +175,18 @@ class Feed:
             self._recipe = _read_text(self.folder.recipe)
         status = read_status(self.folder)
         found = findings_of(view, status) if share == 1 else ()
-        return RunSnapshot(view, status, share, skipped, recipe_text=self._recipe, findings=found)
+        return RunSnapshot(
+            view, status, share, skipped, recipe_text=self._recipe, findings=found, label=read_label(self.folder)
+        )
 
     def _hand_out(self, snapshot: RunSnapshot) -> None:
         self._last, self._last_s = snapshot, time.monotonic()
         self._publish(snapshot)
+
+
+def _said(snapshot: RunSnapshot) -> tuple[object, ...]:
+    """What the screen shows besides the view."""
+    return snapshot.status, snapshot.findings, snapshot.label
 
 
 def sample(folder: RunFolder, size: int) -> list[AnyEvent]:

@@ -139,7 +139,7 @@ def _names(name: str, *, of_number: bool) -> tuple[str, ...]:
     if name in keys:
         return keys[name]
     known = [*TEXTS, *CHOICES, *NUMBERS, *(m.name for task in CHOICES["task"] for m in of_task(task)), *keys]
-    raise UsageError(f'no run has a "{name[:40]}"{_near(name, known)}')
+    raise UsageError(f'"{name[:40]}" is no value of a run{_near(name, known)}')
 
 
 @cache

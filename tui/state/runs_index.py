@@ -22,7 +22,7 @@ from engine.runfolder import ENDED, Label, RunFolder, Status, list_runs, read_la
 from engine.runfolder.study import read_study
 from tui.state.feed import size_of
 from tui.state.run_facts import QUICK_BYTES
-from tui.state.run_filter import RunFilter, Value
+from tui.state.run_filter import RunFilter, Value, parse_filter
 from tui.state.run_values import read_values
 
 SortKey: TypeAlias = Literal["age", "state", "recipe", "task", "epoch", "best", "test", "health"]
@@ -221,6 +221,19 @@ def chosen_rows(
 def is_wanted(row: RunRow, wanted: RunFilter) -> bool:
     """Whether a filter lets a run through; one that asks for what was not read yet does not."""
     return wanted.passes(_text(row), _values(row) if wanted.terms else {})
+
+
+def wanted_ids(runs: Path, words: str) -> set[str]:
+    """Ids of the runs and the studies in a folder that a filter lets through.
+
+    Raises:
+        UsageError: it is no filter, or the folder cannot be read.
+    """
+    wanted, index = parse_filter(words), RunsIndex(runs)
+    index.reads = wanted.reads
+    while index.scan():
+        pass
+    return {row.id for row in index.rows() if is_wanted(row, wanted)}
 
 
 def _values(row: RunRow) -> dict[str, Value]:

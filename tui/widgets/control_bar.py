@@ -10,7 +10,7 @@ from textual.message import Message
 
 from engine.errors import MedtuiError
 from engine.readers.run_view import RunView
-from engine.runfolder import RunFolder, send
+from engine.runfolder import RunFolder, send, write_label
 from engine.runfolder.control import Command
 from tui.plotting.cells import Line, length
 from tui.state.feed import RunSnapshot
@@ -28,7 +28,7 @@ class ControlBar(Canvas):
         Binding("s", "stop", "stop", tooltip="stop after this epoch; then test, figures and report"),
         Binding("S", "stop_now", "stop now", show=False, tooltip="stop after this iteration (asks twice)"),
         Binding("c", "checkpoint", "checkpoint", tooltip="write a checkpoint now"),
-        Binding("n", "note", "note", tooltip="a line of text into the stream of the run"),
+        Binding("n", "note", "note", tooltip="a line of text about the run; of a live one into its stream"),
     ]
 
     class Sent(Message):
@@ -44,8 +44,8 @@ class ControlBar(Canvas):
         """Whether nobody is there to answer."""
         return self.snapshot is not None and self.snapshot.over
 
-    def offers(self, action: str) -> bool:  # noqa: ARG002
-        return not self.read_only and not self.over
+    def offers(self, action: str) -> bool:
+        return not self.read_only and (action == "note" or not self.over)
 
     def depends_on(self, snapshot: RunSnapshot) -> tuple[object, ...]:
         return (snapshot.view.journal,)
@@ -91,12 +91,21 @@ class ControlBar(Canvas):
         self._doubt("stop_now", "Stop now, in the middle of the epoch?", "Really stop now?")
 
     def action_note(self) -> None:
-        def on_submit(text: str) -> None:
-            if text:
-                self._request("note", text)
+        """Into the stream by the trainer; of a run that is over, beside it."""
 
-        if self._possible():
-            self.post_message(self.Asked("note", on_submit, hint="a line of text into the stream of this run"))
+        def on_submit(text: str) -> None:
+            if not self.over:
+                self._request("note", text)
+                return
+            try:
+                write_label(self.folder, note=text)
+                self.post_message(self.Sent())
+            except MedtuiError as error:
+                self._say(str(error))
+
+        if (self.over and not self.read_only) or self._possible():
+            value = self.snapshot.label.note if self.snapshot and self.over else ""
+            self.post_message(self.Asked("note", on_submit, value, hint="a line of text about this run"))
 
     def _doubt(self, command: Command, *questions: str) -> None:
         if self._possible():
@@ -112,7 +121,7 @@ class ControlBar(Canvas):
         return False
 
     def _request(self, command: Command, text: str = "") -> None:
-        if not self._possible():
+        if not self._possible() or (command == "note" and not text):
             return
         try:
             request = send(self.folder, command, text)

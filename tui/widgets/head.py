@@ -71,7 +71,8 @@ class Head(Canvas):
 
     def _first(self, snapshot: RunSnapshot, width: int, now: float) -> Line:
         view, state = snapshot.view, one_line(snapshot.state)[:12]
-        name = one_line(view.started.name if view.started else snapshot.status.name or "run")
+        label = snapshot.label
+        name = one_line(label.title or (view.started.name if view.started else snapshot.status.name or "run"))
         color = f"{STATE_COLORS.get(state, 'ink')} bold"
         parts: list[Line] = [[(f"{STATE_MARKS.get(state, '●')} {state}", color)]]
         elapsed = elapsed_s(view, view.time_s if snapshot.over else now)  # of a lost run: until its last event
@@ -86,7 +87,7 @@ class Head(Canvas):
         if snapshot.read_share < 1:
             parts.append([(f"reading {snapshot.read_share * 100:.0f} %", "warning")])
         brand = (" medtui   " if width >= 100 else " ", "accent bold")
-        return ends([brand, (name, "ink bold")], parts, width)
+        return ends([brand, (name, "ink bold"), (f"   {one_line(label.note)}", "muted")], parts, width)
 
     def _metric(self, view: RunView) -> Line:
         """The newest monitored value and whether it went up or down; after the test, that of the test."""

@@ -17,7 +17,7 @@ from engine.commands.resume import resume
 from engine.errors import DataError, RecipeError, RunError, UsageError
 from engine.events import Control, Note, RunStarted
 from engine.requests import Resume
-from engine.runfolder import RunFolder, read_status, send, take_lock
+from engine.runfolder import RunFolder, read_label, read_status, send, take_lock
 from tests.engine.runs import CLASSIFICATION, SEGMENTATION, events, go_on, learned, run, same_weights
 
 HARD = ("train.accumulate=2", "data.samples_per_case=3", "train.early_stop=20", "model.dropout=0.2")
@@ -90,6 +90,7 @@ def test_notes_survive_and_the_cut_lines_are_kept(tmp_path):
     go_on(folder, tmp_path / "data")
     notes = [event.text for event in events(folder) if isinstance(event, Note)]
     assert notes == ["look at this one"]
+    assert read_label(folder).note == "look at this one"
     assert [event.seq for event in events(folder)] == list(range(1, len(events(folder)) + 1))
     assert [event.resumed for event in events(folder) if isinstance(event, RunStarted)][-1] is True
 

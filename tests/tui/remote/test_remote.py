@@ -14,9 +14,10 @@ import pytest
 from engine.errors import UsageError
 from engine.events import Control
 from engine.readers.fold import read_view
-from engine.runfolder import RunFolder, find_run, list_runs, read_status, send, take
+from engine.runfolder import RunFolder, find_run, list_runs, read_label, read_status, send, take, write_label
 from engine.runfolder.lock import take_lock
 from engine.runfolder.mirror import fetch
+from engine.runfolder.remove import remove
 from tests.tui.remote.far_machine import FarMachine, wait_for
 from tui.cli import main
 from tui.remote.hosts import Host, find_host, hosts_path, split_address
@@ -247,6 +248,24 @@ def test_a_mirror_takes_nothing_that_lies_outside_of_it(tmp_path):
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"evil" in path.read_bytes()]
     assert read_status(RunFolder(tmp_path / "runs" / "good")).state == "running"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["runs"]
+
+
+def test_name_and_note_come_along_and_are_changed_there(far, capsys):
+    there = far.finished().folder
+    write_label(there, title="for the paper")
+    with linked(Host(name="gpu1", ssh="gpu1"), RUNS) as link:
+        here = find_run(link.runs, None)
+        wait_for(lambda: read_label(here).title == "for the paper")
+        write_label(there, note="keep it")
+        wait_for(lambda: read_label(here).note == "keep it")
+        for change in (lambda: write_label(here, note="x"), lambda: remove(link.runs, here)):
+            with pytest.raises(UsageError, match="is on gpu1") as caught:
+                change()
+            assert caught.value.hint.startswith("do this over there: ssh gpu1 medtui ")
+        assert here.status.exists()
+    assert main(["note", "gpu1:cls_ce", "from here"]) == 2
+    assert f"ssh gpu1 medtui note {there.id}" in capsys.readouterr().err
+    assert read_label(there).note == "keep it"
 
 
 def test_nothing_is_trained_in_a_mirror(tmp_path):

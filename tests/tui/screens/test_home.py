@@ -179,7 +179,7 @@ async def test_a_filter_by_values_and_one_that_is_wrong(tmp_path: Path) -> None:
         await see(pilot, "filter lr<1e-3 dice>0.8  1 of 2", "slow")
         assert "quick" not in text_of(app)
         await pilot.press("slash", *"lrr<1", "enter")
-        await see(pilot, 'no run has a "lrr"; did you mean "lr"?', "lrr<1")
+        await see(pilot, '"lrr" is no value of a run; did you mean "lr"?', "lrr<1")
         await pilot.press("escape")
         await see(pilot, "filter lr<1e-3")
         await pilot.press("slash", *"state:finished", "enter")

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from engine.events import Control
+from engine.runfolder import read_label
 from tests.tui import recorded
 from tests.tui.piloted import dashboard, requests, see, text_of
 from tui.screens.case import CaseScreen
@@ -121,6 +122,9 @@ async def test_read_only_and_ended_runs_take_no_request(tmp_path: Path) -> None:
         await see(pilot, "failed")
         await pilot.press("p")
         await see(pilot, "nobody would answer")
+        await pilot.press("n", *"it was the disk", "enter")
+        await see(pilot, "   it was the disk")
+        assert read_label(ended).note == "it was the disk"
         assert requests(ended) == []
 
 

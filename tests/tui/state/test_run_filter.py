@@ -72,10 +72,10 @@ def test_what_passes(line, passes):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("lrr<1e-3", 'no run has a "lrr"; did you mean "lr"?'),
-        ("dise>0.8", 'no run has a "dise"; did you mean "dice"?'),
-        ("optimiser.lr<1", 'no run has a "optimiser.lr"; did you mean "optimizer.lr"?'),
-        ("qqqqqq:3", 'no run has a "qqqqqq"'),
+        ("lrr<1e-3", '"lrr" is no value of a run; did you mean "lr"?'),
+        ("dise>0.8", '"dise" is no value of a run; did you mean "dice"?'),
+        ("optimiser.lr<1", '"optimiser.lr" is no value of a run; did you mean "optimizer.lr"?'),
+        ("qqqqqq:3", '"qqqqqq" is no value of a run'),
         ("state:fialed", '"fialed" is no state; did you mean "failed"?'),
         ("health:bad", '"bad" is no health: health:warning'),
         ("state<3", "state has no order: state:failed"),
