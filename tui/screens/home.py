@@ -66,6 +66,7 @@ class HomeScreen(ChangingScreen):
         self.problem = ""  # why the folder of runs cannot be read
         self._at = at.id if at is not None else ""
         self._known: dict[str, tuple[RunRow, RunFacts]] = {}
+        self._tall = 0  # rows without a filter: the panes stay where they are while one is tried
         self._watch = RunsWatch(runs, self._post)
 
     def head_line(self, width: int) -> Line:  # noqa: ARG002
@@ -85,8 +86,7 @@ class HomeScreen(ChangingScreen):
             return {"runs": Region(0, 0, width - side, height), "facts": Region(width - side, 0, side, height)}
         if height >= 18:
             least = 8 if height < 40 else 11  # what the rows leave goes to the curves of the run under the cursor
-            rows = len(self.listed.rows or ()) + 4
-            below = max(least, min(height - max(rows, height // 3), 24)) if self.listed.rows else least
+            below = max(least, min(height - max(self._tall + 4, height // 3), 24)) if self._tall else least
             return {"runs": Region(0, 0, width, height - below), "facts": Region(0, height - below, width, below)}
         return {chosen: Region(0, 0, width, height)}
 
@@ -143,6 +143,8 @@ class HomeScreen(ChangingScreen):
     def on_rows_pane_filled(self) -> None:
         if self.listed.wanted.reads:
             self._watch.nudge(reads=True)
+        if not self.listed.filter:
+            self._tall = len(self.listed.rows or ())
         self.tiles.relayout()
         self._look_at()
 

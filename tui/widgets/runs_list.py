@@ -181,8 +181,10 @@ class RunsList(RowsPane[RunRow]):
         """How many are hidden, too."""
         ids = {row.id for row in self.all}
         hidden = len(ids & {*self.kept.hidden})
-        words = f"{hidden} hidden, X {'hides them' if self.shows_hidden else 'shows them'}"
-        return [*self.position(), *([(f"  {words}", "muted")] if hidden else [])]
+        words: Line = (
+            [(f"{hidden} hidden, X {'hides' if self.shows_hidden else 'shows'} them", "muted")] if hidden else []
+        )
+        return [*words, *([("  ", "muted")] if words and self.position() else []), *self.position()]
 
     def header(self, width: int) -> list[Line]:
         columns, at = _columns(width, self.rows or ()), 2

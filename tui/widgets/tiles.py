@@ -63,7 +63,7 @@ class Tiles(Widget):
             self._shown = regions
             for child in self.children:
                 child.display = child.id in regions
-            self.refresh(layout=True)
+                child.refresh(layout=True)  # Textual forgets how it arranged the parent of who asks, not who asks
 
     def on_resize(self) -> None:
         self.relayout()
