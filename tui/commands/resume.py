@@ -8,11 +8,11 @@ import time
 from engine.requests import Resume, Sweep
 from engine.runfolder import ENDED, find_run, read_status
 from tui.arguments import Commands, screen_options
+from tui.commands._ask import is_confirmed
 from tui.commands.control import send_request, wait_option
 from tui.commands.run import check_name, launch
 from tui.engine_process import request_of, run_engine
 from tui.remote.reach import reached
-from tui.commands._ask import is_confirmed
 
 
 def register(commands: Commands) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine.errors import RecipeError
 from engine.runfolder import RunFolder, read_metrics, read_text
+from engine.toml import flat, parse
 from tui.state.run_filter import Value
 
 
@@ -25,8 +26,6 @@ def read_values(folder: RunFolder) -> dict[str, Value]:
 
 @lru_cache(maxsize=2048)
 def _of_recipe(path: Path, _written: int, _size: int) -> dict[str, Value]:
-    from engine.recipe.document import flat, parse
-
     try:
         return {key: _value(value) for key, value in flat(parse(read_text(path), path.name)).items()}
     except (OSError, RecipeError):
