@@ -42,7 +42,6 @@ class Network:
 
     @property
     def parameters(self) -> int:
-        """Number of trained weights."""
         return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
 
 

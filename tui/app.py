@@ -122,7 +122,6 @@ class MedtuiApp(App[None]):
             pane.refresh()
 
     def remember(self, **choices: Any) -> None:
-        """Keep choices for the next time."""
         settings = msgspec.structs.replace(self.settings, **choices)
         if settings != self.settings:
             self.settings = settings
@@ -185,7 +184,6 @@ class MedtuiApp(App[None]):
         self.push_screen(HomeScreen(self.runs, at=run.folder if run else None, read_only=self.read_only))
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """What Ctrl+P offers."""
         yield SystemCommand("Help", "All keys and marks", self.action_help)
         yield SystemCommand("Dark or light", "Change the theme", self.action_theme)
         if isinstance(screen, TiledScreen):

@@ -56,7 +56,6 @@ class TrainerProcess:
         return self._process.poll() is None
 
     def kill(self) -> None:
-        """End the trainer and its workers at once."""
         _signal_group(self._process, signal.SIGKILL)
         self._process.wait()
 

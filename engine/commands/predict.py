@@ -113,7 +113,6 @@ def _channel_names(files: Sequence[Path]) -> tuple[str, ...]:
 
 
 def _cases(files: Sequence[Path], channels: int) -> tuple[Case, ...]:
-    """A case a file, or one for the files ``<case>_0000``, ``<case>_0001``, ... of one folder."""
     parts: dict[tuple[Path, str], dict[int, Path]] = {}
     found: list[Case] = []
     for path in dict.fromkeys(files):

@@ -32,7 +32,6 @@ def report(request: Report) -> int:
 
 
 def _study(folders: list[RunFolder], request: Report) -> int:
-    """Pool and report a study again, from its members' folders."""
     from engine.report.study import write_study_report
     from engine.runfolder.study import read_study
     from engine.studies.results import collect

@@ -232,7 +232,6 @@ def _same_recipe(folder: RunFolder, overrides: Sequence[str]) -> Recipe:
 
 
 def _differing(before: Recipe, after: Recipe) -> list[str]:
-    """The keys in which two recipes differ."""
     old, new = flat(before.model_dump()), flat(after.model_dump())
     return [key for key in {**old, **new} if old.get(key) != new.get(key)]
 

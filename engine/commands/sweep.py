@@ -89,7 +89,6 @@ def _work(folder: RunFolder, study: Study, jobs: int) -> int:
 
 
 def _end(folder: RunFolder, study: Study, state: State, message: str = "", hint: str = "") -> None:
-    """The study's last word in its status, with its result."""
     pooled = read_metrics(folder).get(pooled_name(study), SplitSummary())
     result = {"metric": study.monitor, "best": pooled.value(study.monitor)}
     last = msgspec.structs.replace(stored_status(folder), state=state, message=message, hint=hint, **result)

@@ -93,7 +93,6 @@ def _outcome(session: Session, error: BaseException) -> Outcome:
 
 
 def _conclude(session: Session, outcome: Outcome, seconds: float) -> None:
-    """Write the end of a run wherever the disk still takes it."""
     state, message, hint = outcome.state, outcome.message, outcome.hint
 
     def manifest() -> None:

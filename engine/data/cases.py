@@ -73,7 +73,6 @@ class Case:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every file of the case, each once."""
         return self.images if self.label is None or self.label in self.images else (*self.images, self.label)
 
 

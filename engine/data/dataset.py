@@ -134,7 +134,6 @@ def _absent(folder: Path, table: DataTable) -> DataError:
 
 
 def _no_cases(folder: Path, spatial_dims: int, table: DataTable) -> DataError:
-    """No case was found: in what else the folder holds, the reason may lie."""
     files = itertools.islice((path for path in folder.rglob("*") if path.is_file()), _LOOKED_AT)
     return DataError(f"{folder} holds no cases in the layout {table.source}", problems=unread(files, spatial_dims))
 

@@ -96,7 +96,6 @@ class OwnGrid:
             self._held = [(box, values) for box, values in self._held if box[0].stop > need]
 
     def _gathered(self, channel: int, area: Box) -> Floats:
-        """One channel of ``area``, of what is held."""
         part = np.empty([side.stop - side.start for side in area], np.float32)
         for box, values in self._held:
             both = [(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(area, box, strict=True)]

@@ -131,7 +131,6 @@ def _grain(rng: np.random.Generator, scale: float) -> Floats:
 
 
 def _spots(rng: np.random.Generator) -> Floats:
-    """A field of small round spots, 0 to 1."""
     field = np.zeros((HEIGHT, WIDTH))
     field[rng.integers(0, HEIGHT, 90), rng.integers(0, WIDTH, 90)] = 1
     spots: Floats = np.clip(ndimage.gaussian_filter(field, 1.3) * 12, 0, 1)

@@ -141,7 +141,6 @@ def _ellipsoid(grid: list[npt.NDArray[np.float64]], middle: Point, radii: Point,
 
 
 def _tube(grid: list[npt.NDArray[np.float64]], start: Point, stop: Point, radius: float) -> Bools:
-    """Voxels within ``radius`` of the line from ``start`` to ``stop``."""
     way = stop - start
     offsets = [axis - place for axis, place in zip(grid, start, strict=True)]
     share = sum(offset * step for offset, step in zip(offsets, way, strict=True)) / float(way @ way)

@@ -232,7 +232,6 @@ def normalise_image(image: Array, table: DataTable) -> Floats:
 
 
 def _applied(image: Array, scale: Floats, shift: Floats, table: DataTable) -> Floats:
-    """Shades (C, H, W) through the map (scale, shift)."""
     values = image.astype(np.float32) / np.float32(255) * scale[:, None, None] + shift[:, None, None]
     return np.clip(values, 0, 1) if table.intensity == "window" else values
 
@@ -246,7 +245,6 @@ def _resample_picture(channel: Array, shape: tuple[int, ...]) -> Array:
 
 
 def _straight(axes: int) -> npt.NDArray[np.float64]:
-    """The orientation of an image whose axes are the network's."""
     return np.stack([np.arange(axes), np.ones(axes)], axis=1).astype(np.float64)
 
 
@@ -266,7 +264,6 @@ def _resampled_shape(
 
 
 def _turned_spacing(spacing: tuple[float, ...], orientation: npt.NDArray[np.float64]) -> tuple[float, ...]:
-    """``spacing`` in the order of the network's axes."""
     own = [0.0] * len(spacing)
     for axis, (place, _) in enumerate(orientation):
         own[int(place)] = spacing[axis]
@@ -274,6 +271,5 @@ def _turned_spacing(spacing: tuple[float, ...], orientation: npt.NDArray[np.floa
 
 
 def _inner(outer: tuple[int, ...], inner: tuple[int, ...]) -> tuple[slice, ...]:
-    """Where ``inner`` lies in the middle of ``outer``."""
     starts = ((whole - part) // 2 for whole, part in zip(outer, inner, strict=True))
     return tuple(slice(start, start + part) for start, part in zip(starts, inner, strict=True))

@@ -112,7 +112,6 @@ def missing(path: Path) -> str:
 
 
 def _image(dataset: Dataset, case: Case, problems: list[Problem]) -> tuple[Array | None, Affine | None]:
-    """All channels of ``case`` (C, *S), and the affine that they share."""
     parts: list[Array] = []
     affine: Affine | None = None
     for path in case.images:
@@ -142,7 +141,6 @@ def _image(dataset: Dataset, case: Case, problems: list[Problem]) -> tuple[Array
 
 
 def _label(dataset: Dataset, path: Path, image: Array | None, affine: Affine | None, problems: list[Problem]) -> Label:
-    """The mask in ``path``."""
     loaded = _load(dataset, path, "label", problems)
     if loaded is None:
         return None, ()

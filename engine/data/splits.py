@@ -125,7 +125,6 @@ def _holdout(cases: Sequence[Case], share: float, name: str, seed: int) -> list[
 
 
 def _fold(cases: Sequence[Case], folds: int, wanted: int, name: str, seed: int) -> list[Case]:
-    """Fold ``wanted`` of ``folds`` as the split ``name``, the others as train."""
     units = _units(cases)
     hint = "lower data.folds" if name == "test" else "lower data.validation_folds (medtui sweep: --folds)"
     if len(units) < folds:
@@ -183,8 +182,6 @@ def _shuffled(units: Sequence[Unit], seed: int, purpose: str) -> list[Unit]:
 
 
 def _ordered(items: Iterable[T], seed: int, purpose: str, name: Callable[[T], str]) -> list[T]:
-    """``items`` in an order that only their names and the seed decide."""
-
     def key(item: T) -> bytes:
         return hashlib.blake2b(f"{seed}:{purpose}:{name(item)}".encode("utf-8", "surrogateescape")).digest()
 

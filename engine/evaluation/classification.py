@@ -78,7 +78,6 @@ class Classification(SplitEvaluation[Batch, ClassifiedBatch]):
         return len(self._loader)
 
     def items(self) -> Iterator[Batch]:
-        """The batches of this process."""
         return iter(self._loader)
 
     def step(self, _evaluator: Engine, batch: Batch) -> ClassifiedBatch:
@@ -95,7 +94,6 @@ class Classification(SplitEvaluation[Batch, ClassifiedBatch]):
         return ClassifiedBatch(batch["id"], labels.numpy(), rows, losses)
 
     def keep(self, output: ClassifiedBatch) -> None:
-        """Keep all of it: logits are small."""
         self.done += len(output.ids)
         self._kept.append(output)
 

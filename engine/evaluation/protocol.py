@@ -75,7 +75,6 @@ class EvalJob:
 
     @property
     def voters(self) -> tuple[Predictor, ...]:
-        """All networks."""
         return self.predictor, *self.others
 
     @property
@@ -98,7 +97,6 @@ class Listener(Generic[Heard]):
     end: Callable[[], None] | None = None
 
     def attach(self, evaluator: Engine) -> None:
-        """See `Handler`."""
         if (each := self.each) is not None:
             evaluator.add_event_handler(Events.ITERATION_COMPLETED, lambda: each(evaluator.state.output))
         if self.end is not None:

@@ -97,7 +97,6 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
         return len(range(rank(), len(self.job.cases), world()))
 
     def items(self) -> Iterator[Prepared]:
-        """The cases of this process on the network's grid."""
         return iter_prepared(self.job.dataset, self.job.data, self.job.split, rank=rank(), world=world())
 
     def step(self, _evaluator: Engine, prepared: Prepared) -> SegmentedCase:
@@ -125,7 +124,6 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
         return SegmentedCase(prepared, mask, mask_net, row, self._loss(sample, prepared))
 
     def keep(self, output: SegmentedCase) -> None:
-        """Keep the metrics and the loss."""
         self.done += 1
         if output.row is not None:
             self.rows.append(output.row)
@@ -141,7 +139,6 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
         return self._predict(prepare(read_case(self.job.dataset, case), self.job.data))[1]
 
     def _crop(self, prepared: Prepared) -> tuple[slice, ...]:
-        """The part of the network's grid that is looked at."""
         grid = prepared.image.shape[1:]
         if self._mode == "center_crop":
             return center_slices(grid, self.job.data.size)

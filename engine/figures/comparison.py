@@ -175,7 +175,6 @@ def _bars(axes: Axes, differences: np.ndarray, up: bool) -> None:
 
 
 def _classified(together: Runs, path: Path) -> Drawn:
-    """For each pair the difference in the probability of the true class, sorted over the cases."""
     common, pairs = together.common, together.pairs
     if not common:
         raise FigureError("the runs share no case")

@@ -96,7 +96,6 @@ def _whole_axis(axes: Axes, groups: Sequence[Tracks], place: str) -> None:
 
 
 def _both(axes: Axes, view: RunView, name: str, place: str, *, train: bool = True) -> None:
-    """The curves of one metric by ``place``: ``epoch`` or ``iteration``."""
     style.grid(axes)
     if train and name in view.train:
         _line(axes, view.train[name], place, "training", TRAIN)

@@ -129,7 +129,6 @@ def _title(run: RunData, example: Example) -> str:
 
 
 def _seen(run: RunData, example: Example) -> np.ndarray:
-    """uint8 (H, W, 3): the part of the image that the map covers."""
     recipe = run.recipe
     if recipe is None or recipe.data.resize == "stretch":
         return np.asarray(example.arrays["image"])

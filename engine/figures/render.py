@@ -101,7 +101,6 @@ def _run(given: dict[str, np.ndarray]) -> dict[str, np.ndarray] | str:
 
 
 def _call(source: Path, target: Path) -> str:
-    """Run the process; why it failed, or an empty text."""
     environment = {name: value for name, value in os.environ.items() if name not in {"DISPLAY", "WAYLAND_DISPLAY"}}
     environment["PYTHONPATH"] = python_path()
     command = [sys.executable, "-m", "engine.figures.render_process", str(source), str(target)]

@@ -88,7 +88,6 @@ def draw(run: RunData, source: Path, path: Path) -> Drawn:
 
 
 def _picture(volume: Volume) -> Plane:
-    """All of a picture, its first row on top."""
     image, truth, prediction, found = (
         array[::-1] for array in (volume.image, volume.truth, volume.prediction, volume.found)
     )
@@ -228,7 +227,6 @@ def _differences(axes: Axes, plane: Plane) -> None:
 
 
 def _scale_bar(axes: Axes, box: tuple[float, ...], unit: str) -> None:
-    """A bar of a round length in the lower left corner."""
     from matplotlib.patheffects import withStroke
 
     width, height = box[1] - box[0], box[3] - box[2]

@@ -62,7 +62,6 @@ class Dice:
             return (loss * weights).sum(1).mean() / weights.sum().clamp_min(TINY)
 
     def _sums(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """``sum(p g)`` and ``sum(p) + sum(g)`` of each case and class, ``(B, C)`` both."""
         if self.output == "sigmoid":
             shares = logits.sigmoid()
             truths = target.to(shares.dtype).unsqueeze(1)

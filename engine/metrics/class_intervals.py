@@ -69,7 +69,6 @@ def calibrated_intervals(
 
 
 def _wider(first: Estimate, second: Estimate) -> Estimate:
-    """From the lower of the low bounds to the higher of the high ones."""
     if first.interval is None or second.interval is None:
         return first
     low, high = zip(first.interval, second.interval, strict=True)

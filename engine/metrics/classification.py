@@ -105,7 +105,6 @@ def summarise(
 
 
 def _over_classes(true: Ints, scores: Floats, rows: Sequence[Row]) -> Row:
-    """Means of what each class has by itself."""
     areas = [(row["auc"], row["support"]) for row in rows if row["auc"] is not None]
     auc, support = np.array(areas, dtype=np.float64).reshape(-1, 2).T
     wanted = rows[1:] if len(rows) == 2 else rows
@@ -144,7 +143,6 @@ def _of_two(true: Ints, scores: Floats, threshold: float) -> Row:
 
 
 def _named(found: Intervals, classes: Sequence[str]) -> Intervals:
-    """The same with the names of the classes in place of their indices."""
     parts = {key: key.partition(":") for key in found}
     return {
         f"{metric}:{classes[int(index)]}" if index else metric: found[key] for key, (metric, _, index) in parts.items()

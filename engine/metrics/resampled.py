@@ -200,7 +200,6 @@ def calibration_gaps(counts: Floats, targets: Ints, probabilities: Floats, bins:
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:
-    """Quotient of two arrays, NaN where there is nothing to be divided by."""
     quotient: Floats = np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
     return quotient
 

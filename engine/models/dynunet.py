@@ -47,7 +47,6 @@ def plan_strides(size: Sequence[int], levels: int | None = None) -> list[tuple[i
 
 
 def _levels(size: Sequence[int], features: Sequence[int] | None) -> tuple[list[tuple[int, ...]], list[int]]:
-    """Strides and features of each level."""
     strides = plan_strides(size, len(features) if features else None)
     levels = max(len(features or ()), 3)
     if len(strides) < levels:

@@ -107,7 +107,6 @@ class ResUNet(nn.Module):
 
     @property
     def cam_layer(self) -> nn.Module:
-        """The last layer that makes features."""
         return self.join[0] if len(self.join) else self.down[0]
 
     def forward(self, image: Tensor) -> Output:

@@ -74,7 +74,6 @@ class UNet3d(nn.Module):
 
     @property
     def cam_layer(self) -> nn.Module:
-        """The last layer that makes features."""
         return self.join[0]
 
     def forward(self, image: Tensor) -> Tensor:

@@ -96,7 +96,6 @@ class Columns:
         return self._snapshot(buffer, start + count)
 
     def head(self, length: int) -> Columns:
-        """The first ``length`` rows."""
         return self if length >= self._length else self._snapshot(self._buffer, max(0, length))
 
     def _copy(self, capacity: int) -> _Buffer:

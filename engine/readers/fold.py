@@ -137,7 +137,6 @@ class EventBatch:
             self._list("journal", event)
 
     def onto(self, view: RunView) -> RunView:
-        """``view`` with this batch added to it."""
         values = self.values
         for name, items in self.lists.items():
             if name == "results":
@@ -218,7 +217,6 @@ def before(table: Columns, iteration: int) -> Columns:
 
 
 def _grown(table: Columns, rows: Mapping[str, Sequence[Any]]) -> Columns:
-    """``table`` with ``rows`` behind it; a row whose iteration is not new takes back what followed it."""
     numbers = np.asarray(rows["iteration"])
     end = table["iteration"][-1] if len(table) else -math.inf
     if numbers[0] > end and bool(np.all(np.diff(numbers) > 0)):

@@ -57,7 +57,6 @@ class CaseTable:
 
     @property
     def columns(self) -> list[str]:
-        """The numeric columns."""
         return self.rows[0].columns if self.rows else []
 
     def numbers(self, column: str) -> np.ndarray:
@@ -138,7 +137,6 @@ class RunData:
 
     @property
     def data(self) -> DataFacts:
-        """What the manifest says of the data."""
         return self.manifest.data
 
     @cached_property
@@ -169,7 +167,6 @@ class RunData:
 
     @property
     def pictures(self) -> bool:
-        """Whether the images are pictures, and no volumes."""
         return self.data.spatial_dims == 2 or (self.recipe is not None and len(self.recipe.data.size) == 2)
 
     @cached_property
@@ -222,12 +219,10 @@ class RunData:
 
     @property
     def finished(self) -> bool:
-        """Whether the run came to its planned end."""
         return self.status.state == "finished"
 
     @property
     def live(self) -> bool:
-        """Whether a trainer works on the run now."""
         return self.status.state not in ENDED
 
 

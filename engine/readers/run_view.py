@@ -126,7 +126,6 @@ class RunView:
 
     @property
     def unit(self) -> str:
-        """Of distances."""
         return self.started.unit if self.started else ""
 
     @property
@@ -144,7 +143,6 @@ class RunView:
 
     @property
     def epochs_completed(self) -> int:
-        """The last epoch that ended."""
         ended = int(self.epochs_done["epoch"].max()) if len(self.epochs_done) else 0
         return max(ended, self.epoch - 1)
 

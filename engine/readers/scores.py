@@ -37,7 +37,6 @@ class Scores:
 
     @property
     def absent(self) -> list[str]:
-        """Names of the classes without a case."""
         counts = np.bincount(self.targets, minlength=len(self.classes))
         return [name for name, count in zip(self.classes, counts, strict=True) if count == 0]
 
@@ -47,7 +46,6 @@ class Scores:
         return np.asarray(self.targets[:, None] == np.arange(len(self.classes)))
 
     def of(self, cases: list[str]) -> Scores:
-        """The scores of these cases, in their order."""
         place = {case: index for index, case in enumerate(self.ids)}
         rows = np.array([place[case] for case in cases], dtype=np.intp)
         groups = None if self.groups is None else [self.groups[index] for index in rows]

@@ -70,7 +70,6 @@ def _judged(table: str, key: str, kind: type[Table], lookup: Callable[[str], Any
 
 
 def _beside(keys: Iterable[str], lookup: Callable[[str], Any]) -> str:
-    """The keys that decide and their values; those that are unset only where all are."""
     values = {key: lookup(key) for key in keys}
     given = [f"{key} = {show(value)}" for key, value in values.items() if value is not None]
     return ", ".join(given or [f"no {key}" for key in values])

@@ -113,7 +113,6 @@ def show(value: Any) -> str:
 
 @cache
 def _fields(kind: type[Table]) -> Schema:
-    """The JSON schema of each key of a table, or of the whole recipe."""
     return dict(kind.model_json_schema()["properties"])
 
 

@@ -64,7 +64,6 @@ def _heads(text: str) -> list[tuple[str, int]]:
 
 
 def _names(dotted: str) -> tuple[str, ...]:
-    """The parts of a dotted key, quoted ones as TOML reads them."""
     try:
         value = tomllib.loads(f"{dotted} = 0")
     except (tomllib.TOMLDecodeError, RecursionError):

@@ -46,7 +46,6 @@ class Recipe(Table):
 
     @property
     def monitor_up(self) -> bool:
-        """Whether more of `monitor` is better."""
         return measures.better_up(self.monitor)
 
 

@@ -82,7 +82,6 @@ def take(folder: RunFolder) -> list[Request]:
 
 
 def _read(place: int, name: str) -> Request | None:
-    """The request in a file of the folder ``place``; None for what nobody can read, and so nobody waits for."""
     try:
         # Not to be blocked by a pipe of that name.
         handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=place)

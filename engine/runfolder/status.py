@@ -80,7 +80,6 @@ def _gone(folder: RunFolder, status: Status, message: str = "the trainer's proce
 
 
 def _judged(folder: RunFolder, status: Status) -> Status:
-    """A status that says that its process lives, as far as that can be believed here."""
     locked, kernel = is_locked(folder), _kernel()
     here = status.host == socket.gethostname()
     if here and (status.kernel == kernel or not (status.kernel and kernel)):

@@ -208,7 +208,6 @@ class EventReader:
         self._inode = state.st_ino
 
     def _step(self, stream: BinaryIO, max_bytes: int, events: list[AnyEvent]) -> bool:
-        """Read one block; False at the end of the whole lines."""
         if (start := _data_from(stream, self.position)) != self.position:
             self.position, self._before = start, b""
         stream.seek(self.position)

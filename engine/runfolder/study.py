@@ -86,7 +86,6 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def up(self) -> bool:
-        """Whether more of `monitor` is better."""
         return better_up(self.monitor)
 
     @property
@@ -95,7 +94,6 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         return list(dict.fromkeys(member.setting for member in self.member))
 
     def of(self, setting: str) -> list[Member]:
-        """The members of one setting."""
         return [member for member in self.member if member.setting == setting]
 
 

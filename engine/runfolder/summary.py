@@ -78,7 +78,6 @@ class SplitSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def empty(self) -> bool:
-        """Whether nothing was measured."""
         return self.n is None and not self.values
 
     def value(self, metric: str, label: str | None = None) -> float | None:

@@ -96,7 +96,6 @@ def _train(folder: RunFolder, study: Study, member: Member, descriptor: int) -> 
 
 
 def _find(folder: RunFolder, name: str) -> RunFolder | None:
-    """The run folder of a member by its manifest; the newest where there are several."""
     for root in sorted(folder.root.parent.glob(f"*-{glob.escape(name)}*"), reverse=True):
         known = read_manifest(RunFolder(root)).study
         if (known.id, known.member) == (folder.id, name):

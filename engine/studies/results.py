@@ -157,7 +157,6 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _write_cases(folder: RunFolder, study: Study, finished: Sequence[Member], best: str) -> None:
-    """Every case as every finished member measured it; ``split`` says of which setting."""
     rows: list[dict[str, str]] = []
     for member in finished:
         own = {"split": pooled_name(study, "" if member.setting == best else member.setting), "seed": str(member.seed)}

@@ -64,7 +64,6 @@ class Crew:
 
     @property
     def stopped(self) -> bool:
-        """Whether somebody asked for an end."""
         return self._asked > 0
 
     def work(self) -> Study:
@@ -103,7 +102,6 @@ class Crew:
         return [member for member in self.study.member if member.state not in IDLE]
 
     def _seen(self, member: Member) -> Member:
-        """A member as it is now; where the search has given it up, it is stopped."""
         if member.state in OVER:
             return member
         if member.name not in self._idle:
@@ -184,7 +182,6 @@ class Crew:
         show(f"{time.strftime('%H:%M:%S')}  {done}/{total}  {member.name} {text}")
 
     def _tell(self, live: list[Member]) -> None:
-        """Now and then: how far the members at work are."""
         if time.monotonic() - self._told_s >= TOLD_S:
             self._told_s = time.monotonic()
             write_status(self.folder, self._status)

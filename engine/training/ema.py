@@ -27,7 +27,6 @@ class Ema:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Follow one optimizer step."""
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
         torch._foreach_lerp_(self._averages, self._weights, 1.0 - decay)

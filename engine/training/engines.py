@@ -129,7 +129,6 @@ class TrainStep:
         return float(loss.detach()), _confusion(levels[0].detach(), label, self.labels)
 
     def _update(self, engine: Engine, batches: list[Batch]) -> float:
-        """One step of optimizer, schedule and average, unless the gradient is not finite."""
         parameters = list(self.model.parameters())
         sum_gradients(parameters)
         self.scaler.unscale_(self.optimizer)
@@ -218,7 +217,6 @@ def _not_finite(what: str, value: float, engine: Engine, batches: list[Batch]) -
 
 
 def _summed(loss: float, confusion: Tensor) -> tuple[float, Tensor]:
-    """Loss and counts of all processes."""
     if world() == 1:
         return loss, confusion
     total, *counts = add_up([loss, *confusion.flatten().tolist()])

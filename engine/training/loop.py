@@ -61,14 +61,12 @@ class Training:
         return max(self.done, int(self.trainer.state.iteration)) // len(self.stream)
 
     def describe(self) -> str:
-        """Its cases and steps, for the log."""
         counts = {name: len(self.session.dataset.split(name)) for name in ("train", "validation", "test")}
         cases = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
         return f"{cases} cases; {self.session.recipe.train.planned} epochs of {len(self.stream)} steps"
 
     @property
     def complete(self) -> bool:
-        """Whether training came to an end of its own."""
         stopped = self.clock.reached or (self.early is not None and self.early.stopped)
         return not self.last.epoch_open and (stopped or self.epochs_done >= self.session.recipe.train.planned)
 
@@ -100,7 +98,6 @@ class Training:
         return seq, position
 
     def ended(self) -> bool:
-        """Whether no training is left to do."""
         over = self.done >= self.session.recipe.train.planned * len(self.stream)
         stopped = self.clock.reached or (self.early is not None and self.early.stopped)
         return not self.epoch_open and (over or stopped)

@@ -46,7 +46,6 @@ class Pace:
 
     @property
     def epoch_s(self) -> float:
-        """An epoch with its share of the validations."""
         return self.steps * self.step_s + self.validation_s / self.every
 
     def epochs(self, minutes: float, spent_s: float = 0.0) -> int:

@@ -59,7 +59,6 @@ class Session:
         self.desk.poll_or_stop()
 
     def log(self, message: str, level: str = "info") -> None:
-        """A line for people."""
         self.emit(Log(message=message, level=level))
 
     def progress(self, phase: str, done: int, total: int) -> None:
@@ -125,7 +124,6 @@ class Session:
         return None
 
     def close(self) -> None:
-        """Let go of the folder."""
         WAITING.set(tell_slow)
         self.board.close()
         self.writer.close()

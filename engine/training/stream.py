@@ -35,7 +35,6 @@ class EpochStream:
             epoch, group = epoch + 1, 0
 
     def _groups(self, epoch: int, group: int) -> Iterator[list[Batch]]:
-        """The groups of one epoch from ``group`` on."""
         batches: list[Batch] = []
         left = len(self.loader) - group * self.accumulate
         for batch in self._fetched(epoch, group * self.accumulate):

@@ -35,7 +35,6 @@ class PrivateServer(Server):  # type: ignore[misc]  # textual-serve has no types
 
     @property
     def address(self) -> str:
-        """What to open in a browser."""
         return f"{self.public_url}/?token={self.token}"
 
     async def _make_app(self) -> web.Application:

@@ -114,7 +114,6 @@ def _remote_row(record: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _wrong(folder: RunFolder, status: Status) -> list[str]:
-    """What is wrong with a live run."""
     if status.state in ENDED or status.state == "silent":
         return []
     from tui.printed.records import findings_now

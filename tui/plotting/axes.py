@@ -123,7 +123,6 @@ def _duration(seconds: float) -> str:
 
 
 def _apart(low: float, high: float) -> tuple[float, float]:
-    """The two ends, apart also where all values are one."""
     if high - low > max(abs(low), abs(high)) * 1e-9 and high - low > 1e-100:
         return low, high
     room = abs(low) * 0.1 if abs(low) > 1e-100 else 0.5

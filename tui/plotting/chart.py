@@ -100,7 +100,6 @@ def _label_width(axis: Axis) -> int:
 
 
 def _ticks(axis: Axis, rows: int) -> dict[int, str]:
-    """Row from the bottom -> label."""
     ticks: dict[int, str] = {}
     for place, text in axis.ticks:
         row = min(rows - 1, math.floor((place - axis.low) / (axis.high - axis.low) * rows))

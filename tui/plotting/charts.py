@@ -218,7 +218,6 @@ def _class_charts(view: RunView, metric: str) -> list[Chart]:
 
 
 def _standing(track: Columns, metric: str) -> float:
-    """Sorts the worst class first."""
     up = better_up(metric)
     value = best(track, up=up)
     return 0.0 if value is None else value[0] if up else -value[0]

@@ -164,7 +164,6 @@ def _result_rows(sides: Sequence[ComparedRun], split: str) -> list[TableRow]:
 
 
 def _unit(sides: Sequence[ComparedRun]) -> str:
-    """Of distances, where all runs have the same one."""
     units = {side.view.unit for side in sides if side.view.started}
     return units.pop() if len(units) == 1 else ""
 

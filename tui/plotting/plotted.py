@@ -48,7 +48,6 @@ class Plotted:
 
     @property
     def lost(self) -> int:
-        """Columns with values that are not finite."""
         return int((self.nans | self.pos_inf | self.neg_inf).sum())
 
 

@@ -112,7 +112,6 @@ class Raster:
         self.chars[at], self.front[at], self.bits[at] = char, color, 0
 
     def lines(self) -> list[Line]:
-        """What was drawn, top row first."""
         return [
             _encoded(chars, front, back)
             for chars, front, back in zip(self.chars.tolist(), self.front.tolist(), self.back.tolist(), strict=True)
@@ -133,6 +132,5 @@ def _encoded(chars: list[str], front: list[str], back: list[str]) -> Line:
 
 
 def _runs(known: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Begin and end of each unbroken stretch."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], known.astype(np.int8), [0]))))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))

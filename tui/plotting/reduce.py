@@ -101,7 +101,6 @@ def usable(values: Array) -> Flags:
 
 
 def _single(values: Array) -> Reduced:
-    """Each value as a range of its own."""
     values = values.astype(np.float64, copy=False)
     finite = usable(values)
     if finite.all():

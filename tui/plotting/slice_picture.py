@@ -158,7 +158,6 @@ def _colors(look: SliceLook) -> NDArray[np.int64]:
 
 
 def _cells(codes: Codes) -> Codes:
-    """The codes of cells of two pixels: the larger kind stays."""
     return np.asarray(codes.reshape(-1, 2, codes.shape[1]).max(axis=1), np.int32)
 
 

@@ -107,7 +107,6 @@ def _bar(share: float, width: int) -> str:
 
 
 def _metrics(view: RunView, width: int) -> Iterator[str]:
-    """A line a metric: newest value, best, and its history."""
     spark = max(8, int(width * _BAR_SHARE))
     if len(view.steps):
         losses = view.steps["loss"]

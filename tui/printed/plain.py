@@ -129,7 +129,6 @@ class _Tail:
             self._progress = True
 
     def say(self, text: str) -> None:
-        """Print a line of our own."""
         self._clear()
         _print(printable(text))
 

@@ -75,7 +75,6 @@ class PlainLines:
             self._unfolded = []
 
     def rest(self) -> list[str]:
-        """The line that waited for an event that never came."""
         self._fold()
         return list(self._waiting())
 
@@ -162,7 +161,6 @@ class PlainLines:
         return f"{text} (best {figure(best[0])} @ {best[1]:>{digits}})" if best else text
 
     def _speed(self) -> list[str]:
-        """Cases a second over the iterations of the last epoch."""
         view = self._view
         rates = view.steps["cases_per_s"][-max(1, view.iterations_per_epoch) :]
         rates = rates[rates > 0]

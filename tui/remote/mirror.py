@@ -38,7 +38,6 @@ class Mirror:
         return folder
 
     def hear(self, message: FromFar) -> None:
-        """Take over what a message says of a run."""
         if not is_run_name(message.run):
             return
         if message.gone:
@@ -75,7 +74,6 @@ class Mirror:
                 self._write(run, trouble)
 
     def forget_others(self) -> None:
-        """Remove the runs that the far end has not named."""
         for path in self.root.iterdir():
             if path.name not in self.status and path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)

@@ -69,7 +69,6 @@ class Link:
                 raise self._failure
 
     def close(self) -> None:
-        """End the connection."""
         self._stopped.set()
         self._thread.join(3.0)
 
@@ -228,7 +227,6 @@ class _Connection:
 
 
 def _asked_files(run: RunFolder) -> Iterator[str]:
-    """Files that somebody waits for and that were not asked for yet."""
     with contextlib.suppress(OSError):
         for path in sorted((run.root / ASKED).iterdir()):
             name = unquote(path.name)

@@ -108,7 +108,6 @@ def _geometry(rows: list[Row], problems: list[Problem]) -> tuple[int, str]:
 
 
 def _rows(folder: Path, table: CsvTable, problems: list[Problem]) -> Iterator[Row]:
-    """The rows of the table that can be used; what is wrong with the others goes to ``problems``."""
     name = table.table
     place = inside(folder, name) or folder / "table.csv"
     wanted = (table.path_column, table.label_column, table.group_column, table.split_column)

@@ -121,7 +121,6 @@ def _parts(folder: Path, images: str, labels: str) -> list[tuple[str, str, str]]
 
 
 def _pairs(folder: Path, images: str, labels: str, split: str, endings: Sequence[str]) -> list[Case]:
-    """The cases of one part."""
     files, masks = _by_name(folder, images, endings), _by_name(folder, labels, endings)
     scans = _joined(files, masks) if images != labels else {name: (path,) for name, path in files.items()}
     if images == labels:
@@ -154,7 +153,6 @@ def _pairs(folder: Path, images: str, labels: str, split: str, endings: Sequence
 
 
 def _by_name(folder: Path, name: str, endings: Sequence[str]) -> dict[str, Path]:
-    """The files below ``folder / name``, by their paths there without the ending."""
     place = folder / name
     files = [path for path in files_below(place) if path.name.lower().endswith(tuple(endings))]
     return {path.with_name(stem(path, endings)).relative_to(place).as_posix(): path for path in files}

@@ -32,7 +32,6 @@ class BestCheckpoint:
         self._held = False  # what waits is a copy already
 
     def attach(self, trainer: Engine) -> None:
-        """Listen to validations."""
         trainer.add_event_handler(ValidationEvents.VALIDATED, self._look)
 
     def write(self) -> None:

@@ -182,7 +182,6 @@ class ControlHandler:
             self._board.set(state="running")
 
     def _next(self) -> Request | None:
-        """The oldest request that is not answered yet."""
         self._waiting.extend(take(self._folder))
         return self._waiting.popleft() if self._waiting else None
 

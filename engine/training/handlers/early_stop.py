@@ -21,19 +21,16 @@ class EarlyStop:
         self.stopped = False
 
     def attach(self, trainer: Engine) -> None:
-        """Listen to validations."""
         trainer.add_event_handler(ValidationEvents.VALIDATED, self._look)
 
     def state_dict(self) -> StateDict:
         return {"waited": self._waited, "stopped": self.stopped}
 
     def load_state_dict(self, state: StateDict) -> None:
-        """Go on from `state_dict`."""
         self._waited, self.stopped = state["waited"], state["stopped"]
 
     @property
     def words(self) -> str:
-        """What was waited for in vain."""
         validations = "1 validation" if self._waited == 1 else f"{self._waited} validations"
         return f"{validations} without a better result"
 

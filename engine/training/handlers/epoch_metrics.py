@@ -30,7 +30,6 @@ class EpochMetrics:
         self._reset()
 
     def attach(self, trainer: Engine) -> None:
-        """Listen to the trainer's epochs and iterations."""
         trainer.add_event_handler(Events.EPOCH_STARTED, self._begin)
         trainer.add_event_handler(Events.ITERATION_COMPLETED, self._count)
         trainer.add_event_handler(Events.EPOCH_COMPLETED, self._write)
@@ -40,7 +39,6 @@ class EpochMetrics:
         return {"confusion": self._confusion.clone(), "loss": self._loss, "cases": self._cases}
 
     def load_state_dict(self, state: StateDict) -> None:
-        """Go on from `state_dict`."""
         self._confusion, self._loss, self._cases = state["confusion"].clone(), state["loss"], state["cases"]
 
     def _reset(self) -> None:

@@ -23,7 +23,6 @@ class IterationEvents:
         self._speed = math.nan
 
     def attach(self, trainer: Engine) -> None:
-        """Listen to the trainer's iterations."""
         trainer.add_event_handler(Events.GET_BATCH_STARTED, self._begin)
         trainer.add_event_handler(Events.GET_BATCH_COMPLETED, self._take)
         trainer.add_event_handler(Events.ITERATION_COMPLETED, self._write)

@@ -31,11 +31,9 @@ class ResourceSampler:
         self._thread = threading.Thread(target=self._loop, name="resources", daemon=True)
 
     def start(self) -> None:
-        """Begin to sample."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop, and wait for the thread."""
         self._over.set()
         if self._thread.is_alive():
             self._thread.join()

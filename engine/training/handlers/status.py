@@ -35,7 +35,6 @@ class StatusWriter:
         return self._status
 
     def set(self, *, durable: bool = False, **changes: Any) -> None:
-        """Change fields of the status and write it."""
         with self._lock:
             self._status = msgspec.structs.replace(self._status, **changes)
             found = stored_status(self.folder)

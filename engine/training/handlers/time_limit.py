@@ -36,7 +36,6 @@ class TimeLimit:
         return self._before_s + time.monotonic() - self._start
 
     def attach(self, trainer: Engine) -> None:
-        """Listen to the start and to the ends of epochs."""
         trainer.add_event_handler(Events.STARTED, self._begin)
         trainer.add_event_handler(Events.EPOCH_COMPLETED, self._look)
 
@@ -44,7 +43,6 @@ class TimeLimit:
         return {"elapsed_s": self.elapsed_s, "reached": self.reached}
 
     def load_state_dict(self, state: StateDict) -> None:
-        """Go on from `state_dict`."""
         self._before_s, self.reached = state["elapsed_s"], state["reached"]
 
     def _begin(self) -> None:

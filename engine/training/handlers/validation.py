@@ -61,7 +61,6 @@ class Best:
         return {"value": self.value, "epoch": self.epoch, "iteration": self.iteration}
 
     def load_state_dict(self, state: StateDict) -> None:
-        """Go on from `state_dict`."""
         self.value, self.epoch, self.iteration = state["value"], state["epoch"], state["iteration"]
 
 
@@ -86,7 +85,6 @@ class Validate:
         self._total = total
 
     def attach(self, trainer: Engine) -> None:
-        """Listen to the ends of epochs."""
         trainer.register_events(*ValidationEvents)
         trainer.add_event_handler(Events.EPOCH_COMPLETED, self._validate)
 
