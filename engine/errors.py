@@ -100,6 +100,11 @@ class RecipeError(ProblemsError):
     exit_code = 2
 
 
+def misfit(key: str, found: str, allowed: str) -> RecipeError:
+    """The error for a key whose value this network, this loss or this data set cannot take."""
+    return RecipeError("the recipe cannot be used:", problems=(Problem("recipe", found, allowed, key),))
+
+
 class DataError(ProblemsError):
     """The data cannot be used. Exit code 2."""
 

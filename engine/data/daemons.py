@@ -74,6 +74,16 @@ class Daemons(Generic[Job, Made]):
         while futures:
             yield self.result(futures.popleft())
 
+    def ahead(self, groups: Iterable[Iterable[Job]]) -> Iterator[list[Made]]:
+        """What is made of each of ``groups``; the next one is begun before an earlier one is given."""
+        waiting: deque[list[Future[Made]]] = deque()
+        for group in groups:
+            waiting.append([self.submit(job) for job in group])
+            if len(waiting) > 1:
+                yield [self.result(future) for future in waiting.popleft()]
+        for futures in waiting:
+            yield [self.result(future) for future in futures]
+
     def close(self) -> None:
         """End the threads; what was not begun is not done."""
         try:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from engine.distributed import neighbours
 from engine.hardware import cores
 from engine.recipe import AugmentTable, DataTable, RuntimeTable
 
-__all__ = ["Batch", "EvalLoader", "TrainLoader", "build_eval_loader", "build_train_loader", "iter_prepared"]
+__all__ = ["Batch", "EvalLoader", "TrainLoader", "build_train_loader", "iter_prepared"]
 
 CACHE_SHARE = 0.5
 """Of the free memory, that cached cases may take."""
@@ -61,7 +60,7 @@ def build_train_loader(
         DataError: a case cannot be read.
     """
     cases = CachedDataset(dataset, dataset.split("train"), data, resize=augment.crop_scale == 1)
-    cases.fill(data.cache, CACHE_SHARE / neighbours(), notify or _silent)
+    cases.fill(data.cache, CACHE_SHARE / neighbours(), notify or (lambda _done, _total: None))
     own_size = math.ceil(batch_size / world)
     return TrainLoader(
         CaseDataset(cases, data, augment, seed, batch_size),
@@ -76,13 +75,16 @@ def build_train_loader(
 
 
 class EvalLoader:
-    """The images of a split in the order of their ids, read ahead by threads; the last batch may be smaller."""
+    """The images of a split as the network sees them, in the order of their ids, read ahead by threads.
+
+    The last batch may be smaller. With several processes, process ``rank`` gets every ``world``-th case.
+    """
 
     def __init__(
-        self, dataset: Dataset, cases: Sequence[Case], table: DataTable, batch_size: int, threads: int
+        self, dataset: Dataset, table: DataTable, split: str, *, batch_size: int, rank: int = 0, world: int = 1
     ) -> None:
-        self._dataset, self._cases, self._table = dataset, tuple(cases), table
-        self._batch_size, self._threads = batch_size, threads
+        self._dataset, self._table, self._batch_size = dataset, table, batch_size
+        self._cases = dataset.split(split)[rank::world]
 
     def __len__(self) -> int:
         """Number of batches."""
@@ -90,34 +92,14 @@ class EvalLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         groups = [self._cases[i : i + self._batch_size] for i in range(0, len(self._cases), self._batch_size)]
-        with Daemons(self._threads, lambda: self._one) as pool:
-            ahead = [pool.submit(case) for group in groups[:1] for case in group]
-            for index, group in enumerate(groups):
-                now = ahead
-                following = groups[index + 1] if index + 1 < len(groups) else ()
-                ahead = [pool.submit(case) for case in following]
-                images = torch.from_numpy(np.stack([pool.result(future) for future in now]))
+        with Daemons(max(1, min(4, cores())), lambda: self._one) as pool:
+            for group, made in zip(groups, pool.ahead(groups), strict=True):
+                images = torch.from_numpy(np.stack(made))
                 targets = torch.tensor([-1 if case.target is None else case.target for case in group])
                 yield {"image": images, "label": targets, "id": [case.id for case in group]}
 
     def _one(self, case: Case) -> Floats:
         return normalise_image(resize_image(read_image(self._dataset, case), self._table), self._table)
-
-
-def build_eval_loader(
-    dataset: Dataset,
-    data: DataTable,
-    split: str,
-    *,
-    batch_size: int,
-    rank: int = 0,
-    world: int = 1,
-) -> EvalLoader:
-    """The images of ``split`` (classification), as the network sees them, without augmentation.
-
-    With several processes, process ``rank`` gets every ``world``-th case.
-    """
-    return EvalLoader(dataset, dataset.split(split)[rank::world], data, batch_size, max(1, min(4, cores())))
 
 
 def iter_prepared(
@@ -129,16 +111,13 @@ def iter_prepared(
         DataError: a case cannot be read.
     """
     cases = dataset.split(split)[rank::world]
-    with Daemons(1, lambda: partial(_prepared, dataset, data)) as pool:
-        ahead = [pool.submit(case) for case in cases[:1]]
-        for index in range(len(cases)):
-            now = ahead.pop()
-            ahead += [pool.submit(case) for case in cases[index + 1 : index + 2]]
-            yield pool.result(now)
 
+    def prepared_case(case: Case) -> Prepared:
+        return prepare(read_case(dataset, case), data)
 
-def _prepared(dataset: Dataset, data: DataTable, case: Case) -> Prepared:
-    return prepare(read_case(dataset, case), data)
+    with Daemons(1, lambda: prepared_case) as pool:
+        for (prepared,) in pool.ahead([case] for case in cases):
+            yield prepared
 
 
 def _workers(runtime: RuntimeTable, cases: CachedDataset, batch_size: int, warn: Callable[[str], None]) -> int:
@@ -163,7 +142,3 @@ def _shared_memory() -> float:
     """Bytes free where loader processes hand over their batches; small in many containers."""
     place = Path("/dev/shm")  # noqa: S108  (only looked at)
     return shutil.disk_usage(place).free if place.is_dir() else float("inf")
-
-
-def _silent(_done: int, _total: int) -> None:
-    """Nobody listens."""

@@ -183,11 +183,8 @@ class TrainLoader:
         if isinstance(self._maker, Processes):
             yield from self._maker.batches(groups)
             return
-        maker = self._maker
-        ahead = [maker.submit(draw) for draw in groups[0]] if groups else []
-        for following in [*groups[1:], []]:  # they are made while the network computes
-            now, ahead = ahead, [maker.submit(draw) for draw in following]
-            batch = _collate([maker.result(future) for future in now])
+        for samples in self._maker.ahead(groups):  # the next are made while the network computes
+            batch = _collate(samples)
             if self._pin_memory and not isinstance(batch, _Failure):
                 batch |= {"image": batch["image"].pin_memory(), "label": batch["label"].pin_memory()}
             yield batch

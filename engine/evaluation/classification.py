@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
-from engine.data.loaders import Batch, EvalLoader, build_eval_loader
+from engine.data.loaders import Batch, EvalLoader
 from engine.data.pictures import displayable
 from engine.data.prepare import normalise_image, resize_image, seen_box
 from engine.data.read import read_image
@@ -70,9 +70,7 @@ class Classification(SplitEvaluation[Batch, ClassifiedBatch]):
         super().__init__(job)
         self._kept: list[ClassifiedBatch] = []
         size = job.table.batch_size or job.predictor.batch_size
-        self._loader: EvalLoader = build_eval_loader(
-            job.dataset, job.data, job.split, batch_size=size, rank=rank(), world=world()
-        )
+        self._loader = EvalLoader(job.dataset, job.data, job.split, batch_size=size, rank=rank(), world=world())
 
     def __len__(self) -> int:
         return len(self._loader)

@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from engine.losses.base import Loss, Output, build, class_weights, wrong
+from engine.errors import misfit
+from engine.losses.base import Loss, Output, build, class_weights
 from engine.losses.cross_entropy import CrossEntropy, log_shares
 from engine.losses.dice import Dice
 from engine.losses.focal import Focal
@@ -47,9 +48,9 @@ def build_loss(table: LossTable, *, task: str, output: str, labels: int, counts:
     fitting = LossTable.fitting(task, kind)
     if kind not in table.outputs:
         found = f'found "{table.name}", and the network has a {kind} output'
-        raise wrong("loss.name", found, "one of " + ", ".join(fitting))
+        raise misfit("loss.name", found, "one of " + ", ".join(fitting))
     if task not in table.tasks:
-        raise wrong("loss.name", f'found "{table.name}" with task "{task}"', "one of " + ", ".join(fitting))
+        raise misfit("loss.name", f'found "{table.name}" with task "{task}"', "one of " + ", ".join(fitting))
     loss = build(table, kind, class_weights(table, labels, counts))
     if isinstance(loss, CrossEntropy) and (tau := getattr(table, "logit_adjustment", 0.0)):
         return replace(loss, offsets=log_shares(counts or (), tau))

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from engine.errors import Problem, RecipeError
+from engine.errors import misfit
 from engine.recipe.losses import LossTable
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -46,15 +46,10 @@ def class_weights(table: LossTable, labels: int, counts: Sequence[int] | None = 
         total = float(sum(counts))
         return tuple(total / (len(counts) * count) if count else 0.0 for count in counts)
     if len(given) != labels:
-        raise wrong(
+        raise misfit(
             "loss.class_weights", f"found {len(given)} numbers", f"{labels}, one a class; masks: the background first"
         )
     return tuple(given)
-
-
-def wrong(key: str, found: str, allowed: str) -> RecipeError:
-    """The error for a key of ``[loss]`` that does not fit the network or the classes."""
-    return RecipeError("the recipe cannot be used:", problems=(Problem("recipe", found, allowed, key),))
 
 
 def flat(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from engine.distributed import joint
-from engine.losses.base import TINY, Loss, Output, Weights, build, flat, full_precision, wrong
+from engine.errors import misfit
+from engine.losses.base import TINY, Loss, Output, Weights, build, flat, full_precision
 from engine.recipe.losses import DiceTable
 
 
@@ -20,9 +21,9 @@ def build_dice(table: DiceTable, output: Output, weights: Weights) -> Loss:
         RecipeError: a background or class weights for one sigmoid channel, which is one class.
     """
     if output == "sigmoid" and table.include_background:
-        raise wrong("loss.include_background", "found true, and one sigmoid channel has no background", "false")
+        raise misfit("loss.include_background", "found true, and one sigmoid channel has no background", "false")
     if output == "sigmoid" and weights is not None:
-        raise wrong("loss.class_weights", "found weights for the Dice of a single class", '"none"')
+        raise misfit("loss.class_weights", "found weights for the Dice of a single class", '"none"')
     return Dice(output, weights, table.include_background, table.batch_dice, table.smooth)
 
 

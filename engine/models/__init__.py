@@ -8,8 +8,8 @@ from typing import Literal
 
 from torch import nn
 
+from engine.errors import misfit
 from engine.models.base import build
-from engine.models.shapes import refuse
 from engine.plugins import load_modules, load_plugins
 from engine.recipe.models import ModelTable
 
@@ -31,7 +31,7 @@ def output_kind(table: ModelTable, task: str, classes: int) -> Literal["sigmoid"
         return "softmax"
     wanted = getattr(table, "output", "auto")
     if wanted == "sigmoid" and classes > 1:
-        raise refuse("model.output", f'found "sigmoid" with {classes} foreground classes', '"softmax" or "auto"')
+        raise misfit("model.output", f'found "sigmoid" with {classes} foreground classes', '"softmax" or "auto"')
     if wanted == "softmax" or classes > 1:
         return "softmax"
     return "sigmoid"
@@ -76,16 +76,16 @@ def build_model(
     """
     load_plugins("medtui.code")
     if len(size) != spatial_dims:
-        raise refuse("data.size", f"found {list(size)}", f"{spatial_dims} numbers: so many axes the images have")
+        raise misfit("data.size", f"found {list(size)}", f"{spatial_dims} numbers: so many axes the images have")
     if spatial_dims not in table.dims:
         axes = " or ".join(f"{n}-D" for n in sorted(table.dims))
-        raise refuse(
+        raise misfit(
             "model.name",
             f'found "{table.name}" for images in {spatial_dims}-D',
             f"a network for these; it is for {axes}",
         )
     if task not in table.tasks:
-        raise refuse("model.name", f'found "{table.name}" with task "{task}"', f"a network for {task}")
+        raise misfit("model.name", f'found "{table.name}" with task "{task}"', f"a network for {task}")
     model = build(table, channels, output_channels(table, task, classes), tuple(size))
     if table.weights is not None:
         from engine.models.weights import load_file

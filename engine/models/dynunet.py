@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
+from engine.errors import misfit
 from engine.models.base import build
 from engine.models.layers import GROUPS, MONAI_NORMS, Output, supervised, with_levels
-from engine.models.shapes import refuse, require_multiples
+from engine.models.shapes import require_multiples
 from engine.recipe.models import DynUNetTable
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _levels(size: Sequence[int], features: Sequence[int] | None) -> tuple[list[t
     levels = max(len(features or ()), 3)
     if len(strides) < levels:
         require_multiples(size, [2 ** (levels - 1)] * len(size), f"a dynunet of {levels} levels")
-        raise refuse(
+        raise misfit(
             "data.size", f"found {list(size)}", f"at least {_SMALLEST * 2 ** (levels - 1)} along some axis for dynunet"
         )
     return strides, list(features) if features else [min(_TOP * 2**level, _MOST) for level in range(len(strides))]
@@ -84,7 +85,7 @@ def build_dynunet(
 
     strides, filters = _levels(size, features)
     if norm == "group" and any(n % GROUPS for n in filters):
-        raise refuse("model.channels", f"found {filters}", f"multiples of {GROUPS}, for its {GROUPS} groups")
+        raise misfit("model.channels", f"found {filters}", f"multiples of {GROUPS}, for its {GROUPS} groups")
     model = DynUNet(
         spatial_dims=len(size),
         in_channels=channels,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from engine.models.shapes import refuse
+from engine.errors import misfit
 
 GROUPS = 8
 MONAI_NORMS = {
@@ -82,7 +82,7 @@ def supervised(channels: Sequence[int]) -> Sequence[int]:
         RecipeError: there are none.
     """
     if len(channels) < 3:
-        raise refuse("model.deep_supervision", f"found true with {len(channels)} levels", "3 levels or more, or false")
+        raise misfit("model.deep_supervision", f"found true with {len(channels)} levels", "3 levels or more, or false")
     return channels[1:-1]
 
 

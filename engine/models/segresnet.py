@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from engine.errors import misfit
 from engine.models.base import build
 from engine.models.layers import GROUPS, MONAI_NORMS
-from engine.models.shapes import refuse, require_multiples, require_room
+from engine.models.shapes import require_multiples, require_room
 from engine.recipe.models import SegResNetTable
 
 CHANNELS = (16, 32, 64, 128)
@@ -49,9 +50,9 @@ def build_segresnet(
 
     wanted = [features[0] * 2**level for level in range(len(features))]
     if list(features) != wanted:
-        raise refuse("model.channels", f"found {list(features)}", f"each twice the one above with segresnet: {wanted}")
+        raise misfit("model.channels", f"found {list(features)}", f"each twice the one above with segresnet: {wanted}")
     if norm == "group" and features[0] % GROUPS:
-        raise refuse("model.channels", f"found {list(features)}", f"multiples of {GROUPS}, for its {GROUPS} groups")
+        raise misfit("model.channels", f"found {list(features)}", f"multiples of {GROUPS}, for its {GROUPS} groups")
     multiples = [2 ** (len(features) - 1)] * len(size)
     require_multiples(size, multiples, "segresnet")
     require_room(size, multiples, "segresnet")

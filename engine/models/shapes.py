@@ -1,15 +1,10 @@
-"""What a network asks of the size of its input, and the error of a recipe that does not give it."""
+"""What a network asks of the size of its input."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.errors import Problem, RecipeError
-
-
-def refuse(key: str, found: str, allowed: str) -> RecipeError:
-    """The error for a key whose value this network or this data set cannot take."""
-    return RecipeError("the recipe cannot be used:", problems=(Problem("recipe", found, allowed, key),))
+from engine.errors import misfit
 
 
 def require_multiples(size: Sequence[int], multiples: Sequence[int], name: str) -> None:
@@ -24,7 +19,7 @@ def require_multiples(size: Sequence[int], multiples: Sequence[int], name: str) 
         RecipeError: naming the axes that do not fit and the nearest sizes that do.
     """
     if len(size) != len(multiples):
-        raise refuse("data.size", f"found {len(size)} numbers", f"{len(multiples)} for {name}")
+        raise misfit("data.size", f"found {len(size)} numbers", f"{len(multiples)} for {name}")
     wrong = [axis for axis in range(len(size)) if size[axis] % multiples[axis]]
     if not wrong:
         return
@@ -32,7 +27,7 @@ def require_multiples(size: Sequence[int], multiples: Sequence[int], name: str) 
     upper = [-(-n // m) * m for n, m in zip(size, multiples, strict=True)]
     axes = ", ".join(f"axis {axis}: {size[axis]} is no multiple of {multiples[axis]}" for axis in wrong)
     choices = " or ".join(str(list(choice)) for choice in dict.fromkeys((tuple(lower), tuple(upper))))
-    raise refuse("data.size", f"found {list(size)} with {name} ({axes})", f"multiples of {list(multiples)}: {choices}")
+    raise misfit("data.size", f"found {list(size)} with {name} ({axes})", f"multiples of {list(multiples)}: {choices}")
 
 
 def require_room(size: Sequence[int], multiples: Sequence[int], name: str) -> None:
@@ -42,4 +37,4 @@ def require_room(size: Sequence[int], multiples: Sequence[int], name: str) -> No
     """
     if all(side <= multiple for side, multiple in zip(size, multiples, strict=True)):
         room = f"at least {[2 * m for m in multiples]}, or fewer levels in model.channels"
-        raise refuse("data.size", f"found {list(size)} with {name}, whose last level would be a single voxel", room)
+        raise misfit("data.size", f"found {list(size)} with {name}, whose last level would be a single voxel", room)

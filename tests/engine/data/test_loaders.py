@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from engine.data import Dataset, loaders, open_dataset
-from engine.data.loaders import build_eval_loader, build_train_loader, iter_prepared
+from engine.data.loaders import EvalLoader, build_train_loader, iter_prepared
 from engine.data.order import batch_count, batches, epoch_order
 from engine.data.threads import Threads
 from engine.errors import DataError, RunError
@@ -273,13 +273,13 @@ def _children() -> Iterator[int]:
 
 def test_the_evaluation_loader_gives_every_case_once_in_order(root: Path) -> None:
     dataset, table = opened(root, "isic2018")
-    loader = build_eval_loader(dataset, table, "test", batch_size=5)
+    loader = EvalLoader(dataset, table, "test", batch_size=5)
     made = list(loader)
     assert len(made) == len(loader)
     assert [name for batch in made for name in batch["id"]] == [case.id for case in dataset.split("test")]
     assert torch.cat([batch["label"] for batch in made]).tolist() == [case.target for case in dataset.split("test")]
     assert made[0]["image"].shape == (5, 3, *table.size)
-    halves = [build_eval_loader(dataset, table, "test", batch_size=5, rank=r, world=2) for r in (0, 1)]
+    halves = [EvalLoader(dataset, table, "test", batch_size=5, rank=r, world=2) for r in (0, 1)]
     ids = [name for half in halves for batch in half for name in batch["id"]]
     assert sorted(ids) == [case.id for case in dataset.split("test")]
 
