@@ -174,8 +174,6 @@ def load_weights(model: torch.nn.Module, state: Mapping[str, torch.Tensor], name
     """Put a state dict into ``model``; nothing of it is left out or cast.
 
     Args:
-        model: the network.
-        state: its weights.
         name: of the checkpoint, for the message.
 
     Raises:

@@ -49,8 +49,6 @@ def build_network(recipe: Recipe, dataset: Dataset, root: Path, precision: str |
     """The untrained network of a recipe; its weights depend on ``seed`` only.
 
     Args:
-        recipe: the whole recipe.
-        dataset: what it is for.
         root: the data root, for weights to start from.
         precision: what ``train.amp = "auto"`` was found to mean, in the words of `precision_of`; None: find out.
 

@@ -65,7 +65,6 @@ class MedtuiApp(App[None]):
         """A dashboard.
 
         Args:
-            runs: the folder of all runs.
             run: the run to open; ``None`` for the list of all runs.
             read_only: take no command that changes a run.
             ascii_only: draw with ASCII characters; by default where the terminal writes no Unicode.

@@ -89,7 +89,6 @@ def style_of(look: str, palette: str) -> Style:
     Args:
         look: a colour by its name in the palette, ``bold`` or not, on its ground or another one: ``ink``,
             ``error bold``, ``2 on raised``, ``#ffffff on #000000``.
-        palette: its name.
     """
     colors = PALETTES.get(palette, DARK)
     front, _, ground = look.partition(" on ")

@@ -52,7 +52,6 @@ def resume(request: Resume, handshake: Handshake | None = None) -> int:
     Nothing in the folder is changed before all that can be refused has been looked at.
 
     Args:
-        request: what was asked for.
         handshake: is called when training is about to begin; default: as the request says.
 
     Raises:

@@ -31,7 +31,6 @@ def train(request: Train, handshake: Handshake | None = None) -> int:
     """Check everything, make the run folder, train, measure, draw, report.
 
     Args:
-        request: what was asked for.
         handshake: is called when the folder is there; nothing is left behind by what fails before.
             Default: as the request says.
 

@@ -47,8 +47,6 @@ def check_dataset(dataset: Dataset, table: DataTable, *, progress: Callable[[int
     it, since some data sets hold cases where there is nothing to find.
 
     Args:
-        dataset: what `open_dataset` gave.
-        table: the recipe's [data].
         progress: called with (cases read, all cases), from this thread.
 
     Raises:

@@ -101,8 +101,6 @@ class AffineCrop:
     Attributes:
         matrix: (axes, axes), from indices of the crop to indices of the volume.
         origin: (axes,), the place that voxel 0 shows.
-        shape: of the volume.
-        size: of the crop.
     """
 
     matrix: Matrix
@@ -125,7 +123,6 @@ class AffineCrop:
         """``image`` (C, *shape) at the moved places, linearly: float32 (C, *size).
 
         Args:
-            image: the volume.
             padding: what lies outside, as `torch.nn.functional.grid_sample` has it.
         """
         grid = np.empty((len(self.size), *self.size), np.float32)  # an axis after the other: quicker to fill
@@ -174,9 +171,7 @@ def affine_move(
     """The crop of ``size`` from ``start`` of a volume of ``shape``, moved by ``draw`` about its centre.
 
     Args:
-        shape: of the volume.
         start: first voxel of the crop, before it is moved.
-        size: of the crop.
         draw: see `affine_draw`.
         spacing: of a voxel, in any unit: rotations are rigid in space, not in indices.
     """

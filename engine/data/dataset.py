@@ -35,7 +35,6 @@ def open_dataset(table: DataTable, task: str, root: Path) -> Dataset:
     """Read the layout below ``root / table.root``, assign splits, apply limits. No image is read.
 
     Args:
-        table: the recipe's [data].
         task: "segmentation" or "classification".
         root: the data root, see `data_root`.
 

@@ -46,11 +46,7 @@ def build_train_loader(
 
     Args:
         dataset: checked by `check_dataset`.
-        data: the recipe's [data].
-        augment: the recipe's [augment].
-        runtime: the recipe's [runtime].
         batch_size: samples in a batch of all processes together.
-        seed: the recipe's seed.
         rank: number of this process among ``world``.
         world: processes that train together; each gets its share of every batch.
         notify: called with (cases loaded, all cases) while the cache is filled.

@@ -51,7 +51,6 @@ class BatchChanges:
         """``image`` (B, C, H, W) mixed with itself in another order, and the shares of the loss.
 
         Args:
-            image: the batch.
             label: (B,).
             iteration: of the trainer.
             number: of the batch in its step, different in every process.

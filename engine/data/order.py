@@ -47,7 +47,6 @@ def epoch_order(
         samples_per_case: how often each case comes.
         balance: draw every class that is present equally often (but for one more or less), each
             class through all its cases before one comes again.
-        seed: the recipe's seed.
         epoch: counted from 1.
         shuffle: off: as the cases lie; not with ``balance``.
     """

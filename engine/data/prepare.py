@@ -175,8 +175,6 @@ def resize_image(image: Array, table: DataTable, box: tuple[float, float, float,
     """``image`` (H, W, 3), uint8 or float32, at ``table.size``: stretched, or its centre, as ``table.resize`` says.
 
     Args:
-        image: the image.
-        table: the recipe's [data].
         box: (left, top, right, bottom) in pixels: take this part of the image in place of the whole.
     """
     height, width = table.size

@@ -37,7 +37,6 @@ def resample_part(
         area: where the part lies.
         wanted: which of the new voxels.
         whole: shape of the volume.
-        shape: of the new grid.
     """
     step = [old / new for old, new in zip(whole, shape, strict=True)]
     sides = zip(step, area, wanted, strict=True)

@@ -64,7 +64,6 @@ def together(count: int, command: Sequence[str], lead: Callable[[], int], follow
     """Do ``lead`` in process 0 and ``follow`` in the others; the exit code of the run, in all of them.
 
     Args:
-        count: processes of the run.
         command: arguments of ``python -m engine`` that come to this call in the processes that are started here.
         lead: is also what is done where there is one process only.
         follow: of the other processes.

@@ -62,7 +62,6 @@ def explain(predictor: Predictor, images: NDArray[np.float32], labels: NDArray[n
     """`grad_cam` with the weights of ``predictor``, of any number of images.
 
     Args:
-        predictor: holds the network.
         images: (B, C, H, W) as the network sees them.
         labels: (B,), the class to explain of each.
 

@@ -58,7 +58,6 @@ def predict_labels(
 
     Args:
         predictors: networks that vote by their mean probability, through the same windows.
-        prepared: the case.
         threshold: of a single channel.
         crop: predict this part of the network's grid only, of one window's size; all else is background.
         sample: gets the logits of what is predicted; of several networks the logits of their mean probability.

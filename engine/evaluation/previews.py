@@ -106,9 +106,7 @@ def write_training_crop(
     """Show a case as the network gets it, augmented, with its truth: epoch 0 of the previews.
 
     Args:
-        folder: of the run.
         emit: announces it.
-        case: its name.
         image: (C, *S).
         label: class indices (*S), or the one class of a classification.
     """

@@ -79,7 +79,6 @@ class Tester:
 
         Args:
             dataset: the run's own, or data from elsewhere.
-            split: which of its cases.
             name: the key in metrics.json and the ``split`` in cases.csv.
             keep: whether masks and example arrays are written too.
         """

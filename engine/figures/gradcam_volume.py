@@ -40,12 +40,7 @@ class Crops:
 
 
 class Patch:
-    """The median case and its network; read when first asked for.
-
-    Args:
-        run: the run.
-        source: the example.
-    """
+    """The median case and its network; read when first asked for."""
 
     def __init__(self, run: RunData, source: Path) -> None:
         self.run = run

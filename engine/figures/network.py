@@ -33,7 +33,6 @@ class TrainedNetwork:
     """The weights of a run's checkpoint in the network of its recipe; loaded when first used, once.
 
     Args:
-        run: the run.
         channels: of the input.
         volumes: whether the input is 3-D: then methods made for images only give way to Grad-CAM.
     """

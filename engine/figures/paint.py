@@ -27,7 +27,6 @@ def picture(meshes: list[Any], colours: list[np.ndarray], view: View, size: int)
     Args:
         meshes: surfaces (PolyData with normals).
         colours: for each surface the colours of its vertices, float (n, 3) from 0 to 1.
-        view: the eye.
         size: pixels.
     """
     image = np.ones((size, size, 3))

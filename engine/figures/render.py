@@ -57,9 +57,7 @@ class Renderer:
         """Render truth and prediction of ``volume``.
 
         Args:
-            volume: the case.
             size: pixels of one picture.
-            frames: pictures of the turntable.
 
         Raises:
             FigureError: both masks are empty, or neither way led to a picture.

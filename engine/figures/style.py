@@ -146,7 +146,6 @@ def new_panels(count: int, columns: int, row: float, beside: float) -> tuple[Fig
     """A figure with ``count`` panels, ``columns`` of them in a row.
 
     Args:
-        count: panels.
         columns: at most so many in a row.
         row: inches of each row.
         beside: inches of what stands above and below.

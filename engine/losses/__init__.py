@@ -30,7 +30,6 @@ def build_loss(table: LossTable, *, task: str, output: str, labels: int, counts:
     """The loss of a recipe.
 
     Args:
-        table: ``[loss]``.
         task: "segmentation" or "classification".
         output: "sigmoid" or "softmax", as `engine.models.output_kind` says.
         labels: how many indices the target has (segmentation: with the background).

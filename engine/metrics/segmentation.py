@@ -143,7 +143,6 @@ def summarise(
     """A split's part of metrics.json.
 
     Args:
-        rows: the cases.
         classes: names of the foreground classes.
         unit: unit of the distances, "mm" or "voxel".
         protocol: how the predictions were made, in words.

@@ -20,7 +20,6 @@ def output_kind(table: ModelTable, task: str, classes: int) -> Literal["sigmoid"
     """What makes probabilities of the logits.
 
     Args:
-        table: ``[model]``.
         task: "segmentation" or "classification".
         classes: number of classes; for segmentation, of foreground classes.
 
@@ -63,11 +62,8 @@ def build_model(
     ``(B, O)`` for classification, with ``O`` as `output_channels` says.
 
     Args:
-        table: ``[model]``.
         task: "segmentation" or "classification".
-        channels: of the images.
         classes: number of classes; for segmentation, of foreground classes.
-        spatial_dims: axes of the images.
         size: what the network sees, ``data.size``.
         root: the data root, below which ``model.weights`` is looked for.
 

@@ -70,8 +70,6 @@ def build_dynunet(
     """DynUNet with strides from the size of its input.
 
     Args:
-        channels: of the image.
-        out_channels: of the logits.
         size: voxels of the input along each axis.
         features: of each level, from the top. Default: 32, 64, ... 320, as many as the size allows.
         norm: "instance", "batch", "group" (8 groups) or "none".

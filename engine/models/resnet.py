@@ -45,7 +45,6 @@ def build_resnet(name: str, channels: int, classes: int, dropout: float = 0.0) -
 
     Args:
         name: that of `ResNetTable`.
-        channels: of the image.
         classes: logits.
         dropout: share of the pooled features that is dropped in training.
     """

@@ -36,8 +36,6 @@ def build_segresnet(
     """SegResNet with up-sampling by transposed convolution.
 
     Args:
-        channels: of the image.
-        out_channels: of the logits.
         size: voxels of the input along each axis.
         features: of each level, from the top; each twice the one above.
         norm: "instance", "batch", "group" (8 groups) or "none".

@@ -59,9 +59,7 @@ def load_file(model: nn.Module, file: str, root: Path, head: str) -> None:
     """Give ``model`` the weights of ``model.weights``.
 
     Args:
-        model: the network.
         file: the path in the recipe, relative to ``root``.
-        root: the data root.
         head: how the names of the final layer begin. It may be of another size, or missing; then it
             keeps its random start.
 

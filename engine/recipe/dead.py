@@ -79,9 +79,6 @@ def applies(recipe: Recipe, table: str, key: str, facts: Mapping[str, Any] | Non
     """Whether a key of a recipe does something; None where only the data can tell.
 
     Args:
-        recipe: a checked recipe.
-        table: one of its tables.
-        key: a key there.
         facts: what the data decided, in place of what the recipe says: ``{"model.output": "softmax"}``.
     """
 

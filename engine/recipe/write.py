@@ -17,7 +17,6 @@ def recipe_toml(recipe: Recipe, facts: Mapping[str, Any] | None = None, *, sure:
     """Every key that does something with its value, defaults too; keys that are unset are left out.
 
     Args:
-        recipe: a checked recipe.
         facts: what the data decided, see `engine.recipe.dead.applies`.
         sure: leave defaults out of which only the data can tell whether they do something.
     """

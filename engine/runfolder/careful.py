@@ -38,7 +38,6 @@ def open_regular(path: Path, largest: int | None = None, *, links: bool = True) 
     """Open a regular file to read it; never blocks.
 
     Args:
-        path: the file.
         largest: size in bytes above which it is refused.
         links: whether the file itself may be a symbolic link.
 

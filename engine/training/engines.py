@@ -166,10 +166,7 @@ def build_step(recipe: Recipe, network: Network, labels: int, iterations_per_epo
     """The optimizer step of a recipe.
 
     Args:
-        recipe: the whole recipe.
-        network: what is trained.
         labels: classes that a label may hold, background included.
-        iterations_per_epoch: optimizer steps in an epoch.
     """
     model, device = network.model, network.device
     optimizer = build_optimizer(recipe.optimizer, model)
@@ -249,9 +246,6 @@ def run_trainer(trainer: Engine, stream: EpochStream, epochs: int, done: int, *,
     Ignite would start again from the first epoch when it is given a finished state.
 
     Args:
-        trainer: of `make_trainer`.
-        stream: the same as there.
-        epochs: to train in all.
         done: iterations that lie behind it.
         epoch_open: the last of them was the last of its epoch, and what ends an epoch (validation,
             checkpoints) is still to be done.

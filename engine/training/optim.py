@@ -81,10 +81,8 @@ def build_schedule(
     """The schedule of a recipe, to be stepped once after every optimizer step.
 
     Args:
-        table: ``[schedule]``.
         optimizer: its ``lr`` is the highest that the schedule reaches.
         iterations: optimizer steps of the whole training, warm-up included.
-        iterations_per_epoch: optimizer steps of one epoch.
 
     The learning rate depends on the number of steps alone, so a state dict resumes it exactly.
     """

@@ -78,11 +78,8 @@ def measure_pace(
     Several processes take the same number of steps, and go by the clock of the first.
 
     Args:
-        recipe: the whole recipe.
         network: before its first step.
         dataset: whose batches ``stream`` gives.
-        stream: the batches.
-        minutes: that training is to take.
         clock: of the parts of the steps that count, see `TrainStep`.
     """
     copy = replace(network, model=deepcopy(network.model))

@@ -89,12 +89,9 @@ def advice(
     """What in the recipe would make an iteration shorter.
 
     Args:
-        recipe: the whole recipe.
-        device: of the network.
         shares: of the time, by part.
         dearest: the kind of augmentation that costs most; "" where there is none.
         cached: whether all cases are in memory.
-        workers: loader processes.
     """
     if shares.get("loader", 0.0) >= _MUCH:
         if not cached:

@@ -24,7 +24,6 @@ def matrix_lines(
 
     Args:
         counts: a count a pair of classes; see `fits`.
-        classes: their names.
         room: what there is; of more classes those around the cursor are shown.
         cursor: (true, predicted) of the cell that is chosen; None without one.
     """

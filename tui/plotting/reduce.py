@@ -47,8 +47,6 @@ def reduce(table: Columns, name: str, at: NDArray[np.intp]) -> Reduced:
     """Column ``name`` over the rows ``at[i]`` to ``at[i + 1]``, for each i.
 
     Args:
-        table: the points.
-        name: which of its columns.
         at: (n + 1,) row numbers, ascending.
     """
     if int(at[-1] - at[0]) < BLOCK * _BLOCKS_A_COLUMN * len(at):

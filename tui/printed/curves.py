@@ -23,8 +23,6 @@ def curve_lines(view: RunView, width: int, *, ascii_only: bool) -> list[str]:
     """The loss and the monitored metric over epochs; nothing where there is no room or no two points.
 
     Args:
-        view: of the run.
-        width: of the terminal in cells.
         ascii_only: without braille and marks.
     """
     if width < LEAST_WIDTH:

@@ -26,7 +26,6 @@ def follow(trainer: TrainerProcess, interrupts: Interrupts, since_s: float = 0.0
     and the code is then 130. SIGHUP ends this process only.
 
     Args:
-        trainer: the started trainer.
         interrupts: holds the signals since its handshake.
         since_s: print only what happened after this time (a resumed run has a past).
     """

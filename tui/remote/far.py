@@ -49,12 +49,7 @@ class _Followed:
 
 
 class Far:
-    """Sends what has changed at each `turn`.
-
-    Args:
-        runs: the folder of runs.
-        out: where the lines go.
-    """
+    """Sends what has changed at each `turn`."""
 
     def __init__(self, runs: Path, out: BinaryIO) -> None:
         self._out, self._index = out, RunsIndex(runs)

@@ -63,7 +63,6 @@ def read_index(table: DataTable, folder: Path, task: str) -> DatasetIndex:
 
     Args:
         table: the source's member of ``[data]``; its type decides.
-        folder: of the data set.
         task: "segmentation" or "classification".
 
     Raises:

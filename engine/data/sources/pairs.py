@@ -55,7 +55,6 @@ def paired_cases(folder: Path, images: str, labels: str, endings: Sequence[str])
     """A case for each image with its mask, and for each that has no other: the missing file is found when it is read.
 
     Args:
-        folder: the data set.
         images: folder of the images, below ``folder``.
         labels: folder of the masks, below ``folder``; may be that of the images, where masks have a suffix.
         endings: of the files, in lower case.

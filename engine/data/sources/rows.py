@@ -20,7 +20,6 @@ def table_rows(path: Path, folder: Path, wanted: Collection[str]) -> Iterator[tu
 
     Args:
         path: the table: UTF-8, UTF-16 or Windows-1252, separated by commas, semicolons, tabs or bars.
-        folder: of the data set.
         wanted: names of columns: the separator is the one that finds most of them in the header.
 
     Raises:
