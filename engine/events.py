@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeAlias
 
 import msgspec
@@ -310,12 +310,8 @@ def _spelt(value: Any) -> Any:
     return [_spelt(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _finite(value: float) -> float:
-    return value if math.isfinite(value) else 0.0
-
-
-def _finite_or_none(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+def _finite(value: float | None, otherwise: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else otherwise
 
 
 @cache
@@ -328,6 +324,6 @@ def _cleaners(kind: type[Event]) -> tuple[tuple[str, Callable[[Any], Any]], ...]
     for part in msgspec.structs.fields(kind):
         if part.name == "time_s" or part.type in (str, int, bool):
             continue
-        plain = {float: _finite, float | None: _finite_or_none}
+        plain = {float: partial(_finite, otherwise=0.0), float | None: partial(_finite, otherwise=None)}
         cleaners.append((part.name, plain.get(part.type, portable)))
     return tuple(cleaners)

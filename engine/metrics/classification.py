@@ -62,15 +62,6 @@ def summarise(
         threshold: of two classes, the probability of the second from which a case counts as positive.
         temperature: from another split, see :func:`.calibration.fit_temperature`; None: it is not known.
 
-    Returns:
-        ``accuracy``, ``balanced_accuracy``, macro ``precision``, ``recall``, ``f1``, ``auc`` and their
-        ``_weighted`` twins (weighted by support), ``macro_over``, ``auc_micro``, ``average_precision``, ``brier``,
-        ``log_loss``, ``ece`` and ``ece_classwise`` (see :func:`.resampled.calibration_gaps`); of two classes
-        ``sensitivity`` and ``specificity`` of the second at ``threshold``; ``temperature``, and with it
-        ``brier_calibrated``, ``log_loss_calibrated``, ``ece_calibrated``, ``ece_classwise_calibrated``; what was
-        registered with :func:`computes`. Of each class precision, recall, f1, auc, average_precision, specificity,
-        ece, support, ``predicted`` (cases predicted as the class).
-
     Raises:
         ValueError: shapes, classes, probabilities (not finite, outside 0 to 1) or the threshold do not fit.
     """
@@ -88,10 +79,10 @@ def summarise(
     found = intervals(true, scores, groups, resamples=bootstrap, seed=seed, threshold=threshold)
     if temperature is not None:
         scaled = with_temperature(scores, temperature)
-        errors = calibrated_intervals(true, scaled, groups, resamples=bootstrap, seed=seed)
-        found |= {f"{name}_calibrated": estimate for name, estimate in errors.items()}
-        values |= {f"{name}_calibrated": value for name, value in _of_probabilities(true, scaled).items()}
-        values["temperature"] = temperature
+        again = calibrated_intervals(true, scaled, groups, resamples=bootstrap, seed=seed)
+        found |= {f"{name}_calibrated": estimate for name, estimate in again.items()}
+        calibrated = {f"{name}_calibrated": value for name, value in _of_probabilities(true, scaled).items()}
+        values |= calibrated | {"temperature": temperature}
     ci95, reasons = parted(_named(found, classes))
     return SplitSummary(
         n=len(true),
