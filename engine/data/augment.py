@@ -18,76 +18,57 @@ GREY = (0.299, 0.587, 0.114)
 """Share of red, green and blue in the brightness of a colour (ITU-R BT.601)."""
 
 
-class _RandAbout(RandomizableTransform):  # type: ignore[misc]  # MONAI ships no types
-    """Scale an image about what `centre` gives by a factor within 1 - ``share`` and 1 + ``share``."""
+class _Rand(RandomizableTransform):  # type: ignore[misc]  # MONAI ships no types
+    """A change of an image (C, *S) by ``amount``, made with the probability ``prob``."""
 
-    def __init__(self, share: float, prob: float) -> None:
+    def __init__(self, amount: float, prob: float) -> None:
         super().__init__(prob)
-        self.share = share
+        self.amount = amount
 
     def __call__(self, image: torch.Tensor) -> torch.Tensor:
-        """``image`` (C, *S)."""
         self.randomize(None)
-        if not self._do_transform:
-            return image
-        factor = float(1 + self.R.uniform(-self.share, self.share))
-        centre = self.centre(image)
-        return (image - centre) * factor + centre
+        return self.changed(image) if self._do_transform else image
 
-    def centre(self, image: torch.Tensor) -> torch.Tensor:
-        """What stays as it is, in a shape that goes with ``image``."""
+    def changed(self, image: torch.Tensor) -> torch.Tensor:
         raise NotImplementedError
 
+    def about(self, image: torch.Tensor, centre: torch.Tensor) -> torch.Tensor:
+        """``image`` scaled about ``centre`` by a factor within 1 - ``amount`` and 1 + ``amount``."""
+        factor = float(1 + self.R.uniform(-self.amount, self.amount))
+        return (image - centre) * factor + centre
 
-class RandContrast(_RandAbout):
+
+class RandContrast(_Rand):
     """Intensities about their mean, each channel about its own."""
 
-    def centre(self, image: torch.Tensor) -> torch.Tensor:
-        """(C, 1, ...)."""
+    def changed(self, image: torch.Tensor) -> torch.Tensor:
         axes = tuple(range(1, image.ndim))
-        return torch.from_numpy(np.asarray(image).mean(axis=axes, keepdims=True, dtype=np.float64)).float()
+        mean = np.asarray(image).mean(axis=axes, keepdims=True, dtype=np.float64)
+        return self.about(image, torch.from_numpy(mean).float())
 
 
-class RandSaturation(_RandAbout):
+class RandSaturation(_Rand):
     """The colours of an RGB image (3, H, W) about their grey."""
 
-    def centre(self, image: torch.Tensor) -> torch.Tensor:
-        """(H, W)."""
-        return GREY[0] * image[0] + GREY[1] * image[1] + GREY[2] * image[2]
+    def changed(self, image: torch.Tensor) -> torch.Tensor:
+        return self.about(image, GREY[0] * image[0] + GREY[1] * image[1] + GREY[2] * image[2])
 
 
-class RandBlur(RandomizableTransform):  # type: ignore[misc]  # MONAI ships no types
-    """Gaussian blur with a sigma of at most ``sigma`` voxels; SciPy's, several times faster than a convolution."""
+class RandBlur(_Rand):
+    """Gaussian blur with a sigma of at most ``amount`` voxels; SciPy's, several times faster than a convolution."""
 
-    def __init__(self, sigma: float, prob: float) -> None:
-        super().__init__(prob)
-        self.sigma = sigma
-
-    def __call__(self, image: torch.Tensor) -> torch.Tensor:
-        """``image`` (C, *S)."""
-        self.randomize(None)
-        if not self._do_transform:
-            return image
-        sigma = self.R.uniform(0, self.sigma)
-        sigmas = (0.0, *[sigma] * (image.ndim - 1))
+    def changed(self, image: torch.Tensor) -> torch.Tensor:
+        sigmas = (0.0, *[self.R.uniform(0, self.amount)] * (image.ndim - 1))
         return torch.from_numpy(ndimage.gaussian_filter(np.asarray(image), sigmas, truncate=3))
 
 
-class RandNoise(RandomizableTransform):  # type: ignore[misc]  # MONAI ships no types
-    """Gaussian noise of deviation ``deviation``; drawn in float32, three times as fast as MONAI's."""
+class RandNoise(_Rand):
+    """Gaussian noise of deviation ``amount``; drawn in float32, three times as fast as MONAI's."""
 
-    def __init__(self, deviation: float, prob: float) -> None:
-        super().__init__(prob)
-        self.deviation = np.float32(deviation)
-
-    def __call__(self, image: torch.Tensor) -> torch.Tensor:
-        """``image`` (C, *S)."""
-        self.randomize(None)
-        if not self._do_transform:
-            return image
+    def changed(self, image: torch.Tensor) -> torch.Tensor:
         rng = np.random.default_rng(self.R.randint(2**32, dtype=np.uint64))
         noise = rng.standard_normal(tuple(image.shape), dtype=np.float32)
-        return image + torch.from_numpy(np.multiply(noise, self.deviation, out=noise))
+        return image + torch.from_numpy(np.multiply(noise, np.float32(self.amount), out=noise))
 
 
 def before_normalisation(table: AugmentTable, *, colour: bool) -> Compose | None:

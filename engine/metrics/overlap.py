@@ -9,11 +9,7 @@ from engine.metrics.masks import Mask, mask_pair
 
 
 def dice(prediction: npt.ArrayLike, truth: npt.ArrayLike) -> float:
-    """Dice coefficient 2|P and T| / (|P| + |T|): 1 where both masks are empty, 0 where one of them is.
-
-    Args:
-        prediction: binary mask ``(*S)``.
-        truth: binary mask ``(*S)``.
+    """The Dice of two binary masks ``(*S)``, see `overlap`.
 
     Raises:
         ValueError: the shapes differ, or a mask is not binary.
@@ -21,21 +17,11 @@ def dice(prediction: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     return overlap(*mask_pair(prediction, truth))[0]
 
 
-def jaccard(prediction: npt.ArrayLike, truth: npt.ArrayLike) -> float:
-    """Jaccard index |P and T| / |P or T|: 1 where both masks are empty, 0 where one of them is.
-
-    Args:
-        prediction: binary mask ``(*S)``.
-        truth: binary mask ``(*S)``.
-
-    Raises:
-        ValueError: the shapes differ, or a mask is not binary.
-    """
-    return overlap(*mask_pair(prediction, truth))[1]
-
-
 def overlap(prediction: Mask, truth: Mask) -> tuple[float, float]:
-    """Dice and Jaccard of two boolean masks ``(*S)`` whose shapes were checked before."""
+    """Dice 2|P and T| / (|P| + |T|) and Jaccard |P and T| / |P or T| of two boolean masks ``(*S)`` of one shape.
+
+    Both are 1 where both masks are empty, and 0 where one of them is.
+    """
     both = int(np.count_nonzero(prediction & truth))
     total = int(np.count_nonzero(prediction)) + int(np.count_nonzero(truth))
     if total == 0:

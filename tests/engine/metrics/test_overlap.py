@@ -9,11 +9,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from medpy.metric import binary as medpy
 
-from engine.metrics.overlap import dice, jaccard
+from engine.metrics.masks import mask_pair
+from engine.metrics.overlap import dice, overlap
 
 pairs = hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=6).flatmap(
     lambda shape: st.tuples(hnp.arrays(bool, shape), hnp.arrays(bool, shape))
 )
+
+
+def jaccard(prediction, truth):
+    return overlap(*mask_pair(prediction, truth))[1]
 
 
 @settings(max_examples=400, deadline=None)
