@@ -12,13 +12,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache, partial
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
 from engine.errors import well_formed
 
 SCHEMA = 1
+
+Seconds = Annotated[float, msgspec.Meta(ge=-1e11, le=1e11)]
+"""A time since 1970 that has a date: a reader takes no other."""
 
 Number: TypeAlias = float | str | None
 """A float; ``"nan"``, ``"inf"``, ``"-inf"``; or ``None`` for what could not be measured."""
@@ -55,7 +58,7 @@ class Event(msgspec.Struct, frozen=True, tag_field="kind", gc=False, omit_defaul
     """What every line has."""
 
     seq: int = 0
-    time_s: float = 0.0
+    time_s: Seconds = 0.0
 
 
 class RunStarted(Event, frozen=True, tag="run_started", kw_only=True):

@@ -7,7 +7,7 @@ import json
 from engine.data import data_root
 from engine.data.catalog import DATASETS, find_dataset
 from engine.data.phantom import PHANTOMS, make_phantom
-from engine.errors import UsageError
+from engine.errors import UsageError, printable
 from engine.requests import DataFetch, DataList, DataPhantom
 
 
@@ -18,7 +18,7 @@ def data_list(request: DataList) -> int:
     if request.json:
         print(json.dumps(entries, indent=1))
         return 0
-    print(f"data root: {root}\n")
+    print(printable(f"data root: {root}\n"))
     for entry in entries:
         print(f"{entry['name']:24}{'there' if entry['present'] else 'absent':8}{entry['task']}: {entry['title']}")
         print(f"{'':32}{entry['licence']}; {entry['how']}")
@@ -30,7 +30,7 @@ def data_phantom(request: DataPhantom) -> int:
     if request.name not in PHANTOMS:
         raise UsageError(f'no phantom "{request.name}"', f"there are {', '.join(PHANTOMS)}")
     folder = data_root(request.data) / f"{request.name}-phantom"
-    print(make_phantom(request.name, folder, seed=request.seed, cases=request.cases))
+    print(printable(str(make_phantom(request.name, folder, seed=request.seed, cases=request.cases))))
     return 0
 
 
@@ -38,5 +38,5 @@ def data_fetch(request: DataFetch) -> int:
     """Download a data set that may be downloaded without a form, and check its sum."""
     from engine.data.download import download
 
-    print(download(find_dataset(request.name), data_root(request.data)))
+    print(printable(str(download(find_dataset(request.name), data_root(request.data)))))
     return 0

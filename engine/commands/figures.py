@@ -40,5 +40,5 @@ def figures(request: Figures) -> int:
 
     folder = RunFolder(request.run)
     results = draw_all(folder, only=request.only or None, emit=tell)
-    print(f"report with them: medtui report {folder.id}")
+    print(printable(f"report with them: medtui report {folder.id}"))
     return 0 if all(result.ok for result in results) else 1

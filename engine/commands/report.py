@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.errors import UsageError
+from engine.errors import UsageError, printable
 from engine.requests import Report
 from engine.runfolder import RunFolder
 
@@ -27,7 +27,7 @@ def report(request: Report) -> int:
     else:
         paths = write_comparison(folders, request.output or folders[-1].root.parent / "comparison")
     for path in paths:
-        print(path)
+        print(printable(str(path)))
     return 0
 
 
@@ -41,5 +41,5 @@ def _study(folders: list[RunFolder], request: Report) -> int:
     study = read_study(folders[0])
     collect(folders[0], study)
     for path in write_study_report(folders[0], study):
-        print(path)
+        print(printable(str(path)))
     return 0

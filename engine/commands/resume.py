@@ -59,6 +59,8 @@ def resume(request: Resume, handshake: Handshake | None = None) -> int:
         RecipeError: the overrides, or a recipe.toml that was changed, would make it another run.
         DataError: the data is not what the run was trained on.
     """
+    if RunFolder(request.run).is_study:
+        raise UsageError(f"{request.run.name} is a study", "go on with it by: medtui resume, which knows studies")
     do = _fork if request.fork else _go_on
     known = min(max(1, read_manifest(RunFolder(request.run)).processes), _MOST)
     return in_processes(request, lambda count: do(request, handshake or shake_hands(request), count), known)

@@ -6,7 +6,7 @@ import contextlib
 
 import msgspec
 
-from engine.errors import MedtuiError, UsageError
+from engine.errors import MedtuiError, UsageError, printable
 from engine.requests import Sweep
 from engine.runfolder import (
     RunFolder,
@@ -46,7 +46,7 @@ def sweep(request: Sweep) -> int:
     else:
         study, recipe = plan(request)
         folder = make(request, study, recipe)
-    print(folder.root, flush=True)
+    print(printable(str(folder.root)), flush=True)
     lock = take_lock(folder)
     try:
         return _work(folder, study, request.jobs or study.jobs)

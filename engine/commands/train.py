@@ -16,7 +16,7 @@ from engine.commands.work import Handshake, work
 from engine.console import show_progress
 from engine.data import Dataset, check_dataset, data_root, open_dataset
 from engine.data.identity import split_rows
-from engine.errors import Problem, RecipeError
+from engine.errors import Problem, RecipeError, printable
 from engine.hardware import launched_place
 from engine.recipe import Recipe, load_recipe, recipe_toml, refuse_dead
 from engine.requests import Resume, Train, encode
@@ -167,7 +167,7 @@ def shake_hands(request: Train | Resume) -> Handshake:
 
     def handshake(folder: RunFolder) -> None:
         if descriptor is None:
-            print(folder.root, flush=True)
+            print(printable(str(folder.root)), flush=True)
             return
         log = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
         sys.stdout.flush()

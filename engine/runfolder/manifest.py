@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from engine.events import portable
+from engine.events import Seconds, portable
 from engine.runfolder.atomic import write_text
 from engine.runfolder.careful import Count, lenient, read_object
 from engine.runfolder.lock import updating
@@ -102,8 +102,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     minutes: float | None = None  # train.minutes, of which the planned epochs were made
     epochs_done: Count | None = None
     sessions: Count = 1
-    started_s: float | None = None
-    ended_s: float | None = None
+    started_s: Seconds | None = None
+    ended_s: Seconds | None = None
     duration_s: float | None = None
     model: ModelFacts = ModelFacts()
     checkpoint: CheckpointFacts = CheckpointFacts()

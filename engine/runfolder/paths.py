@@ -108,8 +108,8 @@ def create(runs: Path, name: str, *, now_s: float | None = None, study: bool = F
             except FileExistsError:
                 continue
             folder = RunFolder(root)
-            for part in () if study else (folder.control, folder.checkpoints, folder.previews, folder.figures):
-                part.mkdir(mode=0o700)
+            if not study:
+                make_parts(folder)
             return folder
     except OSError as error:
         kind = UsageError if error.errno in WRONG_PATH else RunError
@@ -118,6 +118,12 @@ def create(runs: Path, name: str, *, now_s: float | None = None, study: bool = F
             "choose a folder that you may write to with --runs DIR",
         ) from error
     raise RunError(f"more than 1000 runs named {name} in one second in {runs}", "choose another --name")
+
+
+def make_parts(folder: RunFolder) -> None:
+    """Make what of a run's own folders is not there: tools that copy leave empty ones out."""
+    for part in (folder.control, folder.checkpoints, folder.previews, folder.figures):
+        part.mkdir(mode=0o700, exist_ok=True)
 
 
 def refuse_links(folder: RunFolder) -> None:
@@ -136,10 +142,11 @@ def refuse_links(folder: RunFolder) -> None:
 
 
 def sweep(folder: RunFolder) -> None:
-    """Remove what a killed trainer left half-written. For who holds the run's lock, before it writes.
+    """Remove what a killed trainer left half-written, after `make_parts`. For who holds the run's lock.
 
     Others may be writing requests, and results of an evaluation; those places are left alone.
     """
+    make_parts(folder)
     patterns = [(part, ".*.tmp") for part in (folder.checkpoints, folder.previews, folder.figures)]
     patterns += [(part, ".writing.*") for part in (folder.previews, folder.figures)]
     patterns += [(folder.root, f".{own.name}.*.tmp") for own in (folder.status, folder.manifest, folder.recipe)]

@@ -13,6 +13,7 @@ import msgspec
 
 from engine.diagnosis import Finding
 from engine.errors import well_formed
+from engine.events import Seconds
 from engine.runfolder.atomic import write_bytes
 from engine.runfolder.careful import UNREADABLE, read_small
 from engine.runfolder.lock import is_locked
@@ -32,8 +33,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     pid: int = 0
     host: str = ""
     kernel: str = ""  # boot id and pid namespace: where the pid means something. "" where there is no /proc
-    heartbeat_s: float = 0.0
-    started_s: float = 0.0
+    heartbeat_s: Seconds = 0.0
+    started_s: Seconds = 0.0
     process_started: str = ""  # kernel start time of the pid: a pid is used again, this is not
     name: str = ""
     task: str = ""
@@ -100,6 +101,8 @@ def _judged(folder: RunFolder, status: Status) -> Status:
 
 
 def _judged_here(folder: RunFolder, status: Status, locked: bool | None) -> Status:
+    if status.pid <= 0:  # to the kernel a group of processes, or all of them
+        return _gone(folder, status)
     try:
         os.kill(status.pid, 0)
     except (ProcessLookupError, OverflowError):
@@ -108,7 +111,7 @@ def _judged_here(folder: RunFolder, status: Status, locked: bool | None) -> Stat
         pass  # someone else's: it lives
     letter, started = _process(status.pid)
     other = bool(status.process_started and started) and status.process_started != started
-    if status.pid <= 0 or other or letter in {"Z", "X"}:  # dead, and its parent has not looked yet
+    if other or letter in {"Z", "X"}:  # dead, and its parent has not looked yet
         return _gone(folder, status)
     if locked is False:
         return _gone(folder, status, "this is a copy: its trainer is at work in another folder")

@@ -110,14 +110,21 @@ def read_study(folder: RunFolder) -> Study:
     """
     try:
         content: dict[str, Any] = tomllib.loads(read_text(study_file(folder)))
-        return msgspec.convert(content, Study)
+        study = msgspec.convert(content, Study)
+        runs = [member.run for member in study.member if member.run]
+        if len({*runs}) < len(runs):  # each is read whole: twenty thousand rows must not cost what they say
+            raise msgspec.ValidationError("two members name one run")
+        runs += [member.run for member in study.member if member.state == "finished"]
+        if odd := [run for run in runs if run in {"", ".."} or Path(run).name != run]:
+            raise msgspec.ValidationError(f"the run of a member is a folder beside the study, not {odd[0][:80]!r}")
+        return study
     except (*UNREADABLE, tomllib.TOMLDecodeError, msgspec.ValidationError, RecursionError) as error:
         raise RunError(f"{folder.id}: study.toml cannot be read: {error}", "bring it back, or begin anew") from None
 
 
 def member_folder(folder: RunFolder, member: Member) -> RunFolder:
-    """The run folder of a member: beside that of the study, whatever ``study.toml`` says."""
-    return RunFolder(folder.root.parent / Path(member.run).name)
+    """The run folder of a member: beside that of the study."""
+    return RunFolder(folder.root.parent / member.run)
 
 
 def study_of(folder: RunFolder) -> RunFolder | None:

@@ -19,7 +19,7 @@ from tests.faults.strangers import CASES
 ROOT = Path(__file__).resolve().parents[2]
 CPU_S, WALL_S, GROWN_MB, CHARACTERS = 5.0, 45.0, 1000, 20_000
 QUIET = (
-    *("run_", "mask_", "arrays_", "cases_", "index_", "small_", "metrics_", "stream_"),  # read as empty
+    *("run_", "mask_", "arrays_", "cases_", "index_", "small_", "metrics_", "stream_", "status_"),  # read as empty
     *("picture_fifo", "picture_endless", "picture_circle", "picture_listener"),  # no files: they are not listed
 )
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from engine.errors import UsageError
 from engine.runfolder import EventWriter, RunFolder, create, find_run, list_runs, send, take
+from engine.runfolder.paths import sweep
 
 NOW = 1_790_000_000.0
 
@@ -173,3 +174,12 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path):
     with pytest.raises(UsageError, match="cannot write"):
         send(folder, "pause")
     assert take(folder) == []
+
+
+def test_folders_that_a_copy_left_out_are_made_again(tmp_path):
+    folder = create(tmp_path, "seg")
+    for part in (folder.control, folder.previews):
+        part.rmdir()  # as rsync --prune-empty-dirs, git and object stores do
+    sweep(folder)
+    assert folder.control.is_dir()
+    assert folder.previews.is_dir()

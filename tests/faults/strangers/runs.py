@@ -5,14 +5,18 @@ from __future__ import annotations
 import itertools
 import json
 import pickle
+import socket
 import struct
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from engine.events import Preview, RunStarted, Validation, encode
+from engine.events import Log, Preview, RunStarted, Validation, encode
+from engine.runfolder import RunFolder
+from engine.runfolder.study import read_study
 from tests.faults.strangers.made import (
     Act,
     Evil,
@@ -186,6 +190,50 @@ def stream_of_50000_classes(folder: Path) -> Act:
     names = [f"class {number}" for number in range(50_000)]
     event = Validation(epoch=1, iteration=4, metrics={"dice": 0.5}, per_class={name: {"dice": 0.5} for name in names})
     return _stream(folder, _started(classes=names), event)
+
+
+@case
+def stream_of_times_without_a_date(folder: Path) -> Act:
+    run = run_of(folder)
+    run.manifest.write_text('{"started_s": 1e300, "ended_s": -1e300}')
+    run.events.write_bytes(b"".join(encode(Log(message="x", time_s=at)) for at in (1e300, -1e300, 1e18, -1e18)))
+    return everything(run)
+
+
+@case
+def status_of_every_process(folder: Path) -> Act:
+    run = run_of(folder)
+    said = {"state": "running", "pid": -1, "host": socket.gethostname(), "heartbeat_s": time.time()}
+    run.status.write_text(json.dumps(said))
+    return everything(run)
+
+
+def _study(folder: Path, *runs: str) -> Act:
+    study = RunFolder(folder / "20260101-120000-odd.study")
+    study.root.mkdir()
+    rows = "".join(f"[[member]]\nname = 'a'\nstate = 'finished'\nrun = '{run}'\n" for run in runs)
+    (study.root / "study.toml").write_text(f'task = "segmentation"\nmonitor = "dice"\n{rows}')
+    return lambda: read_study(study)
+
+
+@case
+def study_of_one_run_20000_times(folder: Path) -> Act:
+    return _study(folder, *["20260101-120000-odd"] * 20_000)
+
+
+@case
+def study_of_the_folder_above(folder: Path) -> Act:
+    return _study(folder, "..")
+
+
+@case
+def study_of_a_run_elsewhere(folder: Path) -> Act:
+    return _study(folder, "../../secret")
+
+
+@case
+def study_of_a_finished_run_without_a_folder(folder: Path) -> Act:
+    return _study(folder, "")
 
 
 @case
