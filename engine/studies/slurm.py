@@ -142,7 +142,8 @@ def _sent(run: SlurmRun, folder: Path, name: str, options: Sequence[str], size: 
 
 
 def main(words: Sequence[str]) -> int:
-    """A member of a study: send it, and stay as long as its job is there. SIGTERM stops the run with a checkpoint.
+    """A member of a study: send it, and stay as long as its job is there. SIGTERM stops the run with a checkpoint; a
+    job that waits in the queue leaves it.
 
     ``words``: the request's command and JSON, the file for what it says, its name, and options of sbatch.
     """
@@ -151,11 +152,16 @@ def main(words: Sequence[str]) -> int:
     assert isinstance(request, Train | Resume)  # noqa: S101  the study has no others
     run = SlurmRun(_absolute(request), Path(log), _environment())
     job = _sent(run, Path(log).parent / "slurm", name, options, (1, 1))
-    signal.signal(signal.SIGTERM, lambda *_: subprocess.run(["scancel", "--signal=USR1", "--full", job], check=False))
+    signal.signal(signal.SIGTERM, lambda *_: _stop(job))
     print(f"job {job}", flush=True)
     while _is_there(job):
         time.sleep(_LOOK_S)
     return 0 if run.begun() else 1
+
+
+def _stop(job: str) -> None:
+    for options in (["--state=PENDING"], ["--signal=USR1", "--full"]):  # a job that waits takes no signal
+        subprocess.run(["scancel", "--quiet", *options, job], check=False)
 
 
 def _is_there(job: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -19,6 +20,7 @@ from engine.runfolder.study import read_study
 from engine.studies.slurm import submit
 from tests.engine.runs import SEGMENTATION, request, run, same_weights
 from tests.engine.studies.conftest import small, study_in
+from tests.engine.studies.test_work import begun
 
 LONG = ("train.epochs=12", "train.checkpoint_iterations=2")
 
@@ -81,6 +83,21 @@ def test_the_members_of_a_study_are_jobs(tmp_path, alone):
     assert [member.state for member in read_study(study).member] == ["finished", "finished"]
     assert study.metrics.read_text() == alone.metrics.read_text()
     assert len(list((study.root / "log" / "slurm").glob("*_submitted.pkl"))) == 2
+
+
+@slurm
+def test_a_sweep_that_is_stopped_takes_its_waiting_jobs_out_of_the_queue(tmp_path):
+    pytest.importorskip("submitit")
+    process, end = begun(small(tmp_path, folds=2, on="slurm", slurm=("hold",))), time.monotonic() + 60
+    queue = ["squeue", "-h", "-o", "%j", "--states=PENDING"]
+    while (
+        sorted(subprocess.check_output(queue, text=True).split()) != ["tiny-f0-s3", "tiny-f1-s3"]
+        and time.monotonic() < end
+    ):
+        time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 3
+    assert not subprocess.check_output(queue)
 
 
 @pytest.mark.parametrize("text", ["gpu; rm -rf", "partition=a\n#SBATCH x", "=3", ""])
