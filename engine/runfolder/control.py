@@ -11,6 +11,7 @@ import msgspec
 
 from engine.errors import UsageError, well_formed
 from engine.runfolder.atomic import write_bytes
+from engine.runfolder.careful import UNREADABLE
 from engine.runfolder.paths import RunFolder
 
 _MAX_TEXT = 2000
@@ -89,5 +90,5 @@ def _read(place: int, name: str) -> Request | None:
             return msgspec.json.decode(os.read(handle, _MAX_BYTES), type=Request)
         finally:
             os.close(handle)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None

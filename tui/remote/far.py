@@ -15,6 +15,7 @@ import msgspec
 
 from engine.errors import MedtuiError
 from engine.runfolder import Label, RunFolder, Status, open_regular, read_small
+from engine.runfolder.careful import UNREADABLE
 from engine.runfolder.control import post
 from tui.remote.protocol import (
     BEAT_S,
@@ -75,7 +76,7 @@ class Far:
         """Do what a line of the near end asks for; what is no such line is ignored."""
         try:
             asked = msgspec.json.decode(line, type=FromNear)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             return
         known = self._known.get(asked.run)
         if known is None:

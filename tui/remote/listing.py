@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from engine.errors import MedtuiError, UsageError
+from engine.runfolder.careful import UNREADABLE
 from tui.remote.hosts import Host, find_host, hosts_path, known_hosts
 
 WAIT_S = 40.0
@@ -64,5 +65,5 @@ def _asked(words: str, host: Host) -> list[dict[str, Any]] | MedtuiError:
         return host.failure(done.returncode, done.stderr)
     try:  # a login may print lines before it
         return msgspec.json.decode(done.stdout[max(0, done.stdout.find(b"[")) : MOST_BYTES], type=list[dict[str, Any]])
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return UsageError(f"what {host.name} says is no list of runs", f"see: ssh {host.ssh} {host.medtui} runs --json")

@@ -18,6 +18,7 @@ import msgspec
 
 from engine.errors import UsageError, printable
 from engine.runfolder import RunFolder, take
+from engine.runfolder.careful import UNREADABLE
 from engine.runfolder.mirror import ASKED, WATCHED, WATCHED_S, watch
 from tui.remote.hosts import Host
 from tui.remote.mirror import Mirror, place
@@ -183,7 +184,7 @@ class _Connection:
     def _line(self, line: bytes, greeted: bool) -> bool:
         try:
             message = msgspec.json.decode(line, type=FromFar)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             return greeted  # what a login prints
         if not greeted:
             return message.hello == VERSION

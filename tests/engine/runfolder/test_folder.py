@@ -155,6 +155,7 @@ def test_what_is_no_request_is_removed_and_harms_nobody(tmp_path):
     (folder.control / "3.json").symlink_to(secret)
     (folder.control / "4.json").write_bytes(b"\xff" * 100)
     (folder.control / "5.json").mkdir()
+    (folder.control / "7.json").write_text('{"x":' + "[" * 60_000 + "]" * 5_000)
     (folder.control / ".6.json.tmp").write_text("being written")
     good = send(folder, "checkpoint")
     assert take(folder) == [good]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import threading
 from pathlib import Path
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -20,9 +22,10 @@ from engine.runfolder.mirror import fetch
 from engine.runfolder.remove import remove
 from tests.tui.remote.far_machine import FarMachine, wait_for
 from tui.cli import main
+from tui.remote.far import Far
 from tui.remote.hosts import Host, find_host, hosts_path, split_address
 from tui.remote.mirror import Mirror
-from tui.remote.near import Link, linked
+from tui.remote.near import Link, _Connection, linked
 from tui.remote.protocol import FromFar
 
 RUNS = Path("runs")
@@ -266,6 +269,15 @@ def test_name_and_note_come_along_and_are_changed_there(far, capsys):
     assert main(["note", "gpu1:cls_ce", "from here"]) == 2
     assert f"ssh gpu1 medtui note {there.id}" in capsys.readouterr().err
     assert read_label(there).note == "keep it"
+
+
+def test_what_no_end_says_is_ignored(tmp_path):
+    said, deep, nothing = io.BytesIO(), b"[" * 100_000 + b"]" * 100_000, cast("Any", None)
+    end = Far(tmp_path, said)
+    for line in (b"", b"\xff", b"{}", b"[]", b'{"run":1}', b'{"x":' + deep + b"}"):
+        end.asked(line)
+    assert said.getvalue().count(b"\n") == 1
+    assert not _Connection(nothing, nothing, nothing, nothing)._line(b'{"status":' + deep + b"}", greeted=False)
 
 
 def test_nothing_is_trained_in_a_mirror(tmp_path):
