@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -119,7 +120,8 @@ def _paired(run: RunData, study: Study) -> Iterator[Alert]:
     words = f" (95 %: {bounds}, paired over {len(measured)} cases)" if bounds else f" over {len(measured)} cases"
     gain = fmean(measured)
     sign = "+" if gain > 0 else ""
-    text = f"On the test split, {title(metric)} of the members' vote minus that of its mean member"
+    post = ", post-processed as was chosen out of fold," if study.post else ""
+    text = f"On the test split, {title(metric)} of the members' vote{post} minus that of its mean member"
     yield Alert("answer", f"{text}: {sign}{digits(gain)}{words}.")
 
 
@@ -162,14 +164,16 @@ def _test(run: RunData) -> str:
 
 def _again(run: RunData, study: Study) -> Section:
     """The command that trains all members again, and the recipe of all."""
-    words = [f"medtui sweep runs/{run.folder.id}/recipe.toml"]
-    words += [f"--folds {study.folds}"] if study.folds else []
-    words += [f"--seeds {len(study.seeds)}"] if len(study.seeds) > 1 else []
-    words += [f"--grid {key}={','.join(values)}" for key, values in study.grid.items()]
-    words += [f"--trials {study.trials}"] if study.trials else []
-    words += [f"--search {key}={values}" for key, values in study.search.items()]
+    words = ["medtui", "sweep", f"runs/{run.folder.id}/recipe.toml"]
+    words += ["--folds", str(study.folds)] if study.folds else []
+    words += ["--seeds", str(len(study.seeds))] if len(study.seeds) > 1 else []
+    for key, values in study.grid.items():
+        words += ["--grid", f"{key}={','.join(values)}"]
+    words += ["--trials", str(study.trials)] if study.trials else []
+    for key, span in study.search.items():
+        words += ["--search", f"{key}={span}"]
     recipe = Section("Recipe", [Code(read_text(run.folder.recipe), "toml")])
-    return Section("Make it again", [Code(" ".join([*words, "--data DATA"]), "sh"), recipe], new_page=True)
+    return Section("Make it again", [Code(shlex.join([*words, "--data", "DATA"]), "sh"), recipe], new_page=True)
 
 
 def _settings(study: Study, name: str, metrics: dict[str, SplitSummary]) -> Section:

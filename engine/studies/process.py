@@ -21,7 +21,7 @@ from engine.studies.members import settings
 Process = subprocess.Popen[bytes]
 
 
-def seen(folder: RunFolder, member: Member, process: Process | None) -> Member:
+def seen(folder: RunFolder, study: Study, member: Member, process: Process | None) -> Member:
     """A member as it is now. Without a ``process`` of ours, one of a sweep that was killed may still be at work."""
     lives = process.poll() is None if process else _is_held(log_of(folder, member))
     found = member_folder(folder, member) if member.run else _find(folder, member.name)
@@ -31,6 +31,8 @@ def seen(folder: RunFolder, member: Member, process: Process | None) -> Member:
     state = str(read_status(found).state)
     if lives and state in ENDED:
         state = "running"  # it is about to go on, or to end
+    if not lives and state == "silent" and study.on == "slurm":
+        state = "lost"  # its job is gone, and its node with it
     return msgspec.structs.replace(member, state=state, run=found.id)
 
 

@@ -25,8 +25,8 @@ TOLD_S = 60.0
 """Seconds between two lines on the members at work."""
 OVER = frozenset({"finished", "pruned"})
 """States of members that nothing is left to do for."""
-IDLE = ENDED | OVER | {"waiting"}
-"""States of members that no process works on."""
+IDLE = ENDED | OVER | {"waiting", "silent"}
+"""States of members that no process works on, as far as is known here."""
 
 
 class Crew:
@@ -94,7 +94,8 @@ class Crew:
         before = self.study.member
         self._put([self._seen(member) for member in before])
         for old, member in zip(before, self.study.member, strict=True):
-            if old.state != member.state and member.state in IDLE and member.name in self._processes:
+            ours = member.name in self._processes or member.state == "silent"
+            if old.state != member.state and member.state in IDLE and ours:
                 self._say(member, self._outcome(member))
         if self._search and before != self.study.member:
             self._search.ended(self.study)
@@ -105,7 +106,7 @@ class Crew:
         if member.state in OVER:
             return member
         if member.name not in self._idle:
-            member = seen(self.folder, member, self._processes.get(member.name))
+            member = seen(self.folder, self.study, member, self._processes.get(member.name))
         if not self._search or member.state in OVER or not self._search.hopeless(member, self.study):
             return member
         if member.state in IDLE:
@@ -116,8 +117,11 @@ class Crew:
         return member
 
     def _waits(self, member: Member) -> bool:
-        """Whether a member is to be started: since this crew began nobody stopped it, and it did not fail."""
-        return member.state in IDLE - OVER and member.name not in self._processes
+        """Whether a member is to be started: since this crew began nobody stopped it, and it did not fail.
+
+        One that is silent may be at work on another machine: whoever knows better goes on with it by hand.
+        """
+        return member.state in IDLE - OVER - {"silent"} and member.name not in self._processes
 
     def _start(self, member: Member) -> None:
         self._idle.discard(member.name)
@@ -146,7 +150,8 @@ class Crew:
         """
         if member.run:
             status = self._of(member)
-            why = f": {status.message}" if member.state in {"failed", "lost"} else ""
+            why = f": {status.message}" if member.state in {"failed", "lost", "silent"} else ""
+            why += f"; {status.hint}" if member.state == "silent" else ""
             return f"{member.state}{_progress(status)}{why}"
         said = log_of(self.folder, member).read_text(encoding="utf-8", errors="replace").strip()
         code = self._processes[member.name].returncode

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from engine.commands.sweep import sweep
@@ -19,6 +20,7 @@ from engine.evaluation.trained import open_trained
 from engine.requests import Sweep, encode
 from engine.runfolder import RunFolder, find_run, list_runs, read_manifest, read_status
 from engine.runfolder.study import member_folder, read_study
+from engine.studies.process import seen
 from engine.studies.work import Crew
 from tests.engine.studies.conftest import small, study_in
 
@@ -82,6 +84,20 @@ def test_a_member_that_was_removed_is_trained_again(alone, tmp_path):
         open_trained(folder)
     waiting, *rest = Crew(folder, read_study(folder), 1).study.member
     assert (waiting.name, waiting.state, waiting.run, rest) == (first.name, "waiting", "", others)
+
+
+def test_nobody_waits_for_a_member_on_a_machine_that_is_gone(alone, tmp_path, capsys):
+    folder = RunFolder(shutil.copytree(alone.root.parent, tmp_path / "runs") / alone.id)
+    study = read_study(folder)
+    first, *others = study.member
+    run = member_folder(folder, first)
+    gone = {"state": "running", "host": "elsewhere", "kernel": "another 1", "heartbeat_s": time.time() - 600}
+    run.status.write_text(json.dumps(json.loads(run.status.read_text(encoding="utf-8")) | gone), encoding="utf-8")
+    study = msgspec.structs.replace(study, member=[msgspec.structs.replace(first, state="running"), *others])
+    with Crew(folder, study, 1) as crew:
+        assert [member.state for member in crew.work().member] == ["silent", "finished"]
+    assert f"medtui resume --take {run.address}" in capsys.readouterr().out
+    assert seen(folder, msgspec.structs.replace(study, on="slurm"), first, None).state == "lost"
 
 
 def test_an_interrupt_stops_the_members_with_a_checkpoint(tmp_path):
