@@ -31,6 +31,7 @@ from tui.terminal import Pictures, pictures
 from tui.text import one_line
 from tui.theme import DARK, LIGHT, PALETTES, textual_theme
 from tui.widgets.image_pane import ImagePane
+from tui.widgets.keymap import load_keys
 
 MOST_PLACES = 50
 """Runs of which the dashboard remembers where it was left."""
@@ -69,6 +70,7 @@ class MedtuiApp(App[None]):
             read_only: take no command that changes a run.
             ascii_only: draw with ASCII characters; by default where the terminal writes no Unicode.
         """
+        self._wrong_keys = load_keys()  # before the keys of any part are looked at
         super().__init__()
         self.runs, self.run_folder, self.read_only = runs, run, read_only
         self.ascii_only = wants_ascii() if ascii_only is None else ascii_only
@@ -88,6 +90,8 @@ class MedtuiApp(App[None]):
             self.push_screen(HomeScreen(self.runs, read_only=self.read_only))
         else:
             self.push_screen(RunScreen(self.runs, folder, read_only=self.read_only))
+        if self._wrong_keys:
+            self.notify(self._wrong_keys, severity="error", markup=False, timeout=15)
         if not self.is_headless and sys.__stdin__ is not None:
             if (wanted := os.environ.get("MEDTUI_IMAGES", "auto").lower()) not in terminal.IMAGES:
                 words = f'MEDTUI_IMAGES is "{wanted}": it may be {", ".join(terminal.IMAGES)}'

@@ -39,7 +39,7 @@ class CaseList(RowsPane[CaseRow]):
     FILTER = "cases that have these words", "test melanoma"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "open", key_display="Enter", tooltip="open the case under the cursor"),
-        Binding("slash", "filter", "filter", tooltip="filter: words that id, split, group or classes have"),
+        Binding("slash,ctrl+f", "filter", "filter", tooltip="filter: words that id, split, group or classes have"),
         Binding("o", "order", "order", tooltip="order: worst first, best first, by id"),
         Binding("v", "copy", "copy id", show=False, tooltip="copy the id of the case"),
     ]

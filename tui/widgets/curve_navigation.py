@@ -34,7 +34,7 @@ class NavigatedPane(Pane):
     """Base class of the pane of curves: what is shown of the horizontal axis, and what is read there."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "filter", tooltip="filter by name"),
+        Binding("slash,ctrl+f", "filter", "filter", tooltip="filter by name"),
         Binding("right_square_bracket,pagedown", "page(1)", "page", key_display="[ ]", show=False, tooltip="pages"),
         Binding("right,l", "side(1)", "cursor", key_display="← →", show=False, tooltip="cursor that reads values"),
         Binding("z", "zoom(1)", "zoom", key_display="z Z", show=False, tooltip="zoom in, out; or the mouse wheel"),

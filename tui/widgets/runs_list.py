@@ -48,7 +48,7 @@ class RunsList(RowsPane[RunRow]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "open", key_display="Enter", tooltip="open the run, or show the members of the study"),
         Binding("space", "mark", "mark", key_display="space", tooltip=f"mark or unmark, up to {MOST_MARKED}"),
-        Binding("slash", "filter", "filter", tooltip=f"filter by words and values: {EXAMPLE}"),
+        Binding("slash,ctrl+f", "filter", "filter", tooltip=f"filter by words and values: {EXAMPLE}"),
         Binding("o", "order", "order", tooltip="order by the next column; or click on its head"),
         Binding("O", "backwards", "backwards", show=False, tooltip="the other way round"),
         Binding("p", "keep('pinned')", "pin", show=False, tooltip="keep the run on top of the list, or no longer"),
