@@ -8,7 +8,7 @@ computation (:func:`engine.metrics.pair.computes`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Literal, TypeAlias
 
@@ -174,17 +174,8 @@ def _known(name: str) -> Measure | None:
     if ending not in _TWINS or base not in _TABLE:
         return None
     twin = _TABLE[base]
-    return replace(
-        twin,
-        name=name,
-        title=f"{twin.title} ({ending})",
-        short="",
-        per_class=False,
-        shown=False,
-        rank=0,
-        of_two=0,
-        decides=False,
-    )
+    ways = (twin.kind, twin.up, twin.tasks)
+    return Measure(name, f"{twin.title} ({ending})", "", *ways, shown=False, chance=twin.chance)
 
 
 def _load(*, strict: bool) -> bool:

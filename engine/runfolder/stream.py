@@ -13,8 +13,9 @@ from typing import BinaryIO
 import msgspec
 
 from engine.errors import RunError
-from engine.events import AnyEvent, Event, decode, encode, sequence_number
+from engine.events import AnyEvent, Event
 from engine.runfolder.careful import open_regular
+from engine.runfolder.lines import decode, encode, sequence_number
 
 _CHUNK = 1 << 20
 _BEFORE = 200

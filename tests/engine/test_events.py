@@ -12,7 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine import events as ev
-from engine.events import decode, encode, number, sequence_number
+from engine.events import number
+from engine.runfolder.lines import decode, encode, sequence_number
 
 KINDS = [
     kind for kind in vars(ev).values() if isinstance(kind, type) and issubclass(kind, ev.Event) and kind is not ev.Event

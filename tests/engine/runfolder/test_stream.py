@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import RunError
-from engine.events import Iteration, Log, Note, encode
+from engine.events import Iteration, Log, Note
 from engine.runfolder import EventReader, EventWriter
+from engine.runfolder.lines import encode
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.events import Log, Preview, RunStarted, Validation, encode
+from engine.events import Log, Preview, RunStarted, Validation
 from engine.runfolder import RunFolder
+from engine.runfolder.lines import encode
 from engine.runfolder.study import read_study
 from tests.faults.strangers.made import (
     Act,

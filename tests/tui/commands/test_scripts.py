@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from engine.events import encode
 from engine.runfolder import create, own_status, write_status
+from engine.runfolder.lines import encode
 from tests.engine.diagnosis import streams
 from tests.engine.diagnosis.test_diagnosis import PLANS
 from tui.cli import main

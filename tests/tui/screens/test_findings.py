@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from engine.events import encode
 from engine.runfolder import EventWriter, RunFolder, create, own_status, write_status
+from engine.runfolder.lines import encode
 from tests.engine.diagnosis import streams
 from tests.engine.diagnosis.test_diagnosis import PLANS, finished
 from tests.tui.piloted import SIZES, dashboard, see, text_of, whole

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from engine.events import Preview, encode
+from engine.events import Preview
 from engine.runfolder import RunFolder
+from engine.runfolder.lines import encode
 from tests.tui import recorded
 from tests.tui.piloted import SIZES, dashboard, see, text_of, whole
 from tui.widgets.slice_view import SliceView
