@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -34,6 +34,7 @@ class Network:
     outputs: int  # logits of an image or a voxel
     device: Device
     start: str = ""  # what was loaded of a file of weights, and what is new
+    counts: tuple[int, ...] = ()  # cases (or voxels) of each class in training, where the loss asks for them
 
     @property
     def facts(self) -> dict[str, str]:
@@ -45,12 +46,15 @@ class Network:
         return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
 
 
-def build_network(recipe: Recipe, dataset: Dataset, root: Path, precision: str | None = None) -> Network:
+def build_network(
+    recipe: Recipe, dataset: Dataset, root: Path, precision: str | None = None, counts: Sequence[int] = ()
+) -> Network:
     """The untrained network of a recipe; its weights depend on ``seed`` only.
 
     Args:
         root: the data root, for weights to start from.
         precision: what ``train.amp = "auto"`` was found to mean, in the words of `precision_of`; None: find out.
+        counts: `Network.counts`, where ``dataset`` has no training split to count in.
 
     Raises:
         RecipeError: the network and the data, or the device, do not go together.
@@ -79,10 +83,10 @@ def build_network(recipe: Recipe, dataset: Dataset, root: Path, precision: str |
         device = measured(device, model, (own, dataset.channels, *recipe.data.size))
     kind = output_kind(recipe.model, recipe.task, classes)
     counted = getattr(recipe.loss, "class_weights", "none") == "balanced" or getattr(recipe.loss, "logit_adjustment", 0)
-    counts = class_counts(dataset) if counted else None
+    counts = tuple(counts or class_counts(dataset)) if counted else ()
     labels = classes + (recipe.task == "segmentation")
     criterion = build_loss(recipe.loss, task=recipe.task, output=kind, labels=labels, counts=counts)
-    return Network(model, criterion, kind, 1 if kind == "sigmoid" else labels, device, first_weights(model))
+    return Network(model, criterion, kind, 1 if kind == "sigmoid" else labels, device, first_weights(model), counts)
 
 
 def precision_of(device: Device) -> str:

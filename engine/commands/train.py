@@ -152,7 +152,8 @@ def facts_of(network: Network, recipe: Recipe, root: Path) -> dict[str, Any]:
     gpu = device.name.partition(" ")[2] if device.device.type == "cuda" else None
     return {
         "model": {"name": recipe.model.name, "parameters": network.parameters, "output": network.kind}
-        | ({"start": network.start} if network.start else {}),
+        | ({"start": network.start} if network.start else {})
+        | ({"counts": network.counts} if network.counts else {}),
         "device": device.name,
         "precision": precision_of(device),  # for resume and evaluate: they compute as the run did
         "hardware": {"gpu": gpu},

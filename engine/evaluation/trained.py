@@ -111,9 +111,12 @@ def network_for(trained: Trained, dataset: Dataset) -> Network:
 
     Nothing is fetched: weights that training started from are not needed again.
     """
-    recipe = trained.recipe
+    recipe, known = trained.recipe, trained.manifest
     bare = recipe.model_copy(update={"model": recipe.model.bare()})
-    return build_network(bare, dataset, trained.root, trained.manifest.precision)
+    counts = known.model.counts
+    if not counts and not dataset.dense:  # runs of earlier versions
+        counts = list(known.data.counts.get("train", {}).values())
+    return build_network(bare, dataset, trained.root, known.precision, counts)
 
 
 def load_predictors(

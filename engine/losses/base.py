@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import singledispatch
 from typing import Literal
@@ -43,7 +44,8 @@ def class_weights(table: LossTable, labels: int, counts: Sequence[int] | None = 
     if given == "balanced":
         if counts is None:
             raise ValueError('class_weights = "balanced" needs the counts of the classes')
-        total = float(sum(counts))
+        if not (total := float(sum(counts))):
+            return (math.nan,) * labels  # nobody knows them here: there is no loss
         return tuple(total / (len(counts) * count) if count else 0.0 for count in counts)
     if len(given) != labels:
         raise misfit(

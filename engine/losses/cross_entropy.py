@@ -73,4 +73,5 @@ def log_shares(counts: Sequence[int], tau: float) -> tuple[float, ...]:
 
     A class of which there is none counts as one case.
     """
-    return tuple(tau * math.log(max(count, 1) / sum(counts)) for count in counts)
+    total = sum(counts) or math.nan  # of no cases: nobody knows the shares, there is no loss
+    return tuple(tau * math.log(max(count, 1) / total) for count in counts)

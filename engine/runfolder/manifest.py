@@ -56,6 +56,7 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     parameters: Count | None = None
     output: str = ""
     start: str = ""  # what was loaded of a file of weights, and what was new
+    counts: list[Count] = []  # cases (or voxels) of each class in training, where the loss asks for them
 
 
 class CheckpointFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from engine.commands.train import train
 from engine.data import SPLITS
 from engine.errors import DataError, UsageError
 from engine.requests import Check, Evaluate, Predict, Train, encode
-from engine.runfolder import RunFolder, SplitRow, list_runs, read_manifest, read_splits, write_splits
+from engine.runfolder import RunFolder, SplitRow, list_runs, read_manifest, read_splits, update_manifest, write_splits
 from tests.engine.data.builders import nnunet
 from tests.engine.runs import CLASSIFICATION, SEGMENTATION, request, run, write_recipe
 from tests.phantoms import phantom_root
@@ -71,6 +71,27 @@ def test_evaluating_the_test_split_again_gives_the_same_numbers(segmented):
     assert manifest.looks["test"] == looks + 1
     assert manifest.checkpoint.sha256 == hashlib.sha256(folder.best.read_bytes()).hexdigest()
     assert (manifest.inference["test"].s_a_case or 0) > 0 < (manifest.inference["test"].memory_mb or 0)
+
+
+BALANCED, ADJUSTED = 'loss.class_weights="balanced"', "loss.logit_adjustment=1.0"
+
+
+@pytest.mark.parametrize(
+    ("text", "change", "cases"),
+    [(CLASSIFICATION, ADJUSTED, 60), (CLASSIFICATION, BALANCED, 60), (SEGMENTATION, BALANCED, 8)],
+)
+def test_a_loss_that_asks_for_the_classes_of_training_is_the_same_without_them(tmp_path, text, change, cases):
+    asked = ("train.epochs=1", 'loss.name="cross_entropy"', change)
+    _, folder = run(tmp_path, text, *asked, cases=cases)
+    before = json.loads(folder.metrics.read_text(encoding="utf-8"))["test"]
+    assert measure(folder) == 0
+    assert json.loads(folder.metrics.read_text(encoding="utf-8"))["test"] == before
+    update_manifest(folder, model={"counts": []}, data={"counts": {}})  # as an old one, or a damaged one
+    image = next(path for path in (tmp_path / "data").rglob("*") if path.suffix in {".jpg", ".h5"})
+    assert apply(folder, image, output=tmp_path / "out") == 0
+    assert measure(folder) == 0
+    after = json.loads(folder.metrics.read_text(encoding="utf-8"))["test"]
+    assert after == before | {"loss": None}
 
 
 def test_another_split_and_other_data_get_names_of_their_own(segmented, tmp_path):
