@@ -99,7 +99,7 @@ class ChangingScreen(TiledScreen):
         elif await self._done(lambda: refuse_mirror(row.folder, "resume")):
             question = f"Go on with {one_line(row.id)} from its last checkpoint?"
             if await self.app.push_screen_wait(Confirm(question)):
-                notify(self.app, "the trainer starts: it loads PyTorch")
+                self.app.notify("the trainer starts: it loads PyTorch", timeout=15)
                 await self._done(lambda: go_on(row.folder))
 
     @work

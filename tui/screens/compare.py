@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from operator import add
 
 from textual import work
 from textual.geometry import Region
+from textual.widget import Widget
 
 from engine.runfolder import RunFolder, read_status, shown_name
 from tui.plotting.cells import Line, fitted, length
 from tui.plotting.comparison import ComparedRun, labels, metric_rows, read_compared_run, recipe_rows, warnings
 from tui.screens.tiled import TiledScreen
 from tui.state.feed import RunSnapshot
-from tui.theme import MARKS, mark
+from tui.text import shorten
+from tui.theme import mark
+from tui.widgets.bars import HeadLine
 from tui.widgets.compare_table import MetricsTable, RecipeTable
 from tui.widgets.compared_curves import ComparedCurves
 from tui.widgets.head import STATE_COLORS
+
+
+class _SecondLine(HeadLine):
+    ID = "legend"
 
 
 class CompareScreen(TiledScreen):
@@ -29,19 +37,34 @@ class CompareScreen(TiledScreen):
     def __init__(self, folders: Sequence[RunFolder]) -> None:
         super().__init__(*folders)
         self.folders = list(folders)
-        self.sides = [ComparedRun(folder, folder.id) for folder in folders]
+        self.sides = [ComparedRun(folder, folder.name) for folder in folders]
         self.compared = self.pane(ComparedCurves)
+        self._more = _SecondLine(lambda width: self._legend(width)[-1])
         self._reference: RunSnapshot | None = None  # any of them: the curves need one to be drawn at all
 
     def head_line(self, width: int) -> Line:
+        return self._legend(width)[0]
+
+    def above(self) -> Iterable[Widget]:
+        yield self._more
+
+    def _legend(self, width: int) -> list[Line]:
+        """Mark and name of every run: on one line, with states where there is room, else on two with shorter names."""
         brand: Line = [(" medtui   ", "accent bold"), ("compare ", "ink")] if width >= 100 else [(" ", "ink")]
-        parts: list[Line] = []
-        for at, side in enumerate(self.sides):
-            part: Line = [(f"{mark(at)} ", f"{at} bold"), (side.label, "ink")]
-            parts.append([*part, (f" {side.state}", STATE_COLORS.get(side.state, "muted"))] if width >= 100 else part)
-        shown = fitted(parts, width - length(brand) - 8, 2)
-        left_out = len(parts) - sum(1 for text, _ in shown if text[0] in MARKS)
-        return [*brand, *shown, *([(f"  +{left_out}", "muted")] if left_out else [])]
+        names = [[(f"{mark(at)} ", f"{at} bold"), (side.label, "ink")] for at, side in enumerate(self.sides)]
+        states = [[(f" {side.state}", STATE_COLORS.get(side.state, "muted"))] for side in self.sides]
+        for parts in ([*map(add, names, states)] if width >= 100 else names, names):
+            if sum(length(part) + 2 for part in parts) <= width - length(brand):
+                return [[*brand, *fitted(parts, width, 2)]]
+        across = -(-len(names) // 2)
+        room = (width - length(brand)) // across - 4
+        names = [[sign, (shorten(text, room), look)] for sign, (text, look) in names]
+        indent: Line = [(" " * length(brand), "ink")]
+        return [[*brand, *fitted(names[:across], width, 2)], [*indent, *fitted(names[across:], width, 2)]]
+
+    def relayout(self) -> None:
+        self._more.display = len(self._legend(self.size.width)) > 1
+        super().relayout()
 
     def placed(self, width: int, height: int, chosen: str) -> dict[str, Region]:
         if width >= 170 and height >= 30:
@@ -80,9 +103,12 @@ class CompareScreen(TiledScreen):
 
     def _show_all(self) -> None:
         sides, called = list(self.sides), tuple(side.label for side in self.sides)
+        if self._more.display != (len(self._legend(self.size.width)) > 1):
+            self.relayout()
         self.head.redraw()
-        self.compared.sides = sides
-        self.compared.show(self._reference)
+        self._more.redraw()
+        self.compared.sides, self.compared.snapshot = sides, self._reference
+        self.compared.redraw()  # names may be new where the curves are not
         said = warnings(sides)
         read = all(side.recipe or side.problem for side in sides)
         self.pane(MetricsTable).set_rows(called, metric_rows(sides), said)

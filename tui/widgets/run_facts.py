@@ -57,7 +57,8 @@ class FactsPane(Pane):
         run = self.run
         if run is None:
             return self.reason("no run is chosen", width, height)
-        lines: list[Line] = [[(row, "ink")] for row in _wrapped(run.label.note, width)]
+        note = f"note: {run.label.note}" if run.label.note else ""
+        lines: list[Line] = [[(row, "ink")] for row in _wrapped(note, width)]
         lines += self._state(run, width)
         if self.facts is None:
             return [*lines, [("reading", "muted")]]

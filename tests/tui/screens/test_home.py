@@ -270,3 +270,14 @@ async def test_read_only_changes_nothing(tmp_path: Path) -> None:
         await see(pilot, "this dashboard only looks")
         assert isinstance(app.screen, HomeScreen)
         assert folder.root.exists()
+
+
+async def test_the_legend_names_all_of_eight_compared_runs_on_a_small_screen(tmp_path: Path) -> None:
+    for number in range(8):
+        run(tmp_path, number, name=f"a_long_name_of_a_run_{number}")
+    app = home(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await see(pilot, "8 runs")
+        await pilot.press(*["space"] * 8, "c")
+        screen = await see(pilot, *(f"{mark} a_long_…a_run_{7 - at}" for at, mark in enumerate("●▲■◆▼★○△")))
+        assert [line.count("…a_run_") for line in screen.splitlines()[:2]] == [4, 4]
