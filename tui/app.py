@@ -141,10 +141,15 @@ class MedtuiApp(App[None]):
         lists = {**self.settings.lists, **load_settings().lists, os.path.realpath(runs): kept}
         self.remember(lists=lists)
 
-    def remember_place(self, run: str, pane: str, alone: bool) -> None:
-        """Keep which pane of a run had the focus; of the last runs only."""
-        places = {name: place for name, place in self.settings.places.items() if name != run}
-        self.remember(places=dict([*places.items(), (run, (pane, alone))][-MOST_PLACES:]))
+    def remember_place(self, run: str, pane: str, alone: bool, borders: dict[str, float]) -> None:
+        """Keep which pane of a run had the focus, and where its borders stand; of the last runs only."""
+
+        def kept(of_runs: dict[str, Any], value: Any) -> dict[str, Any]:
+            others = [(name, one) for name, one in of_runs.items() if name != run]
+            return dict([*others, *([(run, value)] if value else [])][-MOST_PLACES:])
+
+        settings = self.settings
+        self.remember(places=kept(settings.places, (pane, alone)), borders=kept(settings.borders, borders))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether an action makes sense now: the list of runs does not lead to itself."""

@@ -31,6 +31,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     axis: str = "iteration"
     lists: dict[str, Kept] = {}  # by folder of runs
     places: dict[str, tuple[str, bool]] = {}  # by run: the pane with the focus, and whether it stood alone
+    borders: dict[str, dict[str, float]] = {}  # by run: how far they were moved, as shares of the board
 
 
 def settings_path() -> Path:

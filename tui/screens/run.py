@@ -93,6 +93,7 @@ class RunScreen(ScreenOfRun):
     def on_mount(self) -> None:
         settings = self.app.settings  # type: ignore[attr-defined]
         self.curves.smoothing, self.curves.mode = settings.smoothing, settings.axis
+        self.tiles.borders = dict(settings.borders.get(self.folder.id, {}))
         pane, alone = settings.places.get(self.folder.id, self._left_at)
         self.choose(pane if pane in self.panes else self.tiles.chosen, full=alone)
         self.set_interval(_CLOCK_S, self._tick)
@@ -100,7 +101,7 @@ class RunScreen(ScreenOfRun):
         self.set_timer(_PATIENCE_S, self._begin)
 
     def on_unmount(self) -> None:
-        self.app.remember_place(self.folder.id, *self._left_at)  # type: ignore[attr-defined]
+        self.app.remember_place(self.folder.id, *self._left_at, self.tiles.borders)  # type: ignore[attr-defined]
         self._notifier.leave()
 
     def on_screen_resume(self) -> None:

@@ -25,7 +25,7 @@ from tui.widgets.canvas import Canvas
 from tui.widgets.image_pane import ImagePane
 from tui.widgets.keys import Section, section
 from tui.widgets.pane import Pane
-from tui.widgets.tiles import Tiles
+from tui.widgets.tiles import Axis, Tiles
 
 P = TypeVar("P", bound=Pane)
 
@@ -57,6 +57,17 @@ class TiledScreen(Screen[None]):
         ),
         *(Binding(str(number), f"number({number})") for number in range(2, LAST_NUMBER + 1)),
         Binding("escape", "back", "back", key_display="Esc", tooltip="one step back"),
+        Binding("ctrl+left", "border('x',-2)"),
+        Binding(
+            "ctrl+right",
+            "border('x',2)",
+            "border",
+            key_display="Ctrl+← ↑ ↓ →",
+            show=False,
+            tooltip="move the border of the pane; or drag it",
+        ),
+        Binding("ctrl+up", "border('y',-1)"),
+        Binding("ctrl+down", "border('y',1)"),
     ]
 
     @dataclass
@@ -220,6 +231,10 @@ class TiledScreen(Screen[None]):
     def action_pane(self, by: int) -> None:
         names = list(self.panes)
         self.choose(names[(names.index(self.tiles.chosen) + by) % len(names)])
+
+    def action_border(self, axis: Axis, by: int) -> None:
+        if not self.tiles.move(axis, by):
+            self.notify("no border of this pane moves that way", timeout=2)
 
     def action_number(self, number: int) -> None:
         """One pane alone, or all again where there is room for more than one; the last number has several panes."""

@@ -9,10 +9,11 @@ from pathlib import Path
 from engine.events import Control
 from engine.runfolder import read_label
 from tests.tui import recorded
-from tests.tui.piloted import dashboard, requests, see, text_of
+from tests.tui.piloted import dashboard, requests, see, text_of, whole
 from tui.screens.case import CaseScreen
 from tui.settings import load_settings
 from tui.widgets.cases import Cases
+from tui.widgets.tiles import Tiles
 
 
 async def test_curve_keys_change_what_is_drawn(tmp_path: Path) -> None:
@@ -204,3 +205,29 @@ async def test_the_number_of_the_pane_that_is_shown(tmp_path: Path) -> None:
         await see(pilot, "resources")
         await pilot.press("5")  # it has no place beside the others
         await see(pilot, "loss", "worst cases")
+
+
+async def test_a_border_moves_by_keys_and_by_the_mouse_and_is_remembered(tmp_path: Path) -> None:
+    folder = recorded.finished(tmp_path)
+    app = dashboard(folder)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await see(pilot, "smoothing", "left atrium")
+        tiles = app.screen.query_one(Tiles)
+        before = tiles.regions()
+        await pilot.press("ctrl+up", "ctrl+up", "ctrl+up")
+        assert tiles.regions()["curves"].height == before["curves"].height - 3
+        assert tiles.regions()["classes"].height == before["classes"].height + 3
+        at = tiles.regions()["slice"]
+        await pilot.mouse_down("#slice", offset=(0, 5))
+        await pilot.hover("#slice", offset=(-4, 5))
+        await pilot.mouse_up("#slice", offset=(0, 5))
+        assert tiles.regions()["slice"].x == at.x - 4
+        assert tiles.regions()["classes"].width == before["classes"].width - 4
+        await pilot.press("ctrl+right")  # of the pane under the mouse, which has the focus now
+        left = tiles.regions()
+        assert left["slice"].right == at.right + 2
+        whole(text_of(app), 120)
+    app = dashboard(folder)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await see(pilot, "smoothing", "left atrium")
+        assert app.screen.query_one(Tiles).regions() == left

@@ -5,13 +5,33 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from textual.geometry import Region, Size
 
 from tui.widgets.board import PANES, arrange
+from tui.widgets.tiles import LEAST, moved
 
 
 @given(st.integers(1, 320), st.integers(1, 120), st.sampled_from([pane.ID for pane in PANES]))
 def test_panes_cover_the_board_and_do_not_overlap(width: int, height: int, chosen: str) -> None:
-    regions = arrange(width, height, chosen)
+    covers(arrange(width, height, chosen), width, height, chosen)
+
+
+BORDERS = st.dictionaries(
+    st.sampled_from([f"{axis} {pane.ID}" for axis in "xyz" for pane in PANES]), st.floats(-1, 1), max_size=8
+)
+
+
+@given(st.integers(60, 320), st.integers(24, 120), st.sampled_from([pane.ID for pane in PANES]), BORDERS)
+def test_moved_borders_tear_nothing(width: int, height: int, chosen: str, borders: dict[str, float]) -> None:
+    before = arrange(width, height, chosen)
+    regions = moved(before, borders, Size(width, height))
+    covers(regions, width, height, chosen)
+    for name, region in regions.items():
+        assert region.width >= min(LEAST["x"], before[name].width)
+        assert region.height >= min(LEAST["y"], before[name].height)
+
+
+def covers(regions: dict[str, Region], width: int, height: int, chosen: str) -> None:
     assert chosen in regions
     cells = np.zeros((height, width), int)
     for region in regions.values():
