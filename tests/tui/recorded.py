@@ -37,9 +37,9 @@ from engine.events import (
     RunEnded,
     RunStarted,
     Validation,
-    encode,
 )
 from engine.runfolder import RunFolder, Status, own_status, take
+from engine.runfolder.lines import encode
 from engine.runfolder.paths import create
 
 HIPPOCAMPUS = ("anterior", "posterior")
