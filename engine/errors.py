@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 WRONG_PATH = frozenset(
@@ -37,6 +38,17 @@ def well_formed(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def counted(number: int, what: str) -> str:
+    """``1 case``, ``2 cases``."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def some(names: Collection[str], most: int = 3) -> str:
+    """The first of ``names``, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(list(names)[:most]) + (f" and {more} more" if more > 0 else "")
+
+
 class MedtuiError(Exception):
     """A message for the user, a hint that says what to do, and the exit code of the command."""
 
@@ -47,8 +59,13 @@ class MedtuiError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def text(self) -> str:
+        """All but the hint."""
+        return self.message
+
     def __str__(self) -> str:
-        return f"{self.message}\n{self.hint}" if self.hint else self.message
+        return f"{self.text}\n{self.hint}" if self.hint else self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +101,12 @@ class ProblemsError(MedtuiError):
         super().__init__(message, hint)
         self.problems = problems
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
         shown = self.problems[:MOST_SHOWN]
         lines = [self.message, *(f"  {str(p).replace(chr(10), chr(10) + '  ')}" for p in shown)]
         if more := len(self.problems) - len(shown):
             lines.append(f"  and {more} more")
-        if self.hint:
-            lines.append(self.hint)
         return "\n".join(lines)
 
 

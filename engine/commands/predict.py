@@ -15,7 +15,7 @@ from engine.data.familiar import unfamiliar
 from engine.data.pictures import PICTURES
 from engine.data.sources.dataset_json import channel_names
 from engine.data.unread import VOLUMES, unread
-from engine.errors import DataError, UsageError, printable
+from engine.errors import DataError, UsageError, printable, some
 from engine.evaluation.evaluator import evaluate_split, open_evaluation
 from engine.evaluation.inference import Predictor
 from engine.evaluation.protocol import EvalJob
@@ -127,14 +127,14 @@ def _cases(files: Sequence[Path], channels: int) -> tuple[Case, ...]:
     short = [f"{name} in {folder}" for (folder, name), own in parts.items() if len(own) != channels]
     if short:
         raise DataError(
-            f"{len(short)} inputs lack channels: {', '.join(short[:5])}",
+            f"{len(short)} inputs lack channels: {some(short, 5)}",
             f"a case is one file, or {channels} files <case>_0000, <case>_0001, ... in one folder",
         )
     found += [Case(name, tuple(own[n] for n in sorted(own)), split="chosen") for (_, name), own in parts.items()]
     twice = [name for name, count in Counter(case.id for case in found).items() if count > 1]
     if twice:
         raise DataError(
-            f"{len(twice)} inputs share a name: {', '.join(sorted(twice)[:5])}",
+            f"{len(twice)} inputs share a name: {some(sorted(twice), 5)}",
             "results are named after their inputs: predict these one after the other, each with its own -o DIR",
         )
     return tuple(sorted(found, key=lambda case: case.id))

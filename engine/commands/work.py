@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from engine.console import tell
 from engine.data import Dataset
-from engine.errors import MedtuiError, ProblemsError, RunError
+from engine.errors import MedtuiError, RunError
 from engine.events import Log, Note, Result, RunEnded
 from engine.recipe import Recipe
 from engine.runfolder import RunFolder, read_manifest, update_manifest
@@ -77,10 +77,8 @@ def _outcome(session: Session, error: BaseException) -> Outcome:
         return Outcome("stopped", "stopped at once, asked twice", go_on)
     error = cause_of(error)
     tell("".join(traceback.format_exception(error)))
-    if isinstance(error, ProblemsError):
-        return Outcome("failed", "\n".join([error.message, *map(str, error.problems)]), error.hint)
     if isinstance(error, MedtuiError):
-        return Outcome("failed", error.message, error.hint)
+        return Outcome("failed", error.text, error.hint)
     if isinstance(error, OSError):
         place = error.filename or session.folder.root
         return Outcome(

@@ -15,10 +15,9 @@ from engine.data.identity import digest, without_copies
 from engine.data.pictures import Range, full_range
 from engine.data.read import RawCase, read_case
 from engine.data.remarks import remarks
-from engine.data.sources.index import shortened
 from engine.data.unread import unread
 from engine.data.volumes import Array
-from engine.errors import DataError, Problem
+from engine.errors import DataError, Problem, counted
 from engine.hardware import cores
 from engine.recipe import DataTable
 
@@ -159,12 +158,10 @@ def _image_problems(dataset: Dataset, case: Case, sample: RawCase, lows: Array, 
 
 
 def _refused(dataset: Dataset, findings: list[Finding]) -> DataError:
-    problems = [problem for finding in findings for problem in finding.problems]
-    count = "1 case" if len(findings) == 1 else f"{len(findings)} cases"
     return DataError(
-        f"{count} of {len(dataset.cases)} in {dataset.root} cannot be used:",
+        f"{counted(len(findings), 'case')} of {len(dataset.cases)} in {dataset.root} cannot be used:",
         'mend the files, or set data.unreadable = "skip" to leave such cases out',
-        shortened(problems),
+        tuple(problem for finding in findings for problem in finding.problems),
     )
 
 

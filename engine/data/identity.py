@@ -11,13 +11,10 @@ import numpy as np
 import xxhash
 
 from engine.data.cases import SPLITS, Case, Dataset
-from engine.data.sources.index import shortened
 from engine.data.volumes import Array
-from engine.errors import DataError, Problem
+from engine.errors import DataError, Problem, counted, some, well_formed
 from engine.recipe import DataTable
 from engine.runfolder import SplitRow
-
-_SHOWN = 3
 
 
 def digest(values: Array | str) -> str:
@@ -33,12 +30,12 @@ def split_rows(cases: Iterable[Case], split: str | None = None) -> list[SplitRow
     """Rows for ``splits.csv`` of cases that were read, under their own split or under the name ``split``."""
     return [
         SplitRow(
-            _text(case.id),
-            _text(case.group or ""),
+            well_formed(case.id),
+            well_formed(case.group or ""),
             split or case.split,
             case.facts.image,
             case.facts.truth,
-            {name: _text(value) for name, value in case.traits.items()},
+            {name: well_formed(value) for name, value in case.traits.items()},
         )
         for case in cases
         if case.facts is not None
@@ -76,7 +73,7 @@ def changed(known: Iterable[SplitRow], found: Iterable[SplitRow]) -> str:
         "gone": [name for name in before if name not in now],
         "new": [name for name in now if name not in before],
     }
-    return "; ".join(f"{what}: {_named(names)}" for what, names in parts.items() if names)
+    return "; ".join(f"{what}: {some(names)}" for what, names in parts.items() if names)
 
 
 def seen_in_training(dataset: Dataset, known: Iterable[SplitRow], label: str) -> Dataset:
@@ -85,9 +82,8 @@ def seen_in_training(dataset: Dataset, known: Iterable[SplitRow], label: str) ->
     seen = [case.id for case in dataset.cases if case.facts is not None and case.facts.image in trained]
     if not seen or label == "train":
         return dataset
-    note = (
-        f"{len(seen)} of {len(dataset.cases)} cases were in training: {_named(seen)}; for them the numbers are too good"
-    )
+    share = f"{len(seen)} of {len(dataset.cases)} cases"
+    note = f"{share} were in training: {some(seen)}; for them the numbers are too good"
     return replace(dataset, notes=(*dataset.notes, note))
 
 
@@ -112,11 +108,11 @@ def without_copies(dataset: Dataset, table: DataTable) -> Dataset:
     within = [found for found in within if len(found) > 1]
     if within:
         pairs = [" = ".join(case.id for case in found) for found in within]
-        notes.append(f"{_count(len(within), 'image')} more than once in a split: {_named(pairs)}")
+        notes.append(f"{_are(len(within), 'image')} more than once in a split: {some(pairs)}")
     truths = [{case.facts.truth for case in found if case.facts} for found in copies]
     other = [" and ".join(case.id for case in found) for found, of in zip(copies, truths, strict=True) if len(of) > 1]
     if other:
-        notes.append(f"the same image has different truths: {_named(other)}")
+        notes.append(f"the same image has different truths: {some(other)}")
     if not notes:
         return dataset
     cases = tuple(case for case in dataset.cases if case.id not in gone)
@@ -129,22 +125,12 @@ def _leaking(leaks: Sequence[Sequence[Case]]) -> DataError:
         for found in leaks
     ]
     return DataError(
-        f"{_count(len(leaks), 'image')} in more than one split:",
+        f"{_are(len(leaks), 'image')} in more than one split:",
         "what is learned in training would be tested on it: take the copies out of the data, or set "
         'data.duplicates = "drop" to leave those of training (and of validation) out',
-        shortened(problems),
+        tuple(problems),
     )
 
 
-def _text(name: str) -> str:
-    """A name as a UTF-8 file can hold it: file names may be no text."""
-    return name.encode("utf-8", "backslashreplace").decode()
-
-
-def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what} is" if number == 1 else f"{number} {what}s are"
+def _are(number: int, what: str) -> str:
+    return f"{counted(number, what)} {'is' if number == 1 else 'are'}"

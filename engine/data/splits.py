@@ -13,8 +13,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from engine.data.cases import SPLITS, Case
-from engine.data.sources.index import shortened
-from engine.errors import DataError, Problem
+from engine.errors import DataError, Problem, counted, some
 from engine.recipe import DataTable
 
 T = TypeVar("T")
@@ -64,9 +63,8 @@ def refuse_duplicates(cases: Iterable[Case]) -> None:
         if len(group) > 1
     ]
     if twice:
-        raise DataError(
-            f"{_count(len(twice), 'id')} of more than one case:", "every case needs an id of its own", shortened(twice)
-        )
+        message = f"{counted(len(twice), 'id')} of more than one case:"
+        raise DataError(message, "every case needs an id of its own", tuple(twice))
 
 
 def refuse_leaks(cases: Iterable[Case]) -> None:
@@ -79,13 +77,13 @@ def refuse_leaks(cases: Iterable[Case]) -> None:
     for group, found in sorted(members.items()):
         splits = [name for name in SPLITS if any(case.split == name for case in found)]
         if len(splits) > 1:
-            ids = [f"{name}: {_names(case.id for case in found if case.split == name)}" for name in splits]
+            ids = [f"{name}: {some(sorted(case.id for case in found if case.split == name))}" for name in splits]
             leaks.append(Problem(f"group {group}", "; ".join(ids)))
     if leaks:
         raise DataError(
-            f"{_count(len(leaks), 'group')} in more than one split:",
+            f"{counted(len(leaks), 'group')} in more than one split:",
             'what is learned of a group in training would be tested on it; use data.split = "fraction" or "kfold"',
-            shortened(leaks),
+            tuple(leaks),
         )
 
 
@@ -105,7 +103,7 @@ def _holdout(cases: Sequence[Case], share: float, name: str, seed: int) -> list[
     units = _units(cases)
     if share > 0 and len(units) < 2:
         raise DataError(
-            f"{_count(len(cases), 'case')} in {_count(len(units), 'group')}: too few to hold some out for {name}",
+            f"{counted(len(cases), 'case')} in {counted(len(units), 'group')}: too few to hold some out for {name}",
             "use more cases, or set the fraction to 0",
         )
     chosen: list[Unit] = []
@@ -188,14 +186,5 @@ def _ordered(items: Iterable[T], seed: int, purpose: str, name: Callable[[T], st
     return sorted(items, key=key)
 
 
-def _names(ids: Iterable[str]) -> str:
-    names = sorted(ids)
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
 def _of(case: Case) -> str:
     return f" ({case.split})" if case.split else ""
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -12,6 +12,7 @@ from engine.data.cases import SPLITS, CaseFacts, Dataset
 from engine.data.prepare import on_grid
 from engine.data.read import read_case
 from engine.data.resampling import resample_label
+from engine.errors import some
 from engine.metrics.overlap import dice
 from engine.recipe import DataTable
 
@@ -19,7 +20,6 @@ _FEW_TRAINED, _FEW_TESTED = 5, 10
 _FAR = 6.0
 """Robust z-score from which a case counts as far from the others: a normal value is there once in 500 million."""
 _ROUND_TRIPS = 5
-_SHOWN = 5
 
 Range = tuple[float, float, float]
 """Least, median, greatest."""
@@ -175,6 +175,5 @@ def _far(dataset: Dataset, facts: Sequence[CaseFacts]) -> Iterator[Advice]:
         scores = (0.6745 * away / np.maximum(np.median(away, axis=0), floor)).max(axis=1, initial=0)
         far = [f"{ids[index]} (z {scores[index]:.0f})" for index in np.argsort(-scores) if scores[index] > _FAR]
         if far:
-            more = f" and {len(far) - _SHOWN} more" if len(far) > _SHOWN else ""
             remedy = "look at them: another unit, protocol or body part? take out what does not belong"
-            yield Advice(f"{name} far from that of the others: {', '.join(far[:_SHOWN])}{more}", remedy)
+            yield Advice(f"{name} far from that of the others: {some(far, 5)}", remedy)

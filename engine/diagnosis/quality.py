@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from engine.diagnosis.facts import IN_A_ROW, Facts, Finding, brief, known, since
+from engine.errors import some
 from engine.events import Metrics, Validation, number
 from engine.measures import find, leading
 
@@ -46,16 +47,12 @@ def _never_predicted(facts: Facts) -> Iterator[Finding]:
     yield Finding(
         severity="warning",
         code="class_never_predicted",
-        message=f"never predicted: {_listed(begun)}",
+        message=f"never predicted: {some(begun, 4)}",
         since_epoch=min(begun.values()),
         evidence=f"in none of the last {IN_A_ROW} validations or more, though there are cases of it",
         remedy='loss.class_weights = "balanced", of images data.balance = "class", or focal loss; look at its labels',
         key="2",
     )
-
-
-def _listed(begun: dict[str, int]) -> str:
-    return ", ".join(list(begun)[:4]) + (f" and {len(begun) - 4} more" if len(begun) > 4 else "")
 
 
 def _absent(row: Metrics, task: str) -> bool:
@@ -116,7 +113,7 @@ def _always_bad(facts: Facts) -> Iterator[Finding]:
     yield Finding(
         severity="warning",
         code="case_always_bad",
-        message=f"Dice near 0 in every validation, though the others are good: {_listed(begun)}",
+        message=f"Dice near 0 in every validation, though the others are good: {some(begun, 4)}",
         since_epoch=min(begun.values()),
         evidence=f"Dice {brief(min(failed[-1].values()))} beside a mean of "
         f"{brief(number(facts.validations[-1].metrics.get('dice')))}",

@@ -25,7 +25,7 @@ from torch._C._distributed_c10d import FileStore, PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from engine.distributed.sums import gather, rank, world
-from engine.errors import MedtuiError, ProblemsError, RunError, UsageError
+from engine.errors import MedtuiError, RunError, UsageError
 from engine.hardware import Place, killed_words, launched_place, out_of_memory_kills, python_path, share_cores
 
 _PATIENCE = timedelta(days=30)  # a run may be paused for long; a process that is gone is noticed at once
@@ -158,10 +158,8 @@ def _follow(follow: Callable[[], None]) -> int:
 def _words(error: BaseException) -> tuple[str, str]:
     """Message and hint of the error of this process; the traceback of an unexpected one goes to stderr."""
     who = f"process {rank()} of {world()}"
-    if isinstance(error, ProblemsError):
-        return "\n".join([f"{who}: {error.message}", *map(str, error.problems)]), error.hint
     if isinstance(error, MedtuiError):
-        return f"{who}: {error.message}", error.hint
+        return f"{who}: {error.text}", error.hint
     traceback.print_exception(error)
     return f"{who}: unexpected {type(error).__name__}: {error}", ""
 

@@ -15,24 +15,13 @@ from engine.readers.figure_index import INDEX, FigureResult, read_index
 from engine.readers.run import Drawn, FigureError, Job, RunData
 from engine.runfolder import RunFolder, refuse_links, write_bytes
 
-_MODULES = {
-    "classification": {
-        "curves": "curves",
-        "roc": "roc",
-        "precision_recall": "precision_recall",
-        "confusion": "confusion",
-        "reliability": "reliability",
-        "gradcam": "gradcam",
-    },
-    "segmentation": {
-        "curves": "curves",
-        "slices": "slices",
-        "surface": "surface",
-        "distributions": "distributions",
-        "gradcam": "gradcam_volume",
-    },
+_KINDS = {
+    "classification": ("curves", "roc", "precision_recall", "confusion", "reliability", "gradcam"),
+    "segmentation": ("curves", "slices", "surface", "distributions", "gradcam"),
 }
-KINDS: tuple[str, ...] = tuple(dict.fromkeys(kind for kinds in _MODULES.values() for kind in kinds))
+_MODULES = {("segmentation", "gradcam"): "gradcam_volume"}
+"""The module of a kind where it has another name."""
+KINDS: tuple[str, ...] = tuple(dict.fromkeys(kind for kinds in _KINDS.values() for kind in kinds))
 """The kinds of figures, in the order in which they are drawn and reported."""
 
 
@@ -93,12 +82,13 @@ def draw_job(job: Job, out: Path, root: Path) -> FigureResult:
 
 
 def _plan(run: RunData, only: Collection[str] | None) -> Iterator[Job]:
-    for kind, module in _MODULES.get(run.task, {"curves": "curves"}).items():
+    for kind in _KINDS.get(run.task, ("curves",)):
         if only is None or kind in only:
-            yield from _jobs(run, kind, module)
+            yield from _jobs(run, kind)
 
 
-def _jobs(run: RunData, kind: str, module: str) -> list[Job]:
+def _jobs(run: RunData, kind: str) -> list[Job]:
+    module = _MODULES.get((run.task, kind), kind)
     try:
         return list(importlib.import_module(f"engine.figures.{module}").plan(run))
     except Exception as error:  # noqa: BLE001  as in draw_job: one kind that cannot even begin costs no other

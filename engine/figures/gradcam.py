@@ -90,7 +90,8 @@ def _sheet(run: RunData, right: list[Example], wrong: list[Example], maps: dict[
         for row, example in enumerate(examples):
             panels = [figure.add_subplot(grid[row, offset + column]) for column in range(3)]
             _triple(panels, run, example, maps[example.id])
-    _colour_bar(figure, bar, min(height, 2.0) / height)
+    tall = min(height, 2.0) / height
+    heat_bar(figure, cax=figure.add_axes((bar, 0.5 - tall / 4, 0.012, tall / 2)))
     return figure
 
 
@@ -159,14 +160,10 @@ def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
     return np.asarray(np.clip((1 - share) * base + share * colours, 0, 1))
 
 
-def _colour_bar(figure: Figure, left: float, height: float) -> None:
-    from matplotlib import colormaps
-    from matplotlib.cm import ScalarMappable
-
-    axes = figure.add_axes((left, 0.5 - height / 4, 0.012, height / 2))
-    bar = figure.colorbar(ScalarMappable(cmap=colormaps[style.HEAT]), cax=axes, ticks=[0, 1])
-    bar.outline.set_visible(False)
-    bar.ax.set_yticklabels(["low", "high"], fontsize=style.SMALL)
+def heat_bar(figure: Figure, **place: Any) -> None:
+    """The colours of a map, from low to high; ``place`` as for `Figure.colorbar`."""
+    bar = style.colour_bar(figure, style.HEAT, ticks=[0, 1], **place)
+    bar.ax.set_yticklabels(["low", "high"])
     bar.ax.tick_params(length=0)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.figures import style
-from engine.figures.gradcam import overlay, stems
+from engine.figures.gradcam import heat_bar, overlay, stems
 from engine.figures.network import TrainedNetwork
 from engine.figures.slices import across, chosen, no_examples, outline, plane_name
 from engine.readers.examples import Example
@@ -164,7 +164,7 @@ def _sheet(patch: Patch, label: int, heat: np.ndarray) -> Figure:
         row[0].set_ylabel(name, fontsize=style.LABEL)
     for axes, title in zip(panels[0], ("Image", "Map", "Overlay"), strict=True):
         axes.set_title(title)
-    _colour_bar(figure, panels)
+    heat_bar(figure, ax=panels, shrink=0.4, aspect=22, pad=0.01)
     return figure
 
 
@@ -187,13 +187,3 @@ def _contours(axes: Axes, truth: np.ndarray, prediction: np.ndarray) -> None:
     for mask, colour, dashes in ((truth, style.TRUTH, "-"), (prediction, style.PREDICTION, (0, (3.5, 1.6)))):
         if mask.any():
             outline(axes, mask, extent, colors=colour, linestyles=[dashes], linewidths=1.3)
-
-
-def _colour_bar(figure: Figure, panels: np.ndarray) -> None:
-    from matplotlib import colormaps
-    from matplotlib.cm import ScalarMappable
-
-    bar = figure.colorbar(ScalarMappable(cmap=colormaps[style.HEAT]), ax=panels, shrink=0.4, aspect=22, pad=0.01)
-    bar.set_ticks([0, 1], labels=["low", "high"])
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(length=0)

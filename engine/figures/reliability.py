@@ -57,23 +57,14 @@ def draw(run: RunData, path: Path) -> Drawn:
     return Drawn(caption)
 
 
-def wilson(right: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """95 % interval of a share by Wilson's score (J. Am. Stat. Assoc. 22, 1927); (n,) of each bound."""
-    z = 1.959964
-    total = np.maximum(total, 1)
-    share = right / total
-    middle = (share + z**2 / (2 * total)) / (1 + z**2 / total)
-    half = z / (1 + z**2 / total) * np.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
-    return middle - half, middle + half
-
-
 def _diagram(axes: Axes, confidence: np.ndarray, right: np.ndarray, bins: np.ndarray, counts: np.ndarray) -> None:
+    from engine.metrics.intervals import score_interval
+
     filled = counts > 0
     safe = np.maximum(counts, 1)
     x = (np.bincount(bins, weights=confidence, minlength=BINS) / safe)[filled]
-    hits = np.bincount(bins, weights=right, minlength=BINS)
-    y = (hits / safe)[filled]
-    low, high = wilson(hits[filled], counts[filled])
+    y = (np.bincount(bins, weights=right, minlength=BINS) / safe)[filled]
+    low, high = np.array([score_interval(right[bins == place])[1:3] for place in np.flatnonzero(filled)]).T
     axes.plot([0, 1], [0, 1], color=style.MUTED, linestyle=":", linewidth=0.9, label="what it says")
     axes.vlines(x, np.minimum(x, y), np.maximum(x, y), color=style.PREDICTION, linewidth=5, alpha=0.45, label="gap")
     axes.errorbar(

@@ -172,6 +172,16 @@ def shared_legend(
         figure.legend(list(seen.values()), list(seen), loc=place, ncols=min(most, len(seen)))
 
 
+def colour_bar(figure: Figure, cmap: str, top: float = 1.0, **place: Any) -> Any:
+    """A bar of the colours from 0 to ``top``, without a frame; ``place`` as for `Figure.colorbar`."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    bar = figure.colorbar(ScalarMappable(Normalize(0, top), cmap), **place)
+    bar.outline.set_visible(False)
+    return bar
+
+
 def bare(axes: Axes) -> None:
     """An image without ticks and frame."""
     axes.set_xticks([])

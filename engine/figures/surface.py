@@ -123,15 +123,10 @@ def _scale_bar(axes: Axes, width: float, unit: str) -> None:
 
 
 def _colour_bar(figure: Figure, panels: np.ndarray, rendering: Rendering, unit: str) -> None:
-    from matplotlib import colormaps
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
-    scale = ScalarMappable(Normalize(0, max(rendering.highest, 1e-6)), cmap=colormaps[style.SEQUENTIAL])
+    place = {"ax": panels, "location": "right", "shrink": 0.8, "aspect": 24, "pad": 0.01}
     extend = "max" if rendering.maximum > rendering.highest * 1.001 else "neither"
-    bar = figure.colorbar(scale, ax=panels, location="right", shrink=0.8, aspect=24, pad=0.01, extend=extend)
+    bar = style.colour_bar(figure, style.SEQUENTIAL, max(rendering.highest, 1e-6), extend=extend, **place)
     bar.set_label(f"surface distance [{unit}]", fontsize=style.LABEL)
-    bar.outline.set_visible(False)
 
 
 def _caption(run: RunData, volume: Volume, rendering: Rendering, role: str, case: str) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from engine.errors import counted
+
 Mask = npt.NDArray[np.bool_]
 Spacing = float | Sequence[float] | None
 
@@ -35,9 +37,8 @@ def as_mask(array: npt.ArrayLike, name: str) -> Mask:
 
 def _not_binary(values: npt.NDArray[Any], name: str) -> str:
     wrong = values[(values != 0) & (values != 1)]
-    count = "1 value" if wrong.size == 1 else f"{wrong.size} values"
     return (
-        f"the {name} is not binary: {count} other than 0 and 1, the first is {wrong.flat[0]}; "
+        f"the {name} is not binary: {counted(wrong.size, 'value')} other than 0 and 1, the first is {wrong.flat[0]}; "
         "threshold probabilities, and choose one class of a label map, before measuring"
     )
 

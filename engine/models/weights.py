@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from engine.checkpoint import DAMAGE, load_plain
 from engine.console import show_progress
 from engine.data.web import DownloadError, fetch_file
-from engine.errors import Problem, RecipeError
+from engine.errors import Problem, RecipeError, some
 
-_SHOWN = 5
 _LARGEST = 2 * 10**9
 """Bytes of a file of ImageNet weights: more than any ResNet has."""
 
@@ -141,10 +140,7 @@ def _theirs(found: Tensor | None, own: Tensor) -> str:
 
 
 def _listed(what: str, names: list[str]) -> list[str]:
-    if not names:
-        return []
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return [f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{more}"]
+    return [f"{len(names)} {what}: {some(names, 5)}"] if names else []
 
 
 def _shape(tensor: Tensor) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from engine.errors import Problem, RecipeError
+from engine.errors import Problem, RecipeError, counted
 from engine.recipe.base import Values
 from engine.recipe.dead import dead_keys
 from engine.recipe.document import Document, leaves, merge, override, read, there
@@ -86,8 +86,8 @@ def _check(document: Document, outside: bool, stored: bool = False) -> Recipe:
     if not outside:
         problems += _paths(document, values)
     if problems:
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise RecipeError(f"{document.file} cannot be used: {count}", "every key: medtui schema", tuple(problems))
+        message = f"{document.file} cannot be used: {counted(len(problems), 'problem')}"
+        raise RecipeError(message, "every key: medtui schema", tuple(problems))
     return recipe
 
 

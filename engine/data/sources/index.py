@@ -11,7 +11,7 @@ from functools import singledispatch
 from pathlib import Path, PurePosixPath
 
 from engine.data.cases import Case
-from engine.errors import DataError, Problem
+from engine.errors import DataError, Problem, counted
 from engine.recipe.sources import DataTable
 from engine.runfolder import read_small
 
@@ -189,15 +189,8 @@ def class_of(name: str, classes: Sequence[str]) -> int | None:
 def refuse(folder: Path, problems: Sequence[Problem], hint: str = "") -> None:
     """Raise the one DataError for all ``problems``, if there are any."""
     if problems:
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise DataError(f"{folder} cannot be used: {count}", hint, shortened(problems))
-
-
-def shortened(problems: Sequence[Problem], most: int = 50) -> tuple[Problem, ...]:
-    """The first ``most`` problems, and one line for the rest."""
-    if len(problems) <= most:
-        return tuple(problems)
-    return (*problems[:most], Problem("and", f"{len(problems) - most} more"))
+        message = f"{folder} cannot be used: {counted(len(problems), 'problem')}"
+        raise DataError(message, hint, tuple(problems))
 
 
 def identities(paths: Sequence[Path], folder: Path, endings: Collection[str]) -> list[str]:

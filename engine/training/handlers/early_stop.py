@@ -7,6 +7,7 @@ from collections.abc import Callable
 from ignite.engine import Engine
 
 from engine.checkpoint import StateDict
+from engine.errors import counted
 from engine.events import Event, Log
 from engine.training.handlers.validation import ValidationEvents, ValidationOutcome
 
@@ -31,8 +32,7 @@ class EarlyStop:
 
     @property
     def words(self) -> str:
-        validations = "1 validation" if self._waited == 1 else f"{self._waited} validations"
-        return f"{validations} without a better result"
+        return f"{counted(self._waited, 'validation')} without a better result"
 
     def _look(self, trainer: Engine) -> None:
         outcome: ValidationOutcome = trainer.state.validation

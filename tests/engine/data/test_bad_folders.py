@@ -236,8 +236,8 @@ def test_a_long_list_is_cut_and_says_so(tmp_path: Path) -> None:
     table = b.table("csv", split="fraction")
     with pytest.raises(DataError) as caught:
         check_dataset(open_dataset(table, "classification", tmp_path), table)
-    assert len(caught.value.problems) == 51
-    assert "20 more" in str(caught.value.problems[-1])
+    assert len(str(caught.value).splitlines()) < 110
+    assert "\n  and 20 more" in str(caught.value)
 
 
 def test_skip_leaves_out_what_cannot_be_used_and_says_so(tmp_path: Path) -> None:

@@ -8,11 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn import metrics
-from statsmodels.stats.proportion import proportion_confint
 
 from engine.figures import draw_all
 from engine.figures.gradcam import overlay, stems
-from engine.figures.reliability import wilson
 from engine.figures.roc import macro_curve
 from engine.readers.run import FigureError, RunData
 from engine.readers.scores import read_scores
@@ -48,12 +46,6 @@ def test_macro_is_the_mean_of_the_classes_at_every_false_positive_rate() -> None
     assert y[0] == 0.0
     assert np.interp(0.5, x, y) == pytest.approx(0.75)
     assert np.trapezoid(y, x) == pytest.approx((1.0 + 0.5) / 2, abs=1e-3)
-
-
-@pytest.mark.parametrize(("right", "total"), [(0, 5), (5, 5), (37, 100), (1, 1)])
-def test_whiskers_are_wilsons(right: int, total: int) -> None:
-    low, high = wilson(np.array([right]), np.array([total]))
-    assert (low[0], high[0]) == pytest.approx(proportion_confint(right, total, method="wilson"), abs=1e-6)
 
 
 def test_one_class_only_has_no_roc(tmp_path: Path) -> None:
