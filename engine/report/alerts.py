@@ -29,7 +29,7 @@ def alerts(run: RunData) -> list[Alert]:
 
 def noted(run: RunData) -> list[Alert]:
     """The note that somebody left on a run or a study."""
-    return [Alert("note", f"Note: {run.label.note}")] if run.label.note else []
+    return [Alert("note", f"A person noted: {run.label.note}")] if run.label.note else []
 
 
 def _state(run: RunData) -> Iterator[Alert]:

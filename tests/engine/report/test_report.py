@@ -16,7 +16,7 @@ import pytest
 from engine import events as ev
 from engine.figures import draw_all
 from engine.report import write_report
-from engine.runfolder import EventWriter, RunFolder, Status, write_status
+from engine.runfolder import EventWriter, RunFolder, Status, write_label, write_status
 from tests import recorded_runs
 from tests.engine.report.pages import Page
 
@@ -36,6 +36,15 @@ def _page(folder: RunFolder) -> Page:
 @pytest.fixture
 def small(tmp_path: Path) -> RunFolder:
     return recorded_runs.segmentation_run(tmp_path, cases=3, epochs=3, settings="[figures]\ndpi = 60")
+
+
+def test_name_and_note_that_people_gave_stand_on_top(small: RunFolder) -> None:
+    write_label(small, title="for the paper", note="keep " + HOSTILE)
+    html, markdown = write_report(small)
+    assert "<h1>for the paper</h1>" in html.read_text()
+    assert "A person noted: keep &lt;script&gt;" in html.read_text()
+    assert markdown.read_text().startswith("# for the paper\n")
+    assert Page(html.read_text()).problems == []
 
 
 def test_a_page_is_whole_and_needs_no_network(small: RunFolder) -> None:

@@ -173,7 +173,7 @@ KEYS = (
     *("tab", "shift+tab", "escape", "enter", "up", "down", "left", "right", "home", "end", "pageup", "pagedown"),
     *("1", "2", "3", "4", "5", "6", "7", "8", "9", "0", "x", "y", "z", "Z", "H", "L", "plus", "minus", "g", "m", "e"),
     *("G", "o", "O", "d", "t", "f", "r", "v", "V", "space", "comma", "full_stop", "k", "j", "h", "l", "question_mark"),
-    *("left_square_bracket", "right_square_bracket"),
+    *("left_square_bracket", "right_square_bracket", "n", "N", "p", "X", "delete", "slash", "c"),
 )
 
 
