@@ -33,6 +33,7 @@ from engine.runfolder import (
 )
 from engine.toml import flat
 from engine.training.manifest import command_line, first_manifest
+from engine.training.webhook import keep_webhook, stored_webhook
 
 if TYPE_CHECKING:
     from engine.checkpoint import Content
@@ -123,6 +124,7 @@ def _fork(request: Resume, handshake: Handshake, processes: int) -> int:
     _refuse_weights(folder, network, content)
     changed = _differing(load_run_recipe(folder.recipe), recipe)
     new = create(folder.root.parent, recipe.name)
+    keep_webhook(new, stored_webhook(folder))
     content["recipe"] = recipe_toml(recipe, network.facts)
     write_text(new.recipe, content["recipe"])
     _copy_stream(folder, new, content)

@@ -22,6 +22,7 @@ from engine.recipe import Recipe, load_recipe, recipe_toml, refuse_dead
 from engine.requests import Resume, Train, encode
 from engine.runfolder import RunFolder, create, take_lock, update_manifest, write_splits, write_text
 from engine.training.manifest import command_line, first_manifest
+from engine.training.webhook import keep_webhook, stored_webhook
 
 if TYPE_CHECKING:
     from engine.network import Network
@@ -76,6 +77,7 @@ def _train(request: Train, handshake: Handshake, processes: int) -> int:
     folder = create(request.runs, recipe.name)
     if request.study:  # first of all: a study finds its members by it, whenever they are killed
         update_manifest(folder, study=request.study)
+        keep_webhook(folder, stored_webhook(RunFolder(request.runs / str(request.study.get("id", "")))))
     write_text(folder.recipe, recipe_toml(recipe, network.facts))
     write_splits(folder, split_rows(dataset.cases))
     update_manifest(folder, **first_manifest(recipe, dataset, command_line()))

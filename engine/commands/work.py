@@ -101,10 +101,18 @@ def _conclude(session: Session, outcome: Outcome, seconds: float) -> None:
         if state == "failed":
             session.emit(Log(level="error", message=message))
 
+    def webhook() -> None:
+        if session.webhook is None:
+            return
+        if state != "stopped":  # by whom it is told knows it
+            session.webhook.say(state, message)
+        session.webhook.end()
+
     for what, write in (
         ("manifest", manifest),
         ("stream", lambda: session.diagnose(state=outcome.state)),
         ("stream", log),
+        ("stream", webhook),
         ("stream", lambda: session.emit(RunEnded(state=state, message=message, hint=hint))),
         ("status", lambda: session.board.set(state=state, message=message, hint=hint, durable=True)),
     ):

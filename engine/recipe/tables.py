@@ -227,6 +227,9 @@ class FiguresTable(Table):
     """Resolution of PNG files."""
 
 
+WEB_ADDRESS = r"^https?://[^\s/?#@]+([/?#]\S*)?$"
+
+
 class RuntimeTable(Table):
     """The machine. Nothing here changes what is learned, but for rounding."""
 
@@ -242,3 +245,6 @@ class RuntimeTable(Table):
     """torch.compile the network: faster steps after minutes of compiling."""
     deterministic: bool = True
     """Choose kernels that give the same results from run to run; where there is none, the log says so."""
+    webhook: Annotated[str, Field(pattern=WEB_ADDRESS, max_length=2000)] | None = None
+    """Address that is sent a JSON message when the run finishes or fails, and for each finding that is an error. It is
+    kept in a file of the run folder that only its owner reads, and shown nowhere; no message delays the training."""

@@ -16,11 +16,13 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 def recipe_toml(recipe: Recipe, facts: Mapping[str, Any] | None = None, *, sure: bool = False) -> str:
     """Every key that does something with its value, defaults too; keys that are unset are left out.
 
+    So is ``runtime.webhook``, which is a secret: recipes are printed and handed on.
+
     Args:
         facts: what the data decided, see `engine.recipe.dead.applies`.
         sure: leave defaults out of which only the data can tell whether they do something.
     """
-    values = recipe.model_dump(exclude_none=True)
+    values = recipe.model_dump(exclude_none=True, exclude={"runtime": {"webhook"}})
     lines = [f"{key} = {toml_value(value)}" for key, value in values.items() if not isinstance(value, dict)]
     for name, table in values.items():
         if isinstance(table, dict):

@@ -72,6 +72,7 @@ class RunFolder:
     status = _Place("status.json")
     label = _Place("label.json")
     log = _Place("train.log")
+    webhook = _Place("webhook")
     lock = _Place(".lock")
     control = _Place("control")
     checkpoints = _Place("checkpoints")

@@ -15,6 +15,7 @@ from engine.runfolder import RunFolder, create, update_manifest, write_text
 from engine.runfolder.study import Study
 from engine.studies.members import choices, members, pairs, save, settings
 from engine.training.manifest import command_line
+from engine.training.webhook import keep_webhook
 
 MOST_MEMBERS = 10_000
 
@@ -110,6 +111,7 @@ def make(request: Sweep, study: Study, recipe: Recipe) -> RunFolder:
     folder = create(request.runs, recipe.name, study=True)
     update_manifest(folder, command=command_line(), seed=recipe.seed)
     write_text(folder.recipe, recipe_toml(recipe, sure=True))
+    keep_webhook(folder, recipe.runtime.webhook)
     save(folder, study)  # from now on it is a study
     return folder
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -97,4 +98,5 @@ def _git_commit() -> str | None:
 def command_line() -> list[str]:
     """How this process was asked for, in the words of the ``medtui`` command."""
     text = os.environ.get("MEDTUI_COMMAND")
-    return json.loads(text) if text else ["python", "-m", "engine", *sys.argv[1:]]
+    words = json.loads(text) if text else ["python", "-m", "engine", *sys.argv[1:]]
+    return [re.sub(r"(runtime\.webhook=)[^\s,]*", r"\1...", word) for word in words]

@@ -19,6 +19,7 @@ from engine.recipe import Recipe
 from engine.runfolder import EventWriter, RunFolder, State, own_status, release_lock, sweep
 from engine.training.handlers.control import ControlHandler
 from engine.training.handlers.status import StatusWriter
+from engine.training.webhook import Webhook, keep_webhook
 
 _PROGRESS_S = 0.5
 _WORTH = 500.0
@@ -38,6 +39,7 @@ class Session:
     desk: ControlHandler
     lock: int
     health: Health
+    webhook: Webhook | None = None  # of the process that writes
     _looked: float = 0.0  # when the run was diagnosed, and what that cost
     _cost: float = 0.0
     _shown: float = 0.0
@@ -89,6 +91,8 @@ class Session:
         for finding in found:
             if finding.code not in standing or before[finding.code].severity != finding.severity:
                 self.emit(Diagnosed(**{name: getattr(finding, name) for name in _SAID}))
+                if self.webhook and finding.severity == "error" and state is None:
+                    self.webhook.say(status.state, finding=finding)
         for code in sorted(standing - {finding.code for finding in found}):
             self.emit(Diagnosed(code=code, over=True))
         if found != status.findings:
@@ -144,6 +148,9 @@ def open_session(folder: RunFolder, recipe: Recipe, dataset: Dataset, lock: int,
         session.emit(event)
 
     desk = ControlHandler(folder, emit, board)
+    keep_webhook(folder, recipe.runtime.webhook)
     session = Session(folder, recipe, dataset, writer, board, desk, lock, Health(folder))
+    session.webhook = Webhook(folder, recipe.name, session.log)
+    session.webhook.announce()
     WAITING.set(session.waiting)
     return session
