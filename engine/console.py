@@ -47,7 +47,10 @@ def guarded(command: Callable[[], int]) -> int:
     except Exception as error:
         if os.environ.get("MEDTUI_TRACEBACK"):
             raise
-        _complain(f"unexpected {type(error).__name__}: {error}\nMEDTUI_TRACEBACK=1 shows where; please report it")
+        text = f"unexpected {type(error).__name__}: {error}\nMEDTUI_TRACEBACK=1 shows where; please report it"
+        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # the words of PyTorch
+            text = f"memory ran out: {error}\nmake data.size or the network smaller, or free memory"
+        _complain(text)
         return 1
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 A_PAGE = 60
 """Cases named on one sheet."""
 _ROW = 0.135  # inches a case
+_MOST_CLASSES = 200
+"""Boxes of classes on a sheet: more make a sheet that nobody opens, of minutes."""
 
 
 def plan(run: RunData) -> list[Job]:
@@ -76,7 +78,7 @@ def _rows(run: RunData, cases: CaseTable, name: str) -> list[tuple[str, np.ndarr
     """(label, values) of the mean over the classes, and of every class where there are several."""
     rows = [("mean", cases.numbers(name))]
     if len(run.classes) > 1:
-        rows += [(label, cases.numbers(f"{name}:{label}")) for label in run.classes]
+        rows += [(label, cases.numbers(f"{name}:{label}")) for label in run.classes[:_MOST_CLASSES]]
     return rows
 
 
@@ -153,6 +155,8 @@ def _caption(run: RunData, cases: CaseTable, missed: np.ndarray, page: int, show
         f"Above: quartiles, median and mean (diamond) over the {len(cases)} cases of the {run.split} split. "
         f"Below: {which}, the lowest Dice first; dashed: mean."
     )
+    if len(run.classes) > _MOST_CLASSES:
+        text += f" Of the {len(run.classes)} classes the first {_MOST_CLASSES} are drawn; all are in cases.csv."
     return (
         f"{text} Crosses: cases with a missed class ({int(missed.sum())}), with their distance where it lies outside."
         if missed.any()

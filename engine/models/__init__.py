@@ -6,14 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import torch
 from torch import nn
 
 from engine.errors import misfit
+from engine.hardware import free_memory
 from engine.models.base import build
 from engine.plugins import load_modules, load_plugins
 from engine.recipe.models import ModelTable
 
 load_modules(__name__, __path__)
+
+_WIDE = 512
+"""Channels from which on the weights of a network are counted before they are made, which loads much of torch."""
 
 
 def output_kind(table: ModelTable, task: str, classes: int) -> Literal["sigmoid", "softmax"]:
@@ -82,12 +87,33 @@ def build_model(
         )
     if task not in table.tasks:
         raise misfit("model.name", f'found "{table.name}" with task "{task}"', f"a network for {task}")
-    model = build(table, channels, output_channels(table, task, classes), tuple(size))
+    outputs = output_channels(table, task, classes)
+    _refuse_giant(table, channels, outputs, tuple(size))
+    model = build(table, channels, outputs, tuple(size))
     if table.weights is not None:
         from engine.models.weights import load_file
 
         load_file(model, table.weights, root, table.head)
     return model
+
+
+def _refuse_giant(table: ModelTable, channels: int, outputs: int, size: tuple[int, ...]) -> None:
+    """Count the weights of a network that has none yet: what does not fit memory is refused before it fills it.
+
+    Raises:
+        RecipeError: weights and a copy of them, which every use takes, are more than the memory that is free.
+    """
+    widths = [*(getattr(table, "channels", None) or ()), channels, outputs]
+    if max(widths) <= _WIDE or getattr(table, "pretrained", False):
+        return
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            count = sum(parameter.numel() for parameter in build(table, channels, outputs, size).parameters())
+    except (RuntimeError, NotImplementedError):  # a network of a package, which needs values
+        return
+    if 8 * count > (free := free_memory()):
+        found = f"found a network of {count / 1e6:,.0f} million weights, {4 * count / 1e9:.1f} GB"
+        raise misfit("model", found, f"one that fits twice into the {free / 1e9:.1f} GB of memory that are free")
 
 
 def cam_layer(model: nn.Module) -> nn.Module:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.console import guarded
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -80,3 +82,16 @@ def test_a_request_can_be_typed_and_comes_through_stdin_when_it_is_long(tmp_path
     done = shell(f"mkdir -p runs/20260101-000000-a; medtui predict runs/20260101-000000-a {names} -o out", tmp_path)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "fault", [MemoryError("Unable to allocate 64.0 GiB"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_memory_that_runs_out_is_one_message(capsys, fault):
+    def fails() -> int:
+        raise fault
+
+    assert guarded(fails) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"memory ran out: {fault}\n")
+    assert "unexpected" not in said

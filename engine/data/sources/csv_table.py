@@ -10,6 +10,7 @@ from engine.data.cases import Case
 from engine.data.pictures import PICTURES
 from engine.data.sources.index import (
     MISSING,
+    MOST_LABELS,
     MOST_PROBLEMS,
     NIFTI,
     DatasetIndex,
@@ -55,7 +56,11 @@ def csv_table(table: CsvTable, folder: Path, task: str) -> DatasetIndex:
         return _segmentation(folder, table, rows)
     found = {row.label for row in rows}
     classes = table.classes or tuple(sorted(found))
-    targets = {label: class_of(label, classes) for label in found}
+    if len(classes) > MOST_LABELS:
+        allowed = f"at most {MOST_LABELS:,} classes; is that the column of the class?"
+        refuse(folder, [Problem(table.table, f"{len(classes):,} classes", allowed, table.label_column)])
+    places = {name: place for place, name in enumerate(classes)}
+    targets = {label: places[label] if label in places else class_of(label, classes) for label in found}
     problems = [
         Problem(row.where, f'class "{row.label}"', f"{', '.join(classes)}, as data.classes says", table.label_column)
         for row in rows

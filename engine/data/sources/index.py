@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -26,6 +27,7 @@ MISSING = frozenset(("nan", "na", "n/a", "none", "null", "nil", "<na>", "#n/a", 
 """What tables have in cells without a value: most as pandas reads them, in lower case."""
 MAX_LIST_BYTES = 64_000_000
 """Lists and tables larger than this are not read."""
+MOST_LABELS = 65_535
 MOST_PROBLEMS = 1000
 """Of one table; more are not looked for."""
 
@@ -123,9 +125,19 @@ def listed(folder: Path, name: str, endings: Collection[str]) -> list[Path]:
 
 
 def files_below(place: Path) -> list[Path]:
-    """Every file in ``place`` and its folders, by path; what is hidden, or below a hidden folder, left out."""
-    files = (path for path in place.rglob("*") if path.is_file() or path.is_symlink())
-    return sorted(path for path in files if not any(part[0] == "." for part in path.relative_to(place).parts))
+    """Every file in ``place`` and its folders, by path; what is hidden, or below a hidden folder, left out.
+
+    Raises:
+        DataError: ``place`` is a link to a folder around it, such as ``/``.
+    """
+    if place.is_symlink() and place.parent.resolve().is_relative_to(place.resolve()):
+        raise DataError(f"{place} is a link to a folder around itself", "remove it, or link the folder that is meant")
+    found: list[Path] = []
+    for at, folders, names in os.walk(place):
+        folders[:] = [name for name in folders if name[0] != "."]
+        links = [name for name in folders if Path(at, name).is_symlink()]
+        found += [Path(at, name) for name in (*names, *links) if name[0] != "."]
+    return sorted(path for path in found if path.is_symlink() or path.is_file())
 
 
 def left_over(folder: Path, places: Collection[Path], cases: Sequence[Case]) -> tuple[str, ...]:

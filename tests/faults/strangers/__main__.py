@@ -12,6 +12,7 @@ import os
 import resource
 import signal
 import sys
+import tempfile
 import time
 import traceback
 import warnings
@@ -88,6 +89,7 @@ def results(place: Path, names: list[str]) -> Iterator[dict[str, object]]:
     signal.signal(signal.SIGALRM, _hung)
     mapped = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (mapped + GROWTH, resource.RLIM_INFINITY))
+    tempfile.gettempdir()  # looks for a place by writing there, once
     opened: list[str] = []
     _listen(opened)
     for name in names or CASES:

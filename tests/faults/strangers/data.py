@@ -14,7 +14,9 @@ import numpy as np
 from PIL import Image
 
 from engine.data import open_dataset
-from engine.recipe import DataTable
+from engine.models import build_model
+from engine.recipe import DataTable, parse_recipe
+from tests.engine.recipe.good import SEGMENTATION
 from tests.faults.strangers.made import (
     Act,
     atrium,
@@ -200,3 +202,33 @@ def dataset_csv_of_millions_of_bad_rows(folder: Path) -> Act:
     (folder / "t" / "table.csv").write_text("path,label\n" + "../a,\n" * 8_000_000)
     table = DataTable(source="csv", root="t", size=(8, 8))
     return lambda: open_dataset(table, "classification", folder)
+
+
+@case
+def list_of_one_id_a_million_times(folder: Path) -> Act:
+    act = atrium(folder)
+    (folder / "atrium" / "train.list").write_text("0\n" * 1_000_000)
+    return act
+
+
+@case
+def dataset_csv_of_100000_classes(folder: Path) -> Act:
+    (folder / "t").mkdir()
+    (folder / "t" / "table.csv").write_text("path,label\n" + "".join(f"{n}.png,c{n}\n" for n in range(100_000)))
+    table = DataTable(source="csv", root="t", size=(8, 8), split="fraction")
+    return lambda: open_dataset(table, "classification", folder)
+
+
+@case
+def folder_that_links_to_the_root(folder: Path) -> Act:
+    act = photos(folder)
+    (folder / "photos" / "c").symlink_to("/")
+    return act
+
+
+@case
+def recipe_of_a_network_of_gigabytes(folder: Path) -> Act:
+    text = SEGMENTATION.replace('name = "unet3d"', f'name = "resunet"\nchannels = {[4096] * 6}')
+    table = parse_recipe(text).model
+    parts = {"task": "segmentation", "channels": 1, "classes": 1, "spatial_dims": 3, "size": (256, 256, 256)}
+    return lambda: build_model(table, root=folder, **parts)  # type: ignore[arg-type]
