@@ -58,14 +58,17 @@ def request_of(kind: type[R], arguments: argparse.Namespace, **found: Any) -> R:
 def run_engine(request: Request) -> int:
     """Let the engine do what is asked for, with our terminal, and pass on its exit code."""
     text = encode(request)
-    name = f"medtui {request.command}"
+    name, patience = f"medtui {request.command}", 2 if request.command == "sweep" else 1
     if len(text) < _LONGEST:
-        return _run(engine_command(request.command, text), name=name)
-    return _run(engine_command(request.command, "-"), text.encode(), name=name)
+        return _run(engine_command(request.command, text), name=name, patience=patience)
+    return _run(engine_command(request.command, "-"), text.encode(), name=name, patience=patience)
 
 
-def _run(command: list[str], sent: bytes | None = None, *, name: str = "the engine") -> int:
-    """Run ``command`` to its end. Ctrl-C reaches it through the terminal; a second one ends it."""
+def _run(command: list[str], sent: bytes | None = None, *, name: str = "the engine", patience: int = 1) -> int:
+    """Run ``command`` to its end. Ctrl-C reaches it through the terminal ``patience`` times; one more ends it.
+
+    A study has something to do at the second: it kills its members.
+    """
     from engine.hardware import killed_words, out_of_memory_kills
 
     kills = out_of_memory_kills()
@@ -81,7 +84,7 @@ def _run(command: list[str], sent: bytes | None = None, *, name: str = "the engi
             break
         except KeyboardInterrupt:
             interrupts += 1
-            if interrupts > 1:
+            if interrupts > patience:
                 process.kill()
     if code == -signal.SIGKILL and not interrupts:
         print(f"{name} was {killed_words(-code, kills)}", file=sys.stderr)

@@ -209,3 +209,28 @@ def test_serving_a_port_that_is_taken_is_told(tmp_path, capsys):
             main(["serve", "--host", "127.0.0.1", "--port", str(taken.getsockname()[1]), "--runs", str(tmp_path)]) == 2
         )
     assert "cannot listen on 127.0.0.1" in capsys.readouterr().err
+
+
+def test_a_study_hears_the_second_interrupt(tmp_path):
+    child = (
+        "import signal, time; heard = []; signal.signal(signal.SIGINT, lambda *_: heard.append(1))\n"
+        "print('ready', flush=True)\n"
+        "while len(heard) < 2: time.sleep(0.05)\n"
+        "time.sleep(0.3); print('killed the members', flush=True)"
+    )
+    run = f"sys.exit(_run([sys.executable, '-c', {child!r}], patience=2))"
+    parent = f"import sys; from tui.engine_process import _run; {run}"
+    process = subprocess.Popen(
+        [sys.executable, "-c", parent],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=engine_environment(),
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    for _ in range(2):
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.5)
+    assert process.communicate(timeout=60)[0] == "killed the members\n"
+    assert process.returncode == 130
