@@ -6,7 +6,7 @@ import contextlib
 
 import msgspec
 
-from engine.errors import MedtuiError, UsageError, printable
+from engine.errors import MedtuiError, RunError, UsageError, printable
 from engine.requests import Sweep
 from engine.runfolder import (
     RunFolder,
@@ -62,6 +62,7 @@ def _work(folder: RunFolder, study: Study, jobs: int) -> int:
     from engine.studies.search import Search
     from engine.studies.work import OVER, Crew, show
 
+    go_on = f"go on with: medtui resume {folder.address}"
     try:
         with Crew(folder, study, jobs, Search(folder, study) if study.search else None) as crew:
             study = crew.work()
@@ -76,13 +77,14 @@ def _work(folder: RunFolder, study: Study, jobs: int) -> int:
     except BaseException as error:
         state: State = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
         with contextlib.suppress(MedtuiError, OSError):  # the disk itself may be what failed
-            _end(folder, study, state, str(error), f"go on with: medtui resume {folder.address}")
+            _end(folder, study, state, str(error), go_on)
+        if isinstance(error, OSError):
+            raise RunError(f"{folder.root}: {error.strerror or error}", go_on) from error
         raise
     if not left:
         _end(folder, study, "finished")
         return 0
     words = f"{len(left)} of {len(study.member)} members are not finished"
-    go_on = f"go on with: medtui resume {folder.address}"
     show(f"{words}\n{go_on}")
     _end(folder, study, "stopped" if stopped else "failed", words, go_on)
     return 3 if stopped else 1

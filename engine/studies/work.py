@@ -58,7 +58,11 @@ class Crew:
         write_status(self.folder, self._status)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind:  # nobody follows them any more
+            for process in self._processes.values():
+                if process.poll() is None:
+                    process.terminate()
         for number, before in self._before.items():
             signal.signal(number, before)
 

@@ -100,6 +100,16 @@ def test_nobody_waits_for_a_member_on_a_machine_that_is_gone(alone, tmp_path, ca
     assert seen(folder, msgspec.structs.replace(study, on="slurm"), first, None).state == "lost"
 
 
+def test_no_member_is_left_alone_by_a_sweep_that_fails(alone, tmp_path):
+    folder = RunFolder(shutil.copytree(alone.root.parent, tmp_path / "runs") / alone.id)
+    member = subprocess.Popen(["sleep", "60"])
+    crew = Crew(folder, read_study(folder), 1)
+    crew._processes["one"] = member
+    with pytest.raises(OSError, match="no room"), crew:
+        raise OSError("no room")
+    assert member.wait(10) == -signal.SIGTERM
+
+
 def test_an_interrupt_stops_the_members_with_a_checkpoint(tmp_path):
     process = begun(small(tmp_path, folds=2))
     wait_for(tmp_path, '"kind":"iteration"')
