@@ -63,15 +63,10 @@ def macro_curve(curves: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray
 
 def _means(axes: Axes, run: RunData, scores: Scores, curves: list[tuple[np.ndarray, np.ndarray]]) -> None:
     look: style.Look = {"color": style.INK, "linewidth": 2.2}
+    pooled = scores.one_hot.ravel(), scores.probabilities.ravel()
     micro = run.result.value("auc_micro")
-    if micro is None:
-        micro = auc(scores.one_hot.ravel(), scores.probabilities.ravel())
-    axes.plot(
-        *curve(scores.one_hot.ravel(), scores.probabilities.ravel()),
-        label=f"micro  {digits(micro)}",
-        linestyle=(0, (4, 1.5)),
-        **look,
-    )
+    micro = auc(*pooled) if micro is None else micro
+    axes.plot(*curve(*pooled), label=f"micro  {digits(micro)}", linestyle=(0, (4, 1.5)), **look)
     macro = run.result.value("auc")
     if macro is None:
         macro = float(np.mean([auc(scores.one_hot[:, i], scores.probabilities[:, i]) for i in scores.present]))

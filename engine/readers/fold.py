@@ -51,15 +51,24 @@ VALIDATIONS = 1000
 _NO_TRACK = Columns(TRACK_COLUMNS)
 
 
+class GrowingView:
+    """The view of a stream that may still grow."""
+
+    def __init__(self, path: Path) -> None:
+        self.view, self._reader, self._restarts = EMPTY, EventReader(path), 0
+
+    def read(self) -> RunView:
+        """The view of the whole stream as it is now; only what is new is read. `EMPTY` where there is none."""
+        while events := self._reader.read():
+            if self._reader.restarts != self._restarts:  # a resumed run cut the stream meanwhile
+                self.view, self._restarts = EMPTY, self._reader.restarts
+            self.view = fold(self.view, events)
+        return self.view
+
+
 def read_view(path: Path) -> RunView:
     """The view of a whole stream as it is now; `EMPTY` where there is none."""
-    view, reader = EMPTY, EventReader(path)
-    restarts = 0
-    while events := reader.read():
-        if reader.restarts != restarts:  # a resumed run cut the stream meanwhile
-            view, restarts = EMPTY, reader.restarts
-        view = fold(view, events)
-    return view
+    return GrowingView(path).read()
 
 
 def fold(view: RunView, events: Iterable[AnyEvent]) -> RunView:

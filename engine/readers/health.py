@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from engine.diagnosis import Facts, Finding, Steps, diagnose
-from engine.readers.fold import fold
-from engine.readers.run_view import EMPTY, RESOURCE_COLUMNS, RunView
-from engine.runfolder import ENDED, EventReader, RunFolder, Status, read_status
+from engine.readers.fold import GrowingView
+from engine.readers.run_view import RESOURCE_COLUMNS, RunView
+from engine.runfolder import ENDED, RunFolder, Status, read_status
 
 _RECENT = 200
 _HALTED = "SIGSTOP"
@@ -38,17 +38,15 @@ class Health:
     """Follows a run: each `look` reads what is new in its stream."""
 
     def __init__(self, folder: RunFolder) -> None:
-        self._folder = folder
-        self._reader, self._restarts = EventReader(folder.events), 0
-        self.view = EMPTY
+        self._folder, self._stream = folder, GrowingView(folder.events)
+
+    @property
+    def view(self) -> RunView:
+        return self._stream.view
 
     def look(self, status: Status | None = None) -> tuple[Finding, ...]:
         """The findings now; ``status`` where it is known already."""
-        while events := self._reader.read():
-            if self._reader.restarts != self._restarts:  # a resumed run cut the stream meanwhile
-                self.view, self._restarts = EMPTY, self._reader.restarts
-            self.view = fold(self.view, events)
-        return findings_of(self.view, status or read_status(self._folder))
+        return findings_of(self._stream.read(), status or read_status(self._folder))
 
 
 def facts_of(view: RunView, status: Status) -> Facts:

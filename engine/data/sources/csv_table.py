@@ -29,6 +29,8 @@ from engine.errors import Problem
 from engine.recipe.sources import CsvTable
 
 ENDINGS = (*NIFTI, *PICTURES)
+_Truths = tuple[tuple[str, ...], tuple[int, ...], list[tuple[Path | None, int | None]]]
+"""Classes, their mask values, and mask or class of each row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,32 @@ def csv_table(table: CsvTable, folder: Path, task: str) -> DatasetIndex:
     problems: list[Problem] = []
     rows = list(_rows(folder, table, problems))
     refuse(folder, problems)
-    if task == "segmentation":
-        return _segmentation(folder, table, rows)
+    classes, values, truths = (_masks if task == "segmentation" else _targets)(folder, table, rows, problems)
+    dims, unit = _geometry(rows, problems)
+    refuse(folder, problems)
+    names = identities([row.image for row in rows], folder, ENDINGS)
+    return DatasetIndex(
+        name=folder.name,
+        cases=tuple(
+            Case(name, (row.image,), *truth, group=row.group, split=row.split)
+            for name, row, truth in zip(names, rows, truths, strict=True)
+        ),
+        classes=classes,
+        label_values=values,
+        # a classifier of pictures sees colours, also where these are grey
+        channels=3 if task == "classification" and dims == 2 else 0,
+        spatial_dims=dims,
+        spacing_unit=unit,
+    )
+
+
+def _masks(folder: Path, table: CsvTable, rows: list[Row], problems: list[Problem]) -> _Truths:
+    classes, values = named_classes(folder, table)
+    problems += [outside(row.where, row.label) for row in rows if inside(folder, row.label) is None]
+    return classes, values, [(inside(folder, row.label), None) for row in rows]
+
+
+def _targets(folder: Path, table: CsvTable, rows: list[Row], problems: list[Problem]) -> _Truths:
     found = {row.label for row in rows}
     classes = table.classes or tuple(sorted(found))
     if len(classes) > MOST_LABELS:
@@ -61,44 +87,10 @@ def csv_table(table: CsvTable, folder: Path, task: str) -> DatasetIndex:
         refuse(folder, [Problem(table.table, f"{len(classes):,} classes", allowed, table.label_column)])
     places = {name: place for place, name in enumerate(classes)}
     targets = {label: places[label] if label in places else class_of(label, classes) for label in found}
-    problems = [
-        Problem(row.where, f'class "{row.label}"', f"{', '.join(classes)}, as data.classes says", table.label_column)
-        for row in rows
-        if targets[row.label] is None
-    ]
-    refuse(folder, problems)
-    names = identities([row.image for row in rows], folder, ENDINGS)
-    dims, unit = _geometry(rows, problems)
-    refuse(folder, problems)
-    cases = tuple(
-        Case(name, (row.image,), target=targets[row.label], group=row.group, split=row.split)
-        for name, row in zip(names, rows, strict=True)
-    )
-    channels = 3 if dims == 2 else 0  # a classifier of pictures sees colours, also where these are grey
-    return DatasetIndex(
-        name=folder.name, cases=cases, classes=classes, channels=channels, spatial_dims=dims, spacing_unit=unit
-    )
-
-
-def _segmentation(folder: Path, table: CsvTable, rows: list[Row]) -> DatasetIndex:
-    classes, values = named_classes(folder, table)
-    problems = [outside(row.where, row.label) for row in rows if inside(folder, row.label) is None]
-    dims, unit = _geometry(rows, problems)
-    refuse(folder, problems)
-    names = identities([row.image for row in rows], folder, ENDINGS)
-    cases = tuple(
-        Case(name, (row.image,), inside(folder, row.label), group=row.group, split=row.split)
-        for name, row in zip(names, rows, strict=True)
-    )
-    return DatasetIndex(
-        name=folder.name,
-        cases=cases,
-        classes=classes,
-        label_values=values,
-        channels=0,
-        spatial_dims=dims,
-        spacing_unit=unit,
-    )
+    allowed = f"{', '.join(classes)}, as data.classes says"
+    wrong = [row for row in rows if targets[row.label] is None]
+    problems += [Problem(row.where, f'class "{row.label}"', allowed, table.label_column) for row in wrong]
+    return classes, (), [(None, targets[row.label]) for row in rows]
 
 
 def _geometry(rows: list[Row], problems: list[Problem]) -> tuple[int, str]:

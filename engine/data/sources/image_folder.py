@@ -5,6 +5,7 @@ Folders in that of a class are those of patients, or of other groups that must s
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from engine.data.cases import Case
@@ -51,13 +52,9 @@ def image_folder(table: ImageFolderTable, folder: Path, task: str) -> DatasetInd
                 cases += _cases(folder, path, target, split, problems)
     refuse(folder, problems)
     names = identities([case.images[0] for case in cases], folder, PICTURES)
-    named = [
-        Case(name, case.images, target=case.target, group=case.group, split=case.split)
-        for name, case in zip(names, cases, strict=True)
-    ]
     return DatasetIndex(
         name=folder.name,
-        cases=tuple(named),
+        cases=tuple(replace(case, id=name) for name, case in zip(names, cases, strict=True)),
         classes=classes,
         channels=3,
         spatial_dims=2,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,7 @@ def paired_cases(folder: Path, images: str, labels: str, endings: Sequence[str])
         for path, case in zip(firsts, cases, strict=True)
     ]
     names = identities(joined, folder, endings)
-    return [
-        Case(name, case.images, case.label, group=case.group, split=case.split)
-        for name, case in zip(names, cases, strict=True)
-    ]
+    return [replace(case, id=name) for name, case in zip(names, cases, strict=True)]
 
 
 def named_classes(folder: Path, table: DataTable) -> tuple[tuple[str, ...], tuple[int, ...]]:
