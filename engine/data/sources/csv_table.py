@@ -67,7 +67,7 @@ def csv_table(table: CsvTable, folder: Path, task: str) -> DatasetIndex:
         classes=classes,
         label_values=values,
         # a classifier of pictures sees colours, also where these are grey
-        channels=3 if task == "classification" and dims == 2 else 0,
+        channels=3 if dims == 2 and not values else 0,
         spatial_dims=dims,
         spacing_unit=unit,
     )
