@@ -89,6 +89,16 @@ def build_network(
     return Network(model, criterion, kind, 1 if kind == "sigmoid" else labels, device, first_weights(model), counts)
 
 
+def fetch_weights(recipe: Recipe, dataset: Dataset, root: Path) -> None:
+    """Get the weights that training starts from, if any: where it will run there may be no network. Raises as above."""
+    if recipe.model == recipe.model.bare():
+        return
+    here = recipe.runtime.model_copy(update={"device": "cpu"})
+    train = recipe.train.model_copy(update={"amp": "off"})
+    alone = recipe.model_copy(update={"runtime": here, "train": train})
+    build_network(alone, dataset, root, counts=[1] * (len(dataset.classes) + dataset.dense))
+
+
 def precision_of(device: Device) -> str:
     """Device and number type, such as ``cpu bf16``: what the manifest keeps for `build_network`."""
     return f"{device.device.type} {device.precision}"

@@ -47,6 +47,7 @@ def train(request: Train, handshake: Handshake | None = None) -> int:
 def _send(request: Train) -> int:
     """Send a run to SLURM; what is wrong with it is found here, and what it needs is fetched here."""
     from engine.data.phantom import ensure_phantom
+    from engine.network import fetch_weights
     from engine.studies.slurm import submit
 
     recipe = load_recipe(request.recipe, request.overrides, outside=request.allow_outside)
@@ -54,11 +55,7 @@ def _send(request: Train) -> int:
     root = data_root(request.data)
     ensure_phantom(recipe.data, root)
     dataset = open_dataset(recipe.data, recipe.task, root)
-    if recipe.model != recipe.model.bare():  # weights are fetched now: the nodes may have no network
-        here = recipe.runtime.model_copy(update={"device": "cpu"})
-        loss = recipe.loss.model_copy(update={"class_weights": "none"} if hasattr(recipe.loss, "class_weights") else {})
-        train = recipe.train.model_copy(update={"amp": "off"})
-        build(recipe.model_copy(update={"runtime": here, "loss": loss, "train": train}), dataset, root)
+    fetch_weights(recipe, dataset, root)
     job, log = submit(structs.replace(request, data=root), request.name or recipe.name)
     print(f"job {job}; what it says until its run begins is in {log}\nwatch it when it runs: medtui attach", flush=True)
     return 0

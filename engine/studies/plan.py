@@ -39,6 +39,10 @@ def plan(request: Sweep) -> tuple[Study, Recipe]:
     dataset = open_dataset(recipe.data, recipe.task, root)
     if not dataset.split("validation"):
         raise UsageError("the recipe has no validation split to compare members by", "name --folds K")
+    if request.on == "slurm":
+        from engine.network import fetch_weights
+
+        fetch_weights(recipe, dataset, root)
     seeds = list(range(recipe.seed, recipe.seed + request.seeds))
     points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     if len(points) * len(seeds) * max(1, request.folds) > MOST_MEMBERS:

@@ -26,7 +26,7 @@ _DAY_MIN = 1440
 _NOTICE_S = 120
 _PLACES = ("recipe", "run", "runs", "data")
 R = TypeVar("R", bound=Train | Resume)
-_LOOK_S = 3.0
+_LOOK_S, _MOST_LOOK_S = 3.0, 30.0  # a study of many members is not to keep SLURM busy with questions
 _OVER = frozenset(
     {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "REVOKED", "TIMEOUT"}
 )
@@ -154,8 +154,10 @@ def main(words: Sequence[str]) -> int:
     job = _sent(run, Path(log).parent / "slurm", name, options, (1, 1))
     signal.signal(signal.SIGTERM, lambda *_: _stop(job))
     print(f"job {job}", flush=True)
+    wait_s = _LOOK_S
     while _is_there(job):
-        time.sleep(_LOOK_S)
+        time.sleep(wait_s)
+        wait_s = min(1.5 * wait_s, _MOST_LOOK_S)
     return 0 if run.begun() else 1
 
 

@@ -91,6 +91,13 @@ def test_keys_and_values_of_the_grid_are_those_of_recipes(tmp_path, key):
         plan(asked(tmp_path, grid=(key,)))
 
 
+def test_weights_to_start_from_are_brought_before_jobs_are_sent_to_slurm(tmp_path):
+    change = {"folds": 2, "overrides": ('model.weights="gone.pt"',)}
+    assert plan(asked(tmp_path, **change))
+    with pytest.raises((DataError, RecipeError), match=r"gone\.pt"):
+        plan(asked(tmp_path, on="slurm", **change))
+
+
 def test_more_folds_than_groups_are_refused(tmp_path):
     with pytest.raises(DataError, match="50 folds need 50 groups or more; found"):
         plan(asked(tmp_path, folds=50))
