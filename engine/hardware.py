@@ -18,7 +18,7 @@ _MOUNT = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True, slots=True)
 class MemoryGroup:
-    """A control group that bounds the memory of this process (a Slurm job, a container, a systemd slice).
+    """A control group that bounds the memory of this process (a SLURM job, a container, a systemd slice).
 
     Attributes:
         limit: bytes.

@@ -55,9 +55,11 @@ class Option:
 
 Data = Annotated[Path | None, Option("root of the data sets ($MEDTUI_DATA, else ./data)", "DIR")]
 Texts = tuple[str, ...]
-_SET, _A_RUN = "TABLE.KEY=VALUE", "a folder, an id, or a unique part of an id"
+A_RUN = "a folder, an id, a name, or a unique part of an id"
+"""How `engine.runfolder.find_run` is asked for a run."""
+_SET = "TABLE.KEY=VALUE"
 _SHARED = "processes that share each batch ({}; torchrun and srun say it themselves)"
-_RUN = Option(f"{_A_RUN}; without it, the newest run", "RUN", place="?")
+_RUN = Option(f"{A_RUN}; without it, the newest run", "RUN", place="?")
 
 
 class _OfRecipe(Request, frozen=True):
@@ -143,7 +145,7 @@ class Evaluate(_OfWeights, frozen=True, kw_only=True):
 class Predict(_OfWeights, frozen=True, kw_only=True):
     """Masks or class tables for new files."""
 
-    run: Annotated[Path, Option(_A_RUN, "RUN", place=None)]
+    run: Annotated[Path, Option(A_RUN, "RUN", place=None)]
     inputs: Annotated[tuple[Path, ...], Option("files or folders", "INPUT", place="+")]
     output: Annotated[Path, Option("where the results go", "DIR", flag=("-o", "--output"))]
     overwrite: Annotated[bool, Option("replace masks that medtui did not write")] = False

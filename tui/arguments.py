@@ -21,14 +21,17 @@ import msgspec
 
 import tui.commands
 from engine.errors import UsageError, printable
-from engine.requests import Request, options_of
+from engine.requests import A_RUN, Request, options_of
 from tui.engine_process import request_of, run_engine
 
 Perform = Callable[[argparse.Namespace], int]
 Ask = Callable[[argparse.Namespace], Request]
 
 _WIDTH = 79
-_ORDER = ("run", "attach", "runs", "control", "resume", "evaluate", "predict", "figures", "report", "sweep", "check")
+_ORDER = (
+    *("run", "attach", "runs", "findings", "control", "resume", "label"),
+    *("evaluate", "predict", "figures", "report", "sweep", "check"),
+)
 """The files of the commands as the help lists them; others follow."""
 
 EXIT_CODES = """\
@@ -39,13 +42,13 @@ exit codes:
   3    stopped on request
   130  interrupted"""
 
-RUN_HELP = "A RUN is a folder, an id, or a unique part of an id; where it may be left out, the newest."
+RUN_HELP = f"A RUN is {A_RUN}; where it may be left out, the newest."
 
 EXAMPLES = """\
 examples:
   medtui run recipes/quickstart.toml             train on a small artificial data set and watch
   medtui run recipes/seg_dice.toml --data ~/data --set train.epochs=10
-  medtui run recipes/seg_dice.toml --plain > log one line an epoch, for Slurm and nohup
+  medtui run recipes/seg_dice.toml --plain > log one line an epoch, for SLURM and nohup
   medtui attach                                  look at the newest run again
   medtui stop --now                              checkpoint and end the newest run
   medtui report RUN RUN                          compare two runs"""
@@ -174,7 +177,7 @@ def runs_option(command: Parser) -> None:
 
 def run_argument(command: Parser, *, nargs: str | None = "?", text: str = "", anywhere: bool = False) -> None:
     """``[RUN]`` and ``--runs DIR``; ``anywhere``: on other machines too."""
-    words = text or "a folder, an id, or a unique part of an id" + ("; without it, the newest run" if nargs else "")
+    words = text or A_RUN + ("; without it, the newest run" if nargs else "")
     words += ". [user@]host:RUN or user@host: on another machine, over ssh" if anywhere else ""
     command.add_argument("run", nargs=nargs, metavar="RUN", help=words)
     runs_option(command)

@@ -19,7 +19,7 @@ def register(commands: Commands) -> None:
         ["medtui report", "medtui report seg_bce seg_dice -o comparison"],
         ask=_request,
     )
-    run_argument(command, nargs="*", text="folders, ids, or unique parts of ids; without one, the newest run")
+    run_argument(command, nargs="*", text="folders, ids, names, or unique parts of ids; without one, the newest run")
 
 
 def _request(arguments: argparse.Namespace) -> Report:
