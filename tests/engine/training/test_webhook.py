@@ -10,8 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 import pytest
+from msgspec import structs
 
 from engine.commands.resume import resume
+from engine.commands.train import train
 from engine.diagnosis import Finding
 from engine.errors import RecipeError
 from engine.events import Log
@@ -20,7 +22,7 @@ from engine.requests import Resume
 from engine.runfolder import RunFolder, stored_status
 from engine.training.manifest import command_line
 from engine.training.webhook import Webhook, keep_webhook, stored_webhook
-from tests.engine.runs import SEGMENTATION, events, run
+from tests.engine.runs import SEGMENTATION, events, request, run
 
 
 class Server(BaseHTTPRequestHandler):
@@ -74,8 +76,7 @@ def test_a_run_tells_how_it_ended_and_keeps_its_address_to_itself(tmp_path, addr
     assert said(folder) == []
     assert "the end of this run and its errors are sent to 127.0.0.1" in str(events(folder))
 
-    request = Resume(run=folder.root, fork=True, overrides=("train.epochs=2", 'name="on"'))
-    assert resume(request) == 0
+    assert resume(Resume(run=folder.root, fork=True, overrides=("train.epochs=2", 'name="on"'))) == 0
     assert [body["text"] for _, body in Server.got] == ["tiny: finished", "on: finished"]
 
 
@@ -102,11 +103,15 @@ def test_what_goes_wrong_is_one_line_and_takes_seconds_at_most(tmp_path, address
     assert Server.got[0][1]["text"] == "tiny: loss is not finite"
 
 
-def test_nobody_there_costs_a_failed_run_nothing(tmp_path):
-    code, folder = run(tmp_path, SEGMENTATION, "train.epochs=1", 'runtime.webhook="http://127.0.0.1:9/s3cr3t"')
-    assert code == 0
-    assert stored_status(folder).state == "finished"
-    assert said(folder) == ["the webhook was not reached: ConnectionRefusedError"]
+def test_a_member_has_the_address_of_its_study_and_nobody_there_costs_nothing(tmp_path):
+    asked = request(tmp_path, SEGMENTATION, "train.epochs=1")
+    study = RunFolder(asked.runs / "20260101-000000-many.study")
+    study.root.mkdir(parents=True)
+    keep_webhook(study, "http://127.0.0.1:9/s3cr3t")
+    folders: list[RunFolder] = []
+    assert train(structs.replace(asked, study={"id": study.id, "member": "m"}), folders.append) == 0
+    assert stored_status(folders[0]).state == "finished"
+    assert said(folders[0]) == ["the webhook was not reached: ConnectionRefusedError"]
 
 
 def test_the_command_of_the_manifest_hides_it(monkeypatch):
