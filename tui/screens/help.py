@@ -26,7 +26,7 @@ MARKS: Section = (
         ("★", "best value"),
         ("╎", "the run was resumed here"),
         ("↑ ×", "a run that is pinned, that is hidden"),
-        ("✕ ▲ ·", "what is wrong with a run: an error, a warning, a note (d shows all)"),
+        ("✕ ▲ ·", "what is wrong with a run: an error, a warning, a note (on its screen d shows all)"),
         ("◌", "an earlier run; a request that waits for its answer"),
     ),
 )
