@@ -11,6 +11,8 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from tui.text import one_line
+
 
 class Confirm(ModalScreen[bool]):
     """Asks each question in turn; every one must be answered with y."""
@@ -53,8 +55,8 @@ class Prompt(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="asked"):
-            yield Static(Text(self._label))
-            yield Input(self._value, placeholder=self._hint)
+            yield Static(Text(one_line(self._label)))
+            yield Input(one_line(self._value), placeholder=self._hint)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         self.dismiss(event.value)

@@ -11,6 +11,7 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.screen import ModalScreen
+from textual.scrollbar import ScrollBarRender
 from textual.widgets import Static
 
 from tui.ascii import to_ascii
@@ -38,6 +39,12 @@ def everywhere(app: type[App[None]]) -> Section:
     return "everywhere", tuple(row for _, rows in parts for row in rows)
 
 
+class _PlainBar(ScrollBarRender):
+    """A scroll bar of whole cells."""
+
+    VERTICAL_BARS: ClassVar[list[str]] = [" "] * 8
+
+
 class Reading(ModalScreen[None]):
     """Something to read over the screen. Closes with Esc, q and Enter."""
 
@@ -48,6 +55,10 @@ class Reading(ModalScreen[None]):
         Binding("pagedown,space", "scroll(10)", "page down", show=False),
         Binding("pageup", "scroll(-10)", "page up", show=False),
     ]
+
+    def on_mount(self) -> None:
+        if getattr(self.app, "ascii_only", False):
+            self.query_one("#help").vertical_scrollbar.renderer = _PlainBar  # type: ignore[misc]
 
     def action_scroll(self, by: int) -> None:
         self.query_one("#help", VerticalScroll).scroll_relative(y=by, animate=False)

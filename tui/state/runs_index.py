@@ -20,6 +20,7 @@ from engine.measures import better_up
 from engine.readers.health import Health, read_findings
 from engine.runfolder import ENDED, Label, RunFolder, Status, list_runs, read_label, read_status
 from engine.runfolder.study import read_study
+from tui.settings import Kept
 from tui.state.feed import size_of
 from tui.state.run_facts import QUICK_BYTES
 from tui.state.run_filter import RunFilter, Value, parse_filter
@@ -195,25 +196,24 @@ def chosen_rows(
     *,
     backwards: bool = False,
     opened: Collection[str] = (),
-    pinned: Collection[str] = (),
-    hidden: Collection[str] = (),
+    kept: Kept = Kept(),  # noqa: B008 - nor can this
 ) -> list[RunRow]:
     """The rows that are ``wanted``, sorted: by age the newest first, by best or test the best first.
 
     Members of a study stand below it where it is ``opened``, and else in no row; but a filter finds them too. What is
-    ``pinned`` comes first, whatever the order; what is ``hidden`` does not come, nor do members of a hidden study.
+    pinned comes first, whatever the order; what is hidden does not come, nor do members of a hidden study.
     Values of different metrics are not compared: they are grouped by metric.
     """
-    found = [row for row in rows if not {row.id, row.study} & {*hidden} and is_wanted(row, wanted)]
+    found = [row for row in rows if not {row.id, row.study} & {*kept.hidden} and is_wanted(row, wanted)]
     found.sort(key=_age, reverse=True)
     if key != "age":
         found.sort(key=lambda row: _order(row, key))
     found = found[::-1] if backwards else found
-    found.sort(key=lambda row: row.id not in pinned)
+    found.sort(key=lambda row: row.id not in kept.pinned)
     studies = {row.id for row in found if row.folder.is_study}
     if not wanted.empty or not studies:
         return found
-    below = [row for row in found if row.study in studies and row.id not in pinned]
+    below = [row for row in found if row.study in studies and row.id not in kept.pinned]
     own = {study: [row for row in below if row.study == study] for study in studies & {*opened}}
     return [one for row in found if row not in below for one in (row, *own.get(row.id, ()))]
 

@@ -86,11 +86,9 @@ class Canvas(Widget):
         width, height = self.size
         if not self.display or width == 0 or height == 0 or not self.is_attached:
             return
-        lines = self._drawn(width, height)[:height]
-        lines += [[] for _ in range(height - len(lines))]
-        strips = [to_strip(line, width, self.app.theme, ascii_only=self.ascii_only) for line in lines]
-        before, self._strips = self._strips, strips
-        if len(before) != height or (before and before[0].cell_length != width):
+        fits, before = self._has_its_size(), self._strips
+        self._strips = strips = self._strips_of(width, height)
+        if not fits:
             self.refresh()
             return
         spans = [(row, changed(old, new)) for row, (old, new) in enumerate(zip(before, strips, strict=True))]
@@ -98,7 +96,21 @@ class Canvas(Widget):
         if regions:
             self.refresh(*regions)
 
+    def _strips_of(self, width: int, height: int) -> list[Strip]:
+        lines = self._drawn(width, height)[:height]
+        lines += [[] for _ in range(height - len(lines))]
+        return [to_strip(line, width, self.app.theme, ascii_only=self.ascii_only) for line in lines]
+
+    def _has_its_size(self) -> bool:
+        """Whether what was drawn has the size that the widget has now."""
+        width, height = self.size
+        return len(self._strips) == height and self._strips[0].cell_length == width
+
     def render_line(self, y: int) -> Strip:
+        if (
+            self._strips and not self._has_its_size()
+        ):  # laid out anew, which it will be told yet: no torn frame till then
+            self._strips = self._strips_of(*self.size)
         blank = Strip.blank(self.size.width, style_of("ink", self.app.theme))
         return self._strips[y] if y < len(self._strips) else blank
 

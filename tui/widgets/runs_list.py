@@ -51,8 +51,8 @@ class RunsList(RowsPane[RunRow]):
         Binding("slash,ctrl+f", "filter", "filter", tooltip=f"filter by words and values: {EXAMPLE}"),
         Binding("o", "order", "order", tooltip="order by the next column; or click on its head"),
         Binding("O", "backwards", "backwards", show=False, tooltip="the other way round"),
-        Binding("p", "keep('pinned')", "pin", show=False, tooltip="keep the run on top of the list, or no longer"),
-        Binding("x", "keep('hidden')", "hide", show=False, tooltip="take the run out of the list, or back into it"),
+        Binding("p", "pin", "pin", show=False, tooltip="keep the run on top of the list, or no longer"),
+        Binding("x", "hide", "hide", show=False, tooltip="take the run out of the list, or back into it"),
         Binding("X", "show_hidden", "hidden", show=False, tooltip="show what was hidden, or no longer"),
         Binding("v", "copy", "copy path", show=False, tooltip="copy the path of the run folder"),
     ]
@@ -72,16 +72,8 @@ class RunsList(RowsPane[RunRow]):
     _heads: Sequence[tuple[int, SortKey]] = ()  # end of each head, for the mouse
 
     def choose_rows(self) -> list[RunRow]:
-        hidden = () if self.shows_hidden else self.kept.hidden
-        return chosen_rows(
-            self.all,
-            self.wanted,
-            self.key,
-            backwards=self.backwards,
-            opened=self.opened,
-            pinned=self.kept.pinned,
-            hidden=hidden,
-        )
+        kept = Kept(pinned=self.kept.pinned) if self.shows_hidden else self.kept
+        return chosen_rows(self.all, self.wanted, self.key, backwards=self.backwards, opened=self.opened, kept=kept)
 
     def row_key(self, row: RunRow) -> str:
         return row.id
@@ -126,8 +118,14 @@ class RunsList(RowsPane[RunRow]):
         else:
             super().filter_by(words)
 
-    def action_keep(self, what: str) -> None:
-        """Pin or hide the run under the cursor; the cursor stays where it was."""
+    def action_pin(self) -> None:
+        self._keep("pinned")
+
+    def action_hide(self) -> None:
+        self._keep("hidden")
+
+    def _keep(self, what: str) -> None:
+        """Pin or hide the run under the cursor, or no longer; the cursor stays where it was."""
         if row := self.chosen_row():
             at, self.kept = self.row, self.kept.turned(what, row.id)
             self.fill()

@@ -230,6 +230,10 @@ def test_the_runs_of_several_machines_stand_in_one_table(far, capsys):
     assert "bare has no command medtui" in err
     assert main(["runs", "--host", "gpu1", "--json"]) == 0
     assert {record["host"] for record in json.loads(capsys.readouterr().out)} == {"gpu1"}
+    assert main(["runs", "--host", "gpu1", "--json", "--filter", "state:running lr<1 'x"]) == 0
+    assert json.loads(capsys.readouterr().out) == []  # a quote stays a word, and what is asked is one word there
+    assert main(["runs", "--host", "gpu1", "--json", "--filter", "state:running lr<1"]) == 0
+    assert [record["name"] for record in json.loads(capsys.readouterr().out)] == ["seg_best"]
 
 
 def test_a_mirror_takes_nothing_that_lies_outside_of_it(tmp_path):

@@ -32,7 +32,6 @@ async def test_all_runs_at_three_sizes(size: tuple[int, int], tmp_path: Path) ->
         screen = await see(
             pilot, "4 runs", "● running", "■ finished", "✕ failed", "seg_best", "75/75", "0.850", "? help"
         )
-        await pilot.pause()  # the panes take their places when the runs are known
         whole(text_of(app), size[0])
         assert "\x1b" not in screen
         await pilot.press("G")

@@ -12,6 +12,7 @@ import pytest
 
 from engine.errors import UsageError
 from engine.runfolder import RunFolder, Status, write_label
+from tui.settings import Kept
 from tui.state.run_filter import parse_filter
 from tui.state.runs_index import RunRow, RunsIndex, RunsWatch, chosen_rows, counts
 
@@ -172,22 +173,23 @@ def test_pinned_come_first_and_hidden_do_not_come(tmp_path: Path) -> None:
     alone, older, of_all = run(tmp_path, 4, name="alone"), run(tmp_path, 0, name="older"), study(tmp_path, 1, *members)
     rows = whole(RunsIndex(tmp_path))
 
-    def ids(**more: object) -> list[str]:
-        return [row.id for row in chosen_rows(rows, **more)]  # type: ignore[arg-type]
+    def ids(pinned: str = "", hidden: str = "", **more: object) -> list[str]:
+        kept = Kept(pinned=(pinned,), hidden=(hidden,) if hidden else ())
+        return [row.id for row in chosen_rows(rows, kept=kept, **more)]  # type: ignore[arg-type]
 
     assert ids() == [alone.id, of_all.id, older.id]
-    assert ids(pinned=[older.id]) == [older.id, alone.id, of_all.id]
-    assert ids(pinned=[older.id], key="recipe", backwards=True)[0] == older.id
-    assert ids(pinned=[of_all.id], opened={of_all.id}) == [of_all.id, members[1].id, members[0].id, alone.id, older.id]
-    assert ids(pinned=[members[0].id], opened={of_all.id}) == [
+    assert ids(pinned=older.id) == [older.id, alone.id, of_all.id]
+    assert ids(pinned=older.id, key="recipe", backwards=True)[0] == older.id
+    assert ids(pinned=of_all.id, opened={of_all.id}) == [of_all.id, members[1].id, members[0].id, alone.id, older.id]
+    assert ids(pinned=members[0].id, opened={of_all.id}) == [
         members[0].id,
         alone.id,
         of_all.id,
         members[1].id,
         older.id,
     ]
-    assert ids(hidden=[alone.id]) == [of_all.id, older.id]
-    assert ids(hidden=[of_all.id]) == [alone.id, older.id]
+    assert ids(hidden=alone.id) == [of_all.id, older.id]
+    assert ids(hidden=of_all.id) == [alone.id, older.id]
 
 
 def test_values_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
