@@ -103,8 +103,8 @@ def _facts(dataset: Dataset, case: Case, sample: RawCase, low: float, high: floa
         orientation="" if sample.affine is None else "".join(axis or "?" for axis in aff2axcodes(sample.affine)),
         low=low,
         high=high,
-        mean=float(rows.mean()),
-        blank=float(((rows == 0) | (rows == low)).mean()),
+        mean=float(rows.sum()) / rows.size,
+        blank=np.count_nonzero((rows == 0) | (rows == image.dtype.type(low)) if low else rows == 0) / rows.size,
         whole=bool((image == np.rint(image)).all()) if deep else None,
         present=sample.present if case.target is None else (case.target,),
     )
