@@ -39,6 +39,8 @@ def sweep(request: Sweep) -> int:
         folder = find_run(request.runs, str(request.recipe), studies=True)
         if not folder.is_study:
             raise UsageError(f"{folder.id} is no study", f"go on with it: medtui resume {folder.address}")
+        if request.overrides or request.folds or request.seeds > 1 or request.grid or request.search or request.trials:
+            raise UsageError("a study goes on as it was begun", "begin another one: medtui sweep RECIPE ...")
         study = read_study(folder)
         study = msgspec.structs.replace(study, data=str(request.data.resolve())) if request.data else study
         if is_locked(folder):

@@ -55,7 +55,7 @@ def open_trained(folder: RunFolder, *, checkpoint: str | None = None, device: st
         if not runs:
             raise UsageError(f"no member of {folder.id} is finished", f"go on with it: medtui resume {folder.address}")
         if gone := [run.id for run in runs if not run.root.exists()]:
-            raise UsageError(f"{gone[0]} is gone, which votes", f"train it again: medtui resume {folder.address}")
+            raise UsageError(f"{gone[0]} is gone, a run of {folder.id}", f"train it: medtui resume {folder.address}")
     for run in runs:
         _refuse_weightless(run, checkpoint)
     recipe, manifest = load_run_recipe(runs[0].recipe, overrides), read_manifest(runs[0])

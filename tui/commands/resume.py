@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 
+from engine.errors import UsageError
 from engine.requests import Resume, Sweep
 from engine.runfolder import ENDED, find_run, read_status
 from tui.arguments import Commands, screen_options
@@ -41,7 +42,13 @@ def _resume(arguments: argparse.Namespace) -> int:
                 return send_request(far, "resume", wait_s=arguments.wait)
     folder = find_run(arguments.runs, arguments.run, studies=True)
     if folder.is_study:
-        return run_engine(Sweep(recipe=folder.root, resume=True))
+        if arguments.fork or arguments.nproc:
+            raise UsageError(
+                f"{folder.id} is a study: only a run is forked or shared out",
+                "name the run of a member, or a new sweep",
+            )
+        overrides = tuple(arguments.overrides)
+        return run_engine(Sweep(recipe=folder.root, resume=True, data=arguments.data, overrides=overrides))
     status = read_status(folder)
     if status.state == "silent" and not arguments.fork:
         arguments.take = arguments.take or is_confirmed(

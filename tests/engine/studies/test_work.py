@@ -100,6 +100,12 @@ def test_nobody_waits_for_a_member_on_a_machine_that_is_gone(alone, tmp_path, ca
     assert seen(folder, msgspec.structs.replace(study, on="slurm"), first, None).state == "lost"
 
 
+@pytest.mark.parametrize("change", [{"folds": 3}, {"overrides": ("train.epochs=9",)}, {"grid": ("optimizer.lr=1,2",)}])
+def test_a_study_goes_on_as_it_was_begun(alone, change):
+    with pytest.raises(UsageError, match="as it was begun"):
+        sweep(Sweep(recipe=alone.root, resume=True, **change))
+
+
 def test_no_member_is_left_alone_by_a_sweep_that_fails(alone, tmp_path):
     folder = RunFolder(shutil.copytree(alone.root.parent, tmp_path / "runs") / alone.id)
     member = subprocess.Popen(["sleep", "60"])
