@@ -89,6 +89,13 @@ def python_path() -> str:
     return os.pathsep.join(dict.fromkeys([*own, *filter(None, known)]))
 
 
+def engine_environment() -> dict[str, str]:
+    """What another process of the engine needs beside the environment of this one."""
+    # Threads that spin while they wait starve a second run.
+    spin = {} if "OMP_WAIT_POLICY" in os.environ else {"GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "10000")}
+    return {"PYTHONPATH": python_path(), **spin}
+
+
 def cpu_name() -> str:
     """The processor's name as its maker gives it, else its architecture."""
     try:

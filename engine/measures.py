@@ -279,8 +279,7 @@ def leading(names: Iterable[str]) -> list[str]:
 def headline(names: Iterable[str]) -> list[str]:
     """Those of ``names`` that stand where only a few have room, in the order of tables."""
     known = ordered(names)
-    two = _are_two(known)
-    return [name for name in known if (find(name).of_two if two else find(name).rank)]
+    return [name for name in known if (find(name).of_two if _are_two(known) else find(name).rank)]
 
 
 def _are_two(names: Iterable[str]) -> bool:

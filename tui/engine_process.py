@@ -11,8 +11,8 @@ import subprocess
 import sys
 from typing import Any
 
+from engine import hardware
 from engine.console import INTERRUPTED
-from engine.hardware import python_path
 from engine.requests import R, Request, encode, make
 from engine.runfolder import find_run
 
@@ -30,9 +30,7 @@ def engine_command(*arguments: str) -> list[str]:
 
 def engine_environment() -> dict[str, str]:
     """The environment of the engine: a copy that runs uninstalled, from its checkout, finds itself."""
-    environment = {**os.environ, "PYTHONPATH": python_path()}
-    if "OMP_WAIT_POLICY" not in environment:  # threads that spin while they wait starve a second run
-        environment.setdefault("GOMP_SPINCOUNT", "10000")
+    environment = {**os.environ, **hardware.engine_environment()}
     # The manifest names the command that a person typed, not the one that we make of it.
     command = json.dumps(["medtui", *sys.argv[1:]])
     if len(command) < _LONGEST:

@@ -17,7 +17,7 @@ import msgspec
 
 from engine.console import guarded
 from engine.errors import UsageError
-from engine.hardware import python_path
+from engine.hardware import engine_environment
 from engine.requests import Resume, Train, decode, encode
 from engine.runfolder import ENDED, RunFolder, read_status
 
@@ -108,7 +108,9 @@ def submit(request: Train, name: str) -> tuple[str, Path]:
         raise UsageError(f"--nproc: {found}", "as many processes on every node: a multiple of --nodes")
     alone = msgspec.structs.replace(_absolute(request), on="local", nodes=1, slurm=(), nproc=None)
     log = alone.runs / ".slurm" / f"{name}-{time.time_ns():x}.log"
-    return _sent(SlurmRun(alone, log, _environment()), log.parent, name, request.slurm, (request.nodes, tasks)), log
+    return _sent(
+        SlurmRun(alone, log, engine_environment()), log.parent, name, request.slurm, (request.nodes, tasks)
+    ), log
 
 
 def _absolute(request: R) -> R:
@@ -150,7 +152,7 @@ def main(words: Sequence[str]) -> int:
     command, text, log, name, *options = words
     request = decode(command, text)
     assert isinstance(request, Train | Resume)  # noqa: S101  the study has no others
-    run = SlurmRun(_absolute(request), Path(log), _environment())
+    run = SlurmRun(_absolute(request), Path(log), engine_environment())
     job = _sent(run, Path(log).parent / "slurm", name, options, (1, 1))
     signal.signal(signal.SIGTERM, lambda *_: _stop(job))
     print(f"job {job}", flush=True)
@@ -180,12 +182,6 @@ def _option(text: str) -> tuple[str, str | bool]:
     if not key.replace("-", "").isalnum() or "\n" in value:
         raise UsageError(f'--slurm: found "{text}"', "an option of sbatch, such as --slurm partition=gpu")
     return key, value if given else True
-
-
-def _environment() -> dict[str, str]:
-    """A copy that runs uninstalled finds itself; nothing is fetched where the job runs."""
-    spin = {} if "OMP_WAIT_POLICY" in os.environ else {"GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "10000")}
-    return {"PYTHONPATH": python_path(), **spin}
 
 
 if __name__ == "__main__":
