@@ -76,6 +76,7 @@ class RunStarted(Event, frozen=True, tag="run_started", kw_only=True):
     monitor_up: bool = True  # whether more is better
     resumed: bool = False
     minutes: float = 0.0  # of which `epochs` were made; 0 where the recipe says the epochs
+    full_size: int = 1  # first epoch with pictures of their full size: before it steps get slower by themselves
 
 
 class Phase(Event, frozen=True, tag="phase", kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,10 @@ class BatchChanges:
         start = self.table.grow_from
         pixels = _GROWN * (1 + start + start**2) / 3 + 1 - _GROWN
         return (1 - pixels) / (1 - start**2) if self.grows else 0.0
+
+    def full_size(self, epochs: int) -> int:
+        """The first of ``epochs`` epochs, counted from 1, whose pictures have their full size."""
+        return math.ceil(_GROWN * epochs) + 1 if self.grows else 1
 
     def sized(self, image: Tensor, progress: float) -> Tensor:
         """``image`` (B, C, H, W) at the size of ``progress`` (0 to 1 over the epochs), in multiples of 16."""

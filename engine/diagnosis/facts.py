@@ -84,6 +84,7 @@ class Facts:
         epochs: planned.
         steps: all steps.
         session: number of the first step of the last session: speeds of another machine say nothing about this one.
+        full_size: number of the first step on pictures of their full size; before it steps get slower by themselves.
         train: (epoch, mean training loss) of each epoch.
         decayed: share of its greatest that is left of the learning rate.
         validations: the last ones, the newest last.
@@ -105,6 +106,7 @@ class Facts:
     iterations_per_epoch: int = 0
     steps: Steps = field(default_factory=Steps)
     session: int = 0
+    full_size: int = 0
     train: Sequence[tuple[int, float]] = ()
     decayed: float = 1.0
     validations: Sequence[Validation] = ()

@@ -92,7 +92,7 @@ def _loader(facts: Facts) -> Iterator[Finding]:
 
 def _slower(facts: Facts) -> Iterator[Finding]:
     """Steps take 1.7 times as long as they did in this session, and four in five half as long again."""
-    found, times = _pace(facts.steps, facts.session)
+    found, times = _pace(facts.steps, max(facts.session, facts.full_size))
     usual: list[float] = []
     flags: list[bool] = []
     for window in found:

@@ -70,6 +70,7 @@ def facts_of(view: RunView, status: Status) -> Facts:
         iterations_per_epoch=view.iterations_per_epoch,
         steps=Steps(**columns),
         session=int(np.searchsorted(steps["time_s"], view.session_s)),
+        full_size=int(np.searchsorted(steps["epoch"], started.full_size)) if started else 0,
         train=() if losses is None else tuple(zip(losses["epoch"].tolist(), losses["value"].tolist(), strict=True)),
         decayed=float(rates[-1] / rates.max()) if len(rates) and rates.max() > 0 else 1.0,
         validations=view.validations,

@@ -13,6 +13,7 @@ from ignite.engine import Engine, Events
 
 from engine.checkpoint import Content
 from engine.data.loaders import build_train_loader
+from engine.data.mix import BatchChanges
 from engine.device import memory_errors
 from engine.distributed import broadcast, rank, world
 from engine.errors import MedtuiError, RunError
@@ -285,4 +286,5 @@ def started(training: Training, network: Network, *, resumed: bool) -> RunStarte
         monitor_up=recipe.monitor_up,
         resumed=resumed,
         minutes=read_manifest(session.folder).minutes or 0.0,
+        full_size=BatchChanges(recipe.augment, recipe.seed).full_size(recipe.train.planned),
     )

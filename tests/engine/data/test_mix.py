@@ -56,6 +56,10 @@ def test_pictures_grow_by_even_steps_and_are_whole_for_the_last_third():
     sides = [tuple(grow.sized(image, progress).shape[2:]) for progress in (0.0, 1 / 3, 0.5, 2 / 3, 1.0)]
     assert sides == [(64, 48), (96, 64), (112, 80), (128, 96), (128, 96)]  # 72 and 84 to the nearest, half to even
     assert grow.sized(image, 0.7) is image
+    first = grow.full_size(10)  # epoch 8 begins after seven tenths
+    assert first == 8
+    assert [grow.sized(image, (epoch - 1) / 10) is image for epoch in (first - 2, first)] == [False, True]
+    assert changes(mixup=0.2).full_size(10) == 1
     assert changes().sized(image, 0.0) is image
     pixels = np.mean([min(0.5 + 0.5 * t / (2 / 3), 1) ** 2 for t in np.linspace(0, 1, 100_001)])
     assert grow.small_share * 0.25 + 1 - grow.small_share == pytest.approx(pixels, abs=1e-4)

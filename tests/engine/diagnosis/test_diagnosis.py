@@ -100,6 +100,22 @@ def test_a_finding_comes_in_time_alone_and_stays_to_the_end(code, plan):
     assert all(key in KEYS[table] for table, key in named), finding.remedy
 
 
+def test_steps_on_growing_pictures_do_not_slow_down():
+    plan = replace(PLANS["skin"], epochs=30, per_epoch=20)
+    grown = [
+        structs.replace(event, step_s=event.step_s * (0.05 + 0.95 * min(1.0, (event.epoch - 1) / 20)))
+        if isinstance(event, ev.Iteration)
+        else structs.replace(event, full_size=21)
+        if isinstance(event, ev.RunStarted)
+        else event
+        for event in stream(plan)
+    ]
+    now = grown[-1].time_s
+    assert findings_of(fold(EMPTY, grown), Status(state="running"), now) == ()
+    unsaid = [structs.replace(grown[0], full_size=1), *grown[1:]]
+    assert codes(findings_of(fold(EMPTY, unsaid), Status(state="running"), now)) == {"slowed_down"}
+
+
 @pytest.mark.parametrize("name", ["long", "sparse"])
 def test_a_plateau_is_said_when_a_fifth_of_the_run_brought_nothing(name):
     plan = replace(PLANS[name], fault=streams.standing, epochs=80, onset=30)
