@@ -12,7 +12,7 @@ from pkgutil import iter_modules
 from textual.app import App
 from textual.binding import Binding
 from textual.dom import DOMNode
-from textual.keys import Keys, _character_to_key, key_to_character
+from textual.keys import KEY_NAME_REPLACEMENTS, Keys, _character_to_key, key_to_character
 from textual.screen import ModalScreen, Screen
 
 from engine.errors import MedtuiError, UsageError
@@ -97,18 +97,21 @@ def in_force() -> str:
 def _refuse_twins(chosen: Mapping[str, str], where: str) -> None:
     above = [part for part in _parts() if issubclass(part, App | Screen | ControlBar)]
     for part in _kinds(DOMNode):
-        taken: dict[str, str] = {}
+        taken: dict[str, tuple[str, bool]] = {}
         beside = above if issubclass(part, Pane) else []
         for each in (each for owner in (part, *beside) for each in bindings_of(owner)):
             for key in chosen.get(each.action, each.key).split(","):
-                other = taken.setdefault(key, each.action)
-                if other != each.action and {other, each.action} & set(chosen):
+                usual = key in each.key.split(",")
+                other, own = taken.setdefault(key, (each.action, usual))
+                # Both have it as it is: they are never on one screen.
+                if other != each.action and {other, each.action} & set(chosen) and not (usual and own):
                     raise UsageError(f'{where}: "{key}" would do two things: {other} and {each.action}')
 
 
 def _is_key(text: str) -> bool:
     name = text.rpartition("+")[2] if len(text) > 1 else _character_to_key(text)
-    return name in {key.value for key in Keys} or key_to_character(name) is not None
+    known = {*(key.value for key in Keys), *KEY_NAME_REPLACEMENTS.values()}  # slash, minus: unknown to key_to_character
+    return name in known or key_to_character(name) is not None
 
 
 def _parts() -> dict[type[DOMNode], list[Binding]]:

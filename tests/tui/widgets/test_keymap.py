@@ -62,6 +62,13 @@ def test_a_file_changes_keys_in_every_part_and_in_the_help() -> None:
     assert {line.partition(" = ")[0] for line in lines if not line.startswith("# ")} == {'"scroll(1)"', "filter"}
 
 
+def test_a_line_that_is_printed_is_taken_and_so_are_names_and_signs() -> None:
+    lines = [line.removeprefix("# ") for line in in_force().splitlines()]
+    assert read_keys("\n".join(lines), "keys.toml")
+    for text in ('filter = ["/", "f3"]', 'stop = "ctrl+x"', 'stop = "_"', 'checkpoint = ["c", "f8"]'):
+        assert read_keys(text, "keys.toml")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
