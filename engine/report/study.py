@@ -120,9 +120,9 @@ def _paired(run: RunData, study: Study) -> Iterator[Alert]:
     words = f" (95 %: {bounds}, paired over {len(measured)} cases)" if bounds else f" over {len(measured)} cases"
     gain = fmean(measured)
     sign = "+" if gain > 0 else ""
-    post = ", post-processed as was chosen out of fold," if study.post else ""
-    text = f"On the test split, {title(metric)} of the members' vote{post} minus that of its mean member"
-    yield Alert("answer", f"{text}: {sign}{digits(gain)}{words}.")
+    post = "; the vote is post-processed as was chosen out of fold" if study.post else ""
+    text = f"On the test split, {title(metric)} of the members' vote minus that of its mean member"
+    yield Alert("answer", f"{text}: {sign}{digits(gain)}{words}{post}.")
 
 
 def _scores(table: CaseTable) -> list[float]:
