@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections import Counter
@@ -162,8 +163,9 @@ def _spare_files(dataset: Dataset, output: Path, *, overwrite: bool) -> None:
     """
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output} is not a folder", "name another with -o DIR")
-    sources = {path.resolve() for case in dataset.cases for path in case.images}
-    over = [path for case in dataset.cases if (path := mask_path(output, case.id, dataset)).resolve() in sources]
+    sources = {os.path.realpath(path) for case in dataset.cases for path in case.images}  # of links in a circle too
+    results = (mask_path(output, case.id, dataset) for case in dataset.cases)
+    over = [path for path in results if os.path.realpath(path) in sources]
     if over:
         raise UsageError(f"{over[0]} is an input: the result would be written over it", "name another folder: -o DIR")
     names = [mask_path(output, case.id, dataset) for case in dataset.cases] if dataset.task == "segmentation" else []

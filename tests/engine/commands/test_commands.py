@@ -314,9 +314,12 @@ def test_channels_of_a_case_lie_in_one_folder_and_are_all_there(tmp_path):
 def test_a_broken_input_is_named_and_the_others_are_predicted(segmented, tmp_path, capsys):
     volume(tmp_path / "in" / "good.nii.gz")
     (tmp_path / "in" / "bad.nii.gz").write_text("no scan")
+    (tmp_path / "in" / "circle.nii.gz").symlink_to("circle.nii.gz")
     assert apply(segmented[0], tmp_path / "in", output=tmp_path / "out") == 1
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.nii.gz"]
-    assert "left out: case bad: " in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "left out: case bad: " in said
+    assert "left out: case circle: " in said
 
 
 def test_masks_of_others_are_not_replaced_unless_asked(segmented, tmp_path):
