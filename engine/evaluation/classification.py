@@ -193,9 +193,9 @@ class Classification(SplitEvaluation[Batch, ClassifiedBatch]):
 
 
 def _weighted_mean(values: Sequence[tuple[float, float]]) -> float:
-    """The mean of (value, weight); 0 where all weigh nothing."""
+    """The mean of (value, weight), of what weighs something (nothing has no value); 0 where all weigh nothing."""
     total = sum(weight for _, weight in values)
-    return sum(value * weight for value, weight in values) / total if total else 0.0
+    return sum(value * weight for value, weight in values if weight) / total if total else 0.0
 
 
 def write_previews(evaluation: Classification, writer: PreviewWriter) -> None:

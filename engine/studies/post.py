@@ -45,7 +45,8 @@ def choose_post(folder: RunFolder, study: Study) -> Study:
         gains: dict[str, list[float]] = {}
         for before, after in zip(now, found, strict=True):
             for case in before.keys() & after.keys():
-                gains.setdefault(case, []).append(after[case] - before[case])
+                if math.isfinite(gain := after[case] - before[case]):  # a case without any class has no Dice
+                    gains.setdefault(case, []).append(gain)
         cases = sorted(gains)
         means = [fmean(gains[case]) for case in cases]
         bounds = mean_interval(means, [groups[case] for case in cases], (-1.0, 1.0)).interval

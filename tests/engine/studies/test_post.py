@@ -12,7 +12,7 @@ from engine.evaluation.trained import open_trained
 from engine.recipe import load_run_recipe
 from engine.requests import Evaluate
 from engine.runfolder import RunFolder, list_runs, read_cases, read_cells
-from engine.runfolder.cases import write_csv
+from engine.runfolder.cases import put_rows, write_csv
 from engine.runfolder.study import read_study
 from engine.studies.members import save
 from engine.studies.post import _changes, choose_post
@@ -56,9 +56,14 @@ def test_a_change_is_taken_where_the_gain_is_surely_above_0(study, gain, post):
                 for at, row in enumerate(row for row in read_cases(run) if row.split == "validation"):
                     first = gain * (1 + 0.1 * at) if before or change.startswith("largest") else 0.0
                     rows.append([row.id, f"{run.id}: {before}{change}", repr(row.values["dice"] + first)])
+                rows.append(["of no class", f"{run.id}: {before}{change}", "nan"])
     write_csv(study.root / "post.csv", ["id", "split", "dice"], rows)
+    member = runs[0]
+    without = {"id": "of no class", "split": "validation"}
+    put_rows(member, member.cases, [*read_cells(member.cases)[0]], set(), [without])
     chosen = choose_post(study, read_study(study))
     assert chosen.post == post
+    assert "nan" not in "".join(chosen.tried.values())
     save(study, chosen)
     assert read_study(study) == chosen
     assert open_trained(study).recipe.evaluate.largest_component is not bool(post)
