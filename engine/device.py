@@ -164,9 +164,18 @@ def _probe_s(device: Device, model: nn.Module, image: Tensor) -> float:
     return time.perf_counter() - start
 
 
+ELSEWHERE = "free some of it, or compute on the CPU: --device cpu"
+"""Advice where memory runs out and no recipe can be changed."""
+TOO_SMALL = "Expected more than 1 value per channel when training"
+"""How torch begins to say that a batch norm has nothing to take a deviation of."""
+
+
 @contextlib.contextmanager
 def memory_errors(advice: str) -> Iterator[None]:
-    """Turn running out of memory, on the GPU or the CPU, into a `RunError` with ``advice``."""
+    """Turn running out of memory, on the GPU or the CPU, into a `RunError` with ``advice``.
+
+    And a batch that is too small for batch norm into another: that depends on size, depth and cases together.
+    """
     try:
         yield
     except torch.OutOfMemoryError as error:
@@ -177,3 +186,10 @@ def memory_errors(advice: str) -> Iterator[None]:
         if "not enough memory" in str(error) or "can't allocate memory" in str(error):
             raise RunError("the machine ran out of memory", advice) from error
         raise
+    except ValueError as error:
+        if not str(error).startswith(TOO_SMALL):
+            raise
+        text = "batch norm cannot learn from a batch of one case of which the last level is a single pixel"
+        raise RunError(
+            text, "train.batch_size = 2 or more, with as many training cases, or a larger data.size"
+        ) from error

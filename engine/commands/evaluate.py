@@ -13,6 +13,7 @@ from engine.data import Dataset, check_dataset, open_dataset
 from engine.data.dataset import open_elsewhere
 from engine.data.familiar import unfamiliar
 from engine.data.identity import changed, seen_in_training, split_rows
+from engine.device import ELSEWHERE, memory_errors
 from engine.errors import DataError, RunError, UsageError, printable
 from engine.evaluation.tester import Tester
 from engine.evaluation.trained import Trained, as_trained, network_for, open_trained
@@ -39,6 +40,7 @@ from engine.runfolder.study import read_study
 SPLITS = ("train", "validation", "test")
 
 
+@memory_errors(ELSEWHERE)
 def evaluate(request: Evaluate) -> int:
     """Measure, write into metrics.json and cases.csv under a name of its own, print the result.
 

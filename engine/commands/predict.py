@@ -16,6 +16,7 @@ from engine.data.familiar import unfamiliar
 from engine.data.pictures import PICTURES
 from engine.data.sources.dataset_json import channel_names
 from engine.data.unread import VOLUMES, unread
+from engine.device import ELSEWHERE, memory_errors
 from engine.errors import DataError, UsageError, printable, some
 from engine.evaluation.evaluator import evaluate_split, open_evaluation
 from engine.evaluation.inference import Predictor
@@ -29,6 +30,7 @@ from engine.runfolder import RunFolder
 _CHANNEL = re.compile(r"^(?P<case>.+)_(?P<channel>\d{4})$")
 
 
+@memory_errors(ELSEWHERE)
 def predict(request: Predict) -> int:
     """Predict every input and print where the results are: ``<case>.nii.gz`` masks, or ``predictions.csv``.
 

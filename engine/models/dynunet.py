@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _TOP = 32
 _MOST = 320
 _SMALLEST = 4
-_LEVELS = 6
+_LEVELS, _FEWEST = 6, 3
 
 
 @build.register
@@ -48,8 +48,10 @@ def plan_strides(size: Sequence[int], levels: int | None = None) -> list[tuple[i
 
 
 def _levels(size: Sequence[int], features: Sequence[int] | None) -> tuple[list[tuple[int, ...]], list[int]]:
+    if features and len(features) < _FEWEST:
+        raise misfit("model.channels", f"found {list(features)}", f"{_FEWEST} levels or more for dynunet")
     strides = plan_strides(size, len(features) if features else None)
-    levels = max(len(features or ()), 3)
+    levels = len(features or ()) or _FEWEST
     if len(strides) < levels:
         require_multiples(size, [2 ** (levels - 1)] * len(size), f"a dynunet of {levels} levels")
         raise misfit(

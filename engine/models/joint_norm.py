@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from engine.device import TOO_SMALL
 from engine.distributed import group_at_hand, total_of
 
 
@@ -51,6 +52,8 @@ class _Norm(torch.autograd.Function):
         (eps, group), values, axes = how, features.float(), [0, *range(2, features.ndim)]
         own = values.sum(axes, dtype=torch.float64)
         *sums, count = total_of(torch.cat([own, own.new_tensor([values.numel() / values.shape[1]])]), group)
+        if count < 2:
+            raise ValueError(TOO_SMALL)
         mean = torch.stack(sums) / count
         shape = (-1, *[1] * (features.ndim - 2))
         centred = values - mean.float().view(shape)

@@ -201,7 +201,8 @@ def _decide_epochs(session: Session, network: Network, stream: EpochStream, star
     if minutes is None:
         return
     session.emit(Phase(phase="measuring the speed"))
-    pace = measure_pace(recipe, network, session.dataset, stream, minutes)
+    with memory_errors(memory_advice(recipe)):
+        pace = measure_pace(recipe, network, session.dataset, stream, minutes)
     epochs = broadcast(pace.epochs(minutes, time.monotonic() - start))
     session.log(pace.words(minutes, epochs))
     train = recipe.train.model_copy(update={"epochs": epochs, "minutes": None})

@@ -329,6 +329,7 @@ def test_default_levels_follow_the_size():
         ("segresnet", (16, 16, 16), {"channels": (8, 24)}, "model.channels"),
         ("segresnet", (16, 16, 16), {"channels": (4, 8), "norm": "group"}, "model.channels"),
         ("dynunet", (16, 16, 16), {"channels": (8, 12, 16), "norm": "group"}, "model.channels"),
+        ("dynunet", (32, 32, 32), {"channels": (8, 12)}, "model.channels"),
         ("dynunet", (16, 16, 16), {"channels": (8, 8, 8, 8, 8)}, "data.size"),
         ("dynunet", (18, 18, 18), {}, "data.size"),
         ("dynunet", (8, 8, 8), {}, "data.size"),

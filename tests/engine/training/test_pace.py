@@ -7,7 +7,7 @@ from ignite.engine import Engine, Events
 
 from engine.commands.check import check
 from engine.commands.resume import resume
-from engine.errors import RecipeError
+from engine.errors import RecipeError, RunError
 from engine.events import Log, RunStarted
 from engine.recipe import load_recipe
 from engine.requests import Check, Resume
@@ -123,3 +123,13 @@ def test_another_speed_is_said_once(minutes_so_far, level):
     trainer.add_event_handler(Events.EPOCH_COMPLETED(once=1), trainer.terminate)
     trainer.run([0], max_epochs=10)  # its first epoch is the whole time so far
     assert [log.level for log in said] == ([level] if level else [])
+
+
+@pytest.mark.parametrize("length", ["train.epochs=1", "train.minutes=0.02"])
+def test_a_batch_that_batch_norm_cannot_learn_from_is_one_message(tmp_path, length):
+    asked = request(tmp_path, CLASSIFICATION, "train.batch_size=1", length)
+    with pytest.raises(RunError, match="batch norm cannot learn") as caught:
+        check(Check(recipe=asked.recipe, overrides=asked.overrides, data=asked.data))
+    code, folder = run(tmp_path, CLASSIFICATION, "train.batch_size=1", length)
+    assert (code, read_status(folder).message) == (1, caught.value.text)
+    assert "train.batch_size" in read_status(folder).hint
