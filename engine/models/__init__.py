@@ -88,6 +88,8 @@ def build_model(
     if task not in table.tasks:
         raise misfit("model.name", f'found "{table.name}" with task "{task}"', f"a network for {task}")
     outputs = output_channels(table, task, classes)
+    if outputs < 2 and output_kind(table, task, classes) == "softmax":
+        raise misfit("data.classes", "found one class", "two or more: of one, there is nothing to tell apart")
     _refuse_giant(table, channels, outputs, tuple(size))
     model = build(table, channels, outputs, tuple(size))
     if table.weights is not None:

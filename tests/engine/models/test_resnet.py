@@ -101,6 +101,12 @@ def test_any_number_of_channels_and_classes(tmp_path, channels, classes):
     assert set(model.state_dict()) == set(torchvisions("resnet18").state_dict())
 
 
+def test_one_class_is_nothing_to_learn(tmp_path):
+    with pytest.raises(RecipeError) as caught:
+        build(tmp_path, classes=1)
+    assert caught.value.problems[0].key == "data.classes"
+
+
 def test_dropout_is_for_training_only(tmp_path):
     model = build(tmp_path, dropout=0.5)
     image = torch.randn(2, 3, 64, 64)
