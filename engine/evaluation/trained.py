@@ -15,7 +15,7 @@ from engine.errors import DataError, RunError, UsageError
 from engine.evaluation.inference import Predictor, build_predictor
 from engine.network import Network, build_network
 from engine.recipe import Recipe, load_run_recipe
-from engine.runfolder import Manifest, RunFolder, read_manifest
+from engine.runfolder import ENDED, Manifest, RunFolder, read_manifest, read_status
 from engine.runfolder.study import read_study, voters
 
 
@@ -68,9 +68,9 @@ def open_trained(folder: RunFolder, *, checkpoint: str | None = None, device: st
 
 def _refuse_weightless(folder: RunFolder, checkpoint: str | None) -> None:
     if not folder.last.exists() and not folder.best.exists():
-        raise UsageError(
-            f"{folder.id} has no checkpoint yet", "wait for its first epoch, or look at: medtui attach " + folder.id
-        )
+        go_on = f"go on with: medtui resume {folder.id}"
+        hint = go_on if read_status(folder).state in ENDED else f"wait for its first epoch: medtui attach {folder.id}"
+        raise UsageError(f"{folder.id} has no checkpoint yet", hint)
     if checkpoint and not (folder.best if checkpoint == "best" else folder.last).exists():
         raise UsageError(f"{folder.id} has no checkpoint {checkpoint}", "use the other one: --checkpoint last or best")
 

@@ -115,8 +115,11 @@ class Validate:
                 seconds=round(time.perf_counter() - start, 3),
             )
         )
-        mark = ", the best so far" if is_best else ""
-        self._emit(Log(message=f"epoch {epoch}: validation {self._best.metric} {value:.4g}{mark}"))
+        words, mark = f"epoch {epoch}: validation {self._best.metric}", ", the best so far" if is_best else ""
+        if math.isnan(value):  # such as the AUC of cases that are all of one class
+            self._emit(Log(message=f"{words} cannot be measured: it chooses no best.pt", level="warning"))
+        else:
+            self._emit(Log(message=f"{words} {value:.4g}{mark}"))
         self._emit(Phase(phase="training"))
         trainer.state.validation = ValidationOutcome(epoch, iteration, value, is_best)
         trainer.fire_event(ValidationEvents.VALIDATED)

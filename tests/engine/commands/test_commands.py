@@ -252,7 +252,9 @@ def test_a_run_without_weights_is_told(tmp_path, segmented, capsys):
     shutil.copytree(segmented[0].root, copy)
     shutil.rmtree(copy / "checkpoints")
     assert main(["evaluate", encode(Evaluate(run=copy, split="test"))]) == 2
-    assert "no checkpoint" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "no checkpoint" in said
+    assert "first epoch" not in said  # its trainer is gone
 
 
 def test_a_folder_named_like_a_split_does_not_replace_the_runs_own_result(segmented, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 
 from engine.commands.train import train
 from engine.errors import DataError, RecipeError
-from engine.events import Iteration, RunEnded, RunStarted, Validation
+from engine.events import Iteration, Log, RunEnded, RunStarted, Validation
 from engine.recipe import load_recipe
 from engine.runfolder import RunFolder, list_runs, read_metrics, read_status
 from tests.engine.runs import CLASSIFICATION, SEGMENTATION, events, request, run, weights
@@ -232,6 +232,14 @@ def test_an_early_stop_is_said_at_the_end(tmp_path):
     status = read_status(folder)
     assert status.state == "finished"
     assert re.fullmatch(r"early stop after epoch \d: 1 validation without a better result", status.message)
+
+
+def test_a_monitored_metric_that_the_validation_split_has_not_is_said(tmp_path):
+    one_class = ("data.limit_validation=1", "train.monitor='auc'")
+    code, folder = run(tmp_path, CLASSIFICATION, *one_class, cases=30)
+    assert (code, folder.best.exists()) == (0, False)
+    said = [event.message for event in events(folder) if isinstance(event, Log) and event.level == "warning"]
+    assert "epoch 1: validation auc cannot be measured: it chooses no best.pt" in said
 
 
 @pytest.mark.parametrize("model", ["resunet", "dynunet"])
