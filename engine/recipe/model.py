@@ -124,6 +124,8 @@ def _weights(recipe: Recipe) -> Iterator[Contradiction]:
     if getattr(recipe.model, "pretrained", False) and recipe.model.weights:
         yield Contradiction(("model.weights", "model.pretrained"), "a file, and pretrained = true", "one of the two")
     loss = recipe.loss
+    if not any(getattr(loss, "weights", (1.0,))):
+        yield Contradiction(("loss.weights",), "weights that are both 0: nothing would be learned", "one above 0")
     ways = (
         ('data.balance = "class"', 'data.balance = "none"', recipe.data.balance == "class"),
         (

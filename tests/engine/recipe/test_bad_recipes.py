@@ -72,6 +72,7 @@ SPOILT = {
     "an axis too many": (CLS, "[train]", "[augment]\nflip = [2]\n[train]", ["augment.flip", "from 0 to 1"]),
     "a window without its intensity": (SEG, "[model]", "window = [0.0, 1.0]\n[model]", ["data.window", '"zscore"']),
     "weights twice": (CLS, "pretrained = true", 'pretrained = true\nweights = "w.pt"', ["model.weights", "one of"]),
+    "a sum of nothing": (SEG, 'name = "dice"', 'name = "dice_ce"\nweights = [0, 0]', ["loss.weights", "one above 0"]),
     "a date": (SEG, "epochs = 3", "epochs = 2020-01-01", ["train.epochs", "found 2020-01-01"]),
     "a huge number": (SEG, "epochs = 3", f"epochs = 0x{'f' * 5000}", ["train.epochs", "a number of more than"]),
 }  # fmt: skip
