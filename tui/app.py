@@ -20,7 +20,7 @@ from textual.screen import Screen
 from engine.runfolder import RunFolder
 from tui import terminal
 from tui.ascii import wants_ascii
-from tui.screens.answers import listen
+from tui.screens.answers import listen, outlive_the_terminal
 from tui.screens.help import Help
 from tui.screens.home import HomeScreen
 from tui.screens.run import RunScreen
@@ -77,6 +77,7 @@ class MedtuiApp(App[None]):
         self.settings = load_settings()
         plain = self.ascii_only or self.no_color or not terminal.is_here()
         self.pictures = Pictures() if plain else pictures()
+        outlive_the_terminal()
         if self.pictures.ask:
             listen(partial(self.call_later, self._answered))
 

@@ -5,14 +5,35 @@ They may come late, over a slow line: nothing waits for them.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterable
 
 from textual._xterm_parser import XTermParser
 from textual.drivers import linux_driver
+from textual.drivers._writer_thread import WriterThread
 from textual.message import Message
 
 from tui.terminal import ANSWERS
+
+
+class _Writer(WriterThread):
+    """Textual's own ends by the first error of a terminal that is gone; its queue fills, and the dashboard hangs."""
+
+    def run(self) -> None:
+        while (text := self._queue.get()) is not None:
+            with contextlib.suppress(OSError):
+                self._file.write(text)
+                if self._queue.qsize() == 0:
+                    self._file.flush()
+        with contextlib.suppress(OSError):
+            self._file.flush()
+
+
+def outlive_the_terminal() -> None:
+    """Let the writer of what is shown go on when nobody takes it any more, until `tui.terminal.watch` ends it all."""
+    setattr(linux_driver, "WriterThread", _Writer)  # noqa: B010  # as in `listen`
+
 
 _BEGUN = re.compile(r"\x1b\[(?:6;|\?)[\d;]*\Z")
 
