@@ -38,6 +38,8 @@ class Terminal:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
         env = dict(os.environ, TERM="xterm-256color", COLORTERM="truecolor", XDG_CONFIG_HOME=str(home))
+        for name in ("COLUMNS", "LINES"):  # which other tests, and some shells, leave behind
+            env.pop(name, None)
 
         self.process = subprocess.Popen(
             [sys.executable, "-c", before + OPEN, str(folder)],

@@ -92,6 +92,7 @@ class ImagePane(Pane):
         return images is None or (images.truth if action != "wrong" else images.prediction) is not None
 
     def body(self, width: int, height: int) -> list[Line]:
+        self._sharp = None
         file = self.image_file()
         if file is None:
             return self.reason(self.why_no_image(), width, height)
@@ -115,7 +116,7 @@ class ImagePane(Pane):
     # --- in the terminal's own pixels ----------------------------------------------------------
 
     def redraw(self) -> None:
-        before, self._sharp = self._sharp, None
+        before = self._sharp  # a pane that is not there keeps what it drew, and this with it
         super().redraw()
         if self._sharp is not before and before:
             self._write(before.remove)
