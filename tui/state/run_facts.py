@@ -9,10 +9,10 @@ from engine import measures
 from engine.measures import is_count, ordered
 from engine.readers.run_view import EMPTY, RunView, best
 from engine.runfolder import RunFolder, SplitSummary, read_metrics
-from tui.state.feed import view_of
+from tui.state.feed import size_of, view_of
 from tui.text import figure, with_unit
 
-QUICK_BYTES = 1 << 20
+QUICK_BYTES = 8 << 20
 """Of a longer stream only samples are read."""
 
 
@@ -22,6 +22,7 @@ class RunFacts:
 
     view: RunView = EMPTY
     results: Mapping[str, SplitSummary] = field(default_factory=dict)  # of metrics.json, by split
+    whole: bool = True  # all of the stream was read, not samples of it
 
     @property
     def history(self) -> list[float]:
@@ -31,14 +32,14 @@ class RunFacts:
 
     @property
     def best(self) -> tuple[float, int] | None:
-        """(value, epoch) of the best validation."""
+        """(value, epoch) of the best validation; None where samples cannot know it."""
         track = self.view.validation.get(self.view.monitor)
-        return None if track is None else best(track, up=self.view.monitor_up)
+        return None if track is None or not self.whole else best(track, up=self.view.monitor_up)
 
 
 def read_facts(folder: RunFolder) -> RunFacts:
     """The facts of a run; what is not there or cannot be read is left out."""
-    return RunFacts(view_of(folder, QUICK_BYTES), read_metrics(folder))
+    return RunFacts(view_of(folder, QUICK_BYTES), read_metrics(folder), size_of(folder) <= QUICK_BYTES)
 
 
 def headline(part: SplitSummary) -> list[tuple[str, str]]:

@@ -68,7 +68,8 @@ def test_a_final_layer_of_which_half_fits_stays_new(tmp_path):
 def test_a_file_without_a_final_layer_is_fine(tmp_path):
     state = {key: value for key, value in segmenter(tmp_path).state_dict().items() if not key.startswith("final.")}
     torch.save(state, tmp_path / "net.pt")
-    segmenter(tmp_path, file="net.pt")
+    loaded = segmenter(tmp_path, file="net.pt").state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in state.items())
 
 
 def test_weights_of_another_network_are_named(tmp_path):
