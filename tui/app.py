@@ -25,7 +25,7 @@ from tui.screens.help import Help
 from tui.screens.home import HomeScreen
 from tui.screens.run import RunScreen
 from tui.screens.tiled import TiledScreen
-from tui.settings import Kept, load_settings, save_settings
+from tui.settings import Kept, keyed, load_settings, save_settings
 from tui.state.faults import in_short, write_fault
 from tui.terminal import Pictures, pictures
 from tui.text import one_line
@@ -169,7 +169,8 @@ class MedtuiApp(App[None]):
 
     def action_help_quit(self) -> None:
         """Ctrl+C, which ends other programs: say how to leave this one, and what that leaves alone."""
-        self.notify("q closes the dashboard and the training goes on; s stops the training", timeout=5)
+        words = keyed("<quit:q> closes the dashboard and the training goes on; <stop:s> stops the training")
+        self.notify(words, markup=False, timeout=5)
 
     def action_help(self) -> None:
         if not isinstance(self.screen, Help):

@@ -1,13 +1,22 @@
-"""What the dashboard remembers from one time to the next, in the user's configuration folder."""
+"""What the dashboard remembers from one time to the next, in the user's configuration folder; and its keys."""
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import msgspec
 
 from engine.runfolder import read_small, write_bytes
+
+own_keys: dict[str, str] = {}
+"""Action -> how its key is written, of those that the user's keys.toml changes."""
+
+
+def keyed(text: str) -> str:
+    """A sentence with the keys in force: ``<stop:s> stops it`` names that of the action, where its usual one is s."""
+    return re.sub("<([^<>]+):([^<>]+)>", lambda found: own_keys.get(found[1], found[2]), text)
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tui.plotting.cells import Line, cut, fit
+from tui.settings import keyed
 from tui.text import one_line
 
 Counts = Sequence[Sequence[int]]
@@ -46,7 +47,7 @@ def matrix_lines(
         recall = f"{counts[row][row] / support:.3f}" if support else "–"
         line += [(f"{support:>6} {recall:>6}", "muted")] if tail else []
         lines.append(line)
-    said = _chosen(counts, names, cursor) if cursor else [("x puts a cursor into the matrix", "muted")]
+    said = _chosen(counts, names, cursor) if cursor else [(keyed("<matrix:x> puts a cursor into the matrix"), "muted")]
     return [*lines, cut(said, width)]
 
 
@@ -71,4 +72,4 @@ def _chosen(counts: Counts, names: Sequence[str], cursor: tuple[int, int]) -> Li
     found = counts[true][predicted]
     share = f" ({found / support:.3f})" if support else ""
     words = f"{found} of {support} {names[true]} predicted as {names[predicted]}{share}"
-    return [(words, "ink"), ("   Enter lists them" if found else "", "muted")]
+    return [(words, "ink"), (keyed("   <open:Enter> lists them") if found else "", "muted")]

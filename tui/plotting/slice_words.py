@@ -9,6 +9,7 @@ import numpy as np
 from tui.plotting.agreement import ClassOverlap, overlaps
 from tui.plotting.cells import Line, cut, fitted, length
 from tui.plotting.slice_picture import HATCH, SliceLook
+from tui.settings import keyed
 from tui.state.images import PreviewImages
 from tui.text import figure, one_line
 
@@ -70,7 +71,7 @@ def _summary(images: PreviewImages, at: int, found: list[ClassOverlap]) -> tuple
 
 def _looks(look: SliceLook) -> list[Line]:
     if look.overlay == "off":
-        return [[("o draws truth and prediction", "muted")]]
+        return [[(keyed("<overlay:o> draws truth and prediction"), "muted")]]
     if look.marks or look.ascii_only:
         pairs = (("a", "agreed"), ("A", "missed"), ("+a", "added"))
         return [[(key, "ink bold"), (f" {word}", "muted")] for key, word in pairs]

@@ -17,6 +17,7 @@ from engine.runfolder.remove import refuse_removal, remove, what_goes
 from tui.screens.confirm import Confirm, Prompt
 from tui.screens.notifier import notify
 from tui.screens.tiled import TiledScreen
+from tui.settings import keyed
 from tui.state.go_on import go_on
 from tui.state.runs_index import RunRow
 from tui.text import one_line
@@ -94,8 +95,8 @@ class ChangingScreen(TiledScreen):
         elif row.state == "paused":
             await self._done(lambda: send(row.folder, "resume"), "the trainer was asked to go on")
         elif row.state not in RESUMABLE:
-            more = "; Enter and F begin a new one at its last checkpoint" if row.state == "finished" else ""
-            notify(self.app, f"the run is {row.state}{more}", "warning")
+            more = "; <open:Enter> and <act('fork'):F> begin a new one at its last checkpoint"
+            notify(self.app, f"the run is {row.state}{keyed(more) if row.state == 'finished' else ''}", "warning")
         elif await self._done(lambda: refuse_mirror(row.folder, "resume")):
             question = f"Go on with {one_line(row.id)} from its last checkpoint?"
             if await self.app.push_screen_wait(Confirm(question)):

@@ -14,9 +14,13 @@ from textual.widgets import Static
 from engine.diagnosis import Finding
 from tui.ascii import to_ascii
 from tui.screens.help import Reading
+from tui.settings import keyed
 from tui.text import one_line
 from tui.theme import style_of
 from tui.widgets.head import SEVERITY_COLORS, SEVERITY_MARKS
+
+_ACTIONS = {"s": "stop"}
+"""What a finding names by its usual key, other than the numbers of panes."""
 
 
 class Findings(Reading):
@@ -41,6 +45,6 @@ class Findings(Reading):
             (f"\n{one_line(finding.message)}", ""),
             (f"\n{one_line(finding.evidence)}", "dim"),
             (f"\nto do: {one_line(finding.remedy)}", ""),
-            (f"\nkey: {finding.key}", "dim"),
+            (keyed(f"\nkey: <{_ACTIONS.get(finding.key, f'number({finding.key})')}:{finding.key}>"), "dim"),
         ]
         return Text.assemble(*((to_ascii(text) if plain else text, style) for text, style in parts))

@@ -16,21 +16,23 @@ from textual.widgets import Static
 
 from tui.ascii import to_ascii
 from tui.screens.tiled import TiledScreen
+from tui.settings import keyed
 from tui.widgets.keys import Section, section
 from tui.widgets.pane import Pane
 
-MARKS: Section = (
-    "marks",
-    (
+
+def marks() -> Section:
+    """What the marks of all screens mean."""
+    worst = keyed("what is wrong with a run: an error, a warning, a note (on its screen <findings:d> shows all)")
+    return "marks", (
         ("✕ ∞", "a value that is not a number, or infinite"),
         ("▴ ▾", "raw values beyond the axis"),
         ("★", "best value"),
         ("╎", "the run was resumed here"),
         ("↑ ×", "a run that is pinned, that is hidden"),
-        ("✕ ▲ ·", "what is wrong with a run: an error, a warning, a note (on its screen d shows all)"),
+        ("✕ ▲ ·", worst),
         ("◌", "an earlier run; a request that waits for its answer"),
-    ),
-)
+    )
 
 
 def everywhere(app: type[App[None]]) -> Section:
@@ -80,7 +82,7 @@ class Help(Reading):
         """What the screen beneath has, between what all have and what the marks mean."""
         beneath = self.app.screen_stack[-2] if len(self.app.screen_stack) > 1 else None
         own = beneath.help(map(type, beneath.panes.values())) if isinstance(beneath, TiledScreen) else ()
-        return [everywhere(type(self.app)), *own, MARKS]
+        return [everywhere(type(self.app)), *own, marks()]
 
     def _table(self, sections: Sequence[Section]) -> Table:
         plain = bool(getattr(self.app, "ascii_only", False))

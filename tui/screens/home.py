@@ -16,6 +16,7 @@ from engine.runfolder import RunFolder
 from tui.plotting.cells import Line
 from tui.screens.changing import ChangingScreen
 from tui.screens.run import RunScreen
+from tui.settings import keyed
 from tui.state.run_facts import RunFacts, read_facts
 from tui.state.runs_index import RunRow, RunsWatch, counts
 from tui.text import one_line
@@ -190,7 +191,8 @@ class HomeScreen(ChangingScreen):
         by_id = {row.id: row.folder for row in self.listed.all}
         chosen = [by_id[name] for name in self.listed.marked if name in by_id]
         if len(chosen) < 2:
-            self.notify("mark two runs or more with space, then press c", severity="warning")
+            words = keyed("mark two runs or more with <mark:space>, then press <compare:c>")
+            self.notify(words, severity="warning", markup=False)
             return
         self.app.push_screen(CompareScreen(chosen))
 

@@ -10,8 +10,9 @@ from textual import events
 from textual.binding import Binding
 from textual.dom import DOMNode
 
+from tui.settings import keyed
 from tui.text import one_line
-from tui.widgets.bars import number_of
+from tui.widgets.bars import number_key
 from tui.widgets.canvas import Canvas
 from tui.widgets.keys import Key, binding_for, bindings_of
 from tui.widgets.pane import Pane
@@ -61,11 +62,11 @@ class KeyDesk:
                     key = Key(owner, binding)
                     call = partial(screen.call_later, self.press, owner, binding)
                     found.append((f"{key.words.capitalize()}  {key.name}", key.help, call))
-        found.append(("Copy  v", "what the pane says", screen.chosen.action_copy))
+        found.append((keyed("Copy  <copy:v>"), "what the pane says", screen.chosen.action_copy))
         for place, (name, pane) in enumerate(screen.panes.items()):
             show = partial(screen.choose, name, full=True)
-            found.append((f"Pane: {pane.NAME}  {number_of(place)}", "show it alone", show))
-        return [*found, ("Back  Esc", "one step back", screen.action_back)]
+            found.append((f"Pane: {pane.NAME}  {number_key(place)}", "show it alone", show))
+        return [*found, (keyed("Back  <back:Esc>"), "one step back", screen.action_back)]
 
     async def press(self, owner: DOMNode, binding: Binding) -> None:
         """Do what a key does, in a hidden pane after it is shown; a fault of a pane stays its own."""
@@ -95,5 +96,5 @@ class KeyDesk:
             await self.press(owner, binding)
         elif hidden := next((pane for pane in panes if binding_for(pane, event.key)), None):
             event.stop()
-            words = f"{hidden.NAME} has this key: {number_of(panes.index(hidden))} shows it"
+            words = f"{hidden.NAME} has this key: {number_key(panes.index(hidden))} shows it"
             screen.notify(words, markup=False, timeout=3)

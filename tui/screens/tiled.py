@@ -53,7 +53,7 @@ class TiledScreen(Screen[None]):
             "pane alone",
             key_display=f"1 … {LAST_NUMBER}",
             show=False,
-            tooltip="one pane alone; the same key or Esc brings the others back",
+            tooltip="one pane alone; the same key brings the others back",
         ),
         *(Binding(str(number), f"number({number})") for number in range(2, LAST_NUMBER + 1)),
         Binding("escape", "back", "back", key_display="Esc", tooltip="one step back"),

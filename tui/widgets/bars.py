@@ -10,6 +10,7 @@ from textual import events
 from textual.message import Message
 
 from tui.plotting.cells import Line, cut, length
+from tui.settings import keyed
 from tui.state.feed import RunSnapshot
 from tui.widgets.canvas import Canvas
 from tui.widgets.keys import Key
@@ -21,6 +22,11 @@ LAST_NUMBER = 9
 def number_of(place: int) -> int:
     """The number key of a pane by its place, 0 for the first."""
     return min(place + 1, LAST_NUMBER)
+
+
+def number_key(place: int) -> str:
+    """The key in force for a pane by its place."""
+    return keyed(f"<number({number_of(place)}):{number_of(place)}>")
 
 
 class HeadLine(Canvas):
@@ -89,7 +95,7 @@ class Tabs(Bar):
         spare = width - sum(len(title) + 4 for _, title in self.names)
         for place, (pane, title) in enumerate(self.names):
             marked = pane == self.chosen
-            text = f" {number_of(place)} {title if spare >= 0 or marked else title[:5]} "
+            text = f" {number_key(place)} {title if spare >= 0 or marked else title[:5]} "
             yield [(text, "ink bold on raised" if marked else "muted")], partial(self.Chosen, pane)
 
 

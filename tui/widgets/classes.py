@@ -40,9 +40,7 @@ class Classes(Pane):
     ID = NAME = TITLE = "classes"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("m", "metric", "metric", tooltip="the next metric; in the matrix: of the validation, of the test"),
-        Binding(
-            "x", "matrix", "matrix", tooltip="the confusion matrix: arrows move in it, Enter lists the cases of a cell"
-        ),
+        Binding("x", "matrix", "matrix", tooltip="the confusion matrix: arrows move in it, a cell opens to its cases"),
     ]
 
     @dataclass

@@ -15,10 +15,12 @@ from engine.measures import is_count, leading
 from engine.readers.run_view import RunView, best
 from engine.runfolder import RunFolder, SplitSummary
 from tui.plotting.cells import Line, length
+from tui.settings import keyed
 from tui.state.feed import RunSnapshot
 from tui.text import age, figure, one_line, with_unit
 from tui.widgets.canvas import Canvas
 
+_RESUME, _FORK, _REPORT = "<act('resume'):R>", "<act('fork'):F>", "<act('report'):e>"
 RESUMABLE = ("failed", "stopped", "lost", "silent")
 
 
@@ -63,7 +65,8 @@ class EndCard(Canvas):
         if not self.offers("act"):
             self.notify(f"the run is {state}: this is for one that is over", severity="warning", timeout=3)
         elif what == "resume" and state not in RESUMABLE:
-            self.notify("the run is finished: F begins a new one at its last checkpoint", severity="warning", timeout=4)
+            words = keyed("the run is finished: <act('fork'):F> begins a new one at its last checkpoint")
+            self.notify(words, severity="warning", markup=False, timeout=4)
         else:
             self.post_message(self.Wanted(what))
 
@@ -112,7 +115,8 @@ class EndCard(Canvas):
         parts += [_value(part, name, values[name], "ink") for name in names[1:6]]
         yield from _flowed([part for part in parts if part], width - 2, most=3)
         report = f"report {one_line(str(self.folder.root / 'report.html'))}"
-        keys = _keys("e copies its path" if self.reported else "e writes it", "F fork", "f figures")
+        writes = "copies its path" if self.reported else "writes it"
+        keys = _keys(_REPORT, writes, _FORK, "fork", "<figures:f>", "figures")
         yield from _flowed([[(report if self.reported else "no report yet", "muted")], *keys], width - 2)
 
     def _validation(self, view: RunView, values: Mapping[str, float]) -> Line:
@@ -141,8 +145,8 @@ class EndCard(Canvas):
             when = age(time.time() - snapshot.view.time_s)
             parts.append([("last event ", "muted"), (when, "ink"), (" ago", "muted")])
         saved = bool(snapshot.view.checkpoints)
-        keys = _keys("R resume", "F fork") if saved else [[("no checkpoint was written", "muted")]]
-        yield from _flowed([*parts, *keys, *_keys("e report", "6 log")], width - 2)
+        keys = _keys(_RESUME, "resume", _FORK, "fork") if saved else [[("no checkpoint was written", "muted")]]
+        yield from _flowed([*parts, *keys, *_keys(_REPORT, "report", "<number(6):6>", "log")], width - 2)
 
 
 def _value(part: SplitSummary, name: str, value: float, look: str) -> Line:
@@ -154,7 +158,11 @@ def _value(part: SplitSummary, name: str, value: float, look: str) -> Line:
 
 
 def _keys(*named: str) -> list[Line]:
-    return [[(key, "accent bold"), (f" {word}", "muted")] for key, _, word in (name.partition(" ") for name in named)]
+    """Keys and words in turns."""
+    return [
+        [(keyed(key), "accent bold"), (f" {words}", "muted")]
+        for key, words in zip(named[::2], named[1::2], strict=True)
+    ]
 
 
 def _flowed(parts: list[Line], width: int, *, most: int = 9) -> Iterator[Line]:

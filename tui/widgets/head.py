@@ -8,6 +8,7 @@ import time
 from engine.events import number
 from engine.readers.run_view import RunView
 from tui.plotting.cells import Line, cut, ends, fitted, length
+from tui.settings import keyed
 from tui.state.estimate import done_share, elapsed_s, left_s
 from tui.state.feed import RunSnapshot
 from tui.text import clock, figure, one_line, rate
@@ -67,7 +68,7 @@ class Head(Canvas):
             (f"   {one_line(worst.message)}", "ink"),
             (f"   {one_line(worst.remedy)}", "muted"),
         ]
-        return [ends(left, [[("d shows all ", "muted"), (str(more + 1), "ink")]], width)]
+        return [ends(left, [[(keyed("<findings:d> shows all "), "muted"), (str(more + 1), "ink")]], width)]
 
     def _first(self, snapshot: RunSnapshot, width: int, now: float) -> Line:
         view, state = snapshot.view, one_line(snapshot.state)[:12]

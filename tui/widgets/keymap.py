@@ -12,12 +12,13 @@ from pkgutil import iter_modules
 from textual.app import App
 from textual.binding import Binding
 from textual.dom import DOMNode
-from textual.keys import KEY_NAME_REPLACEMENTS, Keys, _character_to_key, key_to_character
+from textual.keys import KEY_NAME_REPLACEMENTS, Keys, _character_to_key, format_key, key_to_character
 from textual.screen import ModalScreen, Screen
 
 from engine.errors import MedtuiError, UsageError
 from engine.runfolder import read_text
 from engine.toml import parse
+from tui.settings import own_keys
 from tui.text import one_line
 from tui.widgets.control_bar import ControlBar
 from tui.widgets.keys import bindings_of
@@ -52,7 +53,7 @@ def read_keys(text: str, where: str) -> dict[str, str]:
         UsageError: what is no TOML, no action, no key, or a key that does something else in the same place.
     """
     chosen: dict[str, str] = {}
-    known = {binding.action for declared in _parts().values() for binding in declared}
+    known = {binding.action for declared in usual_keys().values() for binding in declared}
     for action, value in parse(text, where).items():
         keys = [value] if isinstance(value, str) else value
         if action not in known:
@@ -69,7 +70,9 @@ def read_keys(text: str, where: str) -> dict[str, str]:
 
 def put_in_force(chosen: Mapping[str, str]) -> None:
     """Give actions other keys than they declare; all others have their own again."""
-    parts = _parts()
+    parts = usual_keys()
+    own_keys.clear()
+    own_keys.update({action: format_key(keys.partition(",")[0]) for action, keys in chosen.items()})
     for part, declared in parts.items():
         part.BINDINGS = [
             replace(each, key=chosen[each.action], key_display=None) if each.action in chosen else each
@@ -82,7 +85,7 @@ def put_in_force(chosen: Mapping[str, str]) -> None:
 def in_force() -> str:
     """All actions with their keys and what they do, as a keys.toml has them; the usual ones are comments."""
     lines: dict[str, str] = {}
-    for part, declared in _parts().items():
+    for part, declared in usual_keys().items():
         for usual, each in zip(declared, part.BINDINGS, strict=False):
             assert isinstance(each, Binding)  # noqa: S101  # as `put_in_force` gives them
             keys = ", ".join(f'"{key}"' for key in each.key.split(","))
@@ -95,7 +98,7 @@ def in_force() -> str:
 
 
 def _refuse_twins(chosen: Mapping[str, str], where: str) -> None:
-    above = [part for part in _parts() if issubclass(part, App | Screen | ControlBar)]
+    above = [part for part in usual_keys() if issubclass(part, App | Screen | ControlBar)]
     for part in _kinds(DOMNode):
         taken: dict[str, tuple[str, bool]] = {}
         beside = above if issubclass(part, Pane) else []
@@ -114,8 +117,8 @@ def _is_key(text: str) -> bool:
     return name in known or key_to_character(name) is not None
 
 
-def _parts() -> dict[type[DOMNode], list[Binding]]:
-    """All parts that declare keys, with those, also of screens that were not opened yet."""
+def usual_keys() -> dict[type[DOMNode], list[Binding]]:
+    """All parts that declare keys, with the usual ones, also of screens that were not opened yet."""
     if not _defaults:
         for room in ("tui.screens", "tui.widgets"):
             for module in iter_modules(import_module(room).__path__):

@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from engine.events import CheckpointSaved, Control, Diagnosed, Figure, Log, Note, Phase, Result, RunEnded, RunStarted
 from engine.readers.run_view import JournalEvent
 from tui.plotting.cells import Line
+from tui.settings import keyed
 from tui.state.feed import RunSnapshot
 from tui.text import figure, one_line
 from tui.widgets.head import SEVERITY_COLORS
@@ -27,18 +28,19 @@ class Lines(Pane):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("end,G", "end(1)", "newest", key_display="G", tooltip="the newest line")
     ]
-    EMPTY: ClassVar[str] = "nothing yet"
-
     back = 0  # entries between the newest and the last one shown
 
     def entries(self) -> Sequence[JournalEvent]:
         """What there is to show, oldest first."""
         raise NotImplementedError
 
+    def why_empty(self) -> str:
+        return "nothing yet"
+
     def body(self, width: int, height: int) -> list[Line]:
         entries = self.entries()
         if not entries:
-            return self.reason(self.EMPTY, width, height)
+            return self.reason(self.why_empty(), width, height)
         self.back = max(0, min(self.back, len(entries) - 1))
         lines: list[Line] = []
         for entry in reversed(entries[: len(entries) - self.back]):
@@ -73,10 +75,12 @@ class LogPane(Lines):
     """The log, from a level on."""
 
     ID = NAME = TITLE = "log"
-    EMPTY = "no line of this level yet (e changes it)"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("e", "level", "level", tooltip="only this level and above")]
 
     level = "info"
+
+    def why_empty(self) -> str:
+        return keyed("no line of this level yet (<level:e> changes it)")
 
     def depends_on(self, snapshot: RunSnapshot) -> tuple[object, ...]:
         return (snapshot.view.logs,)

@@ -15,6 +15,7 @@ from tui.plotting.cells import Line, fitted
 from tui.plotting.chart import ChartOptions, draw_chart
 from tui.plotting.charts import charts_of, end_of, steps_of
 from tui.plotting.plotted import SMOOTHING, Window
+from tui.settings import keyed
 from tui.state.run_facts import RunFacts, headline
 from tui.state.runs_index import RunRow
 from tui.text import age, clock, figure, one_line, sparkline
@@ -96,7 +97,7 @@ class FactsPane(Pane):
 
     def _history(self, facts: RunFacts, width: int) -> list[Line]:
         if self.run and self.run.folder.is_study:
-            return [[("Enter shows its members", "muted")]]
+            return [[(keyed("<open:Enter> shows its members"), "muted")]]
         view = facts.view
         history, found = facts.history, facts.best
         if not history or not np.isfinite(history).any():

@@ -13,7 +13,7 @@ from textual.message import Message
 
 from engine.errors import UsageError
 from tui.plotting.cells import Line, Span, bar, fit
-from tui.settings import Kept
+from tui.settings import Kept, keyed
 from tui.state.run_filter import EXAMPLE, RunFilter, parse_filter
 from tui.state.runs_index import SORT_KEYS, RunRow, SortKey, chosen_rows
 from tui.text import age, figure, one_line, shorten
@@ -170,18 +170,18 @@ class RunsList(RowsPane[RunRow]):
             wanted = one_line(self.filter)
             if self.wanted.reads and any(row.read is None for row in self.all):
                 return f"reading {len(self.all)} runs"
-            return f'none of {len(self.all)} runs has "{wanted}" in it (/ changes the filter, Esc clears it)'
+            hint = keyed("<filter:/> changes the filter, <back:Esc> clears it")
+            return f'none of {len(self.all)} runs has "{wanted}" in it ({hint})'
         if self.all:
-            return f"all {len(self.all)} runs are hidden; X shows them"
+            return f"all {len(self.all)} runs are hidden; {keyed('<show_hidden:X> shows them')}"
         return f"no runs in {one_line(self.where)} yet; start one with: medtui run recipes/quickstart.toml"
 
     def note(self) -> Line:
         """How many are hidden, too."""
         ids = {row.id for row in self.all}
         hidden = len(ids & {*self.kept.hidden})
-        words: Line = (
-            [(f"{hidden} hidden, X {'hides' if self.shows_hidden else 'shows'} them", "muted")] if hidden else []
-        )
+        shows = keyed(f"<show_hidden:X> {'hides' if self.shows_hidden else 'shows'} them")
+        words: Line = [(f"{hidden} hidden, {shows}", "muted")] if hidden else []
         return [*words, *([("  ", "muted")] if words and self.position() else []), *self.position()]
 
     def header(self, width: int) -> list[Line]:

@@ -1,8 +1,7 @@
-"""Keys by pane: who has them, panes that are added, panes that fail, and storms of sizes and keys."""
+"""Keys by pane: who has them, panes that are added, and panes that fail."""
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,7 +12,7 @@ from textual.pilot import Pilot
 
 from engine.runfolder import RunFolder
 from tests.tui import recorded
-from tests.tui.piloted import dashboard, see, text_of
+from tests.tui.piloted import dashboard, see
 from tui.app import MedtuiApp
 from tui.plotting.cells import Line
 from tui.screens.case import CaseScreen
@@ -166,39 +165,6 @@ def test_help_names_every_key_that_has_words() -> None:
             assert not binding.description or (written(binding), binding.tooltip or binding.description) in said
 
 
-# --- storms ---------------------------------------------------------------------------------------
-
-STORM = 40
-KEYS = (
-    *("tab", "shift+tab", "escape", "enter", "up", "down", "left", "right", "home", "end", "pageup", "pagedown"),
-    *("1", "2", "3", "4", "5", "6", "7", "8", "9", "0", "x", "y", "z", "Z", "H", "L", "plus", "minus", "g", "m", "e"),
-    *("G", "o", "O", "d", "t", "f", "r", "v", "V", "space", "comma", "full_stop", "k", "j", "h", "l", "question_mark"),
-    *("left_square_bracket", "right_square_bracket", "n", "N", "p", "X", "delete", "slash", "c"),
-)
-
-
 async def wheel(pilot: Pilot[None], x: int, y: int, kind: type[events.MouseEvent]) -> None:
     pilot.app.screen._forward_event(kind(None, x, y, 0, 0, 0, False, False, False, screen_x=x, screen_y=y))
     await pilot.pause()
-
-
-@pytest.mark.parametrize("seed", range(3))
-async def test_no_size_key_or_wheel_ends_it(seed: int, tmp_path: Path) -> None:
-    rng = random.Random(seed)
-    runs = [recorded.finished(tmp_path), recorded.live_classes(tmp_path), recorded.hostile(tmp_path)]
-    app = MedtuiApp(tmp_path, runs[seed - 1] if seed else None, ascii_only=bool(seed % 2))
-    async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.pause(0.3)
-        for _ in range(STORM):
-            if rng.random() < 0.35:
-                await pilot.resize_terminal(rng.randint(20, 240), rng.randint(5, 70))
-            elif rng.random() < 0.2:
-                kind = rng.choice((events.MouseScrollUp, events.MouseScrollDown))
-                await wheel(pilot, rng.randrange(app.size.width), rng.randrange(app.size.height), kind)
-            else:
-                await pilot.press(rng.choice(KEYS))
-        await pilot.resize_terminal(120, 40)
-        while len(app.screen_stack) > 2 or not isinstance(app.screen, TiledScreen):
-            app.pop_screen()
-        await pilot.pause()
-        assert "medtui" in "\n".join(text_of(app))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from engine.errors import UsageError
 from tests.tui import recorded
 from tests.tui.piloted import dashboard, see
 from tui.cli import main
-from tui.widgets.keymap import _kinds, _parts, in_force, keys_path, load_keys, put_in_force, read_keys
+from tui.widgets import keys
+from tui.widgets.keymap import _kinds, in_force, keys_path, load_keys, put_in_force, read_keys, usual_keys
 from tui.widgets.keys import bindings_of
 
 assert tui.app
@@ -30,7 +32,7 @@ EASY = {
 
 
 @pytest.fixture(autouse=True)
-def usual_keys() -> Iterator[None]:
+def back() -> Iterator[None]:
     yield
     put_in_force({})
 
@@ -41,7 +43,7 @@ def written(text: str) -> None:
 
 
 def test_every_action_has_a_key_that_a_german_keyboard_has() -> None:
-    _parts()
+    usual_keys()
     hard = []
     for part in _kinds(DOMNode):
         keys: dict[str, set[str]] = {}
@@ -56,7 +58,7 @@ def test_every_action_has_a_key_that_a_german_keyboard_has() -> None:
 def test_a_file_changes_keys_in_every_part_and_in_the_help() -> None:
     written('filter = ["i", "#"]\n"scroll(1)" = "j"\n')
     assert load_keys() == ""
-    declared = [each for part in _parts() for each in part.BINDINGS if isinstance(each, Binding)]
+    declared = [each for part in usual_keys() for each in part.BINDINGS if isinstance(each, Binding)]
     assert {each.key for each in declared if each.action == "filter"} == {"i,number_sign"}
     lines = in_force().splitlines()
     assert {line.partition(" = ")[0] for line in lines if not line.startswith("# ")} == {'"scroll(1)"', "filter"}
@@ -117,3 +119,24 @@ async def test_the_dashboard_takes_the_keys_and_says_what_is_wrong(tmp_path: Pat
         await see(pilot, "the usual keys are in force", "smoothing 1 %")  # a key before the curves stand is lost
         await pilot.press("y")
         await see(pilot, "loss log")
+
+
+def test_sentences_name_keys_as_they_are_declared() -> None:
+    """`keyed` takes the usual key from the sentence: it is that of the action."""
+    declared = {(each.action, keys.written(each)) for part in usual_keys().values() for each in part}
+    source = "".join(path.read_text(encoding="utf-8") for path in Path(tui.app.__file__).parent.rglob("*.py"))
+    named = set(re.findall(r"<([a-z_]+(?:\('?[a-z0-9]+'?\))?):([^<>{}]+)>", source))
+    assert len(named) > 12
+    assert named <= declared
+
+
+async def test_cards_findings_and_sentences_name_the_keys_in_force(tmp_path: Path) -> None:
+    folder = recorded.finished(tmp_path)
+    written('"act(\'fork\')" = "f7"\nfigures = "i"\nshow_hidden = "f8"\n"number(6)" = "f9"\nhide = "ctrl+x"\n')
+    async with dashboard(folder).run_test(size=(120, 40)) as pilot:
+        await see(pilot, "f7 fork", "i figures")
+        await pilot.press("r", "ctrl+x")
+        await see(pilot, "f8 shows them")
+    written("")
+    async with dashboard(folder).run_test(size=(120, 40)) as pilot:
+        await see(pilot, "F fork", "f figures")
