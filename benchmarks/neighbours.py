@@ -1,6 +1,6 @@
 """Two trainings on the same cores: ``python -m benchmarks.neighbours [ROUNDS]``.
 
-Three runs of the quickstart, of which SIGSTOP holds those that are not to run, in windows of a few seconds: one alone,
+Three runs of the quickstart, of which SIGSTOP holds those that are not to run, in windows of ten seconds: one alone,
 two at once, and one alone whose threads wait as libgomp has it (they spin for long), which is what ours lose nothing
 against. Prints iterations a second, and the medians of the ratios within a round: two together are to have 0.8 of the
 steps of one alone, one alone 0.98 of those of the run that spins.
@@ -17,9 +17,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.attached import MEDTUI, SETTLING_S, WARM_UP_S, WINDOW_S, rate, start
+from benchmarks.attached import MEDTUI, WARM_UP_S, rate, start
 from engine.runfolder import RunFolder, read_status
 
+WINDOW_S, SETTLING_S = 10.0, 4.0  # a run looks every three seconds whether others want its cores
 SPINS = "300000"  # libgomp's own where no policy is set
 
 

@@ -14,6 +14,7 @@ import torch
 from engine.errors import RunError
 from engine.events import Event, Resources
 from engine.hardware import free_memory, total_memory
+from engine.training.throttle import SpinThrottle
 
 EVERY_S = 3.0
 
@@ -27,6 +28,7 @@ class ResourceSampler:
         self._device = device
         self._cores = psutil.cpu_count() or 1
         self._processes: dict[int, psutil.Process] = {}
+        self._throttle = SpinThrottle()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="resources", daemon=True)
 
@@ -37,11 +39,13 @@ class ResourceSampler:
         self._over.set()
         if self._thread.is_alive():
             self._thread.join()
+            self._throttle.close()
 
     def _loop(self) -> None:
         with contextlib.suppress(OSError):
             self._sample()  # psutil's first percentage is 0: it needs two looks
         while not self._over.wait(EVERY_S):
+            self._throttle.look()
             with contextlib.suppress(RunError, OSError):  # the trainer itself meets a full disk
                 self._emit(self._sample())
 
