@@ -33,7 +33,7 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
         OSError: it is no regular file, none of `FORMATS`, or asks for far more memory than it takes disk.
     """
     with open_regular(path) as stream, Image.open(stream, formats=FORMATS) as file:
-        # Turned and with its colours resolved it is held three times.
+        # Turned and with its colours resolved it is held up to three times.
         if 3 * file.width * file.height * max(3, len(file.getbands())) > most_unpacked(stream):
             raise OSError(f"its header asks for {file.width} x {file.height} pixels")
         yield file
@@ -49,10 +49,11 @@ def read_picture(path: Path) -> Array:
         OSError, ValueError and others that a damaged file causes.
     """
     with open_picture(path) as file:
-        picture = ImageOps.exif_transpose(file)
-        if picture.mode in _DEEP:
-            return _native(picture)
-        return np.asarray(picture.convert("L" if picture.mode in _GREY else "RGB"))
+        ImageOps.exif_transpose(file, in_place=True)  # another picture would be a copy, also of one that is upright
+        if file.mode in _DEEP:
+            return _native(file)
+        mode = "L" if file.mode in _GREY else "RGB"
+        return np.asarray(file if file.mode == mode else file.convert(mode))
 
 
 def picture_channels(path: Path) -> int:
@@ -71,11 +72,11 @@ def read_mask_picture(path: Path) -> Array:
     """
     with open_picture(path) as file:
         lossy = file.format == "JPEG"
-        picture = ImageOps.exif_transpose(file)
-        if picture.mode in {"1", "L", "P"} | _DEEP:
-            values = np.asarray(picture).astype(np.uint8) if picture.mode == "1" else _native(picture)
+        ImageOps.exif_transpose(file, in_place=True)
+        if file.mode in {"1", "L", "P"} | _DEEP:
+            values = np.asarray(file).astype(np.uint8) if file.mode == "1" else _native(file)
         else:
-            pixels = np.asarray(picture.convert("RGB"))
+            pixels = np.asarray(file.convert("RGB"))
             if (pixels != pixels[..., :1]).any():
                 raise ValueError("a mask in colours: save class indices, in grey or with a palette")
             values = pixels[..., 0]
