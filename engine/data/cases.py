@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SPLITS = ("train", "validation", "test")
+MOST_LABELS = 65_535
+"""The greatest value of a mask, and the most classes."""
 
 
 @dataclass(frozen=True, slots=True)

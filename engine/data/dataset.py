@@ -12,7 +12,7 @@ from engine.data.cases import Case, Dataset
 from engine.data.read import channels_in
 from engine.data.sources import DatasetIndex, open_source
 from engine.data.sources.dataset_json import channel_names
-from engine.data.sources.index import folded
+from engine.data.sources.index import spelled
 from engine.data.splits import assign, refuse_duplicates
 from engine.data.traits import with_traits
 from engine.data.unread import unread
@@ -152,9 +152,9 @@ def _split_notes(cases: tuple[Case, ...], classes: tuple[str, ...]) -> tuple[str
     if None not in trained:
         notes += [f"class {name} has no training case" for index, name in enumerate(classes) if index not in trained]
     for what, names in (("classes", classes), ("groups", {case.group for case in cases if case.group})):
-        alike = Counter(map(folded, names))
-        same = sorted(name for name in names if alike[folded(name)] > 1)
-        notes += [f"{what} that differ by case or spaces only: {', '.join(same[:10])}"] if same else []
+        alike = Counter(map(spelled, names))
+        same = sorted(name for name in names if alike[spelled(name)] > 1)
+        notes += [f"{what} that differ by case, spaces or zeros only: {', '.join(same[:10])}"] if same else []
     ungrouped = [case.group is None for case in cases if case.split == "train"]
     if any(ungrouped) and not all(ungrouped):
         notes.append(f"{sum(ungrouped)} of {len(ungrouped)} training cases have no group: each is one of its own")

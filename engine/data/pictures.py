@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from engine.runfolder import most_unpacked, open_regular
+
+warnings.filterwarnings("ignore", module=r"PIL\.")  # its remarks on headers; faults are raised
 
 Array = npt.NDArray[np.generic]
 Range = tuple[float, float]
@@ -22,6 +26,7 @@ FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 
 _GREY = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"}
 _DEEP = {"I", "I;16", "I;16B", "I;16L", "I;16N", "F"}
+_LOW_BYTES = {f"{kind};16{own}": f"{kind};16{other}" for kind in ("RGB", "RGBA") for own, other in ("BL", "LB", "NB")}
 _BITS = (8, 10, 12, 14, 16)
 
 
@@ -32,28 +37,55 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
     Raises:
         OSError: it is no regular file, none of `FORMATS`, or asks for far more memory than it takes disk.
     """
-    with open_regular(path) as stream, Image.open(stream, formats=FORMATS) as file:
-        # Turned and with its colours resolved it is held up to three times.
-        if 3 * file.width * file.height * max(3, len(file.getbands())) > most_unpacked(stream):
-            raise OSError(f"its header asks for {file.width} x {file.height} pixels")
-        yield file
+    with open_regular(path) as stream:
+        try:
+            opened = Image.open(stream, formats=FORMATS)
+        except UnidentifiedImageError:
+            raise OSError(f"it is no {', '.join(FORMATS)}") from None
+        with opened as file:
+            # Turned and with its colours resolved it is held up to three times.
+            if 3 * file.width * file.height * max(3, len(file.getbands())) > most_unpacked(stream):
+                raise OSError(f"its header asks for {file.width} x {file.height} pixels")
+            yield file
 
 
 def read_picture(path: Path) -> Array:
     """The picture in ``path``, (H, W) in grey or (H, W, 3) in colour, turned as its EXIF data says.
 
-    uint8, or what the file holds where that is deeper: uint16, int32 or float32. Transparency is dropped,
-    palettes are resolved. Of a file with several pages the first is read.
+    uint8, or what the file holds where that is deeper: uint16 (colours too), int32 or float32. Transparency is
+    dropped, palettes are resolved. Of a file with several pages the first is read.
 
     Raises:
         OSError, ValueError and others that a damaged file causes.
     """
     with open_picture(path) as file:
+        low = _low_bytes(file)
         ImageOps.exif_transpose(file, in_place=True)  # another picture would be a copy, also of one that is upright
         if file.mode in _DEEP:
             return _native(file)
         mode = "L" if file.mode in _GREY else "RGB"
-        return np.asarray(file if file.mode == mode else file.convert(mode))
+        shades = np.asarray(file if file.mode == mode else file.convert(mode))
+    if not low:
+        return shades
+    with open_picture(path) as file:  # once more, for the other byte of each value
+        setattr(file, "tile", low)  # noqa: B010  (only files have it, says its type)
+        ImageOps.exif_transpose(file, in_place=True)
+        below = np.asarray(file.convert("RGB"))
+    return np.asarray(shades.astype(np.uint16) << 8 | below)
+
+
+def _low_bytes(file: Any) -> list[Any]:
+    """How to decode the low bytes of colours of 16 bits, of which Pillow gives the high ones; nothing for others.
+
+    Its unpackers for the two orders of bytes take one byte each: the other's is the low one.
+    """
+    tiles, low = getattr(file, "tile", []), []
+    for tile in tiles:
+        name, *rest = (tile.args,) if isinstance(tile.args, str) else tile.args or ("",)
+        if name not in _LOW_BYTES:
+            return []
+        low.append(tile._replace(args=(_LOW_BYTES[name], *rest) if rest else _LOW_BYTES[name]))
+    return low
 
 
 def picture_channels(path: Path) -> int:
@@ -68,19 +100,39 @@ def read_mask_picture(path: Path) -> Array:
     JPEG blurs values, so that only a mask of two can be told from it: 0 below 128, and 255.
 
     Raises:
-        ValueError: the mask has colours, of which nothing says the classes.
+        ValueError: the mask has colours, of which nothing says the classes; or what it shows is not in its values.
     """
     with open_picture(path) as file:
-        lossy = file.format == "JPEG"
+        lossy = file.format in {"JPEG", "MPO"}
         ImageOps.exif_transpose(file, in_place=True)
         if file.mode in {"1", "L", "P"} | _DEEP:
             values = np.asarray(file).astype(np.uint8) if file.mode == "1" else _native(file)
+            if file.mode == "P" and _white_first(file, values):
+                raise ValueError(
+                    "a palette in which white stands before black: nothing says which of the two is the "
+                    "background; save the mask in grey"
+                )
         else:
             pixels = np.asarray(file.convert("RGB"))
+            if not np.ptp(pixels) and np.ptp(np.asarray(file.convert("RGBA"))[..., 3]):
+                raise ValueError("a mask that is drawn in its transparency: save class indices in grey")
             if (pixels != pixels[..., :1]).any():
                 raise ValueError("a mask in colours: save class indices, in grey or with a palette")
             values = pixels[..., 0]
-    return np.where(np.asarray(values, np.uint8) < 128, 0, 255).astype(np.uint8) if lossy else values
+    if not lossy:
+        return values
+    shades = np.asarray(values, np.uint8)
+    if 0 < shades.max() < 128:
+        raise ValueError(f"a JPEG mask with values up to {shades.max()}: JPEG blurs class indices; save it as PNG")
+    return np.where(shades < 128, 0, 255).astype(np.uint8)
+
+
+def _white_first(picture: Image.Image, indices: Array) -> bool:
+    """Whether the palette's colours that are used are black and white, in another order than their indices."""
+    colours = np.asarray(picture.getpalette() or [0, 0, 0]).reshape(-1, 3)
+    used = colours[[index for index in np.unique(indices).tolist() if index < len(colours)]]
+    greys = used[:, 0].tolist()
+    return bool((used == used[:, :1]).all()) and set(greys) <= {0, 255} and greys not in ([0], [0, 255], [255])
 
 
 def with_channels(picture: Array, channels: int) -> Array:
@@ -89,7 +141,9 @@ def with_channels(picture: Array, channels: int) -> Array:
         return np.repeat(picture[None], channels, axis=0)
     if channels == 3:
         return np.ascontiguousarray(np.moveaxis(picture, -1, 0))
-    return np.asarray(Image.fromarray(picture.astype(np.uint8)).convert("L"))[None]
+    if picture.dtype != np.uint8:
+        return (picture @ np.array([0.299, 0.587, 0.114], np.float32))[None]  # as Pillow weighs them
+    return np.asarray(Image.fromarray(picture).convert("L"))[None]
 
 
 def full_range(low: float, high: float, *, whole: bool) -> Range:

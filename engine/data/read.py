@@ -15,8 +15,9 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from PIL import Image
 
-from engine.data.cases import Case, Dataset
+from engine.data.cases import MOST_LABELS, Case, Dataset
 from engine.data.pictures import picture_channels, read_mask_picture, read_picture, to_shades, with_channels
+from engine.data.unread import namesake
 from engine.data.volumes import (
     AFFINE_TOLERANCE,
     Affine,
@@ -36,6 +37,8 @@ Masks = npt.NDArray[np.integer[Any]]
 Label = tuple[Masks | None, tuple[int, ...]]
 """Class indices of a mask (*S), None where it cannot be used; and the classes that it holds."""
 
+_WHITE = {255, 65_535}
+_BLURRED = 20
 WHOLE = 1e-3
 """Mask values that are so near to a whole number are that number: resampling tools leave such."""
 
@@ -106,9 +109,12 @@ def channels_in(paths: Sequence[Path], spatial_dims: int) -> int:
         return 1
 
 
-def missing(path: Path) -> str:
+def _missing(path: Path) -> str:
     """What to say of a file that is not there."""
-    return "a link to a file that is not there" if path.is_symlink() else "no such file"
+    if path.is_symlink():
+        return "a link to a file that is not there"
+    beside = namesake(path)
+    return "no such file" + (f"; beside it is {beside.name}" if beside else "")
 
 
 def _image(dataset: Dataset, case: Case, problems: list[Problem]) -> tuple[Array | None, Affine | None]:
@@ -160,7 +166,8 @@ def _label(dataset: Dataset, path: Path, image: Array | None, affine: Affine | N
 def _indices(dataset: Dataset, path: Path, mask: Array, problems: list[Problem]) -> Label:
     """Mask values -> 0 for the background, i + 1 for the value ``label_values[i]``.
 
-    A mask of 0 and 255 is one of 0 and 1 where the data set has the one class 1: so programs save black and white.
+    A mask of 0 and 255 (16 bits: 65,535) is one of 0 and 1 where the data set has the one class 1: so programs save
+    black and white.
     """
     where = dataset.where(path)
     allowed = ", ".join(map(str, (0, *dataset.label_values[:50]))) + (", ..." if len(dataset.label_values) > 50 else "")
@@ -171,14 +178,19 @@ def _indices(dataset: Dataset, path: Path, mask: Array, problems: list[Problem])
         whole = np.rint(mask)
         mask = whole if np.abs(mask - whole).max() <= WHOLE else mask
     values = np.flatnonzero(np.bincount(mask.ravel())) if mask.dtype == np.uint8 else np.unique(mask)
-    if dataset.label_values == (1,) and values.max() == 255 and set(values.tolist()) <= {0, 255}:
-        return np.asarray(mask == 255, np.uint8), (0,)
+    white = values.max()
+    if dataset.label_values == (1,) and white in _WHITE and set(values.tolist()) <= {0, white}:
+        return np.asarray(mask == white, np.uint8), (0,)
     places = {value: index for index, value in enumerate(dataset.label_values)}
     wrong = [value for value in values.tolist() if value != 0 and value not in places]
     if wrong:
         names = ", ".join(f"{value:.9g}" for value in wrong[:5]) + (", ..." if len(wrong) > 5 else "")
-        named = f'{allowed}; "labels" of a dataset.json may name others: {{"lesion": {wrong[0]:.9g}}}'
-        problems.append(Problem(where, f"label value {names}", named if dataset.source != "left_atrium" else allowed))
+        nameable = [value for value in wrong if 0 < value <= MOST_LABELS and float(value).is_integer()]
+        if len(wrong) > _BLURRED and dataset.label_values == (1,):
+            allowed += "; so many values look like a mask that was smoothed: resample it by nearest neighbour"
+        elif nameable and dataset.source != "left_atrium":
+            allowed += f'; "labels" of a dataset.json may name others: {{"lesion": {nameable[0]:.9g}}}'
+        problems.append(Problem(where, f"label value {names}", allowed))
         return None, ()
     present = sorted(places[value] for value in values.tolist() if value)
     return to_indices(mask, dataset.label_values, values.tolist()), tuple(present)
@@ -214,7 +226,7 @@ def _load(dataset: Dataset, path: Path, what: str, problems: list[Problem]) -> t
             volume, affine = read_volume(path, what)
             array, shape = channels_first(volume), volume.shape
     except FileNotFoundError:
-        problems.append(Problem(where, f"{what}: {missing(path)}"))
+        problems.append(Problem(where, f"{what}: {_missing(path)}"))
         return None
     except UNREADABLE as error:
         problems.append(Problem(where, f"{what} cannot be read: {_why(error)}"))

@@ -9,9 +9,13 @@ import numpy as np
 from nibabel import Nifti1Image
 from nibabel.openers import ImageOpener
 
-from engine.data.pictures import open_picture
+from engine.data.pictures import PICTURES, open_picture
 from engine.data.read import UNREADABLE
 from engine.data.volumes import AFFINE_TOLERANCE, corners_apart, invertible, open_nifti, spacing_of
+
+_ORIENTATION = 0x0112
+_SHEARED = 0.01
+"""Cosine between two axes, about half a degree off, from which a grid counts as sheared: ITK refuses such from 1e-4."""
 
 
 def remarks(path: Path) -> tuple[str, ...]:
@@ -26,11 +30,15 @@ def _found(path: Path) -> list[str]:
     name = path.name.lower()
     if name.endswith((".nii", ".nii.gz")):
         return _of_nifti(path, open_nifti(path))
-    if name.endswith((".tif", ".tiff")):
-        with open_picture(path) as picture:
-            if (pages := getattr(picture, "n_frames", 1)) > 1:
-                return [f"{pages} pages, of which the first is read"]
-    return []
+    if not name.endswith(PICTURES):
+        return []
+    found = []
+    with open_picture(path) as picture:
+        if (pages := getattr(picture, "n_frames", 1)) > 1:
+            found.append(f"{pages} pages, of which the first is read")
+        if picture.getexif().get(_ORIENTATION, 1) != 1:
+            found.append("turned upright, as its EXIF data says; a mask without such data must be upright itself")
+    return found
 
 
 def _of_nifti(path: Path, file: Nifti1Image) -> list[str]:
@@ -46,6 +54,9 @@ def _of_nifti(path: Path, file: Nifti1Image) -> list[str]:
         apart = corners_apart(qform, sform, file.shape[:3])
         if invertible(sform) and apart > AFFINE_TOLERANCE * min(spacing_of(sform)):
             found.append("qform and sform disagree: the sform is used")
+    axes = file.affine[:3, :3] / spacing_of(file.affine)
+    if np.abs(axes.T @ axes - np.eye(3)).max() > _SHEARED:
+        found.append("its axes are not at right angles: distances are measured as if they were")
     wanted = int(stored["vox_offset"]) + math.prod(file.shape) * header.get_data_dtype().itemsize
     if 0 < wanted < _unpacked(path):
         found.append("holds more values than its header says: the rest is not read")

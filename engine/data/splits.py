@@ -48,7 +48,9 @@ def assign(cases: Sequence[Case], table: DataTable) -> tuple[Case, ...]:
     limits = {"train": table.limit_train, "validation": table.limit_validation, "test": table.limit_test}
     limited = [case for name in SPLITS for case in _limit(assigned, name, limits[name], table.split_seed)]
     if not any(case.split == "train" for case in limited):
-        raise DataError("no case is left for training", "lower data.test_fraction or data.validation_fraction")
+        drawn = "lower data.test_fraction or data.validation_fraction"
+        given = 'the data set gives none for it; data.split = "fraction" draws a split'
+        raise DataError("no case is left for training", given if table.split == "given" else drawn)
     return tuple(limited)
 
 

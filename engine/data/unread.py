@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 from engine.data.pictures import PICTURES
@@ -13,11 +16,14 @@ VOLUMES = (".nii.gz", ".nii", ".h5", ".hdf5")
 
 _DICOM = ("DICOM is not read", "convert each series to NIfTI with dcm2niix")
 _ITK = "convert to NIfTI (.nii.gz), for instance with SimpleITK or 3D Slicer"
+_PICTURE = ("pictures of this kind are not read", "convert them to PNG, for instance with ImageMagick")
 _SLIDE = ("whole-slide images are not read", "export tiles as PNG")
 _KNOWN = {
     **dict.fromkeys((".dcm", ".dicom", ".ima"), _DICOM),
     **dict.fromkeys((".nrrd", ".nhdr"), ("NRRD is not read", _ITK)),
     **dict.fromkeys((".mha", ".mhd"), ("MetaImage is not read", _ITK)),
+    **dict.fromkeys((".mgz", ".mgh", ".img", ".hdr", ".mnc"), ("volumes of this kind are not read", _ITK)),
+    **dict.fromkeys((".gif", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".psd", ".ppm", ".pgm"), _PICTURE),
     **dict.fromkeys((".npy", ".npz"), ("arrays of NumPy are not read", "write them as NIfTI with nibabel")),
     **dict.fromkeys((".svs", ".ndpi", ".mrxs", ".czi"), _SLIDE),
 }
@@ -32,7 +38,7 @@ def unread(paths: Iterable[Path], spatial_dims: int) -> tuple[Problem, ...]:
     """
     found: defaultdict[tuple[str, tuple[str, str]], list[Path]] = defaultdict(list)
     other = PICTURES if spatial_dims == 3 else VOLUMES
-    for path in dict.fromkeys(paths):
+    for path in dict.fromkeys(map(_stand_in, paths)):
         ending = path.suffix.lower()
         if ending in _KNOWN:
             found[f"*{path.suffix}", _KNOWN[ending]].append(path)
@@ -46,6 +52,27 @@ def unread(paths: Iterable[Path], spatial_dims: int) -> tuple[Problem, ...]:
         Problem(str(files[0]) if len(files) == 1 else f"{len(files)} files {name} ({files[0].name}, ...)", what, way)
         for (name, (what, way)), files in found.items()
     )
+
+
+def namesake(path: Path) -> Path | None:
+    """A file beside ``path`` that is called the same but for its ending, upper case or how accents are written."""
+    same = _by_stem(path.parent).get(_plain(path.name))
+    return None if same is None or same == path.name else path.with_name(same)
+
+
+def _stand_in(path: Path) -> Path:
+    return path if path.is_symlink() or path.exists() else namesake(path) or path
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold().removesuffix(".gz").rpartition(".")[0] or name
+
+
+@lru_cache(maxsize=16)
+def _by_stem(folder: Path) -> dict[str, str]:
+    with suppress(OSError):
+        return {_plain(name): name for name in sorted(path.name for path in folder.iterdir())}
+    return {}
 
 
 def _is_dicom(path: Path) -> bool:

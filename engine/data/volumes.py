@@ -80,7 +80,7 @@ def _h5(path: Path, key: str) -> Array:
     with open_regular(path) as stream, h5py.File(path, "r") as file:
         link = file.get(key, getlink=True)
         if link is None:
-            raise ValueError(f'no data set "{key}" in it')
+            raise ValueError(f'no data set "{key}" in it, but {", ".join(list(file)[:10])[:200] or "nothing"}')
         if type(link) is not h5py.HardLink:
             raise ValueError(f'"{key}" is a link to another place, which is not followed')
         item = file[key]
@@ -109,7 +109,12 @@ def open_nifti(path: Path) -> nibabel.Nifti1Image:
             if not begin <= _MOST_HEADER:  # what lies before the voxels is read at once
                 raise ValueError("the voxels begin at an absurd place")
             return kind.from_filename(path)
-    raise ValueError("it is no NIfTI file")
+    with open_regular(path) as stream:
+        packed, named = stream.read(2) == b"\x1f\x8b", path.name.lower().endswith(".gz")
+    way = (
+        "" if packed == named else "; gzip packed it: call it .nii.gz" if packed else "; it is not packed: call it .nii"
+    )
+    raise ValueError("it is no NIfTI file" + way)
 
 
 def _nifti(path: Path, key: str) -> tuple[Array, Affine | None]:
@@ -118,7 +123,8 @@ def _nifti(path: Path, key: str) -> tuple[Array, Affine | None]:
         _refuse_huge(file.shape, file.get_data_dtype(), key, stream)
     array = np.asanyarray(file.dataobj)
     if array.dtype == np.float64:
-        array = array.astype(np.float32)
+        with np.errstate(over="ignore"):  # infinite values are found, and said, as such
+            array = array.astype(np.float32)
     return array, affine_of(file)
 
 

@@ -208,8 +208,8 @@ class CsvTable(DataTable):
 
     source: Literal["csv"]
     table: RelativePath = "table.csv"
-    """The table, below root: commas, semicolons, tabs or bars; UTF-8, UTF-16 or Windows-1252. Its paths are relative
-    to root."""
+    """The table, below root: commas, semicolons, tabs or bars; UTF-8, UTF-16, UTF-32 or Windows-1252. Its paths are
+    relative to root."""
     path_column: str = "path"
     """Column with the path of the image."""
     label_column: str = "label"

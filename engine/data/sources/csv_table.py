@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.data.cases import Case
+from engine.data.cases import MOST_LABELS, Case
 from engine.data.pictures import PICTURES
 from engine.data.sources.index import (
+    LONGEST_NAME,
     MISSING,
-    MOST_LABELS,
     MOST_PROBLEMS,
     NIFTI,
     DatasetIndex,
@@ -53,6 +53,12 @@ def csv_table(table: CsvTable, folder: Path, task: str) -> DatasetIndex:
     """
     problems: list[Problem] = []
     rows = list(_rows(folder, table, problems))
+    first: dict[Path, Row] = {}
+    problems += [
+        Problem(row.where, f"the image of {first[row.image].where} again", "a row an image")
+        for row in rows
+        if first.setdefault(row.image, row) is not row
+    ]
     refuse(folder, problems)
     classes, values, truths = (_masks if task == "segmentation" else _targets)(folder, table, rows, problems)
     dims, unit = _geometry(rows, problems)
@@ -82,9 +88,11 @@ def _masks(folder: Path, table: CsvTable, rows: list[Row], problems: list[Proble
 def _targets(folder: Path, table: CsvTable, rows: list[Row], problems: list[Problem]) -> _Truths:
     found = {row.label for row in rows}
     classes = table.classes or tuple(sorted(found))
-    if len(classes) > MOST_LABELS:
+    long = [name for name in classes if len(name) > LONGEST_NAME]
+    if long or len(classes) > MOST_LABELS:
         allowed = f"at most {MOST_LABELS:,} classes; is that the column of the class?"
-        refuse(folder, [Problem(table.table, f"{len(classes):,} classes", allowed, table.label_column)])
+        what = f'found "{long[0][:50]}..."' if long else f"{len(classes):,} classes"
+        refuse(folder, [Problem(table.table, what, allowed, table.label_column)])
     places = {name: place for place, name in enumerate(classes)}
     targets = {label: places[label] if label in places else class_of(label, classes) for label in found}
     allowed = f"{', '.join(classes)}, as data.classes says"
@@ -95,6 +103,10 @@ def _targets(folder: Path, table: CsvTable, rows: list[Row], problems: list[Prob
 
 def _geometry(rows: list[Row], problems: list[Problem]) -> tuple[int, str]:
     """Axes of the images and the unit of distances, from the endings of their files."""
+    bare = [row for row in rows if not row.image.suffix and not row.image.exists()]
+    problems += [Problem(row.where, f'found "{row.image.name}"', "a path with its ending, as .png") for row in bare]
+    if bare:
+        return 2, "pixel"
     pictures = [row for row in rows if row.image.name.lower().endswith(PICTURES)]
     if len(pictures) == len(rows):
         return 2, "pixel"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from engine.data.sources.index import folded, read_text
+from engine.data.sources.index import LONGEST_NAME, folded, read_text
 from engine.errors import DataError, Problem
 
 FILE = "dataset.json"
@@ -23,12 +24,21 @@ def read_json(folder: Path) -> dict[str, Any]:
     if text.count("[") + text.count("{") > _MOST:
         raise DataError(f"{folder / FILE} holds more than {_MOST} lists and objects")
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{folder / FILE} is not valid JSON: {error}") from None
     if not isinstance(value, dict):
         raise DataError(f"{folder / FILE} holds no JSON object")
     return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; a key given twice would silently lose its first value: a class, for instance."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f'the key "{twice[:80]}" is there twice')
+    return found
 
 
 def labels_of(value: Any, problems: list[Problem]) -> dict[int, str]:
@@ -46,6 +56,9 @@ def labels_of(value: Any, problems: list[Problem]) -> dict[int, str]:
             problems.append(Problem(FILE, "an ignore label", "labels without one: it is not supported", "labels"))
         elif number in said:
             problems.append(Problem(FILE, f"mask value {number} twice", "one name a value", "labels"))
+        elif item is None or not folded(name) or len(name) > LONGEST_NAME:
+            allowed = f"a name of 1 to {LONGEST_NAME} characters"
+            problems.append(Problem(FILE, f"mask value {number} without a name of use", allowed, "labels"))
         elif folded(name) in map(folded, said.values()):
             problems.append(Problem(FILE, f'the name "{name}" twice', "a name of its own for every value", "labels"))
         else:

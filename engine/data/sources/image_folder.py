@@ -15,6 +15,7 @@ from engine.data.sources.index import (
     class_of,
     files_below,
     group_below,
+    hidden,
     identities,
     left_over,
     read_index,
@@ -76,4 +77,4 @@ def _cases(folder: Path, path: Path, target: int, split: str, problems: list[Pro
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not hidden(path.name))

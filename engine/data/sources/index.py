@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -25,9 +26,11 @@ _SPLIT_NAMES = {
 _TEXTS = frozenset((".txt", ".md", ".json", ".csv", ".tsv", ".xml", ".html", ".pdf", ".db", ".ini", ".xlsx", ".list"))
 MISSING = frozenset(("nan", "na", "n/a", "none", "null", "nil", "<na>", "#n/a", "-nan", "-", "--", "?", "missing"))
 """What tables have in cells without a value: most as pandas reads them, in lower case."""
+LONGEST_NAME = 200
+"""Characters in the name of a class."""
+_ELSEWHERE = re.compile(r"[A-Za-z]:[\\/]|[A-Za-z][A-Za-z0-9+.-]+://")
 MAX_LIST_BYTES = 64_000_000
 """Lists and tables larger than this are not read."""
-MOST_LABELS = 65_535
 MOST_PROBLEMS = 1000
 """Of one table; more are not looked for."""
 
@@ -82,8 +85,8 @@ def read_text(path: Path, folder: Path, *, ansi: str = "") -> str:
     where = path.relative_to(folder).as_posix()
     try:
         raw = read_small(path, MAX_LIST_BYTES)
-        if raw[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            return raw.decode("utf-16")
+        if encoding := _wide(raw):
+            return raw.decode(encoding)
         with suppress(UnicodeDecodeError):
             return raw.decode("utf-8-sig")
         return raw.decode(ansi if ansi and b"\0" not in raw else "utf-8-sig")
@@ -95,13 +98,24 @@ def read_text(path: Path, folder: Path, *, ansi: str = "") -> str:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
 
 
+def _wide(raw: bytes) -> str:
+    """The encoding of text with more than a byte a character, by its mark or by the zeros beside its first sign."""
+    if raw[:4] in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE):
+        return "utf-32"
+    if raw[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return "utf-16"
+    zeros = [byte == 0 for byte in raw[:4]]
+    return "utf-16-le" if zeros == [False, True] * 2 else "utf-16-be" if zeros == [True, False] * 2 else ""
+
+
 def inside(folder: Path, text: str) -> Path | None:
-    """``text`` as a path below ``folder``; None if it is empty, absolute, or climbs out with "..".
+    """``text`` as a path below ``folder``; None if it is empty, absolute (on Windows too), on the web, or climbs out.
 
     Links below the folder are followed: data sets are linked together everywhere.
     """
     pure = PurePosixPath(text.replace("\\", "/"))
     unfit = not text or text.startswith("~") or "\0" in text or pure.is_absolute() or ".." in pure.parts
+    unfit = unfit or bool(_ELSEWHERE.match(text))
     return None if unfit or not pure.parts else folder / pure
 
 
@@ -134,10 +148,15 @@ def files_below(place: Path) -> list[Path]:
         raise DataError(f"{place} is a link to a folder around itself", "remove it, or link the folder that is meant")
     found: list[Path] = []
     for at, folders, names in os.walk(place):
-        folders[:] = [name for name in folders if name[0] != "."]
+        folders[:] = [name for name in folders if not hidden(name)]
         links = [name for name in folders if Path(at, name).is_symlink()]
         found += [Path(at, name) for name in (*names, *links) if name[0] != "."]
     return sorted(path for path in found if path.is_symlink() or path.is_file())
+
+
+def hidden(name: str) -> bool:
+    """Whether a file or folder is no part of the data: what begins with a dot, or macOS and file servers add."""
+    return name[0] == "." or name in {"__MACOSX", "@eaDir"}
 
 
 def left_over(folder: Path, places: Collection[Path], cases: Sequence[Case]) -> tuple[str, ...]:
@@ -188,6 +207,11 @@ def foreground(table: DataTable, said: dict[int, str]) -> tuple[tuple[str, ...],
 def folded(name: str) -> str:
     """``name`` without what people write now so, now so: case, and spaces at its ends or repeated."""
     return " ".join(name.split()).casefold()
+
+
+def spelled(name: str) -> str:
+    """`folded`, without leading zeros and ".0" at the end: what becomes of "007" that was taken for a number."""
+    return re.sub(r"(?<![\d.])0+(?=\d)", "", re.sub(r"\.0+$", "", folded(name)))
 
 
 def class_of(name: str, classes: Sequence[str]) -> int | None:

@@ -29,7 +29,7 @@ def table_rows(path: Path, folder: Path, wanted: Collection[str]) -> Iterator[tu
     head, _, rest = text.partition("\n")
     named = head.strip().strip('"').lower()
     skipped = named.startswith("sep=") and len(named) <= 5  # Excel's own line on its separator
-    text = rest if skipped else text
+    text = (rest if skipped else text).replace("\r\n", "\n").replace("\r", "\n")  # a lone one: an old Mac's
 
     def found(separator: str) -> int:
         cells = next(csv.reader(io.StringIO(text), delimiter=separator), [])

@@ -128,9 +128,31 @@ BAD: dict[str, tuple[Callable[[Path], Bad], tuple[str, ...]]] = {
     "constant image": (_decathlon(lambda d: b.rewrite(d / IMAGE, b.volume() * 0 + 7)), (IMAGE, "every voxel is 7")),
     "truncated NIfTI": (_decathlon(lambda d: _truncate(d / IMAGE)), (IMAGE, "cannot be read")),
     "no NIfTI at all": (_decathlon(lambda d: (d / IMAGE).write_text("hello")), (IMAGE, "cannot be read")),
+    "called otherwise": (
+        _decathlon(lambda d: (d / IMAGE).rename(d / IMAGE[:-3])),
+        (IMAGE, "no such file; beside it is c1.nii"),
+    ),
+    "not packed, and called so": (
+        _decathlon(lambda d: (d / IMAGE).write_bytes(gzip.decompress((d / IMAGE).read_bytes()))),
+        (IMAGE, "it is not packed: call it .nii"),
+    ),
+    "a key twice": (
+        _decathlon(lambda d: _edit(d / "dataset.json", '"labels": {', '"labels": {"1": "tumour", ')),
+        ('the key "1" is there twice',),
+    ),
+    "a class without a name": (_decathlon(lambda d: _labels(d, {"0": "back", "1": None})), ("mask value 1 without a",)),
+    "another format": (
+        _decathlon(lambda d: (d / IMAGE).rename(d / "imagesTr" / "c1.mgz")),
+        ("c1.mgz", "not read", "convert to NIfTI"),
+    ),
     "empty file": (_decathlon(lambda d: (d / IMAGE).write_bytes(b"")), (IMAGE, "cannot be read")),
     "empty label": (_decathlon(lambda d: b.rewrite(d / LABEL, b.mask() * 0)), (LABEL, "the label is empty")),
     "label value": (_decathlon(lambda d: b.rewrite(d / LABEL, b.mask(value=3))), (LABEL, "label value 3", "0, 1")),
+    "label below 0": (_decathlon(lambda d: b.rewrite(d / LABEL, -b.mask().astype(np.int8))), ("label value -1",)),
+    "smoothed label": (
+        _decathlon(lambda d: b.rewrite(d / LABEL, (b.volume() * 40).clip(0, 255).astype(np.uint8))),
+        ("look like a mask that was smoothed", "nearest neighbour"),
+    ),
     "label not whole": (
         _decathlon(lambda d: b.rewrite(d / LABEL, b.mask() * np.float32(0.4))),
         (LABEL, "label value 0.4"),
@@ -197,6 +219,14 @@ BAD: dict[str, tuple[Callable[[Path], Bad], tuple[str, ...]]] = {
         _csv(["0.png,a,test", "1.png,b,test"], "path,label,s", split_column="s"),
         ("no case is left for training",),
     ),
+    "CSV: an image twice": (_csv(["0.png,a", "1.png,b", "./0.png,b"]), ("table.csv:4", "image of table.csv:2 again")),
+    "CSV: paths of Windows": (_csv(["C:\\x\\0.png,a"]), ("table.csv:2", "below the folder")),
+    "CSV: no ending": (_csv(["0,a", "1,b"]), ("table.csv:2", 'found "0"', "with its ending")),
+    "CSV: other ending": (
+        _csv(["0.PNG,a", "1.jpg,b"], split="kfold", folds=2),
+        ("0.PNG: image: no such file; beside it is 0.png", "beside it is 1.png"),
+    ),
+    "CSV: endless class": (_csv([f"0.png,{'x' * 300}"]), ("is that the column of the class?",)),
     "CSV: class of no name": (_csv(["0.png,a"], classes=("b", "c")), ("table.csv:2", 'class "a"', "b, c")),
 }
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
 from engine.data import check_dataset, open_dataset
 from engine.data.cases import Dataset
-from engine.data.pictures import full_range, read_mask_picture, read_picture, to_shades
+from engine.data.pictures import full_range, read_mask_picture, read_picture, to_shades, with_channels
 from engine.data.read import read_case, read_image
 from engine.errors import DataError, RecipeError
 from tests.engine.data import builders as b
@@ -107,6 +109,51 @@ def test_masks_as_indices_as_black_and_white_and_as_palette_are_one(tmp_path: Pa
         found = read_mask_picture(path)
         np.testing.assert_array_equal(found > 0, wanted > 0, err_msg=path.name)
         assert found.max() in {1, 255}
+
+
+@pytest.mark.parametrize("name", ["deep.png", "packed.tif", "plain.tif", "alpha.png", "turned.tif"])
+def test_colours_of_16_bits_come_out_as_opencv_wrote_them(tmp_path: Path, name: str) -> None:
+    wanted = np.random.default_rng(0).integers(0, 4096, (9, 7, 3)).astype(np.uint16)
+    written = wanted[..., ::-1]
+    if name == "alpha.png":
+        written = np.dstack([written, np.full((9, 7), 65_535, np.uint16)])
+    plain = [cv2.IMWRITE_TIFF_COMPRESSION, 1] if name == "plain.tif" else []
+    cv2.imwrite(str(tmp_path / name), written, plain)
+    if name == "turned.tif":
+        raw = (tmp_path / name).read_bytes()
+        assert raw[:2] == b"II"
+        at = int.from_bytes(raw[4:8], "little")
+        tags = [at + 2 + 12 * place for place in range(int.from_bytes(raw[at : at + 2], "little"))]
+        fill = next(tag for tag in tags if raw[tag : tag + 2] == b"\x53\x01")  # SampleFormat, of no use here
+        entry = struct.pack("<HHIHH", 0x0112, 3, 1, 3, 0)  # turned by 180 degrees
+        (tmp_path / name).write_bytes(raw[:fill] + entry + raw[fill + 12 :])
+        wanted = wanted[::-1, ::-1]
+    np.testing.assert_array_equal(read_picture(tmp_path / name), wanted)
+    np.testing.assert_array_equal(with_channels(wanted, 3), np.moveaxis(wanted, -1, 0))
+    grey = cv2.cvtColor(wanted.astype(np.float32), cv2.COLOR_RGB2GRAY)
+    np.testing.assert_allclose(with_channels(wanted, 1)[0], grey, rtol=1e-5)
+
+
+ODD_MASKS = {
+    "white first.png": "white stands before black",  # what Pillow and pngquant make of black and white
+    "alpha.png": "drawn in its transparency",
+    "indices.jpg": "values up to 2: JPEG blurs class indices",
+}
+
+
+@pytest.mark.parametrize("name", ODD_MASKS)
+def test_masks_of_which_the_values_are_not_known_are_refused(tmp_path: Path, name: str) -> None:
+    drawn = np.zeros((32, 32), np.uint8)
+    drawn[8:24, 8:24] = 1
+    if name == "alpha.png":
+        Image.fromarray(np.dstack([drawn * 0] * 3 + [255 * drawn])).save(tmp_path / name)
+    elif name == "indices.jpg":
+        Image.fromarray(2 * drawn).save(tmp_path / name, quality=95)
+    else:
+        most_white = Image.fromarray(255 * (1 - drawn)).convert("RGB")
+        most_white.convert("P", palette=Image.Palette.ADAPTIVE).save(tmp_path / name)
+    with pytest.raises(ValueError, match=ODD_MASKS[name]):
+        read_mask_picture(tmp_path / name)
 
 
 def test_a_mask_in_colours_is_refused(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from engine.errors import DataError
 from tests.engine.data import builders as b
 
 LONGER = "holds more values than its header says: the rest is not read"
+TURNED = "turned upright, as its EXIF data says; a mask without such data must be upright itself"
 
 
 def dataset(task: str, root: Path) -> Dataset:
@@ -145,8 +146,20 @@ def _with_bytes(path: Path, *, longer: bool) -> None:
 
 
 def _two_pages(path: Path) -> None:
-    page = Image.fromarray(np.zeros((8, 8), np.uint8))
-    page.save(path, save_all=True, append_images=[page])
+    pages = [Image.fromarray(np.full((8, 8), shade, np.uint8)) for shade in (0, 200)]
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+
+
+def _upside_down(path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(path, exif=exif)
+
+
+def _sheared(path: Path) -> None:
+    grid = b.affine()
+    grid[0, 1] = 0.5
+    nibabel.save(nibabel.Nifti1Image(b.volume(), grid), path)
 
 
 @pytest.mark.parametrize(
@@ -159,6 +172,10 @@ def _two_pages(path: Path) -> None:
         ("a.nii", partial(_with_bytes, longer=True), [LONGER]),
         ("a.nii.gz", partial(_with_bytes, longer=True), [LONGER]),
         ("a.tif", _two_pages, ["2 pages, of which the first is read"]),
+        ("a.png", _two_pages, ["2 pages, of which the first is read"]),
+        ("a.webp", _two_pages, ["2 pages, of which the first is read"]),
+        ("a.jpg", _upside_down, [TURNED]),
+        ("a.nii", _sheared, ["its axes are not at right angles: distances are measured as if they were"]),
     ],
 )  # fmt: skip
 def test_what_is_odd_in_a_file_is_said(

@@ -17,7 +17,7 @@ from engine.data.familiar import training_ranges, unfamiliar
 from engine.data.phantom_volumes import write_nifti
 from engine.data.read import read_case
 from engine.data.sources.dataset_json import labels_of
-from engine.data.sources.index import foreground
+from engine.data.sources.index import foreground, spelled
 from engine.errors import DataError, Problem
 from engine.recipe import DataTable
 from tests.engine.data import builders as b
@@ -216,7 +216,7 @@ def test_pairs_below_folders_of_patients_and_channels_beside_one_mask(tmp_path: 
     assert "files that are not used: 1 (scans/old.mha)" in dataset.notes
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "cp1252", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "cp1252", "utf-16", "utf-16-be", "utf-16-le", "utf-32"])
 @pytest.mark.parametrize("separator", [";", "\t", ",", "|"])
 def test_tables_as_spreadsheets_write_them(tmp_path: Path, encoding: str, separator: str) -> None:
     names = [f"Größe {index}.png" for index in range(8)]
@@ -269,9 +269,11 @@ def test_missing_groups_are_no_group_and_names_that_agree_but_for_case_are_noted
     groups = {case.id: case.group for case in dataset.cases}
     assert [groups[str(index)] for index in range(len(GROUPS))] == ["p1", "P1", *[None] * 6]
     notes = "; ".join(dataset.notes)
-    assert "classes that differ by case or spaces only: Benign, benign" in notes
-    assert "groups that differ by case or spaces only: P1, p1" in notes
+    assert "classes that differ by case, spaces or zeros only: Benign, benign" in notes
+    assert "groups that differ by case, spaces or zeros only: P1, p1" in notes
     assert "training cases have no group" in notes
+    numbers = ["007", "7", "7.0", "70", "P07", "p7", "0.7", "700"]  # as a spreadsheet rewrites them
+    assert [*map(spelled, numbers)] == ["7", "7", "7", "70", "p7", "p7", "0.7", "700"]
     merged = opened(tmp_path, "csv", "classification", classes=("benign", "malignant"), **changes)
     assert sorted(case.target or 0 for case in merged.cases) == [0] * 4 + [1] * 4
 
