@@ -26,6 +26,10 @@ def _main(argv: list[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without Unicode shows "?"
+    if len(argv) == 3 and argv[:2] == ["tail", "--runs"]:  # somebody waits at the other end: no parser is loaded
+        from tui.remote.far import tail
+
+        return tail(Path(argv[2]))
     from tui.arguments import parser
 
     made = parser(_version)

@@ -8,7 +8,7 @@ from engine.errors import RunError, UsageError, printable
 from engine.runfolder.atomic import write_bytes
 from engine.runfolder.careful import lenient, read_object
 from engine.runfolder.lock import updating
-from engine.runfolder.mirror import refuse_mirror
+from engine.runfolder.mirror import change, is_mirror
 from engine.runfolder.paths import RunFolder
 
 MOST = {"title": 80, "note": 400}
@@ -41,14 +41,16 @@ def write_label(folder: RunFolder, **words: str) -> Label:
     """Set the ``title`` or the ``note`` of a run or a study; "" takes it away.
 
     Raises:
-        UsageError: it is too long, or the run is on another machine.
-        RunError: the folder cannot be written.
+        UsageError: it is too long.
+        RunError: the folder cannot be written, or the other machine that the run is on has not answered.
     """
-    refuse_mirror(folder, "rename" if "title" in words else "note")
     lines = {what: " ".join(printable(text, keep="\n\t").split()) for what, text in words.items()}
     for what, line in lines.items():
         if len(line) > MOST[what]:
             raise UsageError(f"a {what} has at most {MOST[what]} characters: found {len(line)}")
+    if is_mirror(folder):
+        change(folder, lines)
+        return msgspec.structs.replace(read_label(folder), **lines)
     with updating(folder):
         label = msgspec.structs.replace(read_label(folder), **lines)
         try:

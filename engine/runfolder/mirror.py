@@ -1,31 +1,63 @@
-"""A run folder that is a mirror of one on another machine: its readers say what they look at by small files.
+"""A run folder that is a mirror of one on another machine: who looks at it, or changes it, says so by small files.
 
-Whoever keeps the mirror (`tui.remote`) brings the stream of a run that is watched, and files that are asked for.
-In a run folder that is no mirror nothing here does anything.
+Whoever keeps the mirror (`tui.remote`) brings the stream of a run that is watched and files that are asked for, and
+has done over there what is to be changed. In a run folder that is no mirror nothing here does anything.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import time
+import uuid
 from pathlib import Path
-from urllib.parse import quote
 
-from engine.errors import UsageError, printable
+import msgspec
+
+from engine.errors import RunError, UsageError, printable
+from engine.runfolder.atomic import write_bytes
 from engine.runfolder.careful import read_text
 from engine.runfolder.paths import RunFolder
 
 MARK = ".mirror"
 """In a mirrored run folder: the host that it is on."""
-WATCHED = ".watched"
-ASKED = ".asked"
+LOST, WATCHED, ASKED = ".lost", ".watched", ".asked"
+"""Beside mirrored run folders: why their host cannot be asked now; which are looked at; what is asked for."""
+REFUSED = ".no"
 WATCHED_S = 20.0
 """A run is watched for so long after somebody said so."""
-_POLL_S = 0.05
+STREAM = "events.jsonl"
+"""Asked for: that all of the stream and the small files of a run are here."""
+_WAIT_S, _POLL_S = 15.0, 0.05
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A file in `ASKED`, which is taken away once this was done.
+
+    Attributes:
+        run: which one.
+        file: of the run, to be brought.
+        label: words for `write_label`.
+        delete: the run, for good.
+    """
+
+    run: str
+    file: str = ""
+    label: dict[str, str] = {}
+    delete: bool = False
 
 
 def is_mirror(folder: RunFolder) -> bool:
     """Whether the run itself is on another machine."""
     return (folder.root / MARK).exists()
+
+
+def host_of(folder: RunFolder) -> str:
+    """The machine that a mirrored run is on."""
+    try:
+        return printable(read_text(folder.root / MARK, 1000), keep="")
+    except OSError:
+        return "that machine"
 
 
 def refuse_mirror(folder: RunFolder, command: str) -> None:
@@ -35,33 +67,84 @@ def refuse_mirror(folder: RunFolder, command: str) -> None:
         UsageError: this folder is a mirror; it says what to type where the run is.
     """
     if is_mirror(folder):
-        try:
-            host = printable(read_text(folder.root / MARK, 1000), keep="")
-        except OSError:
-            host = "that machine"
+        host = host_of(folder)
         raise UsageError(f"{folder.id} is on {host}", f"do this over there: ssh {host} medtui {command} {folder.id}")
 
 
 def watch(folder: RunFolder) -> None:
     """Say that somebody looks at this run; to be said again within `WATCHED_S`."""
     if is_mirror(folder):
-        _touch(folder.root / WATCHED)
+        with contextlib.suppress(OSError):
+            marker = folder.root.parent / WATCHED / folder.id
+            marker.parent.mkdir(mode=0o700, exist_ok=True)
+            marker.touch(mode=0o600)
 
 
-def fetch(folder: RunFolder, name: str, wait_s: float = 15.0) -> None:
-    """Wait until the file ``name`` of the run is here, where it can be had. Not for the thread of a screen."""
-    if not is_mirror(folder) or (folder.root / name).exists():
-        return
-    marker = folder.root / ASKED / quote(name, safe="")
-    _touch(marker)
-    end = time.monotonic() + wait_s
-    while marker.exists() and time.monotonic() < end:
-        time.sleep(_POLL_S)
+def ask(folder: RunFolder, *names: str) -> list[Path]:
+    """Ask for those of the files ``names`` that are not here; what is there until each has come or cannot be had."""
+    if not is_mirror(folder):
+        return []
+    if STREAM in names:
+        watch(folder)
+    missing = [name for name in names if name == STREAM or not _size(folder.root / name)]
+    with contextlib.suppress(OSError):  # a full disk: what is asked for does not come
+        return [_put(folder, _key(folder, name), Asked(run=folder.id, file=name)) for name in missing]
+    return []
 
 
-def _touch(path: Path) -> None:
+def fetch(folder: RunFolder, *names: str, wait_s: float = _WAIT_S) -> None:
+    """Wait until the files ``names`` of the run are here, where they can be had. Not for the thread of a screen."""
+    _wait(folder, ask(folder, *names), wait_s)
+
+
+def change(folder: RunFolder, label: dict[str, str], *, delete: bool = False) -> None:
+    """Have a run changed where it is: its ``label``, or its being there.
+
+    Raises:
+        UsageError: it was refused over there; the reason.
+        RunError: nobody has answered.
+    """
+    host = host_of(folder)
+    if (folder.root.parent / LOST).exists():
+        raise RunError(f"{host} is not connected: nothing was changed", "try it again once it is")
     try:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        path.touch(mode=0o600)
+        marker = _put(folder, uuid.uuid4().hex, Asked(run=folder.id, label=label, delete=delete))
+    except OSError as error:
+        raise RunError(f"cannot write to {folder.root}: {error.strerror or error}") from error
+    answered = _wait(folder, [marker], _WAIT_S)
+    marker.unlink(missing_ok=True)  # what comes late helps nobody
+    with contextlib.suppress(OSError):
+        refusal = marker.with_suffix(REFUSED)
+        text = read_text(refusal, 5000)
+        refusal.unlink()
+        raise UsageError(f"{host}: {printable(text, keep='')}")
+    if not answered:
+        raise RunError(f"{host} has not answered: what became of it is not known", f"see: ssh {host} medtui runs")
+
+
+def _key(folder: RunFolder, name: str) -> str:
+    return hashlib.sha256(f"{folder.id}/{name}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _put(folder: RunFolder, key: str, asked: Asked) -> Path:
+    marker = folder.root.parent / ASKED / key
+    marker.parent.mkdir(mode=0o700, exist_ok=True)
+    write_bytes(marker, msgspec.json.encode(asked), durable=False)
+    return marker
+
+
+def _wait(folder: RunFolder, markers: list[Path], wait_s: float) -> bool:
+    """Until they are gone; False where that is not to be expected."""
+    end = time.monotonic() + wait_s
+    while any(marker.exists() for marker in markers):
+        if time.monotonic() > end or (folder.root.parent / LOST).exists():
+            return False
+        time.sleep(_POLL_S)
+    return True
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
     except (OSError, ValueError):
-        return  # a name too long, a full disk: what is asked for does not come
+        return 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine.errors import RunError, UsageError
 from engine.runfolder.lock import release_lock, take_lock
-from engine.runfolder.mirror import refuse_mirror
+from engine.runfolder.mirror import change, host_of, is_mirror
 from engine.runfolder.paths import RunFolder, list_runs
 from engine.runfolder.status import ENDED, read_status
 from engine.runfolder.study import study_file, study_of
@@ -18,7 +18,7 @@ def refuse_removal(runs: Path, folder: RunFolder) -> None:
     """Make sure that a run may be removed.
 
     Raises:
-        UsageError: it is no run, lies elsewhere than in ``runs``, is a link, or is on another machine.
+        UsageError: it is no run, lies elsewhere than in ``runs``, or is a link.
         RunError: somebody is at work on it, or on the study that it is a member of.
     """
     root = folder.root
@@ -29,7 +29,6 @@ def refuse_removal(runs: Path, folder: RunFolder) -> None:
     own = (study_file(folder),) if folder.is_study else (folder.events, folder.status, folder.recipe)
     if folder not in list_runs(folder.root.parent, studies=True) or not any(path.is_file() for path in own):
         raise UsageError(f"{root} holds no run", "what medtui did not write it does not remove")
-    refuse_mirror(folder, "delete")
     study = study_of(folder)
     for busy in (folder, *([study] if study else ())):
         state = read_status(busy).state
@@ -46,6 +45,8 @@ def remove(runs: Path, folder: RunFolder) -> None:
         UsageError, RunError: see `refuse_removal`; or something of it cannot be removed.
     """
     refuse_removal(runs, folder)
+    if is_mirror(folder):
+        return change(folder, {}, delete=True)
     lock = take_lock(folder, links=True)
     try:
         refuse_removal(runs, folder)  # the lock was waited for
@@ -63,7 +64,8 @@ def remove(runs: Path, folder: RunFolder) -> None:
 def what_goes(folder: RunFolder) -> str:
     """The question before a removal: what it is, how much of the disk it holds, and what stays."""
     sizes = (os.lstat(os.path.join(place, name)).st_size for place, _, names in os.walk(folder.root) for name in names)
-    text = f"Delete {folder.id} ({read_status(folder).state}, {sum(sizes) / 1e6:.1f} MB) for good?"
+    held = f"on {host_of(folder)}" if is_mirror(folder) else f"{sum(sizes) / 1e6:.1f} MB"
+    text = f"Delete {folder.id} ({read_status(folder).state}, {held}) for good?"
     if folder.is_study:
         return f"{text} Its members stay, as runs of their own."
     study = study_of(folder)

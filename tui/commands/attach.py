@@ -44,14 +44,15 @@ def attach(arguments: argparse.Namespace) -> int:
     """The dashboard, or one text view, or plain lines, of a run; without one, of the newest."""
     if arguments.json and not arguments.once:
         raise UsageError("--json prints one view: it belongs to --once", "medtui attach --once --json")
-    if {"@", ":"} & set(arguments.run or "") and has_screen():  # loaded while another machine answers
+    screen = has_screen() and not (arguments.plain or arguments.once)
+    if {"@", ":"} & set(arguments.run or "") and screen:  # loaded while another machine answers
         threading.Thread(target=importlib.import_module, args=("tui.app",), daemon=True).start()
-    with reached(arguments.runs, arguments.run) as (folder, link):
+    with reached(arguments.runs, arguments.run, wait_s=3.0 if screen else 30.0) as (folder, link):
         if arguments.plain:
             from tui.printed.plain import watch
 
             return watch(folder)
-        if arguments.once or not has_screen():
+        if not screen:
             from tui.printed.once import print_once
 
             return print_once(folder, as_json=arguments.json)

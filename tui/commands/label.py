@@ -5,41 +5,28 @@ from __future__ import annotations
 import argparse
 
 from engine.errors import UsageError, printable
-from engine.runfolder import RunFolder, find_run, write_label
+from engine.runfolder import RunFolder, write_label
 from tui.arguments import Commands, run_argument
 from tui.commands._ask import can_ask, is_confirmed
+from tui.remote.reach import reached
 
 
 def register(commands: Commands) -> None:
     """Add the commands."""
     text = "Give a run or a study another name in lists, on the screen and in its report. Its id stays."
     command = commands.add("rename", text, _rename, ['medtui rename seg_dice "dice, warm restart"'])
-    run_argument(command, nargs=None)
+    run_argument(command, nargs=None, anywhere=True)
     command.add_argument("title", metavar="NAME", help='the name; "": that of the recipe again')
     text = "Delete a run for good, or a study, whose members stay. Asks first; a live run is refused."
     command = commands.add("delete", text, _delete)
-    run_argument(command, nargs=None)
+    run_argument(command, nargs=None, anywhere=True)
     command.add_argument("--yes", action="store_true", help="do not ask")
 
 
-def here(arguments: argparse.Namespace) -> RunFolder:
-    """The run or the study that a command is to change.
-
-    Raises:
-        UsageError: there is none, or it is on another machine.
-    """
-    from tui.remote.hosts import split_address
-
-    if address := split_address(arguments.run):
-        far = f"ssh {address[0].ssh} medtui {arguments.command} {address[1] or 'RUN'}"
-        raise UsageError(f"{printable(arguments.run, keep='')} is on another machine", f"do this over there: {far}")
-    return find_run(arguments.runs, arguments.run, studies=True)
-
-
 def _rename(arguments: argparse.Namespace) -> int:
-    folder = here(arguments)
-    title = write_label(folder, title=arguments.title).title
-    return say(folder, f"is called {title}" if title else "is called as its recipe again")
+    with reached(arguments.runs, arguments.run, studies=True, wait_s=0) as (folder, _):
+        title = write_label(folder, title=arguments.title).title
+        return say(folder, f"is called {title}" if title else "is called as its recipe again")
 
 
 def say(folder: RunFolder, what: str) -> int:
@@ -53,12 +40,13 @@ def say(folder: RunFolder, what: str) -> int:
 def _delete(arguments: argparse.Namespace) -> int:
     from engine.runfolder.remove import refuse_removal, remove, what_goes
 
-    folder = here(arguments)
-    refuse_removal(arguments.runs, folder)
-    if not arguments.yes and not can_ask():
-        raise UsageError("delete asks first, and there is nobody to ask", "without a question: --yes")
-    if not arguments.yes and not is_confirmed(what_goes(folder), "Nothing brings it back. Delete it?"):
-        return 1
-    remove(arguments.runs, folder)
-    print(printable(f"{folder.id} is deleted"))
+    with reached(arguments.runs, arguments.run, studies=True, wait_s=0) as (folder, link):
+        runs = link.runs if link else arguments.runs
+        refuse_removal(runs, folder)
+        if not arguments.yes and not can_ask():
+            raise UsageError("delete asks first, and there is nobody to ask", "without a question: --yes")
+        if not arguments.yes and not is_confirmed(what_goes(folder), "Nothing brings it back. Delete it?"):
+            return 1
+        remove(runs, folder)
+        print(printable(f"{folder.id} is deleted"))
     return 0

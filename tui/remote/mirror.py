@@ -7,24 +7,33 @@ import errno
 import os
 import shutil
 from pathlib import Path
-from urllib.parse import quote
 
 import msgspec
 
-from engine.runfolder import ENDED, RunFolder, Status, write_bytes, write_status
-from engine.runfolder.mirror import ASKED, MARK
-from tui.remote.protocol import BEFORE, FromFar, digest, is_file_name, is_run_name
+from engine.runfolder import ENDED, RunFolder, Status, stored_status, write_bytes, write_status
+from engine.runfolder.mirror import ASKED, LOST, MARK, REFUSED, WATCHED
+from engine.runfolder.study import study_file
+from tui.remote.protocol import BEFORE, MOST_FILE, MOST_NAMES, UNASKED, FromFar, digest, is_file_name, is_run_name
 
 MOST_STREAM, LEAST_FREE, MOST_RUNS = 8 << 30, 256 << 20, 20_000
 """Bytes of a stream, bytes that a mirror leaves free on the disk, and runs of one host."""
 
 
 class Mirror:
-    """Folders here that are what the far end says of its runs."""
+    """Folders here that are what the far end says of its runs.
+
+    Attributes:
+        status: of each run.
+        followed: runs whose streams and small files come as they change.
+        wanted: key of what was asked for -> the run and the file.
+    """
 
     def __init__(self, root: Path, host: str) -> None:
         self.root, self._host = root, host
         self.status: dict[str, Status] = {}
+        self.followed: set[str] = set()
+        self.wanted: dict[str, tuple[str, str]] = {}
+        self._written: dict[tuple[str, str], int] = {}
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def folder(self, run: str) -> RunFolder:
@@ -33,31 +42,55 @@ class Mirror:
         if not (folder.root / MARK).exists():
             for part in (folder.root, folder.control, folder.previews, folder.figures):
                 part.mkdir(mode=0o700, exist_ok=True)
-            folder.events.touch(mode=0o600)
+            (study_file(folder) if folder.is_study else folder.events).touch(mode=0o600)
             write_bytes(folder.root / MARK, self._host.encode(), durable=False)
         return folder
 
     def hear(self, message: FromFar) -> None:
-        if not is_run_name(message.run):
+        """Take what the far end says of a run.
+
+        Raises:
+            OSError: there is no room for it.
+        """
+        run = message.run
+        if message.status is not None and is_run_name(run):
+            self._status(run, message.status)
+        if run not in self.status:
             return
         if message.gone:
-            self.status.pop(message.run, None)
-            shutil.rmtree(self.root / message.run, ignore_errors=True)
+            del self.status[run]
+            shutil.rmtree(self.root / run, ignore_errors=True)
+            (self.root / WATCHED / run).unlink(missing_ok=True)
             return
-        folder = self.folder(message.run)
-        if message.status is not None:
-            with contextlib.suppress(msgspec.ValidationError):
-                found = msgspec.convert(message.status, Status)
-                # The far end has judged whether its process lives; numbers of processes mean nothing here.
-                self.status[message.run] = msgspec.structs.replace(found, host=self._host, pid=0, kernel="")
-                self._write(message.run)
+        folder = self.folder(run)
         data = None if message.data is None else message.data.encode("latin-1", "replace")
-        if message.file and is_file_name(message.file):
-            if data is not None:
-                write_bytes(folder.root / message.file, data, durable=False)
-            (folder.root / ASKED / quote(message.file, safe="")).unlink(missing_ok=True)
+        if data is not None:
+            self._check_room()
+        if message.file and data is not None:
+            self._file(folder, message, data)
         elif message.at is not None and data is not None and 0 <= message.at < MOST_STREAM:
-            self._append(folder, message.at, data)
+            _write_at(folder.events, message.at, data)
+        if message.names is not None:
+            self._name(folder, message.names)
+        if self.wanted.get(message.done, ("",))[0] == run:
+            del self.wanted[message.done]
+            self.answer(message.done, "" if message.file else message.problem)
+
+    def answer(self, key: str, problem: str = "") -> None:
+        """Say that what was asked for was done, or why not."""
+        marker = self.root / ASKED / key
+        if problem:
+            marker.with_suffix(REFUSED).write_text(problem[:1000], encoding="utf-8")
+        marker.unlink(missing_ok=True)
+
+    def lost(self, why: str) -> None:
+        """Say why the host cannot be asked; "": it can."""
+        with contextlib.suppress(OSError):
+            if why:
+                write_bytes(self.root / LOST, why.encode(), durable=False)
+                self.beat(why)
+            else:
+                (self.root / LOST).unlink(missing_ok=True)
 
     def beat(self, trouble: str = "") -> None:
         """Say in the status of every live run that the host was heard of just now; or what the ``trouble`` is.
@@ -65,32 +98,80 @@ class Mirror:
         Raises:
             OSError: there is no room for a mirror.
         """
-        if shutil.disk_usage(self.root).free < LEAST_FREE or len(self.status) > MOST_RUNS:
-            raise OSError(
-                errno.ENOSPC, f"less than {LEAST_FREE >> 20} MB are free, or it has more than {MOST_RUNS} runs"
-            )
+        self._check_room()
         for run, status in self.status.items():
             if status.state not in ENDED:
                 self._write(run, trouble)
 
     def forget_others(self) -> None:
         for path in self.root.iterdir():
-            if path.name not in self.status and path.is_dir() and not path.is_symlink():
+            if path.name[0] != "." and path.name not in self.status and path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
+
+    def _check_room(self) -> None:
+        if shutil.disk_usage(self.root).free < LEAST_FREE or len(self.status) > MOST_RUNS:
+            raise OSError(
+                errno.ENOSPC, f"less than {LEAST_FREE >> 20} MB are free, or it has more than {MOST_RUNS} runs"
+            )
+
+    def _status(self, run: str, said: dict[str, object]) -> None:
+        with contextlib.suppress(msgspec.ValidationError):
+            found = msgspec.convert(said, Status)
+            if run not in self.status:
+                self._check_room()
+            # The far end has judged whether its process lives; numbers of processes mean nothing here.
+            status = msgspec.structs.replace(found, host=self._host, pid=0, kernel="")
+            folder = self.folder(run)
+            before = msgspec.structs.replace(stored_status(folder), heartbeat_s=status.heartbeat_s)
+            if run not in self.followed and before != status:
+                folder.metrics.unlink(missing_ok=True)  # of another time; it can be asked for again
+            self.status[run] = status
+            self._write(run)
 
     def _write(self, run: str, trouble: str = "") -> None:
         status = self.status[run]
         write_status(self.folder(run), msgspec.structs.replace(status, message=trouble) if trouble else status)
 
-    def _append(self, folder: RunFolder, at: int, data: bytes) -> None:
-        handle = os.open(folder.events, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            if at > os.fstat(handle).st_size:
-                return  # of another connection
-            os.ftruncate(handle, at)
-            os.pwrite(handle, data, at)
-        finally:
-            os.close(handle)
+    def _file(self, folder: RunFolder, message: FromFar, data: bytes) -> None:
+        """A piece of a file; the file is there once it is whole."""
+        name, at, size = message.file, message.at or 0, message.size
+        known = name in UNASKED or (folder.id, name) in self.wanted.values()
+        if not known or not is_file_name(name) or not 0 <= at <= at + len(data) <= size <= MOST_FILE:
+            return
+        part = folder.root / f".part-{digest(name.encode())}"
+        if _write_at(part, at, data) and at + len(data) == size:
+            part.replace(folder.root / name)
+            written = self._written.get((folder.id, name), 0)
+            if written:
+                os.utime(folder.root / name, ns=(written, written))
+
+    def _name(self, folder: RunFolder, names: dict[str, int]) -> None:
+        """Have an empty file for each that can be asked for and is new, and none for what is no longer there."""
+        named = {name: at for name, at in [*names.items()][:MOST_NAMES] if is_file_name(name) and 0 < at < 1 << 62}
+        for part in (folder.figures, folder.examples):
+            part.mkdir(mode=0o700, exist_ok=True)
+            for path in part.iterdir():
+                if f"{part.name}/{path.name}" not in {*named, *UNASKED}:
+                    path.unlink()
+        for name, written in named.items():
+            path = folder.root / name
+            self._written[folder.id, name] = written
+            if not path.exists() or path.stat().st_mtime_ns != written:
+                path.write_bytes(b"")
+                os.utime(path, ns=(written, written))
+
+
+def _write_at(path: Path, at: int, data: bytes) -> bool:
+    """Put data where it belongs, as the end of a file; not behind a gap: that is of another connection."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        if at > os.fstat(handle).st_size:
+            return False
+        os.ftruncate(handle, at)
+        os.pwrite(handle, data, at)
+        return True
+    finally:
+        os.close(handle)
 
 
 def place(run: RunFolder) -> tuple[int, str]:

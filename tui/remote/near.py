@@ -12,19 +12,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import unquote
 
 import msgspec
 
 from engine.errors import UsageError, printable
 from engine.runfolder import RunFolder, take
 from engine.runfolder.careful import UNREADABLE
-from engine.runfolder.mirror import ASKED, WATCHED, WATCHED_S, watch
+from engine.runfolder.mirror import ASKED, STREAM, WATCHED, WATCHED_S, Asked, watch
 from tui.remote.hosts import Host
 from tui.remote.mirror import Mirror, place
 from tui.remote.protocol import BEAT_S, LONGEST_LINE, VERSION, FromFar, FromNear, digest, is_file_name
 
-POLL_S = 0.2
+POLL_S, SOON_S = 0.2, 0.02
+"""Between two looks at what is asked for; and as long as somebody waits for a first screen."""
 PATIENCE_S = 30.0
 """How long a first connection may take."""
 LONGEST_PAUSE_S = 30.0
@@ -33,6 +33,7 @@ STALE_S = 60.0
 """A request that could not be sent for so long is dropped: a stop that comes an hour late helps nobody."""
 MOST_NOISE = 64 << 10
 """Bytes that a login may print before `medtui tail` speaks."""
+NO_TAIL = "what the far end says is no medtui tail"
 
 
 class Link:
@@ -53,7 +54,7 @@ class Link:
         self._failure = UsageError(f"{host.name} does not answer", "try it by hand: ssh " + host.ssh)
         self._whole: set[str] = set()
         self._held: set[str] = set()
-        self._shared = False
+        self._shared, self._said = False, ""
         self._thread = threading.Thread(target=self._run, name=f"link {host.name}", daemon=True)
 
     def open(self) -> None:
@@ -64,7 +65,7 @@ class Link:
         """
         self._thread.start()
         end = time.monotonic() + PATIENCE_S
-        while not self._listed.wait(0.02):
+        while not self._listed.wait(SOON_S):
             if self._failed.is_set() or time.monotonic() > end:
                 self.close()
                 raise self._failure
@@ -73,16 +74,25 @@ class Link:
         self._stopped.set()
         self._thread.join(3.0)
 
-    def hold(self, folder: RunFolder) -> None:
+    def hold(self, folder: RunFolder, wait_s: float = PATIENCE_S) -> None:
         """Follow a run until the link is closed, and wait until all of its stream is here."""
         self._held.add(folder.id)
-        end = time.monotonic() + (2.0 if self._shared else PATIENCE_S)
-        while folder.id not in self._whole and time.monotonic() < end and not self._stopped.is_set():
-            time.sleep(0.02)
+        end = time.monotonic() + (min(wait_s, 2.0) if self._shared else wait_s)
+        while self._awaits() and time.monotonic() < end and not self._stopped.is_set():
+            time.sleep(SOON_S)
+
+    def _awaits(self) -> bool:
+        """Whether a run that is held is not all here."""
+        return not self._held <= self._whole
 
     def _watch(self) -> None:
         for name in self._held.copy():
             watch(RunFolder(self.runs / name))
+
+    def _look(self) -> float:
+        """Keep what is held; how soon to look again."""
+        self._watch()
+        return SOON_S if self._awaits() else POLL_S
 
     def _run(self) -> None:
         with (self.runs.parent / ".lock").open("w") as lock:
@@ -96,15 +106,15 @@ class Link:
                     self._watch()
                     self._stopped.wait(1.0)
                     continue
+                self._shared = False
                 began_s = time.monotonic()
                 self._failure = self._connect()
                 if not self._listed.is_set():
                     self._failed.set()
                     return
+                self._mirror.lost(f"{self._failure.message}; trying again")
                 if self._stopped.is_set():
                     return
-                with contextlib.suppress(OSError):
-                    self._mirror.beat(f"{self._failure.message}; trying again")
                 self.say(f"{self._failure.message}; trying again")
                 pause_s = 1.0 if time.monotonic() - began_s > BEAT_S else min(2 * pause_s, LONGEST_PAUSE_S)
                 self._stopped.wait(pause_s)
@@ -123,23 +133,25 @@ class Link:
             except OSError as error:
                 return UsageError(f"ssh cannot be started: {error.strerror or error}", "install an OpenSSH client")
             try:
-                problem = _Connection(ssh, self._mirror, self._heard, self._watch).follow(self._stopped)
+                problem = _Connection(ssh, self._mirror, self._heard, self._look).follow(self._stopped)
             except OSError as error:
-                problem = f"the mirror of {self._host.name} cannot be written: {error.strerror or error}"
+                problem = f"its mirror here cannot be written: {error.strerror or error}"
             finally:
                 code = _end(ssh)
             if problem:
-                return UsageError(problem)
+                return UsageError(f"{self._host.name}: {problem}")
             errors.seek(max(0, errors.seek(0, os.SEEK_END) - 4000))
             return self._host.failure(code, errors.read())
 
     def _heard(self, message: FromFar) -> None:
         if message.whole:
             self._whole.add(message.run)
-        if message.problem:
-            self.say(f"{self._host.name}: {printable(message.problem)}")
+        if message.problem and not message.done and message.problem != self._said:  # said once, however often it comes
+            self._said = message.problem
+            self.say(f"{self._host.name}: {printable(message.problem[:300], keep='')}")
         if message.listed:
             self._mirror.forget_others()
+            self._mirror.lost("")
             if self._listed.is_set():
                 self.say(f"connected to {self._host.name} again")
             self._listed.set()
@@ -153,71 +165,98 @@ class _Connection:
         ssh: subprocess.Popen[bytes],
         mirror: Mirror,
         heard: Callable[[FromFar], None],
-        watched: Callable[[], None],
+        look: Callable[[], float],
     ) -> None:
-        self._ssh, self._mirror, self._heard, self._watch = ssh, mirror, heard, watched
-        self._follows: set[str] = set()
+        """``look`` keeps what is watched, and says how soon it is to be called again."""
+        self._ssh, self._mirror, self._heard, self._look = ssh, mirror, heard, look
+        self._whole: set[str] = set()
         self._said_s = self._beat_s = time.monotonic()
+        self._greeted, self._problem, self._poll_s = False, "", POLL_S
+        mirror.followed.clear()
+        mirror.wanted.clear()
 
     def follow(self, stopped: threading.Event) -> str:
         """Until the far end is gone, or ``stopped``; what is wrong with what it says, if that is why."""
         assert self._ssh.stdout is not None  # noqa: S101 - it is a pipe
-        out, waiting, greeted, heard = self._ssh.stdout.fileno(), bytearray(), False, 0
-        while not stopped.is_set():
-            if select.select([out], [], [], POLL_S)[0]:
+        out, waiting, heard = self._ssh.stdout.fileno(), bytearray(), 0
+        while not stopped.is_set() and not self._problem:
+            if select.select([out], [], [], self._poll_s)[0]:
                 part = os.read(out, 1 << 18)
                 if not part:
                     return ""
                 waiting += part
                 heard += len(part)
-                if len(waiting) > LONGEST_LINE or (heard > MOST_NOISE and not greeted):
-                    return "what the far end says is no medtui tail"
+                if len(waiting) > LONGEST_LINE or (heard > MOST_NOISE and not self._greeted):
+                    return NO_TAIL
                 if b"\n" in part:
                     *lines, rest = waiting.split(b"\n")
                     waiting = bytearray(rest)
                     for line in lines:
-                        greeted = self._line(bytes(line), greeted)
-            if greeted:
+                        self._line(bytes(line))
+            if self._greeted:
                 self._ask()
-        return ""
+        return self._problem
 
-    def _line(self, line: bytes, greeted: bool) -> bool:
+    def _line(self, line: bytes) -> None:
         try:
             message = msgspec.json.decode(line, type=FromFar)
         except UNREADABLE:
-            return greeted  # what a login prints
-        if not greeted:
-            return message.hello == VERSION
+            return  # what a login prints
+        if not self._greeted:
+            self._greeted = message.hello == VERSION
+            if message.hello not in {None, VERSION}:
+                self._problem = f"its medtui tail speaks version {message.hello}, this one {VERSION}: update the older"
+            return
         self._mirror.hear(message)
+        if message.whole:
+            self._whole.add(message.run)
         self._heard(message)
         if time.monotonic() - self._beat_s > BEAT_S:
             self._beat_s = time.monotonic()
             self._mirror.beat()
-        return True
 
     def _ask(self) -> None:
-        """Say which runs are watched, which files are asked for, and what trainers are asked to do."""
-        self._watch()
-        for name in list(self._mirror.status):
-            run = RunFolder(self._mirror.root / name)
-            try:
-                watched = time.time() - (run.root / WATCHED).stat().st_mtime < WATCHED_S
-            except OSError:
-                continue  # nobody has ever looked at it
-            if watched and name not in self._follows:
-                at, before = place(run)
-                self._follows.add(name)
-                self._say(FromNear(run=name, follow=True, at=at, before=before))
-            elif not watched and name in self._follows:
-                self._follows.discard(name)
-                self._say(FromNear(run=name, follow=False))
-            for file in _asked_files(run):
-                self._say(FromNear(run=name, file=file))
-            for request in take(run):
-                if time.time() - request.time_s < STALE_S:
-                    self._say(FromNear(run=name, request=request))
+        """Say which runs are watched, what is asked for, and what trainers are asked to do."""
+        self._poll_s = self._look()
+        for name, seen_s in _marks(self._mirror.root / WATCHED):
+            if name in self._mirror.status:
+                self._turn_to(RunFolder(self._mirror.root / name), watched=time.time() - seen_s < WATCHED_S)
+        for key, put_s in _marks(self._mirror.root / ASKED):
+            self._pass_on(key, late=time.time() - put_s > STALE_S)
         if time.monotonic() - self._said_s > BEAT_S:
             self._say(FromNear())
+
+    def _turn_to(self, run: RunFolder, *, watched: bool) -> None:
+        """Follow a run as long as it is watched, and pass on what its trainer is asked to do."""
+        followed = self._mirror.followed
+        if watched and run.id not in followed and not run.is_study:
+            at, before = place(run)
+            followed.add(run.id)
+            self._say(FromNear(run=run.id, follow=True, at=at, before=before))
+        elif not watched and run.id in followed:
+            followed.discard(run.id)
+            self._whole.discard(run.id)
+            self._say(FromNear(run=run.id, follow=False))
+        for request in take(run):
+            if time.time() - request.time_s < STALE_S:
+                self._say(FromNear(run=run.id, request=request))
+
+    def _pass_on(self, key: str, *, late: bool) -> None:
+        """Ask the far end, once on this connection; that a stream is here is known without it."""
+        if key in self._mirror.wanted:
+            return
+        try:
+            asked = msgspec.json.decode((self._mirror.root / ASKED / key).read_bytes(), type=Asked)
+        except UNREADABLE:
+            late = True
+        if late or (asked.file and asked.file != STREAM and not is_file_name(asked.file)):
+            self._mirror.answer(key)
+        elif asked.file == STREAM:
+            if asked.run in self._whole or asked.run not in self._mirror.status or RunFolder(Path(asked.run)).is_study:
+                self._mirror.answer(key)
+        else:
+            self._mirror.wanted[key] = asked.run, asked.file
+            self._say(FromNear(run=asked.run, key=key, asked=asked))
 
     def _say(self, message: FromNear) -> None:
         assert self._ssh.stdin is not None  # noqa: S101 - it is a pipe
@@ -227,15 +266,14 @@ class _Connection:
         self._said_s = time.monotonic()
 
 
-def _asked_files(run: RunFolder) -> Iterator[str]:
+def _marks(folder: Path) -> list[tuple[str, float]]:
+    """Names of the files in a folder, and when they were touched; those with a dot are being written, or answers."""
+    found = []
     with contextlib.suppress(OSError):
-        for path in sorted((run.root / ASKED).iterdir()):
-            name = unquote(path.name)
-            if not is_file_name(name):
-                path.unlink()
-            elif not path.stat().st_size:
-                path.write_bytes(b"asked")
-                yield name
+        for path in sorted(folder.iterdir()):
+            with contextlib.suppress(OSError):
+                found.append((path.name, path.stat().st_mtime))
+    return [mark for mark in found if "." not in mark[0] or folder.name == WATCHED]
 
 
 def _end(ssh: subprocess.Popen[bytes]) -> int:

@@ -9,19 +9,28 @@ from typing import Any
 import msgspec
 
 from engine.runfolder import Request
+from engine.runfolder.mirror import Asked
 
-VERSION = 1
-LONGEST_LINE = 48 << 20
-"""Bytes of a line from the far end: a file of `MOST_FILE`, with every byte escaped, is shorter."""
-MOST_FILE = 4 << 20
+VERSION = 2
+CHUNK_BYTES = 256 << 10
+"""Bytes of a stream or a file that a line brings."""
+LONGEST_LINE = 2 << 20
+"""Bytes of a line from the far end: `CHUNK_BYTES`, each of them escaped, are fewer."""
+MOST_FILE = 64 << 20
 """Bytes of a file that is brought."""
+MOST_NAMES = 2000
+"""Files of a run that are named."""
 BEFORE = 200
 """So many bytes before a place in a stream show that the stream was not cut since."""
 BEAT_S = 15.0
 """Each end says something at least so often."""
+SMALL = ("recipe.toml", "manifest.json", "metrics.json", "cases.csv", "splits.csv", "figures/index.json")
+"""What is brought of a run that is watched, besides its stream."""
+UNASKED = frozenset({*SMALL, "label.json", "study.toml"})
+"""What the far end may send of itself."""
 
 _RUN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,200}")
-_FILE = re.compile(r"(?:(?:previews|figures)/)?[A-Za-z0-9_][A-Za-z0-9 ._,()+=-]{0,200}")
+_FILE = re.compile(r"(?:(?:previews|figures|examples)/)?\w[\w ._,()+=-]*")
 _OWN = frozenset({"status.json", "events.jsonl"})
 """Files that have words of their own."""
 
@@ -35,10 +44,13 @@ class FromFar(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         run: which one the others are about.
         status: its `Status`, judged at the far end.
         gone: it is no longer there.
-        at: place in its stream where ``data`` belongs; 0 once more where the stream was cut.
-        file: name of one of its files, of which ``data`` is the content; without data it cannot be had.
+        at: place where ``data`` belongs, in its stream or in ``file``; of a stream 0 once more where it was cut.
+        file: name of one of its files.
+        size: of the file, in bytes.
+        names: files that can be asked for, with the times of their writing in ns.
         whole: its stream and its small files were all sent.
-        problem: what is wrong at the far end, for people.
+        done: the key of what the near end asked for.
+        problem: why that was not done, or what is wrong at the far end, for people.
     """
 
     hello: int | None = None
@@ -48,8 +60,11 @@ class FromFar(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     gone: bool = False
     at: int | None = None
     file: str = ""
+    size: int = 0
     data: str | None = None
+    names: dict[str, int] | None = None
     whole: bool = False
+    done: str = ""
     problem: str = ""
 
 
@@ -59,7 +74,7 @@ class FromNear(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         run: which run the others are about.
         follow: send its stream from ``at`` on, if ``before`` is the `digest` of what lies before it, and its files.
-        file: send this file of it.
+        key: of what is ``asked``.
         request: a request to its trainer.
     """
 
@@ -67,7 +82,8 @@ class FromNear(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     follow: bool | None = None
     at: int = 0
     before: str = ""
-    file: str = ""
+    key: str = ""
+    asked: Asked | None = None
     request: Request | None = None
 
 
@@ -82,5 +98,5 @@ def is_run_name(name: str) -> bool:
 
 
 def is_file_name(name: str) -> bool:
-    """Whether a file of this name is brought: small ones in the run folder, previews and figures."""
-    return bool(_FILE.fullmatch(name)) and name not in _OWN and not name.endswith(".pt")
+    """Whether a file of this name is brought: small ones in the run folder, previews, figures and examples."""
+    return bool(_FILE.fullmatch(name)) and len(name.encode()) < 250 and name not in _OWN and not name.endswith(".pt")

@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def reached(runs: Path, run: str | None, *, studies: bool = False) -> Iterator[tuple[RunFolder, Link | None]]:
+def reached(
+    runs: Path, run: str | None, *, studies: bool = False, wait_s: float = 30.0
+) -> Iterator[tuple[RunFolder, Link | None]]:
     """The folder of ``run``; of one on another machine, ``[user@]host:RUN``, a mirror and what keeps it up.
 
     Args:
         runs: folder of the runs, there or here.
         run: as for `find_run`; without a run behind the host, the newest.
         studies: whether it may be a study.
+        wait_s: how long all of its stream may be waited for; 0: that is not wanted.
 
     Raises:
         UsageError: there is no such run, or the machine cannot be reached.
@@ -41,5 +44,6 @@ def reached(runs: Path, run: str | None, *, studies: bool = False) -> Iterator[t
         if not list_runs(link.runs):
             raise UsageError(f"{host.name} has no runs in {host.runs}", "name the folder there with --runs DIR")
         folder = find_run(link.runs, name, studies=studies)
-        link.hold(folder)
+        if wait_s:
+            link.hold(folder, wait_s)
         yield folder, link

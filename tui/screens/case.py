@@ -10,9 +10,10 @@ from textual.geometry import Region
 
 from engine.readers.run_view import EMPTY, RunView
 from engine.runfolder import CaseRow, RunFolder, read_cases
+from engine.runfolder.mirror import STREAM, fetch
 from tui.plotting.cells import Line
 from tui.screens.of_run import ScreenOfRun
-from tui.state.case_files import list_examples, measured_cases
+from tui.state.case_files import example_of, measured_cases
 from tui.state.feed import RunSnapshot
 from tui.state.images import Example
 from tui.text import figure, one_line
@@ -53,7 +54,6 @@ class CaseScreen(ScreenOfRun):
         self._seen: RunView | None = None
         self._from_file = False
         self._shown: tuple[str, str] | None = None
-        self._examples: dict[tuple[str, str], str] = {}
 
     def head_line(self, width: int) -> Line:
         case, metric = self.cases.chosen_row(), self.cases.metric
@@ -111,8 +111,8 @@ class CaseScreen(ScreenOfRun):
 
     @work(exclusive=True, group="cases")
     async def _read(self) -> None:
+        await asyncio.to_thread(fetch, self.folder, STREAM)
         rows = await asyncio.to_thread(read_cases, self.folder)
-        self._examples = await asyncio.to_thread(list_examples, self.folder)
         self._from_file = bool(rows)
         self._take(rows or tuple(self.cases.all))
 
@@ -152,7 +152,7 @@ class CaseScreen(ScreenOfRun):
         if case is None:
             return ()
         found = tuple(preview for preview in self.view.previews if preview.case == case.id)
-        path = self._examples.get((case.split, case.id))
+        path = example_of(self.folder, case.split, case.id)
         return found if path is None else (*found, Example(path, case.id, case.split))
 
     def _why_no_image(self, case: CaseRow | None) -> str:

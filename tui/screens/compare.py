@@ -12,6 +12,7 @@ from textual.geometry import Region
 from textual.widget import Widget
 
 from engine.runfolder import RunFolder, read_status, shown_name
+from engine.runfolder.mirror import STREAM, fetch
 from tui.plotting.cells import Line, fitted, length
 from tui.plotting.comparison import ComparedRun, labels, metric_rows, read_compared_run, recipe_rows, warnings
 from tui.screens.tiled import TiledScreen
@@ -117,5 +118,7 @@ class CompareScreen(TiledScreen):
 
 
 def _read_sides(folders: Sequence[RunFolder]) -> list[ComparedRun]:
+    for folder in folders:
+        fetch(folder, STREAM)
     called = labels(folders, [shown_name(folder, read_status(folder).name) for folder in folders])
     return [read_compared_run(folder, label) for folder, label in zip(folders, called, strict=True)]

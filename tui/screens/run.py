@@ -15,6 +15,7 @@ from textual.widget import Widget
 
 from engine.errors import MedtuiError
 from engine.runfolder import RunFolder, read_metrics
+from engine.runfolder.mirror import STREAM, fetch
 from tui.screens.confirm import Confirm, Prompt
 from tui.screens.findings import Findings
 from tui.screens.notifier import Notifier, notify
@@ -162,6 +163,7 @@ class RunScreen(ScreenOfRun):
 
     @work(exclusive=True, group="results")
     async def _read_results(self) -> None:
+        await asyncio.to_thread(fetch, self.folder, STREAM)
         self.card.summaries = await asyncio.to_thread(read_metrics, self.folder)
         self.card.known = True
         self.card.reported = (self.folder.root / "report.html").is_file()

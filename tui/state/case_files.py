@@ -13,9 +13,9 @@ from engine.events import number
 from engine.measures import better_up, leading
 from engine.readers.arrays import DAMAGED, ArraysError, load_arrays
 from engine.readers.columns import Array
-from engine.readers.examples import example_heads
 from engine.readers.run_view import RunView
-from engine.runfolder import CaseRow, RunFolder
+from engine.runfolder import CaseRow, RunFolder, example_file, file_name
+from engine.runfolder.mirror import fetch
 from tui.state.images import PreviewImages, class_name, verdict
 
 LARGEST_EXAMPLE = 512 << 20
@@ -68,9 +68,10 @@ def case_history(view: RunView, case: str, metric: str) -> list[tuple[int, float
     ]
 
 
-def list_examples(folder: RunFolder) -> dict[tuple[str, str], str]:
-    """(split, id) of each case with arrays in ``examples/`` -> path relative to the run folder."""
-    return {(head.split, head.id): f"examples/{head.path.name}" for head in example_heads(folder)}
+def example_of(folder: RunFolder, split: str, case: str) -> str | None:
+    """Where the arrays of a case are, relative to the run folder; None where it has none."""
+    path = folder.examples / example_file(split, file_name(case))
+    return f"{folder.examples.name}/{path.name}" if path.is_file() and not folder.examples.is_symlink() else None
 
 
 def read_example(folder: RunFolder, path: str, classes: Sequence[str]) -> PreviewImages | str:
@@ -78,6 +79,7 @@ def read_example(folder: RunFolder, path: str, classes: Sequence[str]) -> Previe
     whole = folder.root / path
     if not folder.holds(whole):
         return "the example lies outside of the run folder"
+    fetch(folder, path)
     try:
         arrays = load_arrays(whole, _SHOWN, most=LARGEST_EXAMPLE)
         if "truth" in arrays:

@@ -26,6 +26,8 @@ from engine.toml import parse
 
 BIG_BYTES = 2 << 20
 """From this size on a stream is shown by samples first."""
+QUICK_BYTES = 8 << 20
+"""Of a longer stream a list of runs reads samples only."""
 HEAD_BYTES = 64 << 10
 TAIL_BYTES = 256 << 10
 SAMPLES = 24

@@ -10,6 +10,7 @@ from PIL import Image
 
 from engine.readers.figure_index import FigureResult, drawn_files, read_index
 from engine.runfolder import RunFolder, open_regular
+from engine.runfolder.mirror import fetch
 
 Pixels = NDArray[np.uint8]
 MOST_PIXELS = 60_000_000
@@ -35,6 +36,7 @@ def load_figure(folder: RunFolder, figure: FigureResult) -> Pixels | str:
     path = folder.root / figure.path
     if not folder.holds(path):
         return "the figure lies outside of the run folder"
+    fetch(folder, figure.path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine.readers.run_view import RunView
 from engine.runfolder import RunFolder, list_runs, read_status
+from engine.runfolder.mirror import STREAM, fetch
 from tui.state.feed import BIG_BYTES, view_of
 
 MOST = 8
@@ -60,6 +61,7 @@ class GhostChooser:
             self._at = -1
             return None
         label, chosen = self._found[self._at]
+        fetch(chosen, STREAM)
         day, time = chosen.id[:8], chosen.id[9:13]
         return Ghost(f"{label} {day[4:6]}-{day[6:]} {time[:2]}:{time[2:]}", view_of(chosen, 4 * BIG_BYTES))
 

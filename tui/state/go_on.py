@@ -9,6 +9,7 @@ from pathlib import Path
 
 from engine.errors import RunError
 from engine.runfolder import RunFolder, find_run
+from engine.runfolder.mirror import fetch, refuse_mirror
 
 _START_S = 120.0
 """A trainer that has not begun by then has libraries on a very slow disk: it may still begin."""
@@ -35,7 +36,9 @@ def write_report(folder: RunFolder) -> Path:
         RunError: it could not be written.
     """
     report = folder.root / "report.html"
+    fetch(folder, report.name)
     if not report.is_file():
+        refuse_mirror(folder, "report")
         _medtui(["report", str(folder.root)])
     return report
 

@@ -9,11 +9,9 @@ from engine import measures
 from engine.measures import is_count, ordered
 from engine.readers.run_view import EMPTY, RunView, best
 from engine.runfolder import RunFolder, SplitSummary, read_metrics
-from tui.state.feed import size_of, view_of
+from engine.runfolder.mirror import STREAM, fetch
+from tui.state.feed import QUICK_BYTES, size_of, view_of
 from tui.text import figure, with_unit
-
-QUICK_BYTES = 8 << 20
-"""Of a longer stream only samples are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +37,7 @@ class RunFacts:
 
 def read_facts(folder: RunFolder) -> RunFacts:
     """The facts of a run; what is not there or cannot be read is left out."""
+    fetch(folder, folder.metrics.name if folder.is_study else STREAM)
     return RunFacts(view_of(folder, QUICK_BYTES), read_metrics(folder), size_of(folder) <= QUICK_BYTES)
 
 

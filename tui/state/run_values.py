@@ -7,12 +7,16 @@ from pathlib import Path
 
 from engine.errors import RecipeError
 from engine.runfolder import RunFolder, read_metrics, read_text
+from engine.runfolder.mirror import fetch
 from engine.toml import flat, parse
 from tui.state.run_filter import Value
+
+ASKED_OF = ("recipe.toml", "metrics.json")
 
 
 def read_values(folder: RunFolder) -> dict[str, Value]:
     """``optimizer.lr`` and the like of the recipe, and ``metric dice``: of the test, else of the validation."""
+    fetch(folder, *ASKED_OF)
     metrics = read_metrics(folder)
     part = metrics.get("test") or metrics.get("validation")
     measured = {**part.values, **part.counts} if part else {}

@@ -12,19 +12,20 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from engine.diagnosis import Finding
 from engine.errors import MedtuiError, RunError
 from engine.measures import better_up
-from engine.readers.health import Health, read_findings
 from engine.runfolder import ENDED, Label, RunFolder, Status, list_runs, read_label, read_status
+from engine.runfolder.mirror import ask, is_mirror
 from engine.runfolder.study import read_study
 from tui.settings import Kept
-from tui.state.feed import size_of
-from tui.state.run_facts import QUICK_BYTES
 from tui.state.run_filter import RunFilter, Value, parse_filter
-from tui.state.run_values import read_values
+from tui.state.run_values import ASKED_OF, read_values
+
+if TYPE_CHECKING:
+    from engine.readers.health import Health
 
 SortKey: TypeAlias = Literal["age", "state", "recipe", "task", "epoch", "best", "test", "health"]
 SORT_KEYS: tuple[SortKey, ...] = ("age", "state", "recipe", "task", "epoch", "best", "test", "health")
@@ -79,8 +80,9 @@ def _mark(path: Path) -> _Mark:
 class RunsIndex:
     """The runs of one folder. `scan` looks at a part of them; `rows` is what is known."""
 
-    def __init__(self, runs: Path) -> None:
-        self.runs = runs
+    def __init__(self, runs: Path, *, health: bool = True) -> None:
+        """``health``: whether streams are read too, for findings that no status has."""
+        self.runs, self._reads_streams = runs, health
         self._rows: dict[str, RunRow] = {}
         self._marks: dict[str, tuple[_Mark, _Mark]] = {}
         self.reads = False  # whether `RunRow.read` is wanted
@@ -104,8 +106,11 @@ class RunsIndex:
             self._todo = list_runs(self.runs, studies=True)  # the newest last: they are taken from the end
             for gone in self._rows.keys() - {folder.id for folder in self._todo}:
                 del self._rows[gone], self._marks[gone]
-        for _ in range(min(most, len(self._todo))):
-            self._look(self._todo.pop())
+        part = [self._todo.pop() for _ in range(min(most, len(self._todo)))]
+        for folder in part if self.reads else ():
+            ask(folder, *ASKED_OF)  # all at once: each answer takes as long as one
+        for folder in part:
+            self._look(folder)
         return bool(self._todo)
 
     def _look(self, folder: RunFolder) -> None:
@@ -135,8 +140,12 @@ class RunsIndex:
         """Of a live run by its stream, which is followed; of one that has ended what its trainer left."""
         if status.state in ENDED:
             self._health.pop(folder.id, None)
-        if folder.is_study or (status.findings is not None and status.state in ENDED):
+        ended = status.findings is not None and status.state in ENDED
+        if not self._reads_streams or folder.is_study or ended or is_mirror(folder):
             return status.findings or ()
+        from engine.readers.health import Health, read_findings
+        from tui.state.feed import QUICK_BYTES, size_of
+
         if folder.id not in self._health and size_of(folder) > QUICK_BYTES:
             return status.findings or ()
         if status.state in ENDED:

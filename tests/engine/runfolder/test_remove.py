@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from engine.errors import MedtuiError, RunError, UsageError
 from engine.runfolder import RunFolder, create, own_status, release_lock, take_lock, update_manifest, write_status
-from engine.runfolder.mirror import MARK
+from engine.runfolder.mirror import LOST, MARK
 from engine.runfolder.remove import remove, what_goes
 
 
@@ -97,6 +97,7 @@ def _above(runs):
 def _mirrored(runs):
     folder = ended(runs)
     (folder.root / MARK).write_text("gpu1")
+    (runs / LOST).touch()
     return folder
 
 
@@ -115,7 +116,7 @@ def _member_of_a_live_study(runs):
         (_plain, "holds no run"),
         (_elsewhere, "does not lie in"),
         (_above, "does not lie in"),
-        (_mirrored, "is on gpu1"),
+        (_mirrored, "gpu1 is not connected"),
         (_member_of_a_live_study, "all.study is running"),
     ],
 )

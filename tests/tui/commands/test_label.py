@@ -80,12 +80,3 @@ def test_runs_are_filtered_as_on_the_screen(runs, capsys):
     assert capsys.readouterr().out == f"no run in {runs} has nothing\n"
     typed(runs, "runs", "--filter", "dise>1", code=2)
     assert capsys.readouterr().err == '"dise" is no value of a run; did you mean "dice"?\n'
-
-
-@pytest.mark.parametrize("words", [("rename", "x"), ("delete",)])
-def test_runs_elsewhere_are_changed_there(runs, capsys, words):
-    command, *more = words
-    typed(runs, command, "anna@gpu1:seg", *more, code=2)
-    said = capsys.readouterr().err
-    assert "anna@gpu1:seg is on another machine" in said
-    assert f"do this over there: ssh anna@gpu1 medtui {command} seg" in said

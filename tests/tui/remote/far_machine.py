@@ -77,3 +77,17 @@ def wait_for(found: Callable[[], T], seconds: float = 30.0) -> T:
             return result
         time.sleep(0.05)
     raise AssertionError("waited in vain")
+
+
+def children(words: str) -> list[int]:
+    """Processes of these tests with ``words`` in their command line."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            own = f"FAR_HOME={os.environ['FAR_HOME']}".encode() in (path / "environ").read_bytes()
+        except OSError:
+            continue
+        if own and words in line:
+            found.append(int(path.name))
+    return found

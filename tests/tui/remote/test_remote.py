@@ -7,33 +7,26 @@ import json
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any, cast
 
-import msgspec
 import pytest
 
-from engine.errors import UsageError
+from engine.errors import RunError, UsageError
 from engine.events import Control
 from engine.readers.fold import read_view
-from engine.runfolder import RunFolder, find_run, list_runs, read_label, read_status, send, take, write_label
-from engine.runfolder.lock import take_lock
-from engine.runfolder.mirror import fetch
+from engine.runfolder import Label, RunFolder, find_run, list_runs, read_label, read_status, send, take, write_label
+from engine.runfolder.mirror import LOST, STREAM, change, fetch
 from engine.runfolder.remove import remove
-from tests.tui.remote.far_machine import FarMachine, wait_for
+from tests.tui.remote.far_machine import children, wait_for
 from tui.cli import main
 from tui.remote.far import Far
 from tui.remote.hosts import Host, find_host, hosts_path, split_address
 from tui.remote.mirror import Mirror
 from tui.remote.near import Link, _Connection, linked
-from tui.remote.protocol import FromFar
 
 RUNS = Path("runs")
-
-
-@pytest.fixture
-def far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FarMachine:
-    return FarMachine(tmp_path, monkeypatch)
 
 
 def same(far: RunFolder, here: RunFolder) -> bool:
@@ -86,7 +79,7 @@ def test_previews_and_other_files_come_when_they_are_looked_at(far):
         fetch(here, f"previews/{preview.name}")
         assert (here.previews / preview.name).read_bytes() == preview.read_bytes()
         for name in ("previews/none.npz", "checkpoints/last.pt", "../../secret", "control/x.json"):
-            fetch(here, name, 5)
+            fetch(here, name, wait_s=5)
             assert not (here.root / name).exists()
 
 
@@ -128,20 +121,6 @@ def test_a_lost_connection_comes_back_by_itself_and_brings_what_was_missed(far):
     finally:
         link.close()
     wait_for(lambda: not children("tui.cli tail"))
-
-
-def children(words: str) -> list[int]:
-    """Processes of these tests with ``words`` in their command line."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            line = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            own = f"FAR_HOME={os.environ['FAR_HOME']}".encode() in (path / "environ").read_bytes()
-        except OSError:
-            continue
-        if own and words in line:
-            found.append(int(path.name))
-    return found
 
 
 def test_a_stream_that_was_cut_is_brought_anew(far):
@@ -236,43 +215,43 @@ def test_the_runs_of_several_machines_stand_in_one_table(far, capsys):
     assert [record["name"] for record in json.loads(capsys.readouterr().out)] == ["seg_best"]
 
 
-def test_a_mirror_takes_nothing_that_lies_outside_of_it(tmp_path):
-    mirror = Mirror(tmp_path / "runs", "gpu1")
-    status = msgspec.to_builtins(msgspec.structs.replace(read_status(RunFolder(tmp_path)), state="running"))
-    for run in ("..", ".", "../x", "/etc", "a/b", "", ".hidden", "a\0b"):
-        mirror.hear(FromFar(run=run, status=status))
-        mirror.hear(FromFar(run=run, gone=True))
-    assert not list((tmp_path / "runs").iterdir())
-    mirror.hear(FromFar(run="good", status={**status, "state": "nonsense"}))
-    mirror.hear(FromFar(run="good", status=status))
-    names = ("../../x", "/etc/x", ".mirror", "control/x.json", "checkpoints/best.pt", "previews/../../x", "status.json",
-             "events.jsonl", "previews/", "a\0b", "x.pt")  # fmt: skip
-    for name in names:
-        mirror.hear(FromFar(run="good", file=name, data="evil"))
-    mirror.hear(FromFar(run="good", at=10**18, data="evil"))
-    mirror.hear(FromFar(run="good", at=-5, data="evil"))
-    mirror.hear(FromFar(run="good", at=0, data="Ā"))
-    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"evil" in path.read_bytes()]
-    assert read_status(RunFolder(tmp_path / "runs" / "good")).state == "running"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["runs"]
-
-
 def test_name_and_note_come_along_and_are_changed_there(far, capsys):
     there = far.finished().folder
     write_label(there, title="for the paper")
     with linked(Host(name="gpu1", ssh="gpu1"), RUNS) as link:
         here = find_run(link.runs, None)
         wait_for(lambda: read_label(here).title == "for the paper")
-        write_label(there, note="keep it")
-        wait_for(lambda: read_label(here).note == "keep it")
-        for change in (lambda: write_label(here, note="x"), lambda: remove(link.runs, here)):
-            with pytest.raises(UsageError, match="is on gpu1") as caught:
-                change()
-            assert caught.value.hint.startswith("do this over there: ssh gpu1 medtui ")
-        assert here.status.exists()
-    assert main(["note", "gpu1:cls_ce", "from here"]) == 2
-    assert f"ssh gpu1 medtui note {there.id}" in capsys.readouterr().err
-    assert read_label(there).note == "keep it"
+        assert write_label(here, note="keep it").note == "keep it"
+        assert read_label(there) == read_label(here) == Label(title="for the paper", note="keep it")
+    assert main(["rename", "gpu1:cls_ce", "baseline"]) == 0
+    assert main(["note", "gpu1:cls_ce", ""]) == 0
+    assert read_label(there) == Label(title="baseline")
+    assert capsys.readouterr().out == f"{there.id} is called baseline\n{there.id} has the note: none\n"
+
+
+def test_a_run_is_deleted_there_and_a_live_one_is_not(far, capsys):
+    there, live = far.finished().folder, far.live().folder
+    with linked(Host(name="gpu1", ssh="gpu1"), RUNS) as link:
+        here = find_run(link.runs, "seg_best")
+        with pytest.raises(RunError, match="is running"):
+            remove(link.runs, here)
+        with pytest.raises(UsageError, match=f"gpu1: {live.id} is running"):
+            change(here, {}, delete=True)  # whatever is known here
+    assert main(["delete", "gpu1:cls_ce", "--yes"]) == 0
+    assert capsys.readouterr().out == f"{there.id} is deleted\n"
+    assert [run.id for run in list_runs(far.runs)] == [live.id]
+
+
+def test_who_is_not_connected_says_so_at_once(far):
+    far.finished()
+    with linked(Host(name="gpu1", ssh="gpu1"), RUNS) as link:
+        here = find_run(link.runs, None)
+    (link.runs / LOST).write_text("ssh cannot reach gpu1")
+    began = time.monotonic()
+    with pytest.raises(RunError, match="gpu1 is not connected"):
+        write_label(here, note="x")
+    fetch(here, STREAM, "metrics.json")
+    assert time.monotonic() - began < 5
 
 
 def test_what_no_end_says_is_ignored(tmp_path):
@@ -281,15 +260,9 @@ def test_what_no_end_says_is_ignored(tmp_path):
     for line in (b"", b"\xff", b"{}", b"[]", b'{"run":1}', b'{"x":' + deep + b"}"):
         end.asked(line)
     assert said.getvalue().count(b"\n") == 1
-    assert not _Connection(nothing, nothing, nothing, nothing)._line(b'{"status":' + deep + b"}", greeted=False)
-
-
-def test_nothing_is_trained_in_a_mirror(tmp_path):
-    from engine.errors import RunError
-
-    mirror = Mirror(tmp_path, "gpu1")
-    with pytest.raises(RunError, match="is on another machine"):
-        take_lock(mirror.folder("good"))
+    near = _Connection(nothing, Mirror(tmp_path / "here", "gpu1"), nothing, nothing)
+    near._line(b'{"status":' + deep + b"}")
+    assert not near._greeted
 
 
 def test_requests_that_waited_for_a_connection_too_long_are_dropped(far):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.evaluation.previews import ExampleWriter
 from engine.events import RunStarted, Validation
 from engine.readers.fold import fold
 from engine.readers.run_view import EMPTY
@@ -14,7 +15,7 @@ from engine.runfolder import RunFolder, read_cases
 from tui.state.case_files import (
     case_history,
     chosen_cases,
-    list_examples,
+    example_of,
     main_metric,
     measured_cases,
     read_example,
@@ -87,10 +88,12 @@ def test_an_example_of_a_volume(tmp_path: Path) -> None:
     image[0, :, :, 2] = 5.0
     truth = np.zeros((10, 12, 4), np.uint8)
     truth[2:4, 3:6, 1] = 1
-    np.savez(folder.examples / "test_a-b.npz", image=image, truth=truth, prediction=truth, id=np.array("a/b"))
-    found = list_examples(folder)
-    assert found == {("test", "a/b"): "examples/test_a-b.npz"}
-    read = read_example(folder, "examples/test_a-b.npz", ["left"])
+    ExampleWriter(folder, "test", 1).write("a/b", {"image": image, "truth": truth, "prediction": truth})
+    path = example_of(folder, "test", "a/b")
+    assert path is not None
+    assert example_of(folder, "test", "a") is None
+    assert example_of(folder, "validation", "a/b") is None
+    read = read_example(folder, path, ["left"])
     assert isinstance(read, PreviewImages)
     assert read.image.shape == (4, 10, 12)
     assert read.truth is not None
@@ -141,4 +144,6 @@ def test_examples_that_cannot_be_shown(tmp_path: Path) -> None:
         "the example is no longer there",
     ]
     assert read_example(folder, "../secret.npz", []) == "the example lies outside of the run folder"
-    assert list_examples(folder) == {("test", "b"): "examples/test_b.npz"}
+    folder.examples.rename(tmp_path / "elsewhere")
+    folder.examples.symlink_to(tmp_path / "elsewhere")
+    assert example_of(folder, "test", "b") is None
