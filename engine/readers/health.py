@@ -57,6 +57,7 @@ def facts_of(view: RunView, status: Status) -> Facts:
     live = status.state not in ENDED and status.state != "silent" and view.ended is None
     rates = steps["lr"]
     losses = view.train.get("loss")
+    resuming = 0.0 < view.time_s < status.started_s  # a new process, which has written nothing yet
     return Facts(
         live=live,
         paused=status.state == "paused",
@@ -75,9 +76,9 @@ def facts_of(view: RunView, status: Status) -> Facts:
         decayed=float(rates[-1] / rates.max()) if len(rates) and rates.max() > 0 else 1.0,
         validations=view.validations,
         resources=samples,
-        phase=_phase(view),
-        sign_s=_sign_s(view),
-        piece_s=_piece_s(view),
+        phase="" if resuming else _phase(view),
+        sign_s=status.started_s if resuming else _sign_s(view),
+        piece_s=0.0 if resuming else _piece_s(view),
     )
 
 

@@ -36,11 +36,18 @@ def _findings(arguments: argparse.Namespace) -> int:
     from tui.printed.once import print_text
     from tui.printed.records import finding_record, print_json
 
-    found = read_findings(find_run(arguments.runs, arguments.run))
+    folder = find_run(arguments.runs, arguments.run)
+    status = read_status(folder)
+    found = read_findings(folder, status)
     if arguments.json:
         print_json([finding_record(finding, whole=True) for finding in found])
     else:
-        print_text(list(finding_lines(found, whole=True)) or ["nothing is wrong"])
+        broken = (
+            [f"{folder.id} is {status.state}: {status.message}", status.hint]
+            if status.state in {"failed", "lost"}
+            else []
+        )
+        print_text([*broken, *finding_lines(found, whole=True)] or [f"nothing is wrong with {folder.id}"])
     return 0
 
 

@@ -31,7 +31,7 @@ from tui.widgets.cases import Cases
 from tui.widgets.classes import Classes
 from tui.widgets.control_bar import ControlBar
 from tui.widgets.curves import RunCurves
-from tui.widgets.end_card import EndCard
+from tui.widgets.end_card import EndCard, ending
 from tui.widgets.head import Head
 from tui.widgets.pane import Pane
 
@@ -117,7 +117,8 @@ class RunScreen(ScreenOfRun):
         self.card.take(message.snapshot)
         if before is None or before.over != message.snapshot.over:
             self.name_keys()
-        if message.snapshot.over and (before is None or before.view.results is not message.snapshot.view.results):
+        ended = before is None or not before.over or before.view.results is not message.snapshot.view.results
+        if message.snapshot.over and ended:
             self._read_results()
         self.control.take_answers(message.snapshot.view)
         if self._settled and not self._drawing:
@@ -217,6 +218,7 @@ class RunScreen(ScreenOfRun):
             return
         self.app.copy_to_clipboard(path)
         notify(self.app, f"copied: {path}")
+        self._read_results()
 
     # --- panes ---------------------------------------------------------------------------------
 
@@ -256,7 +258,9 @@ class RunScreen(ScreenOfRun):
 
     def action_findings(self) -> None:
         found = self.snapshot.findings if self.snapshot else ()
-        if not found:
+        if not found and self.snapshot and self.snapshot.state in {"failed", "lost"}:
+            notify(self.app, " ".join((f"the run is {self.snapshot.state}:", *ending(self.snapshot))), "warning")
+        elif not found:
             notify(self.app, "nothing is wrong with this run")
         else:
             self.app.push_screen(Findings(found))

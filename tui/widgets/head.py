@@ -77,8 +77,8 @@ class Head(Canvas):
         color = f"{STATE_COLORS.get(state, 'ink')} bold"
         parts: list[Line] = [[(f"{STATE_MARKS.get(state, '●')} {state}", color)]]
         elapsed = elapsed_s(view, view.time_s if snapshot.over else now)  # of a lost run: until its last event
-        if view.session_s == 0.0 and snapshot.status.started_s and not snapshot.over:
-            elapsed = now - snapshot.status.started_s  # the process lives, the stream has not begun
+        if snapshot.status.started_s > view.time_s and not snapshot.over:
+            elapsed = view.active_s + now - snapshot.status.started_s  # its stream has not begun, or is not resumed
         parts.append([(clock(elapsed), "ink"), (" elapsed", "muted")])
         if not snapshot.over and view.started is not None:
             rest = left_s(view, now)

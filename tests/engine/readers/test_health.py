@@ -43,6 +43,8 @@ def codes(status: Status, later_s: float, *more: ev.Event) -> list[str]:
         (Status(state="lost"), 47 * 60, []),
         (Status(state="finished"), 47 * 60, []),
         (Status(state="running", message="the process 7 was halted by a signal (SIGSTOP)"), 0.1, ["stalled"]),
+        (Status(state="starting", started_s=END_S + 47 * 60 - 60), 47 * 60, []),  # resumed: it still loads
+        (Status(state="starting", started_s=END_S + 60), 47 * 60, ["stalled"]),
         (Status(state="running", host="elsewhere", heartbeat_s=END_S + 1), 47 * 60, []),  # its clock is another
         (Status(state="running", host="elsewhere", heartbeat_s=END_S + 600), 0, ["stalled"]),
     ],

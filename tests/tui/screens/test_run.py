@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
-from engine.events import Preview
-from engine.runfolder import RunFolder
+from engine.events import Preview, Result, RunEnded
+from engine.runfolder import RunFolder, read_status, write_status
 from engine.runfolder.lines import encode
 from tests.tui import recorded
 from tests.tui.piloted import SIZES, dashboard, see, text_of, whole
@@ -204,6 +205,28 @@ async def test_the_card_of_a_run_that_is_over(
             await asyncio.sleep(1.2)
             assert text_of(pilot.app)[0] == head  # type: ignore[arg-type]  # its clock stands still
             assert "cpu" not in text_of(pilot.app)[1]  # type: ignore[arg-type]
+
+
+async def test_the_card_comes_when_a_run_ends_under_the_eyes(tmp_path: Path) -> None:
+    folder = recorded.live(tmp_path)
+    async with dashboard(folder).run_test(size=(80, 24)) as pilot:
+        await see(pilot, "running", "charts")
+        status = read_status(folder)
+        write_status(folder, replace(status, state="running", pid=2**22 + 1, process_started="1"))
+        await see(pilot, "process is gone", "R resume")
+        await pilot.press("d")
+        await pilot.pause()
+        assert "the run is lost: the trainer's process is gone" in [n.message for n in pilot.app._notifications][-1]
+        write_status(folder, status)
+        await see(pilot, "running", "charts")
+        (folder.root / "report.html").write_text("<html>")
+        seq = len(folder.events.read_bytes().splitlines())
+        ended = [Result(split="test", metrics={"dice": 0.5}), RunEnded(state="finished")]
+        lines = [encode(replace(event, seq=seq + at, time_s=time.time())) for at, event in enumerate(ended, 1)]
+        folder.events.write_bytes(folder.events.read_bytes() + lines[0])
+        await see(pilot, "test dice 0.500")
+        folder.events.write_bytes(folder.events.read_bytes() + lines[1])
+        await see(pilot, "e copies its path")
 
 
 async def test_a_command_names_the_run_it_means(tmp_path: Path) -> None:
