@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -34,12 +34,8 @@ class Network:
     outputs: int  # logits of an image or a voxel
     device: Device
     start: str = ""  # what was loaded of a file of weights, and what is new
+    facts: Mapping[str, Any] = field(default_factory=dict)  # what only the data decided, see `engine.recipe.dead`
     counts: tuple[int, ...] = ()  # cases (or voxels) of each class in training, where the loss asks for them
-
-    @property
-    def facts(self) -> dict[str, str]:
-        """What only the data decided, by the key of the recipe that left it open."""
-        return {"model.output": self.kind}
 
     @property
     def parameters(self) -> int:
@@ -86,7 +82,8 @@ def build_network(
     counts = tuple(counts or class_counts(dataset)) if counted else ()
     labels = classes + (recipe.task == "segmentation")
     criterion = build_loss(recipe.loss, task=recipe.task, output=kind, labels=labels, counts=counts)
-    return Network(model, criterion, kind, 1 if kind == "sigmoid" else labels, device, first_weights(model), counts)
+    outputs, facts = 1 if kind == "sigmoid" else labels, {"model.output": kind, **dataset.facts}
+    return Network(model, criterion, kind, outputs, device, first_weights(model), facts, counts)
 
 
 def fetch_weights(recipe: Recipe, dataset: Dataset, root: Path) -> None:

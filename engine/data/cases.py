@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 SPLITS = ("train", "validation", "test")
 MOST_LABELS = 65_535
@@ -128,6 +129,12 @@ class Dataset:
     def colour(self) -> bool:
         """Whether images have the channels red, green and blue."""
         return self.spatial_dims == 2 and self.channels == 3
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What decides whether some keys of a recipe do anything, see `engine.recipe.sources` and ``tables``."""
+        validated = any(case.split == "validation" for case in self.cases)
+        return {"data.channels": self.channels, "data.spacing_unit": self.spacing_unit, "data.validated": validated}
 
     def split(self, name: str) -> tuple[Case, ...]:
         """The cases of the split ``name``, ordered by id."""

@@ -10,8 +10,8 @@ from engine.data.cases import Dataset
 from engine.data.dataset import MARKER
 from engine.data.phantom import PHANTOMS, Phantom
 from engine.data.sources.dataset_json import said
-from engine.data.sources.index import folded
 from engine.errors import UsageError
+from engine.recipe.base import folded
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.data.cases import Case
-from engine.data.sources.index import MISSING, folded
+from engine.data.sources.index import MISSING
 from engine.data.sources.rows import table_rows
 from engine.errors import DataError
+from engine.recipe.base import folded
 
 _COLUMNS = {
     "site": ("site", "centre", "center", "hospital", "institution", "clinic"),

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from engine.checkpoint import Content, load_checkpoint, load_weights
 from engine.data import Dataset, data_root
-from engine.data.sources.index import folded
 from engine.distributed import broadcast, rank
 from engine.errors import DataError, RunError, UsageError
 from engine.evaluation.inference import Predictor, build_predictor
 from engine.network import Network, build_network
 from engine.recipe import Recipe, load_run_recipe
+from engine.recipe.base import folded
 from engine.runfolder import ENDED, Manifest, RunFolder, read_manifest, read_status
 from engine.runfolder.study import read_study, voters
 

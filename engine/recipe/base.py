@@ -181,6 +181,16 @@ def any_of(*keys: str) -> When:
     return When(keys, lambda *values: any(values), " or ".join(keys))
 
 
+def above(key: str, least: int = 0) -> When:
+    """The condition that ``key`` is greater than ``least``."""
+    return When((key,), lambda value: value > least, f"{key} above {least}")
+
+
+def folded(name: str) -> str:
+    """``name`` without what people write now so, now so: case, and spaces at its ends or repeated."""
+    return " ".join(name.split()).casefold()
+
+
 def conditions(table: type[Table], name: str) -> tuple[When, ...]:
     """The conditions under which the key ``name`` of ``table`` does something."""
     return tuple(item for item in table.model_fields[name].metadata if isinstance(item, When))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from engine.errors import Problem, RecipeError
-from engine.recipe.base import Table, conditions
+from engine.recipe.base import Table, When, conditions
 from engine.recipe.explain import show
 from engine.recipe.model import FAMILIES, TABLES, Recipe, table_class
 
@@ -75,21 +75,32 @@ def _beside(keys: Iterable[str], lookup: Callable[[str], Any]) -> str:
     return ", ".join(given or [f"no {key}" for key in values])
 
 
-def applies(recipe: Recipe, table: str, key: str, facts: Mapping[str, Any] | None = None) -> bool | None:
-    """Whether a key of a recipe does something; None where only the data can tell.
-
-    Args:
-        facts: what the data decided, in place of what the recipe says: ``{"model.output": "softmax"}``.
-    """
-
+def _held(
+    recipe: Recipe, table: str, key: str, facts: Mapping[str, Any] | None = None
+) -> list[tuple[When, bool | None]]:
     def lookup(name: str) -> Any:
         if facts and name in facts:
             return facts[name]
         place, _, own = name.rpartition(".")
         return getattr(getattr(recipe, place) if place else recipe, own, None)
 
-    held = [condition.holds(lookup) for condition in conditions(type(getattr(recipe, table)), key)]
+    return [(condition, condition.holds(lookup)) for condition in conditions(type(getattr(recipe, table)), key)]
+
+
+def applies(recipe: Recipe, table: str, key: str, facts: Mapping[str, Any] | None = None) -> bool | None:
+    """Whether a key of a recipe does something; None where only the data can tell.
+
+    Args:
+        facts: what the data decided, in place of what the recipe says: ``{"model.output": "softmax"}``.
+    """
+    held = [held for _, held in _held(recipe, table, key, facts)]
     return False if False in held else None if None in held else True
+
+
+def _set(table: Table) -> Iterator[str]:
+    """The keys that change something: one at its default claims nothing, and recipes of run folders have them all."""
+    fields = type(table).model_fields
+    return (key for key in table.model_fields_set if getattr(table, key) != fields[key].get_default())
 
 
 def refuse_dead(recipe: Recipe, facts: Mapping[str, Any]) -> None:
@@ -98,16 +109,14 @@ def refuse_dead(recipe: Recipe, facts: Mapping[str, Any]) -> None:
     Raises:
         RecipeError: with all of it.
     """
-    problems = [
-        Problem("recipe", f"has no meaning with {beside}", "with " + _words(recipe, table, key), f"{table}.{key}")
-        for beside in [", ".join(f"{name} = {value}" for name, value in facts.items())]
-        for table in TABLES
-        for key in sorted(getattr(recipe, table).model_fields_set)
-        if applies(recipe, table, key) is None and applies(recipe, table, key, facts) is False
-    ]
+    problems = []
+    given = [(table, key) for table in TABLES for key in sorted(_set(getattr(recipe, table)))]
+    for table, key in given:
+        failed = [condition for condition, held in _held(recipe, table, key, facts) if held is False]
+        if failed and applies(recipe, table, key) is None:
+            words = ", and ".join(condition.words for condition in failed)
+            keys = [name for condition in failed for name in condition.keys if name == "model.output"]
+            beside = ", ".join(f"{name} = {facts[name]}" for name in keys) or "this data"
+            problems.append(Problem("recipe", f"has no meaning with {beside}", f"with {words}", f"{table}.{key}"))
     if problems:
         raise RecipeError("the recipe cannot be used with this data:", problems=tuple(problems))
-
-
-def _words(recipe: Recipe, table: str, key: str) -> str:
-    return ", and ".join(condition.words for condition in conditions(type(getattr(recipe, table)), key))

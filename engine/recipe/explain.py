@@ -146,7 +146,8 @@ def _choices(schema: Schema) -> list[str]:
 def describe(schema: Schema) -> str:
     """In words, what a JSON schema allows."""
     if "anyOf" in schema:
-        parts = [describe(branch) for branch in schema["anyOf"] if branch.get("type") != "null"]
+        known = {"description": schema.get("description", "a string")}
+        parts = [describe({**known, **branch}) for branch in schema["anyOf"] if branch.get("type") != "null"]
         return " or ".join(dict.fromkeys(parts))
     if "const" in schema:
         return f'"{schema["const"]}"'

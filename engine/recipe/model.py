@@ -9,7 +9,7 @@ from pydantic import Field
 
 from engine import measures
 from engine.plugins import load_plugins
-from engine.recipe.base import Members, NamedTable, Table
+from engine.recipe.base import Members, NamedTable, Table, folded
 from engine.recipe.losses import LossTable
 from engine.recipe.models import ModelTable
 from engine.recipe.optim import AdamTable, ConstantTable, OptimizerTable, ScheduleTable
@@ -124,8 +124,9 @@ def _weights(recipe: Recipe) -> Iterator[Contradiction]:
     if getattr(recipe.model, "pretrained", False) and recipe.model.weights:
         yield Contradiction(("model.weights", "model.pretrained"), "a file, and pretrained = true", "one of the two")
     loss = recipe.loss
-    if not any(getattr(loss, "weights", (1.0,))):
-        yield Contradiction(("loss.weights",), "weights that are both 0: nothing would be learned", "one above 0")
+    if not all(getattr(loss, "weights", (1.0,))):
+        allowed = "two numbers above 0; loss.name may be a part alone"
+        yield Contradiction(("loss.weights",), "a part of the sum that weighs nothing", allowed)
     ways = (
         ('data.balance = "class"', 'data.balance = "none"', recipe.data.balance == "class"),
         (
@@ -212,8 +213,11 @@ def _splits(recipe: Recipe) -> Iterator[Contradiction]:
             "less than 5 % of the cases would be left for training",
             "validation_fraction + test_fraction below 0.95",
         )
-    if data.classes is not None and len(set(data.classes)) != len(data.classes):
-        yield Contradiction(("data.classes",), "a name twice", "every class once")
+    names = [folded(name) for name in data.classes or ()]
+    if len(set(names)) != len(names):
+        yield Contradiction(("data.classes",), "a name twice, but for case or spaces", "every class once")
+    if data.crop == "foreground" and data.foreground_share == 0:
+        yield Contradiction(("data.foreground_share", "data.crop"), "0", 'above 0, or data.crop = "random"')
 
 
 def _outputs(recipe: Recipe) -> Iterator[Contradiction]:

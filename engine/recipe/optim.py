@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from engine.recipe.base import NamedTable, Share, When
+from engine.recipe.base import NamedTable, Share, above
 
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -46,9 +46,7 @@ class SgdTable(OptimizerTable):
     name: Literal["sgd"]
     momentum: Decay = 0.9
     """Momentum."""
-    nesterov: Annotated[
-        bool, When(("optimizer.momentum",), lambda momentum: momentum > 0, "optimizer.momentum above 0")
-    ] = False
+    nesterov: Annotated[bool, above("optimizer.momentum")] = False
     """Nesterov's form of the momentum."""
 
 

@@ -29,8 +29,10 @@ def _drawn(split: str, *numbers: float | None) -> bool:
     return split != "given" or any(numbers)
 
 
-def _validated(split: str, fraction: float, folds: int | None) -> bool | None:
-    """Whether there is a validation split; None where the data set may give one."""
+def _validated(split: str, fraction: float, folds: int | None, found: bool | None) -> bool | None:
+    """Whether there is a validation split; None where the data set may give one, and was not opened yet."""
+    if found is not None:
+        return found
     return True if fraction > 0 or folds else None if split == "given" else False
 
 
@@ -46,12 +48,17 @@ DRAWN = When(
     'something to draw: data.split = "fraction" or "kfold", data.validation_fraction, data.validation_folds or a limit',
 )
 VALIDATED = When(
-    ("data.split", "data.validation_fraction", "data.validation_folds"),
+    ("data.split", "data.validation_fraction", "data.validation_folds", "data.validated"),
     _validated,
     "a validation split: data.validation_fraction above 0, or data.validation_folds",
 )
 
 
+_SPACED = When(
+    ("data.spacing_unit",),
+    lambda unit: None if unit is None else unit != "voxel",
+    "files that carry a spacing, as NIfTI does",
+)
 VOLUMES = frozenset({3})
 PICTURES = frozenset({2})
 
@@ -68,7 +75,7 @@ class DataTable(NamedTable):
     source: str
     root: RelativePath
     """Folder of the data set, relative to --data, else $MEDTUI_DATA, else ./data."""
-    classes: tuple[ClassName, ...] | None = Field(default=None, max_length=1000)
+    classes: tuple[ClassName, ...] | None = Field(default=None, min_length=1, max_length=1000)
     """Names of the classes in order; segmentation: of the foreground classes. Names that the data set
     has too, whatever their case, keep its label values, others stand for their place here, from 1. Default: what
     the data set says."""
@@ -111,7 +118,7 @@ class DataTable(NamedTable):
     """Crops taken of each case in an epoch."""
     resize: Annotated[Literal["stretch", "crop"], _CLASSIFICATION] = "stretch"
     """Stretch the whole image to size, or scale its shorter side and crop the centre."""
-    spacing: Annotated[tuple[Positive, ...] | None, Field(min_length=2, max_length=3), _SEGMENTATION] = None
+    spacing: Annotated[tuple[Positive, ...] | None, Field(min_length=2, max_length=3), _SEGMENTATION, _SPACED] = None
     """Resample volumes to this voxel size in mm; pictures to steps of this many of their own pixels. Predictions go
     back to their own geometry."""
     intensity: Literal["none", "zscore", "body", "minmax", "imagenet", "window"] = "zscore"

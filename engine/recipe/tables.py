@@ -20,6 +20,7 @@ from engine.recipe.base import (
     Share,
     Table,
     When,
+    above,
     any_of,
     only,
 )
@@ -28,8 +29,16 @@ from engine.recipe.sources import VALIDATED
 
 _SEGMENTATION = only("task", "segmentation")
 _CLASSIFICATION = only("task", "classification")
-_PICTURES = When(("data.size",), lambda size: len(size) == 2, "pictures: a data.size of 2 numbers")
+_AFFINE, _INTENSITY = above("augment.affine_probability"), above("augment.intensity_probability")
+_MIXED = (above("augment.mix_probability"), above("train.batch_size", 1))
 _PREVIEWS = any_of("figures.previews")
+
+
+def _coloured(size: tuple[int, ...], channels: int | None) -> bool | None:
+    return len(size) == 2 and (None if channels is None else channels == 3)
+
+
+_COLOURS = When(("data.size", "data.channels"), _coloured, "pictures in colour: a data.size of 2 numbers")
 _VOLUMES = When(("data.size",), lambda size: len(size) == 3, "volumes: 3 numbers in data.size")
 _Axis = Annotated[int, Field(ge=0, le=2)]
 
@@ -98,14 +107,14 @@ class TrainTable(Table):
 class AugmentTable(Table):
     """Random changes of the training cases; all off by default."""
 
-    rotate_degrees: Annotated[float, Field(ge=0.0, le=180.0)] = 0.0
+    rotate_degrees: Annotated[float, Field(ge=0.0, le=180.0), _AFFINE] = 0.0
     """Rotation within plus or minus this many degrees (volumes: about every axis)."""
     rotate_plane: Annotated[tuple[_Axis, _Axis] | None, _VOLUMES, any_of("augment.rotate_degrees")] = None
     """Volumes: turn the crop itself, in the plane of these two axes only, as scipy.ndimage.rotate does: cubic
     splines, and 0 outside."""
-    scale: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    scale: Annotated[float, Field(ge=0.0, lt=1.0), _AFFINE] = 0.0
     """Zoom within 1 - scale and 1 + scale."""
-    translate: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    translate: Annotated[float, Field(ge=0.0, lt=1.0), _AFFINE] = 0.0
     """Shift within plus or minus this share of the size."""
     affine_probability: Annotated[Share, any_of("augment.rotate_degrees", "augment.scale", "augment.translate")] = 1.0
     """How often rotation, zoom and shift are applied."""
@@ -123,24 +132,24 @@ class AugmentTable(Table):
     grow_from: Annotated[float, Field(gt=0.0, le=1.0), _CLASSIFICATION] = 1.0
     """Side of the pictures at the beginning, as a share of data.size; it grows evenly and is 1 after two thirds of the
     epochs (progressive learning, Tan and Le 2021). Small pictures are quick, and first things are learned from them."""
-    mixup: Annotated[float, Field(ge=0.0, le=10.0), _CLASSIFICATION] = 0.0
+    mixup: Annotated[float, Field(ge=0.0, le=10.0), _CLASSIFICATION, *_MIXED] = 0.0
     """Mean of two pictures and of their losses (Zhang et al. 2018), with a share from Beta(mixup, mixup)."""
-    cutmix: Annotated[float, Field(ge=0.0, le=10.0), _CLASSIFICATION] = 0.0
+    cutmix: Annotated[float, Field(ge=0.0, le=10.0), _CLASSIFICATION, *_MIXED] = 0.0
     """A rectangle of another picture (Yun et al. 2019), its area from Beta(cutmix, cutmix), and as much of its loss.
     With mixup too, one of the two is drawn for each batch."""
     mix_probability: Annotated[Share, any_of("augment.mixup", "augment.cutmix")] = 1.0
     """How often a batch is mixed."""
-    noise: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
+    noise: Annotated[float, Field(ge=0.0, le=10.0), _INTENSITY] = 0.0
     """Deviation of Gaussian noise, after normalisation."""
-    blur: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
+    blur: Annotated[float, Field(ge=0.0, le=10.0), _INTENSITY] = 0.0
     """Largest sigma of a Gaussian blur, in voxels."""
-    brightness: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    brightness: Annotated[float, Field(ge=0.0, lt=1.0), _INTENSITY] = 0.0
     """Multiply intensities within 1 - brightness and 1 + brightness."""
-    contrast: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    contrast: Annotated[float, Field(ge=0.0, lt=1.0), _INTENSITY] = 0.0
     """Scale intensities about their mean within 1 - contrast and 1 + contrast."""
-    saturation: Annotated[float, Field(ge=0.0, lt=1.0), _PICTURES] = 0.0
+    saturation: Annotated[float, Field(ge=0.0, lt=1.0), _INTENSITY, _COLOURS] = 0.0
     """Pictures in colour: scale colours about grey within 1 - saturation and 1 + saturation."""
-    gamma: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    gamma: Annotated[float, Field(ge=0.0, lt=1.0), _INTENSITY] = 0.0
     """Gamma within 1 - gamma and 1 + gamma."""
     intensity_probability: Annotated[
         Share,
@@ -215,7 +224,7 @@ class FiguresTable(Table):
     """The class activation method (pytorch-grad-cam)."""
     cam_examples: Annotated[int, Field(ge=1, le=32), _CLASSIFICATION] = 4
     """Right and wrong examples a class, each."""
-    turntable: Annotated[Literal["none", "gif", "mp4"], _SEGMENTATION] = "none"
+    turntable: Annotated[Literal["none", "gif", "mp4"], _SEGMENTATION, _VOLUMES] = "none"
     """A turning view of the worst, median and best surface."""
     previews: bool = True
     """Write small images for the dashboard at each validation."""

@@ -15,7 +15,6 @@ from engine.data.sources.index import (
     NIFTI,
     DatasetIndex,
     class_of,
-    folded,
     identities,
     inside,
     outside,
@@ -26,6 +25,7 @@ from engine.data.sources.index import (
 from engine.data.sources.pairs import named_classes
 from engine.data.sources.rows import table_rows
 from engine.errors import Problem
+from engine.recipe.base import folded
 from engine.recipe.sources import CsvTable
 
 ENDINGS = (*NIFTI, *PICTURES)

@@ -7,8 +7,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from engine.data.sources.index import LONGEST_NAME, folded, read_text
+from engine.data.sources.index import LONGEST_NAME, read_text
 from engine.errors import DataError, Problem
+from engine.recipe.base import folded
 
 FILE = "dataset.json"
 _MOST = 1_000_000

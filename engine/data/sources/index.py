@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from engine.data.cases import Case
 from engine.errors import DataError, Problem, counted
+from engine.recipe.base import folded
 from engine.recipe.sources import DataTable
 from engine.runfolder import read_small
 
@@ -190,11 +191,15 @@ def foreground(table: DataTable, said: dict[int, str]) -> tuple[tuple[str, ...],
     names stand for their own place among the recipe's, from 1.
 
     Raises:
-        DataError: that gives two classes one value.
+        DataError: that gives two classes one value, or the background one.
     """
     if table.classes is None:
         values = tuple(sorted(said))
         return tuple(said[value] for value in values), values
+    if "background" in map(folded, table.classes):
+        allowed = "the classes of the foreground; where the data set names none, the first of them is the mask value 1"
+        problem = Problem("recipe", f"found {', '.join(table.classes)}", allowed, "data.classes")
+        raise DataError("data.classes names the background:", problems=(problem,))
     known = {folded(name): value for value, name in said.items()}
     values = tuple(known.get(folded(name), place) for place, name in enumerate(table.classes, 1))
     if len({*values}) < len(values):
@@ -202,11 +207,6 @@ def foreground(table: DataTable, said: dict[int, str]) -> tuple[tuple[str, ...],
         allowed = f"names of the data set ({', '.join(said.values())}), or new ones for all its values"
         raise DataError("data.classes gives two classes one mask value:", problems=(Problem("recipe", found, allowed),))
     return table.classes, values
-
-
-def folded(name: str) -> str:
-    """``name`` without what people write now so, now so: case, and spaces at its ends or repeated."""
-    return " ".join(name.split()).casefold()
 
 
 def spelled(name: str) -> str:

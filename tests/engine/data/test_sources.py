@@ -216,6 +216,12 @@ def test_pairs_below_folders_of_patients_and_channels_beside_one_mask(tmp_path: 
     assert "files that are not used: 1 (scans/old.mha)" in dataset.notes
 
 
+def test_the_background_is_no_class_of_the_recipe() -> None:
+    """Counted with it, nnU-Net's habit, every class would be one value off."""
+    with pytest.raises(DataError, match="first of them is the mask value 1"):
+        foreground(b.table("nifti_pairs", classes=("Background", "liver")), {})
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "cp1252", "utf-16", "utf-16-be", "utf-16-le", "utf-32"])
 @pytest.mark.parametrize("separator", [";", "\t", ",", "|"])
 def test_tables_as_spreadsheets_write_them(tmp_path: Path, encoding: str, separator: str) -> None:

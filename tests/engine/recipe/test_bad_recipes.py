@@ -72,7 +72,16 @@ SPOILT = {
     "an axis too many": (CLS, "[train]", "[augment]\nflip = [2]\n[train]", ["augment.flip", "from 0 to 1"]),
     "a window without its intensity": (SEG, "[model]", "window = [0.0, 1.0]\n[model]", ["data.window", '"zscore"']),
     "weights twice": (CLS, "pretrained = true", 'pretrained = true\nweights = "w.pt"', ["model.weights", "one of"]),
-    "a sum of nothing": (SEG, 'name = "dice"', 'name = "dice_ce"\nweights = [0, 0]', ["loss.weights", "one above 0"]),
+    "a sum of nothing": (SEG, 'name = "dice"', 'name = "dice_ce"\nweights = [0, 0]', ["weights", "weighs nothing"]),
+    "a sum of one": (CLS, "[optimizer]", "weights = [1.0, 0]\n[optimizer]", ["loss.weights", "two numbers above 0"]),
+    "classes that are the same": (SEG, "[model]", 'classes = ["a", " A"]\n[model]', ["data.classes", "a name twice"]),
+    "no classes": (SEG, "[model]", "classes = []\n[model]", ["data.classes", "1 to 1000"]),
+    "a foreground of nothing": (
+        SEG, "[model]", 'crop = "foreground"\nforeground_share = 0\n[model]', ["data.foreground_share", '"random"']
+    ),
+    "an address that is none": (
+        SEG, "[train]", '[runtime]\nwebhook = "ftp://x"\n[train]', ["runtime.webhook", "Address that is sent a JSON"]
+    ),
     "a date": (SEG, "epochs = 3", "epochs = 2020-01-01", ["train.epochs", "found 2020-01-01"]),
     "a huge number": (SEG, "epochs = 3", f"epochs = 0x{'f' * 5000}", ["train.epochs", "a number of more than"]),
 }  # fmt: skip

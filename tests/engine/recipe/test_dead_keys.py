@@ -10,6 +10,20 @@ from tests.engine.recipe.good import CLASSIFICATION, SEGMENTATION
 
 CE = SEGMENTATION.replace('name = "dice"', 'name = "cross_entropy"')
 SKIN = CLASSIFICATION.replace('name = "cross_entropy_focal"', 'name = "cross_entropy"')
+PICTURES = """name = "x"
+task = "segmentation"
+[data]
+source = "image_pairs"
+root = "d"
+size = [32, 32]
+[model]
+name = "resunet"
+[loss]
+name = "dice"
+[train]
+epochs = 2
+batch_size = 2
+"""
 RESUNET = SEGMENTATION.replace("unet3d", "resunet")
 
 # recipe; table; the line that does nothing; words of the message
@@ -73,6 +87,11 @@ DEAD = [
     (SEGMENTATION, "figures", "cam_examples = 2", ["figures.cam_examples"]),
     (SKIN, "figures", 'turntable = "gif"', ["figures.turntable"]),
     (SKIN, "figures", "previews = false\npreview_cases = 3", ["figures.previews = false"]),
+    (SKIN, "augment", "affine_probability = 0.0\nrotate_degrees = 9.0", ["with augment.affine_probability above 0"]),
+    (SKIN, "augment", "intensity_probability = 0.0\ngamma = 0.2", ["with augment.intensity_probability above 0"]),
+    (SKIN, "augment", "mix_probability = 0.0\ncutmix = 1.0", ["with augment.mix_probability above 0"]),
+    (SKIN.replace("batch_size = 32", "batch_size = 1"), "augment", "mixup = 0.2", ["with train.batch_size above 1"]),
+    (PICTURES, "figures", 'turntable = "gif"', ["volumes: 3 numbers in data.size"]),
     (SKIN, "data", 'split = "fraction"\nlimit_validation = 3', ["validation_fraction above 0"]),
     (SKIN.replace("\nsize =", '\nsplit = "kfold"\nsize ='), "train", "early_stop = 3", ["train.early_stop"]),
 ]  # fmt: skip
@@ -174,6 +193,29 @@ def test_what_only_the_data_shows_is_refused_then():
     written = recipe_toml(plain, softmax)
     assert "threshold" not in written
     refuse_dead(parse_recipe(written), softmax)
+
+
+NIFTI = SEGMENTATION.replace('"left_atrium"', '"nifti_pairs"')
+DATA = {"data.channels": 3, "data.spacing_unit": "mm", "data.validated": True}
+
+
+@pytest.mark.parametrize(
+    ("text", "table", "line", "fact"),
+    [
+        (PICTURES, "augment", "saturation = 0.2", {"data.channels": 1}),
+        (NIFTI, "data", "spacing = [1.0, 1.0, 1.0]", {"data.spacing_unit": "voxel"}),
+        (SEGMENTATION, "train", "early_stop = 3", {"data.validated": False}),
+    ],
+)
+def test_a_key_that_does_nothing_with_this_data_is_refused_then(text, table, line, fact):
+    recipe = parse_recipe(with_line(text, table, line))
+    refuse_dead(recipe, DATA)
+    key = line.partition(" ")[0]
+    with pytest.raises(RecipeError, match=rf"{table}\.{key}: has no meaning with this data\n +allowed: with "):
+        refuse_dead(recipe, {**DATA, **fact})
+    assert key in recipe_toml(recipe, DATA)
+    assert key not in recipe_toml(recipe, {**DATA, **fact})
+    refuse_dead(parse_recipe(recipe_toml(parse_recipe(text))), {**DATA, **fact})  # defaults, as a run folder has them
 
 
 def test_an_unknown_name_and_unknown_keys_beside_it():
