@@ -90,7 +90,7 @@ def survey(dataset: Dataset, table: DataTable) -> Survey:
         round_trip=trip,
         notes=list(dataset.notes),
         advice=[
-            *_rare(classes),
+            *_rare(classes, 'data.crop = "foreground"' if dataset.dense else 'data.balance = "class"'),
             *_geometry(_ranges(spacings), orientations, table),
             *_coarse(trip),
             *_far(dataset, facts),
@@ -108,12 +108,12 @@ def _ranges(rows: Sequence[tuple[float, ...]]) -> list[Range]:
     return [(float(min(column)), float(np.median(column)), float(max(column))) for column in columns]
 
 
-def _rare(classes: dict[str, dict[str, int]]) -> Iterator[Advice]:
+def _rare(classes: dict[str, dict[str, int]], often: str) -> Iterator[Advice]:
     for split, least in (("train", _FEW_TRAINED), ("test", _FEW_TESTED)):
         few = [f"{name} {count}" for name, count in classes.get(split, {}).items() if count < least]
         if few:
             what = f"classes with fewer than {least} {split} cases: {', '.join(few)}"
-            remedy = 'join or leave out classes with data.classes, or data.balance = "class"'
+            remedy = f"join or leave out classes with data.classes, or {often}"
             if split == "test":
                 remedy = 'their numbers will say little: data.split = "kfold" tests every case once'
             yield Advice(what, remedy)
