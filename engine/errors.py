@@ -39,8 +39,9 @@ def well_formed(text: str) -> str:
 
 
 def counted(number: int, what: str) -> str:
-    """``1 case``, ``2 cases``."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    """``1 case``, ``2 cases``, ``2 classes``."""
+    many = "es" if what.endswith(("s", "x")) else "s"
+    return f"{number} {what}{'' if number == 1 else many}"
 
 
 def some(names: Collection[str], most: int = 3) -> str:

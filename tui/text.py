@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from engine.diagnosis import Finding
 from engine.errors import printable
@@ -120,6 +121,14 @@ def shorten(text: str, width: int) -> str:
         return "…"[: max(0, width)]
     tail = (width - 1) // 2
     return text[: width - 1 - tail] + "…" + (text[-tail:] if tail else "")
+
+
+def nearest(path: Path) -> str:
+    """A path as it is shortest to type: from the current folder where it lies there, else from home."""
+    for base, name in ((Path.cwd(), ""), (Path.home(), "~/")):
+        if path.is_relative_to(base):
+            return f"{name}{path.relative_to(base)}"
+    return str(path)
 
 
 def with_unit(metric: str, unit: str) -> str:

@@ -14,7 +14,7 @@ import msgspec
 from engine.commands.train import open_checked, refuse_uneven
 from engine.data import Dataset, data_root
 from engine.data.survey import Survey, survey
-from engine.errors import RecipeError, printable
+from engine.errors import RecipeError, counted, printable
 from engine.events import portable
 from engine.recipe import Recipe, load_recipe, refuse_dead
 from engine.requests import Check
@@ -79,7 +79,9 @@ def _found(found: Survey) -> None:
         _say("axes", ", ".join(f"{name} {count}" for name, count in found.orientations.items()))
     low, mean, high = found.values
     _say("values", f"{low:.4g} to {high:.4g}, mean {mean:.4g}")
-    known = f"{found.groups} groups, known for {found.grouped} of {sum(found.cases.values())} cases"
+    known = (
+        f"{counted(found.groups, 'group')}, known for {found.grouped} of {counted(sum(found.cases.values()), 'case')}"
+    )
     _say("groups", known if found.groups else "none known: cases of one patient may be in two splits")
     if found.round_trip:
         parts = ", ".join(f"{name} {value:.3f}" for name, value in found.round_trip.items())
@@ -133,14 +135,18 @@ def _step(recipe: Recipe, dataset: Dataset, network: Network, processes: int) ->
     output = step(make_trainer(step, stream), batches)
     seconds = time.perf_counter() - start
     loader.close()
-    _say("batch", f"{output.cases} cases in {seconds:.2f} s, loss {output.loss:.4g}; {len(stream)} steps an epoch")
+    _say(
+        "batch",
+        f"{counted(output.cases, 'case')} in {seconds:.2f} s, loss {output.loss:.4g}; "
+        f"{counted(len(stream), 'step')} an epoch",
+    )
     if note := accumulation_note(recipe):
         _say("", note, "note")
     if processes > 1:
         _say("nproc", f"this was the share of one of {processes} processes; each needs its own memory and cases")
         gpus = torch.cuda.device_count()
         if network.device.device.type == "cuda" and gpus < processes:
-            _say("", f"this machine has {gpus} GPUs: --nproc {gpus}, or more machines", "note")
+            _say("", f"this machine has {counted(gpus, 'GPU')}: --nproc {gpus}, or more machines", "note")
         if recipe.augment.mixup or recipe.augment.cutmix:
             _say("", "augment.mixup and cutmix mix the cases of one process only", "note")
 

@@ -6,7 +6,7 @@ import contextlib
 
 import msgspec
 
-from engine.errors import MedtuiError, RunError, UsageError, printable
+from engine.errors import MedtuiError, RunError, UsageError, counted, printable
 from engine.requests import Sweep
 from engine.runfolder import (
     RunFolder,
@@ -86,7 +86,7 @@ def _work(folder: RunFolder, study: Study, jobs: int) -> int:
     if not left:
         _end(folder, study, "finished")
         return 0
-    words = f"{len(left)} of {len(study.member)} members are not finished"
+    words = f"{len(left)} of {counted(len(study.member), 'member')} not finished"
     show(f"{words}\n{go_on}")
     _end(folder, study, "stopped" if stopped else "failed", words, go_on)
     return 3 if stopped else 1

@@ -82,8 +82,8 @@ def seen_in_training(dataset: Dataset, known: Iterable[SplitRow], label: str) ->
     seen = [case.id for case in dataset.cases if case.facts is not None and case.facts.image in trained]
     if not seen or label == "train":
         return dataset
-    share = f"{len(seen)} of {len(dataset.cases)} cases"
-    note = f"{share} were in training: {some(seen)}; for them the numbers are too good"
+    share = f"{len(seen)} of {counted(len(dataset.cases), 'case')}"
+    note = f"{share} {'was' if len(seen) == 1 else 'were'} in training: {some(seen)}; for them the numbers are too good"
     return replace(dataset, notes=(*dataset.notes, note))
 
 

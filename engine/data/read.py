@@ -29,7 +29,7 @@ from engine.data.volumes import (
     spacing_of,
     volume_channels,
 )
-from engine.errors import DataError, Problem
+from engine.errors import DataError, Problem, counted
 
 Floats = npt.NDArray[np.float32]
 Masks = npt.NDArray[np.integer[Any]]
@@ -137,7 +137,7 @@ def _image(dataset: Dataset, case: Case, problems: list[Problem]) -> tuple[Array
     image = np.concatenate(parts) if len(parts) > 1 else parts[0]
     if image.shape[0] != dataset.channels:
         where = dataset.where(case.images[0])
-        problems.append(Problem(where, f"{image.shape[0]} channels", f"{dataset.channels}, as the data set says"))
+        problems.append(Problem(where, counted(image.shape[0], "channel"), f"{dataset.channels}, as the data set says"))
         return None, affine
     if dataset.channel_order:
         image = image[list(dataset.channel_order)]
@@ -152,7 +152,9 @@ def _label(dataset: Dataset, path: Path, image: Array | None, affine: Affine | N
         return None, ()
     channels, own = loaded
     if channels.shape[0] != 1:
-        problems.append(Problem(dataset.where(path), f"a label of {channels.shape[0]} channels", "one class a voxel"))
+        problems.append(
+            Problem(dataset.where(path), f"a label of {counted(channels.shape[0], 'channel')}", "one class a voxel")
+        )
         return None, ()
     mask = channels[0]
     if image is not None and mask.shape != image.shape[1:]:

@@ -93,7 +93,7 @@ def _refuse_no_split(cases: Sequence[Case]) -> None:
     bare = sum(not case.split for case in cases)
     if bare:
         raise DataError(
-            f"the data set gives no split for {bare} of {len(cases)} cases",
+            f"the data set gives no split for {bare} of {counted(len(cases), 'case')}",
             'set data.split = "fraction" or "kfold" to draw one (csv: or name data.split_column)',
         )
 

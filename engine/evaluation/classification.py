@@ -20,7 +20,7 @@ from engine.data.pictures import displayable
 from engine.data.prepare import normalise_image, resize_image, seen_box
 from engine.data.read import read_image
 from engine.distributed import gather, rank, world
-from engine.errors import RunError
+from engine.errors import RunError, counted
 from engine.evaluation.gradcam import enlarged, explain
 from engine.evaluation.inference import voted
 from engine.evaluation.previews import ExampleWriter, PreviewWriter, shrink_step
@@ -108,7 +108,7 @@ class Classification(SplitEvaluation[Batch, ClassifiedBatch]):
         wrong = np.flatnonzero(~np.isfinite(log_p).all(axis=1))
         if wrong.size:
             names = ", ".join(self.ids[i] for i in wrong[:8])
-            raise RunError(f"the network gives values that are not finite for {len(wrong)} images: {names}")
+            raise RunError(f"the network gives values that are not finite for {counted(len(wrong), 'image')}: {names}")
         self.probabilities: NDArray[np.float64] = np.exp(log_p)
         self.losses: NDArray[np.float64] = -log_p[np.arange(len(self.ids)), self.targets]
         losses = gather([batch.losses for batch in kept])

@@ -12,6 +12,7 @@ from torch import nn
 
 from engine.data.cases import Dataset
 from engine.distributed import rank
+from engine.errors import counted
 from engine.evaluation.evaluator import evaluate_split, open_evaluation
 from engine.evaluation.inference import build_predictor
 from engine.evaluation.previews import ExampleWriter
@@ -98,7 +99,7 @@ class Tester:
         main = default_monitor(dataset.task)
         found = summary.value(main)
         value = "not measured" if found is None else f"{found:.4g}"
-        words = f"{main} {value} on {summary.n} cases ({evaluation.describe()})"
+        words = f"{main} {value} on {counted(summary.n or 0, 'case')} ({evaluation.describe()})"
         self._emit(Log(message=f"{name}: {words}"))
         return summary
 

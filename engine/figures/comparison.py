@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.errors import counted
 from engine.figures import style
 from engine.figures.draw import draw_job
 from engine.figures.roc import auc, curve, macro_curve
@@ -148,8 +149,8 @@ def _segmented(together: Runs, path: Path) -> Drawn:
             row[0].set_yticks(range(len(labels)), [t if len(t) <= 22 else "…" + t[-21:] for t in labels], fontsize=6)
     style.save(figure, path, _dpi(together), vector=False)
     return Drawn(
-        f"The {len(common)} cases of the {together.split} split that all runs measured. Blue, full: the first run is "
-        "better on the case; orange, hatched: the second is. Line: mean difference."
+        f"The {counted(len(common), 'case')} of the {together.split} split that all runs measured. "
+        "Blue, full: the first run is better on the case; orange, hatched: the second is. Line: mean difference."
     )
 
 
@@ -197,6 +198,6 @@ def _classified(together: Runs, path: Path) -> Drawn:
     grid[0].set_ylabel("difference in the probability\nof the true class")
     style.save(figure, path, _dpi(together))
     return Drawn(
-        f"The {len(common)} cases of the {together.split} split that all runs measured. Blue: the first run gives the "
-        "true class a higher probability; orange, hatched: the second does."
+        f"The {counted(len(common), 'case')} of the {together.split} split that all runs measured. "
+        "Blue: the first run gives the true class a higher probability; orange, hatched: the second does."
     )

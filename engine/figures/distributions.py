@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.errors import counted
 from engine.figures import style
 from engine.measures import better_up, find, in_tables, is_distance, title
 from engine.readers.numbers import short
@@ -152,7 +153,7 @@ def _caption(run: RunData, cases: CaseTable, missed: np.ndarray, page: int, show
     first = page * A_PAGE
     which = "every case" if shown == len(cases) else f"cases {first + 1} to {first + shown} of {len(cases)}"
     text = (
-        f"Above: quartiles, median and mean (diamond) over the {len(cases)} cases of the {run.split} split. "
+        f"Above: quartiles, median and mean (diamond) over the {counted(len(cases), 'case')} of the {run.split} split. "
         f"Below: {which}, the lowest Dice first; dashed: mean."
     )
     if len(run.classes) > _MOST_CLASSES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from engine.errors import counted
 from engine.figures import style
 from engine.readers.numbers import digits
 from engine.readers.run import Drawn, FigureError, Job, RunData
@@ -42,7 +43,8 @@ def draw(run: RunData, path: Path) -> Drawn:
     figure.legend(loc="outside right upper", title="average precision (share of cases)", alignment="left")
     style.save(figure, path, run.options.dpi)
     caption = (
-        f"Each class against all others, {len(scores.targets)} cases of the {run.split} split. Dots: the class with "
-        "the largest probability is chosen. In brackets: the share of cases of the class, what chance would reach."
+        f"Each class against all others, {counted(len(scores.targets), 'case')} of the {run.split} split. "
+        "Dots: the class with the largest probability is chosen. "
+        "In brackets: the share of cases of the class, what chance would reach."
     )
     return Drawn(caption, remark(scores, run.split))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.errors import counted
 from engine.figures import style
 from engine.readers.numbers import digits, interval
 from engine.readers.run import Drawn, FigureError, Job, RunData
@@ -42,7 +43,7 @@ def draw(run: RunData, path: Path) -> Drawn:
     axes.set_ylabel("true positive rate (sensitivity)")
     figure.legend(loc="outside right upper", title="AUC (95 % interval)", alignment="left")
     style.save(figure, path, run.options.dpi)
-    caption = f"Each class against all others, {len(scores.targets)} cases of the {run.split} split."
+    caption = f"Each class against all others, {counted(len(scores.targets), 'case')} of the {run.split} split."
     return Drawn(caption, remark(scores, run.split))
 
 

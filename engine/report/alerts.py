@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from engine.errors import counted
 from engine.figures.style import missing_letters
 from engine.measures import title
 from engine.readers.health import findings_of
@@ -36,7 +37,7 @@ def _state(run: RunData) -> Iterator[Alert]:
     state, view, manifest = run.status.state, run.view, run.manifest
     planned = manifest.epochs_planned or view.epochs
     done = manifest.epochs_done or view.epochs_completed
-    epochs = f"{done} of {planned} epochs" if planned else f"{done} epochs"
+    epochs = f"{done} of {counted(planned, 'epoch')}" if planned else counted(done, "epoch")
     if run.live:
         yield Alert("warning", f"The run is not over ({state}, {epochs}): this is what there is so far.")
     elif state == "failed":
@@ -87,7 +88,7 @@ def _numbers(run: RunData) -> Iterator[Alert]:
         yield Alert("warning", "There are no metrics of a test or validation split.")
     cases, missed = result.n, result.missed
     if cases is not None and 0 < cases < _FEW_CASES:
-        yield Alert("note", f"Only {cases} cases were measured: intervals over so few cases are rough.")
+        yield Alert("note", f"Only {counted(cases, 'case')} measured: intervals over so few are rough.")
     if missed:
         what = "cases" if len(run.classes) < 2 else "times that a class of a case"
         text = (
@@ -130,11 +131,13 @@ def _training(run: RunData) -> Iterator[Alert]:
     view = run.view
     bad = np.count_nonzero(~np.isfinite(view.steps["loss"]))
     if bad:
-        yield Alert("warning", f"The training loss was not finite in {bad} of {len(view.steps)} iterations.")
+        yield Alert("warning", f"The training loss was not finite in {bad} of {counted(len(view.steps), 'iteration')}.")
     for name, track in view.validation.items():
         wrong = np.count_nonzero(~np.isfinite(track["value"]))
         if wrong and finite(track):
-            yield Alert("note", f"{title(name)} could not be measured in {wrong} of {len(track)} validations.")
+            yield Alert(
+                "note", f"{title(name)} could not be measured in {wrong} of {counted(len(track), 'validation')}."
+            )
     if view.resumes:
         yield Alert("note", f"The run was resumed {_times(len(view.resumes))}; training went on where it had ended.")
 
@@ -145,7 +148,7 @@ def _log(run: RunData) -> Iterator[Alert]:
     for message in messages[:_MOST_LOGS]:
         yield Alert("note", f"Logged: {message}")
     if len(messages) > _MOST_LOGS:
-        yield Alert("note", f"{len(messages) - _MOST_LOGS} more warnings are in events.jsonl.")
+        yield Alert("note", f"{counted(len(messages) - _MOST_LOGS, 'more warning')} in events.jsonl.")
 
 
 def _times(count: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from engine.errors import RunError
+from engine.errors import RunError, counted
 from engine.figures.comparison import draw_comparison
 from engine.readers.figure_index import FigureResult
 from engine.readers.together import Runs, open_runs
@@ -92,7 +92,7 @@ def _alerts(together: Runs) -> Iterator[Alert]:
         yield Alert("warning", "The test split is not the published one: its numbers cannot be compared with papers.")
     for run, label in zip(runs, together.labels, strict=True):
         if run.status.state != "finished":
-            yield Alert("note", f"{label}: {run.status.state}, {run.view.epochs_completed} epochs.")
+            yield Alert("note", f"{label}: {run.status.state}, {counted(run.view.epochs_completed, 'epoch')}.")
     yield from _paired(together)
 
 
@@ -111,12 +111,13 @@ def _paired(together: Runs) -> Iterator[Alert]:
     elif len(prints) > 1:
         yield Alert("note", "The runs were trained on different data or splits; their test cases are the same.")
     if together.unlike:
-        text = f"{len(together.unlike)} cases have the same id in all runs but other images or truths: not paired."
+        have = "case has" if len(together.unlike) == 1 else "cases have"
+        text = f"{len(together.unlike)} {have} the same id in all runs but other images or truths: not paired."
         yield Alert("warning", text)
     if not together.by_content:
         yield Alert("note", "Cases are paired by their ids: a run of an earlier version does not say what they hold.")
     if common < 10 and common:
-        yield Alert("note", f"Only {common} cases are shared: small differences cannot be found with so few.")
+        yield Alert("note", f"Only {counted(common, 'case')} shared: small differences cannot be found with so few.")
 
 
 def _again(together: Runs) -> Section:

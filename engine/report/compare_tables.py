@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from engine.errors import counted
 from engine.measures import better_up, find, in_tables, is_distance, leading, of_task, title
 from engine.readers.numbers import digits, duration, interval, short, units
 from engine.readers.run import RunData
@@ -129,7 +130,7 @@ def differences(together: Runs, comparisons: list[Comparison]) -> Section:
         *(["corrected"] if several else []),
         "Better",
     ]
-    caption = f"The first run minus the second on the {len(together.common)} cases that all runs measured. "
+    caption = f"The first run minus the second on the {counted(len(together.common), 'case')} that all runs measured. "
     if over := _family(len(together.pairs), classes):
         caption += f"p is corrected by Holm, for each metric by itself, over {over}. "
     if len(deciding) > 1:

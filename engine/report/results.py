@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from engine import measures
+from engine.errors import counted
 from engine.measures import beside, better_up, find, in_tables, is_count, is_distance, leading, ordered, title
 from engine.readers.numbers import digits, interval, units
 from engine.readers.run import RunData
@@ -122,7 +123,9 @@ def class_report(part: SplitSummary, classes: Sequence[str]) -> Table:
         "A dash: the class has no case in this split, or was never predicted."
     )
     if (over := part.value("macro_over")) is not None and over != len(names):
-        caption += f" Macro means are over the {over:g} of {len(names)} classes that are there or were predicted."
+        caption += (
+            f" Macro means are over the {over:g} of {counted(len(names), 'class')} that are there or were predicted."
+        )
     heads = ["Class", *(title(m) for m in columns), "Support"]
     return Table(heads, rows, caption, rule_before=frozenset({rule}), small=len(heads) > _WIDE)
 
@@ -148,8 +151,9 @@ def segmentation_table(
         cells = [Cell(digits(part.value(m)), interval(part.interval(m)), strong=True) for m in columns]
         rows.append(["mean", *cells, _count(part.missed), "", _count(part.value("false_positive_cases"))])
     caption = (
-        f"Means over {_count(part.n)} cases; small print: 95 % interval. Missed: cases with the class and an empty "
-        "prediction. Present in: cases with the class in the truth. FP cases: those without it where it is predicted."
+        f"Means over {counted(part.n, 'case') if part.n is not None else 'cases'}; small print: 95 % interval. "
+        "Missed: cases with the class and an empty prediction. "
+        "Present in: cases with the class in the truth. FP cases: those without it where it is predicted."
     )
     if any(map(is_distance, columns)):
         caption += f" Distances in {units(unit)}."
@@ -209,7 +213,7 @@ def _segmented(run: RunData) -> Section:
     for index in order:
         cells = [digits(float(values[name][index])) for name in columns]
         rows.append([run.case_name(cases.ids[index]), *cells, "yes" if missed[index] > 0 else ""])
-    text = Text(f"All {len(cases)} cases of the {run.split} split, the worst first.")
+    text = Text(f"All {counted(len(cases), 'case')} of the {run.split} split, the worst first.")
     table = Table(["Case", *(title(name, run.unit) for name in columns), "Missed"], rows, small=True)
     return Section("Cases", [text, table])
 
@@ -225,15 +229,15 @@ def _classified(run: RunData) -> Section:
         rows.append([run.case_name(row.id), row.true, shares[0], row.predicted, shares[1]])
     wrong = sum(row.true != row.predicted for row in cases.rows)
     text = Text(
-        f"{wrong} of {len(cases)} cases of the {run.split} split were classified wrongly. "
-        f"These {len(rows)} have the largest loss; all are in cases.csv."
+        f"Classified wrongly: {wrong} of {counted(len(cases), 'case')} of the {run.split} split. "
+        f"Those with the largest loss ({len(rows)}); all are in cases.csv."
     )
     columns = ["Case", "True", "its probability", "Predicted", "its probability"]
     return Section("Hardest cases", [text, Table(columns, rows, left=frozenset({1, 3}), small=True)])
 
 
 def _protocol(part: SplitSummary, split: str) -> str:
-    text = f"{part.n} cases of the {split} split" if part.n is not None else f"The {split} split"
+    text = f"{counted(part.n, 'case')} of the {split} split" if part.n is not None else f"The {split} split"
     return f"{text}: {part.protocol}." if part.protocol else f"{text}."
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from engine.errors import counted
 from engine.readers.health import time_words
 from engine.readers.numbers import duration, short
 from engine.readers.run import RunData
@@ -108,7 +109,7 @@ def _data(run: RunData) -> str:
         text = run.recipe.data.source
     cases = sum(sum(classes.values()) for classes in data.counts.values())
     if data.groups:
-        known = f" of the {data.grouped} of {cases} cases that have one" if data.grouped else ""
+        known = f" of the {data.grouped} of {counted(cases, 'case')} that have one" if data.grouped else ""
         return text + f"; no group (patient, lesion){known} is in two splits"
     return text + ("; no groups known: cases of one patient may be in two splits" if cases else "")
 
@@ -192,7 +193,7 @@ def _hardware(run: RunData) -> str:
     pieces = [
         part.gpu or "",
         part.cpu or "",
-        f"{part.cores} cores" if part.cores else "",
+        counted(part.cores, "core") if part.cores else "",
         f"{part.memory_gb:.0f} GB memory" if part.memory_gb is not None else "",
         f"trained on {run.manifest.device}" if run.manifest.device else "",
         f"highest memory {memory.max() / 1024:.1f} GB" if len(memory) and memory.max() else "",

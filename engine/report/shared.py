@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import msgspec
 import numpy as np
 
+from engine.errors import counted
 from engine.measures import find, in_tables, is_distance, of_task, title
 from engine.metrics import classification
 from engine.metrics.intervals import mean_interval
@@ -36,7 +37,8 @@ def barrier(together: Runs) -> str:
         truths = zip(*([row.true for row in together.table(at).rows] for at in range(len(together.runs))), strict=True)
         other = sum(len(set(each)) > 1 for each in truths)
         if other:
-            return f"{other} of the {len(together.common)} cases that the runs share have another true class in each"
+            shared = counted(len(together.common), "case")
+            return f"{other} of the {shared} that the runs share have another true class in each"
     return ""
 
 

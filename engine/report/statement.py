@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from engine.errors import counted
 from engine.measures import better_up, title
 from engine.readers.numbers import digits
 from engine.readers.run import RunData
@@ -58,7 +59,7 @@ def limits(run: RunData) -> str:
     """The recipe's limits on the number of cases; empty where it has none."""
     data = run.recipe.data.model_dump() if run.recipe else {}
     names = {"limit_train": "training", "limit_validation": "validation", "limit_test": "test"}
-    return " and ".join(f"at most {data[key]} {name} cases" for key, name in names.items() if data.get(key))
+    return " and ".join(f"at most {counted(data[key], f'{name} case')}" for key, name in names.items() if data.get(key))
 
 
 def _splits(run: RunData) -> str:
@@ -100,10 +101,11 @@ def _weights(run: RunData) -> str:
     hashed = f"; SHA-256 of the file {part.sha256}" if part.sha256 else ""
     if part.name != "best" or not part.metric:
         return f"those of the last epoch ({part.epoch}); nothing was chosen by a metric{hashed}"
+    found = counted(len(run.view.validations), "validation") if run.view.validations else "all validations"
     way = "highest" if better_up(part.metric) else "lowest"
     return (
-        f"of {len(run.view.validations) or 'all'} validations those with the {way} {title(part.metric)} on {cases} "
-        f"validation cases (epoch {part.epoch}){hashed}"
+        f"of {found} those with the {way} {title(part.metric)} on "
+        f"{counted(cases, 'validation case')} (epoch {part.epoch}){hashed}"
     )
 
 
@@ -116,7 +118,7 @@ def looks(run: RunData) -> str:
     runs = [read_manifest(folder) for folder in list_runs(run.folder.root.parent)] if print_ else []
     counts = [one.looks.get("test", 0) for one in runs if one.data.test_fingerprint == print_]
     counts = [count for count in counts if count] or [own]
-    others = f"{_times(sum(counts))} by {len(counts)} runs in the same folder"
+    others = f"{_times(sum(counts))} by {counted(len(counts), 'run')} in the same folder"
     text = f"{_times(own)} by this run" + (f"; with it, {others}" if len(counts) > 1 else "") if own else others
     return f"measured {text}. Choices made after a look make its numbers too good."
 

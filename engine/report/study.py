@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 
+from engine.errors import counted
 from engine.measures import find, in_tables, title
 from engine.metrics.intervals import mean_interval
 from engine.readers.numbers import digits, interval
@@ -96,7 +97,8 @@ def _alerts(run: RunData, study: Study, name: str) -> Iterator[Alert]:
     if len(study.seeds) < 2:
         yield Alert("note", "One seed: what another training would change is not known; intervals are of the cases.")
     if left := [member.name for member in study.member if member.state not in {"finished", "pruned"}]:
-        yield Alert("warning", f"{len(left)} of {len(study.member)} members are not finished: {', '.join(left)}")
+        unfinished = f"{len(left)} of {counted(len(study.member), 'member')} not finished"
+        yield Alert("warning", f"{unfinished}: {', '.join(left)}")
     if (count := len(study.settings)) > 1:
         text = f"The best of {count} settings was chosen by its {name} result, which is so a little too good"
         yield Alert("note", f"{text}: the test split, measured once, tells.")
@@ -117,7 +119,8 @@ def _paired(run: RunData, study: Study) -> Iterator[Alert]:
     if not (measured := [gain for gain in gains if not math.isnan(gain)]):
         return
     bounds = interval(mean_interval(gains, known.groups).interval)
-    words = f" (95 %: {bounds}, paired over {len(measured)} cases)" if bounds else f" over {len(measured)} cases"
+    cases = counted(len(measured), "case")
+    words = f" (95 %: {bounds}, paired over {cases})" if bounds else f" over {cases}"
     gain = fmean(measured)
     sign = "+" if gain > 0 else ""
     post = "; the vote is post-processed as was chosen out of fold" if study.post else ""

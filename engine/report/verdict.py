@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.errors import counted
 from engine.measures import better_up, find, of_task, title
 from engine.readers.numbers import digits
 from engine.readers.together import Runs
@@ -31,7 +32,7 @@ def sentence(together: Runs, one: Comparison) -> str:
     difference, test = one.test.difference, one.test
     if difference is None:
         return f"{what}: {names[0]} and {names[1]} cannot be compared."
-    proof = f"{TESTS[test.test]} test over {test.n} cases{_correction(together)}"
+    proof = f"{TESTS[test.test]} test over {counted(test.n, 'case')}{_correction(together)}"
     if difference == 0:
         return f"The data do not tell {names[0]} from {names[1]}: their {what} is the same; {_p(one)}, {proof}."
     chance = f"were they equally good, so large a difference would come up with {_p(one)} ({proof})"
@@ -50,7 +51,7 @@ def _missing(one: Comparison) -> str:
     if needed is None:
         return "no number of cases that could be had would tell them apart"
     more = max(needed - one.test.n, 1)
-    return f"to tell a difference of this size takes about {more} more case{'s' if more > 1 else ''} (80 % power)"
+    return f"to tell a difference of this size takes about {counted(more, 'more case')} (80 % power)"
 
 
 def _size(one: Comparison) -> str:

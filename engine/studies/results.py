@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
+from engine.errors import counted
 from engine.metrics import classification, segmentation
 from engine.recipe import Recipe, load_run_recipe
 from engine.runfolder import (
@@ -58,7 +59,7 @@ def collect(folder: RunFolder, study: Study) -> dict[str, SplitSummary]:
     chosen = [member_folder(folder, member) for member in study.of(best) if member in finished]
     tests = [read_metrics(run).get("test", SplitSummary()) for run in chosen]
     if tests and not any(part.empty for part in tests):
-        found[TESTED] = combined(tests, f"{tests[0].protocol}; mean of {len(tests)} members")
+        found[TESTED] = combined(tests, f"{tests[0].protocol}; mean of {counted(len(tests), 'member')}")
     content = {key: part.to_json() for key, part in found.items()}
     stay = {key: part for key, part in read_object(folder.metrics).items() if key.split(": ")[0] not in {name, TESTED}}
     content |= stay

@@ -16,7 +16,7 @@ from engine.data.loaders import build_train_loader
 from engine.data.mix import BatchChanges
 from engine.device import memory_errors
 from engine.distributed import broadcast, rank, world
-from engine.errors import MedtuiError, RunError
+from engine.errors import MedtuiError, RunError, counted
 from engine.evaluation.evaluator import evaluate_split, open_evaluation
 from engine.evaluation.previews import PreviewWriter
 from engine.evaluation.protocol import SplitEvaluation
@@ -64,7 +64,8 @@ class Training:
     def describe(self) -> str:
         counts = {name: len(self.session.dataset.split(name)) for name in ("train", "validation", "test")}
         cases = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-        return f"{cases} cases; {self.session.recipe.train.planned} epochs of {len(self.stream)} steps"
+        planned = self.session.recipe.train.planned
+        return f"{cases} cases; {counted(planned, 'epoch')} of {counted(len(self.stream), 'step')}"
 
     @property
     def complete(self) -> bool:
@@ -239,7 +240,7 @@ def _moved(content: Content, length: int) -> int:
     done, before = int(content["iteration"]), int(content["length"])
     if length != before and done % before:
         raise RunError(
-            f"an epoch was {before} iterations long and is {length} now, and last.pt lies inside one",
+            f"an epoch was {counted(before, 'iteration')} long and is {length} now, and last.pt lies inside one",
             "keep what gives an epoch its length (batch_size, accumulate, data), or fork at the end of an epoch",
         )
     return done // before * length + done % before

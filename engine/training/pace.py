@@ -13,6 +13,7 @@ import ignite.distributed as idist
 import torch
 
 from engine.data.cases import Dataset
+from engine.errors import counted
 from engine.evaluation.evaluator import evaluate_split, open_evaluation
 from engine.evaluation.tester import validation_job
 from engine.network import Network
@@ -56,7 +57,7 @@ class Pace:
         """For the log, with what to do where not even one epoch ends in time."""
         validation = f" and {self.validation_s:.2g} s a validation" if self.validation_s else ""
         said = (
-            f"train.minutes = {minutes:g}: {epochs} epochs of {self.steps} steps, "
+            f"train.minutes = {minutes:g}: {counted(epochs, 'epoch')} of {counted(self.steps, 'step')}, "
             f"at {self.step_s:.3g} s a step{validation}; the test afterwards comes on top"
         )
         if epochs * self.epoch_s > minutes * 60:

@@ -10,7 +10,7 @@ from tui.text import one_line
 
 Counts = Sequence[Sequence[int]]
 """Rows true, columns predicted."""
-_LABEL = 16
+_LABEL, _CORNER = 16, "true↓ pred→"
 
 
 def fits(counts: Counts, classes: Sequence[str]) -> bool:
@@ -30,14 +30,14 @@ def matrix_lines(
     """
     width, height = room
     names = [one_line(name) for name in classes]
-    label = min(_LABEL, max(map(len, names)) + 1, max(4, width - 24))
     size = max(4, max(len(str(n)) for row in counts for n in row) + 1)
-    tail = 14 if width - label >= 14 + 3 * size else 0
+    label = min(_LABEL, max(map(len, [*names, _CORNER])) + 1, max(4, width - 24, min(8, width - size * len(names))))
+    tail = 14 if width - label >= 14 + size * len(names) else 0
     size = max(size, min(9, (width - label - tail) // max(1, len(names))))
     rows = _around(cursor[0] if cursor else 0, len(names), height - 2)
     columns = _around(cursor[1] if cursor else 0, len(names), (width - label - tail) // size)
     shorts = (names[at][: size - 1] for at in columns)
-    lines: list[Line] = [[(fit("true↓ pred→", label), "muted")]]
+    lines: list[Line] = [[(fit(_CORNER, label), "muted")]]
     lines[0] += [(fit(short, size, right=True), "ink" if cursor else "muted") for short in shorts]
     lines[0] += [("     n recall" if tail else "", "muted")]
     for row in rows:
@@ -47,8 +47,8 @@ def matrix_lines(
         recall = f"{counts[row][row] / support:.3f}" if support else "–"
         line += [(f"{support:>6} {recall:>6}", "muted")] if tail else []
         lines.append(line)
-    said = _chosen(counts, names, cursor) if cursor else [(keyed("<matrix:x> puts a cursor into the matrix"), "muted")]
-    return [*lines, cut(said, width)]
+    hint: Line = [(keyed("<matrix:x> puts a cursor into the matrix"), "muted")]
+    return [*lines, cut(_chosen(counts, names, cursor, width) if cursor else hint, width)]
 
 
 def _around(at: int, count: int, shown: int) -> range:
@@ -66,10 +66,13 @@ def _cell(counts: Sequence[int], row: int, column: int, size: int, cursor: tuple
     return text, f"{look} on raised" if cursor == (row, column) else look
 
 
-def _chosen(counts: Counts, names: Sequence[str], cursor: tuple[int, int]) -> Line:
+def _chosen(counts: Counts, names: Sequence[str], cursor: tuple[int, int], width: int) -> Line:
     true, predicted = cursor
-    support = sum(counts[true])
-    found = counts[true][predicted]
+    support, found = sum(counts[true]), counts[true][predicted]
     share = f" ({found / support:.3f})" if support else ""
-    words = f"{found} of {support} {names[true]} predicted as {names[predicted]}{share}"
-    return [(words, "ink"), (keyed("   <open:Enter> lists them") if found else "", "muted")]
+    said = f"{found} of {support} {names[true]} "
+    whole, short = f"{said}predicted as {names[predicted]}{share}", f"{said}as {names[predicted]}"
+    key, lists = (keyed("  <open:Enter>"), " lists them") if found else ("", "")
+    ways = ((whole, key + lists), (whole, key), (short, key + lists))
+    words, hint = next((way for way in ways if len("".join(way)) <= width), ways[-1])
+    return [(words, "ink"), (hint, "muted")]

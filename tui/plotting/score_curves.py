@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.errors import counted
 from engine.runfolder import CaseRow
 from tui.plotting.cells import Line, cut, fit
 from tui.plotting.raster import Raster
@@ -85,7 +86,8 @@ def reliability_lines(true: NDArray[np.intp], probabilities: Floats, room: tuple
         middle = confidence[at] * raster.width
         raster.put(middle, min(right[at] * raster.height, raster.height - 1), "●", "prediction bold")
     lines = _framed(raster, "share right", "confidence")
-    said: Line = [("ECE ", "muted"), (figure(gap), "ink bold"), (f"  {BINS} bins of {len(true)} cases", "muted")]
+    cases = counted(len(true), "case")
+    said: Line = [("ECE ", "muted"), (figure(gap), "ink bold"), (f"  {BINS} bins of {cases}", "muted")]
     return [*lines, cut(said, width)]
 
 

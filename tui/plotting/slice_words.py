@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from engine.errors import counted
 from tui.plotting.agreement import ClassOverlap, overlaps
 from tui.plotting.cells import Line, cut, fitted, length
 from tui.plotting.slice_picture import HATCH, SliceLook
@@ -66,14 +67,15 @@ def _summary(images: PreviewImages, at: int, found: list[ClassOverlap]) -> tuple
     if not truth.any():
         return [("no truth here: all is added", "warning bold")], []
     wrong = int(np.count_nonzero(truth != said))
-    return [], [(f"{wrong} pixels wrong", "warning")] if wrong else [("no error", "accent")]
+    return [], [(f"{counted(wrong, 'pixel')} wrong", "warning")] if wrong else [("no error", "accent")]
 
 
 def _looks(look: SliceLook) -> list[Line]:
     if look.overlay == "off":
         return [[(keyed("<overlay:o> draws truth and prediction"), "muted")]]
     if look.marks or look.ascii_only:
-        pairs = (("a", "agreed"), ("A", "missed"), ("+a", "added"))
+        letter = look.names[0 if look.only is None else look.only - 1] if look.names else "A"
+        pairs = ((letter.lower(), "agreed"), (letter, "missed"), (f"+{letter.lower()}", "added"))
         return [[(key, "ink bold"), (f" {word}", "muted")] for key, word in pairs]
     color = look.series[0] if look.only is None else look.series[(look.only - 1) % len(look.series)]
     dim = "#" + "".join(f"{(int(color[at : at + 2], 16) * 45 + 0x60 * 55) // 100:02x}" for at in (1, 3, 5))

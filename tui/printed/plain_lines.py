@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from engine.diagnosis import Code, Finding
+from engine.errors import counted
 from engine.events import (
     AnyEvent,
     Control,
@@ -180,7 +181,7 @@ def _start(event: RunStarted) -> Iterator[str]:
     cases = ", ".join(f"{count} {split}" for split, count in event.cases.items() if count)
     yield (
         f"{event.name}  {event.task} on {event.device}: {cases} cases; "
-        f"{event.epochs} epochs of {event.iterations_per_epoch} iterations"
+        f"{counted(event.epochs, 'epoch')} of {counted(event.iterations_per_epoch, 'iteration')}"
     )
     if event.resumed:
         yield f"goes on after iteration {event.first_iteration}"

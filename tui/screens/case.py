@@ -143,7 +143,7 @@ class CaseScreen(ScreenOfRun):
         self._shown = (case.split, case.id) if case else None
         self.head.redraw()
         numbers = self.pane(CaseNumbers)
-        numbers.case = case
+        numbers.case, numbers.chosen = case, self._from_file
         numbers.redraw()
         self.image.set_files(self._pictures(case), self._why_no_image(case), other_case=other)
 

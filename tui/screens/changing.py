@@ -95,7 +95,7 @@ class ChangingScreen(TiledScreen):
         elif row.state == "paused":
             await self._done(lambda: send(row.folder, "resume"), "the trainer was asked to go on")
         elif row.state not in RESUMABLE:
-            more = "; <open:Enter> and <act('fork'):F> begin a new one at its last checkpoint"
+            more = "; <open:Enter> and <fork:F> begin a new one at its last checkpoint"
             notify(self.app, f"the run is {row.state}{keyed(more) if row.state == 'finished' else ''}", "warning")
         elif await self._done(lambda: refuse_mirror(row.folder, "resume")):
             question = f"Go on with {one_line(row.id)} from its last checkpoint?"

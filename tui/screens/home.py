@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.message import Message
 
+from engine.errors import counted
 from engine.runfolder import RunFolder
 from tui.plotting.cells import Line
 from tui.screens.changing import ChangingScreen
@@ -75,7 +76,7 @@ class HomeScreen(ChangingScreen):
         if self.problem:
             return [*line, (one_line(self.problem), "error")]
         rows = [row for row in self.listed.all if not row.folder.is_study]
-        line.append((f"{len(rows)} run{'' if len(rows) == 1 else 's'}", "ink bold"))
+        line.append((counted(len(rows), "run"), "ink bold"))
         for state, count in counts(rows):
             mark = STATE_MARKS.get(state, "●")
             line += [("   ", "ink"), (f"{mark} {count} {state}", STATE_COLORS.get(state, "ink"))]

@@ -11,10 +11,12 @@ from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
+from engine.errors import counted
 from engine.measures import better_up, find, is_count
 from engine.readers.run_view import RunView
 from engine.runfolder import CaseRow
 from tui.plotting.cells import Line, bar, cut, fit, fitted
+from tui.settings import keyed
 from tui.state.case_files import ORDERS, Order, case_history, chosen_cases, main_metric
 from tui.text import figure, one_line, sparkline, with_unit
 from tui.widgets.pane import Pane
@@ -69,7 +71,7 @@ class CaseList(RowsPane[CaseRow]):
         if self.rows is None:
             return "reading the cases"
         if self.filter:
-            return f'no case has "{one_line(self.filter)}" in it (/ changes the filter)'
+            return f'no case has "{one_line(self.filter)}" in it {keyed("(<filter:/> changes the filter)")}'
         return "no case was measured yet: first validation after the first epoch"
 
     def note(self) -> Line:
@@ -125,6 +127,7 @@ class CaseNumbers(Pane):
     ]
 
     case: CaseRow | None = None
+    chosen = False  # measured with the chosen checkpoint, not by the newest validation
     _history_of: tuple[object, list[tuple[int, float]]] = (None, [])
 
     def note(self) -> Line:
@@ -135,6 +138,7 @@ class CaseNumbers(Pane):
         if row is None:
             return self.reason("no case is chosen", width, height)
         lines: list[Line] = [[("split ", "muted"), (one_line(row.split) or "–", "ink")]]
+        lines[0] += [(", chosen checkpoint", "muted")] if self.chosen else []
         if row.group:
             lines[0] += [("   group ", "muted"), (one_line(row.group), "ink")]
         lines += self._said(row)
@@ -157,24 +161,24 @@ class CaseNumbers(Pane):
         self.post_message(CaseTurned(by))
 
     def _table(self, row: CaseRow, width: int, unit: str) -> list[Line]:
-        """Metrics down, the case and its classes across, as many as fit."""
+        """Metrics down, the case and its classes across, in as many tables as they need."""
         if not row.values:
             return []
         columns = {"case": row.values, **(row.per_class if len(row.per_class) > 1 else {})}
         titles = {name: with_unit(one_line(name), unit) for name in row.values if not is_count(name)}
         first = max(map(cell_len, titles.values()), default=0) + 1
-        shown = list(columns)[: max(1, (width - first) // _SIZE)]
-        lines: list[Line] = [[]]
-        if len(columns) > 1:
-            heads = ((fit(one_line(label), _SIZE - 1, right=True) + " ", "muted") for label in shown)
-            lines.append([(" " * first, "muted"), *heads])
-        for name, title in titles.items():
-            cells = (figure(columns[label].get(name, math.nan)) for label in shown)
-            lines.append([(fit(title, first), "muted"), *((fit(c, _SIZE - 1, right=True) + " ", "ink") for c in cells)])
+        fitting, labels = max(1, (width - first) // _SIZE), list(columns)
+        lines: list[Line] = []
+        for shown in (labels[at : at + fitting] for at in range(0, len(labels), fitting)):
+            lines.append([])
+            if len(columns) > 1:
+                heads = ((fit(one_line(label), _SIZE - 1, right=True) + " ", "muted") for label in shown)
+                lines.append([(" " * first, "muted"), *heads])
+            for name, title in titles.items():
+                cells = (fit(figure(columns[label].get(name, math.nan)), _SIZE - 1, right=True) for label in shown)
+                lines.append([(fit(title, first), "muted"), *((f"{cell} ", "ink") for cell in cells)])
         if row.values.get("missed", 0) > 0:
             lines.append([("missed: nothing of it was found", "warning")])
-        if left_out := len(columns) - len(shown):
-            lines.append([(f"{left_out} more classes do not fit (a wider pane shows them)", "muted")])
         return lines
 
     def _bars(self, row: CaseRow, width: int) -> list[Line]:
@@ -202,7 +206,7 @@ class CaseNumbers(Pane):
         values = [value for _, value in points]
         best = max(values) if better_up(metric) else min(values)
         bars = sparkline(values, max(8, width), metric)
-        said = f"{one_line(metric)} in {len(points)} validations, epoch {points[0][0]} to {points[-1][0]}"
+        said = f"{one_line(metric)} in {counted(len(points), 'validation')}, epoch {points[0][0]} to {points[-1][0]}"
         return [
             [],
             *([(part, "muted")] for part in textwrap.wrap(said, max(10, width))),

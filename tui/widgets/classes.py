@@ -10,6 +10,7 @@ from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
+from engine.errors import counted
 from engine.events import number
 from engine.measures import better_up, is_count, is_distance, leading, short_title
 from engine.readers.run_view import RunView, best, last
@@ -135,7 +136,7 @@ class Classes(Pane):
             return [(f"confusion, {self._split()}", "muted")]
         parts: list[Line] = [[(f"validation epoch {view.validations[-1].epoch}", "muted")]]
         if view.unit and any(map(is_distance, self.metrics(view))):
-            parts.append([(f"distances in {view.unit}", "muted")])
+            parts.append([(f"distances in {_MANY.get(view.unit, view.unit)}", "muted")])
         return fitted(parts, self.size.width - len(self.TITLE) - 9, 2)
 
     def body(self, width: int, height: int) -> list[Line]:
@@ -184,6 +185,9 @@ class Classes(Pane):
         return lines
 
 
+_MANY = {"voxel": "voxels", "pixel": "pixels"}
+
+
 def _support(view: RunView, label: str) -> str:
     """In how many cases of the newest validation, or else of the test, a class is."""
     tracks = view.validation_classes.get(label, {})
@@ -198,7 +202,7 @@ def _present(view: RunView, label: str) -> str:
     tracks = view.validation_classes.get(label, {})
     made_up, support = last(tracks.get("false_positive_cases")), last(tracks.get("support"))
     there = last(tracks.get("present")) if np.isnan(support) else support
-    text = f"  in {there:.0f} case{'' if there == 1 else 's'}" if np.isfinite(there) else ""
+    text = f"  in {counted(round(there), 'case')}" if np.isfinite(there) else ""
     return f"{text}, made up in {made_up:.0f}" if made_up > 0 else text
 
 

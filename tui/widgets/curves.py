@@ -28,6 +28,7 @@ from tui.plotting.charts import (
     with_ghost,
 )
 from tui.plotting.plotted import SMOOTHING, Window
+from tui.settings import keyed
 from tui.state.ghosts import Ghost
 from tui.state.reasons import no_step, no_validation
 from tui.widgets.curve_navigation import NavigatedPane, Place
@@ -86,7 +87,8 @@ class Curves(NavigatedPane):
     def draw(self, width: int, height: int) -> list[Line]:
         charts = self.charts()
         if self.snapshot is None or not charts:
-            reason = f'no curve is called "{self.filter}" (/ changes the filter)' if self.filter else no_step(None)
+            called = f'no curve is called "{self.filter}" {keyed("(<filter:/> changes the filter)")}'
+            reason = called if self.filter else no_step(None)
             return self.reason(reason, width, height)
         per_row, rows = self._grid(charts, width, height)
         shown = self._page_of(charts, per_row)
@@ -195,13 +197,15 @@ class Curves(NavigatedPane):
         parts: list[tuple[str, str]] = []
         if pages > 1:
             first = charts.index(shown[0]) + 1
-            parts.append(("charts", f"{first}–{first + len(shown) - 1} of {count}  [ ]"))
+            last = first + len(shown) - 1
+            name, places = ("charts", f"{first}–{last}") if last > first else ("chart", str(first))
+            parts.append((name, keyed(f"{places} of {count}  <page(1):[ ]>")))
         parts.append(("x", self.mode))
         share = SMOOTHING[self.smoothing]
         parts.append(("smoothing", "off" if share == 0 else f"{share * 100:g} %"))
         if self.zoom is not None and self._window is not None:
             low, high = (place_text(place, self.mode) for place in (self._window.low, self._window.high))
-            parts.append(("zoom", f"{low} – {high}  0 resets"))
+            parts.append(("zoom", f"{low} – {high}  {keyed('<reset:0> resets')}"))
         if self.ghost:
             parts.append(("ghost", self.ghost.name))
         if self.filter:

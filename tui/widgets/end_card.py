@@ -17,10 +17,9 @@ from engine.runfolder import RunFolder, SplitSummary
 from tui.plotting.cells import Line, length
 from tui.settings import keyed
 from tui.state.feed import RunSnapshot
-from tui.text import age, figure, one_line, with_unit
+from tui.text import age, figure, nearest, one_line, with_unit
 from tui.widgets.canvas import Canvas
 
-_RESUME, _FORK, _REPORT = "<act('resume'):R>", "<act('fork'):F>", "<act('report'):e>"
 RESUMABLE = ("failed", "stopped", "lost", "silent")
 
 
@@ -37,9 +36,9 @@ class EndCard(Canvas):
     ID, NAME = "card", "ended run"
     DEFAULT_CSS = "EndCard { height: 1; display: none; }"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("R", "act('resume')", "resume", tooltip="go on with this run from its last checkpoint (asks)"),
-        Binding("F", "act('fork')", "fork", tooltip="begin a new run at its last checkpoint, with other keys"),
-        Binding("e", "act('report')", "report", tooltip="copy the path of the report; write it where there is none"),
+        Binding("R", "resume", "resume", tooltip="go on with this run from its last checkpoint (asks)"),
+        Binding("F", "fork", "fork", tooltip="begin a new run at its last checkpoint, with other keys"),
+        Binding("e", "report", "report", tooltip="copy the path of the report; write it where there is none"),
     ]
 
     class Wanted(Message):
@@ -57,18 +56,28 @@ class EndCard(Canvas):
         self.known = False  # whether the screen has looked for them: till then nothing jumps
         self.reported = False  # there is a report.html
 
-    def offers(self, action: str) -> bool:  # noqa: ARG002
-        return self.snapshot is not None and self.snapshot.over
+    def offers(self, action: str) -> bool:
+        shown = self.snapshot
+        return shown is not None and shown.over and (action != "resume" or shown.state in RESUMABLE)
 
-    def action_act(self, what: str) -> None:
+    def action_resume(self) -> None:
+        self._ask("resume")
+
+    def action_fork(self) -> None:
+        self._ask("fork")
+
+    def action_report(self) -> None:
+        self._ask("report")
+
+    def _ask(self, what: str) -> None:
         state = self.snapshot.state if self.snapshot else ""
-        if not self.offers("act"):
-            self.notify(f"the run is {state}: this is for one that is over", severity="warning", timeout=3)
-        elif what == "resume" and state not in RESUMABLE:
-            words = keyed("the run is finished: <act('fork'):F> begins a new one at its last checkpoint")
+        if self.offers(what):
+            self.post_message(self.Wanted(what))
+        elif self.offers("fork"):
+            words = keyed("the run is finished: <fork:F> begins a new one at its last checkpoint")
             self.notify(words, severity="warning", markup=False, timeout=4)
         else:
-            self.post_message(self.Wanted(what))
+            self.notify(f"the run is {state}: this is for one that is over", severity="warning", timeout=3)
 
     def on_resize(self) -> None:
         self.fit()
@@ -113,11 +122,11 @@ class EndCard(Canvas):
         parts += [[(f"{name} ", "muted"), (str(n), "ink")] for name, n in part.counts.items() if n is not None]
         parts += [self._validation(view, values)]
         parts += [_value(part, name, values[name], "ink") for name in names[1:6]]
-        yield from _flowed([part for part in parts if part], width - 2, most=3)
-        report = f"report {one_line(str(self.folder.root / 'report.html'))}"
-        writes = "copies its path" if self.reported else "writes it"
-        keys = _keys(_REPORT, writes, _FORK, "fork", "<figures:f>", "figures")
-        yield from _flowed([[(report if self.reported else "no report yet", "muted")], *keys], width - 2)
+        yield from _flowed([part for part in parts if part], width - 2, most=3 if self.app.size.height >= 30 else 2)
+        report = f"report {one_line(nearest(self.folder.root / 'report.html'))}" if self.reported else "no report yet"
+        keys = _keys("<report:e>", "copies its path" if self.reported else "writes it")
+        keys += _keys("<fork:F>", "fork", "<figures:f>", "figures")
+        yield from _flowed([[(report, "muted")], *keys], width - 2)
 
     def _validation(self, view: RunView, values: Mapping[str, float]) -> Line:
         """The best validation, and how far the test is from it."""
@@ -145,8 +154,10 @@ class EndCard(Canvas):
             when = age(time.time() - snapshot.view.time_s)
             parts.append([("last event ", "muted"), (when, "ink"), (" ago", "muted")])
         saved = bool(snapshot.view.checkpoints)
-        keys = _keys(_RESUME, "resume", _FORK, "fork") if saved else [[("no checkpoint was written", "muted")]]
-        yield from _flowed([*parts, *keys, *_keys(_REPORT, "report", "<number(6):6>", "log")], width - 2)
+        keys = (
+            _keys("<resume:R>", "resume", "<fork:F>", "fork") if saved else [[("no checkpoint was written", "muted")]]
+        )
+        yield from _flowed([*parts, *keys, *_keys("<report:e>", "report", "<number(6):6>", "log")], width - 2)
 
 
 def _value(part: SplitSummary, name: str, value: float, look: str) -> Line:
@@ -170,6 +181,11 @@ def _flowed(parts: list[Line], width: int, *, most: int = 9) -> Iterator[Line]:
     line: Line = []
     lines: list[Line] = []
     for part in parts:
+        while length(part) > width and len(part) == 1:  # a path that no line holds
+            text, look = part[0]
+            lines += [line] if line else []
+            line, part = [(text[:width], look)], [(text[width:], look)]  # noqa: PLW2901
+            lines, line = [*lines, line], []
         if line and length(line) + 3 + length(part) > width:
             lines.append(line)
             line = []

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from engine.errors import counted
 from engine.readers.columns import Columns
 from engine.readers.health import time_words
 from engine.readers.run_view import EMPTY
@@ -39,18 +40,21 @@ class Resources(Pane):
         color = "error" if free < 2 else "warning" if free < 10 else "ink"
         text = "unknown" if math.isnan(free) else f"{figure(free)} GB left"
         lines.append([(fit("disk", 8), "muted"), (text, color)])
-        return [*lines, *self._spent(table)]
+        return [*lines, *self._spent(table, width - 8)]
 
-    def _spent(self, table: Columns) -> list[Line]:
+    def _spent(self, table: Columns, width: int) -> list[Line]:
         """Where the time goes, what others use of the host, and how far a step moves the weights."""
         view = self.snapshot.view if self.snapshot else EMPTY
         ratios = view.steps["update_ratio"]
         measured = np.flatnonzero(np.isfinite(ratios))
         cores, others = float(table["cores"][-1]), float(table["others_percent"][-1])
         busy = cores > 0 and others > 50 * cores
-        parts = [("time", time_words(view), "ink")]
+        spent = time_words(view)
+        while len(spent) > width and ", " in spent:  # the loader and the step stand first
+            spent = spent.rpartition(", ")[0]
+        parts = [("time", spent, "ink")]
         if math.isfinite(others):
-            parts.append(("others", f"{others:.0f} % of {cores:.0f} cores", "warning" if busy else "ink"))
+            parts.append(("others", f"{others:.0f} % of {counted(round(cores), 'core')}", "warning" if busy else "ink"))
         if len(measured):
             parts.append(("update", f"{100 * float(ratios[measured[-1]]):.2g} % of the weights a step", "ink"))
         return [[(fit(name, 8), "muted"), (text, look)] for name, text, look in parts if text]

@@ -22,7 +22,7 @@ from tui.text import age, clock, figure, one_line, sparkline
 from tui.widgets.head import SEVERITY_COLORS, SEVERITY_MARKS
 from tui.widgets.pane import Pane
 
-_CHART_ROWS = 12
+_CHART_ROWS, _LEAST_ROWS = 12, 8
 
 
 class FactsPane(Pane):
@@ -69,15 +69,17 @@ class FactsPane(Pane):
 
     def _curves(self, facts: RunFacts, width: int, height: int) -> list[Line]:
         """The first charts of the run, where there is room for them."""
+        down = max((height - 1) // _CHART_ROWS, int(height > _LEAST_ROWS))
+        tall = (height - 1) // max(1, down)
         lines: list[Line] = []
         view = facts.view
         steps, end = steps_of(view, "epoch"), max(1.0, end_of(view, "epoch"))
         window = Window(0.0, end, end)
         across = 2 if width >= 100 else 1
         wide, charts = width // across, charts_of(view)
-        for row in range(max(0, (height - 1) // _CHART_ROWS)):
+        for row in range(down):
             manner = ChartOptions(steps, window, step_axis(0.0, end, wide - 8), smoothing=SMOOTHING[3], log=None)
-            drawn = [draw_chart(each, wide, _CHART_ROWS, manner).lines for each in charts[row * across :][:across]]
+            drawn = [draw_chart(each, wide, tall, manner).lines for each in charts[row * across :][:across]]
             lines += [[]] if not lines else []
             lines += [[span for line in beside for span in line] for beside in zip(*drawn, strict=True)]
         return lines if len(view.steps) else []

@@ -11,7 +11,7 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from engine.errors import UsageError
+from engine.errors import UsageError, counted
 from tui.plotting.cells import Line, Span, bar, fit
 from tui.settings import Kept, keyed
 from tui.state.run_filter import EXAMPLE, RunFilter, parse_filter
@@ -169,11 +169,11 @@ class RunsList(RowsPane[RunRow]):
         if self.filter:
             wanted = one_line(self.filter)
             if self.wanted.reads and any(row.read is None for row in self.all):
-                return f"reading {len(self.all)} runs"
+                return f"reading {counted(len(self.all), 'run')}"
             hint = keyed("<filter:/> changes the filter, <back:Esc> clears it")
-            return f'none of {len(self.all)} runs has "{wanted}" in it ({hint})'
+            return f'none of {counted(len(self.all), "run")} has "{wanted}" in it ({hint})'
         if self.all:
-            return f"all {len(self.all)} runs are hidden; {keyed('<show_hidden:X> shows them')}"
+            return f"{counted(len(self.all), 'run')} hidden; {keyed('<show_hidden:X> shows them')}"
         return f"no runs in {one_line(self.where)} yet; start one with: medtui run recipes/quickstart.toml"
 
     def note(self) -> Line:

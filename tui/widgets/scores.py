@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
+from engine.errors import counted
 from engine.runfolder import CaseRow
 from tui.plotting.cells import Line
 from tui.plotting.score_curves import reliability_lines, roc_lines, scored
@@ -41,7 +42,7 @@ class Scores(Pane):
         return "reliability" if self.reliable else self.TITLE
 
     def note(self) -> Line:
-        return [(f"{one_line(self._rows[0].split)}, {len(self._rows)} cases", "muted")] if self._rows else []
+        return [(f"{one_line(self._rows[0].split)}, {counted(len(self._rows), 'case')}", "muted")] if self._rows else []
 
     def body(self, width: int, height: int) -> list[Line]:
         classes, true, probabilities = scored(self._rows)

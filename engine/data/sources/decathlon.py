@@ -13,7 +13,7 @@ from typing import Any
 from engine.data.cases import Case
 from engine.data.sources.dataset_json import FILE, channels_of, labels_of, read_json
 from engine.data.sources.index import DatasetIndex, foreground, inside, outside, read_index, refuse, split_named, stem
-from engine.errors import Problem
+from engine.errors import Problem, counted
 from engine.recipe.sources import DecathlonTable
 
 
@@ -36,7 +36,7 @@ def decathlon(table: DecathlonTable, folder: Path, task: str) -> DatasetIndex:  
         labelled = rows if split == "train" else [row for row in rows if isinstance(row, dict) and "label" in row]
         cases += [case for row in labelled if (case := _case(folder, row, key, split, problems)) is not None]
         if len(labelled) < len(rows):
-            notes.append(f'"{key}" of {FILE}: {len(rows) - len(labelled)} images without a label are not used')
+            notes.append(f'"{key}" of {FILE}: {counted(len(rows) - len(labelled), "image")} without a label not used')
     if not problems and not any(case.split == "train" for case in cases):
         problems.append(Problem(FILE, "no training cases", "a list of image and label", "training"))
     refuse(folder, problems)

@@ -10,6 +10,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from engine.data.train_loader import Batch
+from engine.errors import counted
 from engine.evaluation.previews import write_training_crop
 from engine.events import Event, Log
 from engine.readers.numbers import duration
@@ -51,7 +52,7 @@ class FirstMinute:
         if steps < _STEPS:
             return
         each = (time.monotonic() - self._start) / (_STEPS - 1)
-        cost = f"{duration(each * steps * epochs)} for {epochs} epochs of {steps} steps, validations apart"
+        cost = f"{duration(each * steps * epochs)} for {counted(epochs, 'epoch')} of {steps} steps, validations apart"
         self._emit(Log(message=f"a step takes {each:.3g} s: about {cost}; {_memory()}"))
 
 

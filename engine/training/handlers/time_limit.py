@@ -8,6 +8,7 @@ from collections.abc import Callable
 from ignite.engine import Engine, Events
 
 from engine.checkpoint import StateDict
+from engine.errors import counted
 from engine.events import Event, Log
 
 _SURE = 0.1
@@ -62,8 +63,9 @@ class TimeLimit:
         change = minutes / self._planned
         if change > _SLOWER or change < _FASTER:
             text = (
-                f"the {epochs} epochs will take {minutes:.3g} minutes at today's speed, not the {self._planned:g} of "
-                f"train.minutes: the machine is {'slower' if change > 1 else 'faster'} than when it was measured"
+                f"the {counted(epochs, 'epoch')} will take {minutes:.3g} minutes at today's speed, not the "
+                f"{self._planned:g} of train.minutes: "
+                f"the machine is {'slower' if change > 1 else 'faster'} than when it was measured"
             )
             self._emit(Log(message=text, level="warning" if change > 1 else "info"))
             self._planned = None

@@ -33,6 +33,13 @@ def test_of_many_classes_those_around_the_cursor_are_shown() -> None:
         assert f"class {cursor[0]}" in lines[-1]
 
 
+def test_all_columns_go_before_the_recall_and_the_key_is_whole() -> None:
+    names = ["MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC"]
+    lines = text(matrix_lines((np.eye(7, dtype=int) * 3).tolist(), names, (42, 12), (6, 6)))
+    assert lines[0].split()[2:] == [name[:3] for name in names]
+    assert lines[-1] == "3 of 3 VASC as VASC  Enter lists them"
+
+
 def test_what_is_no_matrix_of_the_classes_is_none() -> None:
     assert fits(COUNTS, NAMES)
     assert not any(fits(counts, NAMES) for counts in ([], [[1]], [[1, 2, 3], [1], [2]], COUNTS[:2]))

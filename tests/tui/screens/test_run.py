@@ -74,7 +74,7 @@ async def test_without_unicode_or_colours_truth_and_prediction_are_told_apart(
     async with dashboard(folder, ascii_only=True).run_test(size=(80, 24)) as pilot:
         await see(pilot, "loss")
         await pilot.press("3")
-        screen = await see(pilot, "a agreed")
+        screen = await see(pilot, "l agreed")
         rows = screen.splitlines()[5:-5]
         assert sum(row.count("l") for row in rows) > 40  # agreed, of the left atrium
         assert sum(row.count("L") for row in rows) > 4  # missed
@@ -85,13 +85,13 @@ async def test_without_unicode_or_colours_truth_and_prediction_are_told_apart(
         await pilot.press("o")
     monkeypatch.setenv("NO_COLOR", "1")
     async with dashboard(folder).run_test(size=(80, 24)) as pilot:  # it remembers the pane
-        screen = await see(pilot, "a agreed")
+        screen = await see(pilot, "l agreed")
         assert sum(row.count("L") for row in screen.splitlines()[5:-5]) > 4
     monkeypatch.delenv("NO_COLOR")
     app = dashboard(folder)
     app.console = Console(color_system="standard")
     async with app.run_test(size=(80, 24)) as pilot:
-        await see(pilot, "a agreed")
+        await see(pilot, "l agreed")
 
 
 async def test_keys_of_the_slice(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ async def test_keys_of_a_run_that_is_over_ask_first(tmp_path: Path) -> None:
         await pilot.press("n", "F")
         await see(pilot, "fork with")
         await pilot.press("escape")
-        await see(pilot, "charts")
+        await see(pilot, "chart 1 of")
         await pilot.press("ctrl+c")
         await pilot.pause()
         assert "q closes the dashboard" in [note.message for note in pilot.app._notifications][-1]

@@ -17,7 +17,11 @@ from tests.tui import recorded
 from tests.tui.piloted import text_of
 from tests.tui.state.test_runs_index import study
 from tui.app import MedtuiApp
+from tui.screens.case import CaseScreen
+from tui.screens.compare import CompareScreen
 from tui.screens.confirm import Prompt
+from tui.screens.gallery import GalleryScreen
+from tui.screens.replay import ReplayScreen
 from tui.screens.tiled import TiledScreen
 from tui.widgets.keymap import usual_keys
 
@@ -33,12 +37,12 @@ WORDS = ("dice>0.5", "state:failed,lost", "lr<<1", "[red]", "名前", "0.1", "tr
 class Weather:
     """What happens to the dashboard, drawn by one seed."""
 
-    def __init__(self, seed: int, recorder: recorded.Recorder) -> None:
-        self.rng, self.recorder, self.epoch = random.Random(seed), recorder, 27
+    def __init__(self, seed: int, recorder: recorded.Recorder, folders: list[RunFolder]) -> None:
+        self.rng, self.recorder, self.folders, self.epoch = random.Random(seed), recorder, folders, 27
 
     async def strike(self, pilot: Pilot[None]) -> None:
-        kinds = (self._key, self._size, self._wheel, self._click, self._drag, self._words, self._live)
-        await self.rng.choices(kinds, (60, 12, 9, 8, 3, 5, 3))[0](pilot)
+        kinds = (self._key, self._size, self._wheel, self._click, self._drag, self._words, self._live, self._open)
+        await self.rng.choices(kinds, (60, 12, 9, 8, 3, 5, 3, 2))[0](pilot)
 
     def _place(self, pilot: Pilot[None]) -> tuple[int, int]:
         return self.rng.randrange(pilot.app.size.width), self.rng.randrange(pilot.app.size.height)
@@ -69,6 +73,15 @@ class Weather:
             await pilot.press(self.rng.choice(("slash", "N", "n")))
         await pilot.press(*self.rng.choice(WORDS), self.rng.choice(("enter", "enter", "escape")))
 
+    async def _open(self, pilot: Pilot[None]) -> None:
+        """A screen that takes several keys to get to."""
+        folder, folders = self.rng.choice(self.folders), self.rng.sample(self.folders, self.rng.randint(2, 8))
+        if isinstance(pilot.app.screen, TiledScreen) and len(pilot.app.screen_stack) < 6:
+            shown = getattr(pilot.app.screen, "snapshot", None)
+            screens = (CompareScreen(folders), CaseScreen(folder, lambda: shown), ReplayScreen(folder))
+            pilot.app.push_screen(self.rng.choice((*screens, GalleryScreen(folder))))
+        await pilot.pause(0.2)
+
     async def _live(self, pilot: Pilot[None]) -> None:
         """The live run goes on, if it is still there."""
         if self.recorder.folder.events.exists():
@@ -98,13 +111,16 @@ def runs_of_all_kinds(runs: Path) -> tuple[recorded.Recorder, list[RunFolder]]:
 async def test_no_size_key_click_or_wheel_ends_it(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", shutil.which("false"))  # what would start a trainer is refused at once
     live, folders = runs_of_all_kinds(tmp_path)
-    weather = Weather(seed, live)
+    weather = Weather(seed, live, folders)
     first = (None, *folders)[seed % (len(folders) + 1)]
     app = MedtuiApp(tmp_path, first, ascii_only=seed % 3 == 2)
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause(0.3)
         for _ in range(EVENTS):
             await weather.strike(pilot)
+            if app._exit:  # the palette has a command that closes it
+                assert not app.return_code
+                return
         await pilot.resize_terminal(120, 40)
         while len(app.screen_stack) > 2 or not isinstance(app.screen, TiledScreen):
             app.pop_screen()

@@ -132,7 +132,7 @@ def test_sentences_name_keys_as_they_are_declared() -> None:
 
 async def test_cards_findings_and_sentences_name_the_keys_in_force(tmp_path: Path) -> None:
     folder = recorded.finished(tmp_path)
-    written('"act(\'fork\')" = "f7"\nfigures = "i"\nshow_hidden = "f8"\n"number(6)" = "f9"\nhide = "ctrl+x"\n')
+    written('fork = "f7"\nfigures = "i"\nshow_hidden = "f8"\n"number(6)" = "f9"\nhide = "ctrl+x"\n')
     async with dashboard(folder).run_test(size=(120, 40)) as pilot:
         await see(pilot, "f7 fork", "i figures")
         await pilot.press("r", "ctrl+x")
