@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.errors import counted
 from engine.readers.run import FigureError, RunData
 
 
@@ -72,7 +73,9 @@ def read_scores(run: RunData, split: str | None = None) -> Scores:
         raise FigureError(f"cases.csv names classes without a probability: {', '.join(unknown)}")
     probabilities = np.stack([table.numbers(f"prob:{name}") for name in classes], axis=1)
     if not np.isfinite(probabilities).all():
-        raise FigureError(f"{int((~np.isfinite(probabilities)).any(axis=1).sum())} cases have no probabilities (NaN)")
+        raise FigureError(
+            f"{counted(int((~np.isfinite(probabilities)).any(axis=1).sum()), 'case')} without probabilities (NaN)"
+        )
     return Scores(
         classes,
         np.array([places[name] for name in true], dtype=np.intp),

@@ -183,7 +183,7 @@ def test_a_decathlon_list_of_validation_is_used_and_what_has_no_label_is_counted
     (folder / "dataset.json").write_text(json.dumps(said))
     dataset = opened(tmp_path, "decathlon", "segmentation")
     assert sizes(dataset) == (3, 1, 1)
-    assert '"test" of dataset.json: 1 images without a label are not used' in dataset.notes
+    assert '"test" of dataset.json: 1 image without a label not used' in dataset.notes
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "dev", "Validation"])

@@ -69,7 +69,7 @@ def test_a_table_that_does_not_fit_is_one_plain_line(tmp_path: Path) -> None:
     rows[1][3], rows[1][6] = "NV", "nan"
     with folder.cases.open("w", newline="") as stream:
         csv.writer(stream).writerows(rows)
-    with pytest.raises(FigureError, match="1 cases have no probabilities"):
+    with pytest.raises(FigureError, match="1 case without probabilities"):
         read_scores(RunData(folder))
 
 
