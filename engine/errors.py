@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 WRONG_PATH = frozenset(
     {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP}
@@ -92,7 +92,9 @@ class Problem:
 
 
 MOST_SHOWN = 50
-"""Problems that one message lists."""
+"""Kinds of problems that one message lists."""
+_ALIKE = 3
+"""More of one kind share a line."""
 
 
 class ProblemsError(MedtuiError):
@@ -104,11 +106,16 @@ class ProblemsError(MedtuiError):
 
     @property
     def text(self) -> str:
-        shown = self.problems[:MOST_SHOWN]
-        lines = [self.message, *(f"  {str(p).replace(chr(10), chr(10) + '  ')}" for p in shown)]
-        if more := len(self.problems) - len(shown):
-            lines.append(f"  and {more} more")
-        return "\n".join(lines)
+        alike: dict[tuple[str, str, str], list[Problem]] = {}
+        for problem in self.problems:
+            alike.setdefault((problem.key, problem.what, problem.allowed), []).append(problem)
+        lines = [self.message]
+        left = len(self.problems)
+        for group in list(alike.values())[:MOST_SHOWN]:
+            rows = group if len(group) <= _ALIKE else [replace(group[0], where=some([p.where for p in group]))]
+            lines += [f"  {str(row).replace(chr(10), chr(10) + '  ')}" for row in rows]
+            left -= len(group)
+        return "\n".join([*lines, *([f"  and {left} more"] if left else [])])
 
 
 class RecipeError(ProblemsError):

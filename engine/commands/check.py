@@ -135,11 +135,10 @@ def _step(recipe: Recipe, dataset: Dataset, network: Network, processes: int) ->
     output = step(make_trainer(step, stream), batches)
     seconds = time.perf_counter() - start
     loader.close()
-    _say(
-        "batch",
-        f"{counted(output.cases, 'case')} in {seconds:.2f} s, loss {output.loss:.4g}; "
-        f"{counted(len(stream), 'step')} an epoch",
-    )
+    steps = counted(len(stream), "step")
+    _say("batch", f"{counted(output.cases, 'case')} in {seconds:.2f} s, loss {output.loss:.4g}; {steps} an epoch")
+    if output.cases < size and processes == 1:
+        _say("", f"train.batch_size = {size} is more than one epoch has: it is one step of {output.cases}", "note")
     if note := accumulation_note(recipe):
         _say("", note, "note")
     if processes > 1:

@@ -160,7 +160,9 @@ def _image_problems(dataset: Dataset, case: Case, sample: RawCase, lows: Array, 
 def _refused(dataset: Dataset, findings: list[Finding]) -> DataError:
     return DataError(
         f"{counted(len(findings), 'case')} of {len(dataset.cases)} in {dataset.root} cannot be used:",
-        'mend the files, or set data.unreadable = "skip" to leave such cases out',
+        'mend the files, or set data.unreadable = "skip" to leave such cases out'
+        if len(findings) < len(dataset.cases)
+        else "it is so in every case: look first at what [data] in the recipe says of them",
         tuple(problem for finding in findings for problem in finding.problems),
     )
 

@@ -12,7 +12,7 @@ from engine.data.cases import Case, Dataset
 from engine.data.read import channels_in
 from engine.data.sources import DatasetIndex, open_source
 from engine.data.sources.dataset_json import channel_names
-from engine.data.sources.index import spelled
+from engine.data.sources.index import absent, spelled
 from engine.data.splits import assign, refuse_duplicates
 from engine.data.traits import with_traits
 from engine.data.unread import unread
@@ -124,12 +124,13 @@ def _refuse_misfit(dataset: Dataset, table: DataTable) -> None:
 
 
 def _absent(folder: Path, table: DataTable) -> DataError:
-    ways = "give the folder that holds it with --data or $MEDTUI_DATA"
+    ways = "data.root names it in the folder that --data or $MEDTUI_DATA gives"
     if table.root.endswith("-phantom") or table.source in {"left_atrium", "decathlon", "isic2018"}:
         ways += ", or make a phantom in its place: medtui data list names them"
     if folder.exists():
         return DataError(f"{folder} is not a folder", ways)
-    return DataError(f"no data set at {folder}", f"{ways}; medtui data list says how to get it")
+    error = absent(folder, folder.parent, ways)
+    return DataError(f"no data set at {folder}", error.hint)
 
 
 def _no_cases(folder: Path, spatial_dims: int, table: DataTable) -> DataError:

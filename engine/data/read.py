@@ -191,7 +191,8 @@ def _indices(dataset: Dataset, path: Path, mask: Array, problems: list[Problem])
         if len(wrong) > _BLURRED and dataset.label_values == (1,):
             allowed += "; so many values look like a mask that was smoothed: resample it by nearest neighbour"
         elif nameable and dataset.source != "left_atrium":
-            allowed += f'; "labels" of a dataset.json may name others: {{"lesion": {nameable[0]:.9g}}}'
+            allowed += "; names in data.classes stand for 1, 2, ... in their order, and"
+            allowed += f' "labels" of a dataset.json for any value: {{"lesion": {nameable[0]:.9g}}}'
         problems.append(Problem(where, f"label value {names}", allowed))
         return None, ()
     present = sorted(places[value] for value in values.tolist() if value)

@@ -90,7 +90,8 @@ def survey(dataset: Dataset, table: DataTable) -> Survey:
         round_trip=trip,
         notes=list(dataset.notes),
         advice=[
-            *_rare(classes, 'data.crop = "foreground"' if dataset.dense else 'data.balance = "class"'),
+            *_rare(classes, dense=dataset.dense),
+            *_padded(dataset, table, _ranges([each.shape[1:] for each in facts])),
             *_geometry(_ranges(spacings), orientations, table),
             *_coarse(trip),
             *_far(dataset, facts),
@@ -108,15 +109,33 @@ def _ranges(rows: Sequence[tuple[float, ...]]) -> list[Range]:
     return [(float(min(column)), float(np.median(column)), float(max(column))) for column in columns]
 
 
-def _rare(classes: dict[str, dict[str, int]], often: str) -> Iterator[Advice]:
+def _rare(classes: dict[str, dict[str, int]], *, dense: bool) -> Iterator[Advice]:
+    absent = [name for name in next(iter(classes.values())) if not any(found[name] for found in classes.values())]
+    if absent:
+        remedy = "leave them out of data.classes"
+        if dense:
+            remedy = (
+                "names in data.classes stand for the values 1, 2, ... of the masks in their order: are these right?"
+            )
+        yield Advice(f"no case has the class: {', '.join(absent)}", remedy)
     for split, least in (("train", _FEW_TRAINED), ("test", _FEW_TESTED)):
-        few = [f"{name} {count}" for name, count in classes.get(split, {}).items() if count < least]
+        counts = classes.get(split, {})
+        few = [f"{name} {count}" for name, count in counts.items() if count < least and name not in absent]
         if few:
             what = f"classes with fewer than {least} {split} cases: {', '.join(few)}"
-            remedy = f"join or leave out classes with data.classes, or {often}"
+            remedy = 'data.crop = "foreground" shows them' if dense else 'data.balance = "class" shows them'
+            remedy += " more often; of so few cases little can be learned"
             if split == "test":
                 remedy = 'their numbers will say little: data.split = "kfold" tests every case once'
             yield Advice(what, remedy)
+
+
+def _padded(dataset: Dataset, table: DataTable, sizes: Sequence[Range]) -> Iterator[Advice]:
+    """A crop that is far larger than every image; what a network's multiples ask for is not counted."""
+    pairs = list(zip(table.size, sizes, strict=False))
+    if dataset.dense and table.spacing is None and any(side > 1.5 * most for side, (_, _, most) in pairs):
+        what = f"data.size = {list(table.size)} is larger than every image ({' x '.join(f'{s[2]:g}' for s in sizes)})"
+        yield Advice(what, "the rest is padding, which takes time and memory: a smaller data.size shows the same")
 
 
 def _geometry(spacings: Sequence[Range], orientations: Counter[str], table: DataTable) -> Iterator[Advice]:

@@ -13,7 +13,7 @@ from functools import singledispatch
 from pathlib import Path, PurePosixPath
 
 from engine.data.cases import Case
-from engine.errors import DataError, Problem, counted
+from engine.errors import DataError, Problem, counted, some
 from engine.recipe.base import folded
 from engine.recipe.sources import DataTable
 from engine.runfolder import read_small
@@ -83,7 +83,6 @@ def read_text(path: Path, folder: Path, *, ansi: str = "") -> str:
     Raises:
         DataError: it is not there, too large, or no text.
     """
-    where = path.relative_to(folder).as_posix()
     try:
         raw = read_small(path, MAX_LIST_BYTES)
         if encoding := _wide(raw):
@@ -92,7 +91,7 @@ def read_text(path: Path, folder: Path, *, ansi: str = "") -> str:
             return raw.decode("utf-8-sig")
         return raw.decode(ansi if ansi and b"\0" not in raw else "utf-8-sig")
     except FileNotFoundError:
-        raise DataError(f"{folder} has no {where}", "data.source says which layout is expected there") from None
+        raise absent(path, folder, "data.source says which layout is expected there") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text (byte {error.start})", "save it as UTF-8") from None
     except OSError as error:
@@ -125,6 +124,19 @@ def outside(where: str, text: str) -> Problem:
     return Problem(where, f'found "{text}"', "a path below the folder of the data set")
 
 
+def absent(path: Path, folder: Path, hint: str) -> DataError:
+    """The error for a folder, or a table or list, that is not below ``folder``; it names what is beside its place."""
+    kind = path.suffix.lower()
+    with suppress(OSError):
+        found = [each for each in sorted(path.parent.iterdir()) if not hidden(each.name)]
+        found = [each for each in found if (each.suffix.lower() == kind if kind else each.is_dir())]
+        if found:
+            hint += f"; there {'is' if len(found) == 1 else 'are'} {some([each.name for each in found], 8)}"
+    what = "" if kind else "folder "
+    where = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+    return DataError(f"{folder} has no {what}{where}", hint)
+
+
 def listed(folder: Path, name: str, endings: Collection[str]) -> list[Path]:
     """The files in ``folder / name`` with one of ``endings`` (lower case), by name, hidden ones left out.
 
@@ -135,7 +147,7 @@ def listed(folder: Path, name: str, endings: Collection[str]) -> list[Path]:
     try:
         files = [path for path in place.iterdir() if not path.name.startswith(".")]
     except (FileNotFoundError, NotADirectoryError):
-        raise DataError(f"{folder} has no folder {name}", "data.source says which layout is expected there") from None
+        raise absent(place, folder, "data.source says which layout is expected there") from None
     return sorted(path for path in files if path.name.lower().endswith(tuple(endings)))
 
 

@@ -17,6 +17,7 @@ from engine.data.cases import Case
 from engine.data.sources.dataset_json import FILE, labels_of, read_json
 from engine.data.sources.index import (
     DatasetIndex,
+    absent,
     files_below,
     foreground,
     group_below,
@@ -103,13 +104,12 @@ def _parts(folder: Path, images: str, labels: str) -> list[tuple[str, str, str]]
         if parts:
             break
     else:
-        raise DataError(f"{folder} has no folder {images}", "name the folder of the images in data.images")
+        raise absent(folder / images, folder, "name the folder of the images in data.images")
     found_parts: list[tuple[str, str, str]] = []
     for path, split in parts:
         beside = (folder / path.relative_to(folder).parts[0] if above else folder) / labels
         if not beside.is_dir():
-            where = beside.relative_to(folder).as_posix()
-            raise DataError(f"{folder} has no folder {where}", "name the folder of the masks in data.labels")
+            raise absent(beside, folder, "name the folder of the masks in data.labels")
         inner = [(sub.name, own) for sub in sorted(path.iterdir()) if sub.is_dir() and (own := split_named(sub.name))]
         for name, own in ([] if above else inner) or [("", split)]:
             pair = [(place / name).relative_to(folder).as_posix() for place in (path, beside)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -261,13 +262,36 @@ def test_all_that_is_wrong_comes_in_one_list(tmp_path: Path) -> None:
 
 
 def test_a_long_list_is_cut_and_says_so(tmp_path: Path) -> None:
-    rows = [f"{index}.png,a" for index in range(70)]
-    b.csv_table(tmp_path / "d", rows)
+    b.csv_table(tmp_path / "d", [f"{index}.png,class {index}" for index in range(70)])
+    with pytest.raises(DataError) as caught:
+        open_dataset(b.table("csv", split="fraction", classes=("a", "b")), "classification", tmp_path)
+    assert len(str(caught.value).splitlines()) < 110
+    assert "\n  and 20 more" in str(caught.value)
+
+
+def test_what_is_wrong_in_every_case_is_said_once(tmp_path: Path) -> None:
+    b.csv_table(tmp_path / "d", [f"{index}.png,a" for index in range(70)])
     table = b.table("csv", split="fraction")
     with pytest.raises(DataError) as caught:
         check_dataset(open_dataset(table, "classification", tmp_path), table)
-    assert len(str(caught.value).splitlines()) < 110
-    assert "\n  and 20 more" in str(caught.value)
+    _, line, hint = str(caught.value).splitlines()
+    assert re.fullmatch(r"  \d+\.png, \d+\.png, \d+\.png and 67 more: image: no such file", line)
+    assert hint.startswith("it is so in every case")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"root": "dd"}, "data.root names it in the folder that --data or $MEDTUI_DATA gives; there is d"),
+        ({"images": "scans"}, "data.images; there are images, labels"),
+        ({"labels": "masks"}, "data.labels; there are images, labels"),
+    ],
+)
+def test_a_folder_that_is_not_there_names_those_that_are(change: dict[str, str], said: str, tmp_path: Path) -> None:
+    b.pairs(tmp_path / "d", ("train",))
+    with pytest.raises(DataError) as caught:
+        open_dataset(b.table("nifti_pairs", classes=("organ",), **change), "segmentation", tmp_path)
+    assert caught.value.hint.endswith(said)
 
 
 def test_skip_leaves_out_what_cannot_be_used_and_says_so(tmp_path: Path) -> None:
