@@ -42,6 +42,7 @@ class Measure:
         key: of [evaluate], which asks for it; a test has surface distances without being asked. Empty: always there.
         beside: of what it is in the second table of a segmentation; empty: it does not stand there.
         if_absent: whether a class that is not in the truth has a value too, where there are several classes.
+        least: the lowest possible value; None: 0, or of a number that is neither good nor bad none.
         chance: what guessing reaches; empty: that depends on how frequent the classes are.
     """
 
@@ -60,12 +61,13 @@ class Measure:
     beside: Literal["", "volume", "lesions"] = ""
     if_absent: bool = False
     chance: Literal["", "1/classes", "1/2"] = ""
+    least: float | None = None
 
     @property
     def bounds(self) -> tuple[float, float]:
         """The lowest and the highest possible value."""
         low = float("-inf") if self.kind == "number" and self.up is None else 0.0
-        return low, 1.0 if self.kind == "share" else float("inf")
+        return low if self.least is None else self.least, 1.0 if self.kind == "share" else float("inf")
 
     def of_guess(self, classes: int) -> float | None:
         """The value that guessing reaches among so many classes; None where that depends on their shares."""
@@ -107,9 +109,9 @@ _TABLE: dict[str, Measure] = {
         _distance("hd95_max", "95HD (max)", shown=False),
         _of_all_voxels("assd_all_voxels", "ASSD of all voxels"),
         _of_all_voxels("hd95_all_voxels", "95HD of all voxels"),
-        _volume("volume_error", "Volume error", "vol", up=None),
+        _volume("volume_error", "Volume error", "vol", up=None, least=-1.0),
         _volume("absolute_volume_error", "Absolute volume error", "abs vo", up=False),
-        _lesion("lesions", "Lesions", "lesion", "number", up=None),
+        _lesion("lesions", "Lesions", "lesion", "number", up=None, least=0.0),
         _lesion("lesion_sensitivity", "Lesion sensitivity", "les se"),
         _lesion("lesion_false_positives", "False lesions", "les fp", "number", up=False, if_absent=True),
         _count("missed", "Missed", up=False),

@@ -155,10 +155,11 @@ def _append(folder: RunFolder, news: Sequence[Event]) -> None:
 
 def _print(name: str, summary: SplitSummary) -> None:
     print(printable(f"{name}: n {summary.n}, {summary.protocol}"))
+    wide = max(map(len, summary.values), default=0)
     for key, value in summary.values.items():
         if value is not None:
             interval = summary.interval(key)
-            unit = f" {summary.unit}" if is_distance(key) else ""
-            words = f"   95 % CI {interval[0]:.4g} to {interval[1]:.4g}" if interval else ""
-            print(f"  {key:22}{value:.4g}{unit}{words}")
+            figure = f"{value:.4g} {summary.unit if is_distance(key) else ''}"
+            words = f"95 % CI {interval[0]:.4g} to {interval[1]:.4g}" if interval else ""
+            print(f"  {key:{wide}}  {figure:14}{words}".rstrip())
     sys.stdout.flush()

@@ -22,6 +22,9 @@ from engine.runfolder import (
 )
 from engine.runfolder.study import Study, pooled_name, read_study
 
+_SHOWN = 12
+"""Results that are printed at the end; the report has all."""
+
 
 def sweep(request: Sweep) -> int:
     """Run every member of a study, pool what they measured, and report it.
@@ -70,7 +73,9 @@ def _work(folder: RunFolder, study: Study, jobs: int) -> int:
             study = crew.work()
             stopped = crew.stopped
         left = [member for member in study.member if member.state not in OVER]
-        if collect(folder, study):
+        if found := collect(folder, study):
+            for name, part in list(found.items())[:_SHOWN]:
+                show(_result(name, part, study.monitor))
             if not left:
                 study = choose_post(folder, study)
                 save(folder, study)
@@ -90,6 +95,12 @@ def _work(folder: RunFolder, study: Study, jobs: int) -> int:
     show(f"{words}\n{go_on}")
     _end(folder, study, "stopped" if stopped else "failed", words, go_on)
     return 3 if stopped else 1
+
+
+def _result(name: str, part: SplitSummary, metric: str) -> str:
+    value, bounds = part.value(metric), part.interval(metric)
+    words = f" (95 % CI {bounds[0]:.4g} to {bounds[1]:.4g})" if bounds else ""
+    return f"{name}: {metric} {value:.4g}{words}" if value is not None else f"{name}: no {metric}"
 
 
 def _end(folder: RunFolder, study: Study, state: State, message: str = "", hint: str = "") -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.errors import counted
 from engine.figures import style
 from engine.measures import better_up, ordered, title
 from engine.readers.columns import Columns
@@ -72,7 +73,7 @@ def by_iteration(run: RunData, path: Path) -> Drawn:
             axes.axvline(iteration, color=style.MUTED, linewidth=0.7, linestyle=":")
     style.shared_legend(figure, panels)
     style.save(figure, path, run.options.dpi)
-    resumed = f" Dotted lines: the run was resumed ({len(view.resumes)} times)." if view.resumes else ""
+    resumed = f" Dotted lines: the run was resumed ({counted(len(view.resumes), 'time')})." if view.resumes else ""
     return Drawn(f"The loss of every iteration (faint) and its running mean.{resumed}")
 
 

@@ -186,7 +186,7 @@ def detection_table(run: RunData, split: str) -> list[Table]:
     if several:
         caption += (
             " Lesions: connected components of a case (a shared corner connects); one is found where any voxel of it "
-            "is predicted, and a predicted one without a true voxel is false. Means a case."
+            "is predicted, and a predicted one without a true voxel is false. Means over cases."
         )
     return [Table(["Class", *map(title, columns)], rows, caption, rule_before=frozenset({len(names)}))]
 

@@ -18,12 +18,12 @@ from engine.runfolder.manifest import CheckpointFacts
 _SPLITS = ("train", "validation", "test")
 
 
-def setup(run: RunData) -> Section:
-    """The section that another person needs to judge and to repeat the run."""
+def setup(run: RunData, recipe: Recipe | None = None) -> Section:
+    """The section that another person needs to judge and to repeat the run; ``recipe`` where it is not its own."""
     blocks: list[Block] = []
     if run.recipe and run.recipe.description:
         blocks.append(Text(run.recipe.description))
-    blocks.append(Facts([(name, value) for name, value in _facts(run) if value]))
+    blocks.append(Facts([(name, value) for name, value in _facts(run, recipe or run.recipe) if value]))
     return Section("What was trained", blocks)
 
 
@@ -63,8 +63,8 @@ def counts_table(run: RunData) -> Table | None:
     return Table(["", *splits], rows, f"{what} of each split.", rule_before=ruled)
 
 
-def _facts(run: RunData) -> Iterator[tuple[str, str]]:
-    manifest, recipe = run.manifest, run.recipe
+def _facts(run: RunData, recipe: Recipe | None) -> Iterator[tuple[str, str]]:
+    manifest = run.manifest
     yield "Task", run.task
     yield "Data", _data(run)
     if recipe is not None:

@@ -25,7 +25,7 @@ from engine.report.shared import error_over_cases
 from engine.report.spread import subgroups
 from engine.report.statement import BLANK, data_section, looks, use_section
 from engine.runfolder import RunFolder, SplitSummary, read_metrics, read_status, read_text, write_text
-from engine.runfolder.study import Member, Study, member_folder, pooled_name, voters
+from engine.runfolder.study import Member, Study, best_setting, member_folder, pooled_name, voters
 
 
 def write_study_report(folder: RunFolder, study: Study) -> tuple[Path, Path]:
@@ -50,7 +50,8 @@ def build(run: RunData, study: Study) -> Document:
         part = metrics[name]
         cards = [Card(title(one, part.unit), digits(part.value(one)), _detail(part, one)) for one in _ranked(part)]
         blocks.append(Cards(cards))
-    blocks += [setup(run), data_section(run), Section("How it was chosen", [Facts(_chosen(run, study))])]
+    best = RunData(chosen[0]).recipe if len(study.settings) > 1 and (chosen := voters(run.folder, study)) else None
+    blocks += [setup(run, best), data_section(run), Section("How it was chosen", [Facts(_chosen(run, study))])]
     blocks += [_settings(study, name, metrics)] if len(study.settings) > 1 else []
     order = dict.fromkeys([name, "test_members", "test", *(one for one in metrics if one.split(": ")[0] != name)])
     measured = [one for one in order if one in metrics and not metrics[one].empty]
@@ -144,6 +145,7 @@ def _detail(part: SplitSummary, metric: str) -> str:
 
 def _chosen(run: RunData, study: Study) -> list[tuple[str, str]]:
     count = len(study.settings)
+    best = f"the best of {count} by {study.monitor}: {best_setting(study, run.metrics)}"
     folds = f"{study.folds}; cases by split are those of the first member" if study.folds else ""
     folds = folds or "none: the recipe's own validation split"
     return [
@@ -151,7 +153,7 @@ def _chosen(run: RunData, study: Study) -> list[tuple[str, str]]:
         ("Seeds", ", ".join(map(str, study.seeds))),
         *((key, ", ".join(values)) for key, values in study.grid.items()),
         *((key, values) for key, values in study.search.items()),
-        ("Settings", f"the best of {count} by {study.monitor}" if count > 1 else f"one; what else was tried: {BLANK}"),
+        ("Settings", best if count > 1 else f"one; what else was tried: {BLANK}"),
         ("Weights", f"of each member as its recipe says; metric of validation {study.monitor}"),
         ("Number of cases", f"all that there were, no calculation; why that is enough: {BLANK}"),
         ("Test split", "; ".join(part for part in (_test(run), looks(run)) if part)),

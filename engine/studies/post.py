@@ -52,9 +52,9 @@ def choose_post(folder: RunFolder, study: Study) -> Study:
         bounds = mean_interval(means, [groups[case] for case in cases], (-1.0, 1.0)).interval
         taken = bounds is not None and bounds[0] > 0
         spread = f" ({bounds[0]:+.4f} to {bounds[1]:+.4f})" if bounds else ""
-        said = f"{'taken' if taken else 'left'}: Dice {fmean(means):+.4f}{spread}" if means else "not measured"
+        said = f"{'taken' if taken else 'not taken'}: Dice {fmean(means):+.4f}{spread}" if means else "not measured"
         words |= {_text(change): said}
-        show(f"{_text(change)}: {said}")
+        show(f"post-processing {_text(change)}: {said}")
         if taken:
             chosen, now = {**chosen, **change}, found
     return msgspec.structs.replace(study, post=chosen, tried=words)

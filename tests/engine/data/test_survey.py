@@ -59,7 +59,8 @@ def test_mixed_spacing_and_turned_axes_are_said_with_what_to_do(tmp_path: Path) 
 def test_a_class_without_cases_and_a_crop_beyond_every_image_are_said(tmp_path: Path) -> None:
     pairs(tmp_path / "d", ("train",), cases=10)
     keys = {"classes": ("organ", "tumour"), "size": (16, 16, 24), "split": "fraction"}
-    words = [f"{advice.what}. {advice.remedy}" for advice in look(tmp_path, "nifti_pairs", "segmentation", **keys).advice]
+    found = look(tmp_path, "nifti_pairs", "segmentation", **keys).advice
+    words = [f"{advice.what}. {advice.remedy}" for advice in found]
     assert words[0].startswith("no case has the class: tumour. names in data.classes stand for the values 1, 2, ...")
     assert not any("tumour 0" in text for text in words)
     assert any("data.size = [16, 16, 24] is larger than every image (12 x 14 x 10)" in text for text in words)

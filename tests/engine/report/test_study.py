@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from engine.metrics.intervals import mean_interval
 from engine.report.study import write_study_report
 from engine.runfolder import RunFolder, read_cases, read_metrics
-from engine.runfolder.study import Member, Study
+from engine.runfolder.study import Member, Study, best_setting
 from engine.studies.results import TESTED, collect
 from tests import recorded_runs
 from tests.engine.report.conftest import SMALL
@@ -40,6 +44,21 @@ def test_the_spread_of_seeds_stands_beside_that_of_cases(study: tuple[RunFolder,
         widths.append(high - low)
     assert value(row["over cases"]) == pytest.approx(np.mean(widths) / 3.92, abs=6e-5)
     assert read_metrics(folder)[TESTED].spread["dice"] == pytest.approx(np.std(means, ddof=1))
+
+
+def test_what_was_trained_is_the_best_setting(study: tuple[RunFolder, list[RunFolder], Page], tmp_path: Path) -> None:
+    folder = RunFolder(shutil.copytree(study[0].root.parent, tmp_path / "runs") / study[0].id)
+    rows = []
+    for lr, run in zip(("0.01", "0.02"), study[1], strict=True):
+        recipe = RunFolder(folder.root.parent / run.id).recipe
+        recipe.write_text(re.sub(r"(?m)^lr = .*$", f"lr = {lr}", recipe.read_text()))
+        rows.append(Member(name=lr, seed=0, run=run.id, state="finished", grid={"optimizer.lr": lr}))
+    grid = {"optimizer.lr": ["0.01", "0.02"]}
+    found = Study(recipe="seg.toml", task="segmentation", monitor="dice", seeds=[0], grid=grid, member=rows)
+    best = best_setting(found, collect(folder, found))
+    page = Page(write_study_report(folder, found)[0].read_text())
+    assert f"the best of 2 by dice: {best}" in page.text
+    assert f"Optimizer adam, lr {best.removeprefix('optimizer.lr=')}" in page.text
 
 
 def test_what_a_reader_asks_before_the_numbers_is_answered(study: tuple[RunFolder, list[RunFolder], Page]) -> None:
