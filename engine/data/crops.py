@@ -12,6 +12,7 @@ from scipy import ndimage
 from torch.nn import functional
 
 from engine.data.read import Floats, Masks
+from engine.data.volumes import Array
 from engine.recipe import AugmentTable, DataTable
 
 Voxels = tuple[npt.NDArray[np.int32], ...]
@@ -118,6 +119,20 @@ class AffineCrop:
         last = np.clip(np.ceil(high).astype(np.int64) + 2, first + 1, self.shape)
         box = tuple(slice(int(start), int(end)) for start, end in zip(first, last, strict=True))
         return box, AffineCrop(self.matrix, self.origin - first, tuple(int(n) for n in last - first), self.size)
+
+    def both(self, image: Array, label: Masks) -> tuple[torch.Tensor, torch.Tensor]:
+        """``image`` (C, *shape) linearly, float32 (C, *size), and ``label`` (*shape) by the nearest voxel (*size).
+
+        Outside, what lies at the border: what is seen there has its own class.
+        """
+        if len(self.size) == 3:
+            from engine.data.trilinear import sampled  # brings a compiler, which other data have no use for
+
+            seen, mask = sampled(image, label, self.matrix, self.origin, self.size)
+            return torch.from_numpy(seen), torch.from_numpy(mask)
+        part, local = self.needed()
+        pixels = image[(slice(None), *part)].astype(np.float32, copy=False)
+        return local.image(pixels, "border"), self.label(label)
 
     def image(self, image: Floats, padding: str) -> torch.Tensor:
         """``image`` (C, *shape) at the moved places, linearly: float32 (C, *size).

@@ -43,10 +43,7 @@ class Transform:
             image = torch.from_numpy(volume.image[(slice(None), *box)])
             label = torch.from_numpy(volume.label[box])
         else:
-            move = affine_move(shape, start, size, draw, volume.spacing)
-            part, local = ((), move) if volume.intensity is None else move.needed()
-            pixels = volume.image[(slice(None), *part)].astype(np.float32, copy=False)
-            image, label = local.image(pixels, "border"), move.label(volume.label)
+            image, label = affine_move(shape, start, size, draw, volume.spacing).both(volume.image, volume.label)
         if degrees and self.augmentation.rotate_plane:
             image, label = turned(image, label, degrees, self.augmentation.rotate_plane)
         if flips:

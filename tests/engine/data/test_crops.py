@@ -81,10 +81,23 @@ def test_affine_sampling_agrees_with_scipy(seed: int) -> None:
     wanted = [
         ndimage.affine_transform(channel, move.matrix, move.origin, SIZE, order=1, mode="nearest") for channel in image
     ]
-    np.testing.assert_allclose(move.image(image, "border").numpy(), wanted, atol=2e-4)
     label = rng.integers(0, 4, SHAPE, dtype=np.uint8)
+    seen, mask = move.both(image, label)
+    np.testing.assert_allclose(seen.numpy(), wanted, atol=2e-4)
     nearest = ndimage.affine_transform(label, move.matrix, move.origin, SIZE, order=0, mode="nearest")
-    assert np.mean(move.label(label).numpy() != nearest) < 0.01  # voxels halfway between two
+    assert np.mean(mask.numpy() != nearest) < 0.01  # voxels halfway between two
+
+
+def test_a_slice_and_one_voxel_are_volumes_too() -> None:
+    rng = np.random.default_rng(0)
+    for shape in ((9, 8, 1), (1, 1, 1)):
+        move = affine_move(shape, (0, 0, 0), shape, (np.eye(3) * 0.9, np.full(3, 0.1)), (1.0, 1.0, 1.0))
+        image, label = rng.normal(size=(1, *shape)).astype(np.float32), rng.integers(0, 4, shape, dtype=np.int16)
+        seen, mask = move.both(image, label)
+        wanted = ndimage.affine_transform(image[0], move.matrix, move.origin, shape, order=1, mode="nearest")
+        np.testing.assert_allclose(seen[0].numpy(), wanted, atol=1e-5)
+        nearest = ndimage.affine_transform(label, move.matrix, move.origin, shape, order=0, mode="nearest")
+        np.testing.assert_array_equal(mask.numpy(), nearest)
 
 
 def test_affine_in_two_dimensions_agrees_with_scipy() -> None:
@@ -101,9 +114,10 @@ def test_a_draw_of_nothing_moves_nothing() -> None:
     assert affine_draw(AugmentTable(), 3, np.random.default_rng(0)) is None
     image = np.random.default_rng(0).normal(size=(1, *SHAPE)).astype(np.float32)
     move = affine_move(SHAPE, (5, 6, 3), SIZE, (np.eye(3), np.zeros(3)), (1.0, 1.0, 3.0))
-    np.testing.assert_allclose(move.image(image, "border")[0], image[0, 5:13, 6:16, 3:15], atol=1e-5)
     label = (image[0] > 0).astype(np.uint8)
-    np.testing.assert_array_equal(move.label(label), label[5:13, 6:16, 3:15])
+    seen, mask = move.both(image, label)
+    np.testing.assert_allclose(seen[0], image[0, 5:13, 6:16, 3:15], atol=1e-5)
+    np.testing.assert_array_equal(mask, label[5:13, 6:16, 3:15])
 
 
 def test_rotations_are_rigid_in_millimetres() -> None:
