@@ -172,5 +172,7 @@ def _example(name: str) -> str:
 
 
 def _near(name: str, names: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
-    return f'; did you mean "{close[0]}"?' if close else ""
+    """The nearest name; of two that are as near a metric, which filters are mostly about."""
+    rated = ((difflib.SequenceMatcher(None, name, other).ratio(), bool(find(other).tasks), other) for other in names)
+    share, _, close = max(rated)
+    return f'; did you mean "{close}"?' if share >= 0.5 else ""

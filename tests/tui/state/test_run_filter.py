@@ -74,6 +74,7 @@ def test_what_passes(line, passes):
     [
         ("lrr<1e-3", '"lrr" is no value of a run; did you mean "lr"?'),
         ("dise>0.8", '"dise" is no value of a run; did you mean "dice"?'),
+        ("dize>0.8", '"dize" is no value of a run; did you mean "dice"?'),
         ("optimiser.lr<1", '"optimiser.lr" is no value of a run; did you mean "optimizer.lr"?'),
         ("qqqqqq:3", '"qqqqqq" is no value of a run'),
         ("state:fialed", '"fialed" is no state; did you mean "failed"?'),
