@@ -181,8 +181,8 @@ class RunScreen(ScreenOfRun):
             asked = Confirm(f"Go on with {one_line(self.folder.id)} from its last checkpoint?")
             self.app.push_screen(asked, self._resume)
         else:
-            example = "keys that change, train.epochs=200 optimizer.lr=1e-4; none to train on as it is"
-            self.app.push_screen(Prompt("fork with", hint=example), self._fork)
+            example = "train.epochs=200 optimizer.lr=1e-4; empty: it trains on as it is"
+            self.app.push_screen(Prompt("fork with keys that change", hint=example), self._fork)
 
     def _resume(self, yes: bool | None) -> None:
         if yes:
@@ -263,7 +263,7 @@ class RunScreen(ScreenOfRun):
         elif not found:
             notify(self.app, "nothing is wrong with this run")
         else:
-            self.app.push_screen(Findings(found))
+            self.app.push_screen(Findings(found, over=self.snapshot is not None and self.snapshot.over))
 
     def action_figures(self) -> None:
         from tui.screens.gallery import GalleryScreen
