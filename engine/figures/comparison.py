@@ -59,7 +59,7 @@ def _dpi(together: Runs) -> int:
 def _curves(together: Runs, path: Path) -> Drawn:
     views = [run.view for run in together.runs]
     names = ordered(name for view in views for name in view.validation)
-    panels = [("training loss", None), *((f"validation {title(name, together.runs[0].unit)}", name) for name in names)]
+    panels = [("training loss", None), *((f"validation {title(name, together.unit)}", name) for name in names)]
     figure, grid = style.new_panels(len(panels), 3, 2.1, 0.4)
     for (heading, name), axes in zip(panels, grid, strict=True):
         for index, (view, label) in enumerate(zip(views, together.labels, strict=True)):
@@ -142,7 +142,7 @@ def _segmented(together: Runs, path: Path) -> Drawn:
             differences = (tables[0].numbers(name) - tables[1].numbers(name))[order]
             _bars(axes, differences, better_up(name))
             names = f"{together.labels[first]} − {together.labels[second]}"
-            axes.set_title(f"{title(name, together.runs[0].unit)}: {names}", fontsize=style.LABEL)
+            axes.set_title(f"{title(name, together.unit)}: {names}", fontsize=style.LABEL)
             axes.set_yticks([])
         if named:
             labels = [together.runs[0].case_name(common[index]) for index in order]

@@ -33,6 +33,12 @@ class Runs:
     def task(self) -> str:
         return self.runs[0].task
 
+    @property
+    def unit(self) -> str:
+        """Of distances; empty where the runs have different ones."""
+        units = {run.unit for run in self.runs}
+        return units.pop() if len(units) == 1 else ""
+
     @cached_property
     def _keys(self) -> list[dict[Key, str]]:
         """For each run what its cases hold -> their ids; by id alone where some run has no table of contents."""

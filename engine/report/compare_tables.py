@@ -25,22 +25,26 @@ def metrics_table(together: Runs) -> Table:
     best = {name: _best(together, [part.value(name) for part in parts], name) for name in columns}
     rows: list[list[str | Cell]] = []
     for index, (label, part) in enumerate(zip(together.labels, parts, strict=True)):
+        beside = "" if together.unit else f" {together.runs[index].unit}"
         cells = [
-            Cell(digits(part.value(name)), interval(part.interval(name)), strong=index in best[name])
+            Cell(
+                digits(part.value(name)) + (beside if is_distance(name) and part.value(name) is not None else ""),
+                interval(part.interval(name)),
+                strong=index in best[name],
+            )
             for name in columns
         ]
         row: list[str | Cell] = [label, *cells]
         if together.task == "segmentation":
             row.append(_count(part.missed))
         rows.append([*row, _count(part.n)])
-    heads = ["Run", *(title(name, together.runs[0].unit) for name in columns)]
+    heads = ["Run", *(title(name, together.unit) for name in columns)]
     heads += ["Missed", "Cases"] if together.task == "segmentation" else ["Cases"]
     caption = f"The {together.split} split; small print: 95 % interval"
     caption += "." if barrier(together) else "; bold: the best value."
     if any(map(is_distance, columns)):
-        unit = together.runs[0].unit
-        caption += f" Distances in {units(unit)}."
-    return Table(heads, rows, caption)
+        caption += f" Distances in {units(together.unit) if together.unit else 'the unit beside them'}."
+    return Table(heads, rows, caption, small=len(heads) > 8)
 
 
 def _best(together: Runs, values: Sequence[float | None], metric: str) -> set[int]:
@@ -68,7 +72,7 @@ def seeds(together: Runs) -> Iterator[Table]:
             spread = f" ± {digits(float(np.std(known, ddof=1)))}" if len(known) > 1 else ""
             cells.append(f"{digits(float(np.mean(known)))}{spread}" if known else "–")
         rows.append([together.runs[members[0]].name, str(len(members)), *cells])
-    heads = ["Recipe", "Seeds", *(title(name, together.runs[0].unit) for name in columns)]
+    heads = ["Recipe", "Seeds", *(title(name, together.unit) for name in columns)]
     yield Table(heads, rows, "Mean and standard deviation over runs that differ in the seed only.")
 
 
@@ -87,9 +91,8 @@ def per_class(together: Runs) -> Iterator[Section]:
             best = _best(together, values, metric)
             cells = [Cell(digits(v), strong=i in best) for i, v in enumerate(values)]
             rows.append([name, *cells, str(_present(together, name))])
-        unit = together.runs[0].unit
         heads = ["Class", *together.labels, title("present")]
-        blocks.append(Table(heads, rows, f"{title(metric, unit)} of each class, and in how many cases it is."))
+        blocks.append(Table(heads, rows, f"{title(metric, together.unit)} of each class, and in how many cases it is."))
     yield Section("Classes", blocks)
 
 
@@ -119,7 +122,7 @@ def differences(together: Runs, comparisons: list[Comparison]) -> Section:
         names = together.labels[one.first], together.labels[one.second]
         head = "" if pair == before else f"{names[0]} − {names[1]}"
         before = pair
-        rows.append([head, *_difference(one, names, together.runs[0].unit, several)])
+        rows.append([head, *_difference(one, names, together.unit, several)])
     heads = [
         "Runs",
         "Metric",

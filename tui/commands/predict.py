@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
+
+from engine.errors import UsageError
 from engine.requests import Predict
 from tui.arguments import Commands
+from tui.engine_process import request_of
 
 
 def register(commands: Commands) -> None:
@@ -13,4 +17,13 @@ def register(commands: Commands) -> None:
         "Apply a run to new files. Masks have the geometry of their input; classes come as a table.",
         Predict,
         ["medtui predict seg_dice scans/*.nii.gz -o masks", "medtui predict cls_ce images -o classes"],
+        ask=_ask,
     )
+
+
+def _ask(arguments: argparse.Namespace) -> Predict:
+    """The request, once its inputs are there: PyTorch takes long to load."""
+    request = request_of(Predict, arguments)
+    if missing := [path for path in request.inputs if not path.exists()]:
+        raise UsageError(f"no input at {missing[0]}", "name files, or folders of files")
+    return request

@@ -181,6 +181,18 @@ def test_across_protocols_there_is_no_bold_and_no_verdict(tmp_path: Path) -> Non
     assert compare(open_runs(runs)) == []
 
 
+def test_distances_of_different_units_bear_their_own(tmp_path: Path) -> None:
+    runs = [recorded_runs.segmentation_run(tmp_path, name=name, cases=8, epochs=2) for name in ("scan", "photo")]
+    _measured(runs[1], unit="pixel")
+    page = Page(write_comparison(runs, tmp_path / "out")[0].read_text())
+    table = page.table("Run", "95HD")
+    own = open_runs(runs).runs[0].unit
+    assert own != "pixel"
+    assert f" {own}" in table["scan"]["95HD"]
+    assert " pixel" in table["photo"]["95HD"]
+    assert "Distances in the unit beside them." in page.text
+
+
 def test_another_checkpoint_or_mirroring_is_another_method_of_one_protocol(tmp_path: Path) -> None:
     runs = [recorded_runs.segmentation_run(tmp_path, name=name, cases=6, epochs=2) for name in "ab"]
     _measured(runs[1], protocol="whole volume, sliding window, test-time mirroring, checkpoint last")

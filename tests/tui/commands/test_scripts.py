@@ -63,6 +63,12 @@ def test_cases_are_those_of_the_last_validation_until_there_are_others(tmp_path,
     assert values == sorted(values)
 
 
+def test_an_input_that_is_not_there_is_said_before_the_engine_starts(runs, capsys):
+    where = ("skin", str(runs / "nix"), "-o", str(runs / "out"), "--runs", str(runs))
+    assert main(["predict", *where]) == 2
+    assert capsys.readouterr().err == f"no input at {runs / 'nix'}\nname files, or folders of files\n"
+
+
 def test_people_read_lines(runs, capsys):
     assert main(["findings", "--runs", str(runs)]) == 0
     text = capsys.readouterr().out
