@@ -14,7 +14,7 @@ from typing import Any
 from engine import hardware
 from engine.console import INTERRUPTED
 from engine.requests import R, Request, encode, make
-from engine.runfolder import find_run
+from tui.remote.reach import found_here
 
 _LONGEST = 100_000
 """Bytes of a request that go as an argument; the kernel takes 128 KiB, and thousands of inputs are longer."""
@@ -44,7 +44,7 @@ def request_of(kind: type[R], arguments: argparse.Namespace, **found: Any) -> R:
     A run is looked up, and a recipe is read here first: what is wrong with it is said before anything heavy starts.
     """
     if "run" in kind.__struct_fields__:
-        found["run"] = find_run(arguments.runs, arguments.run, studies=kind.studies).root
+        found["run"] = found_here(arguments.runs, arguments.run, arguments.command, studies=kind.studies).root
     if "recipe" in kind.__struct_fields__:
         from engine.recipe import load_recipe
 

@@ -20,7 +20,7 @@ from engine.runfolder.careful import read_text
 from engine.runfolder.paths import RunFolder
 
 MARK = ".mirror"
-"""In a mirrored run folder: the host that it is on."""
+"""In a mirrored run folder: the host that it is on, and how a person has ``%s`` done there. Beside them: where."""
 LOST, WATCHED, ASKED = ".lost", ".watched", ".asked"
 """Beside mirrored run folders: why their host cannot be asked now; which are looked at; what is asked for."""
 REFUSED = ".no"
@@ -54,10 +54,35 @@ def is_mirror(folder: RunFolder) -> bool:
 
 def host_of(folder: RunFolder) -> str:
     """The machine that a mirrored run is on."""
+    return _said(folder.root / MARK, "that machine").partition("\n")[0]
+
+
+def place_of(runs: Path) -> str:
+    """What a folder of runs is called: by its path, or by that on its machine."""
+    return _said(runs / MARK, str(runs))
+
+
+def path_of(folder: RunFolder) -> str:
+    """The whole path of a run, for people; of one on another machine as scp has it."""
+    return f"{place_of(folder.root.parent)}/{folder.id}" if is_mirror(folder) else str(folder.root.resolve())
+
+
+def lost(runs: Path) -> str:
+    """Why the machine of mirrored runs cannot be asked now; "" where it can, or where they are here."""
+    return _said(runs / LOST)
+
+
+def command_for(folder: RunFolder, command: str) -> str:
+    """``medtui COMMAND RUN`` as it has to be typed here."""
+    by_hand = _said(folder.root / MARK).partition("\n")[2]
+    return by_hand.replace("%s", f"{command} {folder.id}") if by_hand else f"medtui {command} {folder.address}"
+
+
+def _said(path: Path, otherwise: str = "") -> str:
     try:
-        return printable(read_text(folder.root / MARK, 1000), keep="")
+        return printable(read_text(path, 5000), keep="\n")
     except OSError:
-        return "that machine"
+        return otherwise
 
 
 def refuse_mirror(folder: RunFolder, command: str) -> None:
@@ -67,8 +92,7 @@ def refuse_mirror(folder: RunFolder, command: str) -> None:
         UsageError: this folder is a mirror; it says what to type where the run is.
     """
     if is_mirror(folder):
-        host = host_of(folder)
-        raise UsageError(f"{folder.id} is on {host}", f"do this over there: ssh {host} medtui {command} {folder.id}")
+        raise UsageError(f"{folder.id} is on {host_of(folder)}", f"do this over there: {command_for(folder, command)}")
 
 
 def watch(folder: RunFolder) -> None:
@@ -119,7 +143,7 @@ def change(folder: RunFolder, label: dict[str, str], *, delete: bool = False) ->
         refusal.unlink()
         raise UsageError(f"{host}: {printable(text, keep='')}")
     if not answered:
-        raise RunError(f"{host} has not answered: what became of it is not known", f"see: ssh {host} medtui runs")
+        raise RunError(f"{host} has not answered: what became of it is not known", "see whether it was done")
 
 
 def _key(folder: RunFolder, name: str) -> str:

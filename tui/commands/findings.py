@@ -6,9 +6,10 @@ import argparse
 from typing import TYPE_CHECKING
 
 from engine.errors import printable
-from engine.runfolder import RunFolder, find_run, read_cases, read_status
+from engine.runfolder import RunFolder, read_cases, read_status
 from tui.arguments import Commands, run_argument
 from tui.commands.runs import table
+from tui.remote.reach import reached
 from tui.text import figure, finding_lines
 
 if TYPE_CHECKING:
@@ -20,14 +21,14 @@ def register(commands: Commands) -> None:
     command = commands.add(
         "findings", "Say what is wrong with a run: since when, by which numbers, and what to do.", _findings
     )
-    run_argument(command)
+    run_argument(command, anywhere=True)
     command.add_argument("--json", action="store_true", help="a JSON array, for scripts")
     command = commands.add(
         "cases",
         "List the cases of a run, the worst first. Before a split is tested they are the worst of the last validation.",
         _cases,
     )
-    run_argument(command)
+    run_argument(command, anywhere=True)
     command.add_argument("--json", action="store_true", help="a JSON array, for scripts")
 
 
@@ -36,9 +37,9 @@ def _findings(arguments: argparse.Namespace) -> int:
     from tui.printed.once import print_text
     from tui.printed.records import finding_record, print_json
 
-    folder = find_run(arguments.runs, arguments.run)
-    status = read_status(folder)
-    found = read_findings(folder, status)
+    with reached(arguments.runs, arguments.run) as (folder, _):
+        status = read_status(folder)
+        found = read_findings(folder, status)
     if arguments.json:
         print_json([finding_record(finding, whole=True) for finding in found])
     else:
@@ -56,12 +57,12 @@ def _cases(arguments: argparse.Namespace) -> int:
     from tui.printed.once import print_text
     from tui.printed.records import case_records, print_json
 
-    folder = find_run(arguments.runs, arguments.run)
-    view = read_view(folder.events)
-    if arguments.json:
-        print_json(case_records(folder, view))
-    else:
-        print_text(_lines(folder, view) or [f"no case was measured yet: the run is {read_status(folder).state}"])
+    with reached(arguments.runs, arguments.run) as (folder, _):
+        view = read_view(folder.events)
+        if arguments.json:
+            print_json(case_records(folder, view))
+        else:
+            print_text(_lines(folder, view) or [f"no case was measured yet: the run is {read_status(folder).state}"])
     return 0
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 
 from engine.requests import Report
-from engine.runfolder import find_run
 from tui.arguments import Commands, run_argument
 from tui.engine_process import request_of
+from tui.remote.reach import found_here
 
 
 def register(commands: Commands) -> None:
@@ -23,5 +23,5 @@ def register(commands: Commands) -> None:
 
 
 def _request(arguments: argparse.Namespace) -> Report:
-    folders = [find_run(arguments.runs, run, studies=True).root for run in arguments.run or [None]]
+    folders = [found_here(arguments.runs, run, "report", studies=True).root for run in arguments.run or [None]]
     return request_of(Report, arguments, runs=folders)

@@ -7,13 +7,13 @@ import time
 
 from engine.errors import UsageError
 from engine.requests import Resume, Sweep
-from engine.runfolder import ENDED, find_run, read_status
+from engine.runfolder import ENDED, read_status
 from tui.arguments import Commands, screen_options
 from tui.commands._ask import is_confirmed
 from tui.commands.control import send_request, wait_option
 from tui.commands.run import check_name, launch
 from tui.engine_process import request_of, run_engine
-from tui.remote.reach import reached
+from tui.remote.reach import found_here, reached
 
 
 def register(commands: Commands) -> None:
@@ -40,7 +40,7 @@ def _resume(arguments: argparse.Namespace) -> int:
         with reached(arguments.runs, arguments.run) as (far, link):
             if link:
                 return send_request(far, "resume", wait_s=arguments.wait)
-    folder = find_run(arguments.runs, arguments.run, studies=True)
+    folder = found_here(arguments.runs, arguments.run, "resume", studies=True)
     if folder.is_study:
         if arguments.fork or arguments.nproc:
             raise UsageError(

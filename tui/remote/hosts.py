@@ -44,6 +44,13 @@ class Host(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         config = ["-F", str(Path(self.config).expanduser())] if self.config else []
         return ["ssh", *_OPTIONS, *config, "--", self.ssh or self.name, far]
 
+    def by_hand(self, *words: str) -> str:
+        """What a person types to do that, or to be there."""
+        config = f"-F {shlex.quote(self.config)} " if self.config else ""
+        runs = f" --runs {_quoted(self.runs)}" if self.runs != "runs" else ""
+        done = f" {' '.join([_quoted(self.medtui), *words])}{runs}" if words else ""
+        return f"ssh {config}{self.ssh or self.name}{done}"
+
     def failure(self, code: int, said: bytes) -> UsageError:
         """What is wrong, from how ssh ended and what it printed."""
         text = printable(said.decode("utf-8", "replace").strip())[-2000:]
@@ -56,8 +63,9 @@ class Host(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         if code == 2 and '"tail"' in text:
             return UsageError(f"the medtui on {self.name} is too old: it has no medtui tail", "bring it up to date")
         if code == 255:
-            return UsageError(f"ssh cannot reach {self.name}: {last}", f"try it by hand: ssh {self.ssh}; {NO_PASSWORD}")
-        return UsageError(f"medtui on {self.name} ended: {last}", f"try it by hand: ssh {self.ssh} {self.medtui} runs")
+            hint = f"try it by hand: {self.by_hand()}; {NO_PASSWORD}"
+            return UsageError(f"ssh cannot reach {self.name}: {last}", hint)
+        return UsageError(f"medtui on {self.name} ended: {last}", f"try it by hand: {self.by_hand('runs')}")
 
 
 def _quoted(word: str) -> str:

@@ -66,4 +66,4 @@ def _asked(words: str, host: Host) -> list[dict[str, Any]] | MedtuiError:
     try:  # a login may print lines before it
         return msgspec.json.decode(done.stdout[max(0, done.stdout.find(b"[")) : MOST_BYTES], type=list[dict[str, Any]])
     except UNREADABLE:
-        return UsageError(f"what {host.name} says is no list of runs", f"see: ssh {host.ssh} {host.medtui} runs --json")
+        return UsageError(f"what {host.name} says is no list of runs", f"see: {host.by_hand('runs', '--json')}")

@@ -28,13 +28,16 @@ class Mirror:
         wanted: key of what was asked for -> the run and the file.
     """
 
-    def __init__(self, root: Path, host: str) -> None:
-        self.root, self._host = root, host
+    def __init__(self, root: Path, host: str, by_hand: str = "", called: str = "") -> None:
+        """``by_hand``: how a person has ``%s`` done there; ``called``: the folder of runs, for people."""
+        self.root, self._host, self._by_hand = root, host, by_hand
         self.status: dict[str, Status] = {}
         self.followed: set[str] = set()
         self.wanted: dict[str, tuple[str, str]] = {}
         self._written: dict[tuple[str, str], int] = {}
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if called:
+            (root / MARK).write_text(called, encoding="utf-8")
 
     def folder(self, run: str) -> RunFolder:
         """The folder of a run; made when it is new."""
@@ -43,7 +46,7 @@ class Mirror:
             for part in (folder.root, folder.control, folder.previews, folder.figures):
                 part.mkdir(mode=0o700, exist_ok=True)
             (study_file(folder) if folder.is_study else folder.events).touch(mode=0o600)
-            write_bytes(folder.root / MARK, self._host.encode(), durable=False)
+            write_bytes(folder.root / MARK, f"{self._host}\n{self._by_hand}".encode(), durable=False)
         return folder
 
     def hear(self, message: FromFar) -> None:

@@ -49,9 +49,10 @@ class Link:
         # Two folders of one host have mirrors of their own.
         self.runs = base / digest(f"{host.ssh} {host.runs}".encode()) / "runs"
         self.say = say
-        self._host, self._mirror = host, Mirror(self.runs, host.name)
+        self._host = host
+        self._mirror = Mirror(self.runs, host.name, host.by_hand("%s"), f"{host.name}:{host.runs}")
         self._listed, self._stopped, self._failed = threading.Event(), threading.Event(), threading.Event()
-        self._failure = UsageError(f"{host.name} does not answer", "try it by hand: ssh " + host.ssh)
+        self._failure = UsageError(f"{host.name} does not answer", f"try it by hand: {host.by_hand()}")
         self._whole: set[str] = set()
         self._held: set[str] = set()
         self._shared, self._said = False, ""
@@ -85,13 +86,10 @@ class Link:
         """Whether a run that is held is not all here."""
         return not self._held <= self._whole
 
-    def _watch(self) -> None:
-        for name in self._held.copy():
-            watch(RunFolder(self.runs / name))
-
     def _look(self) -> float:
         """Keep what is held; how soon to look again."""
-        self._watch()
+        for name in self._held.copy():
+            watch(RunFolder(self.runs / name))
         return SOON_S if self._awaits() else POLL_S
 
     def _run(self) -> None:
@@ -103,7 +101,7 @@ class Link:
                 except OSError:  # another terminal keeps this mirror up
                     self._shared = True
                     self._listed.set()
-                    self._watch()
+                    self._look()
                     self._stopped.wait(1.0)
                     continue
                 self._shared = False
@@ -122,14 +120,9 @@ class Link:
     def _connect(self) -> UsageError:
         """Connect, follow the host until the connection ends, and return why it ended."""
         with tempfile.TemporaryFile() as errors:
+            pipe, words = subprocess.PIPE, self._host.command("tail")
             try:
-                ssh = subprocess.Popen(
-                    self._host.command("tail"),
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=errors,
-                    start_new_session=True,
-                )
+                ssh = subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=errors, start_new_session=True)
             except OSError as error:
                 return UsageError(f"ssh cannot be started: {error.strerror or error}", "install an OpenSSH client")
             try:

@@ -7,11 +7,29 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import UsageError
+from engine.errors import UsageError, printable
 from engine.runfolder import RunFolder, find_run, list_runs
+from engine.runfolder.mirror import refuse_mirror
 
 if TYPE_CHECKING:
     from tui.remote.near import Link
+
+
+def found_here(runs: Path, run: str | None, command: str, *, studies: bool = False) -> RunFolder:
+    """The run that ``medtui COMMAND`` is to work on, which it does where the run is.
+
+    Raises:
+        UsageError: there is no such run, or it is on another machine.
+    """
+    if run and {"@", ":"} & set(run):
+        from tui.remote.hosts import split_address
+
+        if address := split_address(run):
+            words = address[0].by_hand(command, address[1] or "RUN")
+            raise UsageError(f"{printable(run, keep='')} is on another machine", f"do this over there: {words}")
+    folder = find_run(runs, run, studies=studies)
+    refuse_mirror(folder, command)
+    return folder
 
 
 @contextlib.contextmanager
@@ -43,7 +61,11 @@ def reached(
     with linked(host, runs) as link:
         if not list_runs(link.runs):
             raise UsageError(f"{host.name} has no runs in {host.runs}", "name the folder there with --runs DIR")
-        folder = find_run(link.runs, name, studies=studies)
+        try:
+            folder = find_run(link.runs, name, studies=studies)
+        except UsageError as error:
+            there = error.message.replace(str(link.runs), f"{host.name}:{host.runs}")
+            raise UsageError(there, f"see them with: medtui runs --host {host.name}") from None
         if wait_s:
             link.hold(folder, wait_s)
         yield folder, link

@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 
 from engine.errors import MedtuiError
 from engine.runfolder import send, write_label
-from engine.runfolder.mirror import refuse_mirror
+from engine.runfolder.mirror import command_for, refuse_mirror
 from engine.runfolder.remove import refuse_removal, remove, what_goes
 from tui.screens.confirm import Confirm, Prompt
 from tui.screens.notifier import notify
@@ -91,7 +91,7 @@ class ChangingScreen(TiledScreen):
         if (row := self._row()) is None:
             return
         if row.folder.is_study:
-            notify(self.app, f"a study goes on in a shell: medtui resume {row.folder.address}", "warning")
+            notify(self.app, f"a study goes on in a shell: {command_for(row.folder, 'resume')}", "warning")
         elif row.state == "paused":
             await self._done(lambda: send(row.folder, "resume"), "the trainer was asked to go on")
         elif row.state not in RESUMABLE:

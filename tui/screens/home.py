@@ -14,6 +14,7 @@ from textual.message import Message
 
 from engine.errors import counted
 from engine.runfolder import RunFolder
+from engine.runfolder.mirror import place_of
 from tui.plotting.cells import Line
 from tui.screens.changing import ChangingScreen
 from tui.screens.run import RunScreen
@@ -64,7 +65,7 @@ class HomeScreen(ChangingScreen):
         super().__init__()
         self.runs, self.read_only = runs, read_only
         self.listed, self.facts = self.pane(RunsList), self.pane(FactsPane)
-        self.listed.where = str(runs)
+        self.listed.where = place_of(runs)
         self.problem = ""  # why the folder of runs cannot be read
         self._at = at.id if at is not None else ""
         self._known: dict[str, tuple[RunRow, RunFacts]] = {}

@@ -15,7 +15,7 @@ from textual.widget import Widget
 
 from engine.errors import MedtuiError
 from engine.runfolder import RunFolder, read_metrics
-from engine.runfolder.mirror import STREAM, fetch
+from engine.runfolder.mirror import STREAM, command_for, fetch, is_mirror, path_of
 from tui.screens.confirm import Confirm, Prompt
 from tui.screens.findings import Findings
 from tui.screens.notifier import Notifier, notify
@@ -177,6 +177,9 @@ class RunScreen(ScreenOfRun):
             self._report()
         elif self._read_only:
             notify(self.app, "this dashboard only looks: it was opened read-only", "warning")
+        elif is_mirror(self.folder):
+            words = command_for(self.folder, "resume" + " --fork" * (message.what == "fork"))
+            self.app.notify(one_line(f"do this over there: {words}"), severity="warning", markup=False, timeout=15)
         elif message.what == "resume":
             asked = Confirm(f"Go on with {one_line(self.folder.id)} from its last checkpoint?")
             self.app.push_screen(asked, self._resume)
@@ -287,6 +290,6 @@ class RunScreen(ScreenOfRun):
             notify(self.app, f"no other finished run of a {task} to compare with")
 
     def action_copy_path(self) -> None:
-        path = str(self.folder.root.resolve())
+        path = path_of(self.folder)
         self.app.copy_to_clipboard(path)
         notify(self.app, f"copied: {path}")

@@ -18,7 +18,7 @@ from engine.diagnosis import Finding
 from engine.errors import MedtuiError, RunError
 from engine.measures import better_up
 from engine.runfolder import ENDED, Label, RunFolder, Status, list_runs, read_label, read_status
-from engine.runfolder.mirror import ask, is_mirror
+from engine.runfolder.mirror import ask, is_mirror, lost
 from engine.runfolder.study import read_study
 from tui.settings import Kept
 from tui.state.run_filter import RunFilter, Value, parse_filter
@@ -187,7 +187,7 @@ class RunsWatch:
             except MedtuiError as error:
                 more, problem = False, error.message
             whole = whole or not more
-            now = self._index.rows(), whole, problem
+            now = self._index.rows(), whole, problem or lost(self._index.runs)
             if now != told:
                 told = now
                 self._publish(*now)

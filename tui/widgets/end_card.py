@@ -14,6 +14,7 @@ from engine.events import number
 from engine.measures import is_count, leading
 from engine.readers.run_view import RunView, best
 from engine.runfolder import RunFolder, SplitSummary
+from engine.runfolder.mirror import command_for
 from tui.plotting.cells import Line, length
 from tui.settings import keyed
 from tui.state.feed import RunSnapshot
@@ -50,7 +51,7 @@ class EndCard(Canvas):
 
     def __init__(self, folder: RunFolder) -> None:
         super().__init__()
-        self.folder = folder
+        self.folder, self._command = folder, command_for(folder, "resume")
         self.summaries: Mapping[str, SplitSummary] = {}  # of metrics.json, which the screen reads
         self._newest: RunSnapshot | None = None  # may not be drawn yet
         self.known = False  # whether the screen has looked for them: till then nothing jumps
@@ -147,7 +148,7 @@ class EndCard(Canvas):
         color = "warning" if snapshot.state in {"stopped", "finished"} else "error"
         yield from ([(row, color)] for row in textwrap.wrap(message, width - 2, break_on_hyphens=False))
         yield from ([(row, "ink")] for row in textwrap.wrap(hint, width - 2, break_on_hyphens=False))
-        command = f"medtui resume {self.folder.address}"
+        command = self._command
         named = command in f"{message} {hint}" or snapshot.state == "finished"
         parts: list[Line] = [] if named else [[(one_line(command), "accent")]]
         if snapshot.state == "lost" and snapshot.view.time_s:

@@ -10,6 +10,7 @@ import numpy as np
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
+from engine.runfolder.mirror import path_of
 from tui.plotting.axes import step_axis
 from tui.plotting.cells import Line, fitted
 from tui.plotting.chart import ChartOptions, draw_chart
@@ -49,7 +50,7 @@ class FactsPane(Pane):
         self.post_message(self.Opened())
 
     def copied(self) -> str:
-        return str(self.run.folder.root.resolve()) if self.run else ""
+        return path_of(self.run.folder) if self.run else ""
 
     def note(self) -> Line:
         return [(one_line(self.run.id), "muted")] if self.run else []

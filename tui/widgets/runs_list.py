@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from engine.errors import UsageError, counted
+from engine.runfolder.mirror import path_of
 from tui.plotting.cells import Line, Span, bar, fit
 from tui.settings import Kept, keyed
 from tui.state.run_filter import EXAMPLE, RunFilter, parse_filter
@@ -159,7 +160,7 @@ class RunsList(RowsPane[RunRow]):
 
     def copied(self) -> str:
         row = self.chosen_row()
-        return str(row.folder.root.resolve()) if row else ""
+        return path_of(row.folder) if row else ""
 
     # --- drawing -------------------------------------------------------------------------------
 
