@@ -86,6 +86,7 @@ def test_pictures_are_named_and_come_when_they_are_shown(far):
         Image.new("RGB", (30, 20), "blue").save(done.figures / "roc.png")
         (done.root / path).unlink()
         wait_for(lambda: example_of(here, "test", "Mürz/7") is None)
+        wait_for(lambda: (here.figures / "roc.png").stat().st_size == 0)  # may be noticed later
         assert load_figure(here, figure)[0, 0].tolist() == [0, 0, 255]
 
 
