@@ -20,7 +20,9 @@ def diagnose(facts: Facts, now_s: float) -> tuple[Finding, ...]:
 
 _ORDER: tuple[Severity, ...] = ("error", "warning", "note")
 _EXPLAINED_BY: dict[Code, frozenset[Code]] = {
-    "overfitting": frozenset({"diverging"}),
+    "at_chance": frozenset({"diverging"}),
+    "class_never_predicted": frozenset({"diverging"}),
+    "overfitting": frozenset({"diverging", "at_chance"}),
     "plateau": frozenset({"diverging", "overfitting", "at_chance", "class_never_predicted"}),
     "slowed_down": frozenset({"stalled"}),
     "loader_bound": frozenset({"stalled"}),

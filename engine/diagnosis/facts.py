@@ -86,7 +86,7 @@ class Facts:
         session: number of the first step of the last session: speeds of another machine say nothing about this one.
         full_size: number of the first step on pictures of their full size; before it steps get slower by themselves.
         train: (epoch, mean training loss) of each epoch.
-        decayed: share of its greatest that is left of the learning rate.
+        decayed: the last epoch with a learning rate of a tenth of its greatest or more.
         validations: the last ones, the newest last.
         resources: columns of the samples, each (m,), named as in the stream.
         phase: what the run does now; "" before the first.
@@ -108,7 +108,7 @@ class Facts:
     session: int = 0
     full_size: int = 0
     train: Sequence[tuple[int, float]] = ()
-    decayed: float = 1.0
+    decayed: int = 10**9
     validations: Sequence[Validation] = ()
     resources: Mapping[str, Sequence[float]] = field(default_factory=dict)
     phase: str = ""
@@ -128,9 +128,10 @@ class Facts:
 
     @property
     def grace(self) -> float:
-        """Epochs at the beginning in which a network may know nothing yet: a tenth of those that are planned, and
-        twenty steps, as long as the running averages of a batch normalisation need."""
-        return max(self.epochs / 10, min(20 / max(1, self.iterations_per_epoch), self.epochs / 3))
+        """Epochs at the beginning in which a network may know nothing yet: a tenth of those that are planned, of sixty
+        steps at most; and twenty steps, as long as the running averages of a batch normalisation need."""
+        each = max(1, self.iterations_per_epoch)
+        return max(min(self.epochs / 10, 60 / each), min(20 / each, self.epochs / 3))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,10 @@ from engine.measures import find
 
 _ABSURD = 1e6  # no loss of classes or overlaps is as great, however bad the network
 _ABOVE_START = 10.0
-_COLLAPSE = 5.0
+_COLLAPSE, _BACK = 4.0, 0.75
 _LOSS_STEPS = 10
+_WAIT, _GOOD, _LEARNED = 5, 0.85, 0.25
+_FOLLOWS = 0.25  # of the rise of the validation loss: a training loss that rises by more goes with it
 _GRADIENT_STEPS = 9
 _EXPLODED, _EXPLODED_EARLY, _STILL = 20.0, 100.0, 5.0
 
@@ -73,7 +75,7 @@ def _blown_up(
     for _, level in levels:
         blown = not math.isfinite(level) or level > _ABSURD
         if 0 < start < math.inf:
-            blown |= level > above * start or (level >= 0.9 * start and level > collapse * low)
+            blown |= level > above * start or (level >= _BACK * start and level > collapse * low)
         flags.append(blown)
         if not blown:
             start, low = (level if start == math.inf else start), min(low, level)
@@ -93,7 +95,8 @@ def _exploding(facts: Facts) -> Iterator[Finding]:
         usual = _calm(calm, window, steps.epoch)
         still = flags[-1:] == [True] and window.level > _STILL * max(before.level for before in calm)
         flags.append(still or (usual is not None and window.level > usual))
-        if not flags[-1] and math.isfinite(window.level):
+        known = max((before.level for before in calm), default=window.level)
+        if not flags[-1] and window.level < min(math.inf, _STILL * known):  # half exploded is not calm
             calm.append(window)
     at = since(flags)
     if at is None or not calm:
@@ -125,75 +128,82 @@ def _calm(calm: Sequence[Window], window: Window, epochs: Sequence[int]) -> floa
 
 
 def _overfitting(facts: Facts) -> Iterator[Finding]:
-    """The validation loss rises since its lowest, by more than it jumps, while the training loss falls."""
-    curve = series(facts.validations[-200:], "loss")
-    values = [value for _, value in curve]
+    """The validation loss rises since its lowest, by more than it jumps, while the training loss does not."""
+    curve = [(epoch, value) for epoch, value in series(facts.validations[-200:], "loss") if value > 0]
+    values = [math.log(value) for _, value in curve]  # noise of a loss goes with it, and its fall becomes a line
     lowest = min(range(len(values)), key=values.__getitem__, default=0)
     after = len(values) - 1 - lowest
     if after < IN_A_ROW or (lowest == 0 and after < 2 * IN_A_ROW and curve[-IN_A_ROW][0] <= facts.grace):
         return
-    bottom, now, jump, limit = _rise(values, lowest)
     monitored = [value if facts.monitor_up else -value for _, value in series(facts.validations, facts.monitor)]
     better = len(monitored) > IN_A_ROW and median(monitored[-IN_A_ROW:]) > max(monitored[:-IN_A_ROW])
-    share = 0.3 if better and facts.monitor != "loss" else 0.1 if after < 8 else 0.05
-    if now - bottom <= max(share * bottom, limit):
-        return
+    rise = _rise(values, lowest, 0.3 if better and facts.monitor != "loss" else 0.1 if after < 8 else 0.05)
     epoch = curve[lowest][0]
     before = [loss for at, loss in facts.train if at <= epoch][-3:]
     since_then = [loss for at, loss in facts.train if at > epoch][-3:]
-    if before and since_then and not (median(since_then) < median(before) and median(since_then) < now):
+    follows = before and since_then and median(since_then) > median(before) * math.exp(_FOLLOWS * rise)
+    if not rise or follows:
         return
-    falls = f" while that of training falls to {brief(median(since_then))}" if since_then else ""
+    falls = f", that of training is {brief(median(since_then))}" if since_then else ""
     yield Finding(
         severity="warning",
         code="overfitting",
-        message=f"validation loss {brief(values[lowest])} → {brief(values[-1])}{falls}, "
+        message=f"validation loss {brief(curve[lowest][1])} → {brief(curve[-1][1])}{falls}, "
         f"no better for {after} validations",
         since_epoch=curve[lowest + 1][0],
-        evidence=f"lowest at epoch {epoch}; it jumps by {brief(jump)} from one validation to the next",
+        evidence=f"lowest at epoch {epoch}; it jumps by {100 * noise(values[-40:]):.0f} % between validations",
         remedy="stop: the best is kept. Next time: more augmentation, weight decay or data, or train.early_stop",
         key="s",
     )
 
 
-def _rise(values: Sequence[float], lowest: int) -> tuple[float, float, float, float]:
-    """(level at the lowest, level now, what the curve jumps by, what a rise that is none may be).
+def _rise(values: Sequence[float], lowest: int, share: float) -> float:
+    """By how much the newest of ``values`` (logarithms) stand above their lowest; 0 where that is below ``share``, or
+    no more than they jump.
 
     The longer ago the lowest is, the more values make a level; after three of which each is higher, the last one is.
+    After a long level, the newest three, weighted as a rise would be, are compared with all of it.
     """
     after = len(values) - 1 - lowest
     half = min(4, max(1, after // 4))
     bottom, now = median(values[max(0, lowest - half) : lowest + half + 1]), median(values[-2 * half - 1 :])
-    jump = noise(values[-20:])
-    if after > IN_A_ROW:  # the bend of the fall before is no noise
-        jump = max(0.7 * jump, min(jump, noise(values[lowest:])))
+    jump = noise(values[-40:])
+    limit = (4.5 if half == 1 else 6.5) * jump / math.sqrt(half)
     if half == 1 and all(a < b for a, b in pairwise(values[-IN_A_ROW - 1 :])):
-        return bottom, values[-1], jump, 5 * jump
-    return bottom, now, jump, (4.5 if half == 1 else 5.5) * jump / math.sqrt(half)
+        now, limit = values[-1], 5 * jump
+    if now - bottom > max(math.log1p(share), limit):
+        return now - bottom
+    level, newest = values[max(0, lowest - 2) : -IN_A_ROW], values[-IN_A_ROW:]
+    ramp = sum((at + 1) * (value - median(level)) for at, value in enumerate(newest)) / 6
+    highest = min(newest[1:]) > max(level[-8:]) and newest[0] > median(level)
+    return ramp if after >= 5 and highest and ramp > max(math.log1p(share), 3.7 * jump) else 0.0
 
 
 def _plateau(facts: Facts) -> Iterator[Finding]:
-    """For a fifth of the planned validations neither the monitored metric nor the training loss got better, though the
-    learning rate is not yet small and the metric is not yet good."""
+    """For a tenth of the planned validations neither the monitored metric nor the training loss got better, though the
+    learning rate is not yet small, and there is more to learn."""
     curve = series(facts.validations, facts.monitor)
-    if len(curve) < 8 or facts.decayed < 0.1:
+    if len(curve) <= _WAIT:
         return
     every = max(1.0, median(b[0] - a[0] for a, b in pairwise(curve)))
-    wait = max(8, math.ceil(facts.epochs / every / 5))
+    wait = max(_WAIT, math.ceil(facts.epochs / every / 10))
     values = [value if facts.monitor_up else -value for _, value in curve]
-    if find(facts.monitor).kind == "share" and facts.monitor_up and max(values) >= 0.9:
+    if find(facts.monitor).kind == "share" and facts.monitor_up and max(values) >= _GOOD:
         return
     tolerance = max(2 * noise(values), 0.01 * (max(values) - min(values)))
     reached = next(at for at, value in enumerate(values) if value >= max(values) - tolerance)
-    epoch, stood = curve[reached][0], len(values) - 1 - reached
+    epoch = curve[reached][0]
+    stood, ago = sum(epoch < at <= facts.decayed for at, _ in curve), len(values) - 1 - reached
     losses = [loss for at, loss in facts.train if at > epoch]
     third = max(1, len(losses) // 3)
     if stood < wait or (losses and median(losses[-third:]) < 0.95 * median(losses[:third])):
         return
+    if losses and median(losses[-third:]) < _LEARNED * facts.train[0][1]:
+        return
     yield Finding(
         severity="note",
         code="plateau",
-        message=f"{facts.monitor} stands at {brief(curve[-1][1])}: no better for {stood} validations",
+        message=f"{facts.monitor} stands at {brief(curve[-1][1])}: no better for {ago} validations",
         since_epoch=epoch,
         evidence=f"best {brief(max(values) if facts.monitor_up else -max(values))}, and the training loss stands too",
         remedy="another learning rate or schedule, a larger network, or stop here",

@@ -14,8 +14,9 @@ _BOUND, _GROWN_SHARE, _GROWN = 0.5, 0.2, 4.0
 _SLOWER, _ALL_SLOWER, _STILL = 1.7, 1.5, 1.35
 _TO_THE_END = 0.1  # of a session: a run that is over was slow to its end, not only in its last steps
 _PIECES = 10
-_LEAST_S, _LEAST_OF_PHASE_S, _UNKNOWN_S = 5.0, 30.0, 300.0
-_FULL, _FULL_GPU, _FREE = 0.9, 0.98, 0.08
+_LEAST_S = {"train": 5.0, "validation": 10.0}
+_LEAST_OF_PHASE_S, _UNKNOWN_S = 30.0, 300.0
+_FULL, _FULL_GPU, _FREE = 0.9, 0.96, 0.08
 _DISK_GB, _DISK_GONE_GB = 2.0, 0.5
 _SAMPLES = 1000  # that are looked through for the begin of a shortage
 
@@ -36,7 +37,7 @@ def _stalled(facts: Facts, now_s: float) -> Iterator[Finding]:
     """
     if not facts.live or facts.paused or not facts.sign_s:
         return
-    least = _LEAST_S if facts.phase.startswith("train") else _LEAST_OF_PHASE_S
+    least = next((s for name, s in _LEAST_S.items() if facts.phase.startswith(name)), _LEAST_OF_PHASE_S)
     allowed = max(least, _PIECES * facts.piece_s) if facts.piece_s else _UNKNOWN_S
     silent = now_s - facts.sign_s
     if not facts.halted and silent <= allowed:
@@ -92,18 +93,20 @@ def _loader(facts: Facts) -> Iterator[Finding]:
 
 def _slower(facts: Facts) -> Iterator[Finding]:
     """Steps take 1.7 times as long as they did in this session, and four in five half as long again."""
-    found, times = _pace(facts.steps, max(facts.session, facts.full_size))
-    usual: list[float] = []
+    first = max(facts.session, facts.full_size)
+    found, times = _pace(facts.steps, first)
+    begun = sorted(t for t in times[first + 1 : first + 6] if t > 0)  # the very first may compile
+    usual = [median(begun)] if len(begun) == 5 else []
     flags: list[bool] = []
     for window in found:
         limit = median(usual) if usual else math.inf
         known = sorted(t for t in times[window.start : window.stop] if not math.isnan(t))
         slow = bool(known) and window.level > _SLOWER * limit and known[len(known) // 5] > _ALL_SLOWER * limit
         flags.append(slow or (flags[-1:] == [True] and window.level > _STILL * limit))
-        if not flags[-1]:
+        if window.level <= _STILL * limit:  # half slow is not usual
             usual.append(window.level)
     at = _at(facts, flags)
-    if at is None:
+    if at is None or not (facts.live or found[-1].level > _SLOWER * median(usual)):
         return
     others = facts.sampled("others_percent")
     crowd = f"; others use {others:.0f} % of a core" if math.isfinite(others) and others >= 25 else ""
@@ -144,14 +147,15 @@ def _means(values: Sequence[float], first: int) -> list[Window]:
 
 def _at(facts: Facts, flags: Sequence[bool]) -> int | None:
     at = since(flags)
-    enough = at is not None and (facts.live or len(flags) - at >= max(2, _TO_THE_END * len(flags)))
+    enough = at is not None and (facts.live or len(flags) - at >= _TO_THE_END * len(flags))
     return at if enough else None
 
 
 def _memory(facts: Facts) -> Iterator[Finding]:
-    """Less than a twelfth of the memory is free, or the run holds nine tenths; of a GPU all but two percent."""
+    """Less than a twelfth of the memory is free, or the run holds nine tenths; of a GPU all but a twenty-fifth."""
     samples = len(facts.resources.get("time_s", ()))
-    if not samples or not all(_tight(facts, -1 - at) for at in range(min(2, samples))):
+    lasts = min(2, samples)
+    if not samples or not (_tight(facts, -1, 1.5) or all(_tight(facts, -1 - at) for at in range(lasts))):
         return
     gpu = _share(facts, "gpu_memory_mb", "gpu_memory_total_mb") > _FULL_GPU
     name = "gpu_memory" if gpu else "memory"
@@ -176,11 +180,13 @@ def _epoch_of_sample(facts: Facts, flags: Sequence[bool]) -> int:
     return int(facts.steps.epoch[min(at, len(facts.steps) - 1)]) if len(facts.steps) else 0
 
 
-def _tight(facts: Facts, at: int) -> bool:
-    if _share(facts, "gpu_memory_mb", "gpu_memory_total_mb", at) > _FULL_GPU:
+def _tight(facts: Facts, at: int, times: float = 1.0) -> bool:
+    """Whether a sample is short of memory; ``times`` as short."""
+    if _share(facts, "gpu_memory_mb", "gpu_memory_total_mb", at) > 1 - (1 - _FULL_GPU) / times:
         return True
     free = _share(facts, "memory_free_mb", "memory_total_mb", at)
-    return free < _FREE if math.isfinite(free) else _share(facts, "memory_mb", "memory_total_mb", at) > _FULL
+    held = _share(facts, "memory_mb", "memory_total_mb", at)
+    return free < _FREE / times if math.isfinite(free) else held > 1 - (1 - _FULL) / times
 
 
 def _share(facts: Facts, part: str, whole: str, at: int = -1) -> float:

@@ -11,6 +11,7 @@ from engine.events import Metrics, Validation, number
 from engine.measures import find, leading
 
 _FEW = 5  # cases of a class: of fewer, none may be found by chance
+_ENOUGH = 30  # of a class, over the validations in a row
 _ABOVE_CHANCE = 0.1
 _BAD, _GOOD = 0.1, 0.5
 
@@ -18,30 +19,33 @@ _BAD, _GOOD = 0.1, 0.5
 def quality(facts: Facts) -> Iterator[Finding]:
     """The findings on what is predicted; of a network that guesses it is not said which classes it never guesses."""
     chance, never = list(_at_chance(facts)), list(_never_predicted(facts))
-    if chance and never and len(facts.classes) == 2:
+    if len(facts.classes) == 2 and never:
         chance = []
+    elif facts.validations[-1:] and _guesses(facts, facts.validations[-1]):
+        never = []
     yield from chance or never
     yield from _always_bad(facts)
 
 
-def _rows(facts: Facts, flags: Sequence[bool]) -> int | None:
-    """Epoch since which ``flags``, one a validation, are True without a break, if that is long enough.
-
-    Those of the beginning do not count: a network that has learned nothing yet is not yet wrong.
-    """
+def _begun(facts: Facts, flags: Sequence[bool], row: int = IN_A_ROW) -> int | None:
+    """Epoch since which ``flags``, one a validation, are True without a break, if that is ``row`` times or more."""
     at = since(flags)
-    if at is None:
-        return None
-    if all(flags):  # it never was otherwise
-        at = next((n for n, v in enumerate(facts.validations) if v.epoch > facts.grace), len(flags))
-    return facts.validations[at].epoch if len(flags) - at >= IN_A_ROW else None
+    return None if at is None or len(flags) - at < row else facts.validations[at].epoch
 
 
 def _never_predicted(facts: Facts) -> Iterator[Finding]:
-    """A class that validation cases have is nowhere in the predictions."""
+    """A class that validation cases have is nowhere in the predictions, after the beginning or while the others are
+    found."""
     labels = facts.validations[-1].per_class if facts.validations else {}
-    absences = {label: [_absent(v.per_class.get(label, {}), facts.task) for v in facts.validations] for label in labels}
-    begun = {label: epoch for label, flags in absences.items() if (epoch := _rows(facts, flags)) is not None}
+    begun = {}
+    for label, newest in labels.items():
+        flags = [
+            _absent(v.per_class.get(label, {}), facts.task) and (v.epoch >= facts.grace or _others_found(v, label))
+            for v in facts.validations
+        ]
+        row = max(IN_A_ROW, math.ceil(_ENOUGH / next(known(newest, "support"), _ENOUGH))) if flags[-1] else 0
+        if (epoch := _begun(facts, flags, row)) is not None:
+            begun[label] = epoch
     if not begun:
         return
     yield Finding(
@@ -63,12 +67,19 @@ def _absent(row: Metrics, task: str) -> bool:
     return enough and bool(values) and max(values) == 0.0
 
 
+def _others_found(validation: Validation, label: str) -> bool:
+    """Whether the classes beside ``label`` are found, in half of their cases or pixels on average."""
+    rows = (row for name, row in validation.per_class.items() if name != label)
+    found = [value for row in rows for value in list(known(row, "recall", "dice"))[:1]]
+    return bool(found) and sum(found) / len(found) >= _GOOD
+
+
 def _at_chance(facts: Facts) -> Iterator[Finding]:
     """The classes are told apart no better than by guessing."""
     classes = len(facts.classes)
     if facts.task != "classification" or classes < 2:
         return
-    epoch = _rows(facts, [_guesses(v, classes) for v in facts.validations])
+    epoch = _begun(facts, [v.epoch >= facts.grace and _guesses(facts, v) for v in facts.validations])
     if epoch is None:
         return
     metrics = facts.validations[-1].metrics
@@ -88,11 +99,16 @@ def _at_chance(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _guesses(validation: Validation, classes: int) -> bool:
-    """Whether accuracy lies within a tenth of the way from chance to perfect, and so does the ranking."""
+def _guesses(facts: Facts, validation: Validation) -> bool:
+    """Whether accuracy lies within a tenth of the way from chance to perfect, and so does the ranking; of few cases
+    within what chance makes of them."""
+    chance = 1 / max(2, len(facts.classes))
     accuracy = next(known(validation.metrics, "balanced_accuracy", "recall", "accuracy"), math.nan)
-    auc = next(known(validation.metrics, "auc"), 0.5)
-    return accuracy <= 1 / classes + _ABOVE_CHANCE * (1 - 1 / classes) and auc <= 0.5 + _ABOVE_CHANCE
+    auc = next(known(validation.metrics, "auc"), math.nan)
+    if math.isnan(auc):
+        return accuracy <= chance + _ABOVE_CHANCE * (1 - chance)
+    by_chance = 0.5 / math.sqrt(facts.cases) if facts.cases else 0.0  # standard error, at most
+    return accuracy <= chance + _ABOVE_CHANCE * (1 - chance) + by_chance and auc <= 0.5 + _ABOVE_CHANCE + by_chance / 2
 
 
 def _always_bad(facts: Facts) -> Iterator[Finding]:

@@ -55,7 +55,7 @@ def facts_of(view: RunView, status: Status) -> Facts:
     columns: dict[str, Any] = {name: memoryview(steps[name].data) for name in Steps.__slots__}
     samples: dict[str, Any] = {name: memoryview(view.resources[name].data) for name in RESOURCE_COLUMNS}
     live = status.state not in ENDED and status.state != "silent" and view.ended is None
-    rates = steps["lr"]
+    high = np.flatnonzero(steps["lr"] >= 0.1 * np.max(steps["lr"], initial=0.0))
     losses = view.train.get("loss")
     resuming = 0.0 < view.time_s < status.started_s  # a new process, which has written nothing yet
     return Facts(
@@ -73,7 +73,7 @@ def facts_of(view: RunView, status: Status) -> Facts:
         session=int(np.searchsorted(steps["time_s"], view.session_s)),
         full_size=int(np.searchsorted(steps["epoch"], started.full_size)) if started else 0,
         train=() if losses is None else tuple(zip(losses["epoch"].tolist(), losses["value"].tolist(), strict=True)),
-        decayed=float(rates[-1] / rates.max()) if len(rates) and rates.max() > 0 else 1.0,
+        decayed=int(steps["epoch"][high[-1]]) if len(high) else 0,
         validations=view.validations,
         resources=samples,
         phase="" if resuming else _phase(view),

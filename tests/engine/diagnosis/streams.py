@@ -174,6 +174,11 @@ def overfitting(now: Moment) -> None:
     now.loss *= 0.97**now.age
 
 
+def slowly_overfitting(now: Moment) -> None:
+    """From a long level, by a twelfth of it from one validation to the next; ``now.val_loss`` has its own noise."""
+    now.val_loss *= 1 + 0.08 * (now.age + 1)
+
+
 def steeply_overfitting(now: Moment) -> None:
     """From where the loss still falls steeply, and Dice still rises, it turns."""
     now.val_loss = 0.45 * 1.15 ** (now.age + 1)
@@ -195,6 +200,18 @@ def guessing(now: Moment) -> None:
     now.classes = dict.fromkeys(now.classes, chance)
 
 
+def learned_by_heart(now: Moment) -> None:
+    """Shuffled labels: the validation cases are guessed, and their loss rises while that of training falls."""
+    guessing(now)
+    now.val_loss, now.loss = 0.5 * 1.1 ** (now.age + 1), now.loss * 0.97**now.age
+
+
+def not_a_number(now: Moment) -> None:
+    """From there on the network is one of NaN, which predicts one class."""
+    guessing(now)
+    now.loss = now.grad = now.val_loss = math.nan
+
+
 def bad_case(now: Moment) -> None:
     now.cases["case03"] = 0.0
 
@@ -214,6 +231,12 @@ def full_memory(now: Moment) -> None:
 
 def full_disk(now: Moment) -> None:
     now.disk_gb = 1.2
+
+
+def converged(now: Moment) -> None:
+    """Nothing gets better any more, for the training cases are learned."""
+    now.loss, now.val_loss, now.quality = 0.08 + 0.01 * now.loss, 0.2, 0.7
+    now.cases = dict.fromkeys(now.cases, 0.7)
 
 
 def standing(now: Moment) -> None:

@@ -117,14 +117,89 @@ def test_steps_on_growing_pictures_do_not_slow_down():
 
 
 @pytest.mark.parametrize("name", ["long", "sparse"])
-def test_a_plateau_is_said_when_a_fifth_of_the_run_brought_nothing(name):
-    plan = replace(PLANS[name], fault=streams.standing, epochs=80, onset=30)
-    wait = max(8, 16 // plan.every) * plan.every
+def test_a_plateau_is_said_when_a_tenth_of_the_run_brought_nothing(name):
+    plan = replace(PLANS[name], fault=streams.standing, top=0.6, epochs=80, onset=30)
+    wait = max(5, 8 // plan.every) * plan.every
     for event, found in looks(plan):
         assert codes(found) <= {"plateau"}
         if event.epoch > plan.onset + wait + plan.every:
             assert codes(found) == {"plateau"}
     assert codes(finished(plan)) == {"plateau"}
+
+
+def decayed(plan: Plan, epoch: int) -> list[ev.Event]:
+    return [
+        structs.replace(event, lr=1e-5) if isinstance(event, ev.Iteration) and event.epoch > epoch else event
+        for event in stream(plan)
+    ]
+
+
+def test_a_plateau_of_a_high_learning_rate_is_one_when_it_has_decayed_and_one_of_a_low_rate_is_none():
+    plan = replace(PLANS["long"], fault=streams.standing, top=0.6, epochs=80, onset=30)
+    for epoch, expected in ((60, {"plateau"}), (32, set())):
+        events = decayed(plan, epoch)
+        assert codes(findings_of(fold(EMPTY, events), Status(state="finished"), 0.0)) == expected
+
+
+@pytest.mark.parametrize("name", ["long", "sparse", "skin"])
+def test_a_run_that_has_learned_its_training_cases_is_on_no_plateau(name):
+    plan = replace(PLANS[name], fault=streams.converged, top=0.7, epochs=80, onset=30)
+    assert [found for _, found in looks(plan) if found] == []
+    assert finished(plan) == ()
+
+
+@pytest.mark.parametrize(
+    ("code", "fault"), [("at_chance", streams.learned_by_heart), ("diverging", streams.not_a_number)]
+)
+def test_what_a_fault_brings_along_is_no_finding_of_its_own(code, fault):
+    plan = replace(PLANS["skin"], fault=fault, seed=3)
+    assert {codes(found) == {code} for event, found in looks(plan) if event.epoch > plan.onset + 3} == {True}
+    assert codes(finished(plan)) == {code}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_slow_overfitting_after_a_long_level_is_said_at_the_third_validation(seed):
+    plan = Plan(epochs=80, per_epoch=4, onset=61, seed=seed, fault=streams.slowly_overfitting)
+    for event, found in looks(plan):
+        validated = isinstance(event, ev.Validation)
+        assert codes(found) == ({"overfitting"} if event.epoch - plan.onset + validated > 2 else set())
+
+
+def test_a_class_that_is_missing_from_the_beginning_is_said_while_the_others_are_found():
+    plan = Plan(classes=("anterior", "posterior"), epochs=200, per_epoch=4, onset=1, fault=streams.missing_class)
+    found = {event.epoch for event, found in looks(plan) if codes(found) == {"class_never_predicted"}}
+    good = next(
+        e.epoch for e, _ in looks(plan) if isinstance(e, ev.Validation) and e.per_class["posterior"]["dice"] > 0.5
+    )
+    assert min(found) <= good + 2 < plan.epochs / 10 + 2
+
+
+@pytest.mark.parametrize(("epochs", "per_epoch"), [(4, 12), (20, 150)])
+def test_steps_that_slow_down_at_the_thirteenth_are_said_twenty_later_and_to_the_end(epochs, per_epoch):
+    plan = Plan(epochs=epochs, per_epoch=per_epoch, every=0, onset=1, fault=streams.slow_steps)
+    healthy = list(stream(replace(plan, fault=None)))
+    steps = [event for event in stream(plan) if isinstance(event, ev.Iteration)]
+    events = [
+        steps[event.iteration - 1] if isinstance(event, ev.Iteration) and event.iteration > 12 else event
+        for event in healthy
+    ]
+    ends = [at for at, event in enumerate(events, 1) if isinstance(event, ev.Iteration)]
+    for last in range(32, len(ends), max(1, len(ends) // 20)):
+        found = findings_of(fold(EMPTY, events[: ends[last]]), Status(state="running"), events[ends[last] - 1].time_s)
+        assert codes(found) == {"slowed_down"}, last
+    assert codes(findings_of(fold(EMPTY, events), Status(state="finished"), 0.0)) == {"slowed_down"}
+
+
+def test_a_sample_without_room_is_said_at_once_and_a_narrow_one_after_the_second():
+    run = fold(EMPTY, list(stream(replace(PLANS["short"], epochs=2))))
+    for held, seen in ((15_500.0, [True, True]), (14_600.0, [False, True])):
+        view = run
+        for at, expected in enumerate(seen, 1):
+            sample = ev.Resources(
+                cpu_percent=1.0, memory_mb=held, memory_total_mb=16_000.0, time_s=1e9 + at, seq=10**6 + at
+            )
+            view = fold(view, [sample])
+            assert bool(findings_of(view, Status(state="running"), 0.0)) is expected
 
 
 @pytest.mark.parametrize(
