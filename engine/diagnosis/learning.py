@@ -15,7 +15,7 @@ _ABSURD = 1e6  # no loss of classes or overlaps is as great, however bad the net
 _ABOVE_START = 10.0
 _COLLAPSE, _BACK = 4.0, 0.75
 _LOSS_STEPS = 10
-_WAIT, _GOOD, _LEARNED = 5, 0.85, 0.25
+_WAIT, _GOOD, _LEARNED = 5, 0.85, 0.3
 _FOLLOWS = 0.25  # of the rise of the validation loss: a training loss that rises by more goes with it
 _GRADIENT_STEPS = 9
 _EXPLODED, _EXPLODED_EARLY, _STILL = 20.0, 100.0, 5.0
@@ -166,11 +166,12 @@ def _rise(values: Sequence[float], lowest: int, share: float) -> float:
     """
     after = len(values) - 1 - lowest
     half = min(4, max(1, after // 4))
-    bottom, now = median(values[max(0, lowest - half) : lowest + half + 1]), median(values[-2 * half - 1 :])
+    around = values[max(0, lowest - half) : lowest + half + 1]
+    bottom, now = min(median(around), median(around[-half - 1 :])), median(values[-2 * half - 1 :])
     jump = noise(values[-40:])
-    limit = (4.5 if half == 1 else 6.5) * jump / math.sqrt(half)
+    limit = (4.2 if half == 1 else 6.5) * jump / math.sqrt(half)
     if half == 1 and all(a < b for a, b in pairwise(values[-IN_A_ROW - 1 :])):
-        now, limit = values[-1], 5 * jump
+        now, limit = values[-1], 4.5 * jump
     if now - bottom > max(math.log1p(share), limit):
         return now - bottom
     level, newest = values[max(0, lowest - 2) : -IN_A_ROW], values[-IN_A_ROW:]
@@ -198,7 +199,8 @@ def _plateau(facts: Facts) -> Iterator[Finding]:
     third = max(1, len(losses) // 3)
     if stood < wait or (losses and median(losses[-third:]) < 0.95 * median(losses[:third])):
         return
-    if losses and median(losses[-third:]) < _LEARNED * facts.train[0][1]:
+    first = _first_level(facts.steps.loss)
+    if losses and median(losses[-third:]) < _LEARNED * (first if math.isfinite(first) else facts.train[0][1]):
         return
     yield Finding(
         severity="note",

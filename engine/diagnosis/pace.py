@@ -10,6 +10,7 @@ from statistics import median
 from engine.diagnosis.facts import Facts, Finding, Steps, Window, brief, since, windows
 
 _PACE_STEPS = 20
+_LEAST_STEP_S = 0.005  # below it a stream without durations was not written by steps
 _BOUND, _GROWN_SHARE, _GROWN = 0.5, 0.2, 4.0
 _SLOWER, _ALL_SLOWER, _STILL = 1.7, 1.5, 1.35
 _TO_THE_END = 0.1  # of a session: a run that is over was slow to its end, not only in its last steps
@@ -129,8 +130,8 @@ def _pace(steps: Steps, first: int) -> tuple[list[Window], Sequence[float]]:
         first = max(first, len(steps) - 5_000)  # old streams that are long
         ends = [math.nan] * (first + 1)
         for at in range(first + 1, len(steps)):
-            same = steps.epoch[at] == steps.epoch[at - 1]
-            ends.append(steps.time_s[at] - steps.time_s[at - 1] if same else math.nan)
+            took = steps.time_s[at] - steps.time_s[at - 1]
+            ends.append(took if took > _LEAST_STEP_S and steps.epoch[at] == steps.epoch[at - 1] else math.nan)
         times = ends[: len(steps)]
     return windows(times, _PACE_STEPS, first), times
 

@@ -107,7 +107,7 @@ def _guesses(facts: Facts, validation: Validation) -> bool:
     auc = next(known(validation.metrics, "auc"), math.nan)
     if math.isnan(auc):
         return accuracy <= chance + _ABOVE_CHANCE * (1 - chance)
-    by_chance = 0.5 / math.sqrt(facts.cases) if facts.cases else 0.0  # standard error, at most
+    by_chance = 0.25 / math.sqrt(facts.cases) if facts.cases else 0.0  # half a standard error, at most
     return accuracy <= chance + _ABOVE_CHANCE * (1 - chance) + by_chance and auc <= 0.5 + _ABOVE_CHANCE + by_chance / 2
 
 
