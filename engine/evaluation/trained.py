@@ -68,8 +68,12 @@ def open_trained(folder: RunFolder, *, checkpoint: str | None = None, device: st
 
 def _refuse_weightless(folder: RunFolder, checkpoint: str | None) -> None:
     if not folder.last.exists() and not folder.best.exists():
+        state = read_status(folder).state
+        if state == "finished":
+            again = f"put its folder checkpoints back, or train again: medtui run {folder.recipe}"
+            raise UsageError(f"{folder.id} is finished, and its checkpoints are gone", again)
         go_on = f"go on with: medtui resume {folder.id}"
-        hint = go_on if read_status(folder).state in ENDED else f"wait for its first epoch: medtui attach {folder.id}"
+        hint = go_on if state in ENDED else f"wait for its first epoch: medtui attach {folder.id}"
         raise UsageError(f"{folder.id} has no checkpoint yet", hint)
     if checkpoint and not (folder.best if checkpoint == "best" else folder.last).exists():
         raise UsageError(f"{folder.id} has no checkpoint {checkpoint}", "use the other one: --checkpoint last or best")

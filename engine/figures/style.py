@@ -6,6 +6,7 @@ says is said again by a line style, a marker or a label, so that a grey print lo
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -37,6 +38,7 @@ SHARES = "Blues"  # confusion
 WIDTH = 7.2  # inches: the text width of an A4 or letter page
 TITLE, LABEL, SMALL = 9.5, 8.5, 7.0  # points
 
+warnings.filterwarnings("ignore", "Glyph ")  # `missing_letters` is what the report says of them
 _SCRIPTS = ("SC", "TC", "JP", "KR")  # Chinese, simplified and traditional, Japanese, Korean
 _LATIN = 0x24F  # the last letter of Latin Extended-B, all of which DejaVu Sans has
 

@@ -48,8 +48,8 @@ def summarise(
     precision of a class that is never predicted, and precision, recall and F1 of one without a case.
     ``balanced_accuracy`` is the mean recall over the classes in the truth. ``auc`` is the mean of one against the
     rest over the classes in the truth (that are not all of it); ``auc_micro`` pools every pair of case and class,
-    absent classes included; ``average_precision`` is the mean over the classes in the truth, of two classes that of
-    the second.
+    absent classes included; ``average_precision`` is the mean over the same classes as ``auc`` (among cases of one
+    class it is 1, whatever is predicted), of two classes that of the second.
 
     Args:
         targets: true class of each case ``(n,)``, 0 to K - 1.
@@ -205,7 +205,7 @@ def _per_class(true: Ints, predicted: Ints, scores: Floats, cells: npt.NDArray[n
             "recall": right / support if support else None,
             "f1": 2 * right / (support + guessed) if support else None,
             "auc": _binary_auc(true == k, scores[:, k]),
-            "average_precision": float(precisions[k]) if support else None,
+            "average_precision": float(precisions[k]) if 0 < support < len(true) else None,
             "specificity": _share(predicted[true != k] != k),
             "ece": float(gaps[k]) if len(true) else None,
             "support": support,

@@ -282,6 +282,17 @@ def test_each_metric_of_a_split_has_an_interval_around_it():
             assert low <= row[metric] <= high, (metric, label)
 
 
+def test_ranking_among_cases_of_one_class_is_not_measured():
+    """scikit-learn's average precision is 1 there whatever is predicted, and its area under the curve is undefined."""
+    for probability in (0.1, 0.9):
+        probabilities = np.tile([1 - probability, probability], (6, 1))
+        assert sk.average_precision_score(np.ones(6), probabilities[:, 1]) == 1
+        summary = summarise(np.ones(6, np.int64), probabilities, ["no", "yes"], protocol="")
+        assert summary["average_precision"] is None
+        assert summary["per_class"]["yes"]["average_precision"] is None
+        assert summary["auc"] is None
+
+
 def test_the_interval_of_a_class_is_wilsons():
     targets, probabilities = two_classes()
     summary = summarise(targets, probabilities, ["no", "yes"], protocol="")
