@@ -91,6 +91,7 @@ def _work(folder: RunFolder, study: Study, jobs: int) -> int:
     if not left:
         _end(folder, study, "finished")
         return 0
+    stopped |= all(member.state == "stopped" for member in left)  # by hand, one by one
     words = f"{len(left)} of {counted(len(study.member), 'member')} not finished"
     show(f"{words}\n{go_on}")
     _end(folder, study, "stopped" if stopped else "failed", words, go_on)

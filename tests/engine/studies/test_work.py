@@ -18,7 +18,7 @@ from engine.commands.sweep import sweep
 from engine.errors import MedtuiError, UsageError
 from engine.evaluation.trained import open_trained
 from engine.requests import Sweep, encode
-from engine.runfolder import RunFolder, find_run, list_runs, read_manifest, read_status
+from engine.runfolder import RunFolder, find_run, list_runs, read_manifest, read_status, send
 from engine.runfolder.study import member_folder, read_study
 from engine.studies.process import seen
 from engine.studies.work import Crew
@@ -124,6 +124,18 @@ def test_an_interrupt_stops_the_members_with_a_checkpoint(tmp_path):
     assert {read_status(folder).state for folder in list_runs(tmp_path / "runs")} <= {"stopped", "finished"}
     assert read_status(study_in(tmp_path)).state == "stopped"
     assert not study_in(tmp_path).metrics.exists()
+
+
+def test_a_study_whose_members_were_stopped_by_hand_is_stopped(tmp_path):
+    process = begun(small(tmp_path, folds=2))
+    wait_for(tmp_path, '"kind":"iteration"')
+    while process.poll() is None:
+        for folder in list_runs(tmp_path / "runs"):
+            if read_status(folder).state == "running":
+                send(folder, "stop_now")
+        time.sleep(0.2)
+    assert process.returncode == 3
+    assert read_status(study_in(tmp_path)).state == "stopped"
 
 
 def test_what_is_wrong_for_all_members_ends_the_study(tmp_path):
