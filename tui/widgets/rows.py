@@ -134,6 +134,8 @@ class RowsPane(Pane, Generic[R]):
         self.fill()
 
     def on_click(self, event: events.Click) -> None:
+        if not self.rows:
+            return  # nor is there a head
         at = event.y - 1 - len(self.header(max(0, self.size.width - 4)))
         if at >= 0 and self.first + at < len(self.rows or ()):
             self.go(self.first + at)

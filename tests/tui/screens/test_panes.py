@@ -145,6 +145,16 @@ async def test_the_wheel_over_a_chart_zooms_and_turns_no_page(tmp_path: Path) ->
         assert app.screen.query_one(RunCurves).chosen == "loss"
 
 
+@pytest.mark.parametrize("number", range(1, 9))
+async def test_a_click_on_a_pane_that_is_still_empty_does_nothing(number: int, tmp_path: Path) -> None:
+    async with dashboard(recorded.starting(tmp_path)).run_test(size=(120, 40)) as pilot:
+        await see(pilot, "seg_starts")
+        await pilot.press(str(number))
+        for line in (6, 20, 30):
+            await pilot.click(offset=(40, line), times=2)  # own_settings sees a fault of a pane
+        assert isinstance(pilot.app.screen, RunScreen)
+
+
 @pytest.mark.parametrize("screen", SCREENS)
 def test_keys_of_a_screen_are_named_once_and_each_pane_has_no_key_twice(screen: type[TiledScreen]) -> None:
     for owner in (screen, *screen.PANES, *screen.BARS):
