@@ -22,7 +22,7 @@ from tui.text import figure, one_line, sparkline, with_unit
 from tui.widgets.pane import Pane
 from tui.widgets.rows import RowsPane
 
-_SIZE = 10
+_SIZE, _ONE_SIZE = 10, 9
 """Cells of a column of numbers."""
 _ORDERED = {"worst": "worst first", "best": "best first", "id": "by id"}
 
@@ -138,9 +138,9 @@ class CaseNumbers(Pane):
         if row is None:
             return self.reason("no case is chosen", width, height)
         lines: list[Line] = [[("split ", "muted"), (one_line(row.split) or "–", "ink")]]
-        lines[0] += [(", chosen checkpoint", "muted")] if self.chosen else []
         if row.group:
             lines[0] += [("   group ", "muted"), (one_line(row.group), "ink")]
+        lines += [[("of the chosen checkpoint", "muted")]] if self.chosen else []
         lines += self._said(row)
         view = self.snapshot.view if self.snapshot else None
         lines += self._table(row, width, view.unit if view else "")
@@ -166,16 +166,17 @@ class CaseNumbers(Pane):
             return []
         columns = {"case": row.values, **(row.per_class if len(row.per_class) > 1 else {})}
         titles = {name: with_unit(one_line(name), unit) for name in row.values if not is_count(name)}
-        first = max(map(cell_len, titles.values()), default=0) + 1
-        fitting, labels = max(1, (width - first) // _SIZE), list(columns)
+        size, labels = _SIZE if len(columns) > 1 else _ONE_SIZE, list(columns)
+        first = max(0, min(max(map(cell_len, titles.values()), default=0) + 1, width - size))
+        fitting = max(1, (width - first) // size)
         lines: list[Line] = []
         for shown in (labels[at : at + fitting] for at in range(0, len(labels), fitting)):
             lines.append([])
             if len(columns) > 1:
-                heads = ((fit(one_line(label), _SIZE - 1, right=True) + " ", "muted") for label in shown)
+                heads = ((fit(one_line(label), size - 1, right=True) + " ", "muted") for label in shown)
                 lines.append([(" " * first, "muted"), *heads])
             for name, title in titles.items():
-                cells = (fit(figure(columns[label].get(name, math.nan)), _SIZE - 1, right=True) for label in shown)
+                cells = (fit(figure(columns[label].get(name, math.nan)), size - 1, right=True) for label in shown)
                 lines.append([(fit(title, first), "muted"), *((f"{cell} ", "ink") for cell in cells)])
         if row.values.get("missed", 0) > 0:
             lines.append([("missed: nothing of it was found", "warning")])

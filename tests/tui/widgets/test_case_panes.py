@@ -16,3 +16,9 @@ def test_all_classes_of_a_case_fit_a_narrow_pane() -> None:
         assert max(map(len, lines)) <= width
         assert all(sum(name in line for line in lines) == 1 for name in names)
         assert sum(line.count("0.") for line in lines) == 8
+
+
+def test_long_names_of_metrics_leave_the_values_whole() -> None:
+    row = CaseRow("07", "test", values={"lesion_false_positives": 0.125, "dice": 0.885})
+    lines = ["".join(text for text, _ in line) for line in CaseNumbers()._table(row, 28, "")]
+    assert [line.split()[-1] for line in lines if line] == ["0.125", "0.885"]
