@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 from rich.style import Style
@@ -15,9 +16,11 @@ from engine.diagnosis import Finding
 from tui.ascii import to_ascii
 from tui.screens.help import Reading
 from tui.settings import keyed
+from tui.state.feed import RunSnapshot
 from tui.text import one_line
 from tui.theme import style_of
-from tui.widgets.head import SEVERITY_COLORS, SEVERITY_MARKS
+from tui.widgets.end_card import ending
+from tui.widgets.head import SEVERITY_COLORS, SEVERITY_MARKS, STATE_COLORS, STATE_MARKS
 
 _KEYS = {
     "s": "<stop:s> stops after this epoch",
@@ -30,31 +33,41 @@ _KEYS = {
 
 
 class Findings(Reading):
-    """All findings on a run, as they were when it was opened."""
+    """How a run ended that did not end well, and all findings on it, as they were when it was opened."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("d", "dismiss", "close")]
 
-    def __init__(self, found: tuple[Finding, ...], *, over: bool = False) -> None:
-        """``over``: the run has ended, and nobody is there who could stop it."""
+    def __init__(self, snapshot: RunSnapshot) -> None:
         super().__init__()
-        self._found, self._over = found, over
+        self._run = snapshot
 
     def compose(self) -> ComposeResult:
+        ended = [self._ending()] if self._run.over and self._run.state != "finished" else []
         with VerticalScroll(id="help"):
-            yield Static(Text("\n\n").join(map(self._text, self._found)))
+            yield Static(Text("\n\n").join([*ended, *map(self._text, self._run.findings)]))
+
+    def _ending(self) -> Text:
+        state = self._run.state
+        look = style_of(f"{STATE_COLORS.get(state, 'error')} bold", self.app.theme)
+        message, hint = map(one_line, ending(self._run))
+        return self._whole([(f"{STATE_MARKS.get(state, '')} {state}", look), (f"\n{message}", ""), (f"\n{hint}", "")])
+
+    def _whole(self, parts: Iterable[tuple[str, str | Style]]) -> Text:
+        plain = bool(getattr(self.app, "ascii_only", False))
+        return Text.assemble(*((to_ascii(text) if plain else text, style) for text, style in parts))
 
     def _text(self, finding: Finding) -> Text:
-        plain = bool(getattr(self.app, "ascii_only", False))
         look = style_of(f"{SEVERITY_COLORS[finding.severity]} bold", self.app.theme)
         since = f" since epoch {finding.since_epoch}" if finding.since_epoch else ""
         does = _KEYS.get(finding.key, finding.key)
-        if self._over and finding.key == "s":
+        if self._run.over and finding.key == "s":
             does = "<fork:F> begins a new run at its last checkpoint, with other keys"
-        parts: list[tuple[str, str | Style]] = [
-            (f"{SEVERITY_MARKS[finding.severity]} {finding.code.replace('_', ' ')}{since}", look),
-            (f"\n{one_line(finding.message)}", ""),
-            (f"\n{one_line(finding.evidence)}", "dim"),
-            (f"\nto do: {one_line(finding.remedy)}", ""),
-            (f"\nkey: {keyed(does)}", "dim"),
-        ]
-        return Text.assemble(*((to_ascii(text) if plain else text, style) for text, style in parts))
+        return self._whole(
+            [
+                (f"{SEVERITY_MARKS[finding.severity]} {finding.code.replace('_', ' ')}{since}", look),
+                (f"\n{one_line(finding.message)}", ""),
+                (f"\n{one_line(finding.evidence)}", "dim"),
+                (f"\nto do: {one_line(finding.remedy)}", ""),
+                (f"\nkey: {keyed(does)}", "dim"),
+            ]
+        )

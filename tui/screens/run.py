@@ -31,7 +31,7 @@ from tui.widgets.cases import Cases
 from tui.widgets.classes import Classes
 from tui.widgets.control_bar import ControlBar
 from tui.widgets.curves import RunCurves
-from tui.widgets.end_card import EndCard, ending
+from tui.widgets.end_card import EndCard
 from tui.widgets.head import Head
 from tui.widgets.pane import Pane
 
@@ -260,13 +260,11 @@ class RunScreen(ScreenOfRun):
         self.app.push_screen(ReplayScreen(self.folder))
 
     def action_findings(self) -> None:
-        found = self.snapshot.findings if self.snapshot else ()
-        if not found and self.snapshot and self.snapshot.state in {"failed", "lost"}:
-            notify(self.app, " ".join((f"the run is {self.snapshot.state}:", *ending(self.snapshot))), "warning")
-        elif not found:
-            notify(self.app, "nothing is wrong with this run")
+        shown = self.snapshot
+        if shown and (shown.findings or (shown.over and shown.state != "finished")):
+            self.app.push_screen(Findings(shown))
         else:
-            self.app.push_screen(Findings(found, over=self.snapshot is not None and self.snapshot.over))
+            notify(self.app, "nothing is wrong with this run")
 
     def action_figures(self) -> None:
         from tui.screens.gallery import GalleryScreen

@@ -91,8 +91,8 @@ class EndCard(Canvas):
 
     def fit(self) -> None:
         """Take as many lines as there is to say, a third of the screen at most."""
-        wide, tall = self.app.size
-        count = min(len(self._lines(self._newest, wide)), max(3, tall // 3))
+        wide = self.app.size.width
+        count = len(self._lines(self._newest, wide))
         self.display = count > 0
         if count:
             self.styles.height = count
@@ -107,6 +107,10 @@ class EndCard(Canvas):
         lines = list(self._finished(snapshot.view, width)) if snapshot.state == "finished" else []
         if not lines:
             lines = list(self._ended(snapshot, width))
+        most = max(3, self.app.size.height // 3)
+        if len(lines) > most:  # its keys are in the last one
+            more: Line = [(keyed("… <findings:d> shows every word"), "muted")]
+            lines = [*lines[: most - 2], more, lines[-1]]
         return [[(" ", "ink"), *line] for line in lines]
 
     # --- finished ------------------------------------------------------------------------------

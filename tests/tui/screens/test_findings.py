@@ -15,6 +15,7 @@ from engine.runfolder import EventWriter, RunFolder, create, own_status, write_s
 from engine.runfolder.lines import encode
 from tests.engine.diagnosis import streams
 from tests.engine.diagnosis.test_diagnosis import PLANS, finished
+from tests.tui import recorded
 from tests.tui.piloted import SIZES, dashboard, see, text_of, whole
 from tui.app import MedtuiApp
 from tui.screens.findings import Findings
@@ -113,3 +114,15 @@ def test_keys_of_findings_are_keys_of_the_screen(tmp_path: Path) -> None:
             dataclasses.replace(PLANS["long" if fault != streams.missing_class else "skin"], fault=fault)
         )
         assert finding.key in known
+
+
+async def test_every_word_of_a_long_failure_can_be_read_at_80x24(tmp_path: Path) -> None:
+    plan = recorded.Plan(name="seg_fails", done=3)
+    message = "; ".join(f"case {n:02d} has a mask of another shape than its image" for n in range(12))
+    folder = recorded.end(recorded.record(tmp_path, plan), plan, "failed", message, "mend the masks or drop the cases")
+    async with dashboard(folder).run_test(size=(80, 24)) as pilot:
+        await see(pilot, "case 00 has", "d shows every word", "R resume", "6 log", "chart 1 of")
+        await pilot.press("d")
+        await see(pilot, "✕ failed", "case 00 has")
+        await pilot.press("pagedown")
+        await see(pilot, "case 11 has", "mend the masks or drop the cases")

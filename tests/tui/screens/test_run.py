@@ -215,8 +215,8 @@ async def test_the_card_comes_when_a_run_ends_under_the_eyes(tmp_path: Path) -> 
         write_status(folder, replace(status, state="running", pid=2**22 + 1, process_started="1"))
         await see(pilot, "process is gone", "R resume")
         await pilot.press("d")
-        await pilot.pause()
-        assert "the run is lost: the trainer's process is gone" in [n.message for n in pilot.app._notifications][-1]
+        await see(pilot, "✕ lost ", "the trainer's process is gone", "go on from its last checkpoint")
+        await pilot.press("escape")
         write_status(folder, status)
         await see(pilot, "running", "charts")
         (folder.root / "report.html").write_text("<html>")
