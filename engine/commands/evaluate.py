@@ -77,6 +77,8 @@ def evaluate(request: Evaluate) -> int:
     else:
         _append(folder, [*news, Log(message=f"evaluated: {label}")])
     _print(label, summary)
+    report = "" if folder.is_study else f"; medtui report {folder.address} shows it"
+    print(printable(f"stands in {folder.metrics}{report}"))
     return 0
 
 

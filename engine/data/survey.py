@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import msgspec
 import numpy as np
@@ -12,6 +13,7 @@ from engine.data.cases import SPLITS, CaseFacts, Dataset
 from engine.data.prepare import on_grid
 from engine.data.read import read_case
 from engine.data.resampling import resample_label
+from engine.data.traits import group_columns
 from engine.errors import some
 from engine.metrics.overlap import dice
 from engine.recipe import DataTable
@@ -90,6 +92,7 @@ def survey(dataset: Dataset, table: DataTable) -> Survey:
         round_trip=trip,
         notes=list(dataset.notes),
         advice=[
+            *([] if known else _ungrouped(dataset, table)),
             *_rare(classes, dense=dataset.dense),
             *_padded(dataset, table, _ranges([each.shape[1:] for each in facts])),
             *_geometry(_ranges(spacings), orientations, table),
@@ -107,6 +110,16 @@ def _present(dataset: Dataset, split: str) -> dict[str, int]:
 def _ranges(rows: Sequence[tuple[float, ...]]) -> list[Range]:
     columns = zip(*rows, strict=True) if rows else ()
     return [(float(min(column)), float(np.median(column)), float(max(column))) for column in columns]
+
+
+def _ungrouped(dataset: Dataset, table: DataTable) -> Iterator[Advice]:
+    """A table beside the images knows the patients, and the draw of a split does not."""
+    drawn = table.split != "given" or table.validation_fraction or table.validation_folds
+    for name, column in islice(group_columns(dataset.root), 1 if drawn else 0):
+        what = (
+            f'{name} has a column "{column}" that the split does not know: cases of one {column} may be in two splits'
+        )
+        yield Advice(what, f'data.group_column = "{column}", with data.source = "csv"')
 
 
 def _rare(classes: dict[str, dict[str, int]], *, dense: bool) -> Iterator[Advice]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,10 +24,10 @@ _COLUMNS = {
     "confirmed by": ("diagnosis confirm type", "dx type", "confirmed by"),
 }
 _TRAITS = {column: trait for trait, columns in _COLUMNS.items() for column in columns}
-_IDS = (
-    *("image", "image id", "isic id", "image name", "id", "case", "case id", "path", "file", "filename"),
-    *("participant id", "patient id", "subject", "patient"),
-)
+_IMAGES = ("image", "image id", "isic id", "image name", "id", "case", "case id", "path", "file", "filename")
+_PATIENTS = ("participant id", "patient id", "subject", "patient")
+_IDS = (*_IMAGES, *_PATIENTS)
+_GROUPS = (*_PATIENTS, "subject id", "lesion id", "lesion")
 _MOST_TABLES = 20
 _LONGEST = 60
 
@@ -38,17 +39,35 @@ def with_traits(cases: tuple[Case, ...], folder: Path) -> tuple[Case, ...]:
     separators; one that cannot be read is no table of this kind.
     """
     known: dict[str, dict[str, str]] = {}
-    tables = sorted(path for path in folder.iterdir() if path.suffix.lower() in {".csv", ".tsv"} and path.is_file())
-    for path in tables[:_MOST_TABLES]:
+    for path in _tables(folder):
         for name, traits in _rows(path, folder):
             known.setdefault(name, {}).update(traits)
     return tuple(replace(case, traits=_of(case, folder, known)) for case in cases) if known else cases
 
 
+def group_columns(folder: Path) -> Iterator[tuple[str, str]]:
+    """(table, column) of each CSV or TSV table in ``folder`` that names an image and a patient or lesion a row."""
+    for path in _tables(folder):
+        with suppress(DataError):
+            header = next(table_rows(path, folder, (*_IMAGES, *_GROUPS)), (1, [""]))[1]
+            names = {_plain(cell): cell for cell in header}
+            if names.keys() & {*_IMAGES}:
+                yield from ((path.name, names[name]) for name in _GROUPS if name in names)
+
+
+def _tables(folder: Path) -> list[Path]:
+    found = (path for path in folder.iterdir() if path.suffix.lower() in {".csv", ".tsv"} and path.is_file())
+    return sorted(found)[:_MOST_TABLES]
+
+
+def _plain(cell: str) -> str:
+    return folded(cell.replace("_", " ").replace("-", " "))
+
+
 def _rows(path: Path, folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     try:
         lines = table_rows(path, folder, (*_IDS, *_TRAITS))
-        header = [folded(cell.replace("_", " ").replace("-", " ")) for cell in next(lines, (1, [""]))[1]]
+        header = [_plain(cell) for cell in next(lines, (1, [""]))[1]]
         wanted = {at: _TRAITS[name] for at, name in enumerate(header) if name in _TRAITS}
         ids = [header.index(name) for name in _IDS if name in header]
         if not wanted or not ids:

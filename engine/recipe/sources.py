@@ -220,7 +220,8 @@ class CsvTable(DataTable):
     path_column: str = "path"
     """Column with the path of the image."""
     label_column: str = "label"
-    """Column with the class name, or for segmentation the path of the mask."""
+    """Column with the class name, or for segmentation the path of the mask. A table without it may have a column for
+    each of data.classes, with 1 for the class of the case and 0 (one-hot)."""
     group_column: str | None = None
     """Column whose cases must stay together in one split (patient, lesion)."""
     split_column: Annotated[str | None, only("data.split", "given")] = None

@@ -52,7 +52,8 @@ def csv_table(table: CsvTable, folder: Path, task: str) -> DatasetIndex:
         DataError: no table, a column that is not there, or rows that cannot be used.
     """
     problems: list[Problem] = []
-    rows = list(_rows(folder, table, problems))
+    truths_of = _masks if task == "segmentation" else _targets
+    rows = list(_rows(folder, table, problems, named=truths_of is _targets))
     first: dict[Path, Row] = {}
     problems += [
         Problem(row.where, f"the image of {first[row.image].where} again", "a row an image")
@@ -60,7 +61,7 @@ def csv_table(table: CsvTable, folder: Path, task: str) -> DatasetIndex:
         if first.setdefault(row.image, row) is not row
     ]
     refuse(folder, problems)
-    classes, values, truths = (_masks if task == "segmentation" else _targets)(folder, table, rows, problems)
+    classes, values, truths = truths_of(folder, table, rows, problems)
     dims, unit = _geometry(rows, problems)
     refuse(folder, problems)
     names = identities([row.image for row in rows], folder, ENDINGS)
@@ -116,12 +117,14 @@ def _geometry(rows: list[Row], problems: list[Problem]) -> tuple[int, str]:
     return 3, "mm" if all(row.image.name.lower().endswith(NIFTI) for row in rows) else "voxel"
 
 
-def _rows(folder: Path, table: CsvTable, problems: list[Problem]) -> Iterator[Row]:
+def _rows(folder: Path, table: CsvTable, problems: list[Problem], *, named: bool) -> Iterator[Row]:
     name = table.table
     place = inside(folder, name) or folder / "table.csv"
     wanted = (table.path_column, table.label_column, table.group_column, table.split_column)
-    lines = table_rows(place, folder, [column for column in wanted if column])
+    lines = table_rows(place, folder, [*(column for column in wanted if column), *(table.classes or ())])
     header = next(lines, (1, [""]))[1]
+    hot = _one_hot(header, table) if named else {}
+    wanted = (table.path_column, None if hot else table.label_column, table.group_column, table.split_column)
     columns = [None if column is None else _column(header, column, name, problems) for column in wanted]
     if problems:
         return
@@ -129,6 +132,10 @@ def _rows(folder: Path, table: CsvTable, problems: list[Problem]) -> Iterator[Ro
         if len(problems) >= MOST_PROBLEMS:
             break
         cells = [None if at is None else _cell(line[at] if at < len(line) else "", table) for at in columns]
+        if hot and not (label := _hot(hot, line)):
+            problems.append(Problem(f"{name}:{number}", "not one class", f"1 in one of {', '.join(hot)}; else 0"))
+            continue
+        cells[1] = label if hot else cells[1]
         row = _row(folder, table, f"{name}:{number}", cells, problems)
         if row is not None:
             yield row
@@ -139,6 +146,23 @@ def _column(header: list[str], column: str, name: str, problems: list[Problem]) 
         return header.index(column)
     problems.append(Problem(f"{name}:1", f'no column "{column}"', ", ".join(header)[:300] or "a header line"))
     return 0
+
+
+def _one_hot(header: list[str], table: CsvTable) -> dict[str, int]:
+    """Class -> its column, where the table has no column of labels and one for each of the recipe's classes."""
+    if table.label_column in header or not table.classes or not {*table.classes} <= {*header}:
+        return {}
+    return {name: header.index(name) for name in table.classes}
+
+
+def _hot(columns: dict[str, int], line: list[str]) -> str:
+    """The class of which the column holds 1, while all others hold 0; empty where it is not so."""
+    try:
+        found = {name: float(line[at]) for name, at in columns.items()}
+    except (IndexError, ValueError):
+        return ""
+    one = sorted(found.values()) == [*[0.0] * (len(found) - 1), 1.0]
+    return next(name for name in found if found[name]) if one else ""
 
 
 def _cell(text: str, table: CsvTable) -> str:

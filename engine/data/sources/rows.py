@@ -20,7 +20,7 @@ def table_rows(path: Path, folder: Path, wanted: Collection[str]) -> Iterator[tu
 
     Args:
         path: the table: UTF-8, UTF-16 or Windows-1252, separated by commas, semicolons, tabs or bars.
-        wanted: names of columns: the separator is the one that finds most of them in the header.
+        wanted: names of columns: the separator is the one that finds most of them in the header, or else most cells.
 
     Raises:
         DataError: it is not there, or no table.
@@ -31,9 +31,9 @@ def table_rows(path: Path, folder: Path, wanted: Collection[str]) -> Iterator[tu
     skipped = named.startswith("sep=") and len(named) <= 5  # Excel's own line on its separator
     text = (rest if skipped else text).replace("\r\n", "\n").replace("\r", "\n")  # a lone one: an old Mac's
 
-    def found(separator: str) -> int:
+    def found(separator: str) -> tuple[int, int]:
         cells = next(csv.reader(io.StringIO(text), delimiter=separator), [])
-        return len({cell.strip() for cell in cells} & {*wanted})
+        return len({cell.strip() for cell in cells} & {*wanted}), len(cells)
 
     try:
         rows = csv.reader(io.StringIO(text), delimiter=max(_SEPARATORS, key=found))

@@ -213,6 +213,22 @@ def test_the_csv_table_knows_pictures_by_their_files(tmp_path: Path) -> None:
     assert {case.group_key for case in dataset.cases} == {"group p0", "group p1"}
 
 
+def test_a_one_hot_table_has_its_classes_in_columns(tmp_path: Path) -> None:
+    _pairs(tmp_path, "i", "m")
+    rows = ["i/0.jpg,1.0,0", "i/1.jpg,0,1", "i/2.jpg,0.0,1.0"]
+    b.csv_table(tmp_path / "d", rows, "path,nevus,melanoma")
+    table = b.table("csv", classes=("melanoma", "nevus"), split="fraction", size=(8, 8))
+    dataset = open_dataset(table, "classification", tmp_path)
+    found = {case.id: dataset.classes[case.target or 0] for case in dataset.cases}
+    assert found == {"0": "nevus", "1": "melanoma", "2": "melanoma"}
+    b.csv_table(tmp_path / "d", [*rows, "i/3.jpg,1,1", "i/4.jpg,0,", "i/5.jpg,0.5,0.5"], "path,nevus,melanoma")
+    with pytest.raises(DataError) as caught:
+        open_dataset(table, "classification", tmp_path)
+    assert [problem.where for problem in caught.value.problems] == [f"table.csv:{line}" for line in (5, 6, 7)]
+    with pytest.raises(DataError, match='no column "label"'):
+        open_dataset(b.table("csv", split="fraction", size=(8, 8)), "classification", tmp_path)
+
+
 def test_names_that_fit_nothing_are_one_message(tmp_path: Path) -> None:
     _pairs(tmp_path, "images", "masks", "_of_something")
     table = b.table("image_pairs", size=(8, 8), labels="masks", classes=("a",), split="fraction")

@@ -66,6 +66,14 @@ def test_a_class_without_cases_and_a_crop_beyond_every_image_are_said(tmp_path: 
     assert any("data.size = [16, 16, 24] is larger than every image (12 x 14 x 10)" in text for text in words)
 
 
+def test_patients_that_the_split_does_not_know_are_said(tmp_path: Path) -> None:
+    folder = pairs(tmp_path / "d", ("train",), cases=10)
+    (folder / "list.csv").write_text("ID;Patient_ID\ntrain0;7\n")
+    (advice, *_) = volumes(tmp_path, split="fraction").advice
+    assert advice.what.startswith('list.csv has a column "Patient_ID" that the split does not know')
+    assert advice.remedy == 'data.group_column = "Patient_ID", with data.source = "csv"'
+
+
 def test_a_case_far_from_the_others_is_named(tmp_path: Path) -> None:
     folder = pairs(tmp_path / "d", ("train",), cases=12)
     put(folder, "train5", 1000 * volume(5) + 9000, mask(), affine(1, 2, 3))
