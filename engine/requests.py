@@ -133,11 +133,14 @@ class _OfWeights(Request, frozen=True):
     device: Annotated[str | None, Option("auto, cpu, cuda, cuda:1 (as the recipe says)", "D")] = None
 
 
+_Split = Literal["train", "validation", "test", "all"]
+
+
 class Evaluate(_OfWeights, frozen=True, kw_only=True):
     """Measure a checkpoint of a run."""
 
     run: Annotated[Path, _RUN]
-    split: Annotated[str | None, Option("train, validation, test or all (test; with --data: all)", "S")] = None
+    split: Annotated[_Split | None, Option("train, validation, test or all (test; with --data: all)", "S")] = None
     data: Annotated[Path | None, Option("another folder with the same kind of data (the run's own)", "DIR")] = None
     name: Annotated[str | None, Option("name of the result in metrics.json", "NAME")] = None
 

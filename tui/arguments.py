@@ -11,7 +11,7 @@ import difflib
 import importlib
 import pkgutil
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from types import UnionType
@@ -82,10 +82,20 @@ class Parser(argparse.ArgumentParser):
             first = str(rest[0]).partition("=")[0]
             what = "option" if first.startswith("-") else "argument"
             raise UsageError(
-                f'{self.prog} has no {what} "{printable(first, keep="")}"{near(first, known)}',
+                f'{self.prog} has no {what} "{printable(first, keep="")}"{_set(first, known) or near(first, known)}',
                 f"see: {self.prog} --help",
             )
         return found, rest
+
+
+def _set(option: str, known: Collection[str]) -> str:
+    """``; a key of the recipe: --set train.epochs=...`` for ``--epochs``, where ``--set`` is known; else nothing."""
+    if "--set" not in known or not option.startswith("--"):
+        return ""
+    from engine.recipe.explain import full_name
+
+    key = full_name(option[2:].replace("-", "_"))
+    return f"; it is a key of the recipe: --set {key}=..." if key else ""
 
 
 def near(name: str, names: Iterable[str]) -> str:

@@ -45,7 +45,7 @@ def evaluate(request: Evaluate) -> int:
     """Measure, write into metrics.json and cases.csv under a name of its own, print the result.
 
     Raises:
-        UsageError: there is no such split.
+        UsageError: the split or the name cannot be measured so.
         DataError, RunError: the data or the run cannot be used.
     """
     folder, split = RunFolder(request.run), request.split
@@ -83,9 +83,7 @@ def evaluate(request: Evaluate) -> int:
 
 
 def _refuse_split(folder: RunFolder, split: str | None, data: Path | None) -> None:
-    """Raises: UsageError: there is no such split, or the members of a study learned from it."""
-    if split not in {None, "all", *SPLITS}:
-        raise UsageError(f'there is no split "{split}"', "name train, validation, test or all")
+    """Raises: UsageError: the members of a study learned from it."""
     refuse_links(folder)
     if folder.is_study and data is None and split not in {None, "test"}:
         raise UsageError(

@@ -66,7 +66,7 @@ _NO_MEMBER = frozenset({"union_tag_invalid", "union_tag_not_found"})
 
 def _unknown(key: str, name: str, kind: type[Table], place: Callable[[str], str]) -> Problem:
     legal = [*_fields(kind), *(["extends"] if kind is Recipe else [])]
-    close = nearest(name, legal) or _elsewhere(name)
+    close = nearest(name, legal) or full_name(name)
     meant = f'; did you mean "{close}"?' if close else ""
     return Problem(place(key), f"there is no such key{meant}", ", ".join(legal), key)
 
@@ -125,7 +125,7 @@ def path_keys(kind: type[Table]) -> list[str]:
     ]
 
 
-def _elsewhere(name: str) -> str | None:
+def full_name(name: str) -> str | None:
     """The full name of a key that stands in another table under just this name."""
     owners = [
         table

@@ -71,6 +71,7 @@ def test_version(capsys):
     ("words", "said"),
     [
         (["rnu"], ['"rnu" is no command; did you mean "run"?', "one of: run, attach"]),
+        (["run", "x.toml", "--epochs", "5"], ['"--epochs"; it is a key of the recipe: --set train.epochs=...']),
         (["run", "x.toml", "--plian"], ['medtui run has no option "--plian"; did you mean "--plain"?']),
         (["run", "x.toml", "y.toml"], ['medtui run has no argument "y.toml"']),
         (["run", "x.toml", "--dat=x"], ['no option "--dat"; did you mean "--data"?']),
@@ -83,6 +84,7 @@ def test_version(capsys):
         (["stop", "--wait", "soon"], ['found "soon", allowed is a number of seconds']),
         (["stop", "--wait", "nan"], ["allowed is a number of seconds"]),
         (["serve", "--port", "70000"], ["from 1 to 65535"]),
+        (["evaluate", "--split", "tset"], ['"tset" is no value of --split; did you mean "test"?']),
         (["evaluate", "--checkpoint", "bets"], ['"bets" is no value of --checkpoint; did you mean "best"?']),
         (["note", "run"], ["required: TEXT"]),
         (["predict", "run", "in"], ["required: -o/--output"]),

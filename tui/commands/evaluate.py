@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
+
+from engine.errors import UsageError
 from engine.requests import Evaluate
 from tui.arguments import Commands
+from tui.engine_process import request_of
 
 
 def register(commands: Commands) -> None:
@@ -14,4 +18,13 @@ def register(commands: Commands) -> None:
         "under a name of its own.",
         Evaluate,
         ["medtui evaluate seg_dice --split validation", "medtui evaluate seg_dice --data ~/other --name other"],
+        ask=_ask,
     )
+
+
+def _ask(arguments: argparse.Namespace) -> Evaluate:
+    """The request, once its data are there: PyTorch takes long to load."""
+    request = request_of(Evaluate, arguments)
+    if request.data and not request.data.is_dir():
+        raise UsageError(f"no data set at {request.data}", "name its folder, or the one that holds it, with --data")
+    return request

@@ -124,8 +124,10 @@ def _rows(folder: Path, table: CsvTable, problems: list[Problem], *, named: bool
     lines = table_rows(place, folder, [*(column for column in wanted if column), *(table.classes or ())])
     header = next(lines, (1, [""]))[1]
     hot = _one_hot(header, table) if named else {}
-    wanted = (table.path_column, None if hot else table.label_column, table.group_column, table.split_column)
-    columns = [None if column is None else _column(header, column, name, problems) for column in wanted]
+    columns = [
+        None if column is None or (hot and column == table.label_column) else _column(header, column, name, problems)
+        for column in wanted
+    ]
     if problems:
         return
     for number, line in lines:
