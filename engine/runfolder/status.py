@@ -17,6 +17,7 @@ from engine.events import Seconds
 from engine.runfolder.atomic import write_bytes
 from engine.runfolder.careful import UNREADABLE, read_small
 from engine.runfolder.lock import is_locked
+from engine.runfolder.mirror import place_of
 from engine.runfolder.paths import RunFolder
 
 State = Literal["starting", "running", "paused", "finished", "stopped", "failed", "lost", "silent"]
@@ -145,7 +146,8 @@ def stored_status(folder: RunFolder) -> Status:
         return msgspec.json.decode(read_small(folder.status), type=Status)
     except FileNotFoundError:
         if not folder.root.exists():
-            return Status(state="lost", message=f"the folder {folder.root} is gone: it was moved, renamed or removed")
+            where = f"{place_of(folder.root.parent)}/{folder.id}"
+            return Status(state="lost", message=f"the folder {where} is gone: it was moved, renamed or removed")
         if folder.events.exists():
             return Status(state="lost", message="status.json is missing: it was removed, or not copied with the rest")
         return Status(state="lost", message="no status.json: the trainer never started")

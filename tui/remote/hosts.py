@@ -54,7 +54,8 @@ class Host(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def failure(self, code: int, said: bytes) -> UsageError:
         """What is wrong, from how ssh ended and what it printed."""
         text = printable(said.decode("utf-8", "replace").strip())[-2000:]
-        last = text.splitlines()[-1].strip() if text else f"ssh ended with {code}"
+        ended = f"its ssh here was ended by signal {-code}" if code < 0 else f"ssh ended with {code}"
+        last = text.splitlines()[-1].strip().rstrip(".") if text else ended
         if code == 127 or (code in {1, 126} and "not found" in last):
             return UsageError(
                 f"{self.name} has no command {self.medtui}: {last}",
@@ -65,6 +66,8 @@ class Host(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         if code == 255:
             hint = f"try it by hand: {self.by_hand()}; {NO_PASSWORD}"
             return UsageError(f"ssh cannot reach {self.name}: {last}", hint)
+        if code < 0:
+            return UsageError(f"the connection to {self.name} was lost: {last}")
         return UsageError(f"medtui on {self.name} ended: {last}", f"try it by hand: {self.by_hand('runs')}")
 
 
