@@ -39,6 +39,8 @@ from tui.state.runs_index import RunRow, RunsIndex
 
 POLL_S = 0.5
 SCAN_S = 1.5
+HEALTH_S = 5.0
+"""Streams of runs that nobody looks at are read for findings once the near end has its first screen."""
 LONGEST_ASKED = 64 << 10
 
 
@@ -67,7 +69,8 @@ class Far:
         self._studies: dict[str, int] = {}
         self._followed: dict[str, _Followed] = {}
         self._sending: deque[Iterator[None]] = deque()
-        self._scanned_s = self._said_s = 0.0
+        self._began_s, self._scanned_s, self._said_s = time.monotonic(), 0.0, 0.0
+        self._healthy = False
         self._problem = ""
         self._say(FromFar(hello=VERSION))
 
@@ -141,8 +144,8 @@ class Far:
         if first or problem != self._problem:
             self._problem = problem
             self._say(FromFar(listed=first, problem=problem))
-        if first:
-            self._index = RunsIndex(self._runs)
+        if not self._healthy and time.monotonic() - self._began_s > HEALTH_S:
+            self._healthy, self._index = True, RunsIndex(self._runs)
 
     def _tell(self, row: RunRow) -> None:
         """Say what is new of a run. Beats alone are no news, nor are the words of a finding that counts seconds."""

@@ -17,7 +17,7 @@ from engine.errors import RunError, UsageError
 from engine.events import Control
 from engine.readers.fold import read_view
 from engine.runfolder import Label, RunFolder, find_run, list_runs, read_label, read_status, send, take, write_label
-from engine.runfolder.mirror import LOST, STREAM, change, fetch
+from engine.runfolder.mirror import LOST, STREAM, change, fetch, path_of
 from engine.runfolder.remove import remove
 from tests.tui.remote.far_machine import children, wait_for
 from tui.cli import main
@@ -240,6 +240,34 @@ def test_a_run_is_deleted_there_and_a_live_one_is_not(far, capsys):
     assert main(["delete", "gpu1:cls_ce", "--yes"]) == 0
     assert capsys.readouterr().out == f"{there.id} is deleted\n"
     assert [run.id for run in list_runs(far.runs)] == [live.id]
+
+
+@pytest.mark.parametrize("words", [("report",), ("figures",), ("evaluate",), ("resume", "--fork")])
+def test_work_on_a_run_is_done_where_it_is(far, capsys, words):
+    there = far.finished().folder
+    host = Host(name="gpu1", ssh="anna@gpu1", runs="my runs", medtui="~/venv/bin/medtui", config="~/.ssh/x y")
+    assert host.by_hand("runs") == "ssh -F '~/.ssh/x y' anna@gpu1 ~/venv/bin/medtui runs --runs 'my runs'"
+    with linked(Host(name="gpu1", ssh="anna@gpu1"), RUNS) as link:
+        here = find_run(link.runs, None)
+        assert path_of(here) == f"gpu1:runs/{there.id}"
+        before = sorted(here.root.iterdir())
+    for run in (str(here.root), "anna@gpu1:cls_ce"):
+        assert main([words[0], run, *words[1:]]) == 2
+        said = capsys.readouterr().err
+        assert f"do this over there: ssh anna@gpu1 medtui {words[0]} " in said
+        assert len(said.splitlines()) == 2
+    assert sorted(here.root.iterdir()) == before
+
+
+def test_findings_and_cases_are_read_from_here(far, capsys):
+    far.live()
+    for words in (["findings"], ["cases"]):
+        assert main([*words, "gpu1:seg_best"]) == 0
+        over_ssh = capsys.readouterr().out
+        assert main([*words, "--runs", str(far.runs)]) == 0
+        assert over_ssh == capsys.readouterr().out
+    with pytest.raises(UsageError, match='no run in gpu1:runs is called "nothing"'):
+        main_raising(["findings", "gpu1:nothing"])
 
 
 def test_who_is_not_connected_says_so_at_once(far):
