@@ -127,7 +127,8 @@ def test_an_interrupt_stops_the_members_with_a_checkpoint(tmp_path):
 
 
 def test_a_study_whose_members_were_stopped_by_hand_is_stopped(tmp_path):
-    process = begun(small(tmp_path, folds=2))
+    request = small(tmp_path, folds=2)
+    process = begun(msgspec.structs.replace(request, overrides=(*request.overrides, "train.epochs=1000")))
     wait_for(tmp_path, '"kind":"iteration"')
     while process.poll() is None:
         for folder in list_runs(tmp_path / "runs"):
