@@ -28,7 +28,10 @@ def ending(snapshot: RunSnapshot) -> tuple[str, str]:
     """What the run said at its end, or what is known of a lost one; and what helps."""
     ended, status = snapshot.view.ended, snapshot.status
     message = ended.message if ended and ended.message else status.message
-    return message or f"the run is {snapshot.state}", ended.hint if ended and ended.hint else status.hint
+    hint = ended.hint if ended and ended.hint else status.hint
+    if snapshot.state == "lost" and not snapshot.view.checkpoints:  # there is nothing that its hint could go on from
+        hint = f"no checkpoint was written: medtui run with its recipe.toml begins again; {hint.partition('; ')[2]}"
+    return message or f"the run is {snapshot.state}", hint
 
 
 class EndCard(Canvas):
@@ -153,15 +156,14 @@ class EndCard(Canvas):
         yield from ([(row, color)] for row in textwrap.wrap(message, width - 2, break_on_hyphens=False))
         yield from ([(row, "ink")] for row in textwrap.wrap(hint, width - 2, break_on_hyphens=False))
         command = self._command
-        named = command in f"{message} {hint}" or snapshot.state == "finished"
+        saved = bool(snapshot.view.checkpoints)
+        named = not saved or command in f"{message} {hint}" or snapshot.state == "finished"
         parts: list[Line] = [] if named else [[(one_line(command), "accent")]]
         if snapshot.state == "lost" and snapshot.view.time_s:
             when = age(time.time() - snapshot.view.time_s)
             parts.append([("last event ", "muted"), (when, "ink"), (" ago", "muted")])
-        saved = bool(snapshot.view.checkpoints)
-        keys = (
-            _keys("<resume:R>", "resume", "<fork:F>", "fork") if saved else [[("no checkpoint was written", "muted")]]
-        )
+        unsaved: list[Line] = [] if "no checkpoint" in hint else [[("no checkpoint was written", "muted")]]
+        keys = _keys("<resume:R>", "resume", "<fork:F>", "fork") if saved else unsaved
         yield from _flowed([*parts, *keys, *_keys("<report:e>", "report", "<number(6):6>", "log")], width - 2)
 
 

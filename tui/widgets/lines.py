@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 import time
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from tui.text import figure, one_line
 from tui.widgets.head import SEVERITY_COLORS
 from tui.widgets.pane import Pane
 
+_UNIT = re.compile(r"(?<=\d) (?=(?:s|min|h|mm|MB|GB|voxels?|pixels?)\b|%)")
 LEVELS = ("debug", "info", "warning", "error")
 LEVEL_COLORS = {"warning": "warning", "error": "error", "debug": "muted"}
 
@@ -56,12 +58,14 @@ class Lines(Pane):
         indent = len(head) + len(kind)
         if width - indent < 20:
             indent = min(indent, 4)
-        first = textwrap.wrap(one_line(text), max(8, width - len(head) - len(kind))) or [""]
+        text = _UNIT.sub("\xa0", one_line(text))  # a number stays on the line of its unit
+        first = textwrap.wrap(text, max(8, width - len(head) - len(kind))) or [""]
         rest = textwrap.wrap(" ".join(first[1:]), max(8, width - indent)) if len(first) > 1 else []
         lines: list[Line] = [
             [(head, "muted"), (kind, f"{color}{' bold' if color == 'error' else ''}"), (first[0], "ink")]
         ]
-        return [*lines, *([(" " * indent + row, "ink")] for row in rest)]
+        lines += [[(" " * indent + row, "ink")] for row in rest]
+        return [[(part.replace("\xa0", " "), look) for part, look in line] for line in lines]
 
     def scroll_lines(self, by: int) -> None:
         self.back = max(0, self.back - by)

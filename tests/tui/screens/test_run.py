@@ -236,6 +236,14 @@ async def test_a_command_names_the_run_it_means(tmp_path: Path) -> None:
         assert f"medtui resume {folder.address};" in " ".join(screen.split()).replace("- ", "-")
 
 
+async def test_a_lost_run_without_a_checkpoint_names_none(tmp_path: Path) -> None:
+    folder = recorded.starting(tmp_path)
+    write_status(folder, replace(read_status(folder), state="running", pid=2**22 + 1, process_started="1"))
+    async with dashboard(folder).run_test(size=(80, 24)) as pilot:
+        screen = await see(pilot, "process is gone", "no checkpoint was written: medtui run", "e report")
+        assert "medtui resume" not in screen
+
+
 async def test_keys_of_a_run_that_is_over_ask_first(tmp_path: Path) -> None:
     async with dashboard(recorded.lost(tmp_path)).run_test(size=(80, 24)) as pilot:
         await see(pilot, "process is gone", "last event")
