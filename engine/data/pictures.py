@@ -40,6 +40,8 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
     with open_regular(path) as stream:
         try:
             opened = Image.open(stream, formats=FORMATS)
+        except Image.DecompressionBombError:
+            raise OSError(f"it has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels: cut it into tiles") from None
         except UnidentifiedImageError:
             raise OSError(f"it is no {', '.join(FORMATS)}") from None
         with opened as file:

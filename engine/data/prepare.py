@@ -9,6 +9,7 @@ normalisation, so predictions lie on the input's own voxels.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +19,8 @@ from PIL import Image
 
 from engine.data.read import Floats, Masks, RawCase
 from engine.data.resampling import resample, resample_label
-from engine.data.volumes import Affine, Array
+from engine.data.volumes import MAX_VOXELS, Affine, Array
+from engine.errors import DataError
 from engine.recipe import DataTable
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -107,6 +109,9 @@ def on_grid(sample: RawCase, table: DataTable) -> Prepared:
     label = None if sample.label is None else apply_orientation(sample.label, orientation)
     turned = image.shape[1:]
     resampled = _resampled_shape(turned, sample.spacing, orientation, table)
+    if math.prod(resampled) > MAX_VOXELS:
+        shape = "x".join(map(str, resampled))
+        raise DataError(f"data.spacing makes {shape} voxels of case {sample.id}", "a coarser data.spacing makes fewer")
     if len(turned) == 2:
         image = np.stack([_resample_picture(channel, resampled) for channel in image])
     else:

@@ -123,7 +123,12 @@ def _pairs(folder: Path, images: str, labels: str, split: str, endings: Sequence
     if images == labels:
         masks = {name: path for name, path in masks.items() if _image_of(name, scans, shared=True)}
         scans = {name: path for name, path in scans.items() if name not in masks}
-    owners = {_image_of(name, scans, shared=images == labels): path for name, path in masks.items()}
+    owners: dict[str | None, Path] = {}
+    for name, path in masks.items():
+        first = owners.setdefault(owner := _image_of(name, scans, shared=images == labels), path)
+        if owner is not None and first is not path:
+            found = f"{first.name} and {path.name}, both in {path.parent}"
+            raise DataError(f"two masks of the image {owner}: {found}", "leave one of them there; nothing says which")
     if scans and masks and not {*owners} & {*scans}:
         raise DataError(
             f"no mask in {folder / labels} has the name of an image",

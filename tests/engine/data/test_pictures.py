@@ -229,6 +229,20 @@ def test_a_one_hot_table_has_its_classes_in_columns(tmp_path: Path) -> None:
         open_dataset(b.table("csv", split="fraction", size=(8, 8)), "classification", tmp_path)
 
 
+def test_two_masks_of_one_image_are_refused(tmp_path: Path) -> None:
+    _pairs(tmp_path, "images/{}", "masks/{}", "")
+    _save(tmp_path / "d" / "masks" / "2_mask.png", np.zeros((16, 20), np.uint8))
+    table = b.table("image_pairs", classes=("lesion",), split="fraction", size=(16, 16))
+    with pytest.raises(DataError, match=r"two masks of the image 2: 2\.png and 2_mask\.png"):
+        open_dataset(table, "segmentation", tmp_path)
+
+
+def test_a_picture_of_too_many_pixels_is_said_with_the_way_out(tmp_path: Path) -> None:
+    Image.new("1", (15_000, 15_000)).save(tmp_path / "large.png")
+    with pytest.raises(OSError, match="178,956,970 pixels: cut it into tiles"):
+        read_picture(tmp_path / "large.png")
+
+
 def test_names_that_fit_nothing_are_one_message(tmp_path: Path) -> None:
     _pairs(tmp_path, "images", "masks", "_of_something")
     table = b.table("image_pairs", size=(8, 8), labels="masks", classes=("a",), split="fraction")

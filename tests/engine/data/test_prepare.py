@@ -24,6 +24,7 @@ from engine.data.prepare import (
 )
 from engine.data.read import RawCase, spacing_of
 from engine.data.resampling import resample, resample_label
+from engine.errors import DataError
 from engine.recipe import DataTable
 from tests.engine.data import builders as b
 from tests.engine.evaluation.one_piece import restored
@@ -121,6 +122,11 @@ def test_a_truth_on_a_coarser_grid_is_what_most_of_a_voxel_is() -> None:
     wanted = np.zeros((3, 3, 3), np.uint8)
     wanted[:1], wanted[1] = 1, 1  # the middle is half of class 1, three eighths of nothing
     np.testing.assert_array_equal(resample_label(label, (3, 3, 3)), wanted)
+
+
+def test_a_spacing_that_would_fill_any_memory_is_refused() -> None:
+    with pytest.raises(DataError, match=r"data\.spacing makes 9000x9000x9000 voxels of case c"):
+        prepare(sample(np.ones((9, 9, 9)), affine=np.eye(4)), table(spacing=(1e-3, 1e-3, 1e-3)))
 
 
 def test_zscore_is_not_moved_by_one_hot_voxel() -> None:
