@@ -40,8 +40,7 @@ def guarded(command: Callable[[], int]) -> int:
     except OSError as error:  # a file, a disk or a name, and no fault of the program
         if os.environ.get("MEDTUI_TRACEBACK"):
             raise
-        name = error.filename2 or error.filename  # of a file that was to take a place: the place
-        where = os.fsdecode(name) if isinstance(name, str | bytes) else "the output"
+        where = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "the output"
         _drop_output()
         _complain(f"{where}: {error.strerror or error}")
         return 2 if error.errno in WRONG_PATH else 1

@@ -25,6 +25,17 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Errors of the system name ``path``, and not the file beside it that is to take its place, or nothing."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or Path(os.fsdecode(error.filename)).parent == path.parent:
+            error.filename, error.filename2 = str(path), None
+        raise
+
+
+@contextmanager
 def atomic_open(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
     """Write ``path`` through a temporary file beside it: on any error the old file stays.
 
@@ -32,18 +43,19 @@ def atomic_open(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
         path: the file to replace; its folder must exist.
         durable: fsync file and folder. Off for what is rewritten every second (status).
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            yield stream
-            stream.flush()
-            if durable:
-                os.fsync(stream.fileno())
-        os.replace(name, path)
-    except BaseException:
-        if os.path.exists(name):
-            os.unlink(name)
-        raise
+    with _named(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                yield stream
+                stream.flush()
+                if durable:
+                    os.fsync(stream.fileno())
+            os.replace(name, path)
+        except BaseException:
+            if os.path.exists(name):
+                os.unlink(name)
+            raise
     if durable:
         sync_folder(path.parent)
 
@@ -65,15 +77,16 @@ def write_with(path: Path, write: Callable[[Path], None]) -> None:
     For libraries that choose the format by the name of the file (NIfTI, PNG).
     """
     suffix = "".join(path.suffixes[-2:]) if path.name.endswith(".gz") else path.suffix
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing.", suffix=suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with _named(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing.", suffix=suffix)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            write(temporary)
+            with temporary.open("rb") as stream:
+                os.fsync(stream.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
     sync_folder(path.parent)

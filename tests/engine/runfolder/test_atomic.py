@@ -97,3 +97,16 @@ def test_a_writer_that_is_killed_at_any_moment_leaves_a_whole_file(tmp_path):
         writer.stdout.close()
         checksum, _, body = path.read_bytes().partition(b"\n")
         assert int(checksum) == zlib.crc32(body)
+
+
+@pytest.mark.parametrize("write", [lambda path: write_bytes(path, b"x"), lambda path: write_with(path, Path.touch)])
+def test_an_error_names_the_file_and_not_the_one_beside_it(tmp_path, write):
+    place = tmp_path / "report.html"
+    place.mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        write(place)
+    assert (caught.value.filename, caught.value.filename2) == (str(place), None)
+    with pytest.raises(FileNotFoundError) as caught:
+        write(tmp_path / "gone" / "report.html")
+    assert caught.value.filename == str(tmp_path / "gone" / "report.html")
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
