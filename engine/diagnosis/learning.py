@@ -16,7 +16,7 @@ _ABOVE_START = 10.0
 _COLLAPSE, _BACK = 4.0, 0.75
 _LOSS_STEPS = 10
 _WAIT, _GOOD, _LEARNED = 5, 0.85, 0.3
-_FOLLOWS = 0.25  # of the rise of the validation loss: a training loss that rises by more goes with it
+_FOLLOWS = 0.5  # of the rise of the validation loss: a training loss that rises by more goes with it
 _GRADIENT_STEPS = 9
 _EXPLODED, _EXPLODED_EARLY, _STILL = 20.0, 100.0, 5.0
 
@@ -34,6 +34,8 @@ def _diverging(facts: Facts) -> Iterator[Finding]:
     steps = facts.steps
     size = min(_LOSS_STEPS, max(IN_A_ROW, len(steps)))
     of_steps = [(int(steps.epoch[w.middle]), w.level) for w in windows(steps.loss, size, nan=math.inf)]
+    if not facts.live and len(steps) and not math.isfinite(steps.loss[-1]):  # what ended the run
+        of_steps.append((int(steps.epoch[-1]), float(steps.loss[-1])))
     checks = [(v.epoch, number(v.metrics["loss"])) for v in facts.validations if v.metrics.get("loss") is not None]
     begun = _first_level(steps.loss)
     blown = _blown_up("training", of_steps or facts.train, start=begun)

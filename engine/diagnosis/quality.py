@@ -105,8 +105,8 @@ def _guesses(facts: Facts, validation: Validation) -> bool:
     chance = 1 / max(2, len(facts.classes))
     accuracy = next(known(validation.metrics, "balanced_accuracy", "recall", "accuracy"), math.nan)
     auc = next(known(validation.metrics, "auc"), math.nan)
-    if math.isnan(auc):
-        return accuracy <= chance + _ABOVE_CHANCE * (1 - chance)
+    if math.isnan(auc):  # nothing but the accuracy, which may still be about to rise
+        return accuracy <= chance + _ABOVE_CHANCE * (1 - chance) and validation.epoch >= facts.epochs / 10
     by_chance = 0.25 / math.sqrt(facts.cases) if facts.cases else 0.0  # half a standard error, at most
     return accuracy <= chance + _ABOVE_CHANCE * (1 - chance) + by_chance and auc <= 0.5 + _ABOVE_CHANCE + by_chance / 2
 

@@ -204,13 +204,21 @@ _NOT_FINITE_HINT = (
 )
 
 
-def _not_finite(what: str, value: float, engine: Engine, batches: list[Batch]) -> RunError:
+class NotFiniteError(RunError):
+    """A step gave ``value``, which is no number to go on with."""
+
+    value: float = math.nan
+
+
+def _not_finite(what: str, value: float, engine: Engine, batches: list[Batch]) -> NotFiniteError:
     names = ", ".join(gather([str(name) for batch in batches for name in batch["id"]])[:8])
-    return RunError(
+    error = NotFiniteError(
         f"the {what} is {'NaN' if math.isnan(value) else 'infinite'} at iteration {engine.state.iteration} "
         f"(epoch {engine.state.epoch}), on the cases {names}",
         _NOT_FINITE_HINT,
     )
+    error.value = value
+    return error
 
 
 def _summed(loss: float, confusion: Tensor) -> tuple[float, Tensor]:

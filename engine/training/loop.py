@@ -21,11 +21,11 @@ from engine.evaluation.evaluator import evaluate_split, open_evaluation
 from engine.evaluation.previews import PreviewWriter
 from engine.evaluation.protocol import SplitEvaluation
 from engine.evaluation.tester import validation_job
-from engine.events import Phase, RunStarted
+from engine.events import Iteration, Phase, RunStarted
 from engine.network import Network, memory_advice
 from engine.recipe import recipe_toml
 from engine.runfolder import read_manifest, update_manifest, write_text
-from engine.training.engines import TrainStep, accumulation_note, build_step, make_trainer, run_trainer
+from engine.training.engines import NotFiniteError, TrainStep, accumulation_note, build_step, make_trainer, run_trainer
 from engine.training.handlers.agreement import Agreement
 from engine.training.handlers.checkpoints import BestCheckpoint, LastCheckpoint
 from engine.training.handlers.early_stop import EarlyStop
@@ -111,9 +111,12 @@ class Training:
         try:
             with memory_errors(memory_advice(recipe)):
                 run_trainer(self.trainer, self.stream, recipe.train.planned, self.done, epoch_open=self.epoch_open)
-        except MedtuiError:
+        except MedtuiError as error:
             with contextlib.suppress(RunError):  # the disk itself may be what failed
                 if rank() == 0:
+                    if isinstance(error, NotFiniteError):  # its step is not over, and belongs into the curve
+                        at = self.trainer.state
+                        self.session.emit(Iteration(iteration=at.iteration, epoch=at.epoch, loss=error.value))
                     self.last.write_best()
                     if self.stream.broken:  # between two iterations: nothing of what was learned is in doubt
                         self.last.save("stop")

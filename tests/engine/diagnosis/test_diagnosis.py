@@ -158,6 +158,14 @@ def test_what_a_fault_brings_along_is_no_finding_of_its_own(code, fault):
     assert codes(finished(plan)) == {code}
 
 
+def test_a_step_that_is_no_number_is_said_where_it_ended_the_run():
+    events = list(stream(replace(PLANS["short"], epochs=3)))
+    step = ev.Iteration(iteration=61, epoch=4, loss="nan", seq=len(events) + 1, time_s=events[-1].time_s)
+    view = fold(EMPTY, [*events, step])
+    assert findings_of(view, Status(state="running"), step.time_s) == ()
+    assert codes(findings_of(view, Status(state="failed"), step.time_s)) == {"diverging"}
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_slow_overfitting_after_a_long_level_is_said_at_the_third_validation(seed):
     plan = Plan(epochs=80, per_epoch=4, onset=61, seed=seed, fault=streams.slowly_overfitting)

@@ -17,7 +17,7 @@ from engine import events as ev
 from engine.readers.fold import fold
 from engine.readers.health import findings_of, read_findings, time_shares
 from engine.readers.run_view import EMPTY
-from engine.runfolder import Status, list_runs
+from engine.runfolder import Status, list_runs, read_status
 from engine.training.engines import StepOutput
 from engine.training.handlers.iteration_events import IterationEvents
 from tests.engine.diagnosis.streams import Plan, stream
@@ -122,3 +122,15 @@ def slept(seconds: float) -> float:
     begun = time.perf_counter()
     time.sleep(seconds)
     return time.perf_counter() - begun
+
+
+def test_a_run_that_ended_at_a_loss_of_nan_is_diverging(tmp_path: Path) -> None:
+    from tests.engine.runs import SEGMENTATION, events, run
+
+    far = ("optimizer.name=sgd", "optimizer.lr=100", "train.epochs=20")
+    code, folder = run(tmp_path, SEGMENTATION, *far)
+    assert code == 1
+    last = [event for event in events(folder) if isinstance(event, ev.Iteration)][-1]
+    assert last.loss in ("nan", "inf")
+    assert [finding.code for finding in read_findings(folder)] == ["diverging"]
+    assert [finding.code for finding in read_status(folder).findings or ()] == ["diverging"]
