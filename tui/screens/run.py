@@ -201,12 +201,14 @@ class RunScreen(ScreenOfRun):
 
     @work(exclusive=True, group="go on")
     async def _go_on(self, *words: str) -> None:
-        notify(self.app, "the trainer starts: it loads PyTorch")
+        self.card.do("the trainer starts: it loads PyTorch")
         try:
             folder = await asyncio.to_thread(go_on, self.folder, *words)
         except MedtuiError as error:
             self.app.notify(one_line(str(error)), severity="error", markup=False, timeout=15)
             return
+        finally:
+            self.card.do("")
         if folder.id != self.folder.id:
             self.app.push_screen(RunScreen(self._runs, folder))
         else:

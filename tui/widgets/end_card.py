@@ -18,7 +18,7 @@ from engine.runfolder.mirror import command_for
 from tui.plotting.cells import Line, length
 from tui.settings import keyed
 from tui.state.feed import RunSnapshot
-from tui.text import age, figure, nearest, one_line, with_unit
+from tui.text import figure, nearest, one_line, with_unit
 from tui.widgets.canvas import Canvas
 
 RESUMABLE = ("failed", "stopped", "lost", "silent")
@@ -59,6 +59,7 @@ class EndCard(Canvas):
         self._newest: RunSnapshot | None = None  # may not be drawn yet
         self.known = False  # whether the screen has looked for them: till then nothing jumps
         self.reported = False  # there is a report.html
+        self.doing = ""  # what has been begun and takes a while
 
     def offers(self, action: str) -> bool:
         shown = self.snapshot
@@ -82,6 +83,11 @@ class EndCard(Canvas):
             self.notify(words, severity="warning", markup=False, timeout=4)
         else:
             self.notify(f"the run is {state}: this is for one that is over", severity="warning", timeout=3)
+
+    def do(self, what: str) -> None:
+        """Say what has been begun until it is done: ``""``."""
+        self.doing = what
+        self.fit()
 
     def on_resize(self) -> None:
         self.fit()
@@ -114,6 +120,7 @@ class EndCard(Canvas):
         if len(lines) > most:  # its keys are in the last one
             more: Line = [(keyed("… <findings:d> shows every word"), "muted")]
             lines = [*lines[: most - 2], more, lines[-1]]
+        lines = [[(self.doing, "accent bold")], *lines] if self.doing else lines
         return [[(" ", "ink"), *line] for line in lines]
 
     # --- finished ------------------------------------------------------------------------------
@@ -160,8 +167,8 @@ class EndCard(Canvas):
         named = not saved or command in f"{message} {hint}" or snapshot.state == "finished"
         parts: list[Line] = [] if named else [[(one_line(command), "accent")]]
         if snapshot.state == "lost" and snapshot.view.time_s:
-            when = age(time.time() - snapshot.view.time_s)
-            parts.append([("last event ", "muted"), (when, "ink"), (" ago", "muted")])
+            when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(snapshot.view.time_s))
+            parts.append([("last event ", "muted"), (when, "ink")])
         unsaved: list[Line] = [] if "no checkpoint" in hint else [[("no checkpoint was written", "muted")]]
         keys = _keys("<resume:R>", "resume", "<fork:F>", "fork") if saved else unsaved
         yield from _flowed([*parts, *keys, *_keys("<report:e>", "report", "<number(6):6>", "log")], width - 2)

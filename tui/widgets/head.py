@@ -81,7 +81,8 @@ class Head(Canvas):
             elapsed = view.active_s + now - snapshot.status.started_s  # its stream has not begun, or is not resumed
         parts.append([(clock(elapsed), "ink"), (" elapsed", "muted")])
         if not snapshot.over and view.started is not None:
-            rest = left_s(view, now)
+            paused = state == "paused" and len(view.steps)
+            rest = left_s(view, float(view.steps["time_s"][-1]) if paused else now)
             parts.append([("–" if rest is None else clock(rest), "ink"), (" left", "muted")])
         if metric := self._metric(view):
             parts.append(metric)

@@ -229,10 +229,22 @@ async def test_the_card_comes_when_a_run_ends_under_the_eyes(tmp_path: Path) -> 
         await see(pilot, "e copies its path")
 
 
+async def test_while_a_run_is_paused_the_time_left_stands_still(tmp_path: Path) -> None:
+    folder = recorded.live(tmp_path)
+    write_status(folder, replace(read_status(folder), state="paused"))
+    async with dashboard(folder).run_test(size=(80, 24)) as pilot:
+        await see(pilot, "‖ paused", " left")
+        left = text_of(pilot.app)[0].partition(" elapsed ")[2]  # type: ignore[arg-type]
+        await asyncio.sleep(2.2)
+        assert text_of(pilot.app)[0].partition(" elapsed ")[2] == left  # type: ignore[arg-type]
+
+
 async def test_a_command_names_the_run_it_means(tmp_path: Path) -> None:
     folder = recorded.lost(tmp_path)
     async with dashboard(folder).run_test(size=(120, 40)) as pilot:
-        screen = await see(pilot, "process is gone", "last event")
+        screen = await see(pilot, "process is gone", "last event 20")
+        pilot.app.screen.card.do("the trainer starts")  # type: ignore[attr-defined]
+        await see(pilot, "the trainer starts", "process is gone", "R resume")
         assert f"medtui resume {folder.address};" in " ".join(screen.split()).replace("- ", "-")
 
 
