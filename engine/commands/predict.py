@@ -119,7 +119,7 @@ def _cases(files: Sequence[Path], channels: int) -> tuple[Case, ...]:
     parts: dict[tuple[Path, str], dict[int, Path]] = {}
     found: list[Case] = []
     for path in dict.fromkeys(files):
-        stem = re.sub(r"(\.nii)?\.[^.]+$", "", path.name)
+        stem = re.sub(r"(?i)(\.nii)?\.[^.]+$", "", path.name)
         match = _CHANNEL.match(stem) if channels > 1 else None
         if match and int(match["channel"]) < channels:
             parts.setdefault((path.parent, match["case"]), {})[int(match["channel"])] = path

@@ -50,10 +50,16 @@ def open_dataset(table: DataTable, task: str, root: Path) -> Dataset:
     if not layout.cases:
         raise _no_cases(folder, layout.spatial_dims, table)
     cases = assign(layout.cases, table)
+    own = table.split == "given" and any(case.split == "validation" for case in layout.cases)
+    unused = "data.validation_fraction does nothing: the data set has a validation split of its own"
     layout = replace(
         layout,
         published_split=None if (folder / MARKER).is_file() else _published(layout, cases, table),
-        notes=(*layout.notes, *_split_notes(cases, layout.classes)),
+        notes=(
+            *layout.notes,
+            *([unused] if own and table.validation_fraction else []),
+            *_split_notes(cases, layout.classes),
+        ),
     )
     return _dataset(layout, cases, task, table, folder)
 

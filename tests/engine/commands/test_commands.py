@@ -305,6 +305,7 @@ def test_channels_of_a_case_lie_in_one_folder_and_are_all_there(tmp_path):
     assert case.id == "x"
     assert [path.name for path in case.images] == ["x_0000.nii.gz", "x_0001.nii.gz"]
     assert [case.id for case in _cases([tmp_path / "scan_2023.nii.gz"], 2)] == ["scan_2023"]  # one file, all channels
+    assert [case.id for case in _cases([tmp_path / f"X_000{n}.NII.GZ" for n in (0, 1)], 2)] == ["X"]
     with pytest.raises(DataError, match="lack channels"):
         _cases([tmp_path / "a_0001.nii.gz", tmp_path / "a_0002.nii.gz"], 2)
     with pytest.raises(DataError, match="lack channels"):
