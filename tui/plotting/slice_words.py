@@ -28,7 +28,7 @@ def slice_words(
         return _shares(images, classes, look, room)
     found = overlaps(images.truth[at], images.prediction[at])
     alarm, usual = _summary(images, at, found)
-    lines = [fitted([alarm, *_looks(look), usual], width, 2)]
+    lines = [fitted([alarm, *_looks(look, found[0].place if found else 0), usual], width, 2)]
     entries = [_entry(each, classes, look) for each in found if look.only in (None, each.place + 1)]
     while entries and len(lines) < most:
         line: Line = []
@@ -70,11 +70,13 @@ def _summary(images: PreviewImages, at: int, found: list[ClassOverlap]) -> tuple
     return [], [(f"{counted(wrong, 'pixel')} wrong", "warning")] if wrong else [("no error", "accent")]
 
 
-def _looks(look: SliceLook) -> list[Line]:
+def _looks(look: SliceLook, place: int) -> list[Line]:
+    """What the looks mean, by the letter of the class at ``place`` or of the one that is shown alone."""
     if look.overlay == "off":
         return [[(keyed("<overlay:o> draws truth and prediction"), "muted")]]
     if look.marks or look.ascii_only:
-        letter = look.names[0 if look.only is None else look.only - 1] if look.names else "A"
+        place = place if look.only is None else look.only - 1
+        letter = look.names[place] if place < len(look.names) else "A"
         pairs = ((letter.lower(), "agreed"), (letter, "missed"), (f"+{letter.lower()}", "added"))
         return [[(key, "ink bold"), (f" {word}", "muted")] for key, word in pairs]
     color = look.series[0] if look.only is None else look.series[(look.only - 1) % len(look.series)]
