@@ -68,7 +68,8 @@ class Head(Canvas):
             (f"   {one_line(worst.message)}", "ink"),
             (f"   {one_line(worst.remedy)}", "muted"),
         ]
-        return [ends(left, [[(keyed("<findings:d> shows all "), "muted"), (str(more + 1), "ink")]], width)]
+        count = f" {more + 1}" if more else ""
+        return [ends(left, [[(keyed("<findings:d> shows all"), "muted"), (count, "ink")]], width)]
 
     def _first(self, snapshot: RunSnapshot, width: int, now: float) -> Line:
         view, state = snapshot.view, one_line(snapshot.state)[:12]
