@@ -31,6 +31,8 @@ LONGEST_PAUSE_S = 30.0
 """Between two attempts to connect again."""
 STALE_S = 60.0
 """A request that could not be sent for so long is dropped: a stop that comes an hour late helps nobody."""
+SAY_S = 1.0
+"""Between two problems of the far end that a person is told."""
 MOST_NOISE = 64 << 10
 """Bytes that a login may print before `medtui tail` speaks."""
 NO_TAIL = "what the far end says is no medtui tail"
@@ -55,7 +57,7 @@ class Link:
         self._failure = UsageError(f"{host.name} does not answer", f"try it by hand: {host.by_hand()}")
         self._whole: set[str] = set()
         self._held: set[str] = set()
-        self._shared, self._said = False, ""
+        self._shared, self._said_s = False, 0.0
         self._thread = threading.Thread(target=self._run, name=f"link {host.name}", daemon=True)
 
     def open(self) -> None:
@@ -68,8 +70,9 @@ class Link:
         end = time.monotonic() + PATIENCE_S
         while not self._listed.wait(SOON_S):
             if self._failed.is_set() or time.monotonic() > end:
+                failure = self._failure  # before closing makes another
                 self.close()
-                raise self._failure
+                raise failure
 
     def close(self) -> None:
         self._stopped.set()
@@ -132,15 +135,15 @@ class Link:
             finally:
                 code = _end(ssh)
             if problem:
-                return UsageError(f"{self._host.name}: {problem}")
+                return UsageError(f"{self._host.name}: {problem}", f"see by hand: {self._host.by_hand('tail')}")
             errors.seek(max(0, errors.seek(0, os.SEEK_END) - 4000))
             return self._host.failure(code, errors.read())
 
     def _heard(self, message: FromFar) -> None:
         if message.whole:
             self._whole.add(message.run)
-        if message.problem and not message.done and message.problem != self._said:  # said once, however often it comes
-            self._said = message.problem
+        if message.problem and not message.done and time.monotonic() - self._said_s > SAY_S:
+            self._said_s = time.monotonic()
             self.say(f"{self._host.name}: {printable(message.problem[:300], keep='')}")
         if message.listed:
             self._mirror.forget_others()

@@ -21,7 +21,7 @@ from engine.readers.fold import fold, read_view
 from engine.readers.health import findings_of
 from engine.readers.run_view import EMPTY, RunView
 from engine.runfolder import ENDED, EventReader, Label, RunFolder, Status, read_label, read_status, read_text
-from engine.runfolder.mirror import watch
+from engine.runfolder.mirror import lost, watch
 from engine.toml import parse
 
 BIG_BYTES = 2 << 20
@@ -52,7 +52,7 @@ class RunSnapshot:
     status: Status
     read_share: float = 1.0  # below 1: the view is made of samples of the stream
     skipped: int = 0  # lines that could not be read
-    problem: str = ""  # why the feed ended, if it did
+    problem: str = ""  # why nothing new is known: the feed ended, or another machine is not reached
     recipe_text: str | None = None  # recipe.toml, None where it is not there
     findings: tuple[Finding, ...] = ()  # the worst first
     label: Label = field(default_factory=Label)
@@ -178,7 +178,7 @@ class Feed:
         status = read_status(self.folder)
         found = findings_of(view, status) if share == 1 else ()
         return RunSnapshot(
-            view, status, share, skipped, recipe_text=self._recipe, findings=found, label=read_label(self.folder)
+            view, status, share, skipped, lost(self.folder.root.parent), self._recipe, found, read_label(self.folder)
         )
 
     def _hand_out(self, snapshot: RunSnapshot) -> None:
@@ -188,7 +188,7 @@ class Feed:
 
 def _said(snapshot: RunSnapshot) -> tuple[object, ...]:
     """What the screen shows besides the view."""
-    return snapshot.status, snapshot.findings, snapshot.label
+    return snapshot.status, snapshot.findings, snapshot.label, snapshot.problem
 
 
 def sample(folder: RunFolder, size: int) -> list[AnyEvent]:

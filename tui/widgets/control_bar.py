@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import ClassVar
 
+from textual import work
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
@@ -94,18 +96,23 @@ class ControlBar(Canvas):
         """Into the stream by the trainer; of a run that is over, beside it."""
 
         def on_submit(text: str) -> None:
-            if not self.over:
+            if self.over:
+                self._label(text)
+            else:
                 self._request("note", text)
-                return
-            try:
-                write_label(self.folder, note=text)
-                self.post_message(self.Sent())
-            except MedtuiError as error:
-                self._say(str(error))
 
         if (self.over and not self.read_only) or self._possible():
             value = self.snapshot.label.note if self.snapshot and self.over else ""
             self.post_message(self.Asked("note", on_submit, value, hint="a line of text about this run"))
+
+    @work
+    async def _label(self, text: str) -> None:
+        try:
+            await asyncio.to_thread(write_label, self.folder, note=text)  # another machine has to answer
+        except MedtuiError as error:
+            self._say(str(error))
+        else:
+            self.post_message(self.Sent())
 
     def _doubt(self, command: Command, *questions: str) -> None:
         if self._possible():

@@ -17,7 +17,7 @@ from engine.errors import RunError, UsageError
 from engine.events import Control
 from engine.readers.fold import read_view
 from engine.runfolder import Label, RunFolder, find_run, list_runs, read_label, read_status, send, take, write_label
-from engine.runfolder.mirror import LOST, STREAM, change, fetch, path_of
+from engine.runfolder.mirror import LOST, STREAM, change, fetch, lost, path_of
 from engine.runfolder.remove import remove
 from tests.tui.remote.far_machine import children, wait_for
 from tui.cli import main
@@ -114,10 +114,12 @@ def test_a_lost_connection_comes_back_by_itself_and_brings_what_was_missed(far):
             os.kill(pid, signal.SIGKILL)
         wait_for(lambda: said)
         assert "trying again" in read_status(here).message
+        assert lost(link.runs) == read_status(here).message
         train(live, 30)
         wait_for(lambda: same(live.folder, here))
         assert said[-1] == "connected to gpu1 again"
         wait_for(lambda: not read_status(here).message)
+        assert not lost(link.runs)
     finally:
         link.close()
     wait_for(lambda: not children("tui.cli tail"))
