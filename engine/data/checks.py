@@ -97,7 +97,9 @@ def _facts(dataset: Dataset, case: Case, sample: RawCase, low: float, high: floa
     return CaseFacts(
         image=digest(image),
         truth="" if truth is None else digest(truth),
-        remarks=tuple((remark, dataset.where(path)) for path in case.files for remark in remarks(path)),
+        remarks=tuple(
+            (remark, dataset.where(path)) for path in case.files for remark in remarks(path, masks=dataset.dense)
+        ),
         shape=image.shape,
         spacing=sample.spacing,
         orientation="" if sample.affine is None else "".join(axis or "?" for axis in aff2axcodes(sample.affine)),
