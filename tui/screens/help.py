@@ -59,8 +59,11 @@ class Reading(ModalScreen[None]):
     ]
 
     def on_mount(self) -> None:
-        if getattr(self.app, "ascii_only", False):
-            self.query_one("#help").vertical_scrollbar.renderer = _PlainBar  # type: ignore[misc]
+        text, words = self.query_one("#help"), "↑ ↓ scroll   Esc closes"
+        plain = bool(getattr(self.app, "ascii_only", False))
+        text.border_subtitle = to_ascii(words) if plain else words
+        if plain:
+            text.vertical_scrollbar.renderer = _PlainBar  # type: ignore[misc]
 
     def action_scroll(self, by: int) -> None:
         self.query_one("#help", VerticalScroll).scroll_relative(y=by, animate=False)
