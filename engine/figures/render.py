@@ -101,7 +101,7 @@ def _run(given: dict[str, np.ndarray]) -> dict[str, np.ndarray] | str:
 def _call(source: Path, target: Path) -> str:
     environment = {name: value for name, value in os.environ.items() if name not in {"DISPLAY", "WAYLAND_DISPLAY"}}
     environment["PYTHONPATH"] = python_path()
-    command = [sys.executable, "-m", "engine.figures.render_process", str(source), str(target)]
+    command = [sys.executable, "-P", "-m", "engine.figures.render_process", str(source), str(target)]
     try:
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, check=False

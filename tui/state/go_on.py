@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 from engine.errors import RunError
+from engine.hardware import python_path
 from engine.runfolder import RunFolder, find_run
 from engine.runfolder.mirror import fetch, refuse_mirror
 
@@ -49,10 +51,18 @@ def set_options(text: str) -> list[str]:
 
 
 def _medtui(words: list[str]) -> str:
-    command = [sys.executable, "-m", "tui.cli", *words]
+    # -P: folders engine/ and tui/ in the current folder are not ours
+    command = [sys.executable, "-P", "-m", "tui.cli", *words]
+    environment = {**os.environ, "PYTHONPATH": python_path()}
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_START_S, check=False
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_START_S,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RunError(

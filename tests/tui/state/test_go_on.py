@@ -17,8 +17,12 @@ def test_keys_of_a_fork_become_options() -> None:
     assert set_options("") == []
 
 
-def test_a_refusal_is_what_the_command_said(tmp_path: Path) -> None:
+def test_a_refusal_is_what_the_command_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = recorded.lost(tmp_path)
+    for name in ("engine", "tui"):  # a user's own folders of these names
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('not ours')")
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(RunError, match="no data set at"):
         go_on(folder)
 
