@@ -18,7 +18,7 @@ import msgspec
 from engine.errors import UsageError, printable
 from engine.runfolder import RunFolder, take
 from engine.runfolder.careful import UNREADABLE
-from engine.runfolder.mirror import ASKED, STREAM, WATCHED, WATCHED_S, Asked, watch
+from engine.runfolder.mirror import ASKED, STREAM, WATCHED, WATCHED_S, Asked, fetch, watch
 from tui.remote.hosts import Host
 from tui.remote.mirror import Mirror, place
 from tui.remote.protocol import BEAT_S, LONGEST_LINE, VERSION, FromFar, FromNear, digest, is_file_name
@@ -81,12 +81,13 @@ class Link:
     def hold(self, folder: RunFolder, wait_s: float = PATIENCE_S) -> None:
         """Follow a run until the link is closed, and wait until all of its stream is here."""
         self._held.add(folder.id)
-        end = time.monotonic() + (min(wait_s, 2.0) if self._shared else wait_s)
-        while self._awaits() and time.monotonic() < end and not self._stopped.is_set():
+        if self._shared:
+            fetch(folder, STREAM, wait_s=wait_s)
+        end = time.monotonic() + wait_s
+        while not self._shared and self._awaits() and time.monotonic() < end:
             time.sleep(SOON_S)
 
     def _awaits(self) -> bool:
-        """Whether a run that is held is not all here."""
         return not self._held <= self._whole
 
     def _look(self) -> float:

@@ -125,6 +125,22 @@ def test_a_lost_connection_comes_back_by_itself_and_brings_what_was_missed(far):
     wait_for(lambda: not children("tui.cli tail"))
 
 
+def test_a_second_terminal_is_served_by_the_first_and_takes_over(far):
+    live, host = far.live(), Host(name="gpu1", ssh="gpu1")
+    second = Link(host)
+    with linked(host, RUNS):
+        second.open()
+        here = find_run(second.runs, None)
+        began = time.monotonic()
+        second.hold(here)
+        assert time.monotonic() - began < 10
+        assert same(live.folder, here)
+        assert len(children("tui.cli tail")) == 1
+    train(live, 9)
+    wait_for(lambda: same(live.folder, here))
+    second.close()
+
+
 def test_a_stream_that_was_cut_is_brought_anew(far):
     live = far.live()
     host = Host(name="gpu1", ssh="gpu1")
