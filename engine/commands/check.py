@@ -89,7 +89,7 @@ def _found(found: Survey) -> None:
     for note in found.notes:
         _say("", note, "note")
     for advice in found.advice:
-        _say("", f"{advice.what}. {advice.remedy}", "note")
+        _say("", f"{advice.what}; {advice.remedy}", "note")
 
 
 def _range(values: tuple[float, float, float]) -> str:
