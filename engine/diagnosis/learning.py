@@ -126,7 +126,8 @@ def _calm(calm: Sequence[Window], window: Window, epochs: Sequence[int]) -> floa
         limit = _EXPLODED * max(older)
         return limit if len(older) >= IN_A_ROW else max(limit, 1.0)
     early = [before.level for before in calm if before.stop <= window.stop - 2 * _GRADIENT_STEPS]
-    return max(_EXPLODED_EARLY * max(early), 1.0) if early else None
+    times = _EXPLODED_EARLY if len(early) < IN_A_ROW else 2 * _EXPLODED
+    return max(times * max(early), 1.0) if early else None
 
 
 def _overfitting(facts: Facts) -> Iterator[Finding]:

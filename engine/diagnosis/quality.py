@@ -11,7 +11,7 @@ from engine.events import Metrics, Validation, number
 from engine.measures import find, leading
 
 _FEW = 5  # cases of a class: of fewer, none may be found by chance
-_ENOUGH = 30  # of a class, over the validations in a row
+_ENOUGH = 20  # of a class, over the validations in a row
 _ABOVE_CHANCE = 0.1
 _BAD, _GOOD = 0.1, 0.5
 
