@@ -12,6 +12,7 @@ give its interpreter. Its trainer's own step, loader and batch of 9, deep superv
 from __future__ import annotations
 
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -141,8 +142,12 @@ class NnUNet:
         folders = {f"nnUNet_{name}": str(place / name) for name in ("raw", "preprocessed", "results")}
         environment = os.environ | folders | {"nnUNet_n_proc_DA": "2", "nnUNet_def_n_proc": "2"}
         scripts = Path(python).parent
+        source = place / TASK
+        (source / "imagesTs").mkdir(parents=True)  # it wants one, also where the test images were left out
+        for part in ("imagesTr", "labelsTr", "dataset.json"):
+            (source / part).symlink_to((root / TASK / part).resolve())
         for words in (
-            ["nnUNetv2_convert_MSD_dataset", "-i", str(root / TASK)],
+            ["nnUNetv2_convert_MSD_dataset", "-i", str(source)],
             ["nnUNetv2_plan_and_preprocess", "-d", "4", "-c", "3d_fullres"],
         ):
             done = subprocess.run(
@@ -151,7 +156,12 @@ class NnUNet:
             if done.returncode:
                 sys.exit(f"{words[0]}: {done.stderr[-500:]}")
         self.process = subprocess.Popen(
-            [python, "-c", NNUNET], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [python, "-c", NNUNET],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
         self.batch = int(self.answer("ready"))
 
@@ -194,7 +204,7 @@ def main(nnunet: str | None = None) -> None:
         with tempfile.TemporaryDirectory() as place:
             other = NnUNet(nnunet, root, Path(place))
             compare("nnU-Net's trainer", ours(root, other.batch, deep=True), other, other.batch)
-            other.process.kill()
+            os.killpg(other.process.pid, signal.SIGKILL)  # its workers too
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def python_path() -> str:
 def engine_environment() -> dict[str, str]:
     """What another process of the engine needs beside the environment of this one."""
     # Threads that spin while they wait starve a second run.
-    spin = {} if "OMP_WAIT_POLICY" in os.environ else {"GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "10000")}
+    spin = {} if "OMP_WAIT_POLICY" in os.environ else {"GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "50000")}
     return {"PYTHONPATH": python_path(), **spin}
 
 
