@@ -12,6 +12,7 @@ from scipy import ndimage
 from torch.nn import functional
 
 from engine.data.read import Floats, Masks
+from engine.data.trilinear import sampled
 from engine.data.volumes import Array
 from engine.recipe import AugmentTable, DataTable
 
@@ -126,8 +127,6 @@ class AffineCrop:
         Outside, what lies at the border: what is seen there has its own class.
         """
         if len(self.size) == 3:
-            from engine.data.trilinear import sampled  # brings a compiler, which other data have no use for
-
             seen, mask = sampled(image, label, self.matrix, self.origin, self.size)
             return torch.from_numpy(seen), torch.from_numpy(mask)
         part, local = self.needed()

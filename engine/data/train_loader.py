@@ -29,7 +29,7 @@ class Sample(TypedDict):
     image: torch.Tensor  # float32 (C, *size)
     label: torch.Tensor  # int64 (*size) or ()
     id: str
-    skipped: list[str]  # why others were left out, whose place this one took
+    skipped: list[tuple[str, str]]  # those that were left out, whose place this one took, and why
 
 
 class Batch(TypedDict):
@@ -38,7 +38,7 @@ class Batch(TypedDict):
     image: torch.Tensor  # float32 (B, C, *size)
     label: torch.Tensor  # int64 (B, *size) or (B,)
     id: list[str]
-    skipped: NotRequired[list[str]]  # until the loader has said it
+    skipped: NotRequired[list[tuple[str, str]]]  # until the loader has said it
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +85,12 @@ class CaseDataset(TorchDataset[Any]):
             image, label = self._sampler.volume(loaded, rng, moves)
         return {"image": image, "label": label, "id": case.id, "skipped": skipped}
 
-    def _load(self, index: int) -> tuple[int, Loaded, list[str]]:
+    def _load(self, index: int) -> tuple[int, Loaded, list[tuple[str, str]]]:
         """Case ``index``; where the recipe skips what cannot be read, the next one that can be.
 
         All cases were read before training: this is a file that broke since then.
         """
-        skipped: list[str] = []
+        skipped: list[tuple[str, str]] = []
         count = len(self.cases.cases)
         for place in range(index, index + count):
             try:
@@ -98,7 +98,8 @@ class CaseDataset(TorchDataset[Any]):
             except DataError as error:
                 if self.data.unreadable == "refuse" or place == index + count - 1:
                     raise
-                skipped.append("; ".join(map(str, error.problems)) or error.message)
+                text = "; ".join(map(str, error.problems)) or error.message
+                skipped.append((self.cases.cases[place % count].id, text))
         raise AssertionError("no cases")
 
 
@@ -156,9 +157,9 @@ class TrainLoader:
         for batch in self._made(self._batches(epoch)[first_batch:]):
             if isinstance(batch, _Failure):
                 raise DataError(batch.message, batch.hint, batch.problems)
-            for text in batch.pop("skipped", ()):
-                if text not in self._told:
-                    self._told.add(text)
+            for case, text in batch.pop("skipped", ()):
+                if case not in self._told:  # a file that changes while it is read is broken in several ways
+                    self._told.add(case)
                     self._warn(f"left out, another case is taken in its place: {text}")
             yield batch
 

@@ -53,6 +53,8 @@ def sample(action: argparse.Action) -> list[str]:
 def place(tmp_path, monkeypatch):
     (tmp_path / "seg.toml").write_text(SEGMENTATION)
     create(tmp_path / "runs", "first")
+    for name in ("some-inputs", "a.nii", "b.nii", "a-data"):  # what has to be there before PyTorch is loaded
+        (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -207,7 +207,7 @@ def test_channels_of_other_names_are_refused(two_channels, swapped, tmp_path):
 
 
 def test_a_split_that_is_not_there_is_told(segmented):
-    with pytest.raises(UsageError, match="no split"):
+    with pytest.raises(DataError, match='no labelled cases in "tset"\nsplits with cases: test, train, validation'):
         measure(segmented[0], split="tset")
 
 
@@ -253,7 +253,7 @@ def test_a_run_without_weights_is_told(tmp_path, segmented, capsys):
     shutil.rmtree(copy / "checkpoints")
     assert main(["evaluate", encode(Evaluate(run=copy, split="test"))]) == 2
     said = capsys.readouterr().err
-    assert "no checkpoint" in said
+    assert "its checkpoints are gone" in said
     assert "first epoch" not in said  # its trainer is gone
 
 
