@@ -10,6 +10,7 @@ import errno
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 WRONG_PATH = frozenset(
     {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP}
@@ -18,6 +19,16 @@ WRONG_PATH = frozenset(
 
 # C0 and C1 controls, DEL, what turns the direction of text, line and paragraph separators, surrogates.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def absent_input(path: Path) -> UsageError:
+    """Of `medtui predict`: asked before PyTorch is loaded, and where files are collected."""
+    return UsageError(f"no input at {path}", "name files, or folders of files")
+
+
+def absent_dataset(folder: Path) -> DataError:
+    """Of `medtui evaluate --data`, likewise."""
+    return DataError(f"no data set at {folder}", "name its folder, or the one that holds it, with --data")
 
 
 def printable(text: str, keep: str = "\n") -> str:

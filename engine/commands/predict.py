@@ -17,7 +17,7 @@ from engine.data.pictures import PICTURES
 from engine.data.sources.dataset_json import channel_names
 from engine.data.unread import VOLUMES, unread
 from engine.device import ELSEWHERE, memory_errors
-from engine.errors import DataError, UsageError, printable, some
+from engine.errors import DataError, UsageError, absent_input, printable, some
 from engine.evaluation.evaluator import evaluate_split, open_evaluation
 from engine.evaluation.inference import Predictor
 from engine.evaluation.protocol import EvalJob
@@ -77,7 +77,7 @@ def _dataset(trained: Trained, inputs: Sequence[Path]) -> Dataset:
         elif path.is_file():
             files.append(path)
         else:
-            raise UsageError(f"no input at {path}", "name files, or folders of files")
+            raise absent_input(path)
     if not files:
         others = unread((file for path in inputs for file in path.iterdir()), dims)
         hint = "files are known by their ending: " + " ".join(endings)

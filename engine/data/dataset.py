@@ -16,7 +16,7 @@ from engine.data.sources.index import absent, spelled
 from engine.data.splits import assign, refuse_duplicates
 from engine.data.traits import with_traits
 from engine.data.unread import unread
-from engine.errors import DataError, Problem, RecipeError
+from engine.errors import DataError, Problem, RecipeError, absent_dataset
 from engine.recipe import DataTable
 
 _LOOKED_AT = 10_000
@@ -79,9 +79,7 @@ def open_elsewhere(table: DataTable, task: str, folder: Path, *, classes: tuple[
     """
     place = folder / table.root if (folder / table.root).is_dir() else folder
     if not place.is_dir():
-        raise DataError(
-            f"no data set at {place}", "name the folder of the data set, or the one that holds it, with --data"
-        )
+        raise absent_dataset(place)
     if classes is not None and task == "classification":
         table = table.model_copy(update={"classes": classes})
     layout = open_source(table, place, task)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from engine.errors import UsageError
+from engine.errors import absent_dataset
 from engine.requests import Evaluate
 from tui.arguments import Commands
 from tui.engine_process import request_of
@@ -26,5 +26,5 @@ def _ask(arguments: argparse.Namespace) -> Evaluate:
     """The request, once its data are there: PyTorch takes long to load."""
     request = request_of(Evaluate, arguments)
     if request.data and not request.data.is_dir():
-        raise UsageError(f"no data set at {request.data}", "name its folder, or the one that holds it, with --data")
+        raise absent_dataset(request.data)
     return request

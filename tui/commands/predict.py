@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from engine.errors import UsageError
+from engine.errors import absent_input
 from engine.requests import Predict
 from tui.arguments import Commands
 from tui.engine_process import request_of
@@ -25,5 +25,5 @@ def _ask(arguments: argparse.Namespace) -> Predict:
     """The request, once its inputs are there: PyTorch takes long to load."""
     request = request_of(Predict, arguments)
     if missing := [path for path in request.inputs if not path.exists()]:
-        raise UsageError(f"no input at {missing[0]}", "name files, or folders of files")
+        raise absent_input(missing[0])
     return request
