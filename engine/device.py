@@ -28,19 +28,12 @@ _PROBE_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Where and how tensors are computed with.
+    """Where and how tensors are computed with."""
 
-    Attributes:
-        device: the torch device.
-        amp: dtype of mixed precision, or None.
-        channels_last: whether images and weights lie channel by channel.
-        reason: why this precision, where that was measured.
-    """
-
-    device: torch.device
-    amp: torch.dtype | None
-    channels_last: bool
-    reason: str = ""
+    device: torch.device  # the torch device
+    amp: torch.dtype | None  # dtype of mixed precision, or None
+    channels_last: bool  # whether images and weights lie channel by channel
+    reason: str = ""  # why this precision, where that was measured
 
     @property
     def name(self) -> str:

@@ -82,19 +82,12 @@ class MedtuiError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong in a recipe or in a data folder.
+    """One thing that is wrong in a recipe or in a data folder."""
 
-    Attributes:
-        where: file and line, or a case's file.
-        what: what was found there.
-        allowed: what would be legal, or empty where that goes without saying.
-        key: the key concerned (``train.epochs``), or empty.
-    """
-
-    where: str
-    what: str
-    allowed: str = ""
-    key: str = ""
+    where: str  # file and line, or a case's file
+    what: str  # what was found there
+    allowed: str = ""  # what would be legal, or empty where that goes without saying
+    key: str = ""  # the key concerned (``train.epochs``), or empty
 
     def __str__(self) -> str:
         where, key = printable(self.where, keep=""), printable(self.key, keep="")

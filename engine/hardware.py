@@ -18,34 +18,21 @@ _MOUNT = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True, slots=True)
 class MemoryGroup:
-    """A control group that bounds the memory of this process (a SLURM job, a container, a systemd slice).
+    """A control group that bounds the memory of this process (a SLURM job, a container, a systemd slice)."""
 
-    Attributes:
-        limit: bytes.
-        used: bytes, without file pages that the kernel gives back when asked.
-        killed: processes of the group that the kernel has killed for want of memory.
-    """
-
-    limit: int
-    used: int
-    killed: int = 0
+    limit: int  # bytes
+    used: int  # bytes, without file pages that the kernel gives back when asked
+    killed: int = 0  # processes of the group that the kernel has killed for want of memory
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A process among those of one run.
+    """A process among those of one run."""
 
-    Attributes:
-        rank: its number; 0 writes the run folder.
-        world: how many there are.
-        local: its number on this machine.
-        meeting: the file by which they find each other, else "": by ``MASTER_ADDR`` and ``MASTER_PORT``.
-    """
-
-    rank: int = 0
-    world: int = 1
-    local: int = 0
-    meeting: str = ""
+    rank: int = 0  # its number; 0 writes the run folder
+    world: int = 1  # how many there are
+    local: int = 0  # its number on this machine
+    meeting: str = ""  # the file by which they find each other, else "": by ``MASTER_ADDR`` and ``MASTER_PORT``
 
 
 def launched_place() -> Place:

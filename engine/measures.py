@@ -25,43 +25,28 @@ _TWINS = ("weighted", "micro", "calibrated")
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A metric. Its place in the table is its place in every list.
+    """A metric. Its place in the table is its place in every list."""
 
-    Attributes:
-        name: the key in metrics.json, cases.csv and the stream.
-        title: as papers write it.
-        short: at most 6 letters, for narrow columns; empty: the start of the name.
-        kind: ``share`` (0 to 1), ``distance`` (in the unit of the data), ``count``, or any other ``number``.
-        up: whether more is better; None: neither (a count, an error with a sign).
-        tasks: the tasks in which it is measured.
-        per_class: whether each class has a value of its own.
-        shown: whether it stands in the tables of results and in the stream, and can be monitored.
-        rank: where only a few metrics have room, those with a rank stand, 1 before 2; 0: none.
-        of_two: the same as ``rank`` for two classes, where accuracy says least: 1 before 2; 0: none.
-        decides: whether a comparison of runs answers by it.
-        key: of [evaluate], which asks for it; a test has surface distances without being asked. Empty: always there.
-        beside: of what it is in the second table of a segmentation; empty: it does not stand there.
-        if_absent: whether a class that is not in the truth has a value too, where there are several classes.
-        least: the lowest possible value; None: 0, or of a number that is neither good nor bad none.
-        chance: what guessing reaches; empty: that depends on how frequent the classes are.
-    """
-
-    name: str
-    title: str
-    short: str = ""
+    name: str  # the key in metrics.json, cases.csv and the stream
+    title: str  # as papers write it
+    short: str = ""  # at most 6 letters, for narrow columns; empty: the start of the name
+    # ``share`` (0 to 1), ``distance`` (in the unit of the data), ``count``, or any other ``number``
     kind: Kind = "share"
-    up: bool | None = True
-    tasks: tuple[Task, ...] = ("segmentation", "classification")
-    per_class: bool = False
-    shown: bool = True
-    rank: int = 0
-    of_two: int = 0
-    decides: bool = False
+    up: bool | None = True  # whether more is better; None: neither (a count, an error with a sign)
+    tasks: tuple[Task, ...] = ("segmentation", "classification")  # the tasks in which it is measured
+    per_class: bool = False  # whether each class has a value of its own
+    shown: bool = True  # whether it stands in the tables of results and in the stream, and can be monitored
+    rank: int = 0  # where only a few metrics have room, those with a rank stand, 1 before 2; 0: none
+    of_two: int = 0  # the same as ``rank`` for two classes, where accuracy says least: 1 before 2; 0: none
+    decides: bool = False  # whether a comparison of runs answers by it
+    # of [evaluate], which asks for it; a test has surface distances without being asked. Empty: always there
     key: Key = ""
+    # of what it is in the second table of a segmentation; empty: it does not stand there
     beside: Literal["", "volume", "lesions"] = ""
-    if_absent: bool = False
+    if_absent: bool = False  # whether a class that is not in the truth has a value too, where there are several classes
+    # what guessing reaches; empty: that depends on how frequent the classes are
     chance: Literal["", "1/classes", "1/2"] = ""
-    least: float | None = None
+    least: float | None = None  # the lowest possible value; None: 0, or of a number that is neither good nor bad none
 
     @property
     def bounds(self) -> tuple[float, float]:

@@ -34,23 +34,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """What a field is on the command line; `tui.arguments` makes the option of it.
+    """What a field is on the command line; `tui.arguments` makes the option of it."""
 
-    Attributes:
-        words: its help.
-        metavar: stands for its value there.
-        low: least value of a whole number.
-        high: its greatest value.
-        flag: where it is not ``--`` and the name of the field.
-        place: it has no flag, and so many words as argparse means by this; None: one.
-    """
-
-    words: str
-    metavar: str | None = None
-    low: int = 1
-    high: int = 1000
-    flag: tuple[str, ...] = ()
-    place: Literal["", "?", "+"] | None = ""
+    words: str  # its help
+    metavar: str | None = None  # stands for its value there
+    low: int = 1  # least value of a whole number
+    high: int = 1000  # its greatest value
+    flag: tuple[str, ...] = ()  # where it is not ``--`` and the name of the field
+    place: Literal["", "?", "+"] | None = ""  # it has no flag, and so many words as argparse means by this; None: one
 
 
 Data = Annotated[Path | None, Option("root of the data sets ($MEDTUI_DATA, else ./data)", "DIR")]

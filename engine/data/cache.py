@@ -21,20 +21,13 @@ from engine.recipe import DataTable
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedVolume:
-    """A training volume or picture with its mask on the network's grid, of which crops are taken.
+    """A training volume or picture with its mask on the network's grid, of which crops are taken."""
 
-    Attributes:
-        image: (C, *N). A volume: float32, normalised. A picture: shades from 0 to 255, uint8 or float32.
-        label: (*N).
-        voxels: where its classes are.
-        spacing: of a voxel, in mm, or 1 where unknown.
-        intensity: pictures: (scale, shift), see `intensity_map`; None: the image is normalised already.
-    """
-
-    image: Array
-    label: Masks
-    voxels: Voxels
-    spacing: tuple[float, ...]
+    image: Array  # (C, *N). A volume: float32, normalised. A picture: shades from 0 to 255, uint8 or float32
+    label: Masks  # (*N)
+    voxels: Voxels  # where its classes are
+    spacing: tuple[float, ...]  # of a voxel, in mm, or 1 where unknown
+    # pictures: (scale, shift), see `intensity_map`; None: the image is normalised already
     intensity: tuple[Floats, Floats] | None = None
 
     @property

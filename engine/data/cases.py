@@ -14,59 +14,35 @@ MOST_LABELS = 65_535
 
 @dataclass(frozen=True, slots=True)
 class CaseFacts:
-    """What reading a case showed, see `engine.data.check_dataset`.
+    """What reading a case showed, see `engine.data.check_dataset`."""
 
-    Attributes:
-        image: hash of the decoded values of all channels: the same however the file is called or compressed.
-        truth: hash of the mask's class indices, or of the name of the class; "" where no truth is known.
-        shape: of the image, (C, *S).
-        spacing: voxel size along the axes of S in mm; None where the file has none.
-        orientation: where the axes of S run to, such as "RAS"; "" where the file does not say.
-        low: least value of the image, as the file has it.
-        high: its greatest value.
-        mean: its mean, over rows or slices that lie evenly in it.
-        whole: pictures of more than 8 bits: whether all values are whole numbers; else None.
-        present: indices into `Dataset.classes` of the classes that the truth holds.
-        blank: share of the voxels, in the same rows, that are 0 or the least value: air, or what was padded.
-        remarks: what is odd in a file, and how messages name that file.
-    """
-
-    image: str
-    truth: str
-    shape: tuple[int, ...]
-    spacing: tuple[float, ...] | None
-    orientation: str
-    low: float
-    high: float
-    mean: float
-    whole: bool | None
-    present: tuple[int, ...]
-    blank: float = 0.0
-    remarks: tuple[tuple[str, str], ...] = ()
+    image: str  # hash of the decoded values of all channels: the same however the file is called or compressed
+    truth: str  # hash of the mask's class indices, or of the name of the class; "" where no truth is known
+    shape: tuple[int, ...]  # of the image, (C, *S)
+    spacing: tuple[float, ...] | None  # voxel size along the axes of S in mm; None where the file has none
+    orientation: str  # where the axes of S run to, such as "RAS"; "" where the file does not say
+    low: float  # least value of the image, as the file has it
+    high: float  # its greatest value
+    mean: float  # its mean, over rows or slices that lie evenly in it
+    whole: bool | None  # pictures of more than 8 bits: whether all values are whole numbers; else None
+    present: tuple[int, ...]  # indices into `Dataset.classes` of the classes that the truth holds
+    blank: float = 0.0  # share of the voxels, in the same rows, that are 0 or the least value: air, or what was padded
+    remarks: tuple[tuple[str, str], ...] = ()  # what is odd in a file, and how messages name that file
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One case: its files, and where it belongs.
+    """One case: its files, and where it belongs."""
 
-    Attributes:
-        id: unique in the dataset.
-        images: one file a channel (most have one; a file may also hold several channels).
-        label: the mask file (segmentation); for h5 the same file as the image.
-        target: index of the class (classification).
-        group: patient or lesion; a group is never split.
-        split: "train", "validation" or "test"; "" before splits are assigned.
-        facts: of its content; None before the case was read.
-        traits: what a table says of patient and scanner: site, sex, age, ..., see `engine.data.traits`.
-    """
-
-    id: str
-    images: tuple[Path, ...]
-    label: Path | None = None
-    target: int | None = None
-    group: str | None = None
-    split: str = ""
+    id: str  # unique in the dataset
+    images: tuple[Path, ...]  # one file a channel (most have one; a file may also hold several channels)
+    label: Path | None = None  # the mask file (segmentation); for h5 the same file as the image
+    target: int | None = None  # index of the class (classification)
+    group: str | None = None  # patient or lesion; a group is never split
+    split: str = ""  # "train", "validation" or "test"; "" before splits are assigned
+    # of its content; None before the case was read
     facts: CaseFacts | None = field(default=None, compare=False, repr=False)
+    # what a table says of patient and scanner: site, sex, age, ..., see `engine.data.traits`
     traits: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -81,43 +57,27 @@ class Case:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set as a run uses it: its cases, each in a split, and what they have in common.
+    """A data set as a run uses it: its cases, each in a split, and what they have in common."""
 
-    Attributes:
-        task: "segmentation" or "classification".
-        name: of the data set, for the report.
-        source: DataTable.source.
-        cases: ordered by split, then by id.
-        classes: classification: the classes; segmentation: the foreground classes.
-        label_values: segmentation: the mask value of each foreground class.
-        channels: of an image.
-        spatial_dims: 3 for volumes, 2 for pictures.
-        spacing_unit: of distances: "mm" when the files carry a spacing, else "voxel" or "pixel".
-        phantom: whether the data is made, and no patient's.
-        published_split: True only if the split is the published one; None where that is not known.
-        notes: what the report must say (cases that were left out, ...).
-        root: folder of the data set; files are named relative to it in messages.
-        value_range: pictures: the values that stand for black and white in files of more than 8 bits, the
-            same for every picture; None before they are known.
-        channel_names: what the data set calls the channels, as its files have them; empty where it does not say.
-        channel_order: which channel of the files stands first, second, ... in an image; empty: as in the files.
-    """
-
-    task: str
-    name: str
-    source: str
-    cases: tuple[Case, ...]
-    classes: tuple[str, ...]
-    label_values: tuple[int, ...]
-    channels: int
-    spatial_dims: int
-    spacing_unit: str
-    phantom: bool
-    published_split: bool | None
-    notes: tuple[str, ...] = ()
-    root: Path = Path()
+    task: str  # "segmentation" or "classification"
+    name: str  # of the data set, for the report
+    source: str  # DataTable.source
+    cases: tuple[Case, ...]  # ordered by split, then by id
+    classes: tuple[str, ...]  # classification: the classes; segmentation: the foreground classes
+    label_values: tuple[int, ...]  # segmentation: the mask value of each foreground class
+    channels: int  # of an image
+    spatial_dims: int  # 3 for volumes, 2 for pictures
+    spacing_unit: str  # of distances: "mm" when the files carry a spacing, else "voxel" or "pixel"
+    phantom: bool  # whether the data is made, and no patient's
+    published_split: bool | None  # True only if the split is the published one; None where that is not known
+    notes: tuple[str, ...] = ()  # what the report must say (cases that were left out, ...)
+    root: Path = Path()  # folder of the data set; files are named relative to it in messages
+    # pictures: the values that stand for black and white in files of more than 8 bits, the same for every picture; None
+    # before they are known
     value_range: tuple[float, float] | None = None
+    # what the data set calls the channels, as its files have them; empty where it does not say
     channel_names: tuple[str, ...] = ()
+    # which channel of the files stands first, second, ... in an image; empty: as in the files
     channel_order: tuple[int, ...] = ()
 
     @property

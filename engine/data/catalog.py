@@ -16,35 +16,20 @@ from engine.recipe.base import folded
 
 @dataclass(frozen=True, slots=True)
 class KnownDataset:
-    """A data set: where it comes from, and what may be done with it.
+    """A data set: where it comes from, and what may be done with it."""
 
-    Attributes:
-        name: short, as in commands.
-        title: in full.
-        task: "segmentation" or "classification".
-        source: its layout, as in DataTable.source.
-        folder: the folder below the data root that recipes name.
-        marker: a file or folder in it by which it is told.
-        licence: its terms.
-        cite: what to cite.
-        truth: where the reference standard comes from.
-        how: how to get it.
-        url: an archive that may be downloaded as it is, or "".
-        md5: of that archive, as its publisher gives it.
-    """
-
-    name: str
-    title: str
-    task: str
-    source: str
-    folder: str
-    marker: str
-    licence: str
-    cite: str
-    how: str
-    url: str = ""
-    md5: str = ""
-    truth: str = ""
+    name: str  # short, as in commands
+    title: str  # in full
+    task: str  # "segmentation" or "classification"
+    source: str  # its layout, as in DataTable.source
+    folder: str  # the folder below the data root that recipes name
+    marker: str  # a file or folder in it by which it is told
+    licence: str  # its terms
+    cite: str  # what to cite
+    how: str  # how to get it
+    url: str = ""  # an archive that may be downloaded as it is, or ""
+    md5: str = ""  # of that archive, as its publisher gives it
+    truth: str = ""  # where the reference standard comes from
 
     def describe(self, root: Path) -> dict[str, Any]:
         """All that is known, and whether it lies below the data root ``root``, for a table or as JSON."""

@@ -98,15 +98,10 @@ def turned(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AffineCrop:
-    """An affine crop: voxel ``o`` of the crop shows the place ``matrix @ o + origin`` of the volume.
+    """An affine crop: voxel ``o`` of the crop shows the place ``matrix @ o + origin`` of the volume."""
 
-    Attributes:
-        matrix: (axes, axes), from indices of the crop to indices of the volume.
-        origin: (axes,), the place that voxel 0 shows.
-    """
-
-    matrix: Matrix
-    origin: Matrix
+    matrix: Matrix  # (axes, axes), from indices of the crop to indices of the volume
+    origin: Matrix  # (axes,), the place that voxel 0 shows
     shape: tuple[int, ...]
     size: tuple[int, ...]
 

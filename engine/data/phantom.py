@@ -22,23 +22,14 @@ from engine.recipe import DataTable
 
 @dataclass(frozen=True, slots=True)
 class Phantom:
-    """A data set that can be made.
+    """A data set that can be made."""
 
-    Attributes:
-        name: as in ``medtui data phantom NAME``.
-        task: "segmentation" or "classification".
-        source: the layout in which it is written, as in DataTable.source.
-        cases: how many there are by default.
-        title: what it shows.
-        write: (folder, seed, cases) -> None.
-    """
-
-    name: str
-    task: str
-    source: str
-    cases: int
-    title: str
-    write: Callable[[Path, int, int], None]
+    name: str  # as in ``medtui data phantom NAME``
+    task: str  # "segmentation" or "classification"
+    source: str  # the layout in which it is written, as in DataTable.source
+    cases: int  # how many there are by default
+    title: str  # what it shows
+    write: Callable[[Path, int, int], None]  # (folder, seed, cases) -> None
 
 
 PHANTOMS: dict[str, Phantom] = {

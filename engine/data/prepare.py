@@ -32,30 +32,18 @@ _SAMPLE = 1_000_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """One volume or picture on the network's grid N, with the way back to its own grid S.
+    """One volume or picture on the network's grid N, with the way back to its own grid S."""
 
-    Attributes:
-        id: the case's.
-        image: float32 (C, *N), as the network sees it; from `on_grid`, a picture has its shades from 0 to 255.
-        label: `Masks` (*S), on the case's own grid; None without a mask.
-        label_net: `Masks` (*N), on the network's grid; None without a mask.
-        affine: float64 (4, 4) of the case's own grid; None where the file has none.
-        spacing: of the case's own grid in mm; None where the file has none.
-        shape: S.
-        turned: S with its axes in the network's order.
-        resampled: shape after resampling, before padding.
-        orientation: (axes, 2), for each own axis the network's axis and its sign, as nibabel has it.
-    """
-
-    id: str
-    image: Floats
-    label: Masks | None
-    label_net: Masks | None
-    affine: Affine | None
-    spacing: tuple[float, ...] | None
-    shape: tuple[int, ...]
-    turned: tuple[int, ...]
-    resampled: tuple[int, ...]
+    id: str  # the case's
+    image: Floats  # float32 (C, *N), as the network sees it; from `on_grid`, a picture has its shades from 0 to 255
+    label: Masks | None  # `Masks` (*S), on the case's own grid; None without a mask
+    label_net: Masks | None  # `Masks` (*N), on the network's grid; None without a mask
+    affine: Affine | None  # float64 (4, 4) of the case's own grid; None where the file has none
+    spacing: tuple[float, ...] | None  # of the case's own grid in mm; None where the file has none
+    shape: tuple[int, ...]  # S
+    turned: tuple[int, ...]  # S with its axes in the network's order
+    resampled: tuple[int, ...]  # shape after resampling, before padding
+    # (axes, 2), for each own axis the network's axis and its sign, as nibabel has it
     orientation: npt.NDArray[np.float64]
 
     @property

@@ -51,24 +51,15 @@ UNREADABLE = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RawCase:
-    """One case as it lies on disk, in its own grid.
+    """One case as it lies on disk, in its own grid."""
 
-    Attributes:
-        id: the case's.
-        image: (C, *S). A volume: float32. A picture: shades from 0 to 255, uint8, or float32 where the file
-            is deeper.
-        label: `Masks` (*S), 0 the background and i + 1 the class ``classes[i]``; None without a mask.
-        affine: float64 (4, 4), voxel indices to mm; None where the file has none.
-        spacing: voxel size in mm along the axes of S; None where the file has none.
-        present: indices of the classes that the label holds.
-    """
-
-    id: str
+    id: str  # the case's
+    # (C, *S). A volume: float32. A picture: shades from 0 to 255, uint8, or float32 where the file is deeper
     image: Array
-    label: Masks | None
-    affine: Affine | None
-    spacing: tuple[float, ...] | None
-    present: tuple[int, ...] = ()
+    label: Masks | None  # `Masks` (*S), 0 the background and i + 1 the class ``classes[i]``; None without a mask
+    affine: Affine | None  # float64 (4, 4), voxel indices to mm; None where the file has none
+    spacing: tuple[float, ...] | None  # voxel size in mm along the axes of S; None where the file has none
+    present: tuple[int, ...] = ()  # indices of the classes that the label holds
 
 
 def read_case(dataset: Dataset, case: Case) -> RawCase:

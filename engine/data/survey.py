@@ -35,35 +35,21 @@ class Advice(msgspec.Struct, frozen=True):
 
 
 class Survey(msgspec.Struct, frozen=True):
-    """What ``medtui check --json`` prints.
+    """What ``medtui check --json`` prints."""
 
-    Attributes:
-        name: of the data set.
-        cases: of every split.
-        classes: split -> class -> cases that have it.
-        grouped: cases of which the group (patient, lesion) is known.
-        groups: how many groups those are.
-        sizes: along each axis of the image, in voxels or pixels.
-        spacings: along each axis in mm; none where the files have none.
-        orientations: where the axes run to, such as "RAS" -> cases.
-        values: least value of all, median of the means of the cases, greatest of all, as the files have them.
-        round_trip: class -> mean Dice of the truth with itself, to the network's voxels and back; where resampled.
-        notes: what was noted while reading, such as images that are there twice.
-        advice: what may go wrong.
-    """
-
-    name: str
-    cases: dict[str, int]
-    classes: dict[str, dict[str, int]]
-    grouped: int
-    groups: int
-    sizes: list[Range]
-    spacings: list[Range]
-    orientations: dict[str, int]
-    values: Range
+    name: str  # of the data set
+    cases: dict[str, int]  # of every split
+    classes: dict[str, dict[str, int]]  # split -> class -> cases that have it
+    grouped: int  # cases of which the group (patient, lesion) is known
+    groups: int  # how many groups those are
+    sizes: list[Range]  # along each axis of the image, in voxels or pixels
+    spacings: list[Range]  # along each axis in mm; none where the files have none
+    orientations: dict[str, int]  # where the axes run to, such as "RAS" -> cases
+    values: Range  # least value of all, median of the means of the cases, greatest of all, as the files have them
+    # class -> mean Dice of the truth with itself, to the network's voxels and back; where resampled
     round_trip: dict[str, float]
-    notes: list[str]
-    advice: list[Advice]
+    notes: list[str]  # what was noted while reading, such as images that are there twice
+    advice: list[Advice]  # what may go wrong
 
 
 def survey(dataset: Dataset, table: DataTable) -> Survey:

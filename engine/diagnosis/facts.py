@@ -36,25 +36,15 @@ MOST_WINDOWS = 60
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is wrong.
+    """One thing that is wrong."""
 
-    Attributes:
-        severity: error: the run is lost or in danger; warning: its result suffers; note: worth knowing.
-        code: what kind of thing; a name for scripts.
-        message: one sentence.
-        since_epoch: the first epoch in which it was so, without a break since; 0 before the first.
-        evidence: the numbers behind it.
-        remedy: what to do.
-        key: of the dashboard, that shows it or does something about it.
-    """
-
-    severity: Severity
-    code: Code
-    message: str
-    since_epoch: int = 0
-    evidence: str = ""
-    remedy: str = ""
-    key: str = ""
+    severity: Severity  # error: the run is lost or in danger; warning: its result suffers; note: worth knowing
+    code: Code  # what kind of thing; a name for scripts
+    message: str  # one sentence
+    since_epoch: int = 0  # the first epoch in which it was so, without a break since; 0 before the first
+    evidence: str = ""  # the numbers behind it
+    remedy: str = ""  # what to do
+    key: str = ""  # of the dashboard, that shows it or does something about it
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,46 +64,31 @@ class Steps:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What is known of a run. `engine.readers.health.facts_of` makes it.
+    """What is known of a run. `engine.readers.health.facts_of` makes it."""
 
-    Attributes:
-        live: a process works on it.
-        paused: and was asked to wait.
-        halted: and was halted by a signal (SIGSTOP).
-        cases: of the validation split; 0 where unknown.
-        epochs: planned.
-        steps: all steps.
-        session: number of the first step of the last session: speeds of another machine say nothing about this one.
-        full_size: number of the first step on pictures of their full size; before it steps get slower by themselves.
-        train: (epoch, mean training loss) of each epoch.
-        decayed: the last epoch with a learning rate of a tenth of its greatest or more.
-        validations: the last ones, the newest last.
-        resources: columns of the samples, each (m,), named as in the stream.
-        phase: what the run does now; "" before the first.
-        sign_s: time of the newest step, measurement, or progress; samples of resources are no sign of work.
-        piece_s: seconds that one piece of the phase takes (a case of a validation, a step); 0 where unknown.
-    """
-
-    live: bool = False
-    paused: bool = False
-    halted: bool = False
+    live: bool = False  # a process works on it
+    paused: bool = False  # and was asked to wait
+    halted: bool = False  # and was halted by a signal (SIGSTOP)
     task: str = ""
     classes: Sequence[str] = ()
     monitor: str = ""
     monitor_up: bool = True
-    cases: int = 0
-    epochs: int = 0
+    cases: int = 0  # of the validation split; 0 where unknown
+    epochs: int = 0  # planned
     iterations_per_epoch: int = 0
-    steps: Steps = field(default_factory=Steps)
+    steps: Steps = field(default_factory=Steps)  # all steps
+    # number of the first step of the last session: speeds of another machine say nothing about this one
     session: int = 0
+    # number of the first step on pictures of their full size; before it steps get slower by themselves
     full_size: int = 0
-    train: Sequence[tuple[int, float]] = ()
-    decayed: int = 10**9
-    validations: Sequence[Validation] = ()
+    train: Sequence[tuple[int, float]] = ()  # (epoch, mean training loss) of each epoch
+    decayed: int = 10**9  # the last epoch with a learning rate of a tenth of its greatest or more
+    validations: Sequence[Validation] = ()  # the last ones, the newest last
+    # columns of the samples, each (m,), named as in the stream
     resources: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    phase: str = ""
-    sign_s: float = 0.0
-    piece_s: float = 0.0
+    phase: str = ""  # what the run does now; "" before the first
+    sign_s: float = 0.0  # time of the newest step, measurement, or progress; samples of resources are no sign of work
+    piece_s: float = 0.0  # seconds that one piece of the phase takes (a case of a validation, a step); 0 where unknown
 
     @property
     def epoch(self) -> int:

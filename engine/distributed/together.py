@@ -36,20 +36,14 @@ _LOOK_S = 0.05
 
 @dataclass(slots=True)
 class _Bond:
-    """State of this process as one of several.
+    """State of this process as one of several."""
 
-    Attributes:
-        store: the key-value store that all share: ``end``, the exit code of the run; ``fault``, why one failed;
-            ``left``, how many have read the end.
-        children: processes that this one started.
-        neighbours: processes of the run on this machine.
-        kills: processes that the kernel had killed for want of memory before the run.
-    """
-
+    # the key-value store that all share: ``end``, the exit code of the run; ``fault``, why one failed; ``left``, how
+    # many have read the end
     store: Any = None
-    children: list[subprocess.Popen[bytes]] = field(default_factory=list)
-    neighbours: int = 1
-    kills: int = 0
+    children: list[subprocess.Popen[bytes]] = field(default_factory=list)  # processes that this one started
+    neighbours: int = 1  # processes of the run on this machine
+    kills: int = 0  # processes that the kernel had killed for want of memory before the run
 
 
 _bond = _Bond()

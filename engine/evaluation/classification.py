@@ -37,19 +37,13 @@ from engine.runfolder.cases import write_csv
 
 @dataclass(frozen=True, slots=True)
 class ClassifiedBatch:
-    """A batch of B images with K classes.
+    """A batch of B images with K classes."""
 
-    Attributes:
-        ids: of the cases.
-        targets: int64 (B,); -1 where the class is not known.
-        logits: float64 (B, K).
-        losses: (T, 2), each term of the recipe's loss, of the batch, and by how much the batch counts in
-            it; nothing where nothing was to be measured.
-    """
-
-    ids: list[str]
-    targets: NDArray[np.int64]
-    logits: NDArray[np.float64]
+    ids: list[str]  # of the cases
+    targets: NDArray[np.int64]  # int64 (B,); -1 where the class is not known
+    logits: NDArray[np.float64]  # float64 (B, K)
+    # (T, 2), each term of the recipe's loss, of the batch, and by how much the batch counts in it; nothing where
+    # nothing was to be measured
     losses: list[tuple[float, float]]
 
 

@@ -24,27 +24,17 @@ BATCH_BYTES = 2**29
 
 @dataclass(frozen=True, slots=True)
 class Predictor:
-    """Runs a trained network.
+    """Runs a trained network."""
 
-    Attributes:
-        model: the network, on the device; switched to evaluation by `network`.
-        device: where it runs.
-        kind: ``sigmoid`` or ``softmax``.
-        size: the window of a volume, as in training.
-        overlap: share by which windows overlap.
-        batch_size: windows in one forward pass.
-        mirrors: axes that are mirrored for test-time augmentation, counted without batch and channel.
-        outputs: logits of a voxel; memory is planned by it.
-    """
-
-    model: nn.Module
-    device: Device
-    kind: str
-    size: tuple[int, ...]
-    overlap: float = 0.5
-    batch_size: int = 4
+    model: nn.Module  # the network, on the device; switched to evaluation by `network`
+    device: Device  # where it runs
+    kind: str  # ``sigmoid`` or ``softmax``
+    size: tuple[int, ...]  # the window of a volume, as in training
+    overlap: float = 0.5  # share by which windows overlap
+    batch_size: int = 4  # windows in one forward pass
+    # axes that are mirrored for test-time augmentation, counted without batch and channel
     mirrors: tuple[int, ...] = ()
-    outputs: int = 2
+    outputs: int = 2  # logits of a voxel; memory is planned by it
 
     @property
     def at_once(self) -> int:

@@ -40,38 +40,24 @@ MOST_CLASSES = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalJob:
-    """The cases of one split, and how they are evaluated.
+    """The cases of one split, and how they are evaluated."""
 
-    Attributes:
-        dataset: where the cases are from.
-        split: which of its cases.
-        predictor: the network.
-        others: networks that vote with it, by their mean probability.
-        criterion: the recipe's loss; needed unless ``purpose`` is predict.
-        data: the recipe's [data].
-        table: the recipe's [evaluate].
-        purpose: predict: no case has a truth, so nothing is measured. validation: as ``table`` says of
-            the validations during training. test: in full.
-        checkpoint: name of the weights, for the description.
-        bootstrap: resamples of the confidence intervals; 0 for none.
-        seed: of the resamples.
-        fits: whether this split decides temperature and threshold: the validation split of a finished training.
-        fitted: what it decided, for every other split.
-    """
-
-    dataset: Dataset
-    split: str
-    predictor: Predictor
-    criterion: Criterion | None
-    data: DataTable
-    table: EvaluateTable
+    dataset: Dataset  # where the cases are from
+    split: str  # which of its cases
+    predictor: Predictor  # the network
+    criterion: Criterion | None  # the recipe's loss; needed unless ``purpose`` is predict
+    data: DataTable  # the recipe's [data]
+    table: EvaluateTable  # the recipe's [evaluate]
+    # predict: no case has a truth, so nothing is measured. validation: as ``table`` says of the validations during
+    # training. test: in full
     purpose: Purpose
-    checkpoint: str = "current"
-    bootstrap: int = 0
-    seed: int = 0
+    checkpoint: str = "current"  # name of the weights, for the description
+    bootstrap: int = 0  # resamples of the confidence intervals; 0 for none
+    seed: int = 0  # of the resamples
+    # whether this split decides temperature and threshold: the validation split of a finished training
     fits: bool = False
-    fitted: Fitted | None = None
-    others: tuple[Predictor, ...] = ()
+    fitted: Fitted | None = None  # what it decided, for every other split
+    others: tuple[Predictor, ...] = ()  # networks that vote with it, by their mean probability
 
     @property
     def voters(self) -> tuple[Predictor, ...]:

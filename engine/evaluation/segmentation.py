@@ -39,21 +39,13 @@ Mask = Masks
 
 @dataclass(frozen=True, slots=True)
 class SegmentedCase:
-    """One case with its prediction. The arrays are for handlers and are not kept.
+    """One case with its prediction. The arrays are for handlers and are not kept."""
 
-    Attributes:
-        prepared: image and truth on the network's grid N.
-        mask: class indices (*S) on the input's own grid.
-        mask_net: class indices (*N).
-        row: what was measured; None where nothing was to be.
-        loss: of the whole case; NaN likewise.
-    """
-
-    prepared: Prepared
-    mask: Mask
-    mask_net: Mask
-    row: segmentation.SegmentationRow | None
-    loss: float
+    prepared: Prepared  # image and truth on the network's grid N
+    mask: Mask  # class indices (*S) on the input's own grid
+    mask_net: Mask  # class indices (*N)
+    row: segmentation.SegmentationRow | None  # what was measured; None where nothing was to be
+    loss: float  # of the whole case; NaN likewise
 
     @property
     def dice(self) -> float:

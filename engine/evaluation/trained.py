@@ -21,20 +21,14 @@ from engine.runfolder.study import read_study, voters
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a run left for those who use its network, or a study for those who use its members.
-
-    Attributes:
-        voters: the runs of which the networks are used: this one, or the members of a study.
-        root: the data root that it was trained with, or the one named now.
-        classes: as trained.
-    """
+    """What a run left for those who use its network, or a study for those who use its members."""
 
     folder: RunFolder
     recipe: Recipe
     manifest: Manifest
-    root: Path
-    classes: tuple[str, ...]
-    voters: tuple[RunFolder, ...]
+    root: Path  # the data root that it was trained with, or the one named now
+    classes: tuple[str, ...]  # as trained
+    voters: tuple[RunFolder, ...]  # the runs of which the networks are used: this one, or the members of a study
 
 
 def open_trained(folder: RunFolder, *, checkpoint: str | None = None, device: str | None = None) -> Trained:

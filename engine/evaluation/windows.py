@@ -38,17 +38,11 @@ class _Block:
 
 @dataclass(frozen=True)
 class Windows:
-    """The windows of a predictor over an image: where MONAI's ``sliding_window_inference`` has them.
+    """The windows of a predictor over an image: where MONAI's ``sliding_window_inference`` has them."""
 
-    Attributes:
-        shape: of the image, *N; no axis is shorter than the window.
-        size: of the window.
-        overlap: share by which neighbours overlap.
-    """
-
-    shape: tuple[int, ...]
-    size: tuple[int, ...]
-    overlap: float
+    shape: tuple[int, ...]  # of the image, *N; no axis is shorter than the window
+    size: tuple[int, ...]  # of the window
+    overlap: float  # share by which neighbours overlap
     starts: list[list[int]] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -24,19 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Crops:
-    """The part of the median case that goes through the network once, around what is to be found.
+    """The part of the median case that goes through the network once, around what is to be found."""
 
-    Attributes:
-        image: float32 (C, *N): what the network sees, N being ``data.size``.
-        truth: uint8 (*N).
-        prediction: uint8 (*N).
-        shown: what is shown of the image: (*N), or (H, W, C) shades from 0 to 255.
-    """
-
-    image: np.ndarray
-    truth: np.ndarray
-    prediction: np.ndarray
-    shown: np.ndarray
+    image: np.ndarray  # float32 (C, *N): what the network sees, N being ``data.size``
+    truth: np.ndarray  # uint8 (*N)
+    prediction: np.ndarray  # uint8 (*N)
+    shown: np.ndarray  # what is shown of the image: (*N), or (H, W, C) shades from 0 to 255
 
 
 class Patch:

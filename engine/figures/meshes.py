@@ -13,18 +13,12 @@ KINDS = ("truth", "prediction", "prediction_distance", "truth_distance")
 
 @dataclass
 class Scene:
-    """The surfaces of one case.
+    """The surfaces of one case."""
 
-    Attributes:
-        meshes: kind -> for each class its surface (PolyData), or None where the mask is empty.
-        centre: of all surfaces together, (3,).
-        radius: of the sphere around them.
-        distances: of all vertices of both surfaces to the other one.
-    """
-
-    meshes: dict[str, list[Any]]
-    centre: np.ndarray
-    radius: float
+    meshes: dict[str, list[Any]]  # kind -> for each class its surface (PolyData), or None where the mask is empty
+    centre: np.ndarray  # of all surfaces together, (3,)
+    radius: float  # of the sphere around them
+    # of all vertices of both surfaces to the other one
     distances: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     @property

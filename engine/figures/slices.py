@@ -29,17 +29,14 @@ _MARGIN = 0.12
 @dataclass(frozen=True)
 class Plane:
     """One slice, ready for the eye: rows are up, columns are right.
-
-    Attributes:
-        image: (rows, columns), or (rows, columns, 3) in colour.
-        truth, prediction: (rows, columns).
-        extent: left, right, bottom, top in the volume's unit.
-        box: the part around the masks, as ``extent``.
-        name: of the plane and its index.
-        letters: what lies left, right, below and above, or nothing.
+    truth, prediction: (rows, columns).
+    extent: left, right, bottom, top in the volume's unit.
+    box: the part around the masks, as ``extent``.
+    name: of the plane and its index.
+    letters: what lies left, right, below and above, or nothing.
     """
 
-    image: np.ndarray
+    image: np.ndarray  # (rows, columns), or (rows, columns, 3) in colour
     truth: np.ndarray
     prediction: np.ndarray
     extent: tuple[float, float, float, float]

@@ -12,23 +12,14 @@ from engine.readers.run import FigureError
 
 @dataclass(frozen=True)
 class Volume:
-    """Image, truth and prediction on one grid S: (X, Y, Z), or of a picture (H, W).
+    """Image, truth and prediction on one grid S: (X, Y, Z), or of a picture (H, W)."""
 
-    Attributes:
-        image: float32 (*S), the first channel; of a picture uint8 (H, W), or (H, W, 3) in colour.
-        truth: uint8 (*S), 0 background, i + 1 the class.
-        prediction: uint8 (*S).
-        spacing: distance of voxels along the axes, in ``unit``.
-        unit: ``mm``, or ``voxel`` or ``pixel`` where the file knows no spacing.
-        oriented: whether the axes run to the patient's right, front and head (RAS+).
-    """
-
-    image: np.ndarray
-    truth: np.ndarray
-    prediction: np.ndarray
-    spacing: tuple[float, ...]
-    unit: str
-    oriented: bool
+    image: np.ndarray  # float32 (*S), the first channel; of a picture uint8 (H, W), or (H, W, 3) in colour
+    truth: np.ndarray  # uint8 (*S), 0 background, i + 1 the class
+    prediction: np.ndarray  # uint8 (*S)
+    spacing: tuple[float, ...]  # distance of voxels along the axes, in ``unit``
+    unit: str  # ``mm``, or ``voxel`` or ``pixel`` where the file knows no spacing
+    oriented: bool  # whether the axes run to the patient's right, front and head (RAS+)
 
     @property
     def found(self) -> np.ndarray:

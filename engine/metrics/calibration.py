@@ -73,15 +73,10 @@ def with_mean(gaps: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What the validation split decides for every other split.
+    """What the validation split decides for every other split."""
 
-    Attributes:
-        temperature: see :func:`fit_temperature`.
-        threshold: of two classes, see :func:`choose_threshold`; 0.5 for more.
-    """
-
-    temperature: float
-    threshold: float = 0.5
+    temperature: float  # see :func:`fit_temperature`
+    threshold: float = 0.5  # of two classes, see :func:`choose_threshold`; 0.5 for more
 
 
 def fit(targets: Ints, probabilities: Floats) -> Fitted | None:

@@ -31,27 +31,16 @@ _MOST_CASES = 100_000
 
 @dataclass(frozen=True, slots=True)
 class PairedTest:
-    """The outcome of a paired comparison. None: the data do not allow it.
+    """The outcome of a paired comparison. None: the data do not allow it."""
 
-    Attributes:
-        test: name of the test.
-        n: cases that were compared (both models measured).
-        difference: first minus second.
-        ci95: 95 % confidence interval of the difference.
-        statistic: the test's statistic (a permutation has none).
-        p: two-sided p-value, not corrected.
-        error: standard error of the difference, over groups where they are known.
-        reason: why there is no interval.
-    """
-
-    test: str
-    n: int
-    difference: float | None = None
-    ci95: Interval | None = None
-    statistic: float | None = None
-    p: float | None = None
-    error: float | None = None
-    reason: str = ""
+    test: str  # name of the test
+    n: int  # cases that were compared (both models measured)
+    difference: float | None = None  # first minus second
+    ci95: Interval | None = None  # 95 % confidence interval of the difference
+    statistic: float | None = None  # the test's statistic (a permutation has none)
+    p: float | None = None  # two-sided p-value, not corrected
+    error: float | None = None  # standard error of the difference, over groups where they are known
+    reason: str = ""  # why there is no interval
 
     def cases_needed(self) -> int | None:
         """Cases with which a true difference of this size would be found in 80 of 100 studies (5 %, two-sided).

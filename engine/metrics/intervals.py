@@ -34,17 +34,11 @@ _TAIL = 0.025
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """An interval, or why there is none.
+    """An interval, or why there is none."""
 
-    Attributes:
-        interval: low and high, or None.
-        reason: why there is no interval; empty where there is one.
-        error: standard error of the value, where it is known.
-    """
-
-    interval: Interval | None = None
-    reason: str = ""
-    error: float | None = None
+    interval: Interval | None = None  # low and high, or None
+    reason: str = ""  # why there is no interval; empty where there is one
+    error: float | None = None  # standard error of the value, where it is known
 
 
 def parted(found: Mapping[str, Estimate]) -> tuple[dict[str, Bounds], dict[str, str]]:

@@ -51,21 +51,13 @@ WITH_SURFACES = MetricOptions()
 
 @dataclass(frozen=True)
 class MaskPair:
-    """Prediction and truth of one class in one case. What several metrics need is computed once.
+    """Prediction and truth of one class in one case. What several metrics need is computed once."""
 
-    Attributes:
-        prediction: boolean mask (*S), maybe a crop of the image that holds every voxel of both masks.
-        truth: boolean mask (*S).
-        spacing: distance of neighbouring voxels along each axis.
-        image: shape of the whole image.
-        nsd_tolerance: in the unit of the spacing.
-    """
-
-    prediction: Mask
-    truth: Mask
-    spacing: tuple[float, ...]
-    image: tuple[int, ...]
-    nsd_tolerance: float = 1.0
+    prediction: Mask  # boolean mask (*S), maybe a crop of the image that holds every voxel of both masks
+    truth: Mask  # boolean mask (*S)
+    spacing: tuple[float, ...]  # distance of neighbouring voxels along each axis
+    image: tuple[int, ...]  # shape of the whole image
+    nsd_tolerance: float = 1.0  # in the unit of the spacing
 
     @cached_property
     def volumes(self) -> tuple[int, int]:

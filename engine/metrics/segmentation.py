@@ -24,16 +24,11 @@ COUNTS = ("missed", "false_positive")
 
 @dataclass(frozen=True, slots=True)
 class SegmentationRow:
-    """What was measured on one case.
+    """What was measured on one case."""
 
-    Attributes:
-        id: the case.
-        group: patient the case belongs to, None if not known.
-        per_class: class -> metrics, ``missed``, ``absent``, ``false_positive``, as :func:`case_metrics` gives them.
-    """
-
-    id: str
-    group: str | None = None
+    id: str  # the case
+    group: str | None = None  # patient the case belongs to, None if not known
+    # class -> metrics, ``missed``, ``absent``, ``false_positive``, as :func:`case_metrics` gives them
     per_class: Mapping[str, Mapping[str, float | bool | None]] = field(default_factory=dict)
 
     def of_class(self, metric: str, name: str) -> float | None:

@@ -15,25 +15,15 @@ FORMATS = frozenset({".png", ".gif", ".mp4", ".svg"})
 
 
 class FigureResult(msgspec.Struct, frozen=True):
-    """What became of one figure.
+    """What became of one figure."""
 
-    Attributes:
-        path: file relative to the run folder (``figures/roc.png``).
-        kind: a kind of `engine.figures`, or ``comparison``.
-        title: a few words, for a heading.
-        caption: sentences, for below the figure.
-        ok: whether the file was drawn.
-        message: why not, or what is missing in it.
-        vector: the SVG beside it, relative to the run folder, or empty.
-    """
-
-    path: str
-    kind: str = ""
-    title: str = ""
-    caption: str = ""
-    ok: bool = True
-    message: str = ""
-    vector: str = ""
+    path: str  # file relative to the run folder (``figures/roc.png``)
+    kind: str = ""  # a kind of `engine.figures`, or ``comparison``
+    title: str = ""  # a few words, for a heading
+    caption: str = ""  # sentences, for below the figure
+    ok: bool = True  # whether the file was drawn
+    message: str = ""  # why not, or what is missing in it
+    vector: str = ""  # the SVG beside it, relative to the run folder, or empty
 
     @property
     def name(self) -> str:

@@ -12,23 +12,14 @@ from engine.readers.run import FigureError, RunData
 
 @dataclass(frozen=True)
 class Scores:
-    """What was predicted for the cases of one split.
+    """What was predicted for the cases of one split."""
 
-    Attributes:
-        classes: names of the K classes.
-        targets: true class of each case, int (n,).
-        probabilities: float64 (n, K).
-        predicted: class of each case as it was predicted, int (n,).
-        groups: group of each case, or None.
-        ids: the cases.
-    """
-
-    classes: list[str]
-    targets: np.ndarray
-    probabilities: np.ndarray
-    predicted: np.ndarray
-    groups: list[str | None] | None
-    ids: list[str]
+    classes: list[str]  # names of the K classes
+    targets: np.ndarray  # true class of each case, int (n,)
+    probabilities: np.ndarray  # float64 (n, K)
+    predicted: np.ndarray  # class of each case as it was predicted, int (n,)
+    groups: list[str | None] | None  # group of each case, or None
+    ids: list[str]  # the cases
 
     @property
     def present(self) -> list[int]:

@@ -17,17 +17,11 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Runs:
-    """Runs of one task, side by side.
+    """Runs of one task, side by side."""
 
-    Attributes:
-        runs: in the order given.
-        labels: a short name of each, no two alike.
-        split: the split that all of them measured.
-    """
-
-    runs: list[RunData]
-    labels: list[str]
-    split: str
+    runs: list[RunData]  # in the order given
+    labels: list[str]  # a short name of each, no two alike
+    split: str  # the split that all of them measured
 
     @property
     def task(self) -> str:

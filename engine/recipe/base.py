@@ -148,19 +148,13 @@ def _by_task(choices: dict[Any, CoreSchema]) -> CoreSchema:
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """A key does something only beside certain values of others. Stands in the ``Annotated`` of its field.
+    """A key does something only beside certain values of others. Stands in the ``Annotated`` of its field."""
 
-    Attributes:
-        keys: those others, with their tables.
-        test: whether their values give it a meaning; None where that shows only when the data is opened.
-        words: what gives it a meaning.
-        values: where one key decides: the values of it that do.
-    """
-
-    keys: tuple[str, ...]
+    keys: tuple[str, ...]  # those others, with their tables
+    # whether their values give it a meaning; None where that shows only when the data is opened
     test: Callable[..., bool | None]
-    words: str
-    values: tuple[Any, ...] = ()
+    words: str  # what gives it a meaning
+    values: tuple[Any, ...] = ()  # where one key decides: the values of it that do
 
     def holds(self, lookup: Callable[[str], Any]) -> bool | None:
         """The test with values from ``lookup``; None too where one of them is of a wrong type."""

@@ -12,21 +12,13 @@ from engine.recipe.model import FAMILIES, TABLES, Recipe, table_class
 
 
 class Dead(NamedTuple):
-    """A key that is given and does nothing.
+    """A key that is given and does nothing."""
 
-    Attributes:
-        table: its table.
-        key: its name there.
-        deciders: the keys that take its meaning.
-        found: why it has none.
-        allowed: what would give it one.
-    """
-
-    table: str
-    key: str
-    deciders: tuple[str, ...]
-    found: str
-    allowed: str
+    table: str  # its table
+    key: str  # its name there
+    deciders: tuple[str, ...]  # the keys that take its meaning
+    found: str  # why it has none
+    allowed: str  # what would give it one
 
 
 def dead_keys(values: Mapping[str, Any]) -> Iterator[Dead]:

@@ -20,22 +20,15 @@ MAX_DEPTH = 8
 
 @dataclass(slots=True)
 class Document:
-    """A merged recipe that is not checked yet, and where each key of it was written.
+    """A merged recipe that is not checked yet, and where each key of it was written."""
 
-    Attributes:
-        values: as TOML has them.
-        places: ``file:line`` of each key.
-        layers: of each key the layer that wrote it last: 1 for the file at the root of ``extends``, then its
-            children, then ``--set``.
-        layer: the newest.
-        file: the recipe's.
-    """
-
-    values: Values = field(default_factory=dict)
-    places: dict[str, str] = field(default_factory=dict)
+    values: Values = field(default_factory=dict)  # as TOML has them
+    places: dict[str, str] = field(default_factory=dict)  # ``file:line`` of each key
+    # of each key the layer that wrote it last: 1 for the file at the root of ``extends``, then its children, then
+    # ``--set``
     layers: dict[str, int] = field(default_factory=dict)
-    layer: int = 0
-    file: str = "recipe"
+    layer: int = 0  # the newest
+    file: str = "recipe"  # the recipe's
 
     def place(self, key: str) -> str:
         """``file:line`` of ``key``, else of its table, else the file."""

@@ -87,17 +87,11 @@ def refresh() -> None:
 
 
 class Contradiction(NamedTuple):
-    """Settings that are legal each by itself and cannot go together.
+    """Settings that are legal each by itself and cannot go together."""
 
-    Attributes:
-        keys: all keys concerned; the first is the one to name.
-        found: what was found.
-        allowed: what is legal beside the other keys.
-    """
-
-    keys: tuple[str, ...]
-    found: str
-    allowed: str
+    keys: tuple[str, ...]  # all keys concerned; the first is the one to name
+    found: str  # what was found
+    allowed: str  # what is legal beside the other keys
 
 
 def contradictions(recipe: Recipe) -> Iterator[Contradiction]:

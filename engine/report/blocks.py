@@ -60,42 +60,27 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table. The first column is text, the others are numbers and stand to the right.
+    """A table. The first column is text, the others are numbers and stand to the right."""
 
-    Attributes:
-        columns: heads.
-        rows: cells, as many as there are heads.
-        caption: a sentence below it.
-        rule_before: indices of rows with a line above (means below classes).
-        left: indices of further columns of text.
-        wrap: whether cells may take several lines: sentences, not numbers.
-    """
-
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str | Cell]]
-    caption: str = ""
-    rule_before: frozenset[int] = frozenset()
-    left: frozenset[int] = frozenset()
+    columns: Sequence[str]  # heads
+    rows: Sequence[Sequence[str | Cell]]  # cells, as many as there are heads
+    caption: str = ""  # a sentence below it
+    rule_before: frozenset[int] = frozenset()  # indices of rows with a line above (means below classes)
+    left: frozenset[int] = frozenset()  # indices of further columns of text
     small: bool = False
-    wrap: bool = False
+    wrap: bool = False  # whether cells may take several lines: sentences, not numbers
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A figure on disk, embedded in HTML and linked in Markdown.
+    """A figure on disk, embedded in HTML and linked in Markdown."""
 
-    Attributes:
-        path: PNG, GIF or MP4.
-        place: the same relative to the report, for Markdown.
-        vector: SVG to show in place of the PNG, or None.
-        shape: ``narrow`` for half the width of the page, ``tall`` for what may fill a printed page.
-    """
-
-    path: Path
-    place: str
+    path: Path  # PNG, GIF or MP4
+    place: str  # the same relative to the report, for Markdown
     title: str
     caption: str = ""
-    vector: Path | None = None
+    vector: Path | None = None  # SVG to show in place of the PNG, or None
+    # ``narrow`` for half the width of the page, ``tall`` for what may fill a printed page
     shape: Literal["", "narrow", "tall"] = ""
 
 

@@ -18,23 +18,14 @@ TESTS = {"wilcoxon": "Wilcoxon", "mcnemar": "McNemar", "delong": "DeLong", "perm
 
 @dataclass(frozen=True)
 class Comparison:
-    """One metric of one pair of runs: the first minus the second.
+    """One metric of one pair of runs: the first minus the second."""
 
-    Attributes:
-        first: index of the first run.
-        second: index of the second run.
-        metric: name of the metric.
-        label: the class, or empty for all of them.
-        test: what the test says.
-        corrected: p after Holm, see :func:`corrected`.
-    """
-
-    first: int
-    second: int
-    metric: str
-    label: str
-    test: PairedTest
-    corrected: float | None = None
+    first: int  # index of the first run
+    second: int  # index of the second run
+    metric: str  # name of the metric
+    label: str  # the class, or empty for all of them
+    test: PairedTest  # what the test says
+    corrected: float | None = None  # p after Holm, see :func:`corrected`
 
     @property
     def significant(self) -> bool:

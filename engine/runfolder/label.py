@@ -16,15 +16,10 @@ MOST = {"title": 80, "note": 400}
 
 
 class Label(msgspec.Struct, frozen=True, kw_only=True):
-    """Words of people, each one line; "" where there are none.
+    """Words of people, each one line; "" where there are none."""
 
-    Attributes:
-        title: stands where the name of the recipe would.
-        note: a remark.
-    """
-
-    title: str = ""
-    note: str = ""
+    title: str = ""  # stands where the name of the recipe would
+    note: str = ""  # a remark
 
 
 def read_label(folder: RunFolder) -> Label:

@@ -32,19 +32,12 @@ _WAIT_S, _POLL_S = 15.0, 0.05
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A file in `ASKED`, which is taken away once this was done.
+    """A file in `ASKED`, which is taken away once this was done."""
 
-    Attributes:
-        run: which one.
-        file: of the run, to be brought.
-        label: words for `write_label`.
-        delete: the run, for good.
-    """
-
-    run: str
-    file: str = ""
-    label: dict[str, str] = {}
-    delete: bool = False
+    run: str  # which one
+    file: str = ""  # of the run, to be brought
+    label: dict[str, str] = {}  # words for `write_label`
+    delete: bool = False  # the run, for good
 
 
 def is_mirror(folder: RunFolder) -> bool:

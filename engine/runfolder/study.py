@@ -18,25 +18,15 @@ from engine.runfolder.summary import SplitSummary, read_metrics
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of a study.
+    """One run of a study."""
 
-    Attributes:
-        name: of the run.
-        seed: of the training.
-        fold: which one is held out for validation; None where there are no folds.
-        trial: the number of the search's trial that it belongs to.
-        grid: key of the recipe -> its value, as TOML; what the study varies besides fold and seed.
-        run: id of the run folder, once there is one.
-        state: waiting, or that of the run, or pruned.
-    """
-
-    name: str
-    seed: Count = 0
-    fold: Count | None = None
-    trial: Count | None = None
-    grid: dict[str, str] = {}
-    run: str = ""
-    state: str = "waiting"
+    name: str  # of the run
+    seed: Count = 0  # of the training
+    fold: Count | None = None  # which one is held out for validation; None where there are no folds
+    trial: Count | None = None  # the number of the search's trial that it belongs to
+    grid: dict[str, str] = {}  # key of the recipe -> its value, as TOML; what the study varies besides fold and seed
+    run: str = ""  # id of the run folder, once there is one
+    state: str = "waiting"  # waiting, or that of the run, or pruned
 
     @property
     def setting(self) -> str:
@@ -46,43 +36,24 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Study(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands in ``study.toml``; the recipe is in ``recipe.toml`` beside it.
+    """What stands in ``study.toml``; the recipe is in ``recipe.toml`` beside it."""
 
-    Attributes:
-        recipe: the recipe's file as it was named, for people.
-        task: of the recipe.
-        monitor: the validation metric by which settings are compared.
-        folds: of the cross-validation; 0: every member validates on the recipe's own validation split.
-        seeds: of the members.
-        grid: key of the recipe -> values, as TOML.
-        search: key of the recipe -> range or choices, as typed.
-        trials: of the search.
-        jobs: members at a time.
-        slurm: options of sbatch for each of them.
-        on: where they run: local, slurm.
-        data: root of the data sets.
-        outside: whether paths in the recipe may leave it.
-        post: post-processing that was chosen out of fold, by key of [evaluate].
-        tried: each change of it that was tried -> what it gave.
-        member: the runs.
-    """
-
-    recipe: str = ""
-    task: str = ""
-    monitor: str = ""
-    folds: Count = 0
-    seeds: list[Count] = []
-    grid: dict[str, list[str]] = {}
-    search: dict[str, str] = {}
-    trials: Count = 0
-    jobs: Count = 1
-    on: str = "local"
-    slurm: list[str] = []
-    data: str = "data"
-    outside: bool = False
-    post: dict[str, bool | float] = {}
-    tried: dict[str, str] = {}
-    member: list[Member] = []
+    recipe: str = ""  # the recipe's file as it was named, for people
+    task: str = ""  # of the recipe
+    monitor: str = ""  # the validation metric by which settings are compared
+    folds: Count = 0  # of the cross-validation; 0: every member validates on the recipe's own validation split
+    seeds: list[Count] = []  # of the members
+    grid: dict[str, list[str]] = {}  # key of the recipe -> values, as TOML
+    search: dict[str, str] = {}  # key of the recipe -> range or choices, as typed
+    trials: Count = 0  # of the search
+    jobs: Count = 1  # members at a time
+    on: str = "local"  # where they run: local, slurm
+    slurm: list[str] = []  # options of sbatch for each of them
+    data: str = "data"  # root of the data sets
+    outside: bool = False  # whether paths in the recipe may leave it
+    post: dict[str, bool | float] = {}  # post-processing that was chosen out of fold, by key of [evaluate]
+    tried: dict[str, str] = {}  # each change of it that was tried -> what it gave
+    member: list[Member] = []  # the runs
 
     @property
     def up(self) -> bool:

@@ -21,31 +21,20 @@ Bounds: TypeAlias = tuple[Value, Value]
 
 
 class SplitSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What was measured of one split.
+    """What was measured of one split."""
 
-    Attributes:
-        n: number of cases.
-        missed: pairs of case and class that are in the truth and nowhere in the prediction; None in classification.
-        protocol: how the predictions were made, in words.
-        unit: of the distances, ``mm`` or ``voxel``.
-        values: metric -> mean over the split. In ``metrics.json`` they stand beside the other fields.
-        ci95: metric, or ``<metric>:<class>`` -> ends of its interval.
-        ci95_reason: the same -> why there is none; ``metrics.json`` has null in ``ci95`` there.
-        per_class: class -> metric or count -> value.
-        confusion: rows true, columns predicted; None in segmentation.
-        spread: of a study: metric -> standard deviation over its seeds.
-    """
-
-    n: Count | None = None
+    n: Count | None = None  # number of cases
+    # pairs of case and class that are in the truth and nowhere in the prediction; None in classification
     missed: Count | None = None
-    protocol: str = ""
-    unit: str = ""
+    protocol: str = ""  # how the predictions were made, in words
+    unit: str = ""  # of the distances, ``mm`` or ``voxel``
+    # metric -> mean over the split. In ``metrics.json`` they stand beside the other fields
     values: dict[str, Value] = {}
-    ci95: dict[str, Bounds] = {}
-    ci95_reason: dict[str, str] = {}
-    per_class: dict[str, dict[str, Value]] = {}
-    confusion: list[list[Count]] | None = None
-    spread: dict[str, float] = {}
+    ci95: dict[str, Bounds] = {}  # metric, or ``<metric>:<class>`` -> ends of its interval
+    ci95_reason: dict[str, str] = {}  # the same -> why there is none; ``metrics.json`` has null in ``ci95`` there
+    per_class: dict[str, dict[str, Value]] = {}  # class -> metric or count -> value
+    confusion: list[list[Count]] | None = None  # rows true, columns predicted; None in segmentation
+    spread: dict[str, float] = {}  # of a study: metric -> standard deviation over its seeds
 
     @classmethod
     def of(cls, part: Mapping[str, Any]) -> SplitSummary:

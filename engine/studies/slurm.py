@@ -34,17 +34,11 @@ _OVER = frozenset(
 
 @dataclass
 class SlurmRun:
-    """What the job calls: the engine in a process of its own.
+    """What the job calls: the engine in a process of its own."""
 
-    Attributes:
-        request: the run to begin, or to go on with.
-        log: what the engine said before it had a run folder, and then which it is.
-        environment: what the engine needs beside the job's own.
-    """
-
-    request: Train | Resume
-    log: Path
-    environment: dict[str, str]
+    request: Train | Resume  # the run to begin, or to go on with
+    log: Path  # what the engine said before it had a run folder, and then which it is
+    environment: dict[str, str]  # what the engine needs beside the job's own
     _process: Any = field(default=None, repr=False)
 
     def __call__(self) -> int:

@@ -28,47 +28,31 @@ from engine.training.stream import EpochStream
 
 @dataclass(frozen=True, slots=True)
 class StepOutput:
-    """What one optimizer step leaves for the handlers.
+    """What one optimizer step leaves for the handlers."""
 
-    Attributes:
-        loss: of all cases of the step.
-        cases: how many there were.
-        lr: the learning rate that was used.
-        grad_norm: norm of the whole gradient before clipping; not finite where the loss scaler skipped
-            the step.
-        update_ratio: norm of the change of the weights by their norm; None where it was not measured.
-        confusion: (O, O) counts, rows true, columns predicted, of voxels or cases.
-    """
-
-    loss: float
-    cases: int
-    lr: float
-    grad_norm: float
-    confusion: Tensor
-    update_ratio: float | None = None
+    loss: float  # of all cases of the step
+    cases: int  # how many there were
+    lr: float  # the learning rate that was used
+    grad_norm: float  # norm of the whole gradient before clipping; not finite where the loss scaler skipped the step
+    confusion: Tensor  # (O, O) counts, rows true, columns predicted, of voxels or cases
+    update_ratio: float | None = None  # norm of the change of the weights by their norm; None where it was not measured
 
 
 @dataclass(slots=True)
 class TrainStep:
-    """One optimizer step over one or more batches: forward, loss, backward, clip, update, average.
+    """One optimizer step over one or more batches: forward, loss, backward, clip, update, average."""
 
-    Attributes:
-        model: the network.
-        labels: classes that a label may hold, background included.
-        clock: called with the name of each part when it is over.
-    """
-
-    model: nn.Module
+    model: nn.Module  # the network
     criterion: Callable[[Tensor, Tensor], Tensor]
     optimizer: Optimizer
     schedule: LRScheduler
     scaler: torch.amp.GradScaler
     device: Device
-    labels: int
+    labels: int  # classes that a label may hold, background included
     clip_norm: float | None = None
     ema: Ema | None = None
     changes: BatchChanges | None = None
-    clock: Callable[[str], object] = str
+    clock: Callable[[str], object] = str  # called with the name of each part when it is over
 
     def __call__(self, engine: Engine, batches: list[Batch]) -> StepOutput:
         """Train on ``batches``, and on those of the other processes, as if they were one batch.

@@ -49,20 +49,15 @@ class Follower(Session):
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What process 0 knows when it begins to train.
-
-    Attributes:
-        gpus: whether each process has a GPU of its own.
-        logged: whether the output of process 0 is train.log.
-    """
+    """What process 0 knows when it begins to train."""
 
     folder: Path
     recipe: Recipe
     dataset: Dataset
     precision: str
     weights: StateDict
-    gpus: bool
-    logged: bool
+    gpus: bool  # whether each process has a GPU of its own
+    logged: bool  # whether the output of process 0 is train.log
 
 
 def share(session: Session, network: Network) -> None:

@@ -31,19 +31,12 @@ _MARGIN = 0.97
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """What an epoch costs, by measurement.
+    """What an epoch costs, by measurement."""
 
-    Attributes:
-        step_s: an optimizer step, the making of its batches included.
-        steps: of an epoch.
-        validation_s: a validation; 0 without a validation split.
-        every: epochs between two validations.
-    """
-
-    step_s: float
-    steps: int
-    validation_s: float
-    every: int
+    step_s: float  # an optimizer step, the making of its batches included
+    steps: int  # of an epoch
+    validation_s: float  # a validation; 0 without a validation split
+    every: int  # epochs between two validations
 
     @property
     def epoch_s(self) -> float:

@@ -38,29 +38,17 @@ MOST_PROBLEMS = 1000
 
 @dataclass(frozen=True, slots=True)
 class DatasetIndex:
-    """A data set as its folder describes it, before splits are assigned.
+    """A data set as its folder describes it, before splits are assigned."""
 
-    Attributes:
-        name: of the data set, for the report.
-        cases: with `Case.split` set where the data set gives a split.
-        classes: classification: the classes; segmentation: the foreground classes.
-        label_values: segmentation: the mask value of each foreground class.
-        channels: of an image; 0 where only an image can tell.
-        spatial_dims: 3 for volumes, 2 for pictures.
-        spacing_unit: of distances: "mm" when the files carry a spacing, else "voxel" or "pixel".
-        published_split: whether the given split is the published one; None where that is not known.
-        notes: what the report must say.
-    """
-
-    name: str
-    cases: tuple[Case, ...]
-    classes: tuple[str, ...]
-    label_values: tuple[int, ...] = ()
-    channels: int = 1
-    spatial_dims: int = 3
-    spacing_unit: str = "mm"
-    published_split: bool | None = None
-    notes: tuple[str, ...] = ()
+    name: str  # of the data set, for the report
+    cases: tuple[Case, ...]  # with `Case.split` set where the data set gives a split
+    classes: tuple[str, ...]  # classification: the classes; segmentation: the foreground classes
+    label_values: tuple[int, ...] = ()  # segmentation: the mask value of each foreground class
+    channels: int = 1  # of an image; 0 where only an image can tell
+    spatial_dims: int = 3  # 3 for volumes, 2 for pictures
+    spacing_unit: str = "mm"  # of distances: "mm" when the files carry a spacing, else "voxel" or "pixel"
+    published_split: bool | None = None  # whether the given split is the published one; None where that is not known
+    notes: tuple[str, ...] = ()  # what the report must say
 
 
 @singledispatch

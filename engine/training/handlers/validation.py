@@ -25,17 +25,12 @@ class ValidationEvents(EventEnum):  # type: ignore[misc]
 
 @dataclass(frozen=True, slots=True)
 class ValidationOutcome:
-    """The last validation.
-
-    Attributes:
-        value: the monitored metric; NaN where it could not be measured.
-        best: whether it is the best so far.
-    """
+    """The last validation."""
 
     epoch: int
     iteration: int
-    value: float
-    best: bool
+    value: float  # the monitored metric; NaN where it could not be measured
+    best: bool  # whether it is the best so far
 
 
 class Best:
