@@ -39,6 +39,7 @@ def check(request: Check) -> int:
     """
     from engine.device import memory_errors
     from engine.network import memory_advice
+    from engine.training.optim import warmup_note
 
     recipe = load_recipe(request.recipe, request.overrides, outside=request.allow_outside)
     processes = request.nproc or 1
@@ -54,6 +55,8 @@ def check(request: Check) -> int:
     words = ", ".join(f"{n} {split}" for split, n in found.cases.items() if n)
     _say("data", f"{dataset.name}: {words}; classes {', '.join(dataset.classes)}")
     _found(found)
+    if note := warmup_note(recipe.schedule, recipe.train.epochs):
+        _say("", note, "note")
     with memory_errors(memory_advice(recipe)):
         network = _network(recipe, dataset, root)
         refuse_dead(recipe, network.facts)

@@ -131,6 +131,7 @@ def _phases(session: Session, network: Network, *, resume: bool) -> Outcome:
     from engine.training.follower import share
     from engine.training.handlers.resources import ResourceSampler
     from engine.training.loop import build_training, started
+    from engine.training.optim import warmup_note
     from engine.training.testing import test
 
     share(session, network)
@@ -142,6 +143,8 @@ def _phases(session: Session, network: Network, *, resume: bool) -> Outcome:
     session.log(f"{model}, {network.parameters / 1e6:.2f} M weights, on {network.device.name}; {training.describe()}")
     if network.device.reason:
         session.log(network.device.reason)
+    if note := warmup_note(session.recipe.schedule, session.recipe.train.epochs):
+        session.log(note, "warning")
     sampler = ResourceSampler(session.emit, session.folder.root, network.device.device)
     sampler.start()
     try:

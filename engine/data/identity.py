@@ -113,10 +113,23 @@ def without_copies(dataset: Dataset, table: DataTable) -> Dataset:
     other = [" and ".join(case.id for case in found) for found, of in zip(copies, truths, strict=True) if len(of) > 1]
     if other:
         notes.append(f"the same image has different truths: {some(other)}")
+    if dataset.dense and (shared := _shared_masks(dataset, gone)):
+        notes.append(f"different images have the same mask: {some(shared)}")
     if not notes:
         return dataset
     cases = tuple(case for case in dataset.cases if case.id not in gone)
     return replace(dataset, cases=cases, notes=tuple(dict.fromkeys((*dataset.notes, *notes))))
+
+
+def _shared_masks(dataset: Dataset, gone: set[str]) -> list[str]:
+    """Cases of other images whose masks agree in every value; empty masks, and images that are copies, apart."""
+    same: dict[str, dict[str, str]] = defaultdict(dict)
+    for case in dataset.cases:
+        if case.facts is not None and case.facts.present and case.id not in gone:
+            same[case.facts.truth].setdefault(case.facts.image, case.id)
+    return [
+        " = ".join(ids.values()) if len(ids) < 4 else some([*ids.values()]) for ids in same.values() if len(ids) > 1
+    ]
 
 
 def _leaking(leaks: Sequence[Sequence[Case]]) -> DataError:

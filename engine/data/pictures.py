@@ -28,6 +28,8 @@ _GREY = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"}
 _DEEP = {"I", "I;16", "I;16B", "I;16L", "I;16N", "F"}
 _LOW_BYTES = {f"{kind};16{own}": f"{kind};16{other}" for kind in ("RGB", "RGBA") for own, other in ("BL", "LB", "NB")}
 _BITS = (8, 10, 12, 14, 16)
+_NOT_BLACK = 48
+"""A grey that no JPEG makes of an even black."""
 
 
 @contextmanager
@@ -99,7 +101,8 @@ def picture_channels(path: Path) -> int:
 def read_mask_picture(path: Path) -> Array:
     """The values of a mask, (H, W): grey values, or the indices of a palette.
 
-    JPEG blurs values, so that only a mask of two can be told from it: 0 below 128, and 255.
+    JPEG blurs values, so that only a mask of two can be told from it: 0 below 128, and 255; one with other greys than
+    near black and one white is refused.
 
     Raises:
         ValueError: the mask has colours, of which nothing says the classes; or what it shows is not in its values.
@@ -126,7 +129,24 @@ def read_mask_picture(path: Path) -> Array:
     shades = np.asarray(values, np.uint8)
     if 0 < shades.max() < 128:
         raise ValueError(f"a JPEG mask with values up to {shades.max()}: JPEG blurs class indices; save it as PNG")
+    greys = _greys(shades)
+    dark = [grey for grey in greys if grey < 128]
+    if len(dark) > 1 or len(greys) > len(dark) + 1 or any(grey >= _NOT_BLACK for grey in dark):
+        found = ", ".join(map(str, greys))
+        raise ValueError(f"a JPEG mask of the greys {found}, in place of black and white: save class indices as PNG")
     return np.where(shades < 128, 0, 255).astype(np.uint8)
+
+
+def _greys(shades: npt.NDArray[np.uint8]) -> list[int]:
+    """The greys of even areas: of the levels that fill 3 by 3 pixels, to 8, those that 16 empty levels part."""
+    values = shades.astype(np.int16)
+    high, wide = (max(0, side - 2) for side in values.shape)
+    around = [values[row : row + high, column : column + wide] for row in range(3) for column in range(3)]
+    even = np.maximum.reduce(around) - np.minimum.reduce(around) <= 8
+    counts = np.bincount(around[4][even], minlength=256)
+    levels = np.flatnonzero(counts)
+    groups = np.split(levels, np.flatnonzero(np.diff(levels) > 16) + 1)
+    return [int(np.average(group, weights=counts[group])) for group in groups if counts[group].sum() >= 16]
 
 
 def _white_first(picture: Image.Image, indices: Array) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import unicodedata
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -105,7 +106,9 @@ def _missing(path: Path) -> str:
     if path.is_symlink():
         return "a link to a file that is not there"
     beside = namesake(path)
-    return "no such file" + (f"; beside it is {beside.name}" if beside else "")
+    form = beside is not None and unicodedata.normalize("NFC", beside.name) == unicodedata.normalize("NFC", path.name)
+    which = ", with its accents in another Unicode form" if form else ""
+    return "no such file" + (f"; beside it is {beside.name}{which}" if beside else "")
 
 
 def _image(dataset: Dataset, case: Case, problems: list[Problem]) -> tuple[Array | None, Affine | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 import math
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ _MILLIMETRES = {1: 1e3, 3: 1e-3}
 AFFINE_TOLERANCE = 0.1
 """Share of the smallest voxel side by which two grids may lie apart and still count as the same."""
 _MOST_HEADER = 16 << 20
+_MOST_BEHIND = 64 << 20
+"""Bytes behind the values that are looked through for the check sum."""
 logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # its remarks on headers; faults are raised
 
 _H5 = (".h5", ".hdf5")
@@ -121,11 +124,29 @@ def _nifti(path: Path, key: str) -> tuple[Array, Affine | None]:
     file = open_nifti(path)
     with open_regular(path) as stream:
         _refuse_huge(file.shape, file.get_data_dtype(), key, stream)
-    array = np.asanyarray(file.dataobj)
+    array = _unpacked(path, file) if path.name.lower().endswith(".gz") else np.asanyarray(file.dataobj)
     if array.dtype == np.float64:
         with np.errstate(over="ignore"):  # infinite values are found, and said, as such
             array = array.astype(np.float32)
     return array, affine_of(file)
+
+
+def _unpacked(path: Path, file: nibabel.Nifti1Image) -> Array:
+    """The values of ``file``, read on to where gzip keeps its check sum: nibabel stops before it.
+
+    Raises:
+        gzip.BadGzipFile: the values are others than were packed.
+    """
+    with ImageOpener(path) as stream:
+        array: Array = np.asanyarray(type(file).from_stream(stream.fobj).dataobj)
+        try:
+            for _ in range(_MOST_BEHIND >> 20):
+                if not stream.read(1 << 20):
+                    break
+        except gzip.BadGzipFile as error:
+            if "gzipped" not in str(error):  # other bytes behind what is packed do not matter, as to gzip itself
+                raise
+    return array
 
 
 def affine_of(file: nibabel.Nifti1Image) -> Affine:

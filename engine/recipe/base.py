@@ -8,6 +8,7 @@ A key that does something only beside certain values of other keys says so with 
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self, TypeAlias, get_args
@@ -181,8 +182,8 @@ def above(key: str, least: int = 0) -> When:
 
 
 def folded(name: str) -> str:
-    """``name`` without what people write now so, now so: case, and spaces at its ends or repeated."""
-    return " ".join(name.split()).casefold()
+    """``name`` without what people write now so, now so: case, the form of accents, spaces at its ends or repeated."""
+    return unicodedata.normalize("NFC", " ".join(name.split()).casefold())
 
 
 def conditions(table: type[Table], name: str) -> tuple[When, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from engine.data.sources.index import (
 )
 from engine.data.sources.pairs import named_classes
 from engine.data.sources.rows import table_rows
-from engine.errors import Problem
+from engine.errors import Problem, counted
 from engine.recipe.base import folded
 from engine.recipe.sources import CsvTable
 
@@ -88,7 +89,7 @@ def _masks(folder: Path, table: CsvTable, rows: list[Row], problems: list[Proble
 
 def _targets(folder: Path, table: CsvTable, rows: list[Row], problems: list[Problem]) -> _Truths:
     found = {row.label for row in rows}
-    classes = table.classes or tuple(sorted(found))
+    classes = table.classes or tuple(sorted({_one_form(label) for label in found}))
     long = [name for name in classes if len(name) > LONGEST_NAME]
     if long or len(classes) > MOST_LABELS:
         allowed = f"at most {MOST_LABELS:,} classes; is that the column of the class?"
@@ -133,6 +134,13 @@ def _rows(folder: Path, table: CsvTable, problems: list[Problem], *, named: bool
     for number, line in lines:
         if len(problems) >= MOST_PROBLEMS:
             break
+        if any(line[len(header) :]):
+            found, allowed = (
+                f"{counted(len(line), 'cell')}",
+                f"{len(header)}, as in line 1: quote cells that hold commas",
+            )
+            problems.append(Problem(f"{name}:{number}", found, allowed))
+            continue
         cells = [None if at is None else _cell(line[at] if at < len(line) else "", table) for at in columns]
         if hot and not (label := _hot(hot, line)):
             problems.append(Problem(f"{name}:{number}", "not one class", f"1 in one of {', '.join(hot)}; else 0"))
@@ -144,6 +152,8 @@ def _rows(folder: Path, table: CsvTable, problems: list[Problem], *, named: bool
 
 
 def _column(header: list[str], column: str, name: str, problems: list[Problem]) -> int:
+    if header.count(column) > 1:
+        problems.append(Problem(f"{name}:1", f'{header.count(column)} columns "{column}"', "one column of a name"))
     if column in header:
         return header.index(column)
     problems.append(Problem(f"{name}:1", f'no column "{column}"', ", ".join(header)[:300] or "a header line"))
@@ -186,4 +196,9 @@ def _row(folder: Path, table: CsvTable, where: str, cells: list[str | None], pro
         problems.append(Problem(where, f'found "{split}"', "train, validation or test", table.split_column or ""))
     if len(problems) > count or image is None or not label or named is None:
         return None
-    return Row(where, image, label, group or None, named)
+    return Row(where, image, label, _one_form(group or "") or None, named)
+
+
+def _one_form(text: str) -> str:
+    """``text`` with accents in one of the two ways that Unicode has, which look the same."""
+    return unicodedata.normalize("NFC", text)

@@ -67,6 +67,14 @@ def test_a_copy_within_a_split_is_noted(tmp_path: Path) -> None:
     assert "1 image is more than once in a split: again = cattrain0" in notes
 
 
+def test_one_mask_for_different_images_is_noted(tmp_path: Path) -> None:
+    pairs(tmp_path / "d", PARTS, cases=1)
+    keys = {"source": "nifti_pairs", "task": "segmentation", "classes": ("organ",)}
+    assert "different images have the same mask: train0 = test0" in read(tmp_path, **keys).notes
+    rewrite(tmp_path / "d" / "labels" / "test" / "test0.nii.gz", np.flip(mask(), 1))
+    assert not [note for note in read(tmp_path, **keys).notes if "same mask" in note]
+
+
 def test_volumes_that_are_packed_or_not_are_the_same_and_spacing_is_in_the_fingerprint(tmp_path: Path) -> None:
     folder = pairs(tmp_path / "d", PARTS)
     before = read(tmp_path, "nifti_pairs", "segmentation", classes=("organ",))

@@ -111,6 +111,16 @@ def test_masks_as_indices_as_black_and_white_and_as_palette_are_one(tmp_path: Pa
         assert found.max() in {1, 255}
 
 
+@pytest.mark.parametrize("quality", [10, 50, 95])
+def test_a_mask_of_black_and_white_is_known_behind_the_edges_that_jpeg_blurs(tmp_path: Path, quality: int) -> None:
+    drawn = Image.new("L", (240, 240))
+    for place in range(4):
+        ImageDraw.Draw(drawn).ellipse((60 * place, 31 * place, 60 * place + 50, 31 * place + 9 + 20 * place), fill=255)
+    soft = drawn.resize((180, 180), Image.Resampling.BILINEAR)  # with greys of its own along the edges
+    soft.save(tmp_path / "m.jpg", quality=quality)
+    np.testing.assert_array_less(np.mean((read_mask_picture(tmp_path / "m.jpg") > 0) != (np.asarray(soft) > 127)), 0.01)
+
+
 @pytest.mark.parametrize("name", ["deep.png", "packed.tif", "plain.tif", "alpha.png", "turned.tif"])
 def test_colours_of_16_bits_come_out_as_opencv_wrote_them(tmp_path: Path, name: str) -> None:
     wanted = np.random.default_rng(0).integers(0, 4096, (9, 7, 3)).astype(np.uint16)
@@ -138,6 +148,7 @@ ODD_MASKS = {
     "white first.png": "white stands before black",  # what Pillow and pngquant make of black and white
     "alpha.png": "drawn in its transparency",
     "indices.jpg": "values up to 2: JPEG blurs class indices",
+    "two classes.jpg": "of the greys 0, 128, 25[45], in place of black and white",
 }
 
 
@@ -149,6 +160,9 @@ def test_masks_of_which_the_values_are_not_known_are_refused(tmp_path: Path, nam
         Image.fromarray(np.dstack([drawn * 0] * 3 + [255 * drawn])).save(tmp_path / name)
     elif name == "indices.jpg":
         Image.fromarray(2 * drawn).save(tmp_path / name, quality=95)
+    elif name == "two classes.jpg":
+        drawn[10:20, 10:20] = 2
+        Image.fromarray(np.array([0, 128, 255], np.uint8)[drawn]).save(tmp_path / name, quality=90)
     else:
         most_white = Image.fromarray(255 * (1 - drawn)).convert("RGB")
         most_white.convert("P", palette=Image.Palette.ADAPTIVE).save(tmp_path / name)

@@ -116,6 +116,19 @@ def test_scaled_integers_are_read_with_their_scale(tmp_path: Path) -> None:
     np.testing.assert_array_equal(sample.image[0], wanted)
 
 
+def test_what_gzip_packed_is_what_comes_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(b.volume(), b.affine()), path)
+    packed = path.read_bytes()
+    path.write_bytes(packed + b"other bytes")  # gzip itself only warns of them
+    np.testing.assert_array_equal(read_volume(path)[0], b.volume())
+    values = bytearray(gzip.decompress(packed))
+    values[500] ^= 1
+    path.write_bytes(gzip.compress(bytes(values))[:-8] + packed[-8:])  # one bit changed since the sum was made
+    with pytest.raises(gzip.BadGzipFile, match="CRC"):
+        read_volume(path)
+
+
 @pytest.mark.parametrize(("unit", "scale"), [("micron", 1e-3), ("mm", 1), ("meter", 1e3), ("unknown", 1)])
 def test_spacing_is_in_millimetres_as_simpleitk_2_reads_it(unit: str, scale: float, tmp_path: Path) -> None:
     path = tmp_path / "a.nii.gz"

@@ -242,6 +242,35 @@ def test_tables_as_spreadsheets_write_them(tmp_path: Path, encoding: str, separa
     assert {case.images[0].name for case in dataset.cases} == {*names}
 
 
+def test_accents_have_one_form(tmp_path: Path) -> None:
+    names, forms = ("José", "b", "Jose\u0301"), ("é", "e\u0301")
+    rows = [f"{n}.png,{names[n % 3]},{forms[n % 2]}{n // 4}" for n in range(12)]
+    for n in range(12):
+        b.picture(tmp_path / "d" / f"{n}.png", n)
+    b.csv_table(tmp_path / "d", rows, "path,label,patient")
+    dataset = opened(tmp_path, "csv", "classification", group_column="patient", split="fraction")
+    assert dataset.classes == ("José", "b")
+    assert {case.group for case in dataset.cases} == {"é0", "é1", "é2"}
+    (tmp_path / "d" / "é.png").write_bytes(b"")
+    b.csv_table(tmp_path / "d", ["e\u0301.png,a", "0.png,b"])
+    with pytest.raises(DataError) as caught:
+        opened(tmp_path, "csv", "classification", split="fraction")
+    assert "in another Unicode form" in str(caught.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "said"),
+    [("path,label,path", "0.png,a,1.png", '2 columns "path"'), ("path,label", "0.png,a,b", "3 cells")],
+)
+def test_a_table_of_which_the_columns_are_not_known_is_refused(
+    tmp_path: Path, header: str, row: str, said: str
+) -> None:
+    b.csv_table(tmp_path / "d", [row], header)
+    with pytest.raises(DataError) as caught:
+        opened(tmp_path, "csv", "classification", split="fraction")
+    assert said in str(caught.value.problems)
+
+
 def test_odd_geometry_is_noted_by_file(tmp_path: Path) -> None:
     b.pairs(tmp_path / "d")
     for index in range(2):
