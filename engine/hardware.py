@@ -66,7 +66,18 @@ def share_cores(processes: int) -> None:
 def cores() -> int:
     """Processor cores that this process may use: its share of them where a run has several processes here."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, allowed // _sharers[0])
+    return max(1, min(allowed, cpu_quota()) // _sharers[0])
+
+
+def cpu_quota(membership: Path = _CGROUP, mount: Path = _MOUNT) -> int:
+    """Cores whose time the narrowest control group gives (a container with ``--cpus 2``); very many without a limit."""
+    quotas = [_UNLIMITED]
+    for folder, version in _group_folders(membership, mount, "cpu"):
+        names = ("cpu.max",) if version == 2 else ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+        quota, period, *_ = [*" ".join(_text(folder / name) for name in names).split(), "", ""]
+        if quota.isdigit() and period.isdigit() and int(period) > 0:
+            quotas.append(-(-int(quota) // int(period)))
+    return max(1, min(quotas))
 
 
 def python_path() -> str:
@@ -140,53 +151,53 @@ def memory_groups(membership: Path = _CGROUP, mount: Path = _MOUNT, *, unlimited
         unlimited: give groups without a limit too.
     """
     found = []
-    for folder, names in _group_folders(membership, mount):
+    for folder, version in _group_folders(membership, mount, "memory"):
+        names = _V2 if version == 2 else _V1
         limit, used = _number(folder / names[0]), _number(folder / names[1])
         if used is not None and (limit is not None or unlimited):
             statistics = _pairs(folder / "memory.stat")
             given_back = statistics.get("inactive_file", statistics.get("total_inactive_file", 0))
             killed = _pairs(folder / names[2]).get("oom_kill", 0)
-            found.append(MemoryGroup(1 << 62 if limit is None else limit, max(0, used - given_back), killed))
+            found.append(MemoryGroup(_UNLIMITED if limit is None else limit, max(0, used - given_back), killed))
     return found
 
 
 _V2 = ("memory.max", "memory.current", "memory.events")
 _V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "memory.oom_control")
+_UNLIMITED = 1 << 62
 _UNLIMITED_V1 = 1 << 60  # version 1 writes the largest number of pages where there is no limit
 
 
-def _group_folders(membership: Path, mount: Path) -> Iterator[tuple[Path, tuple[str, str, str]]]:
-    try:
-        lines = membership.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return
-    for line in lines:
+def _group_folders(membership: Path, mount: Path, controller: str) -> Iterator[tuple[Path, int]]:
+    """The groups around this process that ``controller`` bounds, the innermost first, and the version of their files."""
+    for line in _text(membership).splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
-        if controllers and "memory" not in controllers.split(","):
+        if controllers and controller not in controllers.split(","):
             continue
-        root, names = (mount / "memory", _V1) if controllers else (mount, _V2)
+        root = mount / controller if controllers else mount
         own = root / path.strip("/")
         # Inside a container the path may be that of the host, and the group is what is mounted.
         for folder in [own, *own.parents]:
             if folder.is_dir():
-                yield folder, names
+                yield folder, 1 if controllers else 2
             if folder == root:
                 break
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
 def _number(path: Path) -> int | None:
     """A number of bytes; None for ``max``, a missing file, or the word of version 1 for no limit."""
-    try:
-        text = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        return None
+    text = _text(path)
     return int(text) if text.isdigit() and int(text) < _UNLIMITED_V1 else None
 
 
 def _pairs(path: Path) -> dict[str, int]:
-    try:
-        rows = [line.split() for line in path.read_text(encoding="ascii").splitlines()]
-    except (OSError, UnicodeDecodeError):
-        return {}
+    rows = [line.split() for line in _text(path).splitlines()]
     return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from engine import hardware
-from engine.hardware import MemoryGroup, cores, free_memory, memory_groups, python_path, total_memory
+from engine.hardware import MemoryGroup, cores, cpu_quota, free_memory, memory_groups, python_path, total_memory
 
 GIB = 1 << 30
 
@@ -44,6 +44,20 @@ def test_file_pages_that_are_given_back_do_not_count_as_used(tmp_path):
         memory__stat=f"anon {GIB}\nfile {GIB}\ninactive_file {GIB // 2}\n",
     )
     assert groups(tmp_path, "0::/a\n") == [MemoryGroup(2 * GIB, 2 * GIB - GIB // 2)]
+
+
+def test_time_of_a_processor_is_bounded_too(tmp_path):
+    root, membership = tmp_path / "fs", tmp_path / "cgroup"
+    write(root / "pod", cpu__max="250000 100000\n")
+    write(root / "pod" / "a", cpu__max="max 100000\n")
+    membership.write_text("0::/pod/a\n")
+    assert cpu_quota(membership, root) == 3
+    write(root / "cpu", cpu__cfs_quota_us="-1\n", cpu__cfs_period_us="100000\n")
+    write(root / "cpu" / "slurm", cpu__cfs_quota_us="50000\n", cpu__cfs_period_us="100000\n")
+    membership.write_text("2:cpu,cpuacct:/slurm\n")
+    assert cpu_quota(membership, root) == 1
+    membership.write_text("2:cpu,cpuacct:/\n")
+    assert cpu_quota(membership, root) > 1 << 20
 
 
 def test_version_1_knows_its_limit_under_another_name(tmp_path):
