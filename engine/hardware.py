@@ -169,7 +169,7 @@ _UNLIMITED_V1 = 1 << 60  # version 1 writes the largest number of pages where th
 
 
 def _group_folders(membership: Path, mount: Path, controller: str) -> Iterator[tuple[Path, int]]:
-    """The groups around this process that ``controller`` bounds, the innermost first, and the version of their files."""
+    """The groups around this process that ``controller`` bounds, innermost first, and the version of their files."""
     for line in _text(membership).splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")

@@ -30,7 +30,9 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename is None or Path(os.fsdecode(error.filename)).parent == path.parent:
+        if error.filename is None or os.path.abspath(os.path.dirname(os.fsdecode(error.filename))) == os.path.abspath(
+            path.parent
+        ):
             error.filename, error.filename2 = str(path), None
         raise
 

@@ -131,7 +131,7 @@ def refuse_links(folder: RunFolder) -> None:
     """Make sure that what a run writes or removes lies in its own folder.
 
     Raises:
-        RunError: a folder in it is a link to another place, or a file where a folder belongs.
+        RunError: a folder in it is a link to another place, a file where a folder belongs, or may not be written to.
     """
     parts = (folder.control, folder.checkpoints, folder.previews, folder.figures, folder.examples, folder.predictions)
     for part in parts:
@@ -139,6 +139,12 @@ def refuse_links(folder: RunFolder) -> None:
             raise RunError(
                 f"{part} is {'a link' if part.is_symlink() else 'no folder'}: a run writes into its own folder only",
                 "put the folder itself there; to keep runs on another disk, link or name the folder of all runs",
+            )
+    for part in (folder.root, *parts):
+        if part.exists() and not os.access(part, os.W_OK):
+            raise RunError(
+                f"{part} cannot be written to: it is another's, or on a disk that is only read",
+                "copy the run folder to a place of your own, and name the copy",
             )
 
 

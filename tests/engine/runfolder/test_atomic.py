@@ -100,7 +100,7 @@ def test_a_writer_that_is_killed_at_any_moment_leaves_a_whole_file(tmp_path):
 
 
 @pytest.mark.parametrize("write", [lambda path: write_bytes(path, b"x"), lambda path: write_with(path, Path.touch)])
-def test_an_error_names_the_file_and_not_the_one_beside_it(tmp_path, write):
+def test_an_error_names_the_file_and_not_the_one_beside_it(tmp_path, write, monkeypatch):
     place = tmp_path / "report.html"
     place.mkdir()
     with pytest.raises(IsADirectoryError) as caught:
@@ -109,4 +109,8 @@ def test_an_error_names_the_file_and_not_the_one_beside_it(tmp_path, write):
     with pytest.raises(FileNotFoundError) as caught:
         write(tmp_path / "gone" / "report.html")
     assert caught.value.filename == str(tmp_path / "gone" / "report.html")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError) as caught:
+        write(Path("gone") / "report.html")
+    assert caught.value.filename == "gone/report.html"
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]

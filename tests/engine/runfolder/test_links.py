@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,18 @@ def test_a_run_with_a_linked_part_is_refused(folder, elsewhere, part):
     place.write_text("")
     with pytest.raises(RunError, match="no folder"):
         refuse_links(folder)
+
+
+def test_a_run_on_a_disk_that_is_only_read_is_refused_before_anything_is_done(folder):
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", folder.figures], capture_output=True).returncode:
+        pytest.skip("no right to mount a file system")
+    try:
+        with pytest.raises(RunError, match="cannot be written to") as caught:
+            refuse_links(folder)
+        assert str(folder.figures) in caught.value.message
+    finally:
+        subprocess.run(["umount", "-l", folder.figures], check=True)
+    refuse_links(folder)
 
 
 def test_cut_lines_do_not_go_through_a_link_and_are_private(folder, elsewhere):
