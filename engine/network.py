@@ -18,6 +18,7 @@ from engine.distributed import world
 from engine.losses import build_loss
 from engine.models import build_model, output_kind
 from engine.models.weights import first_weights
+from engine.plugins import load_plugins
 from engine.recipe import Recipe
 
 _AMP: dict[str, Literal["off", "bf16", "fp16"]] = {"float32": "off", "bf16": "bf16", "fp16": "fp16"}
@@ -56,6 +57,7 @@ def build_network(
         RecipeError: the network and the data, or the device, do not go together.
         DataError: weights to start from are not there.
     """
+    load_plugins("medtui.metrics")  # what cannot be loaded is said here, not at the first validation
     device = open_device(recipe.runtime, recipe.train.amp)
     known, _, dtype = str(precision or "").partition(" ")
     decided = recipe.train.amp == "auto" and known == device.device.type and dtype in _AMP

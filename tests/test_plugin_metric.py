@@ -12,6 +12,7 @@ from statistics import fmean
 import pytest
 
 from engine import measures
+from engine.commands.check import check
 from engine.errors import RecipeError, UsageError
 from engine.events import Validation
 from engine.metrics.pair import OF_PAIRS
@@ -21,7 +22,9 @@ from engine.readers.fold import fold
 from engine.readers.run_view import EMPTY
 from engine.recipe import load_recipe
 from engine.report.page import write_report
+from engine.requests import Check
 from tests.engine.runs import CLASSIFICATION, SEGMENTATION, events, run, write_recipe
+from tests.phantoms import phantom_root
 from tests.tui.piloted import dashboard, see
 from tui.plotting.charts import charts_of
 from tui.printed.result_table import metric_table
@@ -100,14 +103,30 @@ def test_without_the_package_its_metric_is_refused_and_shown_as_it_is(tmp_path: 
     assert measures.title(NAME, "mm") == "centroid distance"
 
 
-def test_a_package_that_cannot_be_loaded_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    info = tmp_path / "medtui_broken-1.0.dist-info"
+def _broken(folder: Path, group: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = folder / "medtui_broken-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: medtui-broken\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[medtui.measures]\nbroken = medtui_broken\n")
-    (tmp_path / "medtui_broken.py").write_text("import nothing_of_this_name\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
+    (info / "entry_points.txt").write_text(f"[{group}]\nbroken = medtui_broken\n")
+    (folder / "medtui_broken.py").write_text("import nothing_of_this_name\n")
+    monkeypatch.syspath_prepend(str(folder))
     _forget()
+
+
+def test_a_metric_that_cannot_be_computed_is_found_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _broken(tmp_path, "medtui.metrics", monkeypatch)
+    try:
+        with pytest.raises(UsageError, match='the package "medtui-broken" cannot add "broken"'):
+            check(Check(recipe=write_recipe(tmp_path, SEGMENTATION), data=phantom_root(tmp_path, "left_atrium")))
+    finally:
+        monkeypatch.undo()
+        _forget()
+
+
+def test_a_package_that_cannot_be_loaded_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _broken(tmp_path, "medtui.measures", monkeypatch)
     try:
         with pytest.raises(UsageError, match='the package "medtui-broken" cannot add "broken"'):
             measures.of_task("segmentation")
