@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from engine.metrics.intervals import Estimate, Floats, Groups, t_quantile, too_few, unit_index
+from engine.metrics.intervals import MIN_UNITS, Estimate, Floats, Groups, t_quantile, too_few, unit_index
 
 Bools = npt.NDArray[np.bool_]
 
@@ -72,16 +72,19 @@ def auc_intervals(targets: npt.NDArray[np.intp], probabilities: Floats, groups: 
     intervals: dict[str, Estimate] = {}
     known: list[Floats] = []
     areas: list[float] = []
+    rarest: dict[int, int] = {}
     for k, scores in enumerate(probabilities.T):
         positive = targets == k
         if not positive.any() or positive.all():
             continue
         known.append(influence(positive, scores[None], of_case)[0])
         areas.append(float(placements(positive, scores[None])[0].mean()))
-        rarer = min(np.unique(of_case[kind]).size for kind in (positive, ~positive))
+        rarer = rarest[k] = min(np.unique(of_case[kind]).size for kind in (positive, ~positive))
         cases = min(int(positive.sum()), int((~positive).sum()))
         intervals[f"auc:{k}"] = _logit_interval(areas[-1], standard_error(known[-1], of_case), cases, rarer)
     if known:
+        few = min(rarest.values())  # a class of one group adds no variance, so the mean would look too certain
+        units = few if few < (MIN_UNITS if probabilities.shape[1] == 2 else 2) else units
         error = standard_error(np.mean(known, axis=0), of_case)
         intervals["auc"] = _logit_interval(float(np.mean(areas)), error, len(targets), units)
     return intervals

@@ -113,7 +113,8 @@ def class_report(part: SplitSummary, classes: Sequence[str]) -> Table:
     accuracy = Cell(digits(part.value("accuracy")), interval(part.interval("accuracy")))
     rows.append(["accuracy", *("" if m != "f1" else accuracy for m in columns), total])
     for label, ending in (("macro mean", ""), ("weighted mean", "_weighted")):
-        means = [(m + ending) for m in columns]
+        # What stands first of two classes is of the second one, and no mean.
+        means = ["" if len(classes) == 2 and find(m).of_two else m + ending for m in columns]
         cells = [
             Cell(digits(part.value(m)), interval(part.interval(m))) if m in part.values else Cell("") for m in means
         ]

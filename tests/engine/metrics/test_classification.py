@@ -335,6 +335,15 @@ def test_the_interval_of_an_auc_is_delongs_on_the_logit_scale():
     assert summarise(targets, probabilities, ["no", "yes"], protocol="")["ci95"]["auc:yes"] == pytest.approx(expected)
 
 
+def test_an_auc_of_too_few_groups_has_no_interval():
+    """Four pictures of one patient are all that is positive: how patients differ is not known."""
+    targets, probabilities = two_classes(60)
+    groups = ["one" if target else str(i) for i, target in enumerate(targets)]
+    summary = summarise(targets, probabilities, ["no", "yes"], groups=groups, protocol="")
+    assert summary["ci95"]["auc"] is summary["ci95"]["auc:yes"] is None
+    assert summary["ci95_reason"]["auc"] == "1 group; an interval needs 5"
+
+
 def test_coverage_of_accuracy_auc_and_f1():
     """True values from a million cases of the same kind."""
     targets, probabilities = two_classes(1_000_000, seed=8)

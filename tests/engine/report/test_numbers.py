@@ -15,7 +15,10 @@ from sklearn import metrics
 
 from engine.metrics import classification
 from engine.metrics.segmentation import SegmentationRow, case_metrics, case_table, summarise
+from engine.readers.numbers import digits
 from engine.report import write_report
+from engine.report.blocks import Cell
+from engine.report.results import class_report
 from engine.runfolder import RunFolder, write_metrics
 from tests import recorded_runs
 from tests.engine.report.conftest import SMALL
@@ -56,6 +59,17 @@ def test_the_report_of_a_class_is_scikit_learns(lesion: Page, lesions: list[RunF
     assert value(table["accuracy"]["F1"]) == pytest.approx(expected["accuracy"], abs=5e-4)
     assert value(table["macro mean"]["F1"]) == pytest.approx(expected["macro avg"]["f1-score"], abs=5e-4)
     assert value(table["weighted mean"]["Precision"]) == pytest.approx(expected["weighted avg"]["precision"], abs=5e-4)
+
+
+def test_what_is_of_the_second_of_two_classes_is_no_mean() -> None:
+    targets = np.arange(40) % 2
+    shares = np.random.default_rng(1).dirichlet((2, 1), 40)
+    part = classification.summarise(targets, shares, ["no", "yes"], protocol="")
+    table = class_report(part, ["no", "yes"])
+    mean = next(row for row in table.rows if row[0] == "macro mean")
+    shown = {head: cell.text for head, cell in zip(table.columns, mean, strict=True) if isinstance(cell, Cell)}
+    assert shown["Specificity"] == shown["Average precision"] == ""
+    assert shown["Recall"] == digits(metrics.balanced_accuracy_score(targets, shares.argmax(axis=1)))
 
 
 def test_the_metrics_of_the_split_are_scikit_learns(lesion: Page, lesions: list[RunFolder]) -> None:
