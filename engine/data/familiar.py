@@ -1,4 +1,4 @@
-"""Whether images are like those that a network was trained on, by their values and by how much of them is empty."""
+"""Whether images are like those that a network was trained on: their values, their voxels, how much is empty."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ from collections.abc import Mapping
 from engine.data.cases import CaseFacts, Dataset
 
 Ranges = Mapping[str, tuple[float, float]]
-"""Least and greatest ``low``, ``high`` and ``blank`` (see `CaseFacts`) of the training cases."""
+"""Least and greatest ``low``, ``high`` and ``blank`` (see `CaseFacts`) of the training cases, and of every axis
+``spacing <axis>`` where voxels reach the network as the files have them."""
+_ALIKE = 1.1
+"""Voxels larger or smaller by this factor are other ones; `engine.data.survey` advises from there on, too."""
 _MORE_BLANK = 0.2
 
 
-def training_ranges(dataset: Dataset) -> dict[str, tuple[float, float]]:
+def training_ranges(dataset: Dataset, *, resampled: bool = False) -> dict[str, tuple[float, float]]:
     """The `Ranges` of the training cases of a data set that was checked; empty where there are none."""
     facts = [case.facts for case in dataset.split("train") if case.facts is not None]
     values = {name: [float(getattr(own, name)) for own in facts] for name in ("low", "high", "blank")}
+    if not resampled and all(own.spacing for own in facts):
+        sides = zip(*(own.spacing or () for own in facts), strict=True)
+        values |= {f"spacing {axis}": list(side) for axis, side in enumerate(sides)}
     return {name: (min(own), max(own)) for name, own in values.items()} if facts else {}
 
 
@@ -36,7 +42,19 @@ def unfamiliar(dataset: Dataset, known: Ranges) -> tuple[str, ...]:
             f"{_named(empty)}: {cases[empty[0]].blank:.0%} of the image is 0 or its least value, in training at most "
             f'{most:.0%}: where it was padded, crop it; data.intensity = "body" leaves such voxels out of the scale'
         )
+    if other := [name for name, facts in cases.items() if _other_voxels(facts, known)]:
+        ends = [known[f"spacing {axis}"] for axis in range(dataset.spatial_dims)]
+        sides = [f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}" for low, high in ends]
+        notes.append(
+            f"{_named(other)}: voxels of {' x '.join(f'{side:.4g}' for side in cases[other[0]].spacing or ())} mm; the "
+            f"network was trained on {' x '.join(sides)} mm, and nothing resamples them: train with data.spacing"
+        )
     return tuple(notes)
+
+
+def _other_voxels(facts: CaseFacts, known: Ranges) -> bool:
+    sides = [(side, known.get(f"spacing {axis}", (side, side))) for axis, side in enumerate(facts.spacing or ())]
+    return any(side < low / _ALIKE or side > high * _ALIKE for side, (low, high) in sides)
 
 
 def _far(facts: CaseFacts, known: Ranges) -> bool:

@@ -59,7 +59,7 @@ def first_manifest(recipe: Recipe, dataset: Dataset, command: Sequence[str]) -> 
             "channels": dataset.channels,
             "channel_names": list(dataset.channel_names),
             "value_range": dataset.value_range,
-            "ranges": training_ranges(dataset),
+            "ranges": training_ranges(dataset, resampled=recipe.data.spacing is not None),
             "counts": dataset.counts(),
             "groups": len({case.group for case in dataset.cases if case.group is not None}),
             "grouped": sum(case.group is not None for case in dataset.cases),
