@@ -17,7 +17,7 @@ from engine.data.read import RawCase, read_case
 from engine.data.remarks import remarks
 from engine.data.unread import unread
 from engine.data.volumes import Array
-from engine.errors import DataError, Problem, counted
+from engine.errors import DataError, Problem, counted, some
 from engine.hardware import cores
 from engine.recipe import DataTable
 
@@ -84,8 +84,8 @@ def examine(dataset: Dataset, case: Case) -> tuple[Case, Finding | None]:
         return case, Finding(case, tuple(problems), fatal=True)
     case = replace(case, facts=_facts(dataset, case, sample, float(lows.min()), float(highs.max())))
     if sample.label is not None and case.label is not None and not sample.present:
-        allowed = 'a mask with foreground; unreadable = "skip" keeps the case as it is'
-        return case, Finding(case, (Problem(dataset.where(case.label), "the label is empty", allowed),), fatal=False)
+        problem = Problem(dataset.where(case.label), "the label is empty", "a mask with foreground")
+        return case, Finding(case, (problem,), fatal=False)
     return case, None
 
 
@@ -160,11 +160,14 @@ def _image_problems(dataset: Dataset, case: Case, sample: RawCase, lows: Array, 
 
 
 def _refused(dataset: Dataset, findings: list[Finding]) -> DataError:
+    hint = 'mend the files, or set data.unreadable = "skip" to leave such cases out'
+    if not all(finding.fatal for finding in findings):
+        hint += ", and to keep those with an empty label: slices beside the organ, patients without a lesion"
+    if len(findings) == len(dataset.cases):
+        hint = "it is so in every case: look first at what [data] in the recipe says of them"
     return DataError(
         f"{counted(len(findings), 'case')} of {len(dataset.cases)} in {dataset.root} cannot be used:",
-        'mend the files, or set data.unreadable = "skip" to leave such cases out'
-        if len(findings) < len(dataset.cases)
-        else "it is so in every case: look first at what [data] in the recipe says of them",
+        hint,
         tuple(problem for finding in findings for problem in finding.problems),
     )
 
@@ -182,7 +185,9 @@ def _skipped(dataset: Dataset, findings: list[Finding]) -> Dataset:
         )
     notes = list(dataset.notes)
     notes += [f"left out: case {finding.case.id}: {_text(finding)}" for finding in dropped]
-    notes += [f"kept with an empty label: case {finding.case.id}" for finding in empty]
+    if empty:
+        names = some([finding.case.id for finding in empty])
+        notes.append(f"kept with an empty label: {counted(len(empty), 'case')}: {names}")
     return replace(dataset, cases=cases, notes=tuple(notes))
 
 

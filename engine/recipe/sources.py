@@ -134,7 +134,8 @@ class DataTable(NamedTable):
     cache: Literal["auto", "memory", "none"] = "auto"
     """Keep loaded cases in memory. auto: when they take less than half of what is free."""
     unreadable: Literal["refuse", "skip"] = "refuse"
-    """What to do with a case that cannot be used: refuse the run, or leave it out and say so."""
+    """What to do with a case that cannot be used: refuse the run, or leave it out and say so. A case with an empty mask
+    is refused too, and with skip kept as it is."""
     duplicates: Literal["refuse", "drop"] = "refuse"
     """What to do with an image that is in two splits: refuse the run, or leave its copies out of the earlier split
     (training before validation before test) and say so."""

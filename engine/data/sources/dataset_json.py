@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,16 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def labels_of(value: Any, problems: list[Problem]) -> dict[int, str]:
-    """Mask value -> name of the foreground classes, from ``{"1": "name"}`` or ``{"name": 1}``, also as 1.0 or "1"."""
+def labels_of(value: Any, problems: list[Problem], named: Sequence[str] | None = None) -> dict[int, str]:
+    """Mask value -> name of the foreground classes, from ``{"1": "name"}`` or ``{"name": 1}``, also as 1.0 or "1".
+
+    Nothing where there are none and ``data.classes`` has ``named`` them.
+    """
+    if value is None and named:
+        return {}
     if not isinstance(value, dict) or not value:
-        problems.append(Problem(FILE, f"labels: found {value!r}", 'a table such as {"1": "liver"}', "labels"))
+        what = "no labels, and no data.classes in the recipe" if value is None else f"found {value!r}"
+        problems.append(Problem(FILE, what, 'a table such as {"1": "liver"}', "labels"))
         return {}
     said: dict[int, str] = {}
     for key, item in value.items():

@@ -1,8 +1,8 @@
 """Medical Segmentation Decathlon: ``dataset.json``, ``imagesTr/``, ``labelsTr/`` in NIfTI.
 
-An image has three axes, or a fourth with the channels. Lists called ``validation`` and ``test`` are the given split
-where they name labels. Those of the Decathlon's own test images are not published: draw a test split with
-``split = "fraction"``.
+An image has three axes, or a fourth with the channels, or is a list of files, one a channel (MONAI's lists have such).
+Lists called ``validation`` and ``test`` are the given split where they name labels. Those of the Decathlon's own test
+images are not published: draw a test split with ``split = "fraction"``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def decathlon(table: DecathlonTable, folder: Path, task: str) -> DatasetIndex:  
     """
     value = read_json(folder)
     problems: list[Problem] = []
-    classes, values = foreground(table, labels_of(value.get("labels"), problems))
+    classes, values = foreground(table, labels_of(value.get("labels"), problems, table.classes))
     cases: list[Case] = []
     notes: list[str] = []
     for key, rows in value.items():
@@ -45,7 +45,7 @@ def decathlon(table: DecathlonTable, folder: Path, task: str) -> DatasetIndex:  
         cases=tuple(cases),
         classes=classes,
         label_values=values,
-        channels=channels_of(value.get("modality")) or 1,
+        channels=channels_of(value.get("modality")) or max((len(case.images) for case in cases), default=1),
         published_split=False,
         notes=tuple(notes),
     )
@@ -53,11 +53,13 @@ def decathlon(table: DecathlonTable, folder: Path, task: str) -> DatasetIndex:  
 
 def _case(folder: Path, row: Any, key: str, split: str, problems: list[Problem]) -> Case | None:
     image, label = (row.get("image"), row.get("label")) if isinstance(row, dict) else (None, None)
-    if not isinstance(image, str) or not isinstance(label, str):
+    names = [*(image if isinstance(image, list) and image else [image]), label]
+    texts = [name for name in names if isinstance(name, str)]
+    if len(texts) < len(names):
         problems.append(Problem(FILE, f"found {row!r:.200}", '{"image": "...", "label": "..."}', key))
         return None
-    paths = inside(folder, image), inside(folder, label)
-    if paths[0] is None or paths[1] is None:
-        problems.append(outside(FILE, image if paths[0] is None else label))
+    paths = [path for name in texts if (path := inside(folder, name)) is not None]
+    if len(paths) < len(texts):
+        problems.append(outside(FILE, next(name for name in texts if inside(folder, name) is None)))
         return None
-    return Case(stem(paths[0]), (paths[0],), paths[1], split=split)
+    return Case(stem(paths[0]), tuple(paths[:-1]), paths[-1], split=split)

@@ -27,7 +27,7 @@ def nnunet(table: NnunetTable, folder: Path, task: str) -> DatasetIndex:  # noqa
     """
     value = read_json(folder)
     problems: list[Problem] = []
-    classes, values = foreground(table, labels_of(value.get("labels"), problems))
+    classes, values = foreground(table, labels_of(value.get("labels"), problems, table.classes))
     channels = channels_of(value.get("channel_names"))
     if channels == 0:
         problems.append(Problem(FILE, "no channels", '{"0": "CT"} or the like', "channel_names"))

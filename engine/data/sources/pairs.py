@@ -90,7 +90,7 @@ def named_classes(folder: Path, table: DataTable) -> tuple[tuple[str, ...], tupl
             '{"liver": 1}, which may name any value',
         )
     problems: list[Problem] = []
-    said = labels_of(read_json(folder).get("labels"), problems) if present else {}
+    said = labels_of(read_json(folder).get("labels"), problems, table.classes) if present else {}
     refuse(folder, problems)
     return foreground(table, said)
 

@@ -297,7 +297,8 @@ def test_a_folder_that_is_not_there_names_those_that_are(change: dict[str, str],
 def test_skip_leaves_out_what_cannot_be_used_and_says_so(tmp_path: Path) -> None:
     folder = b.decathlon(tmp_path / "d")
     _truncate(folder / IMAGE)
-    b.rewrite(folder / "labelsTr" / "c2.nii.gz", b.mask() * 0)
+    for name in ("c2", "c3"):
+        b.rewrite(folder / "labelsTr" / f"{name}.nii.gz", b.mask() * 0)
     table = b.table("decathlon", split="fraction", unreadable="skip")
     dataset = open_dataset(table, "segmentation", tmp_path)
     calls: list[tuple[int, int]] = []
@@ -305,7 +306,7 @@ def test_skip_leaves_out_what_cannot_be_used_and_says_so(tmp_path: Path) -> None
     assert {case.id for case in checked.cases} == {"c0", "c2", "c3", "c4"}
     notes = "\n".join(checked.notes)
     assert "left out: case c1: imagesTr/c1.nii.gz" in notes
-    assert "kept with an empty label: case c2" in notes
+    assert "kept with an empty label: 2 cases: c2, c3" in notes
     assert calls == [(done, 5) for done in range(1, 6)]
 
 

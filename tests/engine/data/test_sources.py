@@ -176,6 +176,20 @@ def test_csv_with_groups_and_splits(tmp_path: Path) -> None:
     ]
 
 
+def test_a_datalist_of_monai_is_a_decathlon_without_labels(tmp_path: Path) -> None:
+    folder = b.decathlon(tmp_path / "d")
+    rows = [{"image": ["imagesTr/c0.nii.gz", "imagesTr/c1.nii.gz"], "label": "labelsTr/c0.nii.gz", "fold": 0}]
+    b.write_json(folder, {}, rows)
+    (folder / "dataset.json").write_text(json.dumps({"training": rows}))
+    table = b.table("decathlon", classes=("organ",))
+    dataset = open_dataset(table, "segmentation", tmp_path)
+    assert (dataset.classes, dataset.label_values, dataset.channels) == (("organ",), (1,), 2)
+    assert read_case(dataset, dataset.cases[0]).image.shape[0] == 2
+    with pytest.raises(DataError) as caught:
+        open_dataset(b.table("decathlon"), "segmentation", tmp_path)
+    assert [problem.what for problem in caught.value.problems] == ["no labels, and no data.classes in the recipe"]
+
+
 def test_a_decathlon_list_of_validation_is_used_and_what_has_no_label_is_counted(tmp_path: Path) -> None:
     folder = b.decathlon(tmp_path / "d")
     said = json.loads((folder / "dataset.json").read_text())
@@ -297,6 +311,10 @@ def test_images_that_are_far_from_those_of_the_training_are_named(tmp_path: Path
     assert "case test0: 56% of the image is 0" in notes[1]
     assert unfamiliar(replace(dataset, cases=dataset.split("train")), known) == ()
     assert unfamiliar(dataset, {}) == ()
+    coarse = [replace(case, facts=replace(case.facts, spacing=(1.0, 2.0, 4.0))) for case in dataset.split("train")]
+    (said,) = unfamiliar(replace(dataset, cases=tuple(coarse)), known)
+    assert "voxels of 1 x 2 x 4 mm; the network was trained on 1 x 2 x 3 mm" in said
+    assert unfamiliar(replace(dataset, cases=tuple(coarse)), training_ranges(dataset, resampled=True)) == ()
 
 
 def test_missing_groups_are_no_group_and_names_that_agree_but_for_case_are_noted(tmp_path: Path) -> None:
