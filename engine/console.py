@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import resource
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from engine.errors import WRONG_PATH, MedtuiError, printable, well_formed
 
 INTERRUPTED = 130
+_NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "failed to map segment")
+"""Words of PyTorch, and of the loader of libraries."""
 LINE_EVERY_S = 10.0
 """How often progress is a line where it cannot be written over: in a file or a pipe."""
 OVERWRITTEN = "MEDTUI_PROGRESS"
@@ -40,7 +45,7 @@ def guarded(command: Callable[[], int]) -> int:
     except OSError as error:  # a file, a disk or a name, and no fault of the program
         if os.environ.get("MEDTUI_TRACEBACK"):
             raise
-        where = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "the output"
+        where = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else _unnamed(error)
         _drop_output()
         _complain(f"{where}: {error.strerror or error}")
         return 2 if error.errno in WRONG_PATH else 1
@@ -48,10 +53,23 @@ def guarded(command: Callable[[], int]) -> int:
         if os.environ.get("MEDTUI_TRACEBACK"):
             raise
         text = f"unexpected {type(error).__name__}: {error}\nMEDTUI_TRACEBACK=1 shows where; please report it"
-        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # the words of PyTorch
+        if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
             text = f"memory ran out: {error}\nmake data.size or the network smaller, or free memory"
+            most = resource.getrlimit(resource.RLIMIT_AS)[0]
+            if most != resource.RLIM_INFINITY:
+                text += f"; a limit of {most / 1e9:.3g} GB holds for this shell (ulimit -v): try without"
         _complain(text)
         return 1
+
+
+def _unnamed(error: OSError) -> str:
+    """What an error of the system that names no file is about."""
+    if error.errno == errno.ENOENT:
+        try:
+            Path.cwd()
+        except OSError:
+            return "the folder that this shell is in was removed (cd to another)"
+    return "the output"
 
 
 def _open_standard_streams() -> None:

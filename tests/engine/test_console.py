@@ -42,6 +42,21 @@ def test_a_full_disk_behind_the_output_is_one_message(tmp_path, command):
     assert shell(f"{command} > /dev/full 2>&1", tmp_path).returncode == 1
 
 
+def test_a_folder_of_the_shell_that_was_removed_is_named(tmp_path):
+    recipe = ROOT / "recipes" / "quickstart.toml"
+    done = shell(f"mkdir gone; cd gone; rmdir ../gone; medtui run {recipe} --plain", tmp_path)
+    assert done.returncode in {1, 2}
+    assert "the folder that this shell is in was removed" in done.stderr
+
+
+def test_a_limit_on_addresses_is_named_where_libraries_do_not_fit(tmp_path):
+    recipe = ROOT / "recipes" / "quickstart.toml"
+    done = shell(f'ulimit -v 2000000; engine check \'{{"recipe": "{recipe}"}}\'', tmp_path)
+    assert done.returncode == 1
+    assert "memory ran out" in done.stderr
+    assert "a limit of 2.05 GB holds for this shell (ulimit -v)" in done.stderr
+
+
 def test_a_file_in_place_of_a_folder_is_a_wrong_command_line(tmp_path):
     (tmp_path / "file").write_text("kept")
     recipe = ROOT / "recipes" / "quickstart.toml"
