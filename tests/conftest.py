@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -26,6 +27,11 @@ explore = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], 
 settings.register_profile("explore", explore)
 settings.register_profile("medtui", explore, derandomize=True)
 settings.load_profile("medtui")
+
+
+def pytest_collection_finish() -> None:
+    """What the imports made stays for good: a collection of garbage need not walk it (statsmodels asks for many)."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

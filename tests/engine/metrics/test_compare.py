@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 
 import numpy as np
@@ -341,6 +342,14 @@ def test_differences_of_two_classifiers():
 # ------------------------------------------------------------------------------------------- Holm
 
 
+@pytest.fixture(scope="module")
+def _cheap_collections() -> None:
+    """``multipletests`` collects garbage at every call, among all that the tests before this one have left."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.mark.usefixtures("_cheap_collections")
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_is_statsmodels(p_values):
