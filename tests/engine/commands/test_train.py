@@ -12,7 +12,9 @@ import pytest
 from engine.commands.train import train
 from engine.errors import DataError, RecipeError
 from engine.events import Iteration, Log, RunEnded, RunStarted, Validation
+from engine.figures import draw_all
 from engine.recipe import load_recipe
+from engine.report import write_report
 from engine.runfolder import RunFolder, list_runs, read_metrics, read_status
 from tests.engine.runs import CLASSIFICATION, SEGMENTATION, events, request, run, weights
 from tests.phantoms import phantom_root
@@ -215,12 +217,14 @@ def test_previews_without_names_follow_a_case_by_its_number(tmp_path):
 
 
 def test_without_a_test_split_the_validation_cases_are_drawn(tmp_path):
-    asked = request(tmp_path, SEGMENTATION, "train.epochs=1", "figures.enabled=true", "figures.dpi=60")
+    asked = request(tmp_path, SEGMENTATION, "train.epochs=1", "figures.dpi=60")
     (asked.data / "left_atrium" / "test.list").write_text("")
     assert train(asked, lambda _: None) == 0
     folder = list_runs(asked.runs)[-1]
     assert "test" not in json.loads(folder.metrics.read_text())
     assert list(folder.examples.glob("validation_*.npz"))
+    draw_all(folder, only={"slices"})
+    write_report(folder)
     assert list(folder.figures.glob("slices_*.png"))
     assert "published" not in folder.report_md.read_text()
 

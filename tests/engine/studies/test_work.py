@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -116,11 +119,29 @@ def test_no_member_is_left_alone_by_a_sweep_that_fails(alone, tmp_path):
     assert member.wait(10) == -signal.SIGTERM
 
 
+@contextlib.contextmanager
+def meanwhile(act: Callable[[threading.Event], object]) -> Iterator[None]:
+    """``act`` in a thread; its event is set when the block is over."""
+    over = threading.Event()
+    thread = threading.Thread(target=act, args=(over,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(LIMIT_S)
+
+
 def test_an_interrupt_stops_the_members_with_a_checkpoint(tmp_path):
-    process = begun(small(tmp_path, folds=2))
-    wait_for(tmp_path, '"kind":"iteration"')
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(LIMIT_S) == 3
+    request = small(tmp_path, folds=2)
+
+    def interrupt(_: threading.Event) -> None:
+        wait_for(tmp_path, '"kind":"iteration"')
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, lambda *_: None)  # for one that comes late; the sweep has its own
+    with meanwhile(interrupt):
+        assert sweep(request) == 3
     assert {read_status(folder).state for folder in list_runs(tmp_path / "runs")} <= {"stopped", "finished"}
     assert read_status(study_in(tmp_path)).state == "stopped"
     assert not study_in(tmp_path).metrics.exists()
@@ -128,14 +149,16 @@ def test_an_interrupt_stops_the_members_with_a_checkpoint(tmp_path):
 
 def test_a_study_whose_members_were_stopped_by_hand_is_stopped(tmp_path):
     request = small(tmp_path, folds=2)
-    process = begun(msgspec.structs.replace(request, overrides=(*request.overrides, "train.epochs=1000")))
-    wait_for(tmp_path, '"kind":"iteration"')
-    while process.poll() is None:
-        for folder in list_runs(tmp_path / "runs"):
-            if read_status(folder).state == "running":
-                send(folder, "stop_now")
-        time.sleep(0.2)
-    assert process.returncode == 3
+
+    def stop(over: threading.Event) -> None:
+        wait_for(tmp_path, '"kind":"iteration"')
+        while not over.wait(0.2):
+            for folder in list_runs(tmp_path / "runs"):
+                if read_status(folder).state == "running":
+                    send(folder, "stop_now")
+
+    with meanwhile(stop):
+        assert sweep(msgspec.structs.replace(request, overrides=(*request.overrides, "train.epochs=1000"))) == 3
     assert read_status(study_in(tmp_path)).state == "stopped"
 
 
