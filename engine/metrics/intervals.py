@@ -173,7 +173,8 @@ def score_interval(hits: npt.NDArray[np.bool_], groups: Groups = None) -> tuple[
     spread = share * (1 - share) / effective
     centre = (share + z**2 / (2 * effective)) / (1 + z**2 / effective)
     half = z / (1 + z**2 / effective) * math.sqrt(spread + z**2 / (4 * effective**2))
-    return share, max(0.0, centre - half), min(1.0, centre + half), math.sqrt(spread)
+    # Rounding alone could leave a share of 0 or 1 outside.
+    return share, min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half)), math.sqrt(spread)
 
 
 def resamples_of(n: int, groups: Groups = None, *, resamples: int = 1000, seed: int = 0) -> Iterator[Floats]:

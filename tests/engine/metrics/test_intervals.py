@@ -44,6 +44,12 @@ def test_twenty_of_twenty_right_is_no_certainty():
     assert share_interval([True] * 20).interval == pytest.approx((20 / (20 + 1.959964**2), 1.0), abs=1e-6)
 
 
+def test_a_share_lies_in_its_interval_to_the_last_bit():
+    for n in range(5, 300):
+        assert share_interval(np.ones(n, bool)).interval[1] == 1
+        assert share_interval(np.zeros(n, bool)).interval[0] == 0
+
+
 def test_a_clustered_share_by_hand():
     """Six pairs, four right twice and two wrong twice: 12 cases that count as 6.
 
