@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
 
 from rich.style import Style
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
@@ -35,7 +33,7 @@ _KEYS = {
 class Findings(Reading):
     """How a run ended that did not end well, and all findings on it, as they were when it was opened."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("d", "dismiss", "close")]
+    OPENED = "findings"
 
     def __init__(self, snapshot: RunSnapshot) -> None:
         super().__init__()

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from rich.table import Table
 from rich.text import Text
+from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
@@ -17,7 +18,7 @@ from textual.widgets import Static
 from tui.ascii import to_ascii
 from tui.screens.tiled import TiledScreen
 from tui.settings import keyed
-from tui.widgets.keys import Section, section
+from tui.widgets.keys import Section, binding_for, section
 from tui.widgets.pane import Pane
 
 
@@ -48,8 +49,9 @@ class _PlainBar(ScrollBarRender):
 
 
 class Reading(ModalScreen[None]):
-    """Something to read over the screen. Closes with Esc, q and Enter."""
+    """Something to read over the screen. Closes with Esc, q, Enter, and the key that opened it."""
 
+    OPENED = ""  # the action
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,enter", "dismiss", "close"),
         Binding("j,down", "scroll(1)", "down", show=False),
@@ -65,14 +67,21 @@ class Reading(ModalScreen[None]):
         if plain:
             text.vertical_scrollbar.renderer = _PlainBar  # type: ignore[misc]
 
+    def on_key(self, event: events.Key) -> None:
+        beneath = self.app.screen_stack[-2]
+        opened = binding_for(beneath, event.key) or binding_for(self.app, event.key)
+        if opened is not None and opened.action == self.OPENED:
+            event.stop()
+            self.dismiss()
+
     def action_scroll(self, by: int) -> None:
         self.query_one("#help", VerticalScroll).scroll_relative(y=by, animate=False)
 
 
 class Help(Reading):
-    """Closes with any of the keys that opened it."""
+    """Every key of the screen beneath."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark", "dismiss", "close")]
+    OPENED = "help"
 
     def compose(self) -> ComposeResult:
         sections = self._sections()

@@ -115,7 +115,7 @@ class RunScreen(ScreenOfRun):
         self.control.show(message.snapshot)
         self._head.fit(message.snapshot)
         self.card.take(message.snapshot)
-        if before is None or before.over != message.snapshot.over:
+        if before is None or before.state != message.snapshot.state:
             self.name_keys()
         ended = before is None or not before.over or before.view.results is not message.snapshot.view.results
         if message.snapshot.over and ended:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events
+from textual.binding import Binding
 from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
@@ -64,6 +65,10 @@ class Canvas(Widget):
     def offers(self, action: str) -> bool:  # noqa: ARG002
         """Whether a key of it is named now: one that could only say no is not."""
         return True
+
+    def called(self, binding: Binding) -> str:
+        """What the key bar calls a key of it now."""
+        return binding.description
 
     def depends_on(self, snapshot: RunSnapshot) -> tuple[object, ...]:
         """The parts of a snapshot that `draw` looks at; where they are the old ones, nothing is drawn.

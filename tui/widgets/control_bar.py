@@ -49,6 +49,13 @@ class ControlBar(Canvas):
     def offers(self, action: str) -> bool:
         return not self.read_only and (action == "note" or not self.over)
 
+    def called(self, binding: Binding) -> str:
+        return "go on" if binding.action == "pause" and self._paused else super().called(binding)
+
+    @property
+    def _paused(self) -> bool:
+        return self.snapshot is not None and self.snapshot.state == "paused"
+
     def depends_on(self, snapshot: RunSnapshot) -> tuple[object, ...]:
         return (snapshot.view.journal,)
 
@@ -80,8 +87,7 @@ class ControlBar(Canvas):
     # --- keys ----------------------------------------------------------------------------------
 
     def action_pause(self) -> None:
-        state = self.snapshot.state if self.snapshot else ""
-        self._request("resume" if state == "paused" else "pause")
+        self._request("resume" if self._paused else "pause")
 
     def action_checkpoint(self) -> None:
         self._request("checkpoint")

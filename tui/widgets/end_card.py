@@ -62,7 +62,7 @@ class EndCard(Canvas):
         self.doing = ""  # what has been begun and takes a while
 
     def offers(self, action: str) -> bool:
-        shown = self.snapshot
+        shown = self._newest
         return shown is not None and shown.over and (action != "resume" or shown.state in RESUMABLE)
 
     def action_resume(self) -> None:
@@ -75,7 +75,7 @@ class EndCard(Canvas):
         self._ask("report")
 
     def _ask(self, what: str) -> None:
-        state = self.snapshot.state if self.snapshot else ""
+        state = self._newest.state if self._newest else ""
         if self.offers(what):
             self.post_message(self.Wanted(what))
         elif self.offers("fork"):

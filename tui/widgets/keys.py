@@ -38,7 +38,8 @@ class Key:
     @property
     def words(self) -> str:
         """What it does, for the key bar."""
-        return self.binding.description
+        called = getattr(self.owner, "called", None)  # of a Canvas
+        return str(called(self.binding)) if called else self.binding.description
 
     @property
     def help(self) -> str:

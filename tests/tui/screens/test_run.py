@@ -218,7 +218,8 @@ async def test_the_card_comes_when_a_run_ends_under_the_eyes(tmp_path: Path) -> 
         await see(pilot, "✕ lost ", "the trainer's process is gone", "go on from its last checkpoint")
         await pilot.press("escape")
         write_status(folder, status)
-        await see(pilot, "running", "charts")
+        await see(pilot, "running", "charts", "p pause")
+        assert "R resume" not in text_of(pilot.app)[-1]  # type: ignore[arg-type]
         (folder.root / "report.html").write_text("<html>")
         seq = len(folder.events.read_bytes().splitlines())
         ended = [Result(split="test", metrics={"dice": 0.5}), RunEnded(state="finished")]
@@ -233,7 +234,7 @@ async def test_while_a_run_is_paused_the_time_left_stands_still(tmp_path: Path) 
     folder = recorded.live(tmp_path)
     write_status(folder, replace(read_status(folder), state="paused"))
     async with dashboard(folder).run_test(size=(80, 24)) as pilot:
-        await see(pilot, "‖ paused", " left")
+        await see(pilot, "‖ paused", " left", "p go on")
         left = text_of(pilot.app)[0].partition(" elapsed ")[2]  # type: ignore[arg-type]
         await asyncio.sleep(2.2)
         assert text_of(pilot.app)[0].partition(" elapsed ")[2] == left  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from engine.runfolder import read_label
 from tests.tui import recorded
 from tests.tui.piloted import dashboard, requests, see, text_of, whole
 from tui.screens.case import CaseScreen
+from tui.screens.run import RunScreen
 from tui.settings import load_settings
 from tui.widgets.cases import Cases
 from tui.widgets.tiles import Tiles
@@ -188,6 +189,9 @@ async def test_help_and_palette_open_and_close(tmp_path: Path) -> None:
         await see(pilot, "everywhere", "previous pane")
         await pilot.press("escape")
         await see(pilot, "loss")
+        for _ in range(2):  # the key that opened it closes it
+            await pilot.press("f1")
+        assert isinstance(app.screen, RunScreen)
         await pilot.press("ctrl+p")
         await pilot.press(*"ghost")
         await see(pilot, "Ghost")
