@@ -90,8 +90,19 @@ def build_network(
 
 def fetch_weights(recipe: Recipe, dataset: Dataset, root: Path) -> None:
     """Get the weights that training starts from, if any: where it will run there may be no network. Raises as above."""
-    if recipe.model == recipe.model.bare():
-        return
+    if recipe.model != recipe.model.bare():
+        _rehearse(recipe, dataset, root)
+
+
+def refuse_misfits(recipe: Recipe, dataset: Dataset, root: Path) -> None:
+    """Make the network from what one case's header says: what does not fit is said before all cases are read.
+
+    Weights to start from are not looked for. Raises as above.
+    """
+    _rehearse(recipe.model_copy(update={"model": recipe.model.bare()}), dataset, root)
+
+
+def _rehearse(recipe: Recipe, dataset: Dataset, root: Path) -> None:
     here = recipe.runtime.model_copy(update={"device": "cpu"})
     train = recipe.train.model_copy(update={"amp": "off"})
     alone = recipe.model_copy(update={"runtime": here, "train": train})

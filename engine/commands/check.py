@@ -47,7 +47,7 @@ def check(request: Check) -> int:
     if not request.json:
         _say("recipe", f"{recipe.name}: {recipe.task}, {recipe.model.name}, {recipe.loss.name}")
     root = data_root(request.data)
-    dataset = open_checked(recipe, root)
+    dataset = open_checked(recipe, root, fits=request.json)
     found = survey(dataset, recipe.data)
     if request.json:
         print(json.dumps(portable(msgspec.to_builtins(found)), indent=1))

@@ -19,6 +19,7 @@ from engine.evaluation.tester import Tester
 from engine.evaluation.trained import Trained, as_trained, network_for, open_trained
 from engine.events import Event, Log
 from engine.measures import is_distance
+from engine.report import write_report
 from engine.report.study import write_study_report
 from engine.requests import Evaluate
 from engine.runfolder import (
@@ -76,9 +77,10 @@ def evaluate(request: Evaluate) -> int:
         write_study_report(folder, read_study(folder))
     else:
         _append(folder, [*news, Log(message=f"evaluated: {label}")])
+        if (folder.root / "report.html").exists() and read_status(folder).state in ENDED:
+            write_report(folder)
     _print(label, summary)
-    report = "" if folder.is_study else f"; medtui report {folder.address} shows it"
-    print(printable(f"stands in {folder.metrics}{report}"))
+    print(printable(f"stands in {folder.metrics}, and in the report where there is one"))
     return 0
 
 

@@ -66,9 +66,7 @@ def _train(request: Train, handshake: Handshake, processes: int) -> int:
     recipe = load_recipe(request.recipe, overrides, outside=request.allow_outside)
     refuse_uneven(recipe, processes)
     root = data_root(request.data)
-    dataset = open_checked(recipe, root)
-    if "torch" not in sys.modules:
-        print("loading PyTorch", file=sys.stderr, flush=True)
+    dataset = open_checked(recipe, root, fits=False)
     network = build(recipe, dataset, root)
     refuse_dead(recipe, network.facts)
     folder = create(request.runs, recipe.name)
@@ -117,12 +115,13 @@ def refuse_uneven(recipe: Recipe, count: int) -> None:
         raise RecipeError(f"{count} processes cannot share this recipe:", problems=(problem,))
 
 
-def open_checked(recipe: Recipe, root: Path) -> Dataset:
+def open_checked(recipe: Recipe, root: Path, *, fits: bool = True) -> Dataset:
     """The dataset of a recipe, every case of it read once; progress goes to stderr.
 
-    A phantom that is not there is made.
+    A phantom that is not there is made. Whether the network ``fits`` may be known already, or is of no interest.
 
     Raises:
+        RecipeError: network, loss and data do not go together.
         DataError: with all that is wrong in the data.
     """
     from engine.data.phantom import ensure_phantom
@@ -130,6 +129,12 @@ def open_checked(recipe: Recipe, root: Path) -> Dataset:
     if made := ensure_phantom(recipe.data, root):
         print(f"made an artificial data set: {made}", file=sys.stderr, flush=True)
     dataset = open_dataset(recipe.data, recipe.task, root)
+    if not fits:
+        if "torch" not in sys.modules:
+            print("loading PyTorch", file=sys.stderr, flush=True)
+        from engine.network import refuse_misfits
+
+        refuse_misfits(recipe, dataset, root)
     return check_dataset(dataset, recipe.data, progress=show_progress("checking the data"))
 
 

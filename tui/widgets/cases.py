@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 
 from engine.events import CaseEntry, number
+from engine.measures import find
 from tui.plotting.cells import Line, fit
 from tui.state.feed import RunSnapshot
 from tui.state.reasons import no_validation
@@ -44,7 +45,7 @@ class Cases(RowsPane[CaseEntry]):
 
     def header(self, width: int) -> list[Line]:
         columns, label = self._columns(width)
-        heads = ((fit(one_line(name), size - 1, right=True) + " ", "muted") for name, size in columns)
+        heads = ((fit(_head(name, size - 1), size - 1, right=True) + " ", "muted") for name, size in columns)
         return [[(fit("case", label), "muted"), *heads]]
 
     def line(self, row: CaseEntry, at: int, width: int) -> Line:
@@ -94,6 +95,10 @@ def _columns(rows: Sequence[CaseEntry], width: int) -> list[tuple[str, int]]:
         columns[at] = name, size + extra
         room -= extra
     return columns
+
+
+def _head(name: str, room: int) -> str:
+    return one_line(name if cell_len(name) <= room else find(name).short or name)
 
 
 def _text(value: Any) -> str:

@@ -257,6 +257,14 @@ def test_a_run_without_weights_is_told(tmp_path, segmented, capsys):
     assert "first epoch" not in said  # its trainer is gone
 
 
+def test_what_does_not_fit_the_network_is_said_before_the_cases_are_read(tmp_path, capsys):
+    asked = request(tmp_path, SEGMENTATION, "data.size=[18,16,16]")
+    assert main(["check", encode(Check(recipe=asked.recipe, overrides=asked.overrides, data=asked.data))]) == 2
+    said = capsys.readouterr().err
+    assert "no multiple of" in said
+    assert "checking the data" not in said
+
+
 def test_a_folder_named_like_a_split_does_not_replace_the_runs_own_result(segmented, tmp_path):
     folder, _ = segmented
     before = folder.metrics.read_bytes()
