@@ -51,7 +51,6 @@ class MedtuiApp(App[None]):
 
     CSS_PATH = "styles/medtui.tcss"
     TITLE = "medtui"
-    ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "runs", "runs", tooltip="all runs"),
         Binding("D", "theme", "theme", show=False, tooltip="dark or light"),
@@ -63,13 +62,7 @@ class MedtuiApp(App[None]):
     def __init__(
         self, runs: Path, run: RunFolder | None, *, read_only: bool = False, ascii_only: bool | None = None
     ) -> None:
-        """A dashboard.
-
-        Args:
-            run: the run to open; ``None`` for the list of all runs.
-            read_only: take no command that changes a run.
-            ascii_only: draw with ASCII characters; by default where the terminal writes no Unicode.
-        """
+        """``run``: the one to open, else all are listed; ``ascii_only``: by default where the terminal needs it."""
         self._wrong_keys = load_keys()  # before the keys of any part are looked at
         super().__init__()
         self.runs, self.run_folder, self.read_only = runs, run, read_only
@@ -119,11 +112,7 @@ class MedtuiApp(App[None]):
         """Show a message over a corner of the screen. What it covers of a picture is drawn again after it."""
         super().notify(message, timeout=timeout, **options)
         if self.pictures.protocol in {"iterm", "sixel"}:
-            self.set_timer((timeout or self.NOTIFICATION_TIMEOUT) + 0.5, self._show_pictures)
-
-    def _show_pictures(self) -> None:
-        for pane in self.screen.query(ImagePane):
-            pane.refresh()
+            self.set_timer((timeout or self.NOTIFICATION_TIMEOUT) + 0.5, lambda: self.screen.query(ImagePane).refresh())
 
     def remember(self, **choices: Any) -> None:
         settings = msgspec.structs.replace(self.settings, **choices)

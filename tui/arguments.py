@@ -69,10 +69,7 @@ class Parser(argparse.ArgumentParser):
             choices = [str(choice) for choice in action.choices]
             what = "command" if isinstance(action, argparse._SubParsersAction) else "value of " + _name(action)
             meant = near(str(value), choices)
-            raise UsageError(
-                f'"{printable(str(value), keep="")}" is no {what}{meant}',
-                f"one of: {', '.join(choices)}",
-            )
+            raise UsageError(f'"{printable(str(value), keep="")}" is no {what}{meant}', f"one of: {', '.join(choices)}")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse's, but an unknown option is named by the command that does not know it."""
@@ -115,13 +112,9 @@ class Commands:
         self._parsers = parser.add_subparsers(dest=metavar.lower(), metavar=metavar, required=True, parser_class=Parser)
 
     def add(self, name: str, text: str, perform: Perform | None = None, examples: Sequence[str] = ()) -> Parser:
-        """A command that this process does itself.
+        """A command that this process does itself; the first sentence of ``text`` is its line in the list of all.
 
-        Args:
-            name: what is typed.
-            text: its help; the first sentence is its line in the list of commands.
-            perform: does it, and returns the exit code; None where it has commands of its own.
-            examples: command lines for its help.
+        ``perform`` does it, and returns the exit code; None where it has commands of its own.
         """
         epilog = "examples:\n" + "\n".join(f"  {line}" for line in examples) + "\n\n" if examples else ""
         line = text.partition(". ")[0].rstrip(".")
@@ -142,15 +135,10 @@ class Commands:
         ask: Ask | None = None,
         perform: Perform | None = None,
     ) -> Parser:
-        """A command that the engine does.
+        """A command that the engine does; the fields of the ``kind`` of its request are the options.
 
-        Args:
-            name: what is typed.
-            text: its help, see `add`.
-            kind: of the request, whose fields are the options.
-            examples: command lines for its help.
-            ask: makes the request of them, where that takes more than their values.
-            perform: sends the request in another way than to wait for the engine's end.
+        ``ask`` makes the request of them, where that takes more than their values; ``perform`` sends it in another way
+        than to wait for the engine's end.
         """
         asked: Ask = ask or partial(request_of, kind)
         made = self.add(name, text, perform or (lambda arguments: run_engine(asked(arguments))), examples)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import engine
 from engine.console import guarded
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def _main(argv: list[str]) -> int:
         return tail(Path(argv[2]))
     from tui.arguments import parser
 
-    made = parser(_version)
+    made = parser(lambda: engine.__version__)
     if not argv:
         return _without_command(made)
     try:
@@ -52,12 +53,6 @@ def _without_command(made: Parser) -> int:
         return 0
     made.print_help(sys.stderr)
     return 2
-
-
-def _version() -> str:
-    import engine
-
-    return engine.__version__
 
 
 if __name__ == "__main__":

@@ -52,17 +52,11 @@ def notification(text: str, environ: Mapping[str, str] = os.environ) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """How the terminal takes pictures.
+    """How the terminal takes pictures."""
 
-    Attributes:
-        protocol: "" for none: half blocks.
-        cell: (width, height) of a cell in pixels.
-        ask: it is not known yet, and the terminal is to be asked with `ASK`.
-    """
-
-    protocol: Literal["", "kitty", "iterm", "sixel"] = ""
-    cell: tuple[int, int] = (0, 0)
-    ask: bool = False
+    protocol: Literal["", "kitty", "iterm", "sixel"] = ""  # "": none, half blocks
+    cell: tuple[int, int] = (0, 0)  # (width, height) of a cell in pixels
+    ask: bool = False  # it is not known yet, and the terminal is to be asked with `ASK`
 
     def answered(self, text: str) -> Pictures:
         """What is known after an answer (`ANSWERS`) of the terminal."""

@@ -86,9 +86,8 @@ def mark(place: int) -> str:
 def style_of(look: str, palette: str) -> Style:
     """A Rich style; made once, because a screen has thousands of pieces and few styles.
 
-    Args:
-        look: a colour by its name in the palette, ``bold`` or not, on its ground or another one: ``ink``,
-            ``error bold``, ``2 on raised``, ``#ffffff on #000000``.
+    ``look``: a colour of the palette by its name, ``bold`` or not, on its ground or another one: ``error bold``,
+    ``2 on raised``, ``#ffffff on #000000``.
     """
     colors = PALETTES.get(palette, DARK)
     front, _, ground = look.partition(" on ")

@@ -21,15 +21,11 @@ class PrivateServer(Server):  # type: ignore[misc]  # textual-serve has no types
 
     Any user of a machine can reach its ports, and run folders are private to their owner. A browser lets
     any page open a socket to localhost, and says in ``Origin`` whose page it is; a name that was made to
-    point at this machine (DNS rebinding) shows in ``Host``.
-
-    Attributes:
-        token: what a visitor must know.
-    """
+    point at this machine (DNS rebinding) shows in ``Host``."""
 
     def __init__(self, command: str, host: str, port: int) -> None:
         super().__init__(command, host=host, port=port, title="medtui")
-        self.token = secrets.token_urlsafe(24)
+        self.token = secrets.token_urlsafe(24)  # what a visitor must know
         self._cookie = f"medtui-{port}"
         self._visitors = 0
 

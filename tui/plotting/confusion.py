@@ -23,10 +23,7 @@ def matrix_lines(
 ) -> list[Line]:
     """The matrix with the support and the recall of each class, in ``room`` (width, lines).
 
-    Args:
-        counts: a count a pair of classes; see `fits`.
-        room: what there is; of more classes those around the cursor are shown.
-        cursor: (true, predicted) of the cell that is chosen; None without one.
+    Of more classes than fit, those around the ``cursor``, the (true, predicted) of a cell, are shown.
     """
     width, height = room
     names = [one_line(name) for name in classes]

@@ -33,21 +33,13 @@ MOST_ROWS = len(_ROWS)
 
 @dataclass(frozen=True, slots=True)
 class Sharp:
-    """A picture as the terminal takes it.
+    """A picture as the terminal takes it."""
 
-    Attributes:
-        cells: (columns, rows) that it stands on.
-        lines: what is written into them.
-        rows: what is written after each of them, with the cursor at their right end; "" for kitty.
-        upload: what is sent before them.
-        remove: what is sent when it is no longer shown.
-    """
-
-    cells: tuple[int, int]
-    lines: tuple[Line, ...]
-    rows: tuple[str, ...]
-    upload: str = ""
-    remove: str = ""
+    cells: tuple[int, int]  # (columns, rows) that it stands on
+    lines: tuple[Line, ...]  # what is written into them
+    rows: tuple[str, ...]  # what is written after each of them, with the cursor at their right end; "" for kitty
+    upload: str = ""  # what is sent before them
+    remove: str = ""  # what is sent when it is no longer shown
 
 
 def fine(cell: tuple[int, int], rows: int, high: int, protocol: Protocol) -> tuple[int, int]:
@@ -61,13 +53,9 @@ def fine(cell: tuple[int, int], rows: int, high: int, protocol: Protocol) -> tup
 
 
 def sharp(picture: Pixels, protocol: Protocol, cell: tuple[int, int], number: int) -> Sharp:
-    """A picture for a terminal.
+    """A picture (H, W, 3) of whole cells of ``cell`` (width, height) pixels, for a terminal.
 
-    Args:
-        picture: (H, W, 3) of whole cells: H and W are multiples of those of a cell.
-        protocol: how the terminal takes it.
-        cell: (width, height) of a cell in pixels.
-        number: of the picture, 1 to 2**24 - 1; a new picture has a new one.
+    ``number``: 1 to 2**24 - 1; a new picture has a new one.
     """
     columns, rows = picture.shape[1] // cell[0], picture.shape[0] // cell[1]
     index, palette = indexed(picture)

@@ -29,27 +29,16 @@ OVERLAYS: tuple[Overlay, ...] = ("areas", "contours", "off")
 
 @dataclass(frozen=True, slots=True)
 class SliceLook:
-    """How a slice is drawn.
+    """How a slice is drawn."""
 
-    Attributes:
-        series: colours of the classes, in turn, as ``#rrggbb``.
-        names: a capital for each class.
-        marks: letters say what is agreed, missed and added: the colours do not suffice.
-        ascii_only: the image is letters too.
-        overlay: what of truth and prediction is drawn.
-        only: the one label that is drawn; None for all.
-        window: share of the grey values between black and white.
-        level: the grey value in the middle, 0 to 1.
-    """
-
-    series: Sequence[str]
-    names: Sequence[str] = ()
-    marks: bool = False
-    ascii_only: bool = False
-    overlay: Overlay = "areas"
-    only: int | None = None
-    window: float = 1.0
-    level: float = 0.5
+    series: Sequence[str]  # colours of the classes, in turn, as #rrggbb
+    names: Sequence[str] = ()  # a capital for each class
+    marks: bool = False  # letters say what is agreed, missed and added: the colours do not suffice
+    ascii_only: bool = False  # the image is letters too
+    overlay: Overlay = "areas"  # what of truth and prediction is drawn
+    only: int | None = None  # the one label that is drawn; None for all
+    window: float = 1.0  # share of the grey values between black and white
+    level: float = 0.5  # the grey value in the middle, 0 to 1
 
 
 def slice_lines(images: PreviewImages, at: int, cells: tuple[int, int], look: SliceLook) -> list[Line]:
@@ -70,14 +59,9 @@ def slice_lines(images: PreviewImages, at: int, cells: tuple[int, int], look: Sl
 def slice_pixels(
     images: PreviewImages, at: int, cells: tuple[int, int], cell: tuple[int, int], look: SliceLook
 ) -> Bytes:
-    """Slice ``at`` in the terminal's own pixels (H, W, 3), filled up to whole cells.
+    """Slice ``at`` in the terminal's own pixels (H, W, 3), filled up to whole cells; stripes in place of the hatch.
 
-    Args:
-        images: the arrays.
-        at: which slice.
-        cells: (width, rows) that it may take.
-        cell: (width, height) of a cell in pixels.
-        look: how it is drawn; what is added has stripes in place of the hatch.
+    ``cells``: (width, rows) that it may take; ``cell``: (width, height) of one in pixels.
     """
     picture = paint(images, at, (cells[0] * cell[0], cells[1] * cell[1] // 2), look)
     codes = codes_on(images, at, (picture.shape[0], picture.shape[1]), look)

@@ -20,11 +20,7 @@ Points = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def curve_lines(view: RunView, width: int, *, ascii_only: bool) -> list[str]:
-    """The loss and the monitored metric over epochs; nothing where there is no room or no two points.
-
-    Args:
-        ascii_only: without braille and marks.
-    """
+    """The loss and the monitored metric over epochs; nothing where there is no room or no two points."""
     if width < LEAST_WIDTH:
         return []
     dense, sparse = (".", "o") if ascii_only else ("braille", "▲")

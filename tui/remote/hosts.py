@@ -22,21 +22,13 @@ NO_PASSWORD = "medtui asks for no password: ssh must get in by a key or an agent
 
 
 class Host(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A machine, as a table of the hosts file has it.
+    """A machine, as a table of the hosts file has it."""
 
-    Attributes:
-        name: what it is called here.
-        ssh: what ssh calls it, ``[user@]host`` or a name of ~/.ssh/config; by default the name.
-        runs: the folder of runs there, from the home folder on.
-        medtui: the command there.
-        config: a file of ssh's own settings, in place of ~/.ssh/config.
-    """
-
-    name: str = ""
-    ssh: str = ""
-    runs: str = "runs"
-    medtui: str = "medtui"
-    config: str = ""
+    name: str = ""  # what it is called here
+    ssh: str = ""  # [user@]host or a name of ~/.ssh/config; by default the name
+    runs: str = "runs"  # the folder of runs there, from the home folder on
+    medtui: str = "medtui"  # the command there
+    config: str = ""  # a file of ssh's own settings, in place of ~/.ssh/config
 
     def command(self, *words: str) -> list[str]:
         """The command line that runs ``medtui`` with ``words`` there."""

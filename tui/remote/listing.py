@@ -38,10 +38,7 @@ def chosen_hosts(names: Sequence[str]) -> list[Host]:
 def runs_of(
     hosts: Sequence[Host], runs: Path, words: str = ""
 ) -> list[tuple[Host, list[dict[str, Any]] | MedtuiError]]:
-    """What ``medtui runs --json`` says on each host, or why it says nothing. All are asked at once.
-
-    ``words``: only the runs that this filter lets through, there.
-    """
+    """What ``medtui runs --json --filter words`` says on each host, or why it says nothing. All are asked at once."""
     if runs != Path("runs"):
         hosts = [msgspec.structs.replace(host, runs=str(runs)) for host in hosts]
     with ThreadPoolExecutor(len(hosts)) as pool:

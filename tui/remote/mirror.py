@@ -20,20 +20,14 @@ MOST_STREAM, LEAST_FREE, MOST_RUNS = 8 << 30, 256 << 20, 20_000
 
 
 class Mirror:
-    """Folders here that are what the far end says of its runs.
-
-    Attributes:
-        status: of each run.
-        followed: runs whose streams and small files come as they change.
-        wanted: key of what was asked for -> the run and the file.
-    """
+    """Folders here that are what the far end says of its runs."""
 
     def __init__(self, root: Path, host: str, by_hand: str = "", called: str = "") -> None:
         """``by_hand``: how a person has ``%s`` done there; ``called``: the folder of runs, for people."""
         self.root, self._host, self._by_hand = root, host, by_hand
         self.status: dict[str, Status] = {}
-        self.followed: set[str] = set()
-        self.wanted: dict[str, tuple[str, str]] = {}
+        self.followed: set[str] = set()  # runs whose streams and small files come as they change
+        self.wanted: dict[str, tuple[str, str]] = {}  # key of what was asked for -> the run and the file
         self._written: dict[tuple[str, str], int] = {}
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         if called:

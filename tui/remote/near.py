@@ -39,18 +39,13 @@ NO_TAIL = "what the far end says is no medtui tail"
 
 
 class Link:
-    """Keeps the mirror of one host up to date in a thread, until it is closed; a lost connection is made again.
-
-    Attributes:
-        runs: the folder of runs here.
-        say: called in that thread with a line for people when the connection is lost or is back.
-    """
+    """Keeps the mirror of one host up to date in a thread, until it is closed; a lost connection is made again."""
 
     def __init__(self, host: Host, say: Callable[[str], None] = lambda _text: None) -> None:
         base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "medtui" / "hosts" / host.name
         # Two folders of one host have mirrors of their own.
         self.runs = base / digest(f"{host.ssh} {host.runs}".encode()) / "runs"
-        self.say = say
+        self.say = say  # called in that thread with a line for people when the connection is lost or is back
         self._host = host
         self._mirror = Mirror(self.runs, host.name, host.by_hand("%s"), f"{host.name}:{host.runs}")
         self._listed, self._stopped, self._failed = threading.Event(), threading.Event(), threading.Event()
@@ -158,11 +153,7 @@ class _Connection:
     """One ssh that lives."""
 
     def __init__(
-        self,
-        ssh: subprocess.Popen[bytes],
-        mirror: Mirror,
-        heard: Callable[[FromFar], None],
-        look: Callable[[], float],
+        self, ssh: subprocess.Popen[bytes], mirror: Mirror, heard: Callable[[FromFar], None], look: Callable[[], float]
     ) -> None:
         """``look`` keeps what is watched, and says how soon it is to be called again."""
         self._ssh, self._mirror, self._heard, self._look = ssh, mirror, heard, look

@@ -36,55 +36,33 @@ _OWN = frozenset({"status.json", "events.jsonl"})
 
 
 class FromFar(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """From `medtui tail`. Bytes are texts in Latin-1, which ssh compresses.
+    """From `medtui tail`. Bytes are texts in Latin-1, which ssh compresses."""
 
-    Attributes:
-        hello: version of this protocol; the first line.
-        listed: all runs have been named once.
-        run: which one the others are about.
-        status: its `Status`, judged at the far end.
-        gone: it is no longer there.
-        at: place where ``data`` belongs, in its stream or in ``file``; of a stream 0 once more where it was cut.
-        file: name of one of its files.
-        size: of the file, in bytes.
-        names: files that can be asked for, with the times of their writing in ns.
-        whole: its stream and its small files were all sent.
-        done: the key of what the near end asked for.
-        problem: why that was not done, or what is wrong at the far end, for people.
-    """
-
-    hello: int | None = None
-    listed: bool = False
-    run: str = ""
-    status: dict[str, Any] | None = None
-    gone: bool = False
-    at: int | None = None
-    file: str = ""
-    size: int = 0
+    hello: int | None = None  # version of this protocol; the first line
+    listed: bool = False  # all runs have been named once
+    run: str = ""  # which one the others are about
+    status: dict[str, Any] | None = None  # its `Status`, judged at the far end
+    gone: bool = False  # it is no longer there
+    at: int | None = None  # place of ``data`` in its stream or in ``file``; of a stream 0 once more where it was cut
+    file: str = ""  # name of one of its files
+    size: int = 0  # of the file, in bytes
     data: str | None = None
-    names: dict[str, int] | None = None
-    whole: bool = False
-    done: str = ""
-    problem: str = ""
+    names: dict[str, int] | None = None  # files that can be asked for, with the times of their writing in ns
+    whole: bool = False  # its stream and its small files were all sent
+    done: str = ""  # the key of what the near end asked for
+    problem: str = ""  # why that was not done, or what is wrong at the far end, for people
 
 
 class FromNear(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """To `medtui tail`; without any of these it only says that this end is there.
+    """To `medtui tail`; without any of these it only says that this end is there."""
 
-    Attributes:
-        run: which run the others are about.
-        follow: send its stream from ``at`` on, if ``before`` is the `digest` of what lies before it, and its files.
-        key: of what is ``asked``.
-        request: a request to its trainer.
-    """
-
-    run: str = ""
-    follow: bool | None = None
+    run: str = ""  # which run the others are about
+    follow: bool | None = None  # send its files, and its stream from ``at`` on
     at: int = 0
-    before: str = ""
-    key: str = ""
+    before: str = ""  # the `digest` of what lies before ``at``; another one: the stream from its beginning
+    key: str = ""  # of what is ``asked``
     asked: Asked | None = None
-    request: Request | None = None
+    request: Request | None = None  # to its trainer
 
 
 def digest(before: bytes) -> str:

@@ -38,11 +38,7 @@ def reached(
 ) -> Iterator[tuple[RunFolder, Link | None]]:
     """The folder of ``run``; of one on another machine, ``[user@]host:RUN``, a mirror and what keeps it up.
 
-    Args:
-        runs: folder of the runs, there or here.
-        run: as for `find_run`; without a run behind the host, the newest.
-        studies: whether it may be a study.
-        wait_s: how long all of its stream may be waited for; 0: that is not wanted.
+    ``wait_s``: how long all of its stream may be waited for; 0: that is not wanted.
 
     Raises:
         UsageError: there is no such run, or the machine cannot be reached.

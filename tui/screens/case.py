@@ -34,14 +34,7 @@ class CaseScreen(ScreenOfRun):
     def __init__(
         self, folder: RunFolder, source: Callable[[], RunSnapshot | None], *, case: str = "", words: str = ""
     ) -> None:
-        """The cases of a run.
-
-        Args:
-            folder: the run.
-            source: gives the newest snapshot of it; asked every second.
-            case: the id of the case to open.
-            words: the filter of the list.
-        """
+        """``source`` gives the newest snapshot; ``case``: the id of that to open; ``words``: the filter of the list."""
         now = source()
         started = now.view.started if now else None
         scored = started is None or started.task == "classification"
@@ -72,7 +65,7 @@ class CaseScreen(ScreenOfRun):
                 "image": Region(left, 0, width - left - right, height),
                 "numbers": Region(width - right, 0, right, height),
             }
-            if height >= 34 and self._scores is not None and self._scores.rows_known:
+            if height >= 34 and self._scores is not None and self._scores.rows:
                 half = height // 2
                 regions |= {"numbers": Region(width - right, 0, right, half)}
                 regions["scores"] = Region(width - right, half, right, height - half)

@@ -17,10 +17,7 @@ from tui.text import one_line
 class Confirm(ModalScreen[bool]):
     """Asks each question in turn; every one must be answered with y."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "yes", "yes"),
-        Binding("n,escape,q,enter", "no", "no"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("y", "yes", "yes"), Binding("n,escape,q,enter", "no", "no")]
 
     def __init__(self, *questions: str) -> None:
         super().__init__()

@@ -55,13 +55,7 @@ class HomeScreen(ChangingScreen):
             return isinstance(message, HomeScreen.Found)
 
     def __init__(self, runs: Path, *, at: RunFolder | None = None, read_only: bool = False) -> None:
-        """The home screen.
-
-        Args:
-            runs: the folder of all runs.
-            at: the run that the cursor starts on; by default the newest.
-            read_only: runs are opened to look at only.
-        """
+        """``at``: the run that the cursor starts on; by default the newest."""
         super().__init__()
         self.runs, self.read_only = runs, read_only
         self.listed, self.facts = self.pane(RunsList), self.pane(FactsPane)

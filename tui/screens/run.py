@@ -59,14 +59,7 @@ class RunScreen(ScreenOfRun):
     def __init__(
         self, runs: Path, folder: RunFolder, *, read_only: bool = False, panes: Sequence[type[Pane]] = PANES
     ) -> None:
-        """A screen for one run.
-
-        Args:
-            runs: the folder of all runs.
-            folder: the run.
-            read_only: take no command that changes it.
-            panes: kinds of panes; those without a place in the layout are shown alone.
-        """
+        """``runs``: the folder of all; ``panes``: those without a place in the layout are shown alone."""
         super().__init__(folder, panes=panes)
         self._runs, self._read_only = runs, read_only
         (self.feed,) = self.feeds

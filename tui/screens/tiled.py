@@ -81,12 +81,7 @@ class TiledScreen(Screen[None]):
             return isinstance(message, TiledScreen.Updated) and message.at == self.at
 
     def __init__(self, *follow: RunFolder, panes: Sequence[type[Pane]] | None = None) -> None:
-        """A screen.
-
-        Args:
-            follow: runs of which `Updated` brings snapshots while the screen is open.
-            panes: kinds of panes, by default those of the class; each has an ``ID`` of its own.
-        """
+        """``follow``: runs of which `Updated` brings snapshots; ``panes``: kinds, by default those of the class."""
         super().__init__()
         self.head: Canvas = HeadLine(self.head_line)
         self.feeds = [Feed(folder, partial(self._followed, at)) for at, folder in enumerate(follow)]

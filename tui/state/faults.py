@@ -19,12 +19,7 @@ def faults_folder() -> Path:
 
 
 def write_fault(where: str, error: BaseException) -> str:
-    """Keep the traceback of ``error`` in a file of its own; its path, or why there is none.
-
-    Args:
-        where: the part that failed, as a word of a file name.
-        error: as it was caught.
-    """
+    """Keep a traceback in a file of its own, named after the part that failed; its path, or why there is none."""
     folder = faults_folder()
     path = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{next(_NUMBERS):03d}-{where}.txt"
     try:

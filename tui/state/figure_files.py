@@ -52,17 +52,10 @@ def load_figure(folder: RunFolder, figure: FigureResult) -> Pixels | str:
 
 
 def view_of(pixels: Pixels, width: int, rows: int, zoom: float, centre: tuple[float, float]) -> Pixels:
-    """The part of a picture that ``width`` x ``rows`` cells of two pixels show.
+    """The part of a picture (H, W, 3) that ``width`` x ``rows`` cells of two pixels show; all of it at a zoom of 1.
 
-    Args:
-        pixels: (H, W, 3).
-        width: cells across.
-        rows: cells down.
-        zoom: 1 shows the whole picture.
-        centre: what is in the middle, as shares of the width and the height.
-
-    Returns:
-        (2 * r, w, 3) with w <= width and r <= rows; its shape has the proportions of what it shows.
+    ``centre``: what is in the middle, as shares of the width and the height. Gives (2 * r, w, 3) with w <= width and
+    r <= rows, in the proportions of what it shows.
     """
     high, wide = pixels.shape[:2]
     scale = min(width / wide, 2 * rows / high) * zoom

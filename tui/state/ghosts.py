@@ -24,14 +24,8 @@ class Ghost:
 def candidates(runs: Path, folder: RunFolder, name: str, *, task: str, up: bool) -> list[tuple[str, RunFolder]]:
     """Finished runs with the names of their recipes, at most `MOST`; never ``folder`` itself.
 
-    First those of the recipe called ``name``, then those of other recipes with the same task; the best first.
-
-    Args:
-        runs: the folder of all runs.
-        folder: the run that is looked at.
-        name: of the recipe.
-        task: what it trains for.
-        up: whether more of the monitored metric is better.
+    First those of the recipe called ``name``, then those of other recipes with the same task; the best first, which
+    ``up`` says of the monitored metric.
     """
     found: list[tuple[bool, float, str, RunFolder]] = []
     for other in list_runs(runs):

@@ -23,23 +23,14 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class PreviewImages:
-    """The arrays of one preview file.
+    """The arrays of one preview file."""
 
-    Attributes:
-        image: (S, H, W) or (S, H, W, 3).
-        slices: (S,) where in the volume each stands.
-        truth: (S, H', W') class of each pixel, 0 for none of them; as fine as the image or finer; or None.
-        prediction: the same of the prediction.
-        verdict: the true class and the predicted one, or "".
-        heat: (S, H, W) activation map of the prediction, 0 to 255, or None.
-    """
-
-    image: Bytes
-    slices: NDArray[np.int64]
-    truth: Bytes | None = None
-    prediction: Bytes | None = None
-    verdict: str = ""
-    heat: Bytes | None = None
+    image: Bytes  # (S, H, W) or (S, H, W, 3)
+    slices: NDArray[np.int64]  # (S,) where in the volume each stands
+    truth: Bytes | None = None  # (S, H', W') class of each pixel, 0 for none; as fine as the image or finer
+    prediction: Bytes | None = None  # the same of the prediction
+    verdict: str = ""  # the true class and the predicted one, or ""
+    heat: Bytes | None = None  # (S, H, W) activation map of the prediction, 0 to 255
 
 
 def class_name(value: object, classes: Sequence[str]) -> str:

@@ -38,19 +38,12 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One condition on a value.
+    """One condition on a value."""
 
-    Attributes:
-        names: where the value may stand, as `RunFilter.passes` is given it; the first that is there counts.
-        sign: ``<``, ``<=``, ``>``, ``>=``, ``=`` (is), ``!=`` (is not), ``:`` (a text has it in it, a number is it).
-        text: what it is compared with, in small letters.
-        number: the same as a number; None where it is none.
-    """
-
-    names: tuple[str, ...]
-    sign: str
-    text: str
-    number: float | None
+    names: tuple[str, ...]  # where the value may stand in the values of a run; the first that is there counts
+    sign: str  # < <= > >= = (is) != (is not) : (a text has it in it, a number is it)
+    text: str  # what it is compared with, in small letters
+    number: float | None  # the same as a number; None where it is none
 
     def holds(self, values: Mapping[str, Value]) -> bool:
         """Whether it is true of a run; of a value that the run does not have nothing is."""

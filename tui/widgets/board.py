@@ -15,27 +15,12 @@ from tui.widgets.recipe import RecipePane
 from tui.widgets.resources import Resources
 from tui.widgets.slice_view import SliceView
 
-PANES: tuple[type[Pane], ...] = (
-    RunCurves,
-    Classes,
-    SliceView,
-    Cases,
-    Resources,
-    LogPane,
-    Journal,
-    RecipePane,
-)
+PANES: tuple[type[Pane], ...] = (RunCurves, Classes, SliceView, Cases, Resources, LogPane, Journal, RecipePane)
 """The panes of a run in the order of Tab and of the number keys; what each has for keys it says itself."""
 
 
 def arrange(width: int, height: int, chosen: str) -> dict[str, Region]:
-    """The panes that are shown on ``width`` x ``height`` cells, and where.
-
-    Args:
-        width: of the board, without head and key bar.
-        height: of the board.
-        chosen: the pane that has the focus; it is the one that is shown where there is room for one.
-    """
+    """The panes on a board of ``width`` x ``height`` cells, and where; ``chosen`` where there is room for one."""
     if width < 60 or height < 24 or (width < 110 and height < 40):
         return {chosen: Region(0, 0, width, height)}
     regions = _big(width, height)

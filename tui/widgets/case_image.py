@@ -32,13 +32,7 @@ class CaseImage(ImagePane):
     _place: int | None = None  # in `files`; None: the last
 
     def set_files(self, files: tuple[ImageFile, ...], why_empty: str, *, other_case: bool) -> None:
-        """Show the pictures of a case, the last one first.
-
-        Args:
-            files: previews by epoch, then the example of the test if there is one.
-            why_empty: what to say where there are none.
-            other_case: the case is another than before.
-        """
+        """Show the pictures of a case, the last one first: previews by epoch, then the example of the test."""
         self.why_empty = why_empty
         if other_case:
             self._place = self.at = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib import import_module
@@ -18,7 +17,7 @@ from textual.screen import ModalScreen, Screen
 from engine.errors import MedtuiError, UsageError
 from engine.runfolder import read_text
 from engine.toml import parse
-from tui.settings import own_keys
+from tui.settings import own_keys, settings_path
 from tui.text import one_line
 from tui.widgets.control_bar import ControlBar
 from tui.widgets.keys import bindings_of
@@ -30,7 +29,7 @@ _defaults: dict[type[DOMNode], list[Binding]] = {}
 
 def keys_path() -> Path:
     """``$XDG_CONFIG_HOME/medtui/keys.toml``, by default under ``~/.config``."""
-    return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "medtui" / "keys.toml"
+    return settings_path().with_name("keys.toml")
 
 
 def load_keys() -> str:

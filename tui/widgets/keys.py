@@ -53,11 +53,9 @@ def written(binding: Binding) -> str:
 
 
 def bindings_of(owner: type[DOMNode], above: type[DOMNode] | None = None) -> Iterator[Binding]:
-    """The bindings of a class in the order in which they are declared, its own before the inherited ones.
+    """The bindings of a class in the order in which they are declared, its own before those inherited below ``above``.
 
-    Args:
-        owner: the class.
-        above: the class of which nothing more is inherited; by default Textual's own.
+    By default nothing of Textual's own is inherited.
     """
     taken: set[str] = set()
     for base in owner.__mro__:

@@ -37,7 +37,7 @@ class Lines(Pane):
         raise NotImplementedError
 
     def why_empty(self) -> str:
-        return "nothing yet"
+        return "no checkpoint, warning or request yet"
 
     def body(self, width: int, height: int) -> list[Line]:
         entries = self.entries()
@@ -114,7 +114,6 @@ class Journal(Lines):
 
     ID = "journal"
     NAME = TITLE = "events"
-    EMPTY = "no checkpoint, warning or request yet"
 
     def depends_on(self, snapshot: RunSnapshot) -> tuple[object, ...]:
         return (snapshot.view.journal,)

@@ -24,28 +24,23 @@ class Scores(Pane):
     ]
 
     reliable = False
-    _rows: Sequence[CaseRow] = ()
-
-    @property
-    def rows_known(self) -> bool:
-        """Whether there are probabilities to draw."""
-        return bool(self._rows)
+    rows: Sequence[CaseRow] = ()  # with probabilities
 
     def set_rows(self, rows: Sequence[CaseRow]) -> None:
         """Take the cases of a run: those of the test, or else of the split of the first one that has probabilities."""
         found = [row for row in rows if row.probabilities and row.true]
         split = "test" if any(row.split == "test" for row in found) else found[0].split if found else ""
-        self._rows = [row for row in found if row.split == split]
+        self.rows = [row for row in found if row.split == split]
         self.redraw()
 
     def title(self) -> str:
         return "reliability" if self.reliable else self.TITLE
 
     def note(self) -> Line:
-        return [(f"{one_line(self._rows[0].split)}, {counted(len(self._rows), 'case')}", "muted")] if self._rows else []
+        return [(f"{one_line(self.rows[0].split)}, {counted(len(self.rows), 'case')}", "muted")] if self.rows else []
 
     def body(self, width: int, height: int) -> list[Line]:
-        classes, true, probabilities = scored(self._rows)
+        classes, true, probabilities = scored(self.rows)
         if not len(true):
             return self.reason("ROC and reliability need the probabilities of a test (cases.csv)", width, height)
         if self.reliable:
