@@ -146,9 +146,10 @@ def _mean_of_shares(parts: Sequence[Share], weights: Floats) -> Estimate:
     The method of variance estimates recovery (Zou & Donner, Stat. Med. 27, 2008) with Wilson's intervals.
     """
     share, low, high, error = np.array(parts).T
-    mean = math.fsum(weights * share)
+    mean = float(weights @ share)
     below, above, errors = (float(np.linalg.norm(weights * part)) for part in (share - low, high - share, error))
-    return Estimate((max(0.0, mean - below), min(1.0, mean + above)), error=errors)
+    rounding = 1e-12  # of weights that sum to nearly 1
+    return Estimate((max(0.0, mean - below - rounding), min(1.0, mean + above + rounding)), error=errors)
 
 
 def _scores(targets: Ints, probabilities: Floats, groups: Groups) -> Intervals:
