@@ -100,10 +100,13 @@ def _complain(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
-def tell(text: str) -> None:
-    """A line on stderr, which is ``train.log`` while a run trains; a disk that does not take it is no reason to end."""
+def tell(text: str, end: str = "\n") -> None:
+    """A line on stderr, which is ``train.log`` while a run trains.
+
+    A disk that does not take it, or a terminal that is gone, is no reason to end.
+    """
     with contextlib.suppress(OSError, ValueError):
-        print(text, file=sys.stderr, flush=True)
+        print(text, end=end, file=sys.stderr, flush=True)
 
 
 def show_progress(what: str) -> Callable[[int, int], None]:
@@ -120,6 +123,6 @@ def show_progress(what: str) -> Callable[[int, int], None]:
         now = time.monotonic()
         if now - shown >= (0.1 if over else LINE_EVERY_S) or done == total:
             shown = now
-            print(f"{what} {done}/{total}", end="\r" if over else "\n", file=sys.stderr, flush=True)
+            tell(f"{what} {done}/{total}", end="\r" if over else "\n")
 
     return show

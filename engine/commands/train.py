@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from engine.commands.work import Handshake, work
-from engine.console import show_progress
+from engine.console import show_progress, tell
 from engine.data import Dataset, check_dataset, data_root, open_dataset
 from engine.data.identity import split_rows
 from engine.errors import Problem, RecipeError, printable
@@ -127,11 +127,11 @@ def open_checked(recipe: Recipe, root: Path, *, fits: bool = True) -> Dataset:
     from engine.data.phantom import ensure_phantom
 
     if made := ensure_phantom(recipe.data, root):
-        print(f"made an artificial data set: {made}", file=sys.stderr, flush=True)
+        tell(f"made an artificial data set: {made}")
     dataset = open_dataset(recipe.data, recipe.task, root)
     if not fits:
         if "torch" not in sys.modules:
-            print("loading PyTorch", file=sys.stderr, flush=True)
+            tell("loading PyTorch")
         from engine.network import refuse_misfits
 
         refuse_misfits(recipe, dataset, root)

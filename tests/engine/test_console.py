@@ -57,6 +57,12 @@ def test_a_limit_on_addresses_is_named_where_libraries_do_not_fit(tmp_path):
     assert "a limit of 2.05 GB holds for this shell (ulimit -v)" in done.stderr
 
 
+def test_who_is_told_may_be_gone(tmp_path):
+    said = "from engine.console import show_progress, tell; show_progress('reading')(3, 3); tell('loading')"
+    done = shell(f"{{ {sys.executable} -c \"{said}; open('went on', 'w')\" 2>&1 >/dev/null; }} | true", tmp_path)
+    assert (tmp_path / "went on").exists(), done.stderr
+
+
 def test_a_file_in_place_of_a_folder_is_a_wrong_command_line(tmp_path):
     (tmp_path / "file").write_text("kept")
     recipe = ROOT / "recipes" / "quickstart.toml"
