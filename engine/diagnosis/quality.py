@@ -93,7 +93,7 @@ def _at_chance(facts: Facts) -> Iterator[Finding]:
         code="at_chance",
         message=f"no better than guessing among {classes} classes: {', '.join(words[:2])}",
         since_epoch=epoch,
-        evidence=f"guessing gives {brief(1 / classes)}; {', '.join(words)}",
+        evidence="; ".join([f"guessing gives {brief(1 / classes)}", *words[2:]]),
         remedy="look at labels and images (medtui check); another optimizer.lr, or begin with trained weights",
         key="2",
     )

@@ -47,6 +47,8 @@ def sentence(together: Runs, one: Comparison) -> str:
 
 def _missing(one: Comparison) -> str:
     """How many more cases would tell; 80 % power, see `PairedTest.cases_needed`."""
+    if not one.test.error:
+        return "how many more cases it takes cannot be said from so few"
     needed = one.test.cases_needed()
     if needed is None:
         return "no number of cases that could be had would tell them apart"

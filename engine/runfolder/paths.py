@@ -229,6 +229,8 @@ def find_run(runs: Path, run: str | None, *, studies: bool = False) -> RunFolder
     if len(matches) == 1:
         return matches[0]
     if not matches:
-        raise UsageError(f'no run in {runs} is called "{run}"', "see them with: medtui runs")
+        raise UsageError(
+            f'no run in {runs} is called "{run}"', "see them with: medtui runs; on another machine it is HOST:RUN"
+        )
     some = "\n".join(f"  {folder.id}" for folder in matches[-8:])
     raise UsageError(f'"{run}" means {len(matches)} runs:\n{some}', "name one of them by a longer part of its id")

@@ -290,7 +290,7 @@ def _columns(width: int, rows: Sequence[RunRow]) -> _Columns:
     health = (16 if width >= 110 else 2) if any(row.findings for row in rows) else 0
     fixed = 2 + 11 + health + task + 9 + bar + _TEST + 8
     named = max((len(row.status.metric) + 1 + 8 for row in rows[:200]), default=12)
-    best = max(12, min(named, 27, width - fixed - min(longest, 16)))
+    best = max(12, min(named, 27, width - fixed - max(8, min(longest, 16))))
     room = width - fixed - best
     recipe = max(8, min(longest, 36, room))
     rest = room - recipe

@@ -148,6 +148,8 @@ def test_an_answer_says_how_many_cases_are_missing(atria: list[RunFolder]) -> No
     assert "takes about 83 more cases (80 % power)" in sentence(together, one)
     (same,) = corrected([Comparison(0, 1, "dice", "", PairedTest("wilcoxon", 12, 1e-9, (-1.0, 1.0), 1.0, 0.9, 0.01))])
     assert "no number of cases that could be had" in sentence(together, same)
+    (few,) = corrected([Comparison(0, 1, "dice", "", PairedTest("wilcoxon", 4, 0.5, None, 0.0, 0.125))])
+    assert "cannot be said from so few" in sentence(together, few)
 
 
 def test_the_metrics_that_decide_are_corrected_together(lesions: list[RunFolder]) -> None:

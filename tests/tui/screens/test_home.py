@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.diagnosis import Finding
 from engine.runfolder import Label, read_label, take
 from tests.tui import recorded
 from tests.tui.piloted import SIZES, dashboard, see, text_of, whole
@@ -36,6 +37,14 @@ async def test_all_runs_at_three_sizes(size: tuple[int, int], tmp_path: Path) ->
         assert "\x1b" not in screen
         await pilot.press("G")
         await see(pilot, "test  dice 0.850" if size[0] > 80 else "val dice")
+
+
+async def test_a_long_metric_leaves_room_for_the_age(tmp_path: Path) -> None:
+    said = Finding(severity="note", code="plateau", message="", since_epoch=1, evidence="", remedy="", key="2")
+    began = time.time() - 600
+    run(tmp_path, 1, name="x", metric="balanced_accuracy", best=0.5, test=0.5, started_s=began, findings=(said,))
+    async with home(tmp_path).run_test(size=(80, 24)) as pilot:
+        await see(pilot, "balanced_accuracy 0.500", " age▾", "10 min ")
 
 
 async def test_an_empty_folder_says_what_to_type(tmp_path: Path) -> None:
