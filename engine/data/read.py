@@ -269,4 +269,5 @@ def _other_grid(
 def _why(error: BaseException) -> str:
     """One line on what went wrong, without the path that the message names already."""
     text = (getattr(error, "strerror", None) or str(error) or type(error).__name__).split("\n")[0]
+    text = text.removesuffix(" from ")  # nibabel's words on a stream without a name
     return text if len(text) <= 200 else text[:197] + "..."

@@ -53,6 +53,8 @@ def _of_nifti(path: Path, file: Nifti1Image) -> list[str]:
     if not np.all(stored["pixdim"][1 : 1 + min(3, len(file.shape))]):
         place = "the sform's voxel size is used" if stored["sform_code"] else "1 is taken in its place"
         found.append(f"pixdim 0 in the header: {place}")
+    if header["qform_code"] == header["sform_code"] == 0:
+        found.append("its header says nothing of its orientation: x is taken to run to the left, as older programs do")
     if header["qform_code"] > 0 and header["sform_code"] > 0 and len(file.shape) >= 3:
         qform, sform = file.get_qform(), file.get_sform()
         apart = corners_apart(qform, sform, file.shape[:3])

@@ -24,6 +24,7 @@ from engine.data.volumes import read_volume, spacing_of
 from engine.errors import DataError
 from tests.engine.data import builders as b
 
+NOWHERE = "its header says nothing of its orientation: x is taken to run to the left, as older programs do"
 LONGER = "holds more values than its header says: the rest is not read"
 TURNED = "turned upright, as its EXIF data says; a mask without such data must be upright itself"
 
@@ -180,8 +181,9 @@ def _sheared(path: Path) -> None:
     [
         ("a.nii", lambda path: nibabel.save(nibabel.Nifti1Image(b.volume(), b.affine()), path), []),
         ("a.nii.gz", lambda path: nibabel.save(nibabel.Nifti1Image(b.volume(), b.affine()), path), []),
+        ("a.nii", lambda path: nibabel.save(nibabel.Nifti1Image(b.volume(), None), path), [NOWHERE]),
         ("a.nii.gz", _with_other_qform, ["qform and sform disagree: the sform is used"]),
-        ("a.nii", partial(_with_bytes, longer=False), ["pixdim 0 in the header: 1 is taken in its place"]),
+        ("a.nii", partial(_with_bytes, longer=False), ["pixdim 0 in the header: 1 is taken in its place", NOWHERE]),
         ("a.nii", partial(_with_bytes, longer=True), [LONGER]),
         ("a.nii.gz", partial(_with_bytes, longer=True), [LONGER]),
         ("a.tif", _two_pages, ["2 pages, of which the first is read"]),
