@@ -33,11 +33,9 @@ from tui.theme import DARK, LIGHT, PALETTES, textual_theme
 from tui.widgets.image_pane import ImagePane
 from tui.widgets.keymap import load_keys
 
-MOST_PLACES = 50
-"""Runs of which the dashboard remembers where it was left."""
+MOST_PLACES = 50  # runs of which the dashboard remembers where it was left
 
-_DRAWN_S = 1.5
-"""By then the first screen stands."""
+_DRAWN_S = 1.5  # by then the first screen stands
 
 
 def _collect_again() -> None:

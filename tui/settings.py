@@ -10,8 +10,7 @@ import msgspec
 
 from engine.runfolder import read_small, write_bytes
 
-own_keys: dict[str, str] = {}
-"""Action -> how its key is written, of those that the user's keys.toml changes."""
+own_keys: dict[str, str] = {}  # action -> how its key is written, of those that the user's keys.toml changes
 
 
 def keyed(text: str) -> str:

@@ -21,12 +21,10 @@ KEEP_TITLE, GIVE_TITLE_BACK = "\x1b[22;2t", "\x1b[23;2t"
 """Sequences that put the window's title on the terminal's stack and take it off again."""
 IMAGES = ("auto", "blocks", "kitty", "iterm", "sixel")
 """What MEDTUI_IMAGES may be: pictures in half blocks, in the pixels of the terminal, or as it seems best."""
-ASK = "\x1b[16t\x1b[c"
-"""The sequences that ask for the size of a cell and for what the terminal can do."""
+ASK = "\x1b[16t\x1b[c"  # the sequences that ask for the size of a cell and for what the terminal can do
 ANSWERS = re.compile(r"\x1b\[(?:6;(\d{1,5});(\d{1,5})t|\?([\d;]{1,80})c)")
 _SIXEL = "4"
-_LEAVE_S = 5.0
-"""What the dashboard may take to end after its terminal was closed."""
+_LEAVE_S = 5.0  # what the dashboard may take to end after its terminal was closed
 _NOTIFIES_BY_777 = ("rxvt", "foot", "ghostty", "urxvt")
 
 

@@ -73,8 +73,7 @@ LIGHT = Palette(
 )
 PALETTES = {palette.name: palette for palette in (DARK, LIGHT)}
 
-MARKS = "●▲■◆▼★○△"
-"""Marks of the series, in turn: they tell what colours may not."""
+MARKS = "●▲■◆▼★○△"  # marks of the series, in turn: they tell what colours may not
 
 
 def mark(place: int) -> str:

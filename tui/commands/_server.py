@@ -10,10 +10,8 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from textual_serve.server import Server
 
-LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
-"""Names of this machine that nobody else can answer to."""
-VISITORS = 16
-"""Pages that are open at the same time: each is a process of its own."""
+LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})  # names of this machine that nobody else can answer to
+VISITORS = 16  # pages that are open at the same time: each is a process of its own
 
 
 class PrivateServer(Server):  # type: ignore[misc]  # textual-serve has no types

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 
 def register(commands: Commands) -> None:
-    """Add the command."""
     command = commands.add(
         "attach",
         "Open the dashboard on a live or a finished run. q leaves it; the training goes on.",

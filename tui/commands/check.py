@@ -7,7 +7,6 @@ from tui.arguments import Commands
 
 
 def register(commands: Commands) -> None:
-    """Add the command."""
     commands.add_request(
         "check",
         "Do everything but training: recipe, data, one batch through the model, memory.",

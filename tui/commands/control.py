@@ -23,7 +23,6 @@ _TEXTS = {
 
 
 def register(commands: Commands) -> None:
-    """Add the commands."""
     for name, text in _TEXTS.items():
         command = commands.add(name, text, _send)
         run_argument(command, nargs=None if name == "note" else "?", anywhere=True)

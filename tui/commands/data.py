@@ -7,7 +7,6 @@ from tui.arguments import Commands
 
 
 def register(commands: Commands) -> None:
-    """Add the command."""
     examples = ["medtui data list", "medtui data fetch hippocampus", "medtui data phantom left_atrium"]
     text = "Data sets: what is known, download with a checksum, make a phantom."
     actions = Commands(commands.add("data", text, examples=examples), "ACTION")

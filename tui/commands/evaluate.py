@@ -11,7 +11,6 @@ from tui.engine_process import request_of
 
 
 def register(commands: Commands) -> None:
-    """Add the command."""
     commands.add_request(
         "evaluate",
         "Measure a checkpoint of a run on any split, or on a folder. The result stands in metrics.json "

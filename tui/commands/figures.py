@@ -7,7 +7,6 @@ from tui.arguments import Commands
 
 
 def register(commands: Commands) -> None:
-    """Add the command."""
     commands.add_request(
         "figures", "Draw the figures of a run again, from its folder alone.", Figures, ["medtui figures --only roc"]
     )

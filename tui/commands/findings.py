@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 
 def register(commands: Commands) -> None:
-    """Add the commands."""
     command = commands.add(
         "findings", "Say what is wrong with a run: since when, by which numbers, and what to do.", _findings
     )

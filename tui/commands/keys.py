@@ -9,7 +9,6 @@ from tui.arguments import Commands
 
 
 def register(commands: Commands) -> None:
-    """Add the command."""
     text = "Print all actions of the dashboard with their keys, as keys.toml has them, to change them there."
     commands.add("keys", text, _print, ["medtui keys > ~/.config/medtui/keys.toml"])
 

@@ -12,7 +12,6 @@ from tui.remote.reach import reached
 
 
 def register(commands: Commands) -> None:
-    """Add the commands."""
     text = "Give a run or a study another name in lists, on the screen and in its report. Its id stays."
     command = commands.add("rename", text, _rename, ['medtui rename seg_dice "dice, warm restart"'])
     run_argument(command, nargs=None, anywhere=True)

@@ -11,7 +11,6 @@ from tui.engine_process import request_of
 
 
 def register(commands: Commands) -> None:
-    """Add the command."""
     commands.add_request(
         "predict",
         "Apply a run to new files. Masks have the geometry of their input; classes come as a table.",

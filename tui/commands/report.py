@@ -11,7 +11,6 @@ from tui.remote.reach import found_here
 
 
 def register(commands: Commands) -> None:
-    """Add the command."""
     command = commands.add_request(
         "report",
         "Write the report of a run or of a study, or compare several runs.",

@@ -17,7 +17,6 @@ from tui.remote.reach import found_here, reached
 
 
 def register(commands: Commands) -> None:
-    """Add the command."""
     command = commands.add_request(
         "resume",
         "Go on with a paused run, with a stopped, failed or lost one from its last checkpoint, or with a study.",

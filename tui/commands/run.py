@@ -17,7 +17,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def register(commands: Commands) -> None:
-    """Add the command."""
     command = commands.add_request(
         "run",
         "Train, evaluate, draw and report a recipe. The dashboard opens when the output is a terminal; closing it "

@@ -25,7 +25,6 @@ _RIGHT = {"epoch", "best", "test", "age"}
 
 
 def register(commands: Commands) -> None:
-    """Add the command."""
     text = "List the runs: state, recipe, epoch, best metric, age."
     command = commands.add("runs", text, _runs, _EXAMPLES)
     runs_option(command)

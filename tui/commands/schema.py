@@ -9,7 +9,6 @@ from tui.arguments import Commands
 
 
 def register(commands: Commands) -> None:
-    """Add the command."""
     text = "Print the JSON Schema of recipes, for editors."
     commands.add("schema", text, _print, ["medtui schema > recipe.schema.json"])
 

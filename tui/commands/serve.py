@@ -21,7 +21,6 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def register(commands: Commands) -> None:
-    """Add the command."""
     command = commands.add("serve", "Show the dashboard in a browser, to read only.", serve)
     runs_option(command)
     command.add_argument("--host", default="localhost", metavar="HOST", help="address to listen on (localhost)")

@@ -11,7 +11,6 @@ from tui.engine_process import request_of
 
 
 def register(commands: Commands) -> None:
-    """Add the command."""
     commands.add_request(
         "sweep",
         "Run a recipe in every fold, with several seeds, over a grid of settings, or in a search, as one study with "

@@ -6,8 +6,6 @@ from tui.arguments import Commands, runs_option
 
 
 def register(commands: Commands) -> None:
-    """Add the command."""
-
     def perform(arguments: object) -> int:
         from tui.remote.far import tail
 

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from tui.state.images import Bytes
 
-Codes = NDArray[np.int32]
-"""What each pixel is: ``kind << 16 | true class << 8 | predicted class``."""
+Codes = NDArray[np.int32]  # what each pixel is: ``kind << 16 | true class << 8 | predicted class``
 NOTHING, AGREED, ADDED, MISSED, SWAPPED = range(5)
 """Kinds in the order in which one hides another where several pixels share a place: an error is never hidden."""
 

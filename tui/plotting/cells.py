@@ -21,8 +21,7 @@ from tui.theme import style_of
 
 Span: TypeAlias = tuple[str, str]
 Line: TypeAlias = list[Span]
-PLACEHOLDER = "\U0010eeee"
-"""A cell in which kitty shows a piece of a picture; Unicode has no such letter."""
+PLACEHOLDER = "\U0010eeee"  # a cell in which kitty shows a piece of a picture; Unicode has no such letter
 
 
 def fit(text: str, width: int, *, right: bool = False) -> str:

@@ -18,10 +18,8 @@ Mode: TypeAlias = Literal["iteration", "epoch", "time"]
 MODES: tuple[Mode, ...] = ("iteration", "epoch", "time")
 NO_STEP, NO_VALIDATION = "no iteration yet", "no validation yet"
 """Why a chart is empty, as far as a view alone tells."""
-GHOST = "3"
-"""The colour of an earlier run behind the curves."""
-MOST_CLASSES = 8
-"""Curves on one chart of classes; more cannot be told apart."""
+GHOST = "3"  # the colour of an earlier run behind the curves
+MOST_CLASSES = 8  # curves on one chart of classes; more cannot be told apart
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,7 @@ from tui.plotting.cells import Line, cut, fit
 from tui.settings import keyed
 from tui.text import one_line
 
-Counts = Sequence[Sequence[int]]
-"""Rows true, columns predicted."""
+Counts = Sequence[Sequence[int]]  # rows true, columns predicted
 _LABEL, _CORNER = 16, "true↓ pred→"
 
 

@@ -13,8 +13,7 @@ from tui.plotting.cells import Line
 Pixels: TypeAlias = NDArray[np.uint8]
 Marks: TypeAlias = NDArray[np.str_]
 _RAMP = np.array(list(" .:-=~*#%@"))
-_LEVELS = 31
-"""Steps of each colour: more are not seen, and fewer different colours are sent faster."""
+_LEVELS = 31  # steps of each colour: more are not seen, and fewer different colours are sent faster
 
 
 def half_blocks(

@@ -14,8 +14,7 @@ from tui.plotting.reduce import Flags, Floats, average, columns_before, reduce, 
 
 SMOOTHING = (0.0, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16)
 """Half-lives of the smoothed line, as shares of the whole horizontal axis."""
-_OUTLIER = 1000.0
-"""A value so many times as big as three quarters of the others does not stretch the axis."""
+_OUTLIER = 1000.0  # a value so many times as big as three quarters of the others does not stretch the axis
 _LOG_SPAN = 20.0
 """From this ratio of the highest to the lowest value on a linear axis shows a twentieth of its height for all below."""
 
@@ -59,24 +58,10 @@ def plot(curve: Curve, steps: Steps, window: Window, columns: int, smoothing: fl
     cells = reduce(curve.table, curve.column, at)
     rows = int(at[-1] - at[0])
     half_life = smoothing * window.whole if curve.dense else 0.0
-    if rows <= 2 * columns:
-        x, y = _points(curve, steps, at, half_life)
-    else:
-        x, y = _means(curve, steps, window, columns, half_life)
-    empty = np.empty(0)
-    band = curve.dense and not curve.ghost
-    return Plotted(
-        curve,
-        steps,
-        x,
-        y,
-        rows <= 2 * columns and half_life == 0,
-        cells.least if band else empty,
-        cells.most if band else empty,
-        cells.nans,
-        cells.pos_inf,
-        cells.neg_inf,
-    )
+    few = rows <= 2 * columns
+    x, y = _points(curve, steps, at, half_life) if few else _means(curve, steps, window, columns, half_life)
+    band = (cells.least, cells.most) if curve.dense and not curve.ghost else (np.empty(0), np.empty(0))
+    return Plotted(curve, steps, x, y, few and half_life == 0, *band, cells.nans, cells.pos_inf, cells.neg_inf)
 
 
 def _rows(curve: Curve, steps: Steps, edges: Floats) -> Rows:

@@ -17,12 +17,9 @@ from engine.readers.columns import Array, Columns
 Floats: TypeAlias = NDArray[np.float64]
 Flags: TypeAlias = NDArray[np.bool_]
 BLOCK = 64
-LARGEST = 1e100
-"""What is beyond counts as infinite: an axis up to it would overflow."""
-_BLOCKS_A_COLUMN = 8
-"""Through blocks an edge is off by up to half a block: less than a sixteenth of a column."""
-_MEMORY = 6.0
-"""Half-lives before the left edge that still count for a smoothed line."""
+LARGEST = 1e100  # what is beyond counts as infinite: an axis up to it would overflow
+_BLOCKS_A_COLUMN = 8  # through blocks an edge is off by up to half a block: less than a sixteenth of a column
+_MEMORY = 6.0  # half-lives before the left edge that still count for a smoothed line
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,7 @@ from tui.plotting.raster import Raster
 from tui.text import figure, one_line
 from tui.theme import mark
 
-BINS = 15
-"""As the expected calibration error of metrics.json counts them."""
+BINS = 15  # as the expected calibration error of metrics.json counts them
 Floats = NDArray[np.float64]
 
 

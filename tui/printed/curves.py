@@ -13,8 +13,7 @@ from tui.text import figure
 ROWS = 14
 LEAST_WIDTH, MOST_WIDTH = 40, 110
 _TICKS = 5
-_POINTS = 400
-"""More than a terminal has columns: what is beyond is averaged first."""
+_POINTS = 400  # more than a terminal has columns: what is beyond is averaged first
 
 Points = tuple[NDArray[np.float64], NDArray[np.float64]]
 

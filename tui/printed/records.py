@@ -49,12 +49,7 @@ def run_record(folder: RunFolder, status: Status, found: tuple[Finding, ...], no
         "name": status.name,
         "title": label.title,
         "note": label.note,
-        "task": status.task,
-        "epoch": status.epoch,
-        "epochs": status.epochs,
-        "metric": status.metric,
-        "best": status.best,
-        "test": status.test,
+        **{name: getattr(status, name) for name in ("task", "epoch", "epochs", "metric", "best", "test")},
         "started_s": started_s,
         "age_s": round(max(0.0, now_s - started_s), 1) if started_s else None,
         "heartbeat_s": status.heartbeat_s,
@@ -68,6 +63,7 @@ def run_record(folder: RunFolder, status: Status, found: tuple[Finding, ...], no
 def view_record(folder: RunFolder, status: Status, view: RunView, now_s: float) -> Record:
     """A run by its stream too: where it is, its newest values, where its time goes."""
     over = status.state in ENDED
+    left = None if over else left_s(view, now_s)
     newest = view.validations[-1] if view.validations else None
     best = view.best
     return {
@@ -76,7 +72,7 @@ def view_record(folder: RunFolder, status: Status, view: RunView, now_s: float) 
         "iteration": view.iteration,
         "iterations": view.iterations,
         "elapsed_s": round(elapsed_s(view, view.time_s if over else now_s), 1),
-        "left_s": None if over else _rounded(left_s(view, now_s)),
+        "left_s": None if left is None else round(left, 1),
         "device": view.started.device if view.started else "",
         "training": {name: _plain(run_view.last(track)) for name, track in view.train.items()},
         "validation": None
@@ -92,11 +88,7 @@ def case_records(folder: RunFolder, view: RunView) -> list[Record]:
     """The cases of cases.csv; of a run that has none yet, the worst of its newest validation."""
     return [
         {
-            "id": row.id,
-            "split": row.split,
-            "group": row.group,
-            "true": row.true,
-            "predicted": row.predicted,
+            **{name: getattr(row, name) for name in ("id", "split", "group", "true", "predicted")},
             "values": {name: _plain(value) for name, value in row.values.items()},
         }
         for row in read_cases(folder) or measured_cases(view)
@@ -113,7 +105,3 @@ def _numbers(values: dict[str, Number]) -> dict[str, float | None]:
 
 def _plain(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 1)

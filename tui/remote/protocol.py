@@ -12,27 +12,19 @@ from engine.runfolder import Request
 from engine.runfolder.mirror import Asked
 
 VERSION = 2
-CHUNK_BYTES = 256 << 10
-"""Bytes of a stream or a file that a line brings."""
-LONGEST_LINE = 2 << 20
-"""Bytes of a line from the far end: `CHUNK_BYTES`, each of them escaped, are fewer."""
-MOST_FILE = 64 << 20
-"""Bytes of a file that is brought."""
-MOST_NAMES = 2000
-"""Files of a run that are named."""
-BEFORE = 200
-"""So many bytes before a place in a stream show that the stream was not cut since."""
-BEAT_S = 15.0
-"""Each end says something at least so often."""
+CHUNK_BYTES = 256 << 10  # bytes of a stream or a file that a line brings
+LONGEST_LINE = 2 << 20  # bytes of a line from the far end: `CHUNK_BYTES`, each of them escaped, are fewer
+MOST_FILE = 64 << 20  # bytes of a file that is brought
+MOST_NAMES = 2000  # files of a run that are named
+BEFORE = 200  # so many bytes before a place in a stream show that the stream was not cut since
+BEAT_S = 15.0  # each end says something at least so often
 SMALL = ("recipe.toml", "manifest.json", "metrics.json", "cases.csv", "splits.csv", "figures/index.json")
 """What is brought of a run that is watched, besides its stream."""
-UNASKED = frozenset({*SMALL, "label.json", "study.toml"})
-"""What the far end may send of itself."""
+UNASKED = frozenset({*SMALL, "label.json", "study.toml"})  # what the far end may send of itself
 
 _RUN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,200}")
 _FILE = re.compile(r"(?:(?:previews|figures|examples)/)?\w[\w ._,()+=-]*")
-_OWN = frozenset({"status.json", "events.jsonl"})
-"""Files that have words of their own."""
+_OWN = frozenset({"status.json", "events.jsonl"})  # files that have words of their own
 
 
 class FromFar(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

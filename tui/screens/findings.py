@@ -11,7 +11,6 @@ from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from engine.diagnosis import Finding
-from tui.ascii import to_ascii
 from tui.screens.help import Reading
 from tui.settings import keyed
 from tui.state.feed import RunSnapshot
@@ -51,8 +50,7 @@ class Findings(Reading):
         return self._whole([(f"{STATE_MARKS.get(state, '')} {state}", look), (f"\n{message}", ""), (f"\n{hint}", "")])
 
     def _whole(self, parts: Iterable[tuple[str, str | Style]]) -> Text:
-        plain = bool(getattr(self.app, "ascii_only", False))
-        return Text.assemble(*((to_ascii(text) if plain else text, style) for text, style in parts))
+        return Text.assemble(*((self.shown(text), style) for text, style in parts))
 
     def _text(self, finding: Finding) -> Text:
         look = style_of(f"{SEVERITY_COLORS[finding.severity]} bold", self.app.theme)

@@ -16,8 +16,7 @@ from tui.text import one_line
 from tui.widgets.gallery import FigureList, Picture
 
 _LOOK_S = 3.0
-_KEPT = 6
-"""Pictures that are kept: going back and forth reads nothing."""
+_KEPT = 6  # pictures that are kept: going back and forth reads nothing
 
 
 class GalleryScreen(TiledScreen):

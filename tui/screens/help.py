@@ -61,11 +61,14 @@ class Reading(ModalScreen[None]):
     ]
 
     def on_mount(self) -> None:
-        text, words = self.query_one("#help"), "↑ ↓ scroll   Esc closes"
-        plain = bool(getattr(self.app, "ascii_only", False))
-        text.border_subtitle = to_ascii(words) if plain else words
-        if plain:
+        text, words = self.query_one("#help"), self.shown("↑ ↓ scroll   Esc closes")
+        text.border_subtitle = words
+        if words.isascii():
             text.vertical_scrollbar.renderer = _PlainBar  # type: ignore[misc]
+
+    def shown(self, text: str) -> str:
+        """As the terminal writes it."""
+        return to_ascii(text) if getattr(self.app, "ascii_only", False) else text
 
     def on_key(self, event: events.Key) -> None:
         beneath = self.app.screen_stack[-2]
@@ -97,7 +100,6 @@ class Help(Reading):
         return [everywhere(type(self.app)), *own, marks()]
 
     def _table(self, sections: Sequence[Section]) -> Table:
-        plain = bool(getattr(self.app, "ascii_only", False))
         table = Table.grid(padding=(0, 2))
         table.add_column(justify="right", no_wrap=True, min_width=18)
         table.add_column()
@@ -106,8 +108,7 @@ class Help(Reading):
                 table.add_row("", "")
             table.add_row("", Text(title, style="bold underline"))
             for key, does in keys:
-                shown = to_ascii(key) if plain else key
-                table.add_row(Text(shown, style="bold"), Text(to_ascii(does) if plain else does))
+                table.add_row(Text(self.shown(key), style="bold"), Text(self.shown(does)))
         return table
 
 

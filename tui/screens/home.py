@@ -26,8 +26,7 @@ from tui.widgets.head import STATE_COLORS, STATE_MARKS
 from tui.widgets.run_facts import FactsPane
 from tui.widgets.runs_list import RunsList
 
-_REST_S = 0.12
-"""The cursor rests so long on a run before its folder is read."""
+_REST_S = 0.12  # the cursor rests so long on a run before its folder is read
 _AGES_S = 10.0
 
 

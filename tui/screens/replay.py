@@ -27,8 +27,7 @@ from tui.widgets.replay_panes import ReplayCurves, ReplaySlice
 from tui.widgets.slider import Slider
 
 _FRAME_S = 0.2
-_FRAMES = 100
-"""A run of more epochs is played in steps of several."""
+_FRAMES = 100  # a run of more epochs is played in steps of several
 
 
 class ReplayScreen(ScreenOfRun):

@@ -39,8 +39,7 @@ _CLOCK_S = 1.0
 _SHARE, _SLOWEST_S = 0.003, 3.0
 """Drawing takes this share of a core, and about as much again to be sent: the processor is the trainer's. On a
 slow or busy machine new numbers come more rarely for that, but at least so often."""
-_PATIENCE_S = 0.3
-"""A run of which nothing is known so long after the screen was opened is drawn as that."""
+_PATIENCE_S = 0.3  # a run of which nothing is known so long after the screen was opened is drawn as that
 
 
 class RunScreen(ScreenOfRun):
@@ -279,7 +278,7 @@ class RunScreen(ScreenOfRun):
         name, task = view.started.name, view.started.task
         self.curves.ghost = await asyncio.to_thread(self._ghosts.next, name, task=task, up=view.monitor_up)
         self.curves.redraw()
-        if self._ghosts.none:
+        if not self._ghosts.found:
             notify(self.app, f"no other finished run of a {task} to compare with")
 
     def action_copy_path(self) -> None:

@@ -37,12 +37,9 @@ class TiledScreen(Screen[None]):
     the other panes that are shown. One that only a hidden pane has is answered with where that pane is.
     """
 
-    NAME: ClassVar[str] = ""
-    """What people call it: the heading of its keys."""
-    PANES: ClassVar[tuple[type[Pane], ...]] = ()
-    """In the order of Tab and of the number keys."""
-    BARS: ClassVar[tuple[type[Canvas], ...]] = ()
-    """Further parts that have keys."""
+    NAME: ClassVar[str] = ""  # what people call it: the heading of its keys
+    PANES: ClassVar[tuple[type[Pane], ...]] = ()  # in the order of Tab and of the number keys
+    BARS: ClassVar[tuple[type[Canvas], ...]] = ()  # further parts that have keys
     AUTO_FOCUS = ""  # the chosen pane takes the focus, which need not be the first
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "pane(1)", "pane", key_display="Tab", tooltip="next pane; Shift+Tab: previous pane"),

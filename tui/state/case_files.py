@@ -19,8 +19,7 @@ from engine.runfolder.mirror import fetch
 from tui.state.images import PreviewImages, class_name, verdict
 
 LARGEST_EXAMPLE = 512 << 20
-LONGEST_SIDE = 256
-"""Longest side of a slice as it is kept."""
+LONGEST_SIDE = 256  # longest side of a slice as it is kept
 _WORDS = re.compile(r'(?:(id|split|group|true|predicted):(?:"([^"]*)"|(\S+)))|(\S+)')
 _TEXTS = frozenset({"id", "group", "split", "true", "predicted"})
 _SHOWN = frozenset({"image", "truth", "prediction", "heat", "true", "predicted", "probabilities"})

@@ -24,24 +24,19 @@ from engine.runfolder import ENDED, EventReader, Label, RunFolder, Status, read_
 from engine.runfolder.mirror import lost, watch
 from engine.toml import parse
 
-BIG_BYTES = 2 << 20
-"""From this size on a stream is shown by samples first."""
-QUICK_BYTES = 8 << 20
-"""Of a longer stream a list of runs reads samples only."""
+BIG_BYTES = 2 << 20  # from this size on a stream is shown by samples first
+QUICK_BYTES = 8 << 20  # of a longer stream a list of runs reads samples only
 HEAD_BYTES = 64 << 10
 TAIL_BYTES = 256 << 10
 SAMPLES = 24
 SAMPLE_BYTES = 32 << 10
-CHUNK_BYTES = 256 << 10
-"""Read in one go, so that the screen's thread is kept waiting for milliseconds only."""
+CHUNK_BYTES = 256 << 10  # read in one go, so that the screen's thread is kept waiting for milliseconds only
 PUBLISH_S = 1.0
 FASTEST_POLL_S = 0.4
 SLOWEST_POLL_S = 1.0
 ENDED_POLL_S = 3.0
-HEAD_START_S = 0.2
-"""After the first view of a big stream the screen has the processor to itself so long."""
-MOST_RECIPE = 200_000
-"""Characters of a recipe that are shown."""
+HEAD_START_S = 0.2  # after the first view of a big stream the screen has the processor to itself so long
+MOST_RECIPE = 200_000  # characters of a recipe that are shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +80,11 @@ class Feed:
     any time; it must not block.
     """
 
-    def __init__(
-        self, folder: RunFolder, publish: Callable[[RunSnapshot], None], *, interval_s: float = PUBLISH_S
-    ) -> None:
+    def __init__(self, folder: RunFolder, publish: Callable[[RunSnapshot], None]) -> None:
         self.folder = folder
         self._publish = publish
-        self.interval_s = interval_s
-        self._stopped = threading.Event()
-        self._nudged = threading.Event()
+        self.interval_s = PUBLISH_S
+        self._stopped, self._nudged = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"feed {folder.id}", daemon=True)
         self._last: RunSnapshot | None = None
         self._last_s = 0.0

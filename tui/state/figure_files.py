@@ -13,10 +13,8 @@ from engine.runfolder import RunFolder, open_regular
 from engine.runfolder.mirror import fetch
 
 Pixels = NDArray[np.uint8]
-MOST_PIXELS = 60_000_000
-"""A bigger picture is not opened: it would take the memory of the machine."""
-KEPT_SIDE = 2400
-"""Longest side of a picture as it is kept: more than any terminal shows at any zoom."""
+MOST_PIXELS = 60_000_000  # a bigger picture is not opened: it would take the memory of the machine
+KEPT_SIDE = 2400  # longest side of a picture as it is kept: more than any terminal shows at any zoom
 
 
 def list_figures(folder: RunFolder) -> tuple[FigureResult, ...]:

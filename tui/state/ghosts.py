@@ -43,23 +43,18 @@ class GhostChooser:
 
     def __init__(self, runs: Path, folder: RunFolder) -> None:
         self._runs, self._folder = runs, folder
-        self._found: list[tuple[str, RunFolder]] = []
+        self.found: list[tuple[str, RunFolder]] = []  # all candidates
         self._at = -1
 
     def next(self, name: str, *, task: str, up: bool) -> Ghost | None:
         """The next earlier run, see `candidates`; ``None`` after the last one. Reads files, so: in a thread."""
         if self._at < 0:
-            self._found = candidates(self._runs, self._folder, name, task=task, up=up)
+            self.found = candidates(self._runs, self._folder, name, task=task, up=up)
         self._at += 1
-        if self._at >= len(self._found):
+        if self._at >= len(self.found):
             self._at = -1
             return None
-        label, chosen = self._found[self._at]
+        label, chosen = self.found[self._at]
         fetch(chosen, STREAM)
         day, time = chosen.id[:8], chosen.id[9:13]
         return Ghost(f"{label} {day[4:6]}-{day[6:]} {time[:2]}:{time[2:]}", view_of(chosen, 4 * BIG_BYTES))
-
-    @property
-    def none(self) -> bool:
-        """Whether there is no candidate at all."""
-        return not self._found

@@ -13,8 +13,7 @@ from engine.hardware import python_path
 from engine.runfolder import RunFolder, find_run
 from engine.runfolder.mirror import fetch, refuse_mirror
 
-_START_S = 120.0
-"""A trainer that has not begun by then has libraries on a very slow disk: it may still begin."""
+_START_S = 120.0  # a trainer that has not begun by then has libraries on a very slow disk: it may still begin
 
 
 def go_on(folder: RunFolder, *words: str) -> RunFolder:

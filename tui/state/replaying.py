@@ -9,8 +9,7 @@ import numpy as np
 from engine.readers.fold import upto
 from engine.readers.run_view import RunView
 
-MOST_STEPS = 200
-"""Stops of a run that has no two epochs: single iterations, at most so many."""
+MOST_STEPS = 200  # stops of a run that has no two epochs: single iterations, at most so many
 _JUST_BEFORE_S = 1e-3
 
 

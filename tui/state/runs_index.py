@@ -31,8 +31,7 @@ SortKey: TypeAlias = Literal["age", "state", "recipe", "task", "epoch", "best", 
 SORT_KEYS: tuple[SortKey, ...] = ("age", "state", "recipe", "task", "epoch", "best", "test", "health")
 STATE_ORDER = ("running", "starting", "paused", "silent", "failed", "lost", "stopped", "finished")
 """What needs a person comes first."""
-PART = 64
-"""Folders that are looked at between two looks of the screen."""
+PART = 64  # folders that are looked at between two looks of the screen
 POLL_S = 1.5
 
 

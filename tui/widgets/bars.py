@@ -15,8 +15,7 @@ from tui.state.feed import RunSnapshot
 from tui.widgets.canvas import Canvas
 from tui.widgets.keys import Key
 
-LAST_NUMBER = 9
-"""Panes beyond it share its key, which walks through them."""
+LAST_NUMBER = 9  # panes beyond it share its key, which walks through them
 
 
 def number_of(place: int) -> int:

@@ -24,10 +24,8 @@ from tui.theme import style_of
 class Canvas(Widget):
     """A widget that is a list of lines. `draw` is asked for them; only cells that changed are sent."""
 
-    ID: ClassVar[str] = ""
-    """What it is known by in its screen."""
-    NAME: ClassVar[str] = ""
-    """What people call it: in tabs, help and messages."""
+    ID: ClassVar[str] = ""  # what it is known by in its screen
+    NAME: ClassVar[str] = ""  # what people call it: in tabs, help and messages
 
     @dataclass
     class Asked(Message):
@@ -112,9 +110,7 @@ class Canvas(Widget):
         return len(self._strips) == height and self._strips[0].cell_length == width
 
     def render_line(self, y: int) -> Strip:
-        if (
-            self._strips and not self._has_its_size()
-        ):  # laid out anew, which it will be told yet: no torn frame till then
+        if self._strips and not self._has_its_size():  # laid out anew, as it will hear yet: no torn frame till then
             self._strips = self._strips_of(*self.size)
         blank = Strip.blank(self.size.width, style_of("ink", self.app.theme))
         return self._strips[y] if y < len(self._strips) else blank

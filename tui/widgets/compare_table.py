@@ -14,8 +14,7 @@ from tui.text import one_line, shorten
 from tui.theme import mark
 from tui.widgets.pane import Pane
 
-_LEAST, _MOST = 13, 40
-"""Cells of a run's column: fewer are not shown, more are not needed."""
+_LEAST, _MOST = 13, 40  # cells of a run's column: fewer are not shown, more are not needed
 
 
 class CompareTable(Pane):

@@ -16,8 +16,7 @@ from tui.plotting.plotted import Window
 from tui.widgets.pane import Pane
 
 _ZOOM = 0.7
-_MOUSE_S = 0.03
-"""A fast mouse sends hundreds of moves a second."""
+_MOUSE_S = 0.03  # a fast mouse sends hundreds of moves a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +73,6 @@ class NavigatedPane(Pane):
             self.chosen = names[min(page * room, len(names) - 1)]
         self.redraw()
 
-    def _choose(self, by: int) -> None:
-        names = self.names()
-        if names:
-            at = names.index(self.chosen) if self.chosen in names else 0
-            self.chosen = names[(at + by) % len(names)]
-        self.redraw()
-
     def action_filter(self) -> None:
         self.post_message(self.Asked("curves whose name contains", self._filter_by, value=self.filter, hint="dice"))
 
@@ -89,7 +81,10 @@ class NavigatedPane(Pane):
         self.redraw()
 
     def scroll_lines(self, by: int) -> None:
-        self._choose(1 if by > 0 else -1)
+        if names := self.names():
+            at = names.index(self.chosen) if self.chosen in names else 0
+            self.chosen = names[(at + (1 if by > 0 else -1)) % len(names)]
+        self.redraw()
 
     def action_open(self) -> None:
         self.full = not self.full

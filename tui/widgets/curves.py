@@ -12,7 +12,7 @@ from textual.geometry import Region
 from textual.message import Message
 
 from engine.readers.run_view import EMPTY, RunView
-from tui.plotting.axes import Axis, round_up, step_axis, time_axis
+from tui.plotting.axes import round_up, step_axis, time_axis
 from tui.plotting.cells import Line, length
 from tui.plotting.chart import ChartOptions, Picture, draw_chart, place_text
 from tui.plotting.charts import (
@@ -142,10 +142,11 @@ class Curves(NavigatedPane):
         return min(whole, planned) if planned >= end > 0 else whole
 
     def _one(self, chart: Chart, box: Region, steps: Steps, window: Window) -> Picture:
+        make = time_axis if self.mode == "time" else step_axis
         manner = ChartOptions(
             steps,
             window,
-            self._axis(window, box.width),
+            make(window.low, window.high, box.width - 8),
             smoothing=SMOOTHING[self.smoothing],
             log=self.logs.get(chart.name),
             cursor=self.cursor,
@@ -186,10 +187,6 @@ class Curves(NavigatedPane):
             times = np.interp(times, view.steps["time_s"], view.steps["iteration"]) if len(found) else times
         return tuple(zip(steps.to_axis(times).tolist(), (letter for _, letter in found), strict=True)) if found else ()
 
-    def _axis(self, window: Window, width: int) -> Axis:
-        make = time_axis if self.mode == "time" else step_axis
-        return make(window.low, window.high, width - 8)
-
     def _settings(self, charts: list[Chart], shown: list[Chart], width: int) -> Line:
         """One line under the charts: which of them are shown, and how."""
         room, count = self._room
@@ -218,12 +215,9 @@ class Curves(NavigatedPane):
     # --- keys ----------------------------------------------------------------------------------
 
     def action_log(self) -> None:
-        self.logs[self.chosen] = not self._shown_log(self.chosen)
+        drawn = self._pictures.get(self.chosen)
+        self.logs[self.chosen] = not self.logs.get(self.chosen, drawn is not None and drawn[2].log)
         self.redraw()
-
-    def _shown_log(self, name: str) -> bool:
-        drawn = self._pictures.get(name)
-        return self.logs.get(name, drawn is not None and drawn[2].log)
 
     def action_axis(self) -> None:
         self.mode = MODES[(MODES.index(self.mode) + 1) % len(MODES)]

@@ -15,8 +15,7 @@ from tui.state.feed import RunSnapshot
 from tui.text import one_line
 from tui.widgets.canvas import Canvas
 
-FAR = 1 << 30
-"""More lines, slices or rows than anything has."""
+FAR = 1 << 30  # more lines, slices or rows than anything has
 
 
 def stage(snapshot: RunSnapshot) -> tuple[object, ...]:
@@ -28,8 +27,7 @@ def stage(snapshot: RunSnapshot) -> tuple[object, ...]:
 class Pane(Canvas, can_focus=True):
     """A framed part of the board that takes the focus. Its keys are its BINDINGS, see `tui.widgets.keys`."""
 
-    TITLE: ClassVar[str] = ""
-    """What stands on the frame."""
+    TITLE: ClassVar[str] = ""  # what stands on the frame
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "scroll(-1)"),
         Binding("down,j", "scroll(1)", "scroll", key_display="↑ ↓", show=False, tooltip="scroll, choose"),

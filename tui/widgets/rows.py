@@ -18,8 +18,7 @@ R = TypeVar("R")
 class RowsPane(Pane, Generic[R]):
     """Base of lists. Up and down move the cursor, Enter opens what is under it, a filter chooses the rows."""
 
-    FILTER: ClassVar[tuple[str, str]] = ("", "")
-    """What is asked for a filter, and an example of one."""
+    FILTER: ClassVar[tuple[str, str]] = ("", "")  # what is asked for a filter, and an example of one
     NEWEST_FIRST: ClassVar[bool] = False
     """The cursor stays on the first place, not on its row, where rows are added above it."""
 

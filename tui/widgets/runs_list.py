@@ -22,8 +22,7 @@ from tui.theme import mark
 from tui.widgets.head import SEVERITY_COLORS, SEVERITY_MARKS, STATE_COLORS, STATE_MARKS
 from tui.widgets.rows import RowsPane
 
-MOST_MARKED = 8
-"""Runs that can be marked: more curves cannot be told apart."""
+MOST_MARKED = 8  # runs that can be marked: more curves cannot be told apart
 _TEST = 7
 _TASKS = {"segmentation": "seg", "classification": "cls"}
 

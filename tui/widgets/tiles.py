@@ -18,8 +18,7 @@ Arrangement: TypeAlias = Callable[[int, int, str], dict[str, Region]]
 """(width, height, id of the chosen pane) -> the panes that are shown, and where."""
 
 Axis: TypeAlias = Literal["x", "y"]
-LEAST = {"x": 18, "y": 5}
-"""Columns and rows that a pane keeps."""
+LEAST = {"x": 18, "y": 5}  # columns and rows that a pane keeps
 
 
 def moved(regions: dict[str, Region], borders: Mapping[str, float], size: Size) -> dict[str, Region]:

@@ -43,7 +43,8 @@ class Watcher:
 def watched(request: pytest.FixtureRequest) -> Callable[[recorded.RunFolder], tuple[Feed, Watcher]]:
     def follow(folder: recorded.RunFolder) -> tuple[Feed, Watcher]:
         watcher = Watcher()
-        feed = Feed(folder, watcher, interval_s=0.05)
+        feed = Feed(folder, watcher)
+        feed.interval_s = 0.05
         request.addfinalizer(feed.stop)
         feed.start()
         return feed, watcher
