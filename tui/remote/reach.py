@@ -12,6 +12,7 @@ from engine.runfolder import RunFolder, find_run, list_runs
 from engine.runfolder.mirror import refuse_mirror
 
 if TYPE_CHECKING:
+    from tui.remote.hosts import Host
     from tui.remote.near import Link
 
 
@@ -21,12 +22,9 @@ def found_here(runs: Path, run: str | None, command: str, *, studies: bool = Fal
     Raises:
         UsageError: there is no such run, or it is on another machine.
     """
-    if run and {"@", ":"} & set(run):
-        from tui.remote.hosts import split_address
-
-        if address := split_address(run):
-            words = address[0].by_hand(command, address[1] or "RUN")
-            raise UsageError(f"{printable(run, keep='')} is on another machine", f"do this over there: {words}")
+    if address := _elsewhere(run):
+        words = address[0].by_hand(command, address[1] or "RUN")
+        raise UsageError(f"{printable(run or '', keep='')} is on another machine", f"do this over there: {words}")
     folder = find_run(runs, run, studies=studies)
     refuse_mirror(folder, command)
     return folder
@@ -43,16 +41,11 @@ def reached(
     Raises:
         UsageError: there is no such run, or the machine cannot be reached.
     """
-    if run is None or not {"@", ":"} & set(run):
+    if not (address := _elsewhere(run)):
         yield find_run(runs, run, studies=studies), None
         return
-    from tui.remote.hosts import split_address
     from tui.remote.near import linked
 
-    address = split_address(run)
-    if address is None:
-        yield find_run(runs, run, studies=studies), None
-        return
     host, name = address
     with linked(host, runs) as link:
         if not list_runs(link.runs):
@@ -65,3 +58,12 @@ def reached(
         if wait_s:
             link.hold(folder, wait_s)
         yield folder, link
+
+
+def _elsewhere(run: str | None) -> tuple[Host, str | None] | None:
+    """Host and run of an address on another machine; ssh's rooms are loaded for what looks like one only."""
+    if not run or not {"@", ":"} & set(run):
+        return None
+    from tui.remote.hosts import split_address
+
+    return split_address(run)
