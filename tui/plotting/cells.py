@@ -7,7 +7,7 @@ ASCII where that is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 from rich.cells import cell_len, set_cell_size
@@ -63,6 +63,23 @@ def fitted(parts: Iterable[Line], width: int, gap: int = 3) -> Line:
         line += [(" " * gap, part[0][1]), *part] if line else part
         used += size
     return line
+
+
+def flowed(parts: list[Line], width: int, *, most: int = 9) -> Iterator[Line]:
+    """The parts one after the other, on as many lines as they need, ``most`` at most."""
+    line: Line = []
+    lines: list[Line] = []
+    for part in parts:
+        while length(part) > width and len(part) == 1:  # a path that no line holds
+            text, look = part[0]
+            lines += [line] if line else []
+            line, part = [(text[:width], look)], [(text[width:], look)]  # noqa: PLW2901
+            lines, line = [*lines, line], []
+        if line and length(line) + 3 + length(part) > width:
+            lines.append(line)
+            line = []
+        line = [*line, *([("   ", "ink")] if line else []), *part]
+    yield from [*lines, *([line] if line else [])][:most]
 
 
 def ends(left: Line, parts: Iterable[Line], width: int) -> Line:

@@ -174,10 +174,14 @@ class RunScreen(ScreenOfRun):
             self.app.notify(one_line(f"do this over there: {words}"), severity="warning", markup=False, timeout=15)
         elif message.what == "resume":
             asked = Confirm(f"Go on with {one_line(self.folder.id)} from its last checkpoint?")
-            self.app.push_screen(asked, lambda yes: self._go_on() if yes else None)
+            self.app.push_screen(asked, self._resume)
         else:
             example = "train.epochs=200 optimizer.lr=1e-4; empty: it trains on as it is"
             self.app.push_screen(Prompt("fork with keys that change", hint=example), self._fork)
+
+    def _resume(self, yes: bool | None) -> None:
+        if yes:
+            self._go_on()
 
     def _fork(self, text: str | None) -> None:
         if text is None:

@@ -11,12 +11,10 @@ import numpy as np
 
 from engine.events import number
 from engine.measures import better_up, leading
-from engine.readers.arrays import DAMAGED, ArraysError, load_arrays
 from engine.readers.columns import Array
 from engine.readers.run_view import RunView
 from engine.runfolder import CaseRow, RunFolder, example_file, file_name
-from engine.runfolder.mirror import fetch
-from tui.state.images import PreviewImages, class_name, verdict
+from tui.state.images import PreviewImages, class_name, read_images, verdict
 
 LARGEST_EXAMPLE = 512 << 20
 LONGEST_SIDE = 256  # longest side of a slice as it is kept
@@ -75,19 +73,13 @@ def example_of(folder: RunFolder, split: str, case: str) -> str | None:
 
 def read_example(folder: RunFolder, path: str, classes: Sequence[str]) -> PreviewImages | str:
     """The slices of an example, small enough for a terminal, or a short reason why they cannot be shown."""
-    whole = folder.root / path
-    if not folder.holds(whole):
-        return "the example lies outside of the run folder"
-    fetch(folder, path)
-    try:
-        arrays = load_arrays(whole, _SHOWN, most=LARGEST_EXAMPLE)
+
+    def take(arrays: dict[str, Array]) -> PreviewImages | str:
         if "truth" in arrays:
             return _volume(arrays["image"], arrays["truth"], arrays["prediction"])
         return _photo(arrays, classes)
-    except ArraysError as error:
-        return f"the example {error}"
-    except DAMAGED:
-        return "the example cannot be read"
+
+    return read_images(folder, path, "example", take, names=_SHOWN, most=LARGEST_EXAMPLE)
 
 
 def _live(case: Mapping[str, Any], view: RunView) -> CaseRow:

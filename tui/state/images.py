@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from engine.readers.arrays import DAMAGED, Array, ArraysError, load_arrays
+from engine.runfolder import RunFolder
+from engine.runfolder.mirror import fetch
 
 Bytes = NDArray[np.uint8]
 
@@ -31,6 +36,26 @@ class PreviewImages:
     prediction: Bytes | None = None  # the same of the prediction
     verdict: str = ""  # the true class and the predicted one, or ""
     heat: Bytes | None = None  # (S, H, W) activation map of the prediction, 0 to 255
+
+
+Taken: TypeAlias = PreviewImages | str
+"""What can be shown of a file, or a short reason why nothing can."""
+
+
+def read_images(
+    folder: RunFolder, path: str, what: str, take: Callable[[dict[str, Array]], Taken], **limits: Any
+) -> Taken:
+    """What ``take`` makes of the arrays in a file of a run, read within the ``limits`` of `load_arrays`."""
+    whole = folder.root / path
+    if not folder.holds(whole):
+        return f"the {what} lies outside of the run folder"
+    fetch(folder, path)
+    try:
+        return take(load_arrays(whole, **limits))
+    except ArraysError as error:
+        return f"the {what} {error}"
+    except DAMAGED:
+        return f"the {what} cannot be read"
 
 
 def class_name(value: object, classes: Sequence[str]) -> str:

@@ -8,26 +8,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from engine.events import Preview
-from engine.readers.arrays import DAMAGED, Array, ArraysError, load_arrays
+from engine.readers.arrays import Array
 from engine.runfolder import RunFolder
-from engine.runfolder.mirror import fetch
-from tui.state.images import PreviewImages, class_name, verdict
+from tui.state.images import PreviewImages, class_name, read_images, verdict
 
 LARGEST_BYTES = 64 << 20
 
 
 def read_preview(folder: RunFolder, preview: Preview, classes: Sequence[str]) -> PreviewImages | str:
     """The arrays of ``preview``, or a short reason why they cannot be shown; ``classes``: those of the run."""
-    path = folder.root / preview.path
-    if not folder.holds(path):
-        return "the preview lies outside of the run folder"
-    fetch(folder, preview.path)
-    try:
-        return _checked(load_arrays(path, most=LARGEST_BYTES), classes)
-    except ArraysError as error:
-        return f"the preview {error}"
-    except DAMAGED:
-        return "the preview cannot be read"
+    return read_images(folder, preview.path, "preview", lambda found: _checked(found, classes), most=LARGEST_BYTES)
 
 
 def _checked(arrays: dict[str, Array], classes: Sequence[str]) -> PreviewImages | str:

@@ -15,7 +15,7 @@ from engine.measures import is_count, leading
 from engine.readers.run_view import RunView, best
 from engine.runfolder import RunFolder, SplitSummary
 from engine.runfolder.mirror import command_for
-from tui.plotting.cells import Line, length
+from tui.plotting.cells import Line, flowed
 from tui.settings import keyed
 from tui.state.feed import RunSnapshot
 from tui.text import figure, nearest, one_line, with_unit
@@ -137,11 +137,11 @@ class EndCard(Canvas):
         parts += [[(f"{name} ", "muted"), (str(n), "ink")] for name, n in part.counts.items() if n is not None]
         parts += [self._validation(view, values)]
         parts += [_value(part, name, values[name], "ink") for name in names[1:6]]
-        yield from _flowed([part for part in parts if part], width - 2, most=3 if self.app.size.height >= 30 else 2)
+        yield from flowed([part for part in parts if part], width - 2, most=3 if self.app.size.height >= 30 else 2)
         report = f"report {one_line(nearest(self.folder.root / 'report.html'))}" if self.reported else "no report yet"
         keys = _keys("<report:e>", "copies its path" if self.reported else "writes it")
         keys += _keys("<fork:F>", "fork", "<figures:f>", "figures")
-        yield from _flowed([[(report, "muted")], *keys], width - 2)
+        yield from flowed([[(report, "muted")], *keys], width - 2)
 
     def _validation(self, view: RunView, values: Mapping[str, float]) -> Line:
         """The best validation, and how far the test is from it."""
@@ -171,7 +171,7 @@ class EndCard(Canvas):
             parts.append([("last event ", "muted"), (when, "ink")])
         unsaved: list[Line] = [] if "no checkpoint" in hint else [[("no checkpoint was written", "muted")]]
         keys = _keys("<resume:R>", "resume", "<fork:F>", "fork") if saved else unsaved
-        yield from _flowed([*parts, *keys, *_keys("<report:e>", "report", "<number(6):6>", "log")], width - 2)
+        yield from flowed([*parts, *keys, *_keys("<report:e>", "report", "<number(6):6>", "log")], width - 2)
 
 
 def _value(part: SplitSummary, name: str, value: float, look: str) -> Line:
@@ -188,20 +188,3 @@ def _keys(*named: str) -> list[Line]:
         [(keyed(key), "accent bold"), (f" {words}", "muted")]
         for key, words in zip(named[::2], named[1::2], strict=True)
     ]
-
-
-def _flowed(parts: list[Line], width: int, *, most: int = 9) -> Iterator[Line]:
-    """The parts one after the other, on as many lines as they need, ``most`` at most."""
-    line: Line = []
-    lines: list[Line] = []
-    for part in parts:
-        while length(part) > width and len(part) == 1:  # a path that no line holds
-            text, look = part[0]
-            lines += [line] if line else []
-            line, part = [(text[:width], look)], [(text[width:], look)]  # noqa: PLW2901
-            lines, line = [*lines, line], []
-        if line and length(line) + 3 + length(part) > width:
-            lines.append(line)
-            line = []
-        line = [*line, *([("   ", "ink")] if line else []), *part]
-    yield from [*lines, *([line] if line else [])][:most]

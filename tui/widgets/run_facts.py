@@ -12,7 +12,7 @@ from textual.message import Message
 
 from engine.runfolder.mirror import path_of
 from tui.plotting.axes import step_axis
-from tui.plotting.cells import Line, fitted
+from tui.plotting.cells import Line, fitted, flowed
 from tui.plotting.chart import ChartOptions, draw_chart
 from tui.plotting.charts import charts_of, end_of, steps_of
 from tui.plotting.plotted import SMOOTHING, Window
@@ -136,14 +136,7 @@ class FactsPane(Pane):
         parts += [[("cases ", "muted"), (cases, "ink")]] if cases else []
         parts.append([("classes ", "muted"), (", ".join(map(one_line, view.classes)), "ink")])
         parts.append([("last event ", "muted"), (age(time.time() - view.time_s), "ink"), (" ago", "muted")])
-        lines: list[Line] = []
-        for part in parts:
-            joined = [*lines[-1], ("   ", "ink"), *part] if lines else part
-            if lines and sum(len(text) for text, _ in joined) <= width:
-                lines[-1] = joined
-            else:
-                lines.append(part)
-        return lines
+        return list(flowed(parts, width))
 
 
 def _wrapped(text: str, width: int) -> list[str]:
