@@ -24,11 +24,11 @@ def text_of(app: MedtuiApp) -> list[str]:
 
 
 async def see(pilot: Pilot[None], *texts: str, within_s: float = 8.0) -> str:
-    """Wait until all ``texts`` are on the screen; gives the screen."""
+    """Wait until all ``texts`` are on the screen, also over the ends of lines; gives the screen."""
     end = time.monotonic() + within_s
     while True:
         screen = "\n".join(text_of(pilot.app))  # type: ignore[arg-type]
-        if all(text in screen for text in texts):
+        if all(text in screen or text in " ".join(screen.split()) for text in texts):
             return screen
         if time.monotonic() > end:
             missing = [text for text in texts if text not in screen]
