@@ -72,7 +72,7 @@ def _go_on(request: Resume, handshake: Handshake, processes: int) -> int:
     _refuse_live(folder, take=request.take)
     lock = take_lock(folder)
     try:
-        _refuse_live(folder, take=request.take)  # whoever held the lock until now may have gone on with it
+        _refuse_live(folder, take=request.take, held=True)  # whoever held the lock until now may have gone on with it
         recipe = _same_recipe(folder, overrides)
         refuse_uneven(recipe, processes)
         manifest = read_manifest(folder)
@@ -194,8 +194,8 @@ def _one_moment(folder: RunFolder) -> tuple[Content, Content | None]:
     return content, None
 
 
-def _refuse_live(folder: RunFolder, *, take: bool) -> None:
-    status = read_status(folder)
+def _refuse_live(folder: RunFolder, *, take: bool, held: bool = False) -> None:
+    status = read_status(folder, held=held)
     if status.state == "silent" and not take:
         raise UsageError(f"{folder.id}: {status.message}", status.hint)
     if status.state not in {*ENDED, "silent"}:

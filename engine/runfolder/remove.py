@@ -14,8 +14,8 @@ from engine.runfolder.status import ENDED, read_status
 from engine.runfolder.study import study_file, study_of
 
 
-def refuse_removal(runs: Path, folder: RunFolder) -> None:
-    """Make sure that a run may be removed.
+def refuse_removal(runs: Path, folder: RunFolder, *, held: bool = False) -> None:
+    """Make sure that a run may be removed; ``held``: by who has its lock.
 
     Raises:
         UsageError: it is no run, lies elsewhere than in ``runs``, or is a link.
@@ -31,7 +31,7 @@ def refuse_removal(runs: Path, folder: RunFolder) -> None:
         raise UsageError(f"{root} holds no run", "what medtui did not write it does not remove")
     study = study_of(folder)
     for busy in (folder, *([study] if study else ())):
-        state = read_status(busy).state
+        state = read_status(busy, held=held and busy is folder).state
         if busy.status.exists() and state not in ENDED:
             gone = f"if its trainer, which was elsewhere, is gone: rm -r {root}"
             at = f"{host_of(busy)}:{busy.id}" if is_mirror(busy) else busy.address
@@ -50,7 +50,7 @@ def remove(runs: Path, folder: RunFolder) -> None:
         return change(folder, {}, delete=True)
     lock = take_lock(folder, links=True)
     try:
-        refuse_removal(runs, folder)  # the lock was waited for
+        refuse_removal(runs, folder, held=True)  # the lock was waited for
         gone = folder.root.with_name(f".deleted-{folder.id}")  # nobody lists half a run
         os.rename(folder.root, gone)
         shutil.rmtree(gone)

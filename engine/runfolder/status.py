@@ -81,8 +81,9 @@ def _gone(folder: RunFolder, status: Status, message: str = "the trainer's proce
     return msgspec.structs.replace(status, state="lost", message=message, hint=hint)
 
 
-def _judged(folder: RunFolder, status: Status) -> Status:
+def _judged(folder: RunFolder, status: Status, *, held: bool) -> Status:
     locked, kernel = is_locked(folder), _kernel()
+    locked = False if held and locked else locked
     here = status.host == socket.gethostname()
     if here and (status.kernel == kernel or not (status.kernel and kernel)):
         return _judged_here(folder, status, locked)
@@ -128,12 +129,15 @@ def _duration(seconds: float) -> str:
     return f"{minutes // 60} h" if minutes < 2880 else f"{minutes // 1440} days"
 
 
-def read_status(folder: RunFolder) -> Status:
-    """The status of a run, by its own word and by what is known here of its process."""
+def read_status(folder: RunFolder, *, held: bool = False) -> Status:
+    """The status of a run, by its own word and by what is known here of its process.
+
+    ``held``: the run's lock is ours, and so no trainer's.
+    """
     status = stored_status(folder)
     if status.state in ENDED:
         return status
-    judged = _judged(folder, status)
+    judged = _judged(folder, status, held=held)
     if judged.state != "lost":
         return judged
     again = stored_status(folder)  # the process may have written its last word and ended in between

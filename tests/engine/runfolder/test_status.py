@@ -26,6 +26,7 @@ from engine.runfolder import (
     take_lock,
     write_status,
 )
+from engine.runfolder.remove import remove
 from engine.runfolder.status import STALE_S, process_start
 
 
@@ -132,10 +133,16 @@ def test_the_host_of_a_run_was_started_again(folder):
 def test_a_copy_of_a_live_folder_is_not_live(folder, tmp_path):
     lock = take_lock(folder)
     assert told(folder) == "running"
-    copy = RunFolder(shutil.copytree(folder.root, tmp_path / "copy"))
+    copy = RunFolder(shutil.copytree(folder.root, tmp_path / "20260101-000000-copy"))
     assert read_status(copy).state == "lost"
     assert read_status(copy).message == "this is a copy: its trainer is at work in another folder"
     assert read_status(folder).state == "running"
+    own = take_lock(copy)  # who goes on with the copy, or removes it, is not its trainer
+    assert read_status(copy).state == "running"
+    assert read_status(copy, held=True).state == "lost"
+    release_lock(own)
+    remove(tmp_path, copy)
+    assert not copy.root.exists()
     release_lock(lock)
 
 
