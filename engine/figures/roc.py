@@ -41,7 +41,9 @@ def draw(run: RunData, path: Path) -> Drawn:
     axes.set_anchor("E")
     axes.set_xlabel("false positive rate (1 − specificity)")
     axes.set_ylabel("true positive rate (sensitivity)")
-    figure.legend(loc="outside right upper", title="AUC (95 % interval)", alignment="left")
+    known = any(run.result.interval("auc", name) for name in (None, *scores.classes))
+    title = "AUC (95 % interval)" if known else "AUC"
+    figure.legend(loc="outside right upper", title=title, alignment="left")
     style.save(figure, path, run.options.dpi)
     caption = f"Each class against all others, {counted(len(scores.targets), 'case')} of the {run.split} split."
     return Drawn(caption, remark(scores, run.split))

@@ -84,7 +84,7 @@ def _chosen(run: RunData) -> Iterator[tuple[str, str]]:
     if run.task == "classification":
         yield "Temperature", by_validation if temperature is None else f"{digits(temperature)}, {by_validation}"
         if threshold is not None:
-            yield "Threshold", f"{digits(threshold)}, {by_validation}"
+            yield "Threshold", f"{threshold:.3g}, {by_validation}"
     elif run.recipe is not None and run.manifest.model.output == "sigmoid":
         yield "Threshold", f"{run.recipe.evaluate.model_dump().get('threshold')}, as the recipe has it"
     study = run.manifest.study
