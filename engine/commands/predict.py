@@ -109,8 +109,7 @@ def _channel_names(files: Sequence[Path]) -> tuple[str, ...]:
     found = {channel_names(place) or channel_names(place.parent) for place in folders}
     if len(found) > 1:
         raise DataError(
-            "the inputs are of data sets that name their channels differently",
-            "predict them one after the other",
+            "the inputs are of data sets that name their channels differently", "predict them one after the other"
         )
     return found.pop()
 

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from monai.transforms import (
-    Compose,
-    RandAdjustContrast,
-    RandomizableTransform,
-    RandScaleIntensity,
-)
+from monai.transforms import Compose, RandAdjustContrast, RandomizableTransform, RandScaleIntensity
 from scipy import ndimage
 
 from engine.recipe import AugmentTable

@@ -32,13 +32,7 @@ def batch_rng(seed: int, draw: SampleIndex, batch_size: int) -> np.random.Genera
 
 
 def epoch_order(
-    targets: Sequence[int | None],
-    *,
-    samples_per_case: int,
-    balance: bool,
-    seed: int,
-    epoch: int,
-    shuffle: bool = True,
+    targets: Sequence[int | None], *, samples_per_case: int, balance: bool, seed: int, epoch: int, shuffle: bool = True
 ) -> Indices:
     """Indices of cases, (len(targets) * samples_per_case,), in the order of ``epoch``.
 

@@ -240,10 +240,7 @@ def _straight(axes: int) -> npt.NDArray[np.float64]:
 
 
 def _resampled_shape(
-    turned: tuple[int, ...],
-    spacing: tuple[float, ...] | None,
-    orientation: npt.NDArray[np.float64],
-    table: DataTable,
+    turned: tuple[int, ...], spacing: tuple[float, ...] | None, orientation: npt.NDArray[np.float64], table: DataTable
 ) -> tuple[int, ...]:
     """Voxels along each of the network's axes at ``table.spacing``, in pixels of the file where it is a picture."""
     if spacing is None and len(turned) == 2:

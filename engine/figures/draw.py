@@ -26,10 +26,7 @@ KINDS: tuple[str, ...] = tuple(dict.fromkeys(kind for kinds in _KINDS.values() f
 
 
 def draw_all(
-    folder: RunFolder,
-    *,
-    only: Collection[str] | None = None,
-    emit: Callable[[Event], object] | None = None,
+    folder: RunFolder, *, only: Collection[str] | None = None, emit: Callable[[Event], object] | None = None
 ) -> list[FigureResult]:
     """Draw the figures of a run into ``figures/``, from the run folder alone.
 

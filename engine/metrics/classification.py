@@ -169,10 +169,7 @@ def _point_values(true: Ints, predicted: Ints) -> Row:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # classes that are predicted but never true: as documented
         balanced = balanced_accuracy_score(true, predicted)
-    values: Row = {
-        "accuracy": float(accuracy_score(true, predicted)),
-        "balanced_accuracy": float(balanced),
-    }
+    values: Row = {"accuracy": float(accuracy_score(true, predicted)), "balanced_accuracy": float(balanced)}
     for average, ending in (("macro", ""), ("weighted", "_weighted")):
         means = precision_recall_fscore_support(true, predicted, average=average, zero_division=0)[:3]
         values |= {f"{name}{ending}": float(mean) for name, mean in zip(names, means, strict=True)}

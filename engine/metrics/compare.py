@@ -14,15 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from engine.metrics.intervals import (
-    Estimate,
-    Floats,
-    Groups,
-    Interval,
-    Values,
-    mean_interval,
-    unit_index,
-)
+from engine.metrics.intervals import Estimate, Floats, Groups, Interval, Values, mean_interval, unit_index
 
 NORMAL_97_5 = float(special.ndtri(0.975))
 _POWER_80 = float(special.ndtri(0.8))

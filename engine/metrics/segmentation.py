@@ -128,12 +128,7 @@ def measured(rows: Sequence[SegmentationRow]) -> list[str]:
 
 
 def summarise(
-    rows: Sequence[SegmentationRow],
-    classes: Sequence[str],
-    *,
-    unit: str,
-    protocol: str,
-    bootstrap: int = 1000,
+    rows: Sequence[SegmentationRow], classes: Sequence[str], *, unit: str, protocol: str, bootstrap: int = 1000
 ) -> SplitSummary:
     """A split's part of metrics.json.
 

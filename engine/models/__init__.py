@@ -52,14 +52,7 @@ def output_channels(table: ModelTable, task: str, classes: int) -> int:
 
 
 def build_model(
-    table: ModelTable,
-    *,
-    task: str,
-    channels: int,
-    classes: int,
-    spatial_dims: int,
-    size: Sequence[int],
-    root: Path,
+    table: ModelTable, *, task: str, channels: int, classes: int, spatial_dims: int, size: Sequence[int], root: Path
 ) -> nn.Module:
     """The network of a recipe, on the CPU, with its first weights: random, ImageNet's, or a file's.
 

@@ -136,15 +136,7 @@ class Block(nn.Module):
     """
 
     def __init__(
-        self,
-        given: int,
-        features: int,
-        stride: int,
-        *,
-        units: int,
-        norm: str,
-        dropout: float,
-        spatial_dims: int = 3,
+        self, given: int, features: int, stride: int, *, units: int, norm: str, dropout: float, spatial_dims: int = 3
     ) -> None:
         super().__init__()
         conv, _ = CONVOLUTIONS[spatial_dims]

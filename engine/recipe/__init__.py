@@ -8,11 +8,5 @@ from engine.recipe.models import ModelTable
 from engine.recipe.optim import OptimizerTable, ScheduleTable
 from engine.recipe.schema import json_schema
 from engine.recipe.sources import DataTable
-from engine.recipe.tables import (
-    AugmentTable,
-    EvaluateTable,
-    FiguresTable,
-    RuntimeTable,
-    SegmentationEvaluateTable,
-)
+from engine.recipe.tables import AugmentTable, EvaluateTable, FiguresTable, RuntimeTable, SegmentationEvaluateTable
 from engine.recipe.write import recipe_toml, toml_value

@@ -54,9 +54,7 @@ def _known_monitor(name: str) -> str:
 
 
 Monitor = Annotated[
-    str,
-    AfterValidator(_known_monitor),
-    Field(json_schema_extra=lambda schema: schema.update(enum=_monitors())),
+    str, AfterValidator(_known_monitor), Field(json_schema_extra=lambda schema: schema.update(enum=_monitors()))
 ]
 """The name of a metric; packages may add to them, so the names are known when they are asked for."""
 

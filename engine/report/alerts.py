@@ -60,8 +60,7 @@ def _data(run: RunData) -> Iterator[Alert]:
         yield Alert("warning", PHANTOM)
     if run.data.published_split is False and run.split == "test":
         yield Alert(
-            "warning",
-            "The test split is not the published one: its numbers cannot be compared with those in papers.",
+            "warning", "The test split is not the published one: its numbers cannot be compared with those in papers."
         )
     if letters := missing_letters("".join((run.folder.id, *run.classes, *run.cases().ids))):
         yield Alert(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
+
+from engine.errors import printable
 
 Level = Literal["error", "warning", "note", "answer"]
 
@@ -112,3 +114,21 @@ class Document:
     subtitle: str = ""
     alerts: Sequence[Alert] = ()
     blocks: Sequence[Block] = field(default_factory=tuple)
+
+
+class Renderer:
+    """Blocks as text: a method for each kind of block, called by its name (of a `Text`: ``paragraph``)."""
+
+    def __init__(self, clean: Callable[[str], str]) -> None:
+        """``clean`` takes private names out of every text before it is escaped."""
+        self._private = clean
+
+    def clean(self, value: str) -> str:
+        """``value`` without private names, and without what would move the cursor of a terminal."""
+        return printable(self._private(value), keep="\n\t")
+
+    def block(self, block: Block, level: int) -> str:
+        """One block; headings of its sections begin at ``level``."""
+        kind = "paragraph" if isinstance(block, Text) else type(block).__name__.lower()
+        method: Any = getattr(self, kind)
+        return str(method(block, level) if isinstance(block, Section) else method(block))

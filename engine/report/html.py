@@ -11,11 +11,9 @@ from functools import cache
 from html import escape
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
-from engine.errors import printable
 from engine.figures import style
-from engine.report.blocks import Alert, Block, Cards, Cell, Code, Document, Facts, Picture, Section, Table, Text
+from engine.report.blocks import Alert, Cards, Cell, Code, Document, Facts, Picture, Renderer, Section, Table, Text
 from engine.runfolder import read_small
 
 _MEDIA = {".png": "image/png", ".gif": "image/gif", ".svg": "image/svg+xml", ".jpg": "image/jpeg", ".mp4": "video/mp4"}
@@ -25,30 +23,23 @@ _LARGEST_PICTURE = 64 << 20
 _MOST_PIXELS = 60_000_000
 _SHORT_TABLE = 16  # rows that are kept together on a printed page
 _LONG_CODE = 40  # lines from which code stands in two columns
-_LABELS = {"error": "Error", "warning": "Warning", "note": "Note", "answer": "Answer"}
 
 
 def render(document: Document, clean: Callable[[str], str]) -> str:
     """The whole page. ``clean`` takes private names out of every text before it is escaped."""
-    return _Page(document, clean).html()
+    return _Page(clean).html(document)
 
 
-class _Page:
-    def __init__(self, document: Document, clean: Callable[[str], str]) -> None:
-        self.document = document
-        self._private = clean
+class _Page(Renderer):
+    def __init__(self, clean: Callable[[str], str]) -> None:
+        super().__init__(clean)
         self.ids: set[str] = set()
         self.links: list[tuple[str, str]] = []
-
-    def clean(self, value: str) -> str:
-        """``value`` without private names, and without what would move the cursor of a terminal."""
-        return printable(self._private(value), keep="\n\t")
 
     def text(self, value: str) -> str:
         return escape(self.clean(value))
 
-    def html(self) -> str:
-        document = self.document
+    def html(self, document: Document) -> str:
         body = "\n".join(self.block(block, 2) for block in document.blocks)
         alerts = "\n".join(self.block(alert, 2) for alert in document.alerts)
         links = "".join(f'<a href="#{anchor}">{title}</a>' for anchor, title in self.links)
@@ -64,18 +55,12 @@ class _Page:
             "</body>\n</html>\n"
         )
 
-    def block(self, block: Block, level: int) -> str:
-        """One block; headings of its sections begin at ``level``."""
-        if isinstance(block, Section):
-            return self.section(block, level)
-        return _RENDER[type(block)](self, block)
-
     def paragraph(self, block: Text) -> str:
         kind = ' class="muted"' if block.muted else ""
         return f"<p{kind}>{self.text(block.text)}</p>"
 
     def alert(self, block: Alert) -> str:
-        label = _LABELS[block.level]
+        label = block.level.capitalize()
         return f'<div class="alert {block.level}"><b>{label}</b><span>{self.text(block.text)}</span></div>'
 
     def facts(self, block: Facts) -> str:
@@ -145,17 +130,6 @@ class _Page:
             anchor = f"{base}-{number}"
         self.ids.add(anchor)
         return anchor
-
-
-_RENDER: dict[type, Callable[[_Page, Any], str]] = {
-    Text: _Page.paragraph,
-    Alert: _Page.alert,
-    Facts: _Page.facts,
-    Cards: _Page.cards,
-    Table: _Page.table,
-    Picture: _Page.picture,
-    Code: _Page.code,
-}
 
 
 def embedded(path: Path, vector: Path | None = None) -> str:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from engine.errors import printable
-from engine.report.blocks import Alert, Block, Cards, Cell, Code, Document, Facts, Picture, Section, Table, Text
+from engine.report.blocks import Alert, Cards, Cell, Code, Document, Facts, Picture, Renderer, Section, Table, Text
 
 _SPECIAL = re.compile(r"([\\`*\[\]<>|~])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _LINE_START = re.compile(r"^(\s*)([#+>-]|\d+[.)])(?=\s)", re.MULTILINE)
-_LABELS = {"error": "Error", "warning": "Warning", "note": "Note", "answer": "Answer"}
 
 
 def render(document: Document, clean: Callable[[str], str]) -> str:
@@ -31,29 +28,20 @@ def escaped(text: str) -> str:
     return _LINE_START.sub(r"\1\\\2", _SPECIAL.sub(lambda match: "\\" + match.group(), one_line))
 
 
-class _Page:
-    def __init__(self, clean: Callable[[str], str]) -> None:
-        self._private = clean
-
-    def clean(self, value: str) -> str:
-        """``value`` without private names, and without what would move the cursor of a terminal."""
-        return printable(self._private(value), keep="\n\t")
-
+class _Page(Renderer):
     def text(self, value: str) -> str:
         return escaped(self.clean(value))
 
-    def block(self, block: Block, level: int) -> str:
-        if isinstance(block, Section):
-            parts = [f"{'#' * level} {self.text(block.title)}"]
-            parts += [self.block(part, level + 1) for part in block.blocks]
-            return "\n\n".join(part for part in parts if part)
-        return _RENDER[type(block)](self, block)
+    def section(self, block: Section, level: int) -> str:
+        parts = [f"{'#' * level} {self.text(block.title)}"]
+        parts += [self.block(part, level + 1) for part in block.blocks]
+        return "\n\n".join(part for part in parts if part)
 
     def paragraph(self, block: Text) -> str:
         return self.text(block.text)
 
     def alert(self, block: Alert) -> str:
-        return f"> **{_LABELS[block.level]}:** {self.text(block.text)}"
+        return f"> **{block.level.capitalize()}:** {self.text(block.text)}"
 
     def facts(self, block: Facts) -> str:
         return "\n".join(f"- **{self.text(name)}:** {self.text(value)}" for name, value in block.rows)
@@ -89,14 +77,3 @@ class _Page:
         longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
         fence = "`" * max(3, longest + 1)
         return f"{fence}{block.language}\n{text}\n{fence}"
-
-
-_RENDER: dict[type, Callable[[_Page, Any], str]] = {
-    Text: _Page.paragraph,
-    Alert: _Page.alert,
-    Facts: _Page.facts,
-    Cards: _Page.cards,
-    Table: _Page.table,
-    Picture: _Page.picture,
-    Code: _Page.code,
-}

@@ -51,15 +51,11 @@ def _measured(protocol: str) -> str:
     return ", ".join(part for part in protocol.split(", ") if not _METHOD.match(part))
 
 
-def same_cases(together: Runs) -> bool:
-    """Whether every run measured just the cases that all measured."""
-    return all(len(run.cases(together.split)) == len(together.common) for run in together.runs)
-
-
 def summaries(together: Runs) -> list[SplitSummary]:
     """What each run measured on the cases that all measured."""
     measured = [run.metrics[together.split] for run in together.runs]
-    if same_cases(together) or not together.common:
+    alike = all(len(run.cases(together.split)) == len(together.common) for run in together.runs)
+    if alike or not together.common:
         return measured
     part = _segmented if together.task == "segmentation" else _classified
     return [part(together, index) for index in range(len(measured))]

@@ -162,10 +162,7 @@ def stored_status(folder: RunFolder) -> Status:
 def write_status(folder: RunFolder, status: Status, *, durable: bool = False) -> None:
     """Replace ``status.json`` with a new heartbeat."""
     stamped = msgspec.structs.replace(
-        status,
-        heartbeat_s=round(time.time(), 3),
-        message=well_formed(status.message),
-        hint=well_formed(status.hint),
+        status, heartbeat_s=round(time.time(), 3), message=well_formed(status.message), hint=well_formed(status.hint)
     )
     content = msgspec.json.encode(stamped) + b"\n"
     try:
