@@ -16,8 +16,9 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -136,12 +137,9 @@ def _write_stream(folder: Path) -> list[Path]:
     for step in range(1, 13):
         writer.write(Iteration(iteration=step, epoch=(step + 3) // 4, loss=1 / step, lr=0.001, cases_per_s=3.0))
         if step % 4 == 0:
-            cases = [{"id": "case 1", "dice": 0.5}]
-            writer.write(
-                Validation(
-                    epoch=step // 4, iteration=step, metrics={"dice": 0.5}, per_class={"a": {"dice": 0.5}}, cases=cases
-                )
-            )
+            dice, cases = {"dice": 0.5}, [{"id": "case 1", "dice": 0.5}]
+            event = Validation(epoch=step // 4, iteration=step, metrics=dice, per_class={"a": dice}, cases=cases)
+            writer.write(event)
     writer.write(Log(message="a line"))
     writer.close()
     return [folder / "events.jsonl"]
@@ -167,16 +165,21 @@ def _write_recipes(folder: Path) -> list[Path]:
     return [folder / "parent.toml", folder / "recipe.toml", folder / "other.toml"]
 
 
-def _read_recipes(folder: Path) -> object:
+def _read_all(readers: Iterable[Callable[[], object]]) -> None:
+    """Read with each of ``readers``, and only then tell what the last one of them told that did."""
     told = None
-    for name in ("recipe.toml", "other.toml"):
+    for read in readers:
         try:
-            load_recipe(folder / name, ["train.batch_size=3"])
+            read()
         except MedtuiError as error:
             told = error
     if told is not None:
         raise told
-    return None
+
+
+def _read_recipes(folder: Path) -> object:
+    names = ("recipe.toml", "other.toml")
+    return _read_all(partial(load_recipe, folder / name, ["train.batch_size=3"]) for name in names)
 
 
 def _write_checkpoint(folder: Path) -> list[Path]:
@@ -229,9 +232,8 @@ def _write_data(folder: Path) -> list[Path]:
     for number in range(4):
         label = np.zeros((9, 8, 7), np.uint8)
         label[2:5, 2:5, 2:5] = 1
-        nibabel.save(
-            nibabel.Nifti1Image(draw.random((9, 8, 7), np.float32), np.eye(4)), root / "images" / f"{number}.nii.gz"
-        )
+        image = nibabel.Nifti1Image(draw.random((9, 8, 7), np.float32), np.eye(4))
+        nibabel.save(image, root / "images" / f"{number}.nii.gz")
         nibabel.save(nibabel.Nifti1Image(label, np.eye(4)), root / "labels" / f"{number}.nii.gz")
     atrium = folder / "atrium"
     for number in range(2):
@@ -257,15 +259,10 @@ _TABLES = (
 
 
 def _read_data(folder: Path) -> object:
-    told = None
-    for task, table in _TABLES:
-        try:
-            check_dataset(open_dataset(table, task, folder), table)
-        except MedtuiError as error:
-            told = error
-    if told is not None:
-        raise told
-    return None
+    def read(task: str, table: DataTable) -> object:
+        return check_dataset(open_dataset(table, task, folder), table)
+
+    return _read_all(partial(read, task, table) for task, table in _TABLES)
 
 
 KINDS = {

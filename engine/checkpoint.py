@@ -7,7 +7,6 @@ import pickle
 import time
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -29,18 +28,8 @@ Content: TypeAlias = dict[str, Any]
 # What the zip and pickle readers of torch raise on damaged bytes is not documented; all of these
 # were seen while bytes were changed at random.
 DAMAGE = (
-    OSError,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    ImportError,
-    OverflowError,
-    MemoryError,
-    zipfile.BadZipFile,
+    *(OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError),
+    *(ImportError, OverflowError, MemoryError, zipfile.BadZipFile),
 )
 
 
@@ -48,21 +37,16 @@ LARGEST = 1 << 38
 """Bytes of a checkpoint; a larger file is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """What a write of a checkpoint cost."""
-
-    path: Path
-    seconds: float
-
-
-def save_checkpoint(path: Path, content: Content) -> Saved:
+def save_checkpoint(path: Path, content: Content) -> float:
     """Replace ``path`` by ``content``; the old file is there until the new one is safely on disk.
 
     Args:
         path: ``checkpoints/last.pt`` or ``best.pt``.
         content: tensors, numbers, strings, and dicts and lists of them: what loads without pickle's
             power to run code.
+
+    Returns:
+        Seconds that it took.
 
     Raises:
         RunError: a weight is not finite, or the disk is full, gone or read-only. The old checkpoint stays.
@@ -78,12 +62,11 @@ def save_checkpoint(path: Path, content: Content) -> Saved:
         with atomic_open(path) as stream:
             torch.save({"format": FORMAT, **content}, stream)
     except (OSError, RuntimeError) as error:
-        reason = _reason(error)
         raise RunError(
-            f"cannot write the checkpoint {path.name}: {reason}",
+            f"cannot write the checkpoint {path.name}: {_reason(error)}",
             "the checkpoint before it is whole; make room, then: medtui resume " + path.parent.parent.name,
         ) from error
-    return Saved(path, time.perf_counter() - start)
+    return time.perf_counter() - start
 
 
 def not_finite(state: Mapping[str, Any]) -> str:

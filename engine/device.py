@@ -53,8 +53,7 @@ class Device:
 
     def move(self, image: Tensor) -> Tensor:
         """``image`` (B, C, *S) on the device, in its memory layout."""
-        layout = self.layout(image.ndim)
-        return image.to(self.device, non_blocking=True, memory_format=layout)
+        return image.to(self.device, non_blocking=True, memory_format=self.layout(image.ndim))
 
     def layout(self, ndim: int) -> torch.memory_format:
         """The memory format of a tensor of ``ndim`` dimensions."""
@@ -93,14 +92,13 @@ def _device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if cuda else "cpu")
     wanted = torch.device(name)
+    have, allowed = "", "auto, cpu or a device that is there"
     if wanted.type == "cuda" and (not cuda or (wanted.index or 0) >= torch.cuda.device_count()):
         have = f"{torch.cuda.device_count()} CUDA devices" if cuda else "no CUDA device"
-        problem = Problem(
-            "runtime.device", f'found "{name}"; this machine has {have}', "auto, cpu or a device that is there"
-        )
-        raise RecipeError("this device is not here", "go on without it: --set runtime.device=auto", (problem,))
     if wanted.type == "mps" and not torch.backends.mps.is_available():
-        problem = Problem("runtime.device", 'found "mps"; this machine has none', "auto or cpu")
+        have, allowed = "none", "auto or cpu"
+    if have:
+        problem = Problem("runtime.device", f'found "{name}"; this machine has {have}', allowed)
         raise RecipeError("this device is not here", "go on without it: --set runtime.device=auto", (problem,))
     return wanted
 
@@ -183,6 +181,5 @@ def memory_errors(advice: str) -> Iterator[None]:
         if not str(error).startswith(TOO_SMALL):
             raise
         text = "batch norm cannot learn from a batch of one case of which the last level is a single pixel"
-        raise RunError(
-            text, "train.batch_size = 2 or more, with as many training cases, or a larger data.size"
-        ) from error
+        hint = "train.batch_size = 2 or more, with as many training cases, or a larger data.size"
+        raise RunError(text, hint) from error

@@ -233,21 +233,6 @@ class RunEnded(Event, frozen=True, tag="run_ended", kw_only=True):
     hint: str = ""
 
 
-AnyEvent: TypeAlias = (
-    RunStarted
-    | Phase
-    | Progress
-    | Iteration
-    | EpochDone
-    | Validation
-    | Result
-    | Resources
-    | CheckpointSaved
-    | Log
-    | Control
-    | Diagnosed
-    | Note
-    | Preview
-    | Figure
-    | RunEnded
-)
+_OfWork: TypeAlias = RunStarted | Phase | Progress | Iteration | EpochDone | Validation | Result | Resources
+_OfTheRest: TypeAlias = CheckpointSaved | Log | Control | Diagnosed | Note | Preview | Figure | RunEnded
+AnyEvent: TypeAlias = _OfWork | _OfTheRest

@@ -94,24 +94,23 @@ def engine_environment() -> dict[str, str]:
     return {"PYTHONPATH": python_path(), **spin}
 
 
-def cpu_name() -> str:
-    """The processor's name as its maker gives it, else its architecture."""
+def _of_processor(*names: str) -> str:
+    """The first entry of ``/proc/cpuinfo`` that begins so; "" where there is none."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as stream:
-            names = [line.split(":", 1)[1].strip() for line in stream if line.startswith("model name")]
+            return next((line.partition(":")[2].strip() for line in stream if line.startswith(names)), "")
     except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()
+        return ""
+
+
+def cpu_name() -> str:
+    """The processor's name as its maker gives it, else its architecture."""
+    return _of_processor("model name") or platform.processor() or platform.machine()
 
 
 def cpu_flags() -> frozenset[str]:
     """What the processor can do, in the kernel's words; empty where the kernel does not say."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as stream:
-            lines = [line for line in stream if line.startswith(("flags", "Features"))]
-    except OSError:
-        lines = []
-    return frozenset(lines[0].partition(":")[2].split()) if lines else frozenset()
+    return frozenset(_of_processor("flags", "Features").split())
 
 
 def free_memory() -> int:

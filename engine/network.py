@@ -135,9 +135,8 @@ def memory_advice(recipe: Recipe) -> str:
     advice = []
     if recipe.train.batch_size > 1:
         accumulate = recipe.train.accumulate * recipe.train.batch_size // half
-        keeps = (
-            "" if getattr(recipe.loss, "batch_dice", False) else f" (train.accumulate = {accumulate} keeps the step)"
-        )
+        volume = getattr(recipe.loss, "batch_dice", False)
+        keeps = "" if volume else f" (train.accumulate = {accumulate} keeps the step)"
         advice.append(f"train.batch_size from {recipe.train.batch_size} to {half}{keeps}")
     smaller = [max(16, int(n * 0.75) // 16 * 16) for n in recipe.data.size]
     if list(smaller) != list(recipe.data.size):

@@ -82,9 +82,8 @@ def _found(found: Survey) -> None:
         _say("axes", ", ".join(f"{name} {count}" for name, count in found.orientations.items()))
     low, mean, high = found.values
     _say("values", f"{low:.4g} to {high:.4g}, mean {mean:.4g}")
-    known = (
-        f"{counted(found.groups, 'group')}, known for {found.grouped} of {counted(sum(found.cases.values()), 'case')}"
-    )
+    cases = counted(sum(found.cases.values()), "case")
+    known = f"{counted(found.groups, 'group')}, known for {found.grouped} of {cases}"
     _say("groups", known if found.groups else "none known: cases of one patient may be in two splits")
     if found.round_trip:
         parts = ", ".join(f"{name} {value:.3f}" for name, value in found.round_trip.items())
@@ -127,10 +126,8 @@ def _step(recipe: Recipe, dataset: Dataset, network: Network, processes: int) ->
 
     data = recipe.data.model_copy(update={"cache": "none"})
     runtime = recipe.runtime.model_copy(update={"workers": 0})
-    size = recipe.train.batch_size
-    loader = build_train_loader(
-        dataset, data, recipe.augment, runtime, batch_size=size, seed=recipe.seed, world=processes
-    )
+    size, seed = recipe.train.batch_size, recipe.seed
+    loader = build_train_loader(dataset, data, recipe.augment, runtime, batch_size=size, seed=seed, world=processes)
     stream = EpochStream(loader, recipe.train.accumulate)
     step = build_step(recipe, network, len(dataset.classes) + (recipe.task == "segmentation"), len(stream))
     batches = next(iter(stream))

@@ -19,11 +19,9 @@ from engine.data.unread import VOLUMES, unread
 from engine.device import ELSEWHERE, memory_errors
 from engine.errors import DataError, UsageError, absent_input, printable, some
 from engine.evaluation.evaluator import evaluate_split, open_evaluation
-from engine.evaluation.inference import Predictor
 from engine.evaluation.protocol import EvalJob
 from engine.evaluation.results import is_predicted, mask_path
 from engine.evaluation.trained import Trained, as_trained, load_predictors, network_for, open_trained
-from engine.recipe import Recipe
 from engine.requests import Predict
 from engine.runfolder import RunFolder
 
@@ -55,10 +53,19 @@ def predict(request: Predict) -> int:
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(
-            f"cannot make {output}: {error.strerror or error}", "name another folder with -o DIR"
-        ) from error
-    evaluation = open_evaluation(_job(trained.recipe, dataset, predictors))
+        hint = "name another folder with -o DIR"
+        raise UsageError(f"cannot make {output}: {error.strerror or error}", hint) from error
+    recipe = trained.recipe
+    job = EvalJob(
+        dataset=dataset,
+        split="chosen",
+        voters=tuple(predictors),
+        criterion=None,
+        data=recipe.data,
+        table=recipe.evaluate,
+        purpose="predict",
+    )
+    evaluation = open_evaluation(job)
     # A result is named as its input is: that name was good for a file before.
     results = evaluation.predictions(output, str, lambda path: print(printable(str(path))))
     evaluate_split(evaluation, show_progress("predicting"), [results])
@@ -108,9 +115,8 @@ def _channel_names(files: Sequence[Path]) -> tuple[str, ...]:
     folders = dict.fromkeys(path.absolute().parent for path in files)
     found = {channel_names(place) or channel_names(place.parent) for place in folders}
     if len(found) > 1:
-        raise DataError(
-            "the inputs are of data sets that name their channels differently", "predict them one after the other"
-        )
+        which = "the inputs are of data sets that name their channels differently"
+        raise DataError(which, "predict them one after the other")
     return found.pop()
 
 
@@ -142,26 +148,8 @@ def _cases(files: Sequence[Path], channels: int) -> tuple[Case, ...]:
     return tuple(sorted(found, key=lambda case: case.id))
 
 
-def _job(recipe: Recipe, dataset: Dataset, predictors: Sequence[Predictor]) -> EvalJob:
-    return EvalJob(
-        dataset=dataset,
-        split="chosen",
-        predictor=predictors[0],
-        others=tuple(predictors[1:]),
-        criterion=None,
-        data=recipe.data,
-        table=recipe.evaluate,
-        purpose="predict",
-    )
-
-
 def _spare_files(dataset: Dataset, output: Path, *, overwrite: bool) -> None:
-    """Look where the results will be, before anything is computed.
-
-    Raises:
-        UsageError: the output is no folder; a result would be written over an input, or without
-            ``overwrite`` over a file that is not of this command.
-    """
+    """Refuse to write a result over an input, or without ``overwrite`` over a file that is not of this command."""
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output} is not a folder", "name another with -o DIR")
     sources = {os.path.realpath(path) for case in dataset.cases for path in case.images}  # of links in a circle too
@@ -173,6 +161,5 @@ def _spare_files(dataset: Dataset, output: Path, *, overwrite: bool) -> None:
     there = [path for path in names if path.exists() and not is_predicted(path)]
     if there and not overwrite:
         found = f"{there[0]} is there" if len(there) == 1 else f"{there[0]} and {len(there) - 1} more are there"
-        raise UsageError(
-            f"{found} already, and not written by medtui", "name another folder with -o DIR, or add --overwrite"
-        )
+        hint = "name another folder with -o DIR, or add --overwrite"
+        raise UsageError(f"{found} already, and not written by medtui", hint)

@@ -108,11 +108,6 @@ def _fork(request: Resume, handshake: Handshake, processes: int) -> int:
     The new folder, beside the old one, gets the checkpoint, best.pt, and the stream up to there. Weights,
     the optimizer's memory and the place in training come from the checkpoint; every setting comes from
     the recipe. The old run is not touched, and may be alive or finished.
-
-    Raises:
-        RunError: there is no checkpoint, or its weights do not fit the recipe's network.
-        RecipeError: the recipe cannot be used.
-        DataError: the data cannot be used.
     """
     folder = RunFolder(request.run)
     recipe = _recipe_of_fork(request, folder)
@@ -227,9 +222,8 @@ def _same_recipe(folder: RunFolder, overrides: Sequence[str]) -> Recipe:
         return recipe
     old, new = flat(before.model_dump()), flat(recipe.model_dump())
     where = "--set" if overrides else folder.recipe.name
-    problems = tuple(
-        Problem(where, f"{new.get(key)!r} in place of {old.get(key)!r}", "as it was", key) for key in differing
-    )
+    found = {key: f"{new.get(key)!r} in place of {old.get(key)!r}" for key in differing}
+    problems = tuple(Problem(where, what, "as it was", key) for key, what in found.items())
     hint = f"begin a new run from its checkpoint: medtui resume {folder.id} --fork --set ..."
     raise RecipeError(f"{folder.id} cannot go on with another recipe:", hint, problems)
 

@@ -108,9 +108,8 @@ def refuse_uneven(recipe: Recipe, count: int) -> None:
     size, near = recipe.train.batch_size, -(-recipe.train.batch_size // count) * count
     if size % count:
         fitting = ", ".join(str(n) for n in range(2, count) if size % n == 0)
-        allowed = f"a multiple of {count}: --set train.batch_size={near}" + (
-            f"; or --nproc {fitting}" if fitting else ""
-        )
+        allowed = f"a multiple of {count}: --set train.batch_size={near}"
+        allowed += f"; or --nproc {fitting}" if fitting else ""
         problem = Problem("recipe", f"found {size}, for {count} processes together", allowed, "train.batch_size")
         raise RecipeError(f"{count} processes cannot share this recipe:", problems=(problem,))
 

@@ -98,10 +98,8 @@ def _check(archive: Path, folder: Path, members: Iterable[tuple[str, int, bool]]
         raise _refused(f"it would unpack to {total / 1e9:.1f} GB, more than {MAX_RATIO} times its size")
     free = shutil.disk_usage(folder).free
     if total > free:
-        raise RunError(
-            f"the archive unpacks to {total / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free",
-            "make room, then try again",
-        )
+        found = f"the archive unpacks to {total / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free"
+        raise RunError(found, "make room, then try again")
 
 
 def _refused(what: str) -> RunError:

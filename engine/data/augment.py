@@ -67,18 +67,15 @@ class RandNoise(_Rand):
 
 def before_normalisation(table: AugmentTable, *, colour: bool) -> Compose | None:
     """Blur, brightness, contrast, saturation (``colour``) and gamma; None where all are off."""
-    probability = table.intensity_probability
-    parts: list[object] = []
-    if table.blur:
-        parts.append(RandBlur(table.blur, probability))
-    if table.brightness:
-        parts.append(RandScaleIntensity(factors=table.brightness, prob=probability))
-    if table.contrast:
-        parts.append(RandContrast(table.contrast, probability))
-    if table.saturation and colour:
-        parts.append(RandSaturation(table.saturation, probability))
-    if table.gamma:
-        parts.append(RandAdjustContrast(prob=probability, gamma=(max(1 - table.gamma, 1e-3), 1 + table.gamma)))
+    probability, gamma = table.intensity_probability, (max(1 - table.gamma, 1e-3), 1 + table.gamma)
+    kinds = (
+        (table.blur, RandBlur(table.blur, probability)),
+        (table.brightness, RandScaleIntensity(factors=table.brightness, prob=probability)),
+        (table.contrast, RandContrast(table.contrast, probability)),
+        (colour and table.saturation, RandSaturation(table.saturation, probability)),
+        (table.gamma, RandAdjustContrast(prob=probability, gamma=gamma)),
+    )
+    parts = [part for on, part in kinds if on]
     return Compose(parts) if parts and probability > 0 else None
 
 

@@ -97,9 +97,7 @@ def _made(phantom: Phantom) -> KnownDataset:
     )
 
 
-DATASETS: dict[str, KnownDataset] = {
-    data.name: data for data in (*_PUBLIC, *(_made(phantom) for phantom in PHANTOMS.values()))
-}
+DATASETS: dict[str, KnownDataset] = {data.name: data for data in (*_PUBLIC, *map(_made, PHANTOMS.values()))}
 """Name -> data set: the public ones, then the phantoms that can be made."""
 
 

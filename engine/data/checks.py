@@ -119,8 +119,7 @@ def _with_range(dataset: Dataset) -> Dataset:
         return dataset
     low, high = min(facts.low for facts in deep), max(facts.high for facts in deep)
     if dataset.value_range is None:
-        ends = full_range(low, high, whole=all(facts.whole for facts in deep))
-        return replace(dataset, value_range=ends)
+        return replace(dataset, value_range=full_range(low, high, whole=all(facts.whole for facts in deep)))
     return replace(dataset, notes=(*dataset.notes, *_unlike(dataset.value_range, low, high)))
 
 
@@ -180,9 +179,8 @@ def _skipped(dataset: Dataset, findings: list[Finding]) -> Dataset:
     trained = any(case.split == "train" for case in dataset.cases)
     if not cases or (trained and not any(case.split == "train" for case in cases)):
         error = _refused(dataset, dropped)
-        raise DataError(
-            f"no case is left{' for training' if trained else ''}: " + error.message, "mend the files", error.problems
-        )
+        left = "no case is left for training" if trained else "no case is left"
+        raise DataError(f"{left}: {error.message}", "mend the files", error.problems)
     notes = list(dataset.notes)
     notes += [f"left out: case {finding.case.id}: {_text(finding)}" for finding in dropped]
     if empty:

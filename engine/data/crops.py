@@ -47,9 +47,8 @@ def crop_start(shape: tuple[int, ...], voxels: Voxels, table: DataTable, rng: np
     if wanted and voxels:
         own = voxels[int(rng.integers(len(voxels)))]
         place = np.unravel_index(int(own[int(rng.integers(own.size))]), shape)
-        return tuple(
-            min(max(int(at) - part // 2, 0), room) for at, part, room in zip(place, table.size, spare, strict=True)
-        )
+        sides = zip(place, table.size, spare, strict=True)
+        return tuple(min(max(int(at) - part // 2, 0), room) for at, part, room in sides)
     return tuple(int(rng.integers(room + 1)) for room in spare)
 
 
@@ -129,11 +128,8 @@ class AffineCrop:
         return local.image(pixels, "border"), self.label(label)
 
     def image(self, image: Floats, padding: str) -> torch.Tensor:
-        """``image`` (C, *shape) at the moved places, linearly: float32 (C, *size).
-
-        Args:
-            padding: what lies outside, as `torch.nn.functional.grid_sample` has it.
-        """
+        """``image`` (C, *shape) at the moved places, linearly: float32 (C, *size). Outside lies what ``padding`` of
+        `torch.nn.functional.grid_sample` says."""
         grid = np.empty((len(self.size), *self.size), np.float32)  # an axis after the other: quicker to fill
         for axis, side in enumerate(self.shape):
             factor = 2 / side

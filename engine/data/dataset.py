@@ -26,9 +26,7 @@ MARKER = "PHANTOM"
 
 def data_root(argument: Path | None) -> Path:
     """The folder that holds data sets: ``--data``, else $MEDTUI_DATA, else ``./data``."""
-    if argument is not None:
-        return argument
-    return Path(os.environ.get("MEDTUI_DATA") or "data")
+    return Path(os.environ.get("MEDTUI_DATA") or "data") if argument is None else argument
 
 
 def open_dataset(table: DataTable, task: str, root: Path) -> Dataset:
@@ -52,15 +50,10 @@ def open_dataset(table: DataTable, task: str, root: Path) -> Dataset:
     cases = assign(layout.cases, table)
     own = table.split == "given" and any(case.split == "validation" for case in layout.cases)
     unused = "data.validation_fraction does nothing: the data set has a validation split of its own"
-    layout = replace(
-        layout,
-        published_split=None if (folder / MARKER).is_file() else _published(layout, cases, table),
-        notes=(
-            *layout.notes,
-            *([unused] if own and table.validation_fraction else []),
-            *_split_notes(cases, layout.classes),
-        ),
-    )
+    published = None if (folder / MARKER).is_file() else _published(layout, cases, table)
+    notes = [*layout.notes, *([unused] if own and table.validation_fraction else [])]
+    notes += _split_notes(cases, layout.classes)
+    layout = replace(layout, published_split=published, notes=tuple(notes))
     return _dataset(layout, cases, task, table, folder)
 
 
@@ -133,8 +126,7 @@ def _absent(folder: Path, table: DataTable) -> DataError:
         ways += ", or make a phantom in its place: medtui data list names them"
     if folder.exists():
         return DataError(f"{folder} is not a folder", ways)
-    error = absent(folder, folder.parent, ways)
-    return DataError(f"no data set at {folder}", error.hint)
+    return DataError(f"no data set at {folder}", absent(folder, folder.parent, ways).hint)
 
 
 def _no_cases(folder: Path, spatial_dims: int, table: DataTable) -> DataError:
@@ -150,7 +142,7 @@ def _published(layout: DatasetIndex, cases: tuple[Case, ...], table: DataTable) 
     return layout.published_split
 
 
-def _split_notes(cases: tuple[Case, ...], classes: tuple[str, ...]) -> tuple[str, ...]:
+def _split_notes(cases: tuple[Case, ...], classes: tuple[str, ...]) -> list[str]:
     present = {case.split for case in cases}
     trained = {case.target for case in cases if case.split == "train"}
     notes = []
@@ -167,4 +159,4 @@ def _split_notes(cases: tuple[Case, ...], classes: tuple[str, ...]) -> tuple[str
         notes.append("no validation split: the last checkpoint is tested, and nothing is chosen by its metric")
     if "test" not in present:
         notes.append("no test split")
-    return tuple(notes)
+    return notes

@@ -106,13 +106,12 @@ def iter_prepared(
     Raises:
         DataError: a case cannot be read.
     """
-    cases = dataset.split(split)[rank::world]
 
     def prepared_case(case: Case) -> Prepared:
         return prepare(read_case(dataset, case), data)
 
     with Daemons(1, lambda: prepared_case) as pool:
-        for (prepared,) in pool.ahead([case] for case in cases):
+        for (prepared,) in pool.ahead([case] for case in dataset.split(split)[rank::world]):
             yield prepared
 
 

@@ -38,7 +38,6 @@ def epoch_order(
 
     Args:
         targets: class of each case; only looked at with ``balance``.
-        samples_per_case: how often each case comes.
         balance: draw every class that is present equally often (but for one more or less), each
             class through all its cases before one comes again.
         epoch: counted from 1.

@@ -20,10 +20,8 @@ Box = tuple[slice, ...]
 class OwnGrid:
     """Labels of one case on its own grid S, equal to those of all probabilities resampled at once.
 
-    For each part of the network's grid call `begin`, and `add` until its area is full.
-
-    Attributes:
-        margin: so many voxels around a part its labels depend on, an axis.
+    For each part of the network's grid call `begin`, and `add` until its area is full. Labels depend on `margin`
+    voxels around a part, an axis.
     """
 
     def __init__(self, prepared: Prepared, threshold: float | None, dtype: type[np.integer[Any]]) -> None:

@@ -75,9 +75,8 @@ def make_phantom(name: str, folder: Path, *, seed: int = 0, cases: int | None = 
     count = phantom.cases if cases is None else cases
     if not 4 <= count <= 100_000 or seed < 0:
         raise UsageError(f"cases {count}, seed {seed}", "cases from 4 to 100000, seed 0 or more")
-    text = (
-        f"This data set is a phantom: made by medtui, of no patient.\nname = {name}\nseed = {seed}\ncases = {count}\n"
-    )
+    text = "This data set is a phantom: made by medtui, of no patient.\n"
+    text += f"name = {name}\nseed = {seed}\ncases = {count}\n"
     place = folder.resolve()
     try:
         if _present(place, text):

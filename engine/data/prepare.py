@@ -90,9 +90,7 @@ def shades_map(prepared: Prepared, table: DataTable) -> tuple[Floats, Floats]:
 
 def on_grid(sample: RawCase, table: DataTable) -> Prepared:
     """Bring the image of ``sample`` to the network's grid; a picture keeps its shades from 0 to 255."""
-    orientation = _straight(sample.image.ndim - 1)
-    if sample.affine is not None:
-        orientation = io_orientation(sample.affine)
+    orientation = _straight(sample.image.ndim - 1) if sample.affine is None else io_orientation(sample.affine)
     image = np.stack([apply_orientation(channel, orientation) for channel in sample.image])
     label = None if sample.label is None else apply_orientation(sample.label, orientation)
     turned = image.shape[1:]

@@ -146,9 +146,8 @@ def _label(dataset: Dataset, path: Path, image: Array | None, affine: Affine | N
         return None, ()
     channels, own = loaded
     if channels.shape[0] != 1:
-        problems.append(
-            Problem(dataset.where(path), f"a label of {counted(channels.shape[0], 'channel')}", "one class a voxel")
-        )
+        found = f"a label of {counted(channels.shape[0], 'channel')}"
+        problems.append(Problem(dataset.where(path), found, "one class a voxel"))
         return None, ()
     mask = channels[0]
     if image is not None and mask.shape != image.shape[1:]:
@@ -213,15 +212,14 @@ def _load(dataset: Dataset, path: Path, what: str, problems: list[Problem]) -> t
     where = dataset.where(path)
     affine: Affine | None = None
     try:
-        if dataset.spatial_dims == 2:
-            mask = what == "label"
-            array: Array | None = (
-                read_mask_picture(path)[None] if mask else with_channels(read_picture(path), dataset.channels)
-            )
-            shape = () if array is None else array.shape
-        else:
+        array: Array | None
+        if dataset.spatial_dims == 3:
             volume, affine = read_volume(path, what)
             array, shape = channels_first(volume), volume.shape
+        else:
+            label = what == "label"
+            array = read_mask_picture(path)[None] if label else with_channels(read_picture(path), dataset.channels)
+            shape = array.shape
     except FileNotFoundError:
         problems.append(Problem(where, f"{what}: {_missing(path)}"))
         return None

@@ -44,9 +44,8 @@ def resample_part(
     outer = tuple(new.stop - new.start for new in wanted)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The behavior of affine_transform with a 1-D")
-        resized: Floats = ndimage.affine_transform(
-            _smoothed(part, whole, shape), step, offset, outer, order=1, mode="nearest"
-        )
+        smooth = _smoothed(part, whole, shape)
+        resized: Floats = ndimage.affine_transform(smooth, step, offset, outer, order=1, mode="nearest")
     return resized
 
 

@@ -53,7 +53,7 @@ class Transform:
         else:
             image = self._seen(image.float().div_(255), volume.intensity, rng)
         image = augment.apply(self.after, image, rng)
-        return _own(image), label.long()
+        return image.float().contiguous(), label.long()  # `torch.stack` copies it out of the cache
 
     def _seen(self, image: torch.Tensor, intensity: tuple[Floats, Floats], rng: np.random.Generator) -> torch.Tensor:
         """A picture from 0 to 1 with its colours changed, then normalised."""
@@ -78,7 +78,7 @@ class Transform:
             shape = (image.shape[1], image.shape[2])
             image = affine_move(shape, (0, 0), shape, draw, (1.0, 1.0)).image(image.numpy(), "reflection")
         image = self._seen(image, intensity, rng)
-        return _own(augment.apply(self.after, image, rng))
+        return augment.apply(self.after, image, rng).float().contiguous()
 
     def _turn(self, pixels: Array, rng: np.random.Generator) -> Array:
         """Mirrored and turned by right angles; an image that is not square by 180 degrees only."""
@@ -103,8 +103,3 @@ class Transform:
         wide = min(math.sqrt(area * aspect), columns)
         top, left = rng.uniform(0, rows - tall), rng.uniform(0, columns - wide)
         return left, top, left + wide, top + tall
-
-
-def _own(image: torch.Tensor) -> torch.Tensor:
-    """float32 and contiguous; `torch.stack` copies it out of the cache."""
-    return image.float().contiguous()

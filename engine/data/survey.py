@@ -102,9 +102,8 @@ def _ungrouped(dataset: Dataset, table: DataTable) -> Iterator[Advice]:
     """A table beside the images knows the patients, and the draw of a split does not."""
     drawn = table.split != "given" or table.validation_fraction or table.validation_folds
     for name, column in islice(group_columns(dataset.root), 1 if drawn else 0):
-        what = (
-            f'{name} has a column "{column}" that the split does not know: cases of one {column} may be in two splits'
-        )
+        unknown = f'{name} has a column "{column}" that the split does not know'
+        what = f"{unknown}: cases of one {column} may be in two splits"
         yield Advice(what, f'data.group_column = "{column}", with data.source = "csv"')
 
 
@@ -113,9 +112,8 @@ def _rare(classes: dict[str, dict[str, int]], *, dense: bool) -> Iterator[Advice
     if absent:
         remedy = "leave them out of data.classes"
         if dense:
-            remedy = (
-                "names in data.classes stand for the values 1, 2, ... of the masks in their order: are these right?"
-            )
+            values = "the values 1, 2, ... of the masks in their order"
+            remedy = f"names in data.classes stand for {values}: are these right?"
         yield Advice(f"no case has the class: {', '.join(absent)}", remedy)
     for split, least in (("train", _FEW_TRAINED), ("test", _FEW_TESTED)):
         counts = classes.get(split, {})
@@ -145,9 +143,8 @@ def _geometry(spacings: Sequence[Range], orientations: Counter[str], table: Data
         yield Advice(f"voxels of different sizes, in mm: {text}", f"data.spacing = [{wanted}], the medians")
     if len(orientations) > 1:
         found = ", ".join(f"{name} {count}" for name, count in orientations.most_common())
-        remedy = (
-            "volumes are turned to RAS by their headers: look whether those are right, or left and right are mixed up"
-        )
+        turned = "volumes are turned to RAS by their headers"
+        remedy = f"{turned}: look whether those are right, or left and right are mixed up"
         yield Advice(f"axes that run in different directions: {found}", remedy)
 
 

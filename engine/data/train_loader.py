@@ -192,9 +192,9 @@ class TrainLoader:
 
 
 def _collate(items: list[Sample | _Failure]) -> Batch | _Failure:
-    made: list[Sample] = []
     if not items:  # of several processes, one that has no sample of a small last batch
         return {"image": torch.empty(0), "label": torch.empty(0), "id": []}
+    made: list[Sample] = []
     for item in items:
         if isinstance(item, _Failure):
             return item

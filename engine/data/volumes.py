@@ -114,10 +114,8 @@ def open_nifti(path: Path) -> nibabel.Nifti1Image:
             return kind.from_filename(path)
     with open_regular(path) as stream:
         packed, named = stream.read(2) == b"\x1f\x8b", path.name.lower().endswith(".gz")
-    way = (
-        "" if packed == named else "; gzip packed it: call it .nii.gz" if packed else "; it is not packed: call it .nii"
-    )
-    raise ValueError("it is no NIfTI file" + way)
+    way = "; gzip packed it: call it .nii.gz" if packed else "; it is not packed: call it .nii"
+    raise ValueError("it is no NIfTI file" + ("" if packed == named else way))
 
 
 def _nifti(path: Path, key: str) -> tuple[Array, Affine | None]:

@@ -112,9 +112,8 @@ def _join(place: Place) -> None:
     else:
         store, _, _ = next(rendezvous("env://", place.rank, place.world, timeout=_PATIENCE))
     _bond.store = PrefixStore("medtui", store)
-    dist.init_process_group(
-        "gloo", store=PrefixStore("gloo", store), rank=place.rank, world_size=place.world, timeout=_PATIENCE
-    )
+    meeting = PrefixStore("gloo", store)
+    dist.init_process_group("gloo", store=meeting, rank=place.rank, world_size=place.world, timeout=_PATIENCE)
     own = (socket.gethostname(), tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ())
     shares = gather([own])
     _bond.neighbours = sum(host == own[0] for host, _ in shares)

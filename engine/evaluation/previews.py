@@ -66,16 +66,12 @@ def preview_slices(image: NDArray[np.float32], truth: Masks | None, mask: Masks)
 
 
 class PreviewWriter:
-    """Writes the previews of validations as ``previews/e<epoch>_<n>.npz``, and announces them.
-
-    Attributes:
-        count: of cases that a validation shows.
-    """
+    """Writes the previews of validations as ``previews/e<epoch>_<n>.npz``, and announces them."""
 
     def __init__(
         self, folder: RunFolder, emit: Callable[[Event], object], figures: FiguresTable, dataset: Dataset, epochs: int
     ) -> None:
-        self.count = figures.preview_cases
+        self.count = figures.preview_cases  # of a validation
         self._folder = folder
         self._emit = emit
         self._names = figures.case_names
@@ -122,14 +118,10 @@ def write_training_crop(
 
 
 class ExampleWriter:
-    """Writes ``examples/<split>_<case>.npz``, so that a figure needs the run folder and nothing else.
-
-    Attributes:
-        count: of examples of each kind, where there is a choice.
-    """
+    """Writes ``examples/<split>_<case>.npz``, so that a figure needs the run folder and nothing else."""
 
     def __init__(self, folder: RunFolder, split: str, count: int) -> None:
-        self.count = count
+        self.count = count  # of examples of each kind, where there is a choice
         self._folder = folder
         self._split = split
 

@@ -44,7 +44,7 @@ class EvalJob:
 
     dataset: Dataset  # where the cases are from
     split: str  # which of its cases
-    predictor: Predictor  # the network
+    voters: tuple[Predictor, ...]  # the network; of several, their mean probability counts
     criterion: Criterion | None  # the recipe's loss; needed unless ``purpose`` is predict
     data: DataTable  # the recipe's [data]
     table: EvaluateTable  # the recipe's [evaluate]
@@ -57,11 +57,10 @@ class EvalJob:
     # whether this split decides temperature and threshold: the validation split of a finished training
     fits: bool = False
     fitted: Fitted | None = None  # what it decided, for every other split
-    others: tuple[Predictor, ...] = ()  # networks that vote with it, by their mean probability
 
     @property
-    def voters(self) -> tuple[Predictor, ...]:
-        return self.predictor, *self.others
+    def predictor(self) -> Predictor:
+        return self.voters[0]
 
     @property
     def cases(self) -> tuple[Case, ...]:
@@ -98,11 +97,6 @@ class SplitEvaluation(ABC, Generic[Item, Output]):
 
     The evaluator takes every item of `items` through `step`, and every output to `keep`. When all are
     through, `complete` is called, and then the results can be asked for.
-
-    Attributes:
-        done: cases that this process has kept.
-        seconds: what their prediction took, without reading and measuring.
-        memory_mb: the most that this process held then; on a GPU, that of its tensors.
     """
 
     file_per_case: ClassVar[bool]
@@ -110,8 +104,9 @@ class SplitEvaluation(ABC, Generic[Item, Output]):
 
     def __init__(self, job: EvalJob) -> None:
         self.job = job
-        self.done = 0
-        self.seconds = self.memory_mb = 0.0
+        self.done = 0  # cases that this process has kept
+        self.seconds = 0.0  # what their prediction took, without reading and measuring
+        self.memory_mb = 0.0  # the most that this process held then; on a GPU, that of its tensors
 
     @contextmanager
     def predicting(self) -> Iterator[None]:
@@ -127,9 +122,8 @@ class SplitEvaluation(ABC, Generic[Item, Output]):
     def cost(self) -> InferenceFacts:
         """What the prediction of a case took."""
         seconds = round(self.seconds / self.done, 5) if self.done else None
-        return InferenceFacts(
-            s_a_case=seconds, memory_mb=round(self.memory_mb, 1), device=self.job.predictor.device.name
-        )
+        memory, device = round(self.memory_mb, 1), self.job.predictor.device.name
+        return InferenceFacts(s_a_case=seconds, memory_mb=memory, device=device)
 
     @abstractmethod
     def __len__(self) -> int:
@@ -177,13 +171,7 @@ class SplitEvaluation(ABC, Generic[Item, Output]):
 
     @abstractmethod
     def predictions(self, folder: Path, name_of: Callable[[str], str], announce: Callable[[Path], None]) -> Handler:
-        """Writes what was predicted.
-
-        Args:
-            folder: made where it is missing.
-            name_of: from the id of a case to the name of its file, without the ending.
-            announce: called with each file when it is written.
-        """
+        """Writes what was predicted, a case under the name (without ending) that its id has by ``name_of``."""
 
 
 def streamed(confusion: list[list[int]] | None) -> list[list[int]]:

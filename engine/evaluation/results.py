@@ -50,9 +50,8 @@ def write_mask(path: Path, mask: Masks, *, case: Case, dataset: Dataset, affine:
     value needs it. A PNG has S = (H, W), the size of the upright input: indices that are the label values,
     with a palette that gives each a colour; in 16 bits grey values.
     """
-    values = np.array(
-        [0, *dataset.label_values], dtype=np.uint16 if max(dataset.label_values, default=1) > 255 else np.uint8
-    )
+    kind = np.uint16 if max(dataset.label_values, default=1) > 255 else np.uint8
+    values = np.array([0, *dataset.label_values], dtype=kind)
     data = values[mask]
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".png":

@@ -54,15 +54,7 @@ class SegmentedCase:
 
 
 class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
-    """Measures masks, one case after the other: cases differ in size.
-
-    Attributes:
-        by_id: the cases of the split.
-        rows: their metrics.
-        losses: the loss of each whole case. Their mean is the split's: a case counts as one, however
-            many voxels it has, and how cases are batched in training plays no part.
-        written: the mask files; each process writes those of its cases.
-    """
+    """Measures masks, one case after the other: cases differ in size."""
 
     file_per_case = True
 
@@ -81,8 +73,10 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
         asked = frozenset(key for key, on in keys.items() if on)
         self._options = MetricOptions(asked, table.nsd_tolerance)
         self.by_id = {case.id: case for case in job.cases}
-        self.written: dict[str, Path] = {}
+        self.written: dict[str, Path] = {}  # the mask files; each process writes those of its cases
         self.rows: list[segmentation.SegmentationRow] = []
+        # Of each whole case. Their mean is the split's: a case counts as one, however many voxels it has, and how
+        # cases are batched in training plays no part.
         self.losses: list[float] = []
 
     def __len__(self) -> int:
@@ -109,9 +103,8 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
             truth, measured, spacing = prepared.label_net[crop], mask_net[crop], prepared.spacing_net
         if truth is None:
             raise DataError(f"case {prepared.id} has no label to be measured against", "medtui predict needs none")
-        metrics = segmentation.case_metrics(
-            measured, truth, self.job.dataset.classes, spacing=spacing, options=self._options
-        )
+        classes = self.job.dataset.classes
+        metrics = segmentation.case_metrics(measured, truth, classes, spacing=spacing, options=self._options)
         row = segmentation.SegmentationRow(prepared.id, self.by_id[prepared.id].group, metrics)
         return SegmentedCase(prepared, mask, mask_net, row, self._loss(sample, prepared))
 
@@ -171,16 +164,13 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
     def summary(self) -> SplitSummary:
         """See `engine.metrics.segmentation.summarise`; and the loss."""
         dataset, loss = self.job.dataset, float(np.mean(self.losses)) if self.losses else math.nan
+        unit, how = dataset.spacing_unit, self.describe()
         summary = segmentation.summarise(
-            self.rows,
-            dataset.classes,
-            unit=dataset.spacing_unit,
-            protocol=self.describe(),
-            bootstrap=self.job.bootstrap,
+            self.rows, dataset.classes, unit=unit, protocol=how, bootstrap=self.job.bootstrap
         )
         more: dict[str, float | None] = {"loss": loss if math.isfinite(loss) else None}
         if "nsd" in summary.values:
-            more["nsd_tolerance"] = self._options.tolerance(dataset.spacing_unit)
+            more["nsd_tolerance"] = self._options.tolerance(unit)
         return replace(summary, values=summary.values | more)
 
     def table(self, name: str) -> Table:

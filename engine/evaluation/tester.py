@@ -33,7 +33,7 @@ def validation_job(recipe: Recipe, network: Network, dataset: Dataset, weights: 
     return EvalJob(
         dataset=dataset,
         split="validation",
-        predictor=build_predictor(recipe, network, weights),
+        voters=(build_predictor(recipe, network, weights),),
         criterion=network.criterion,
         data=recipe.data,
         table=recipe.evaluate,
@@ -42,11 +42,7 @@ def validation_job(recipe: Recipe, network: Network, dataset: Dataset, weights: 
 
 
 class Tester:
-    """Measures splits with the weights of a finished training, and writes all that is kept of them.
-
-    Attributes:
-        facts: what the manifest says of the checkpoint.
-    """
+    """Measures splits with the weights of a finished training, and writes all that is kept of them."""
 
     def __init__(
         self,
@@ -66,7 +62,7 @@ class Tester:
         self._progress = progress
         self._predictors, path, content = load_predictors(recipe, network, voters or [folder])
         value = content.get("value")
-        self.facts = {
+        self.facts = {  # what the manifest says of the checkpoint
             "name": path.stem,
             "epoch": content["epoch"],
             "iteration": content["iteration"],
@@ -78,10 +74,7 @@ class Tester:
     def measure(self, dataset: Dataset, split: str, name: str, *, keep: bool) -> SplitSummary:
         """Measure ``split`` of ``dataset`` and file the result under ``name``; of several processes, process 0 does.
 
-        Args:
-            dataset: the run's own, or data from elsewhere.
-            name: the key in metrics.json and the ``split`` in cases.csv.
-            keep: whether masks and example arrays are written too.
+        With ``keep`` masks and example arrays are written too.
         """
         self._emit(Phase(phase="test", total=len(dataset.split(split)), detail=name))
         evaluation = open_evaluation(self._job(dataset, split, name))
@@ -108,8 +101,7 @@ class Tester:
         return EvalJob(
             dataset=dataset,
             split=split,
-            predictor=self._predictors[0],
-            others=tuple(self._predictors[1:]),
+            voters=tuple(self._predictors),
             criterion=self._network.criterion,
             data=recipe.data,
             table=recipe.evaluate,

@@ -116,9 +116,8 @@ def _keep_index(folder: RunFolder, results: list[FigureResult], only: Collection
 
 
 def _files(path: Path) -> list[Path]:
-    return [
-        path.with_suffix(suffix) for suffix in (".png", ".svg", ".gif", ".mp4") if path.with_suffix(suffix).exists()
-    ]
+    files = (path.with_suffix(suffix) for suffix in (".png", ".svg", ".gif", ".mp4"))
+    return [file for file in files if file.exists()]
 
 
 def _relative(path: Path, root: Path) -> str:

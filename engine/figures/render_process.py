@@ -92,11 +92,9 @@ def _opengl(scene: Scene, half: float, size: int) -> Render:
                 continue
             colour: dict[str, Any] = {"color": tone}
             if kind.endswith("distance"):
-                measured = "distance" in mesh.point_data
                 limits = (0.0, max(scene.highest, 1e-6))
-                colour = (
-                    {"scalars": "distance", "cmap": style.SEQUENTIAL, "clim": limits} if measured else {"color": _NONE}
-                )
+                scale = {"scalars": "distance", "cmap": style.SEQUENTIAL, "clim": limits}
+                colour = scale if "distance" in mesh.point_data else {"color": _NONE}
             actors[kind].append(plotter.add_mesh(mesh.copy(), show_scalar_bar=False, **colour, **look))
 
     def render(kind: str, view: Camera) -> np.ndarray:

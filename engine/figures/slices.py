@@ -85,9 +85,8 @@ def draw(run: RunData, source: Path, path: Path) -> Drawn:
 
 
 def _picture(volume: Volume) -> Plane:
-    image, truth, prediction, found = (
-        array[::-1] for array in (volume.image, volume.truth, volume.prediction, volume.found)
-    )
+    arrays = (volume.image, volume.truth, volume.prediction, volume.found)
+    image, truth, prediction, found = (array[::-1] for array in arrays)
     extent = (0.0, float(truth.shape[1]), 0.0, float(truth.shape[0]))
     return Plane(image, truth, prediction, extent, _box(found, extent, [1.0, 1.0]), "", "")
 
@@ -98,9 +97,8 @@ def cut(volume: Volume, axis: int) -> Plane:
     index, (image, truth, prediction, found) = across(arrays, volume.found, axis, oriented=volume.oriented)
     step = [spacing for other, spacing in enumerate(volume.spacing) if other != axis]
     extent = (0.0, image.shape[1] * step[0], 0.0, image.shape[0] * step[1])
-    name = plane_name(axis, oriented=volume.oriented) + (
-        f" {index + 1}" if volume.oriented else f" plane, {'xyz'[axis]} {index + 1}"
-    )
+    where = "" if volume.oriented else f" plane, {'xyz'[axis]}"
+    name = f"{plane_name(axis, oriented=volume.oriented)}{where} {index + 1}"
     letters = _EDGES[axis] if volume.oriented else ""
     return Plane(image, truth, prediction, extent, _box(found, extent, step), name, letters)
 
@@ -173,9 +171,8 @@ def _whole(axes: Axes, plane: Plane) -> None:
     from matplotlib.patches import Rectangle
 
     left, right, bottom, top = plane.box
-    axes.add_patch(
-        Rectangle((left, bottom), right - left, top - bottom, fill=False, color=style.PAPER, linewidth=0.8, alpha=0.8)
-    )
+    box = Rectangle((left, bottom), right - left, top - bottom, fill=False, color=style.PAPER, linewidth=0.8, alpha=0.8)
+    axes.add_patch(box)
     places = ((0.02, 0.5, "left"), (0.98, 0.5, "right"), (0.5, 0.02, "center"), (0.5, 0.98, "center"))
     for letter, (x, y, side) in zip(plane.letters, places, strict=False):
         vertical = {0.02: "bottom", 0.98: "top"}.get(y, "center")

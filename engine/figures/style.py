@@ -139,9 +139,8 @@ def save(figure: Figure, path: Path, dpi: int, *, vector: bool = True) -> None:
     write_with(path, lambda target: figure.savefig(target, dpi=dpi, metadata=metadata, bbox_inches=box))
     if vector:
         options: Look = {"Date": None, "Creator": "medtui"}
-        write_with(
-            path.with_suffix(".svg"), lambda target: figure.savefig(target, dpi=dpi, metadata=options, bbox_inches=box)
-        )
+        vectors = path.with_suffix(".svg")
+        write_with(vectors, lambda target: figure.savefig(target, dpi=dpi, metadata=options, bbox_inches=box))
 
 
 def new_panels(count: int, columns: int, row: float, beside: float) -> tuple[Figure, list[Axes]]:

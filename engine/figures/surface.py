@@ -135,8 +135,7 @@ def _caption(run: RunData, volume: Volume, rendering: Rendering, role: str, case
         "and each surface coloured by its distance to the other."
     )
     if np.isfinite(rendering.maximum):
-        text += (
-            f" Over both surfaces the mean distance is {digits(rendering.mean)}, the largest {short(rendering.maximum)}"
-        )
-        text += f" {units(volume.unit)}; the scale ends at the 99th percentile."
+        mean, most = digits(rendering.mean), short(rendering.maximum)
+        text += f" Over both surfaces the mean distance is {mean}, the largest {most} {units(volume.unit)}; "
+        text += "the scale ends at the 99th percentile."
     return text

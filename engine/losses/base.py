@@ -16,19 +16,14 @@ from engine.recipe.losses import LossTable
 Loss = Callable[[Tensor, Tensor], Tensor]
 Output = Literal["sigmoid", "softmax"]
 Weights = tuple[float, ...] | None
+"""One for each index of the target; None: all weigh the same."""
 
 TINY = 1e-12
 
 
 @singledispatch
 def build(table: LossTable, output: Output, weights: Weights) -> Loss:
-    """The loss of a table: each loss registers its own with ``@build.register``.
-
-    Args:
-        table: the loss's member of ``[loss]``; its type decides.
-        output: what the logits are.
-        weights: one for each index of the target, or None.
-    """
+    """The loss of a table, whose type decides: each loss registers its own with ``@build.register``."""
     raise NotImplementedError(f"{type(table).__name__} has no code that is registered")
 
 
@@ -48,9 +43,8 @@ def class_weights(table: LossTable, labels: int, counts: Sequence[int] | None = 
             return (math.nan,) * labels  # nobody knows them here: there is no loss
         return tuple(total / (len(counts) * count) if count else 0.0 for count in counts)
     if len(given) != labels:
-        raise misfit(
-            "loss.class_weights", f"found {len(given)} numbers", f"{labels}, one a class; masks: the background first"
-        )
+        allowed = f"{labels}, one a class; masks: the background first"
+        raise misfit("loss.class_weights", f"found {len(given)} numbers", allowed)
     return tuple(given)
 
 
@@ -76,7 +70,7 @@ def weight_sum(target: Tensor, weights: Weights) -> float:
     return float(counts.double() @ torch.tensor(weights, dtype=torch.float64))
 
 
-def mean(loss: Tensor, target: Tensor, weights: tuple[float, ...] | None) -> Tensor:
+def mean(loss: Tensor, target: Tensor, weights: Weights) -> Tensor:
     """Mean, or weighted mean by the class of each element."""
     if weights is None:
         return loss.mean()

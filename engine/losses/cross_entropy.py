@@ -26,18 +26,12 @@ class CrossEntropy:
 
     For a sigmoid this is binary cross entropy. Label smoothing spreads that share of the target
     evenly over all classes (Szegedy et al. 2016), as `torch.nn.functional.cross_entropy` does.
-
-    Args:
-        output: what the logits are.
-        weights: one for each index of the target, or None.
-        smoothing: 0 for none.
-        offsets: added to the logits of each class, see `log_shares`; () for none.
     """
 
-    output: Output
-    weights: tuple[float, ...] | None = None
+    output: Output  # what the logits are
+    weights: Weights = None
     smoothing: float = 0.0
-    offsets: tuple[float, ...] = ()
+    offsets: tuple[float, ...] = ()  # added to the logits of each class, see `log_shares`
 
     def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
         """Logits ``(B, O, *S)`` and indices ``(B, *S)`` to a scalar."""

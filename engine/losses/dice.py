@@ -33,20 +33,13 @@ class Dice:
 
     ``1 - (2 sum(p g) + smooth) / (sum(p) + sum(g) + smooth)``, for each class of each case, then the
     mean over both; with weights, the weighted mean over the classes.
-
-    Args:
-        output: what the logits are.
-        weights: one for each index of the target, or None.
-        include_background: softmax: whether class 0 counts.
-        batch_dice: sum over the batch as one volume, in place of the mean over its cases.
-        smooth: see above; with 0, a class that is neither there nor predicted still scores 1.
     """
 
-    output: Output
-    weights: tuple[float, ...] | None = None
-    include_background: bool = False
-    batch_dice: bool = False
-    smooth: float = 1e-5
+    output: Output  # what the logits are
+    weights: Weights = None
+    include_background: bool = False  # softmax: whether class 0 counts
+    batch_dice: bool = False  # sum over the batch as one volume, in place of the mean over its cases
+    smooth: float = 1e-5  # with 0, a class that is neither there nor predicted still scores 1
 
     def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
         """Logits ``(B, O, *S)`` and indices ``(B, *S)`` to a scalar."""

@@ -24,16 +24,11 @@ class Focal:
 
     ``p_t`` is the probability of the true class; with ``gamma = 0`` this is the cross entropy. With
     weights (their alpha_t), the weighted mean.
-
-    Args:
-        output: what the logits are.
-        weights: one for each index of the target, or None.
-        gamma: the focusing exponent, 0 or more.
     """
 
-    output: Output
-    weights: tuple[float, ...] | None = None
-    gamma: float = 2.0
+    output: Output  # what the logits are
+    weights: Weights = None
+    gamma: float = 2.0  # the focusing exponent, 0 or more
 
     def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
         """Logits ``(B, O, *S)`` and indices ``(B, *S)`` to a scalar."""

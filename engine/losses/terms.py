@@ -66,11 +66,8 @@ def shared_loss(loss: Loss, logits: Tensor, target: Tensor, shares: Sequence[flo
         target: int64 (B, *S).
         shares: a factor a term.
     """
-    values = [share * term(logits, target) for share, (_, term) in zip(shares, terms_of(loss), strict=True)]
-    total = values[0]
-    for value in values[1:]:
-        total = total + value
-    return total
+    first, *others = (share * term(logits, target) for share, (_, term) in zip(shares, terms_of(loss), strict=True))
+    return sum(others, first)
 
 
 def deep_loss(loss: Loss, levels: Sequence[Tensor], target: Tensor, shares: Sequence[float]) -> Tensor:

@@ -13,6 +13,7 @@ from engine.metrics.resampled import ECE_BINS, calibration_gaps
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
 
+_DRAWS = 200
 _SMALLEST = float(np.finfo(np.float64).tiny)
 
 
@@ -46,21 +47,19 @@ def calibration_error(targets: Ints, probabilities: Floats, bins: int = ECE_BINS
     return float(calibration_gaps(np.ones((1, len(targets))), targets, probabilities, bins)[0, -1])
 
 
-def chance_gaps(probabilities: Floats, of_case: Ints, draws: int = 200, seed: int = 0) -> Floats:
-    """Calibration errors ``(draws, K + 1)`` that these probabilities show where they mean what they say.
+def chance_gaps(probabilities: Floats, of_case: Ints) -> Floats:
+    """Calibration errors ``(200, K + 1)`` that these probabilities show where they mean what they say.
 
     The true class of each case is drawn from its probabilities; see :func:`.resampled.calibration_gaps`.
 
     Args:
         probabilities: probability of each class ``(n, K)``.
         of_case: unit of each case ``(n,)``; cases of one unit share their draw.
-        draws: number of draws.
-        seed: seed of the draws.
     """
     n = len(probabilities)
-    uniform = np.random.default_rng(seed).random((draws, int(of_case.max()) + 1))[:, of_case]
+    uniform = np.random.default_rng(0).random((_DRAWS, int(of_case.max()) + 1))[:, of_case]
     bounds = np.cumsum(probabilities, axis=1)[:, :-1]
-    drawn = sum((uniform > bound for bound in bounds.T), np.zeros((draws, n), dtype=np.intp))
+    drawn = sum((uniform > bound for bound in bounds.T), np.zeros((_DRAWS, n), dtype=np.intp))
     every = np.ones((1, n))
     return np.concatenate([calibration_gaps(every, targets, probabilities) for targets in drawn])
 
@@ -138,31 +137,25 @@ def _logits(probabilities: Floats) -> Floats:
     return shifted
 
 
-def choose_threshold(positive: npt.ArrayLike, scores: npt.ArrayLike, *, sensitivity: float | None = None) -> float:
+def choose_threshold(positive: npt.ArrayLike, scores: npt.ArrayLike) -> float:
     """Threshold for a score, from the validation split: a case at or above it counts as positive.
+
+    That of the largest sensitivity + specificity (Youden, Cancer 3, 1950), of equals the highest; 0.5 where there are
+    not both kinds of case.
 
     Args:
         positive: whether each case is positive ``(n,)``.
         scores: probability of the positive class ``(n,)``.
-        sensitivity: the highest threshold that reaches this share of the positive cases; None: the threshold of the
-            largest sensitivity + specificity (Youden, Cancer 3, 1950), of equals the highest.
-
-    Returns:
-        One of the scores; 0.5 where there are not both kinds of case.
 
     Raises:
-        ValueError: the shapes differ, or the sensitivity is not above 0 and at most 1.
+        ValueError: the shapes differ.
     """
     true, score = np.asarray(positive, dtype=np.bool_), np.asarray(scores, dtype=np.float64)
     if true.shape != score.shape or true.ndim != 1:
         raise ValueError(f"targets {true.shape} and scores {score.shape} do not pair; (n,) each is needed")
-    if sensitivity is not None and not 0 < sensitivity <= 1:
-        raise ValueError(f"the sensitivity is {sensitivity}; it must be above 0 and at most 1")
     if true.all() or not true.any():
         return 0.5
     candidates = np.unique(score)[::-1]
     found = 1 - np.searchsorted(np.sort(score[true]), candidates) / np.count_nonzero(true)
     rejected = np.searchsorted(np.sort(score[~true]), candidates) / np.count_nonzero(~true)
-    if sensitivity is None:
-        return float(candidates[np.argmax(found + rejected)])
-    return float(candidates[np.argmax(found >= sensitivity - 1e-12)])
+    return float(candidates[np.argmax(found + rejected)])

@@ -5,6 +5,15 @@ a function, which gives a number, or one a class where the table says ``per_clas
 
     @computes("kappa")
     def kappa(targets: Ints, probabilities: Floats) -> float: ...
+
+Classes that are absent are treated as scikit-learn does with ``zero_division=0``: macro means are over the
+``macro_over`` classes that are in the truth or among the predictions, so one that is in neither does not count,
+and one that is predicted but never true counts with 0. Of one class, what nothing was measured of is None:
+precision of a class that is never predicted, and precision, recall and F1 of one without a case.
+``balanced_accuracy`` is the mean recall over the classes in the truth. ``auc`` is the mean of one against the
+rest over the classes in the truth (that are not all of it); ``auc_micro`` pools every pair of case and class,
+absent classes included; ``average_precision`` is the mean over the same classes as ``auc`` (among cases of one
+class it is 1, whatever is predicted), of two classes that of the second.
 """
 
 from __future__ import annotations
@@ -12,6 +21,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +34,7 @@ from engine.runfolder import SplitSummary
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
+T = TypeVar("T")
 Row = dict[str, float | int | None]
 computes = OF_SCORES.computes
 
@@ -41,15 +52,6 @@ def summarise(
     temperature: float | None = None,
 ) -> SplitSummary:
     """A split's part of metrics.json.
-
-    Classes that are absent are treated as scikit-learn does with ``zero_division=0``: macro means are over the
-    ``macro_over`` classes that are in the truth or among the predictions, so one that is in neither does not count,
-    and one that is predicted but never true counts with 0. Of one class, what nothing was measured of is None:
-    precision of a class that is never predicted, and precision, recall and F1 of one without a case.
-    ``balanced_accuracy`` is the mean recall over the classes in the truth. ``auc`` is the mean of one against the
-    rest over the classes in the truth (that are not all of it); ``auc_micro`` pools every pair of case and class,
-    absent classes included; ``average_precision`` is the mean over the same classes as ``auc`` (among cases of one
-    class it is 1, whatever is predicted), of two classes that of the second.
 
     Args:
         targets: true class of each case ``(n,)``, 0 to K - 1.
@@ -80,9 +82,8 @@ def summarise(
     if temperature is not None:
         scaled = with_temperature(scores, temperature)
         again = calibrated_intervals(true, scaled, groups, resamples=bootstrap, seed=seed)
-        found |= {f"{name}_calibrated": estimate for name, estimate in again.items()}
-        calibrated = {f"{name}_calibrated": value for name, value in _of_probabilities(true, scaled).items()}
-        values |= calibrated | {"temperature": temperature}
+        found |= _calibrated(again)
+        values |= {**_calibrated(_of_probabilities(true, scaled)), "temperature": temperature}
     ci95, reasons = parted(_named(found, classes))
     return SplitSummary(
         n=len(true),
@@ -93,6 +94,10 @@ def summarise(
         per_class=dict(zip(classes, rows, strict=True)),
         confusion=cells.tolist(),
     )
+
+
+def _calibrated(found: dict[str, T]) -> dict[str, T]:
+    return {f"{name}_calibrated": value for name, value in found.items()}
 
 
 def _over_classes(true: Ints, scores: Floats, rows: Sequence[Row]) -> Row:

@@ -87,10 +87,8 @@ def _differences(first: Values, second: Values, groups: Groups) -> tuple[Floats,
         raise ValueError(f"{len(first)} and {len(second)} values do not pair; both models need the same cases")
     pair = [np.array([np.nan if v is None else v for v in values], dtype=np.float64) for values in (first, second)]
     differences = pair[0] - pair[1]
-    known = np.isfinite(differences)
-    return differences[known], None if groups is None else [
-        group for group, is_known in zip(groups, known, strict=True) if is_known
-    ]
+    known = np.flatnonzero(np.isfinite(differences))
+    return differences[known], None if groups is None else [groups[at] for at in known.tolist()]
 
 
 def mcnemar(first: npt.ArrayLike, second: npt.ArrayLike, groups: Groups = None) -> PairedTest:

@@ -31,15 +31,11 @@ _ROUNDING = 1e-9  # 20 steps of 0.1 mm are 2 mm, also where floating point says 
 
 @dataclass(frozen=True, slots=True)
 class MetricOptions:
-    """What is measured besides the overlap.
+    """What is measured besides the overlap."""
 
-    Attributes:
-        asked: keys of [evaluate] that are on, of those that :attr:`engine.measures.Measure.key` names.
-        nsd_tolerance: in the unit of the spacing; None: 2 mm, or 1 voxel without a spacing.
-    """
-
+    # keys of [evaluate] that are on, of those that :attr:`engine.measures.Measure.key` names
     asked: frozenset[str] = frozenset({"surface_validation"})
-    nsd_tolerance: float | None = None
+    nsd_tolerance: float | None = None  # in the unit of the spacing; None: 2 mm, or 1 voxel without a spacing
 
     def tolerance(self, unit: str) -> float:
         """That of the normalised surface Dice, in ``unit``."""

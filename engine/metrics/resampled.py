@@ -117,11 +117,7 @@ def resampled_confusions(
 def swapped_confusions(
     targets: Ints, guesses: tuple[Ints, Ints], classes: int, groups: Groups = None, *, swaps: int, seed: int
 ) -> tuple[Floats, Floats]:
-    """Confusion matrices ``(R, K, K)`` of two models that change names for random groups; see above for the rest.
-
-    Args:
-        swaps: number of random exchanges R.
-    """
+    """Confusion matrices ``(swaps, K, K)`` of two models that change names for random groups."""
     of_case, units = unit_index(len(targets), groups)
     cells = np.zeros((2, units, classes * classes))
     for part, guess in zip(cells, guesses, strict=True):
@@ -147,10 +143,8 @@ def confusion_metrics(confusion: Floats) -> dict[str, Floats]:
         "recall": _ratio(right, support),
         "f1": _ratio(2 * right, support + guessed),
     }
-    metrics = {
-        "accuracy": _ratio(right.sum(axis=1), n),
-        "balanced_accuracy": _mean_defined(per_class["recall"], support > 0),
-    }
+    balanced = _mean_defined(per_class["recall"], support > 0)
+    metrics = {"accuracy": _ratio(right.sum(axis=1), n), "balanced_accuracy": balanced}
     for name, values in per_class.items():
         filled = np.nan_to_num(values, nan=0.0)
         metrics[name] = _mean_defined(filled, support + guessed > 0)

@@ -72,12 +72,9 @@ def build_model(
     if len(size) != spatial_dims:
         raise misfit("data.size", f"found {list(size)}", f"{spatial_dims} numbers: so many axes the images have")
     if spatial_dims not in table.dims:
+        found = f'found "{table.name}" for images in {spatial_dims}-D'
         axes = " or ".join(f"{n}-D" for n in sorted(table.dims))
-        raise misfit(
-            "model.name",
-            f'found "{table.name}" for images in {spatial_dims}-D',
-            f"a network for these; it is for {axes}",
-        )
+        raise misfit("model.name", found, f"a network for these; it is for {axes}")
     if task not in table.tasks:
         raise misfit("model.name", f'found "{table.name}" with task "{task}"', f"a network for {task}")
     outputs = output_channels(table, task, classes)
@@ -93,11 +90,8 @@ def build_model(
 
 
 def _refuse_giant(table: ModelTable, channels: int, outputs: int, size: tuple[int, ...]) -> None:
-    """Count the weights of a network that has none yet: what does not fit memory is refused before it fills it.
-
-    Raises:
-        RecipeError: weights and a copy of them, which every use takes, are more than the memory that is free.
-    """
+    """Count the weights of a network that has none yet: what does not fit memory twice (every use takes a copy) is
+    refused before it fills it."""
     widths = [*(getattr(table, "channels", None) or ()), channels, outputs]
     if max(widths) <= _WIDE or getattr(table, "pretrained", False):
         return

@@ -11,10 +11,9 @@ from engine.recipe.models import ModelTable
 
 @singledispatch
 def build(table: ModelTable, channels: int, outputs: int, size: tuple[int, ...]) -> nn.Module:
-    """The network of a table, with random weights: each network registers its own with ``@build.register``.
+    """The network of a table, whose type decides, with random weights: each registers its own with ``@build.register``.
 
     Args:
-        table: the network's member of ``[model]``; its type decides.
         channels: of the images.
         outputs: channels of the logits.
         size: of the images along each axis, ``data.size``.

@@ -54,9 +54,8 @@ def _levels(size: Sequence[int], features: Sequence[int] | None) -> tuple[list[t
     levels = len(features or ()) or _FEWEST
     if len(strides) < levels:
         require_multiples(size, [2 ** (levels - 1)] * len(size), f"a dynunet of {levels} levels")
-        raise misfit(
-            "data.size", f"found {list(size)}", f"at least {_SMALLEST * 2 ** (levels - 1)} along some axis for dynunet"
-        )
+        least = _SMALLEST * 2 ** (levels - 1)
+        raise misfit("data.size", f"found {list(size)}", f"at least {least} along some axis for dynunet")
     return strides, list(features) if features else [min(_TOP * 2**level, _MOST) for level in range(len(strides))]
 
 
@@ -107,10 +106,6 @@ def build_dynunet(
 
 class DeepDynUNet(nn.Module):
     """The parts of a DynUNet under their own names, with logits of every level of the decoder in training.
-
-    Args:
-        network: a DynUNet; its parts are taken over.
-        out_channels: channels ``O`` of the logits.
 
     Raises:
         RecipeError: there is no level to be supervised.

@@ -87,11 +87,9 @@ def supervised(channels: Sequence[int]) -> Sequence[int]:
 
 
 def with_levels(model: nn.Module, logits: Tensor, heads: nn.ModuleList, levels: Sequence[Tensor]) -> Output:
-    """``logits``; in training, with those that ``heads`` make of the levels below the top one.
+    """``logits`` of the top level; while ``model`` trains, with those that ``heads`` make of the levels below it.
 
     Args:
-        model: whose ``training`` decides.
-        logits: of the top level.
         heads: one a level, from the top; none without deep supervision.
         levels: features of all levels of the decoder, from the bottom.
     """
@@ -137,9 +135,8 @@ class UpConv(nn.Module):
         for axis in (2, 3, 4):
             a, b = torch.split(kernel, 1, axis)
             kernel = torch.cat((b, a + b, a), axis)
-        return functional.conv_transpose3d(
-            features, kernel.transpose(0, 1), self.bias, stride=2, padding=1, output_padding=1
-        )
+        kernel = kernel.transpose(0, 1)
+        return functional.conv_transpose3d(features, kernel, self.bias, stride=2, padding=1, output_padding=1)
 
 
 def initialise(model: nn.Module, slope: float = 0.0, *, glorot: bool = False) -> None:

@@ -129,10 +129,7 @@ class Block(nn.Module):
         given: features of the input.
         features: of the output.
         stride: of the first convolution, 1 or 2.
-        units: convolutions; 0: one, without the shortcut.
-        norm: see `ResUNet`.
-        dropout: see `ResUNet`.
-        spatial_dims: see `ResUNet`.
+        units, norm, dropout, spatial_dims: see `ResUNet`.
     """
 
     def __init__(

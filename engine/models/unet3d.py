@@ -62,12 +62,9 @@ class UNet3d(nn.Module):
         super().__init__()
         self.plain = plain
         self.down = nn.ModuleList(_level(a, b, dropout) for a, b in pairwise((in_channels, *channels)))
-        self.up = nn.ModuleList(
-            nn.Upsample(scale_factor=2) if plain else UpConv(below, here) for here, below in pairwise(channels)
-        )
-        self.join = nn.ModuleList(
-            _level((below if plain else here) + here, here, dropout) for here, below in pairwise(channels)
-        )
+        steps = list(pairwise(channels))
+        self.up = nn.ModuleList(nn.Upsample(scale_factor=2) if plain else UpConv(low, here) for here, low in steps)
+        self.join = nn.ModuleList(_level((low if plain else here) + here, here, dropout) for here, low in steps)
         self.final = nn.Conv3d(channels[0], out_channels, 1)
         initialise(self, glorot=glorot)
         self.multiple = 2 ** (len(channels) - 1)
@@ -91,10 +88,6 @@ class UNet3d(nn.Module):
 
 
 def _level(channels: int, out_channels: int, dropout: float) -> nn.Sequential:
-    layers = [
-        nn.Conv3d(channels, out_channels, 3, padding=1),
-        nn.ReLU(inplace=True),
-        nn.Conv3d(out_channels, out_channels, 3, padding=1),
-        nn.ReLU(inplace=True),
-    ]
+    widths = ((channels, out_channels), (out_channels, out_channels))
+    layers = [part for a, b in widths for part in (nn.Conv3d(a, b, 3, padding=1), nn.ReLU(inplace=True))]
     return nn.Sequential(*layers, nn.Dropout(dropout)) if dropout else nn.Sequential(*layers)

@@ -110,17 +110,12 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor], path: Path, key: s
     if not heads & own.keys() <= fits.keys():
         # A new weight with an old bias would be neither.
         fits = {name: value for name, value in fits.items() if name not in heads}
+    other = [name for name in own if name in state and name not in heads and state[name].shape != own[name].shape]
+    shapes = [f"{name} ({_shape(state[name])}, the network has {_shape(own[name])})" for name in other]
     problems = [
         *_listed("missing", [name for name in own if name not in state and name not in heads]),
         *_listed("unknown", [name for name in state if name not in own and name not in heads]),
-        *_listed(
-            "of another shape",
-            [
-                f"{name} ({_shape(state[name])}, the network has {_shape(own[name])})"
-                for name in own
-                if name in state and state[name].shape != own[name].shape and name not in heads
-            ],
-        ),
+        *_listed("of another shape", shapes),
     ]
     if problems:
         raise _refuse(key, f"{path} is of another network: {'; '.join(problems)}", "weights of the network in [model]")

@@ -91,9 +91,9 @@ def _sign_s(view: RunView) -> float:
 def _phase(view: RunView) -> str:
     name = view.phase.phase if view.phase else ""
     whole = view.iteration_in_epoch == view.iterations_per_epoch > 0
-    return (
-        "the end of an epoch" if whole and name.startswith("train") else name
-    )  # checkpoints are written, loaders begin
+    if whole and name.startswith("train"):
+        return "the end of an epoch"  # checkpoints are written, loaders begin
+    return name
 
 
 def _piece_s(view: RunView) -> float:
@@ -140,7 +140,5 @@ def time_shares(view: RunView) -> dict[str, float]:
 
 def time_words(view: RunView) -> str:
     """``loader 62 %, step 30 %``: the parts of `time_shares` that are at least a hundredth, the first two always."""
-    shares = time_shares(view).items()
-    return ", ".join(
-        f"{name} {100 * share:.0f} %" for at, (name, share) in enumerate(shares) if at < 2 or share >= 0.01
-    )
+    shares = enumerate(time_shares(view).items())
+    return ", ".join(f"{name} {100 * share:.0f} %" for at, (name, share) in shares if at < 2 or share >= 0.01)

@@ -63,10 +63,8 @@ def read_scores(run: RunData, split: str | None = None) -> Scores:
     if unknown:
         raise FigureError(f"cases.csv names classes without a probability: {', '.join(unknown)}")
     probabilities = np.stack([table.numbers(f"prob:{name}") for name in classes], axis=1)
-    if not np.isfinite(probabilities).all():
-        raise FigureError(
-            f"{counted(int((~np.isfinite(probabilities)).any(axis=1).sum()), 'case')} without probabilities (NaN)"
-        )
+    if lost := int((~np.isfinite(probabilities)).any(axis=1).sum()):
+        raise FigureError(f"{counted(lost, 'case')} without probabilities (NaN)")
     return Scores(
         classes,
         np.array([places[name] for name in true], dtype=np.intp),

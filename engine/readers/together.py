@@ -119,9 +119,8 @@ def _refuse_damaged(runs: Sequence[RunData], split: str) -> None:
         try:
             read_scores(run, split)
         except FigureError as error:
-            raise UsageError(
-                f"{run.folder.id} cannot be compared: {error}", "measure it again with: medtui evaluate RUN"
-            ) from error
+            hint = "measure it again with: medtui evaluate RUN"
+            raise UsageError(f"{run.folder.id} cannot be compared: {error}", hint) from error
 
 
 def labels(runs: Sequence[RunData]) -> list[str]:

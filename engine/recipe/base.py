@@ -116,9 +116,8 @@ class Members:
     """Makes a field of the recipe take any member of its family: a discriminated union, by the family's key."""
 
     def __get_pydantic_core_schema__(self, source: type[NamedTable], handler: GetCoreSchemaHandler) -> CoreSchema:
-        choices: dict[Any, CoreSchema] = {
-            name: handler.generate_schema(member) for name, member in source.members.items()
-        }
+        members = source.members.items()
+        choices: dict[Any, CoreSchema] = {name: handler.generate_schema(member) for name, member in members}
         if source.key == "task":
             return _by_task(choices)
 

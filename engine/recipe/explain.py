@@ -49,10 +49,8 @@ def _problem(item: Any, table: str, name: str, kind: type[Table], place: Callabl
         legal = "one of " + ", ".join(f'"{choice}"' for choice in choices)
     else:
         schema = _fields(kind).get(name, {})
-        choices, legal = (
-            _choices(schema),
-            f"a table [{name}]" if kind is Recipe and name in TABLES else describe(schema),
-        )
+        choices = _choices(schema)
+        legal = f"a table [{name}]" if kind is Recipe and name in TABLES else describe(schema)
     if found is _MISSING or item["type"] == "missing":
         return Problem(place(key), "is missing", legal, key)
     close = nearest(found, choices) if isinstance(found, str) else None
@@ -136,10 +134,9 @@ def full_name(name: str) -> str | None:
 
 
 def _choices(schema: Schema) -> list[str]:
-    branches = [schema, *schema.get("anyOf", []), schema.get("propertyNames", {})]
-    listed = [
-        choice for branch in branches for choice in branch.get("enum", [branch["const"]] if "const" in branch else [])
-    ]
+    listed: list[Any] = []
+    for branch in (schema, *schema.get("anyOf", []), schema.get("propertyNames", {})):
+        listed += branch.get("enum", [branch.get("const")])
     return [choice for choice in listed if isinstance(choice, str)]
 
 

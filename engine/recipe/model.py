@@ -118,16 +118,13 @@ def _weights(recipe: Recipe) -> Iterator[Contradiction]:
     if getattr(recipe.model, "pretrained", False) and recipe.model.weights:
         yield Contradiction(("model.weights", "model.pretrained"), "a file, and pretrained = true", "one of the two")
     loss = recipe.loss
+    balanced = getattr(loss, "class_weights", "") == "balanced"
     if not all(getattr(loss, "weights", (1.0,))):
         allowed = "two numbers above 0; loss.name may be a part alone"
         yield Contradiction(("loss.weights",), "a part of the sum that weighs nothing", allowed)
     ways = (
         ('data.balance = "class"', 'data.balance = "none"', recipe.data.balance == "class"),
-        (
-            'loss.class_weights = "balanced"',
-            'loss.class_weights = "none"',
-            getattr(loss, "class_weights", "") == "balanced",
-        ),
+        ('loss.class_weights = "balanced"', 'loss.class_weights = "none"', balanced),
         ("loss.logit_adjustment", "loss.logit_adjustment = 0", getattr(loss, "logit_adjustment", 0.0) > 0),
     )
     used = [(way, off) for way, off, on in ways if on]
@@ -164,11 +161,8 @@ def _sizes(recipe: Recipe) -> Iterator[Contradiction]:
             yield Contradiction(("data.size", key), f'{axes} numbers with {key} = "{name}"', wanted)
             break  # one word for one size: what the data says goes first
     if recipe.data.spacing is not None and len(recipe.data.spacing) != axes:
-        yield Contradiction(
-            ("data.spacing", "data.size"),
-            f"{len(recipe.data.spacing)} numbers",
-            f"{axes} numbers, one an axis of data.size",
-        )
+        found = f"{len(recipe.data.spacing)} numbers"
+        yield Contradiction(("data.spacing", "data.size"), found, f"{axes} numbers, one an axis of data.size")
     if any(axis >= axes for axis in recipe.augment.flip):
         yield Contradiction(("augment.flip", "data.size"), f"{list(recipe.augment.flip)}", f"axes from 0 to {axes - 1}")
     if (plane := recipe.augment.rotate_plane) and plane[0] == plane[1]:
@@ -182,31 +176,23 @@ def _intensity(recipe: Recipe) -> Iterator[Contradiction]:
     if window is not None and window[0] >= window[1]:
         yield Contradiction(("data.window",), f"{list(window)}", "[low, high] with low below high")
     if recipe.data.intensity == "imagenet" and len(recipe.data.size) == 3:
-        yield Contradiction(
-            ("data.intensity", "data.size"),
-            '"imagenet" for volumes',
-            '"zscore", "body", "minmax", "window" or "none": ImageNet has means of colour images only',
-        )
+        allowed = '"zscore", "body", "minmax", "window" or "none": ImageNet has means of colour images only'
+        yield Contradiction(("data.intensity", "data.size"), '"imagenet" for volumes', allowed)
 
 
 def _splits(recipe: Recipe) -> Iterator[Contradiction]:
     data = recipe.data
     if data.split == "kfold" and data.fold >= data.folds:
-        yield Contradiction(
-            ("data.fold", "data.folds", "data.split"), f"{data.fold} of {data.folds} folds", f"0 to {data.folds - 1}"
-        )
+        keys = ("data.fold", "data.folds", "data.split")
+        yield Contradiction(keys, f"{data.fold} of {data.folds} folds", f"0 to {data.folds - 1}")
     if data.validation_folds and data.validation_fold >= data.validation_folds:
-        yield Contradiction(
-            ("data.validation_fold", "data.validation_folds"),
-            f"{data.validation_fold} of {data.validation_folds} folds",
-            f"0 to {data.validation_folds - 1}",
-        )
+        fold, folds = data.validation_fold, data.validation_folds
+        found = f"{fold} of {folds} folds"
+        yield Contradiction(("data.validation_fold", "data.validation_folds"), found, f"0 to {folds - 1}")
     if data.split == "fraction" and data.validation_fraction + data.test_fraction >= 0.95:
-        yield Contradiction(
-            ("data.test_fraction", "data.validation_fraction", "data.split"),
-            "less than 5 % of the cases would be left for training",
-            "validation_fraction + test_fraction below 0.95",
-        )
+        keys = ("data.test_fraction", "data.validation_fraction", "data.split")
+        found = "less than 5 % of the cases would be left for training"
+        yield Contradiction(keys, found, "validation_fraction + test_fraction below 0.95")
     names = [folded(name) for name in data.classes or ()]
     if len(set(names)) != len(names):
         yield Contradiction(("data.classes",), "a name twice, but for case or spaces", "every class once")
@@ -218,14 +204,11 @@ def _outputs(recipe: Recipe) -> Iterator[Contradiction]:
     classes = recipe.data.classes
     output = getattr(recipe.model, "output", "auto")
     if output == "sigmoid" and classes is not None and len(classes) > 1:
-        yield Contradiction(
-            ("model.output", "data.classes"), f'"sigmoid" with {len(classes)} foreground classes', '"softmax" or "auto"'
-        )
+        found = f'"sigmoid" with {len(classes)} foreground classes'
+        yield Contradiction(("model.output", "data.classes"), found, '"softmax" or "auto"')
     if output not in {"auto", *recipe.loss.outputs}:
-        fitting = LossTable.fitting(recipe.task, output)
-        yield Contradiction(
-            ("loss.name", "model.output"), f'"{recipe.loss.name}" with model.output = "{output}"', _one_of(fitting)
-        )
+        found, fitting = f'"{recipe.loss.name}" with model.output = "{output}"', LossTable.fitting(recipe.task, output)
+        yield Contradiction(("loss.name", "model.output"), found, _one_of(fitting))
     weights = getattr(recipe.loss, "class_weights", "none")
     if (
         isinstance(weights, tuple)
@@ -233,9 +216,8 @@ def _outputs(recipe: Recipe) -> Iterator[Contradiction]:
         and recipe.task == "classification"
         and len(weights) != len(classes)
     ):
-        yield Contradiction(
-            ("loss.class_weights", "data.classes", "task"), f"{len(weights)} numbers", f"{len(classes)}, one a class"
-        )
+        keys = ("loss.class_weights", "data.classes", "task")
+        yield Contradiction(keys, f"{len(weights)} numbers", f"{len(classes)}, one a class")
 
 
 def _one_of(names: Sequence[str]) -> str:

@@ -13,11 +13,12 @@ from engine.readers.health import findings_of
 from engine.readers.run import RunData
 from engine.readers.run_view import finite
 from engine.report.blocks import Alert
-from engine.report.statement import limits
+from engine.report.statement import limits, times
 
 _MOST_LOGS = 8
 _FEW_CASES = 10
 PHANTOM = "The data are a phantom, made by a program. The numbers say nothing about patients."
+NOT_PUBLISHED = "The test split is not the published one: its numbers cannot be compared with those in papers."
 
 
 def alerts(run: RunData) -> list[Alert]:
@@ -43,10 +44,8 @@ def _state(run: RunData) -> Iterator[Alert]:
     elif state == "failed":
         yield Alert("error", f"The run failed after {epochs}: {run.status.message or 'see train.log'}")
     elif state == "lost":
-        yield Alert(
-            "error",
-            f"The run ended without a word after {epochs}: {run.status.message}. Continue it with: medtui resume",
-        )
+        text = f"The run ended without a word after {epochs}: {run.status.message}"
+        yield Alert("error", f"{text}. Continue it with: medtui resume")
     elif state == "stopped" or manifest.stopped:
         yield Alert("warning", f"The run was stopped by a person after {epochs}.")
     elif manifest.early_stopped:
@@ -59,13 +58,10 @@ def _data(run: RunData) -> Iterator[Alert]:
     if run.data.phantom:
         yield Alert("warning", PHANTOM)
     if run.data.published_split is False and run.split == "test":
-        yield Alert(
-            "warning", "The test split is not the published one: its numbers cannot be compared with those in papers."
-        )
+        yield Alert("warning", NOT_PUBLISHED)
     if letters := missing_letters("".join((run.folder.id, *run.classes, *run.cases().ids))):
-        yield Alert(
-            "note", f"No font here has the letters {letters[:20]}: figures show boxes for them. Noto Sans CJK has."
-        )
+        text = f"No font here has the letters {letters[:20]}: figures show boxes for them. Noto Sans CJK has."
+        yield Alert("note", text)
     for note in run.data.notes:
         yield Alert("note", f"Data: {note}")
     for split in ("train", run.split):
@@ -89,12 +85,9 @@ def _numbers(run: RunData) -> Iterator[Alert]:
     if cases is not None and 0 < cases < _FEW_CASES:
         yield Alert("note", f"Only {counted(cases, 'case')} measured: intervals over so few are rough.")
     if missed:
-        what = "cases" if len(run.classes) < 2 else "times that a class of a case"
-        text = (
-            f"{missed} of {cases} {what} were missed altogether (empty prediction)"
-            if len(run.classes) < 2
-            else f"{missed} {what} was missed altogether (nowhere in the prediction)"
-        )
+        text = f"{missed} times that a class of a case was missed altogether (nowhere in the prediction)"
+        if len(run.classes) < 2:
+            text = f"{missed} of {cases} cases were missed altogether (empty prediction)"
         yield Alert("warning", f"{text}; they count with Dice 0 and the diagonal of the image as distance.")
     unknown = [title(name) for name, value in result.values.items() if value is None]
     if unknown:
@@ -108,10 +101,8 @@ def _protocol(run: RunData) -> Iterator[Alert]:
     if recipe is None:
         return
     if getattr(recipe.evaluate, "mode", "") == "center_crop" and not run.result.empty:
-        yield Alert(
-            "warning",
-            "Only the crop in the centre of each case was measured: not comparable with numbers of whole images.",
-        )
+        text = "Only the crop in the centre of each case was measured: not comparable with numbers of whole images."
+        yield Alert("warning", text)
     if limited := limits(run):
         yield Alert("warning", f"The recipe limits the data: {limited}.")
     if run.manifest.checkpoint.name == "last" and recipe.evaluate.checkpoint == "best":
@@ -134,11 +125,10 @@ def _training(run: RunData) -> Iterator[Alert]:
     for name, track in view.validation.items():
         wrong = np.count_nonzero(~np.isfinite(track["value"]))
         if wrong and finite(track):
-            yield Alert(
-                "note", f"{title(name)} could not be measured in {wrong} of {counted(len(track), 'validation')}."
-            )
+            of_all = f"{wrong} of {counted(len(track), 'validation')}"
+            yield Alert("note", f"{title(name)} could not be measured in {of_all}.")
     if view.resumes:
-        yield Alert("note", f"The run was resumed {_times(len(view.resumes))}; training went on where it had ended.")
+        yield Alert("note", f"The run was resumed {times(len(view.resumes))}; training went on where it had ended.")
 
 
 def _log(run: RunData) -> Iterator[Alert]:
@@ -148,7 +138,3 @@ def _log(run: RunData) -> Iterator[Alert]:
         yield Alert("note", f"Logged: {message}")
     if len(messages) > _MOST_LOGS:
         yield Alert("note", f"{counted(len(messages) - _MOST_LOGS, 'more warning')} in events.jsonl.")
-
-
-def _times(count: int) -> str:
-    return {1: "once", 2: "twice"}.get(count, f"{count} times")

@@ -9,15 +9,14 @@ from engine.errors import RunError, counted
 from engine.figures.comparison import draw_comparison
 from engine.readers.figure_index import FigureResult
 from engine.readers.together import Runs, open_runs
-from engine.report import html, markdown
-from engine.report.alerts import PHANTOM
+from engine.report.alerts import NOT_PUBLISHED, PHANTOM
 from engine.report.blocks import Alert, Block, Code, Document, Picture, Section
 from engine.report.compare_tables import differences, metrics_table, per_class, seeds, settings
-from engine.report.page import private
+from engine.report.page import private, write_pages
 from engine.report.paired import compare
 from engine.report.shared import barrier
 from engine.report.verdict import verdicts
-from engine.runfolder import RunFolder, write_text
+from engine.runfolder import RunFolder
 
 
 def write_comparison(folders: Sequence[RunFolder], out: Path) -> tuple[Path, Path]:
@@ -38,13 +37,9 @@ def write_comparison(folders: Sequence[RunFolder], out: Path) -> tuple[Path, Pat
     try:
         out.mkdir(parents=True, exist_ok=True)
         document = build(together, draw_comparison(folders, out / "figures"), out)
-        clean = _private(together)
-        paths = out / "report.html", out / "report.md"
-        write_text(paths[0], html.render(document, clean))
-        write_text(paths[1], markdown.render(document, clean))
+        return write_pages(document, _private(together), out / "report.html", out / "report.md")
     except OSError as error:
         raise RunError(f"cannot write the comparison to {out}: {error.strerror or error}") from error
-    return paths
 
 
 def build(together: Runs, figures: list[FigureResult], out: Path) -> Document:
@@ -89,7 +84,7 @@ def _alerts(together: Runs) -> Iterator[Alert]:
     if any(run.data.phantom for run in runs):
         yield Alert("warning", PHANTOM)
     if any(run.data.published_split is False for run in runs):
-        yield Alert("warning", "The test split is not the published one: its numbers cannot be compared with papers.")
+        yield Alert("warning", NOT_PUBLISHED)
     for run, label in zip(runs, together.labels, strict=True):
         if run.status.state != "finished":
             yield Alert("note", f"{label}: {run.status.state}, {counted(run.view.epochs_completed, 'epoch')}.")
@@ -103,11 +98,8 @@ def _paired(together: Runs) -> Iterator[Alert]:
     counts = [len(run.cases(split)) for run in runs]
     common = len(together.common)
     if any(count != common for count in counts):
-        text = (
-            f"The runs did not measure the same cases: all tables and tests use the {common} that all share, of "
-            f"{', '.join(str(count) for count in counts)}."
-        )
-        yield Alert("warning", text)
+        text = f"The runs did not measure the same cases: all tables and tests use the {common} that all share, of"
+        yield Alert("warning", f"{text} {', '.join(map(str, counts))}.")
     elif len(prints) > 1:
         yield Alert("note", "The runs were trained on different data or splits; their test cases are the same.")
     if together.unlike:

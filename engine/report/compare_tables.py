@@ -13,6 +13,7 @@ from engine.readers.run import RunData
 from engine.readers.together import Runs
 from engine.report.blocks import Block, Cell, Section, Table, Text
 from engine.report.paired import TESTS, Comparison
+from engine.report.results import count_words
 from engine.report.shared import barrier, comparable, families, summaries
 from engine.report.verdict import p_value
 from engine.toml import flat
@@ -36,8 +37,8 @@ def metrics_table(together: Runs) -> Table:
         ]
         row: list[str | Cell] = [label, *cells]
         if together.task == "segmentation":
-            row.append(_count(part.missed))
-        rows.append([*row, _count(part.n)])
+            row.append(count_words(part.missed))
+        rows.append([*row, count_words(part.n)])
     heads = ["Run", *(title(name, together.unit) for name in columns)]
     heads += ["Missed", "Cases"] if together.task == "segmentation" else ["Cases"]
     caption = f"The {together.split} split; small print: 95 % interval"
@@ -123,16 +124,8 @@ def differences(together: Runs, comparisons: list[Comparison]) -> Section:
         head = "" if pair == before else f"{names[0]} − {names[1]}"
         before = pair
         rows.append([head, *_difference(one, names, together.unit, several)])
-    heads = [
-        "Runs",
-        "Metric",
-        "Difference",
-        "95 % interval",
-        "Test",
-        "p",
-        *(["corrected"] if several else []),
-        "Better",
-    ]
+    heads = ["Runs", "Metric", "Difference", "95 % interval", "Test", "p"]
+    heads += ["corrected", "Better"] if several else ["Better"]
     caption = f"The first run minus the second on the {counted(len(together.common), 'case')} that all runs measured. "
     if over := _family(len(together.pairs), classes):
         caption += f"p is corrected by Holm, for each metric by itself, over {over}. "
@@ -140,10 +133,8 @@ def differences(together: Runs, comparisons: list[Comparison]) -> Section:
         caption += f"{' and '.join(deciding).capitalize()}, which give the answer, are corrected together. "
     caption += "A run is called better where p is below 0.05 and the interval excludes 0."
     left = frozenset({1, 4, len(heads) - 1})
-    return Section(
-        "Differences",
-        [Table(heads, rows, caption, frozenset(rules), left, small=True), Text(_tests_in_words(together))],
-    )
+    table = Table(heads, rows, caption, frozenset(rules), left, small=True)
+    return Section("Differences", [table, Text(_tests_in_words(together))])
 
 
 def _family(pairs: int, classes: int) -> str:
@@ -183,32 +174,19 @@ def _tests_in_words(together: Runs) -> str:
 def settings(together: Runs) -> Section:
     """The keys of the recipes that are not the same in all runs, and what it cost."""
     recipes = [flat(run.recipe.model_dump(mode="json")) if run.recipe else {} for run in together.runs]
-    keys = [
-        key for key in dict.fromkeys(key for recipe in recipes for key in recipe) if key not in {"name", "description"}
-    ]
-    rows: list[list[str]] = [
-        [key, *(str(recipe.get(key, "–")) for recipe in recipes)]
-        for key in keys
-        if any(recipe.get(key) != recipes[0].get(key) for recipe in recipes)
-    ]
+    keys = dict.fromkeys(key for recipe in recipes for key in recipe if key not in {"name", "description"})
+    unlike = [key for key in keys if any(recipe.get(key) != recipes[0].get(key) for recipe in recipes)]
+    rows: list[list[str]] = [[key, *(str(recipe.get(key, "–")) for recipe in recipes)] for key in unlike]
     rows.append(["epochs done", *(_epochs(run) for run in together.runs)])
-    rows.append(["duration", *(_duration(run) for run in together.runs)])
+    rows.append(["duration", *(duration(run.manifest.duration_s) for run in together.runs)])
     rows.append(["parameters", *(_parameters(run) for run in together.runs)])
     left = frozenset(range(1, len(together.runs) + 1))
     return Section("What differs", [Table(["", *together.labels], rows, left=left, small=True)])
 
 
-def _count(value: int | None) -> str:
-    return "–" if value is None else str(value)
-
-
 def _epochs(run: RunData) -> str:
     done = run.manifest.epochs_done
     return str(run.view.epochs_completed if done is None else done)
-
-
-def _duration(run: RunData) -> str:
-    return duration(run.manifest.duration_s)
 
 
 def _parameters(run: RunData) -> str:

@@ -19,36 +19,29 @@ from engine.report.statement import chosen_section, data_section, use_section
 from engine.runfolder import RunFolder, write_text
 
 
-def write_report(folder: RunFolder, *, show_paths: bool = False) -> tuple[Path, Path]:
-    """Write ``report.html`` (one file, everything embedded) and ``report.md`` (its text and tables).
+def write_report(folder: RunFolder) -> tuple[Path, Path]:
+    """Write ``report.html`` (one file, everything embedded) and ``report.md`` (its text and tables); the two paths.
 
     A live, stopped or failed run is reported with what there is.
-
-    Args:
-        folder: the run.
-        show_paths: leave absolute paths, user and host names in the text.
-
-    Returns:
-        The two paths.
 
     Raises:
         RunError: the files cannot be written.
     """
     run = RunData(folder)
-    document = build(run)
-    clean = str if show_paths else private(run)
-    write_text(folder.report_html, html.render(document, clean))
-    write_text(folder.report_md, markdown.render(document, clean))
-    return folder.report_html, folder.report_md
+    return write_pages(build(run), private(run), folder.report_html, folder.report_md)
+
+
+def write_pages(document: Document, clean: Callable[[str], str], page: Path, text: Path) -> tuple[Path, Path]:
+    """Write a report as HTML to ``page`` and as Markdown to ``text``, without what ``clean`` takes out; the two."""
+    write_text(page, html.render(document, clean))
+    write_text(text, markdown.render(document, clean))
+    return page, text
 
 
 def build(run: RunData) -> Document:
     """The report of ``run`` before it is rendered."""
     figures = pictures.load(run)
-    blocks: list[Block] = []
-    first = headline(run)
-    if first is not None:
-        blocks.append(first)
+    blocks: list[Block] = [first] if (first := headline(run)) else []
     blocks += [setup(run), data_section(run), chosen_section(run)]
     blocks += pictures.sections(run, figures, {"curves"})
     blocks += [*results(run), *([parts] if (parts := subgroups(run)) else [])]

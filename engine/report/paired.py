@@ -85,9 +85,8 @@ def _classification(together: Runs) -> list[Comparison]:
         a, b = scores[first], scores[second]
         right = a.predicted == a.targets, b.predicted == b.targets
         found.append(Comparison(first, second, "accuracy", "", mcnemar(*right, groups)))
-        tests = classification_differences(
-            a.targets, a.probabilities, b.probabilities, groups, resamples=_resamples(together)
-        )
+        count = _resamples(together)
+        tests = classification_differences(a.targets, a.probabilities, b.probabilities, groups, resamples=count)
         leading = [name for name in in_tables("classification") if find(name).rank and name != "accuracy"]
         found += [Comparison(first, second, metric, "", tests[metric]) for metric in leading if metric in tests]
         for index in a.present:

@@ -13,9 +13,7 @@ _POSIX = re.compile(r"(?<![\w./…<])(?:file://)?/(?:[^\s/\"'`,;:|<>()\[\]{}]+/)
 _WINDOWS = re.compile(r"(?<!\w)[A-Za-z]:\\(?:[^\s\\\"'`,;:|<>]+\\)*[^\s\\\"'`,;:|<>]*")
 _HOME = re.compile(r"(?<![\w/])~[\w.-]*/(?:[^\s/\"'`,;]+/)*[^\s/\"'`,;]*")
 _HOMES = frozenset({"home", "Users", "users"})
-_COMMON = frozenset(
-    {"root", "user", "data", "test", "train", "runs", "medtui", "ubuntu", "debian", "localhost", "host"}
-)
+_COMMON = {"root", "user", "data", "test", "train", "runs", "medtui", "ubuntu", "debian", "localhost", "host"}
 """Names that say nothing of a person or a machine, and that are words of every report."""
 
 

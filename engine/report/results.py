@@ -78,13 +78,11 @@ def calibration_table(part: SplitSummary) -> list[Table]:
     """Errors of the probabilities before and after the temperature, and of each class; nothing where there is none."""
     if (temperature := part.value("temperature")) is None:
         return []
-
-    def cell(name: str, label: str | None = None) -> Cell:
-        return Cell(digits(part.value(name, label)), interval(part.interval(name, label)))
-
-    rows: list[list[str | Cell]] = [[title(m), cell(m), cell(m + _CALIBRATED)] for m in _probabilities(part)]
+    of_split = _probabilities(part)
+    rows: list[list[str | Cell]] = [[title(m), measured(part, m), measured(part, m + _CALIBRATED)] for m in of_split]
     ruled = frozenset({len(rows)})
-    rows += [[f"ECE, {label}", cell("ece", label), ""] for label, row in part.per_class.items() if "ece" in row]
+    known = [label for label, row in part.per_class.items() if "ece" in row]
+    rows += [[f"ECE, {label}", measured(part, "ece", label), ""] for label in known]
     caption = (
         f"Small print: 95 % interval. Temperature: {temperature:.3g}, chosen on the validation split; it moves no "
         "prediction. ECE: expected calibration error of the predicted class, class-wise: mean of those of the classes, "
@@ -107,26 +105,21 @@ def class_report(part: SplitSummary, classes: Sequence[str]) -> Table:
             Cell(digits(part.value(m, name)), interval(part.interval(m, name)) or (never if m == "precision" else ""))
             for m in columns
         ]
-        rows.append([name, *cells, _count(values.get("support"))])
+        rows.append([name, *cells, count_words(values.get("support"))])
     rule = len(rows)
-    total = _count(part.n)
-    accuracy = Cell(digits(part.value("accuracy")), interval(part.interval("accuracy")))
-    rows.append(["accuracy", *("" if m != "f1" else accuracy for m in columns), total])
+    total = count_words(part.n)
+    rows.append(["accuracy", *("" if m != "f1" else measured(part, "accuracy") for m in columns), total])
     for label, ending in (("macro mean", ""), ("weighted mean", "_weighted")):
         # What stands first of two classes is of the second one, and no mean.
         means = ["" if len(classes) == 2 and find(m).of_two else m + ending for m in columns]
-        cells = [
-            Cell(digits(part.value(m)), interval(part.interval(m))) if m in part.values else Cell("") for m in means
-        ]
-        rows.append([label, *cells, total])
+        rows.append([label, *(measured(part, m) if m in part.values else Cell("") for m in means), total])
     caption = (
         "Small print: 95 % interval. The accuracy stands in the column of F1, as in scikit-learn's report. "
         "A dash: the class has no case in this split, or was never predicted."
     )
     if (over := part.value("macro_over")) is not None and over != len(names):
-        caption += (
-            f" Macro means are over the {over:g} of {counted(len(names), 'class')} that are there or were predicted."
-        )
+        of = counted(len(names), "class")
+        caption += f" Macro means are over the {over:g} of {of} that are there or were predicted."
     heads = ["Class", *(title(m) for m in columns), "Support"]
     return Table(heads, rows, caption, rule_before=frozenset({rule}), small=len(heads) > _WIDE)
 
@@ -144,13 +137,13 @@ def segmentation_table(
     counts = ["missed", "present", "false_positive_cases"]
     rows: list[list[str | Cell]] = []
     for name in names:
-        cells = [Cell(digits(part.value(m, name)), interval(part.interval(m, name))) for m in columns]
-        rows.append([name, *cells, *(_count(per_class[name].get(count)) for count in counts)])
+        cells = [measured(part, m, name) for m in columns]
+        rows.append([name, *cells, *(count_words(per_class[name].get(count)) for count in counts)])
     ruled: frozenset[int] = frozenset()
     if len(names) != 1:
         ruled = frozenset({len(rows)})
-        cells = [Cell(digits(part.value(m)), interval(part.interval(m)), strong=True) for m in columns]
-        rows.append(["mean", *cells, _count(part.missed), "", _count(part.value("false_positive_cases"))])
+        cells = [measured(part, m, strong=True) for m in columns]
+        rows.append(["mean", *cells, count_words(part.missed), "", count_words(part.value("false_positive_cases"))])
     caption = (
         f"Means over {counted(part.n, 'case') if part.n is not None else 'cases'}; small print: 95 % interval. "
         "Missed: cases with the class and an empty prediction. "
@@ -180,7 +173,7 @@ def detection_table(run: RunData, split: str) -> list[Table]:
     if not columns:
         return []
     rows: list[list[str | Cell]] = [
-        [label or "mean", *(Cell(digits(part.value(m, label)), interval(part.interval(m, label))) for m in columns)]
+        [label or "mean", *(measured(part, m, label) for m in columns)]
         for label in (*names, *([None] if len(names) != 1 else []))
     ]
     caption = "Volume error: predicted minus true volume, as a share of the true one."
@@ -194,8 +187,7 @@ def detection_table(run: RunData, split: str) -> list[Table]:
 
 def case_section(run: RunData) -> Section | None:
     """Every case of a segmentation, worst first; of a classification, the cases with the largest loss."""
-    cases = run.cases()
-    if not len(cases):
+    if not len(run.cases()):
         return None
     return _classified(run) if run.task == "classification" else _segmented(run)
 
@@ -247,5 +239,11 @@ def _spread(part: SplitSummary, name: str) -> str:
     return f"95 %: {text}" if text else ""
 
 
-def _count(value: float | None) -> str:
+def measured(part: SplitSummary, metric: str, label: str | None = None, *, strong: bool = False) -> Cell:
+    """A metric of a split or of one class, with its interval in small print."""
+    return Cell(digits(part.value(metric, label)), interval(part.interval(metric, label)), strong)
+
+
+def count_words(value: float | None) -> str:
+    """A whole number; an en dash for what was not counted."""
     return str(int(value)) if value is not None and math.isfinite(value) else "–"

@@ -29,19 +29,17 @@ def setup(run: RunData, recipe: Recipe | None = None) -> Section:
 
 def again(run: RunData) -> Section:
     """The command that makes the run, its figures and this report again, and the whole recipe."""
-    place = f"runs/{run.folder.id}"
-    lines = [f"medtui run {place}/recipe.toml --data DATA"]
     command = run.manifest.command
     blocks: list[Block] = [
         Text("This command trains, evaluates, draws and reports again; DATA is the folder that holds the data set."),
-        Code("\n".join(lines), "sh"),
+        Code(f"medtui run runs/{run.folder.id}/recipe.toml --data DATA", "sh"),
         Text("Figures and report alone, from the run folder:"),
         Code(f"medtui figures {run.folder.id}\nmedtui report {run.folder.id}", "sh"),
     ]
     if command:
         blocks += [Text("The run was started with:"), Code(" ".join(_quoted(part) for part in command), "sh")]
     if run.recipe_text:
-        blocks.append(Section("Recipe", [Code(_recipe_text(run), "toml")]))
+        blocks.append(Section("Recipe", [Code(run.recipe_text.strip(), "toml")]))
     return Section("Make it again", blocks, new_page=True)
 
 
@@ -84,11 +82,8 @@ def _facts(run: RunData, recipe: Recipe | None) -> Iterator[tuple[str, str]]:
 
 def _recipe_facts(run: RunData, recipe: Recipe) -> Iterator[tuple[str, str]]:
     size = " x ".join(str(n) for n in recipe.data.size)
-    yield (
-        "Input",
-        f"{size}, intensity {recipe.data.intensity}"
-        + (f", spacing {' x '.join(short(s) for s in recipe.data.spacing)} mm" if recipe.data.spacing else ""),
-    )
+    spacing = f", spacing {' x '.join(map(short, recipe.data.spacing))} mm" if recipe.data.spacing else ""
+    yield "Input", f"{size}, intensity {recipe.data.intensity}{spacing}"
     yield "Model", _model(run, recipe)
     yield "Loss", _changed(run, recipe, "loss", recipe.loss.name)
     yield "Optimizer", _changed(run, recipe, "optimizer", f"{recipe.optimizer.name}, lr {recipe.optimizer.lr:g}", "lr")
@@ -208,7 +203,3 @@ def _versions(manifest: Manifest) -> str:
 
 def _quoted(part: str) -> str:
     return part if part and all(c.isalnum() or c in "-_./=:,@+" for c in part) else f"'{part}'"
-
-
-def _recipe_text(run: RunData) -> str:
-    return run.recipe_text.strip()

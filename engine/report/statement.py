@@ -118,12 +118,13 @@ def looks(run: RunData) -> str:
     runs = [read_manifest(folder) for folder in list_runs(run.folder.root.parent)] if print_ else []
     counts = [one.looks.get("test", 0) for one in runs if one.data.test_fingerprint == print_]
     counts = [count for count in counts if count] or [own]
-    others = f"{_times(sum(counts))} by {counted(len(counts), 'run')} in the same folder"
-    text = f"{_times(own)} by this run" + (f"; with it, {others}" if len(counts) > 1 else "") if own else others
+    others = f"{times(sum(counts))} by {counted(len(counts), 'run')} in the same folder"
+    text = f"{times(own)} by this run" + (f"; with it, {others}" if len(counts) > 1 else "") if own else others
     return f"measured {text}. Choices made after a look make its numbers too good."
 
 
-def _times(count: int) -> str:
+def times(count: int) -> str:
+    """``once``, ``twice``, ``3 times``."""
     return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 

@@ -13,18 +13,17 @@ from engine.measures import find, in_tables, title
 from engine.metrics.intervals import mean_interval
 from engine.readers.numbers import digits, interval
 from engine.readers.run import CaseTable, RunData
-from engine.report import html, markdown
 from engine.report.alerts import PHANTOM, noted
 from engine.report.blocks import Alert, Block, Card, Cards, Cell, Code, Document, Facts, Section, Table, Text
 from engine.report.checklists import appendix
 from engine.report.methods import methods
-from engine.report.page import private
+from engine.report.page import private, write_pages
 from engine.report.results import split_results
 from engine.report.setup import setup
 from engine.report.shared import error_over_cases
 from engine.report.spread import subgroups
 from engine.report.statement import BLANK, data_section, looks, use_section
-from engine.runfolder import RunFolder, SplitSummary, read_metrics, read_status, read_text, write_text
+from engine.runfolder import RunFolder, SplitSummary, read_metrics, read_status, read_text
 from engine.runfolder.study import Member, Study, best_setting, member_folder, pooled_name, voters
 
 
@@ -35,10 +34,7 @@ def write_study_report(folder: RunFolder, study: Study) -> tuple[Path, Path]:
         RunError: the files cannot be written.
     """
     run = RunData(folder)
-    document, clean = build(run, study), private(run)
-    write_text(folder.report_html, html.render(document, clean))
-    write_text(folder.report_md, markdown.render(document, clean))
-    return folder.report_html, folder.report_md
+    return write_pages(build(run, study), private(run), folder.report_html, folder.report_md)
 
 
 def build(run: RunData, study: Study) -> Document:
@@ -70,18 +66,12 @@ def _ranked(part: SplitSummary) -> list[str]:
 
 def _spread(run: RunData, measured: Sequence[str]) -> Section | None:
     """How far chance goes: of the cases that were drawn, beside that of the training; None with one seed or member."""
-    rows = [
-        [
-            f"{title(one, part.unit)}, {where}",
-            digits(part.value(one)),
-            digits(error_over_cases(part, one), 4),
-            digits(part.spread[one], 4),
-        ]
-        for where in measured
-        for part in [run.metrics[where]]
-        for one in _ranked(part)
-        if one in part.spread
-    ]
+    rows = []
+    for where in measured:
+        part = run.metrics[where]
+        for one in (name for name in _ranked(part) if name in part.spread):
+            chance = [digits(value, 4) for value in (error_over_cases(part, one), part.spread[one])]
+            rows.append([f"{title(one, part.unit)}, {where}", digits(part.value(one)), *chance])
     if not rows:
         return None
     caption = (

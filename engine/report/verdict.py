@@ -37,9 +37,8 @@ def sentence(together: Runs, one: Comparison) -> str:
         return f"The data do not tell {names[0]} from {names[1]}: their {what} is the same; {_p(one)}, {proof}."
     chance = f"were they equally good, so large a difference would come up with {_p(one)} ({proof})"
     if one.significant:
-        found = (
-            f"{names[0]} is better than {names[1]}: {'a higher' if better_up(one.metric) else 'a smaller'} {what}, by"
-        )
+        way = "a higher" if better_up(one.metric) else "a smaller"
+        found = f"{names[0]} is better than {names[1]}: {way} {what}, by"
         return f"{found} {_size(one)}; {chance}; no more cases needed."
     found = f"The data do not tell {names[0]} from {names[1]}: their {what} differs by"
     return f"{found} {_size(one)}; {chance}; {_missing(one)}."

@@ -35,9 +35,8 @@ def send(folder: RunFolder, command: Command, text: str = "") -> Request:
     Raises:
         UsageError: the run folder cannot be written.
     """
-    request = Request(
-        id=uuid.uuid4().hex[:12], command=command, text=well_formed(text[:_MAX_TEXT]), time_s=round(time.time(), 3)
-    )
+    text, now = well_formed(text[:_MAX_TEXT]), round(time.time(), 3)
+    request = Request(id=uuid.uuid4().hex[:12], command=command, text=text, time_s=now)
     post(folder, request)
     return request
 
@@ -48,9 +47,8 @@ def post(folder: RunFolder, request: Request) -> None:
         folder.control.mkdir(mode=0o700, exist_ok=True)
         if folder.control.is_symlink():
             raise UsageError(f"{folder.control} is a link", "a run folder holds no links: this one was changed")
-        write_bytes(
-            folder.control / f"{time.time_ns():020d}-{uuid.uuid4().hex[:12]}.json", msgspec.json.encode(request)
-        )
+        name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:12]}.json"
+        write_bytes(folder.control / name, msgspec.json.encode(request))
     except OSError as error:
         raise UsageError(f"cannot write to {folder.control}: {error.strerror or error}") from error
 

@@ -88,9 +88,8 @@ def _open(folder: RunFolder, name: str) -> int:
     try:
         return os.open(folder.root / name, os.O_RDWR | os.O_CREAT | _FLAGS, 0o600)
     except OSError as error:
-        raise RunError(
-            f"cannot write in {folder.root}: {error.strerror or error}", "a run goes on in its own folder only"
-        ) from error
+        hint = "a run goes on in its own folder only"
+        raise RunError(f"cannot write in {folder.root}: {error.strerror or error}", hint) from error
 
 
 def _flock(lock: int, how: int) -> bool | None:

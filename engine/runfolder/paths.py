@@ -114,10 +114,8 @@ def create(runs: Path, name: str, *, now_s: float | None = None, study: bool = F
             return folder
     except OSError as error:
         kind = UsageError if error.errno in WRONG_PATH else RunError
-        raise kind(
-            f"cannot make a run folder in {runs}: {error.strerror or error}",
-            "choose a folder that you may write to with --runs DIR",
-        ) from error
+        hint = "choose a folder that you may write to with --runs DIR"
+        raise kind(f"cannot make a run folder in {runs}: {error.strerror or error}", hint) from error
     raise RunError(f"more than 1000 runs named {name} in one second in {runs}", "choose another --name")
 
 
@@ -177,9 +175,8 @@ def list_runs(runs: Path, *, studies: bool = False) -> list[RunFolder]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise UsageError(
-            f"cannot read {runs}: {error.strerror or error}", "name another folder with --runs DIR"
-        ) from error
+        hint = "name another folder with --runs DIR"
+        raise UsageError(f"cannot read {runs}: {error.strerror or error}", hint) from error
     return [RunFolder(runs / name) for name in names]
 
 
@@ -211,10 +208,8 @@ def find_run(runs: Path, run: str | None, *, studies: bool = False) -> RunFolder
         return RunFolder(named if named.name not in {"", ".."} else Path(os.path.abspath(run)))
     known = list_runs(runs, studies=run is not None)
     if not known:
-        raise UsageError(
-            f"no runs in {runs}",
-            "start one with: medtui run recipes/quickstart.toml (or name the folder with --runs DIR)",
-        )
+        start = "start one with: medtui run recipes/quickstart.toml (or name the folder with --runs DIR)"
+        raise UsageError(f"no runs in {runs}", start)
     if run is None:
         return max(known, key=_began_s)
     matches = [folder for folder in known if run in folder.id]

@@ -55,9 +55,8 @@ class SplitSummary(msgspec.Struct, frozen=True, kw_only=True):
         content["ci95"] = dict.fromkeys(self.ci95_reason) | bounds
         if self.ci95_reason:
             content["ci95_reason"] = self.ci95_reason
-        content["per_class"] = {
-            label: {name: _plain(value) for name, value in row.items()} for label, row in self.per_class.items()
-        }
+        rows = self.per_class.items()
+        content["per_class"] = {label: {name: _plain(value) for name, value in row.items()} for label, row in rows}
         return content
 
     @property

@@ -31,9 +31,8 @@ def plan(request: Sweep) -> tuple[Study, Recipe]:
     words = _words(request, jobs, closed=bool(grid or search))
     recipe = load_recipe(request.recipe, words, outside=request.allow_outside)
     if request.folds and recipe.data.validation_folds != request.folds:
-        raise UsageError(
-            f"--folds {request.folds}, and data.validation_folds = {recipe.data.validation_folds}", "name --folds alone"
-        )
+        said = f"--folds {request.folds}, and data.validation_folds = {recipe.data.validation_folds}"
+        raise UsageError(said, "name --folds alone")
     root = data_root(request.data)
     ensure_phantom(recipe.data, root)
     dataset = open_dataset(recipe.data, recipe.task, root)
@@ -100,9 +99,8 @@ def _refuse_illegal(
         recipe = load_recipe(request.recipe, (*words, *given), outside=request.allow_outside)
         if any(key.startswith("data.") for key in point):
             cases = open_dataset(recipe.data, recipe.task, data_root(request.data)).cases
-            held.setdefault(
-                tuple(sorted(f"{case.split} {case.id}" for case in cases if case.split != "train")), given[0]
-            )
+            measured = sorted(f"{case.split} {case.id}" for case in cases if case.split != "train")
+            held.setdefault(tuple(measured), given[0])
     if len(held) > 1:
         raise UsageError(
             " and ".join([*held.values()][:2]) + " hold out different cases: settings are compared on the same ones",

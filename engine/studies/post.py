@@ -12,7 +12,7 @@ import msgspec
 from engine.console import show_progress
 from engine.data import check_dataset, open_dataset
 from engine.evaluation.evaluator import evaluate_split, open_evaluation
-from engine.evaluation.protocol import EvalJob
+from engine.evaluation.tester import validation_job
 from engine.evaluation.trained import as_trained, load_predictors, network_for, open_trained
 from engine.metrics.intervals import mean_interval
 from engine.recipe import Recipe, SegmentationEvaluateTable, applies, load_run_recipe
@@ -89,18 +89,10 @@ def _measured(folder: RunFolder, run: RunFolder, change: Change) -> dict[str, fl
     dataset = replace(dataset, cases=dataset.split("validation"))
     dataset = check_dataset(as_trained(dataset, trained), recipe.data)
     network = network_for(trained, dataset)
-    predictors, _, _ = load_predictors(recipe, network, [run])
+    load_predictors(recipe, network, [run])
     table = recipe.evaluate.model_copy(update={"validation_mode": "same", "surface_validation": False})
-    job = EvalJob(
-        dataset=dataset,
-        split="validation",
-        predictor=predictors[0],
-        criterion=network.criterion,
-        data=recipe.data,
-        table=table,
-        purpose="validation",
-    )
-    evaluation = open_evaluation(job)
+    recipe = recipe.model_copy(update={"evaluate": table})
+    evaluation = open_evaluation(validation_job(recipe, network, dataset, network.model))
     evaluate_split(evaluation, show_progress(f"{run.name}, {_text(change)}"))
     found = {str(case["id"]): float(case.get("dice", math.nan)) for case in evaluation.cases()}
     rows = ({"id": case, "split": name, "dice": repr(value)} for case, value in found.items())

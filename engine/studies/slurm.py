@@ -102,9 +102,8 @@ def submit(request: Train, name: str) -> tuple[str, Path]:
         raise UsageError(f"--nproc: {found}", "as many processes on every node: a multiple of --nodes")
     alone = msgspec.structs.replace(_absolute(request), on="local", nodes=1, slurm=(), nproc=None)
     log = alone.runs / ".slurm" / f"{name}-{time.time_ns():x}.log"
-    return _sent(
-        SlurmRun(alone, log, engine_environment()), log.parent, name, request.slurm, (request.nodes, tasks)
-    ), log
+    work = SlurmRun(alone, log, engine_environment())
+    return _sent(work, log.parent, name, request.slurm, (request.nodes, tasks)), log
 
 
 def _absolute(request: R) -> R:

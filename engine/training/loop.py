@@ -69,8 +69,7 @@ class Training:
 
     @property
     def complete(self) -> bool:
-        stopped = self.clock.reached or (self.early is not None and self.early.stopped)
-        return not self.last.epoch_open and (stopped or self.epochs_done >= self.session.recipe.train.planned)
+        return not self.last.epoch_open and (self._stopped or self.epochs_done >= self.session.recipe.train.planned)
 
     def restore(self, content: Content) -> tuple[int, int]:
         """Go back to the moment of a checkpoint.
@@ -101,8 +100,11 @@ class Training:
 
     def ended(self) -> bool:
         over = self.done >= self.session.recipe.train.planned * len(self.stream)
-        stopped = self.clock.reached or (self.early is not None and self.early.stopped)
-        return not self.epoch_open and (over or stopped)
+        return not self.epoch_open and (over or self._stopped)
+
+    @property
+    def _stopped(self) -> bool:
+        return self.clock.reached or (self.early is not None and self.early.stopped)
 
     def run(self) -> None:
         """Train to the end, or to where a stop was asked for (then ``session.desk.stop`` says so)."""
@@ -148,8 +150,7 @@ def build_training(session: Session, network: Network) -> Training:
 
     IterationEvents(session.emit).attach(trainer)
     if rank() == 0:
-        names, previews = recipe.figures.case_names, recipe.figures.previews
-        FirstMinute(session.folder, session.emit, dataset.classes, previews=previews, names=names).attach(trainer)
+        FirstMinute(session.folder, session.emit, dataset.classes, recipe.figures).attach(trainer)
     epoch_metrics.attach(trainer)
     keeper = _attach_validation(session, network, trainer, snapshot, best) if dataset.split("validation") else None
     if early and keeper:
@@ -178,16 +179,7 @@ def _attach_last(
 ) -> LastCheckpoint:
     """What process 0 does when an epoch is over: findings, status, checkpoint."""
     train = session.recipe.train
-    last = LastCheckpoint(
-        session.folder,
-        session.emit,
-        session.writer,
-        snapshot,
-        keeper,
-        epochs=train.checkpoint_epochs,
-        iterations=train.checkpoint_iterations,
-        minutes=train.checkpoint_minutes,
-    )
+    last = LastCheckpoint(session.folder, session.emit, session.writer, snapshot, keeper, train)
     if rank() == 0:
         trainer.add_event_handler(Events.EPOCH_COMPLETED, session.diagnose)
         StatusUpdates(session.board, best).attach(trainer)
@@ -235,11 +227,7 @@ def _validation(session: Session, network: Network, step: TrainStep) -> Callable
 
 
 def _moved(content: Content, length: int) -> int:
-    """Iterations behind a fork whose epochs are ``length`` iterations long.
-
-    Raises:
-        RunError: the length changed and the checkpoint lies inside an epoch.
-    """
+    """Iterations behind a fork whose epochs are ``length`` iterations long."""
     done, before = int(content["iteration"]), int(content["length"])
     if length != before and done % before:
         raise RunError(
@@ -252,10 +240,6 @@ def _moved(content: Content, length: int) -> int:
 def _loader(session: Session) -> Any:
     recipe = session.recipe
     session.emit(Phase(phase="caching", total=len(session.dataset.split("train"))))
-
-    def notify(done: int, total: int) -> None:
-        session.progress("caching", done, total)
-
     return build_train_loader(
         session.dataset,
         recipe.data,
@@ -265,7 +249,7 @@ def _loader(session: Session) -> Any:
         seed=recipe.seed,
         rank=rank(),
         world=world(),
-        notify=notify,
+        notify=lambda done, total: session.progress("caching", done, total),
         warn=lambda text: session.log(text, "warning"),
     )
 

@@ -82,10 +82,8 @@ def measure_pace(
         trainer, groups = make_trainer(step, stream), iter(stream)
 
         def seconds(count: int, *, grown: bool = True) -> float:
-            trainer.state.epoch, trainer.state.max_epochs = (
-                1 + grown,
-                1,
-            )  # pictures as in the last epoch, or in the first
+            trainer.state.epoch = 1 + grown  # pictures as in the last epoch, or in the first
+            trainer.state.max_epochs = 1
             start = time.perf_counter()
             for group in islice(groups, count):
                 step(trainer, group)

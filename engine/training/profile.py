@@ -69,15 +69,11 @@ def augmentation_seconds(samples: CaseDataset) -> tuple[float, list[tuple[str, f
     torch.set_num_threads(1)
     try:
         whole = sample_seconds(samples, table)
-        used = {
-            name: {key: value for key, value in off.items() if getattr(table, key) != value}
-            for name, off in _OFF.items()
-        }
-        adds = [
-            (name, max(whole - sample_seconds(samples, table.model_copy(update=off)), 0.0))
-            for name, off in used.items()
-            if off
-        ]
+        adds = []
+        for name, off in _OFF.items():
+            if any(getattr(table, key) != value for key, value in off.items()):
+                without = sample_seconds(samples, table.model_copy(update=off))
+                adds.append((name, max(whole - without, 0.0)))
     finally:
         torch.set_num_threads(threads)
     return whole, sorted(adds, key=lambda each: -each[1])

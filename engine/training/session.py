@@ -6,7 +6,6 @@ import contextlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -134,14 +133,12 @@ class Session:
         release_lock(self.lock)
 
 
-def open_session(folder: RunFolder, recipe: Recipe, dataset: Dataset, lock: int, **status: Any) -> Session:
+def open_session(folder: RunFolder, recipe: Recipe, dataset: Dataset, lock: int) -> Session:
     """Begin to work on a run folder whose lock is held."""
     with contextlib.suppress(OSError):  # what cannot be removed is in nobody's way
         sweep(folder)
     writer = EventWriter(folder.events)
-    first = msgspec.structs.replace(
-        own_status(recipe.name, recipe.task, recipe.train.planned), metric=recipe.monitor, **status
-    )
+    first = msgspec.structs.replace(own_status(recipe.name, recipe.task, recipe.train.planned), metric=recipe.monitor)
     board = StatusWriter(folder, first)
 
     def emit(event: Event) -> None:

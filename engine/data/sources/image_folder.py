@@ -71,9 +71,8 @@ def _cases(folder: Path, path: Path, target: int, split: str, problems: list[Pro
     if not files:
         where = path.relative_to(folder).as_posix()
         problems.append(Problem(where, "no images in it", f"files that end with {', '.join(PICTURES)}"))
-    return [
-        Case(file.name, (file,), target=target, group=groups[file] if several else None, split=split) for file in files
-    ]
+    groups = groups if several else dict.fromkeys(files)
+    return [Case(file.name, (file,), target=target, group=groups[file], split=split) for file in files]
 
 
 def _folders(folder: Path) -> list[Path]:

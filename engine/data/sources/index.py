@@ -222,11 +222,10 @@ def class_of(name: str, classes: Sequence[str]) -> int | None:
     return same[0] if len(same) == 1 else None
 
 
-def refuse(folder: Path, problems: Sequence[Problem], hint: str = "") -> None:
+def refuse(folder: Path, problems: Sequence[Problem]) -> None:
     """Raise the one DataError for all ``problems``, if there are any."""
     if problems:
-        message = f"{folder} cannot be used: {counted(len(problems), 'problem')}"
-        raise DataError(message, hint, tuple(problems))
+        raise DataError(f"{folder} cannot be used: {counted(len(problems), 'problem')}", problems=tuple(problems))
 
 
 def identities(paths: Sequence[Path], folder: Path, endings: Collection[str]) -> list[str]:
@@ -237,10 +236,8 @@ def identities(paths: Sequence[Path], folder: Path, endings: Collection[str]) ->
     stems = [stem(path, endings) for path in paths]
     counts = Counter(stems)
     longer = [path.relative_to(folder).parent.as_posix().replace("/", "__") for path in paths]
-    return [
-        name if counts[name] == 1 else f"{above}__{path.name}"
-        for name, above, path in zip(stems, longer, paths, strict=True)
-    ]
+    parts = zip(stems, longer, paths, strict=True)
+    return [name if counts[name] == 1 else f"{above}__{path.name}" for name, above, path in parts]
 
 
 def split_named(text: str) -> str | None:

@@ -99,8 +99,7 @@ def _target(row: list[str]) -> int | None:
 def _groups(folder: Path, problems: list[Problem]) -> tuple[dict[str, str], tuple[str, ...]]:
     """Image -> lesion, from the table of groupings; a note where there is none."""
     if not (folder / GROUPS).exists():
-        note = f"no {GROUPS}: images of one lesion may lie in several of the splits that are drawn here"
-        return {}, (note,)
+        return {}, (f"no {GROUPS}: images of one lesion may lie in several of the splits that are drawn here",)
     rows = table_rows(folder / GROUPS, folder, ["image", "lesion_id"])
     header = next(rows, (1, [""]))[1]
     if header[:2] != ["image", "lesion_id"]:

@@ -56,12 +56,8 @@ def _cases(folder: Path, part: str, split: str, ending: str, channels: int) -> l
     for path in listed(folder, f"images{part}", (ending,)):
         match = _CHANNEL.fullmatch(path.name[: -len(ending)])
         names.add(match[1] if match else path.name[: -len(ending)])
-    return [
-        Case(
-            name,
-            tuple(folder / f"images{part}" / f"{name}_{channel:04d}{ending}" for channel in range(channels)),
-            folder / f"labels{part}" / f"{name}{ending}",
-            split=split,
-        )
-        for name in sorted(names)
-    ]
+    cases = []
+    for name in sorted(names):
+        images = [folder / f"images{part}" / f"{name}_{channel:04d}{ending}" for channel in range(channels)]
+        cases.append(Case(name, tuple(images), folder / f"labels{part}" / f"{name}{ending}", split=split))
+    return cases

@@ -46,9 +46,8 @@ def paired(
     """
     classes, values = named_classes(folder, table)
     cases = tuple(paired_cases(folder, table.images, table.labels, endings))
-    places = {
-        path for name in (table.images, table.labels) for above in ("", "*/") for path in folder.glob(above + name)
-    }
+    names = [above + name for name in (table.images, table.labels) for above in ("", "*/")]
+    places = {path for name in names for path in folder.glob(name)}
     notes = left_over(folder, sorted(path for path in places if path.is_dir()), cases)
     return DatasetIndex(name=folder.name, cases=cases, classes=classes, label_values=values, notes=notes, **facts)
 
@@ -139,17 +138,10 @@ def _pairs(folder: Path, images: str, labels: str, split: str, endings: Sequence
     ending = endings[0]
     groups = {name: group_below(paths[0], folder / images) for name, paths in scans.items()}
     several = len({*groups.values()}) > 1
-    cases = [
-        Case(
-            name,
-            paths,
-            owners.get(name, folder / labels / f"{name}{ending}"),
-            None,
-            groups[name] if several else None,
-            split,
-        )
-        for name, paths in scans.items()
-    ]
+    cases = []
+    for name, paths in scans.items():
+        mask = owners.get(name, folder / labels / f"{name}{ending}")
+        cases.append(Case(name, paths, mask, group=groups[name] if several else None, split=split))
     cases += [Case(name, (folder / images / f"{name}{ending}",), masks[name], split=split) for name in orphans]
     return sorted(cases, key=lambda case: case.id)
 
@@ -172,12 +164,9 @@ def _joined(files: dict[str, Path], masks: dict[str, Path]) -> dict[str, tuple[P
 
 
 def _image_of(mask: str, images: Collection[str], *, shared: bool) -> str | None:
-    """The image that a mask called ``mask`` belongs to; None if there is none.
+    """The image that a mask called ``mask``, without its ending, belongs to; None if there is none.
 
-    Args:
-        mask: its name without the ending.
-        images: by their names.
-        shared: whether images and masks lie in one folder: then a suffix tells them apart.
+    ``shared``: images and masks lie in one folder, so that a suffix tells them apart.
     """
     equal = [] if shared else [mask]
     shorter = [mask.removesuffix(suffix) for suffix in SUFFIXES if mask.endswith(suffix)]

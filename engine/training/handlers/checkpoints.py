@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from ignite.engine import Engine, Events
 
 from engine.checkpoint import Content, save_checkpoint
 from engine.events import CheckpointSaved, Event
+from engine.recipe.tables import TrainTable
 from engine.runfolder import EventWriter, RunFolder
 from engine.training.handlers.validation import Best, ValidationEvents, ValidationOutcome
 from engine.training.state import TrainerState
@@ -39,7 +41,7 @@ class BestCheckpoint:
         content, self._waiting = self._waiting, None
         if content is None:
             return
-        saved = save_checkpoint(self._folder.best, content)
+        seconds = save_checkpoint(self._folder.best, content)
         self._emit(
             CheckpointSaved(
                 path="checkpoints/best.pt",
@@ -48,7 +50,7 @@ class BestCheckpoint:
                 why="best",
                 metric=content["metric"],
                 value=content["value"],
-                seconds=round(saved.seconds, 4),
+                seconds=round(seconds, 4),
             )
         )
 
@@ -72,6 +74,7 @@ class BestCheckpoint:
             }
 
 
+@dataclass(slots=True, eq=False)
 class LastCheckpoint:
     """Writes ``last.pt`` by epochs, by iterations, by minutes and on request.
 
@@ -84,34 +87,20 @@ class LastCheckpoint:
     end of training never wait.
     """
 
-    def __init__(
-        self,
-        folder: RunFolder,
-        emit: Callable[[Event], object],
-        writer: EventWriter,
-        snapshot: TrainerState,
-        best: BestCheckpoint | None,
-        *,
-        epochs: int,
-        iterations: int | None,
-        minutes: float | None,
-    ) -> None:
-        self._folder = folder
-        self._emit = emit
-        self._writer = writer
-        self._snapshot = snapshot
-        self._best = best
-        self._every = epochs
-        self._iterations = iterations
-        self._seconds = None if minutes is None else minutes * 60
-        self._trainer: Engine | None = None
-        self._written = time.monotonic()
-        self._cost = 0.0  # seconds of the last write
-        self._owed = False  # an epoch's write waits
-        self._opened = 0.0
-        self._closing = 0.0  # seconds that the end of an epoch, with its validation, took last
-        self._open: Content | None = None
-        self._saved = (0, False)  # iteration, and whether its epoch was open
+    folder: RunFolder
+    emit: Callable[[Event], object]
+    writer: EventWriter
+    snapshot: TrainerState
+    best: BestCheckpoint | None
+    train: TrainTable
+    _trainer: Engine | None = None
+    _written: float = field(default_factory=time.monotonic)
+    _cost: float = 0.0  # seconds of the last write
+    _owed: bool = False  # an epoch's write waits
+    _opened: float = 0.0
+    _closing: float = 0.0  # seconds that the end of an epoch, with its validation, took last
+    _open: Content | None = None
+    _saved: tuple[int, bool] = (0, False)  # iteration, and whether its epoch was open
 
     def attach(self, trainer: Engine) -> None:
         """Listen to iterations and epochs; attach after every handler with a state of its own, and
@@ -138,11 +127,11 @@ class LastCheckpoint:
             return
         start = time.monotonic()
         self.write_best()
-        content = self._snapshot.take(epoch=state.epoch, iteration=state.iteration, length=state.epoch_length)
+        content = self.snapshot.take(epoch=state.epoch, iteration=state.iteration, length=state.epoch_length)
         if self._open is not None:
             content |= self._open
         else:
-            content |= {"epoch_open": False, "stream": list(self._writer.position)}
+            content |= {"epoch_open": False, "stream": list(self.writer.position)}
         self._write(content, why)
         self._saved, self._owed = place, False
         self._written = time.monotonic()
@@ -150,19 +139,19 @@ class LastCheckpoint:
 
     def write_best(self) -> None:
         """Write ``best.pt`` if it waits for ``last.pt``."""
-        if self._best is not None:
-            self._best.write()
+        if self.best is not None:
+            self.best.write()
 
     def _write(self, content: Content, why: str) -> None:
-        self._writer.sync()
-        saved = save_checkpoint(self._folder.last, content)
-        self._emit(
+        self.writer.sync()
+        seconds = save_checkpoint(self.folder.last, content)
+        self.emit(
             CheckpointSaved(
                 path="checkpoints/last.pt",
                 epoch=content["epoch"],
                 iteration=content["iteration"],
                 why=why,
-                seconds=round(saved.seconds, 4),
+                seconds=round(seconds, 4),
             )
         )
 
@@ -173,28 +162,31 @@ class LastCheckpoint:
         iteration, length = trainer.state.iteration, trainer.state.epoch_length
         if iteration % length == 0:
             # The epoch's own end, with its validation, comes next: from here on it is open.
-            self._open = {"epoch_open": True, "stream": list(self._writer.position), "rng": self._snapshot.rng()}
+            self._open = {"epoch_open": True, "stream": list(self.writer.position), "rng": self.snapshot.rng()}
             self._opened = time.monotonic()
             if self._closing >= WORTH * self._cost > 0 and self._worth() and self._due(trainer.state.epoch):
                 self.save("last")  # a long validation comes: what was trained is safe before it
             return
-        by_count = self._iterations is not None and iteration % self._iterations == 0
-        by_clock = self._seconds is not None and time.monotonic() - self._written >= self._seconds
-        if by_count or by_clock:
+        minutes = self.train.checkpoint_minutes
+        by_clock = minutes is not None and time.monotonic() - self._written >= minutes * 60
+        if self._counted(iteration) or by_clock:
             self.save("last")
 
+    def _counted(self, iteration: int) -> bool:
+        every = self.train.checkpoint_iterations
+        return every is not None and iteration % every == 0
+
     def _due(self, epoch: int) -> bool:
-        return self._owed or epoch % self._every == 0
+        return self._owed or epoch % self.train.checkpoint_epochs == 0
 
     def _after_epoch(self, trainer: Engine) -> None:
         self._open = None
         self._closing = time.monotonic() - self._opened
         epoch = trainer.state.epoch
         last = trainer.should_terminate or epoch == trainer.state.max_epochs
-        by_count = self._iterations is not None and trainer.state.iteration % self._iterations == 0
-        if last or by_count or (self._due(epoch) and self._worth()):
+        if last or self._counted(trainer.state.iteration) or (self._due(epoch) and self._worth()):
             self.save("last")
             return
         self._owed = self._due(epoch)
-        if self._best is not None:
-            self._best.hold()
+        if self.best is not None:
+            self.best.hold()

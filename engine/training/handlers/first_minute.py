@@ -14,6 +14,7 @@ from engine.errors import counted
 from engine.evaluation.previews import write_training_crop
 from engine.events import Event, Log
 from engine.readers.numbers import duration
+from engine.recipe import FiguresTable
 from engine.runfolder import RunFolder
 
 _STEPS = 10
@@ -24,12 +25,10 @@ class FirstMinute:
     """Shows the first batch and, some steps later, tells the time and the memory that the training will take."""
 
     def __init__(
-        self, folder: RunFolder, emit: Callable[[Event], object], classes: Sequence[str], *, previews: bool, names: bool
+        self, folder: RunFolder, emit: Callable[[Event], object], classes: Sequence[str], figures: FiguresTable
     ) -> None:
-        """``previews``: leave a picture; ``names``: of cases may stand there."""
         self._folder, self._emit = folder, emit
-        self._classes = classes
-        self._previews, self._names = previews, names
+        self._classes, self._figures = classes, figures
         self._start = 0.0
 
     def attach(self, trainer: Engine) -> None:
@@ -41,8 +40,8 @@ class FirstMinute:
         batch: Batch = trainer.state.batch[0]
         if batch["id"]:
             self._emit(Log(message=f"first batch: {describe(batch, self._classes)}"))
-            if self._previews:
-                case = batch["id"][0] if self._names else "of the training"
+            if self._figures.previews:
+                case = batch["id"][0] if self._figures.case_names else "of the training"
                 image, label = batch["image"][0].float().numpy(), batch["label"][0].numpy()
                 write_training_crop(self._folder, self._emit, case, image, label)
         self._start = time.monotonic()

@@ -45,9 +45,8 @@ class Best:
 
     def offer(self, value: float, epoch: int, iteration: int) -> bool:
         """Take ``value`` if it is better; say whether it was. NaN never is."""
-        better = math.isfinite(value) and (
-            math.isnan(self.value) or (value > self.value if self.up else value < self.value)
-        )
+        first = math.isnan(self.value)
+        better = math.isfinite(value) and (first or (value > self.value if self.up else value < self.value))
         if better:
             self.value, self.epoch, self.iteration = value, epoch, iteration
         return better
@@ -59,25 +58,16 @@ class Best:
         self.value, self.epoch, self.iteration = state["value"], state["epoch"], state["iteration"]
 
 
+@dataclass(slots=True)
 class Validate:
     """Every so many epochs, and after the last: measure, emit a `Validation`, fire VALIDATED."""
 
-    def __init__(
-        self,
-        emit: Callable[[Event], object],
-        measure: Callable[[int], SplitEvaluation[Any, Any]],
-        best: Best,
-        *,
-        every: int,
-        epochs: int,
-        total: int,
-    ) -> None:
-        self._emit = emit
-        self._measure = measure
-        self._best = best
-        self._every = every
-        self._epochs = epochs
-        self._total = total
+    emit: Callable[[Event], object]
+    measure: Callable[[int], SplitEvaluation[Any, Any]]
+    best: Best
+    every: int
+    epochs: int
+    total: int  # cases
 
     def attach(self, trainer: Engine) -> None:
         trainer.register_events(*ValidationEvents)
@@ -85,20 +75,20 @@ class Validate:
 
     def _validate(self, trainer: Engine) -> None:
         epoch, iteration = trainer.state.epoch, trainer.state.iteration
-        if epoch % self._every and epoch != self._epochs:
+        if epoch % self.every and epoch != self.epochs:
             return
-        self._emit(Phase(phase="validation", total=self._total))
+        self.emit(Phase(phase="validation", total=self.total))
         start = time.perf_counter()
         # Loaders draw a seed from the global generator; training must not see whether one was made.
         with torch.random.fork_rng(devices=[]):
-            measured = self._measure(epoch)
+            measured = self.measure(epoch)
         summary = measured.summary()
         task = measured.job.dataset.task
         metrics = shown(summary.values, task)
-        number = metrics.get(self._best.metric)
+        number = metrics.get(self.best.metric)
         value = math.nan if number is None else float(number)
-        is_best = self._best.offer(value, epoch, iteration)
-        self._emit(
+        is_best = self.best.offer(value, epoch, iteration)
+        self.emit(
             Validation(
                 epoch=epoch,
                 iteration=iteration,
@@ -110,11 +100,11 @@ class Validate:
                 seconds=round(time.perf_counter() - start, 3),
             )
         )
-        words, mark = f"epoch {epoch}: validation {self._best.metric}", ", the best so far" if is_best else ""
+        words, mark = f"epoch {epoch}: validation {self.best.metric}", ", the best so far" if is_best else ""
         if math.isnan(value):  # such as the AUC of cases that are all of one class
-            self._emit(Log(message=f"{words} cannot be measured: it chooses no best.pt", level="warning"))
+            self.emit(Log(message=f"{words} cannot be measured: it chooses no best.pt", level="warning"))
         else:
-            self._emit(Log(message=f"{words} {value:.4g}{mark}"))
-        self._emit(Phase(phase="training"))
+            self.emit(Log(message=f"{words} {value:.4g}{mark}"))
+        self.emit(Phase(phase="training"))
         trainer.state.validation = ValidationOutcome(epoch, iteration, value, is_best)
         trainer.fire_event(ValidationEvents.VALIDATED)

@@ -76,7 +76,7 @@ def make_job(root: Path, name: str, **changes: Any) -> EvalJob:
     fields: dict[str, Any] = {
         "dataset": dataset,
         "split": "train",
-        "predictor": predictor,
+        "voters": (predictor,),
         "criterion": binary if segments else nn.CrossEntropyLoss(),
         "data": table,
         "table": SegmentationEvaluateTable() if segments else ClassificationEvaluateTable(),

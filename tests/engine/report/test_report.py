@@ -15,7 +15,9 @@ import pytest
 
 from engine import events as ev
 from engine.figures import draw_all
-from engine.report import write_report
+from engine.readers.run import RunData
+from engine.report import html, write_report
+from engine.report.page import build
 from engine.runfolder import EventWriter, RunFolder, Status, write_label, write_status
 from tests import recorded_runs
 from tests.engine.report.pages import Page
@@ -227,7 +229,7 @@ def test_no_path_user_or_host_is_named(tmp_path: Path, monkeypatch: pytest.Monke
             assert secret not in text, secret
         assert "a.toml" in text
         assert "x.nii is damaged" in text
-    shown = write_report(folder, show_paths=True)[0].read_text()
+    shown = html.render(build(RunData(folder)), str)
     assert "/mnt/clinic 7/hearts/a.nii" in shown
 
 

@@ -11,6 +11,7 @@ from ignite.engine import Engine
 
 from engine.events import Event, Log, Preview
 from engine.readers.arrays import load_arrays
+from engine.recipe import FiguresTable
 from engine.runfolder.paths import create
 from engine.training.handlers.first_minute import FirstMinute, describe
 
@@ -38,7 +39,7 @@ def test_a_crop_with_its_truth_and_then_the_cost(tmp_path: Path, dense: bool) ->
     said: list[Event] = []
     label = torch.ones(2, 6, 4, 3, dtype=torch.int64) if dense else torch.tensor([1, 0])
     trainer = Engine(lambda *_: None)
-    FirstMinute(folder, said.append, ["nevus", "melanoma"], previews=True, names=False).attach(trainer)
+    FirstMinute(folder, said.append, ["nevus", "melanoma"], FiguresTable(case_names=False)).attach(trainer)
     trainer.run([[batch(label)]] * 12, max_epochs=2)
     preview = next(event for event in said if isinstance(event, Preview))
     assert (preview.epoch, preview.split, preview.case) == (0, "train", "of the training")
