@@ -102,11 +102,15 @@ class Facts:
         return float(column[at]) if len(column) >= max(1, -at) else math.nan
 
     @property
+    def warm(self) -> float:
+        """Epochs of the first twenty steps, as long as the running averages of a batch normalisation need."""
+        return min(20 / max(1, self.iterations_per_epoch), self.epochs / 3)
+
+    @property
     def grace(self) -> float:
         """Epochs at the beginning in which a network may know nothing yet: a tenth of those that are planned, of sixty
-        steps at most; and twenty steps, as long as the running averages of a batch normalisation need."""
-        each = max(1, self.iterations_per_epoch)
-        return max(min(self.epochs / 10, 60 / each), min(20 / each, self.epochs / 3))
+        steps at most; and those of `warm`."""
+        return max(min(self.epochs / 10, 60 / max(1, self.iterations_per_epoch)), self.warm)
 
 
 @dataclass(frozen=True, slots=True)

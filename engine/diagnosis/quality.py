@@ -13,6 +13,7 @@ from engine.measures import find, leading
 _FEW = 5  # cases of a class: of fewer, none may be found by chance
 _ENOUGH = 20  # of a class, over the validations in a row
 _ABOVE_CHANCE = 0.1
+_RANKED = 0.6  # standard error of an area under the curve, in that of an accuracy, at most
 _BAD, _GOOD = 0.1, 0.5
 
 
@@ -21,7 +22,7 @@ def quality(facts: Facts) -> Iterator[Finding]:
     chance, never = list(_at_chance(facts)), list(_never_predicted(facts))
     if len(facts.classes) == 2 and never:
         chance = []
-    elif facts.validations[-1:] and _guesses(facts, facts.validations[-1]):
+    elif facts.validations[-1:] and guesses(facts, facts.validations[-1]):
         never = []
     yield from chance or never
     yield from _always_bad(facts)
@@ -79,8 +80,14 @@ def _at_chance(facts: Facts) -> Iterator[Finding]:
     classes = len(facts.classes)
     if facts.task != "classification" or classes < 2:
         return
-    epoch = _begun(facts, [v.epoch >= facts.grace and _guesses(facts, v) for v in facts.validations])
-    if epoch is None:
+    flags = [guesses(facts, v) for v in facts.validations]
+    epoch = _begun(facts, flags)
+    if epoch is None or (all(flags) and _falls(facts)):
+        return
+    ranked = "auc" in facts.validations[-1].metrics
+    late = facts.grace if ranked else max(facts.grace, facts.epochs / 10)
+    settled = _begun(facts, [flag and v.epoch >= late for flag, v in zip(flags, facts.validations, strict=True)])
+    if settled is None and not _knows_nothing(facts):
         return
     metrics = facts.validations[-1].metrics
     words = [
@@ -99,16 +106,47 @@ def _at_chance(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _guesses(facts: Facts, validation: Validation) -> bool:
-    """Whether accuracy lies within a tenth of the way from chance to perfect, and so does the ranking; of few cases
-    within what chance makes of them."""
+def guesses(facts: Facts, validation: Validation) -> bool:
+    """Whether accuracy lies within a tenth of the way from chance to perfect, and so does the ranking; a standard
+    error more, and half of one, where few cases are measured."""
     chance = 1 / max(2, len(facts.classes))
+    accuracy, auc = _told_apart(validation)
+    limit = chance + _ABOVE_CHANCE * (1 - chance) + _by_chance(facts)
+    return accuracy <= limit and not auc > 0.5 + _ABOVE_CHANCE + _RANKED * _by_chance(facts)
+
+
+def _told_apart(validation: Validation) -> tuple[float, float]:
+    """(accuracy, area under the curve), nan where it is not measured."""
     accuracy = next(known(validation.metrics, "balanced_accuracy", "recall", "accuracy"), math.nan)
-    auc = next(known(validation.metrics, "auc"), math.nan)
-    if math.isnan(auc):  # nothing but the accuracy, which may still be about to rise
-        return accuracy <= chance + _ABOVE_CHANCE * (1 - chance) and validation.epoch >= facts.epochs / 10
-    by_chance = 0.25 / math.sqrt(facts.cases) if facts.cases else 0.0  # half a standard error, at most
-    return accuracy <= chance + _ABOVE_CHANCE * (1 - chance) + by_chance and auc <= 0.5 + _ABOVE_CHANCE + by_chance / 2
+    return accuracy, next(known(validation.metrics, "auc"), math.nan)
+
+
+def _by_chance(facts: Facts) -> float:
+    """Standard error of the accuracy of guesses; 0 where the number of cases is not known."""
+    chance = 1 / max(2, len(facts.classes))
+    return math.sqrt(chance * (1 - chance) / facts.cases) if facts.cases else 0.0
+
+
+def _falls(facts: Facts) -> bool:
+    """Whether there is a beginning: over three validations the losses of training and validation fall by a tenth
+    together."""
+    row = facts.validations[-IN_A_ROW:]
+    first, newest = (number(v.metrics.get("loss")) for v in (row[0], row[-1]))
+    trained = dict(facts.train)
+    before, now = (trained.get(v.epoch, math.nan) for v in (row[0], row[-1]))
+    return newest * now < 0.9 * first * before
+
+
+def _knows_nothing(facts: Facts) -> bool:
+    """Whether three validations say that not even a beginning is made: accuracy, ranking and loss are what guessing
+    gives."""
+    row = facts.validations[-IN_A_ROW:]
+    chance = 1 / len(facts.classes)
+    accuracy, auc = (sum(values) / len(row) for values in zip(*map(_told_apart, row), strict=True))
+    by_chance = _by_chance(facts) / math.sqrt(len(row))
+    loss = min(number(v.metrics.get("loss")) for v in row)
+    equal = accuracy <= chance + 0.03 * (1 - chance) + by_chance and not auc > 0.53 + by_chance
+    return equal and loss >= 0.97 * math.log(len(facts.classes)) and row[-1].epoch >= 2 * facts.warm
 
 
 def _always_bad(facts: Facts) -> Iterator[Finding]:

@@ -55,7 +55,7 @@ def facts_of(view: RunView, status: Status) -> Facts:
     columns: dict[str, Any] = {name: memoryview(steps[name].data) for name in Steps.__slots__}
     samples: dict[str, Any] = {name: memoryview(view.resources[name].data) for name in RESOURCE_COLUMNS}
     live = status.state not in ENDED and status.state != "silent" and view.ended is None
-    high = np.flatnonzero(steps["lr"] >= 0.1 * np.max(steps["lr"], initial=0.0))
+    high = np.flatnonzero(steps["lr"] >= 0.25 * np.max(steps["lr"], initial=0.0))
     losses = view.train.get("loss")
     resuming = 0.0 < view.time_s < status.started_s  # a new process, which has written nothing yet
     return Facts(
