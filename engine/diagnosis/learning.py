@@ -290,6 +290,6 @@ def _stopped(values: Sequence[float], after: int, late: float = 0.0) -> float:
         return math.hypot(jump * math.sqrt(1 / after + of_line), 0.25 * slope) + 1e-9
 
     flat = seen / error(0.0)
-    if not -1.5 < flat < 2.5 or (steady and seen > 0.4 * promised + jump):
+    if not -1.5 < flat < 2.5 or (steady and seen + late * slope > (0.4 + 0.3 * late) * promised + jump):
         return -math.inf
     return (max(0.0, promised - late * slope - seen) / error(far)) ** 2 / 2 - flat**2 / 2 if steady else 0.0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -17,7 +19,7 @@ from engine.readers.run_view import EMPTY
 from engine.recipe.model import FAMILIES, TABLES
 from engine.runfolder import Status
 from tests.engine.diagnosis import streams
-from tests.engine.diagnosis.streams import SKIN, Plan, stream
+from tests.engine.diagnosis.streams import SKIN, Moment, Plan, stream
 
 KEYS = {
     name: {key for kind in (table, *getattr(FAMILIES.get(name), "members", {}).values()) for key in kind.model_fields}
@@ -126,6 +128,71 @@ def test_a_plateau_is_said_when_a_tenth_of_the_run_brought_nothing(name):
         if event.epoch > plan.onset + wait + plan.every:
             assert codes(found) == {"plateau"}
     assert codes(finished(plan)) == {"plateau"}
+
+
+def cut(epoch: int, onset: int) -> tuple[float, float]:
+    """(Dice, loss) of a straight progress that ends at ``onset``."""
+    done = min(epoch, onset) / onset
+    return 0.1 + 0.5 * done, 1.2 - 0.6 * done
+
+
+def rising(validations: int, curve: Callable[[int], tuple[float, float]], jump: float) -> list[ev.Event]:
+    """A run of a hundred epochs of which ``curve`` gives Dice and losses; they jump to and fro by ``jump``."""
+    events: list[ev.Event] = [ev.RunStarted(name="a", task="segmentation", epochs=100, monitor="dice")]
+    for epoch in range(1, validations + 1):
+        off = jump * (1, -0.6, -1, 0.4, 0.9, -0.7)[epoch % 6]
+        dice, loss = curve(epoch)
+        events += [
+            ev.Iteration(iteration=epoch, epoch=epoch, loss=loss, lr=1e-3),
+            ev.EpochDone(epoch=epoch, iteration=epoch, metrics={"loss": loss * (1 - off)}),
+            ev.Validation(epoch=epoch, iteration=epoch, metrics={"dice": dice + off, "loss": loss * (1.1 + off)}),
+        ]
+    return [structs.replace(event, seq=at, time_s=float(at)) for at, event in enumerate(events, 1)]
+
+
+@pytest.mark.parametrize(("jump", "wait"), [(0.002, 2), (0.01, 2), (0.025, 4)])
+def test_a_steady_progress_that_ends_at_once_is_a_plateau_as_soon_as_its_noise_allows(jump, wait):
+    for seen in range(1, 31):
+        found = findings_of(fold(EMPTY, rising(seen, lambda epoch: cut(epoch, 20), jump)), Status(state="running"), 0.0)
+        assert codes(found) == ({"plateau"} if seen >= 20 + wait else set()), seen
+        assert not found or found[0].since_epoch == pytest.approx(20, abs=2)
+
+
+@pytest.mark.parametrize("jump", [0.002, 0.005, 0.01])
+def test_a_progress_that_slows_down_is_no_plateau(jump):
+    def slower(epoch: int) -> tuple[float, float]:
+        return 0.8 - 0.7 * math.exp(-epoch / 20), 0.4 + 0.8 * math.exp(-epoch / 20)
+
+    for seen in range(1, 61):
+        assert findings_of(fold(EMPTY, rising(seen, slower, jump)), Status(state="running"), 0.0) == ()
+
+
+def test_a_validation_loss_that_hardly_jumps_need_rise_by_little_to_be_overfitting():
+    """By 2 % a validation: 1.02 ** 3 is 1.06."""
+
+    def turned(epoch: int) -> tuple[float, float]:
+        return 0.7 - 0.4 * 0.8 ** min(epoch, 12), 0.3 + 0.8 * 0.8**epoch
+
+    for seen in range(2, 25):
+        events = [
+            structs.replace(event, metrics={**event.metrics, "loss": 0.4 * 1.02 ** (event.epoch - 12)})
+            if isinstance(event, ev.Validation) and event.epoch > 12
+            else event
+            for event in rising(seen, turned, 0.0005)
+        ]
+        found = codes(findings_of(fold(EMPTY, events), Status(state="running"), 0.0))
+        assert found == ({"overfitting"} if seen >= 12 + 3 else set()), seen
+
+
+@pytest.mark.parametrize(("per_epoch", "falls", "said"), [(60, 1.0, 3), (15, 1.0, 3), (60, 0.93, None), (4, 1.0, 8)])
+def test_guessing_from_the_start_is_said_at_the_third_validation_unless_the_losses_fall(per_epoch, falls, said):
+    def untrained(now: Moment) -> None:
+        streams.guessing(now)
+        now.loss = now.val_loss = math.log(7) * falls**now.epoch
+
+    plan = replace(SKINS, epochs=60, per_epoch=per_epoch, onset=1, fault=untrained)
+    seen = [event.epoch for event, found in looks(plan, 12) if codes(found) == {"at_chance"}]
+    assert (min(seen) if seen else None) == said
 
 
 def decayed(plan: Plan, epoch: int) -> list[ev.Event]:
