@@ -182,6 +182,8 @@ def _rise(values: Sequence[float], lowest: int, share: float, sure: float = 1.0)
     limit = (4.2 if half == 1 else 6.5) * jump / math.sqrt(half)
     if half == 1 and all(a < b for a, b in pairwise(values[-IN_A_ROW - 1 :])):
         now, limit = values[-1], 4.5 * jump
+        if len(values) < 12:  # of which a steep fall is the most: it is no noise
+            limit = min(limit, 4.5 * sure * noise(values[lowest:]))
     if now - bottom > max(math.log1p(share), limit):
         return now - bottom
     level, newest = values[max(0, lowest - 2) : -IN_A_ROW], values[-IN_A_ROW:]
@@ -204,6 +206,7 @@ def _plateau(facts: Facts) -> Iterator[Finding]:
     if at is None:
         return
     losses = [loss for epoch, loss in facts.train if epoch > curve[at][0]]
+    losses = losses[-max(1, len(losses) // 3) :]
     first = _first_level(facts.steps.loss)
     learned = _LEARNED if stops is None else _LEARNED_AT_ONCE
     if losses and median(losses) < learned * (first if math.isfinite(first) else facts.train[0][1]):

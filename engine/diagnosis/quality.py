@@ -129,12 +129,13 @@ def _by_chance(facts: Facts) -> float:
 
 def _falls(facts: Facts) -> bool:
     """Whether there is a beginning: over three validations the losses of training and validation fall by a tenth
-    together."""
+    together, and that of validation is below what guessing gives."""
     row = facts.validations[-IN_A_ROW:]
     first, newest = (number(v.metrics.get("loss")) for v in (row[0], row[-1]))
     trained = dict(facts.train)
     before, now = (trained.get(v.epoch, math.nan) for v in (row[0], row[-1]))
-    return newest * now < 0.9 * first * before
+    below = newest < 0.97 * min(first, math.log(len(facts.classes)))
+    return below and newest * now < 0.9 * first * before
 
 
 def _knows_nothing(facts: Facts) -> bool:
