@@ -82,7 +82,8 @@ class Facts:
     # number of the first step on pictures of their full size; before it steps get slower by themselves
     full_size: int = 0
     train: Sequence[tuple[int, float]] = ()  # (epoch, mean training loss) of each epoch
-    decayed: int = 10**9  # the last epoch with a learning rate of a tenth of its greatest or more
+    decayed: int = 10**9  # the last epoch with a learning rate of a quarter of its greatest or more
+    warming: bool = False  # the learning rate still rises
     validations: Sequence[Validation] = ()  # the last ones, the newest last
     # columns of the samples, each (m,), named as in the stream
     resources: Mapping[str, Sequence[float]] = field(default_factory=dict)

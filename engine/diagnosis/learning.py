@@ -199,7 +199,9 @@ def _plateau(facts: Facts) -> Iterator[Finding]:
     values = [value if facts.monitor_up else -value for _, value in curve]
     shares = {"dice", "balanced_accuracy", facts.monitor} if facts.monitor_up else {"dice", "balanced_accuracy"}
     seen = [value for name in shares if find(name).kind == "share" for _, value in series(facts.validations, name)]
-    if len(curve) <= _WAIT or max(seen, default=0.0) >= _GOOD or guesses(facts, facts.validations[-1]):
+    if len(curve) <= _WAIT or max(seen, default=0.0) >= _GOOD:
+        return
+    if any(guesses(facts, validation) for validation in facts.validations[-IN_A_ROW:]):
         return
     stands, stops = _stands(facts, curve, values), _stops(facts, curve, values)
     at = stops if stands is None else stands
@@ -230,8 +232,10 @@ def _stands(facts: Facts, curve: Sequence[tuple[int, float]], values: Sequence[f
     reached = next(at for at, value in enumerate(values) if value >= max(values) - tolerance)
     epoch = curve[reached][0]
     stood = sum(max(epoch, facts.epochs / 10) < at <= facts.decayed for at, _ in curve)
-    losses = [(at, -math.log(loss)) for at, loss in facts.train if loss > 0]
-    rises = _rise_of([loss for _, loss in losses], sum(at > epoch for at, _ in losses), 0.04)
+    rises = 0.0
+    for losses in (facts.train, series(facts.validations, "loss")):
+        found = [(at, -math.log(loss)) for at, loss in losses if loss > 0]
+        rises += _rise_of([loss for _, loss in found], sum(at > epoch for at, _ in found), 0.04)
     rises += _rise_of(values, len(values) - reached, 0.05 * (max(values) - min(values)))
     return None if stood < wait or rises > _RISES else reached
 

@@ -87,7 +87,7 @@ def _at_chance(facts: Facts) -> Iterator[Finding]:
     ranked = "auc" in facts.validations[-1].metrics
     late = facts.grace if ranked else max(facts.grace, facts.epochs / 10)
     settled = _begun(facts, [flag and v.epoch >= late for flag, v in zip(flags, facts.validations, strict=True)])
-    if settled is None and not _knows_nothing(facts):
+    if settled is None and (facts.warming or not _knows_nothing(facts)):
         return
     metrics = facts.validations[-1].metrics
     words = [
@@ -128,14 +128,13 @@ def _by_chance(facts: Facts) -> float:
 
 
 def _falls(facts: Facts) -> bool:
-    """Whether there is a beginning: over three validations the losses of training and validation fall by a tenth
-    together, and that of validation is below what guessing gives."""
+    """Whether there is a beginning: over three validations the loss of validation falls by 3 %, and by 5 % together
+    with that of training."""
     row = facts.validations[-IN_A_ROW:]
     first, newest = (number(v.metrics.get("loss")) for v in (row[0], row[-1]))
     trained = dict(facts.train)
     before, now = (trained.get(v.epoch, math.nan) for v in (row[0], row[-1]))
-    below = newest < 0.97 * min(first, math.log(len(facts.classes)))
-    return below and newest * now < 0.9 * first * before
+    return newest < 0.97 * first and newest * now < 0.95 * first * before
 
 
 def _knows_nothing(facts: Facts) -> bool:

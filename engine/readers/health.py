@@ -74,6 +74,8 @@ def facts_of(view: RunView, status: Status) -> Facts:
         full_size=int(np.searchsorted(steps["epoch"], started.full_size)) if started else 0,
         train=() if losses is None else tuple(zip(losses["epoch"].tolist(), losses["value"].tolist(), strict=True)),
         decayed=int(steps["epoch"][high[-1]]) if len(high) else 0,
+        warming=len(steps) > 1
+        and bool(steps["lr"][-1] > 1.01 * steps["lr"][-min(len(steps), view.iterations_per_epoch)]),
         validations=view.validations,
         resources=samples,
         phase="" if resuming else _phase(view),
