@@ -82,12 +82,12 @@ def _at_chance(facts: Facts) -> Iterator[Finding]:
         return
     flags = [guesses(facts, v) for v in facts.validations]
     epoch = _begun(facts, flags)
-    if epoch is None or (all(flags) and _falls(facts)):
+    if epoch is None or ((all(flags) or epoch <= 2 * facts.grace) and _falls(facts)):
         return
     ranked = "auc" in facts.validations[-1].metrics
     late = facts.grace if ranked else max(facts.grace, facts.epochs / 10)
     settled = _begun(facts, [flag and v.epoch >= late for flag, v in zip(flags, facts.validations, strict=True)])
-    if settled is None and (facts.warming or not _knows_nothing(facts)):
+    if not (_knows_nothing(facts) if settled is None else _within(facts, _ABOVE_CHANCE, 0.35)):
         return
     metrics = facts.validations[-1].metrics
     words = [
@@ -141,12 +141,17 @@ def _knows_nothing(facts: Facts) -> bool:
     """Whether three validations say that not even a beginning is made: accuracy, ranking and loss are what guessing
     gives."""
     row = facts.validations[-IN_A_ROW:]
-    chance = 1 / len(facts.classes)
-    accuracy, auc = (sum(values) / len(row) for values in zip(*map(_told_apart, row), strict=True))
-    by_chance = _by_chance(facts) / math.sqrt(len(row))
     loss = min(number(v.metrics.get("loss")) for v in row)
-    equal = accuracy <= chance + 0.03 * (1 - chance) + by_chance and not auc > 0.53 + by_chance
-    return equal and loss >= 0.97 * math.log(len(facts.classes)) and row[-1].epoch >= 2 * facts.warm
+    nothing = loss >= 0.97 * math.log(len(facts.classes)) and _within(facts, 0.03, 0.6)
+    return nothing and not facts.warming and row[-1].epoch >= 2 * facts.warm
+
+
+def _within(facts: Facts, share: float, errors: float) -> bool:
+    """Whether three validations are on average no further than ``share`` on the way from guessing to perfect, and
+    ``errors`` standard errors of one of them."""
+    row, chance, by_chance = facts.validations[-IN_A_ROW:], 1 / len(facts.classes), errors * _by_chance(facts)
+    accuracy, auc = (sum(values) / len(row) for values in zip(*map(_told_apart, row), strict=True))
+    return accuracy <= chance + share * (1 - chance) + by_chance and not auc > 0.5 + share + by_chance
 
 
 def _always_bad(facts: Facts) -> Iterator[Finding]:
