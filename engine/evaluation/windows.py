@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from monai.data.utils import compute_importance_map
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -111,6 +110,15 @@ class Windows:
                     yield from sums.add(starts, logits)
 
 
+def gaussian_weights(size: Sequence[int]) -> Tensor:
+    """Weights (*size) of a window's voxels: a Gaussian of an eighth of each side, at least 0.001 (MONAI, nnU-Net)."""
+    weights = torch.ones(())
+    for side in size:
+        axis = torch.arange(side, dtype=torch.float32) - (side - 1) / 2
+        weights = weights.unsqueeze(-1) * torch.exp(axis**2 / (-2 * (0.125 * side) ** 2))
+    return weights.clamp_(min=max(float(weights.min()), 1e-3))
+
+
 class _Sums:
     """The blocks of a tile that windows have touched and others have yet to.
 
@@ -122,7 +130,7 @@ class _Sums:
     def __init__(self, axes: list[dict[int, list[Piece]]], size: tuple[int, ...]) -> None:
         self.axes = axes
         self._counts = [Counter(itertools.chain.from_iterable(pieces.values())) for pieces in axes]
-        self._gaussian = compute_importance_map(size, mode="gaussian")
+        self._gaussian = gaussian_weights(size)
         self._live: dict[tuple[Piece, ...], _Block] = {}
 
     def add(self, starts: tuple[int, ...], logits: Tensor) -> Iterator[tuple[Box, Tensor]]:

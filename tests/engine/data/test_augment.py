@@ -23,8 +23,8 @@ def changed(image: torch.Tensor, seed: int = 0, *, colour: bool = False, **keys:
 
 def test_nothing_is_done_by_default() -> None:
     table = AugmentTable()
-    assert augment.before_normalisation(table, colour=True) is None
-    assert augment.after_normalisation(table) is None
+    assert augment.before_normalisation(table, colour=True) == []
+    assert augment.after_normalisation(table) == []
 
 
 def test_brightness_multiplies() -> None:
@@ -105,3 +105,13 @@ def test_flips_move_image_and_label_together() -> None:
         assert torch.equal(image[0], moved.float())
         corners.add((bool(moved[0, 0, 0]), bool(moved[-1, 0, 0]), bool(moved[0, 0, -1]), bool(moved[-1, 0, -1])))
     assert len(corners) == 4
+
+
+def test_brightness_and_gamma_are_monais() -> None:
+    from monai.transforms import RandAdjustContrast, RandScaleIntensity
+
+    for seed in range(20):
+        bright = RandScaleIntensity(factors=0.2, prob=0.5).set_random_state(seed)(VOLUME).as_tensor()
+        assert torch.equal(augment.RandBrightness(0.2, 0.5)(VOLUME, np.random.RandomState(seed)), bright)
+        gamma = RandAdjustContrast(gamma=(0.7, 1.3), prob=0.5).set_random_state(seed)(VOLUME).as_tensor()
+        assert torch.equal(augment.RandGamma(0.3, 0.5)(VOLUME, np.random.RandomState(seed)), gamma)
