@@ -10,7 +10,7 @@ from statistics import median
 from engine.diagnosis.facts import IN_A_ROW, Facts, Finding, Window, brief, noise, series, since, windows
 from engine.diagnosis.quality import guesses
 from engine.events import number
-from engine.measures import find
+from engine.measures import default_monitor, find
 
 _ABSURD = 1e6  # no loss of classes or overlaps is as great, however bad the network
 _ABOVE_START = 10.0
@@ -197,7 +197,8 @@ def _plateau(facts: Facts) -> Iterator[Finding]:
     small, and there is more to learn."""
     curve = series(facts.validations, facts.monitor)
     values = [value if facts.monitor_up else -value for _, value in curve]
-    shares = {"dice", "balanced_accuracy", facts.monitor} if facts.monitor_up else {"dice", "balanced_accuracy"}
+    shares = {facts.monitor} if facts.monitor_up else set()
+    shares |= {default_monitor(facts.task)} if facts.task else set()
     seen = [value for name in shares if find(name).kind == "share" for _, value in series(facts.validations, name)]
     if len(curve) <= _WAIT or max(seen, default=0.0) >= _GOOD:
         return
