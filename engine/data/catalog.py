@@ -115,7 +115,12 @@ _LONGEST = 400
 def statement(dataset: Dataset) -> dict[str, str]:
     """What a report must say of a data set, as far as it is known: of the public ones, and by a ``dataset.json``."""
     if dataset.phantom:
-        return {"title": "a phantom, made by a program", "licence": "none", "reference standard": "exact, by making"}
+        return {
+            "title": "a phantom, made by a program",
+            "source": "medtui itself",
+            "licence": "none",
+            "reference standard": "exact, by making",
+        }
     found: dict[str, str] = {}
     table = said(dataset.root)
     for name, keys in _SAID.items():
