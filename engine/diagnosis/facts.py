@@ -177,3 +177,9 @@ def known(row: Mapping[str, Any], *names: str) -> Iterator[float]:
 def brief(value: float) -> str:
     """A number for a sentence: three digits."""
     return f"{value:.3g}"
+
+
+def first_level(values: Sequence[float]) -> float:
+    """Of the first three steps, which a fault of the fourth has not touched; inf where they are not all known."""
+    first = values[:IN_A_ROW]
+    return median(first) if len(first) == IN_A_ROW and all(map(math.isfinite, first)) else math.inf

@@ -1,0 +1,126 @@
+"""The rule on a progress that has ended: plateau."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from statistics import median
+
+from engine.diagnosis.facts import IN_A_ROW, Facts, Finding, brief, first_level, noise, series
+from engine.diagnosis.quality import guesses
+from engine.measures import default_monitor, find
+
+_WAIT, _GOOD, _LEARNED, _LEARNED_AT_ONCE = 5, 0.85, 0.3, 0.25
+_STEADY, _SURE, _RISES = 5, 8.0, 1.5
+
+
+def plateau(facts: Facts) -> Iterator[Finding]:
+    """Neither the monitored metric nor the training loss gets better any more, though the learning rate is not yet
+    small, and there is more to learn."""
+    curve = series(facts.validations, facts.monitor)
+    values = [value if facts.monitor_up else -value for _, value in curve]
+    shares = {facts.monitor} if facts.monitor_up else set()
+    shares |= {default_monitor(facts.task)} if facts.task else set()
+    seen = [value for name in shares if find(name).kind == "share" for _, value in series(facts.validations, name)]
+    if len(curve) <= _WAIT or max(seen, default=0.0) >= _GOOD:
+        return
+    if any(guesses(facts, validation) for validation in facts.validations[-IN_A_ROW:]):
+        return
+    stands, stops = _stands(facts, curve, values), _stops(facts, curve, values)
+    at = stops if stands is None else stands
+    if at is None:
+        return
+    losses = [loss for epoch, loss in facts.train if epoch > curve[at][0]]
+    losses = losses[-max(1, len(losses) // 3) :]
+    first = first_level(facts.steps.loss)
+    learned = _LEARNED if stops is None else _LEARNED_AT_ONCE
+    if losses and median(losses) < learned * (first if math.isfinite(first) else facts.train[0][1]):
+        return
+    yield Finding(
+        severity="note",
+        code="plateau",
+        message=f"{facts.monitor} stands at {brief(curve[-1][1])}: no better for {len(values) - 1 - at} validations",
+        since_epoch=curve[at][0],
+        evidence=f"best {brief(max(values) if facts.monitor_up else -max(values))}, and the training loss stands too",
+        remedy="another learning rate or schedule, a larger network, or stop here",
+        key="s",
+    )
+
+
+def _stands(facts: Facts, curve: Sequence[tuple[int, float]], values: Sequence[float]) -> int | None:
+    """The validation since which nothing got better, where that is a tenth of those that are planned."""
+    every = max(1.0, median(b[0] - a[0] for a, b in pairwise(curve)))
+    wait = max(_WAIT, math.ceil(facts.epochs / every / 10))
+    tolerance = max(2 * noise(values), 0.01 * (max(values) - min(values)))
+    reached = next(at for at, value in enumerate(values) if value >= max(values) - tolerance)
+    epoch = curve[reached][0]
+    stood = sum(max(epoch, facts.epochs / 10) < at <= facts.decayed for at, _ in curve)
+    rises = 0.0
+    for losses in (facts.train, series(facts.validations, "loss")):
+        found = [(at, -math.log(loss)) for at, loss in losses if loss > 0]
+        rises += _rise_of([loss for _, loss in found], sum(at > epoch for at, _ in found), 0.04)
+    rises += _rise_of(values, len(values) - reached, 0.05 * (max(values) - min(values)))
+    return None if stood < wait or rises > _RISES else reached
+
+
+def _rise_of(values: Sequence[float], newest: int, share: float) -> float:
+    """Standard errors by which the ``newest`` values rise, of which they rise by more than ``share``; else 0."""
+    if newest < IN_A_ROW:
+        return 0.0
+    slope = _line(values[-newest:])[0]
+    error = noise(values[-4 * _STEADY :]) * math.sqrt(12 / newest**3) + 1e-12
+    return slope / error if slope * (newest - 1) > share else 0.0
+
+
+def _stops(facts: Facts, curve: Sequence[tuple[int, float]], values: Sequence[float]) -> int | None:
+    """The validation at which a steady progress ended at once: of the metric, the losses, of all that can be told."""
+    epochs = [epoch for epoch, _ in curve]
+    trained = [-math.log(loss) for epoch, loss in facts.train if epoch in set(epochs) and loss > 0]
+    checked = [-math.log(loss) for _, loss in series(facts.validations, "loss") if loss > 0]
+    if len(trained) != len(values):
+        return None
+    others = [checked] if len(checked) == len(values) and facts.monitor != "loss" else []
+    high = sum(epoch <= facts.decayed for epoch in epochs)
+    for after in range(2, len(values) - _STEADY):
+        odds = [_stopped(trained, after, 0.5), *(_stopped(seen, after) for seen in (values, *others))]
+        if len(values) - after + 1 < high and sum(min(_SURE, x) for x in odds) > _SURE and (after > 2 or odds[0] > 1.0):
+            return len(values) - 1 - after
+    return None
+
+
+def _line(values: Sequence[float]) -> tuple[float, float, float]:
+    """(slope, value at the end, root mean square of what is left) of the line through ``values``."""
+    middle, mean = (len(values) - 1) / 2, sum(values) / len(values)
+    spread = sum((at - middle) ** 2 for at in range(len(values)))
+    slope = sum((at - middle) * value for at, value in enumerate(values)) / spread
+    left = [value - mean - slope * (at - middle) for at, value in enumerate(values)]
+    return slope, mean + slope * middle, math.sqrt(sum(x * x for x in left) / max(1, len(left) - 2))
+
+
+def _stopped(values: Sequence[float], after: int, late: float = 0.0) -> float:
+    """Logarithm of how much likelier the newest ``after`` values are if the steady rise before them ended than if it
+    went on, slowing down as it did; minus infinity where they do neither.
+
+    The mean of an epoch comes half an epoch ``late``: the rise goes on in it for as long.
+    """
+    end = len(values) - after
+    size = min(_STEADY + 3, max(_STEADY, end // 2))
+    last, before = values[end - size : end], values[max(0, end - 2 * size + 1) : end - size + 1]
+    jump = noise(values[-4 * _STEADY :])
+    slope, level, left = _line(last)
+    earlier = _line(before)[0] if len(before) > 1 else 2 * slope
+    slows = max(0.0, min(1.0, slope / earlier)) if earlier > 0 else 1.0
+    far = (after + 1) / 2
+    promised = slope * far * slows ** ((size - 1 + after) / 2 / (size - 1))
+    seen = sum(values[end:]) / after - level - late * slope
+    steady = slope > 0 and earlier > 0.25 * slope and left < max(2 * jump, 0.3 * slope)
+
+    def error(distance: float) -> float:
+        of_line = 1 / size + ((size - 1) / 2 + distance) ** 2 * 12 / (size**3 - size)
+        return math.hypot(jump * math.sqrt(1 / after + of_line), 0.25 * slope) + 1e-9
+
+    flat = seen / error(0.0)
+    if not -1.5 < flat < 2.5 or (steady and seen + late * slope > (0.4 + 0.3 * late) * promised + jump):
+        return -math.inf
+    return (max(0.0, promised - late * slope - seen) / error(far)) ** 2 / 2 - flat**2 / 2 if steady else 0.0
