@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
@@ -61,7 +62,7 @@ def namesake(path: Path) -> Path | None:
 
 
 def _stand_in(path: Path) -> Path:
-    return path if path.is_symlink() or path.exists() else namesake(path) or path
+    return path if os.path.lexists(path) else namesake(path) or path  # False of a name too long, too
 
 
 def _plain(name: str) -> str:

@@ -172,6 +172,10 @@ BAD: dict[str, tuple[Callable[[Path], Bad], tuple[str, ...]]] = {
         _atrium(lambda d: _edit(d / "train.list", "PHANTOM00000", "../x")),
         ("train.list:1", "../x"),
     ),
+    "case with a name too long": (
+        _atrium(lambda d: _edit(d / "train.list", "PHANTOM00000", "X" * 300)),
+        ("X/mri_norm2.h5", "name too long"),
+    ),
     "case not there": (_atrium(lambda d: _edit(d / "train.list", "PHANTOM00000", "X")), ("X/mri_norm2.h5", "no such")),
     "truncated h5": (
         _atrium(lambda d: _truncate(d / "PHANTOM00000" / "mri_norm2.h5")),
