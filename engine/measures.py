@@ -95,7 +95,7 @@ _TABLE: dict[str, Measure] = {
         _of_all_voxels("assd_all_voxels", "ASSD of all voxels"),
         _of_all_voxels("hd95_all_voxels", "95HD of all voxels"),
         _volume("volume_error", "Volume error", "vol", up=None, least=-1.0),
-        _volume("absolute_volume_error", "Absolute volume error", "abs vo", up=False),
+        _volume("absolute_volume_error", "Absolute volume error", "|vol|", up=False),
         _lesion("lesions", "Lesions", "lesion", "number", up=None, least=0.0),
         _lesion("lesion_sensitivity", "Lesion sensitivity", "les se"),
         _lesion("lesion_false_positives", "False lesions", "les fp", "number", up=False, if_absent=True),
