@@ -19,7 +19,7 @@ from engine.errors import MedtuiError, RunError
 from engine.measures import better_up
 from engine.runfolder import ENDED, Label, RunFolder, Status, list_runs, read_label, read_status
 from engine.runfolder.mirror import ask, is_mirror, lost
-from engine.runfolder.study import read_study
+from engine.runfolder.study import read_study, study_file
 from tui.settings import Kept
 from tui.state.run_filter import RunFilter, Value, parse_filter
 from tui.state.run_values import ASKED_OF, read_values
@@ -83,7 +83,7 @@ class RunsIndex:
         """``health``: whether streams are read too, for findings that no status has."""
         self.runs, self._reads_streams = runs, health
         self._rows: dict[str, RunRow] = {}
-        self._marks: dict[str, tuple[_Mark, _Mark]] = {}
+        self._marks: dict[str, tuple[_Mark, ...]] = {}
         self.reads = False  # whether `RunRow.read` is wanted
         self._todo: list[RunFolder] = []
         self._health: dict[str, Health] = {}  # of live runs
@@ -114,7 +114,7 @@ class RunsIndex:
 
     def _look(self, folder: RunFolder) -> None:
         """Read a status that is new or changed, and that of a live run, whose process may be gone."""
-        mark = _mark(folder.status), _mark(folder.label)
+        mark = _mark(folder.status), _mark(folder.label), _mark(study_file(folder)) if folder.is_study else None
         row = self._rows.get(folder.id)
         told = row is not None and (row.read is not None or not self.reads)
         if row is not None and told and not row.live and self._marks[folder.id] == mark:

@@ -39,7 +39,8 @@ def test_the_list_there_is_the_list_here(far):
     with linked(Host(name="gpu1", ssh="gpu1"), RUNS) as link:
         there, here = ({row.id: row for row in listed(runs)} for runs in (far.runs, link.runs))
         assert there.keys() == here.keys()
-        assert {row.id for row in here.values() if row.study == study.id} == {run.id for run in members}
+        ids = {run.id for run in members}
+        wait_for(lambda: {row.id for row in listed(link.runs) if row.study == study.id} == ids)
         for name, row in there.items():
             assert (here[name].state, here[name].label, here[name].read) == (row.state, row.label, row.read)
         wait_for(lambda: found(listed(link.runs)) == found(listed(far.runs)))
