@@ -75,7 +75,8 @@ def check(request: Check) -> int:
 def _found(found: Survey) -> None:
     for split, classes in found.classes.items():
         _say("", f"{split}: cases of each class: {', '.join(f'{name} {n}' for name, n in classes.items())}")
-    _say("sizes", " x ".join(map(_range, found.sizes)))
+    channels = f", {counted(found.channels, 'channel')}" if found.channels > 1 else ""
+    _say("sizes", " x ".join(map(_range, found.sizes)) + channels)
     if found.spacings:
         _say("spacing", " x ".join(map(_range, found.spacings)) + " mm")
     if found.orientations:
@@ -95,7 +96,8 @@ def _found(found: Survey) -> None:
 
 
 def _range(values: tuple[float, float, float]) -> str:
-    return f"{values[0]:.4g}" if values[0] == values[2] else f"{values[0]:.4g} to {values[2]:.4g}"
+    low, high = f"{values[0]:.4g}", f"{values[2]:.4g}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _say(what: str, words: str, state: str = "ok") -> None:

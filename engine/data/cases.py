@@ -27,6 +27,7 @@ class CaseFacts:
     whole: bool | None  # pictures of more than 8 bits: whether all values are whole numbers; else None
     present: tuple[int, ...]  # indices into `Dataset.classes` of the classes that the truth holds
     blank: float = 0.0  # share of the voxels, in the same rows, that are 0 or the least value: air, or what was padded
+    outside: bool = False  # whether the foreground of the mask fills its corners and more than half of it
     remarks: tuple[tuple[str, str], ...] = ()  # what is odd in a file, and how messages name that file
 
 

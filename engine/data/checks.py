@@ -13,7 +13,7 @@ from engine.data.cases import Case, CaseFacts, Dataset
 from engine.data.daemons import Daemons
 from engine.data.identity import digest, without_copies
 from engine.data.pictures import Range, full_range
-from engine.data.read import RawCase, read_case
+from engine.data.read import Masks, RawCase, read_case
 from engine.data.remarks import remarks
 from engine.data.unread import unread
 from engine.data.volumes import Array
@@ -108,8 +108,16 @@ def _facts(dataset: Dataset, case: Case, sample: RawCase, low: float, high: floa
         mean=float(rows.sum()) / rows.size,
         blank=np.count_nonzero((rows == 0) | (rows == image.dtype.type(low)) if low else rows == 0) / rows.size,
         whole=bool((image == np.rint(image)).all()) if deep else None,
+        outside=truth is sample.label and _outside(sample.label),
         present=sample.present if case.target is None else (case.target,),
     )
+
+
+def _outside(mask: Masks | None) -> bool:
+    """Whether the foreground of ``mask`` (*S) fills its corners and more than half of it."""
+    if mask is None or not mask[np.ix_(*[[0, -1]] * mask.ndim)].all():
+        return False
+    return bool(2 * np.count_nonzero(mask) > mask.size)
 
 
 def _with_range(dataset: Dataset) -> Dataset:

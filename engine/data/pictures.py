@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from engine.data.signs import kind_in
 from engine.runfolder import most_unpacked, open_regular
 
 warnings.filterwarnings("ignore", module=r"PIL\.")  # its remarks on headers; faults are raised
@@ -28,6 +29,8 @@ _GREY = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"}
 _DEEP = {"I", "I;16", "I;16B", "I;16L", "I;16N", "F"}
 _LOW_BYTES = {f"{kind};16{own}": f"{kind};16{other}" for kind in ("RGB", "RGBA") for own, other in ("BL", "LB", "NB")}
 _BITS = (8, 10, 12, 14, 16)
+_NOISE = 8
+"""What the coarsest JPEG takes from white, and adds to black."""
 _NOT_BLACK = 48
 """A grey that no JPEG makes of an even black."""
 
@@ -45,7 +48,7 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
         except Image.DecompressionBombError:
             raise OSError(f"it has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels: cut it into tiles") from None
         except UnidentifiedImageError:
-            raise OSError(f"it is no {', '.join(FORMATS)}") from None
+            raise OSError(f"it is no {', '.join(FORMATS)}{kind_in(stream)}") from None
         with opened as file:
             # Turned and with its colours resolved it is held up to three times.
             if 3 * file.width * file.height * max(3, len(file.getbands())) > most_unpacked(stream):
@@ -131,10 +134,23 @@ def read_mask_picture(path: Path) -> Array:
         raise ValueError(f"a JPEG mask with values up to {shades.max()}: JPEG blurs class indices; save it as PNG")
     greys = _greys(shades)
     dark = [grey for grey in greys if grey < 128]
-    if len(dark) > 1 or len(greys) > len(dark) + 1 or any(grey >= _NOT_BLACK for grey in dark):
-        found = ", ".join(map(str, greys))
+    third = _even_blocks(shades)
+    if third or len(dark) > 1 or len(greys) > len(dark) + 1 or any(grey >= _NOT_BLACK for grey in dark):
+        found = ", ".join(map(str, sorted({*greys, *third})))
         raise ValueError(f"a JPEG mask of the greys {found}, in place of black and white: save class indices as PNG")
     return np.where(shades < 128, 0, 255).astype(np.uint8)
+
+
+def _even_blocks(shades: npt.NDArray[np.uint8]) -> list[int]:
+    """The greys of blocks, as JPEG codes 8 by 8 pixels, that are even and neither black nor white.
+
+    Edges between black and white leave no such block, whatever the quality.
+    """
+    high, wide = (side // 8 for side in shades.shape)
+    blocks = shades[: 8 * high, : 8 * wide].reshape(high, 8, wide, 8)
+    low, most = blocks.min(axis=(1, 3)), blocks.max(axis=(1, 3))
+    even = (most - low <= 1) & (low > _NOISE) & (most < 255 - _NOISE)
+    return [int(grey) for grey in np.unique(low[even])]
 
 
 def _greys(shades: npt.NDArray[np.uint8]) -> list[int]:

@@ -39,7 +39,8 @@ Label = tuple[Masks | None, tuple[int, ...]]
 """Class indices of a mask (*S), None where it cannot be used; and the classes that it holds."""
 
 _WHITE = {255, 65_535}
-_BLURRED = 20
+_BLURRED, _EDGES = 20, 3
+"""Other values than 0 and 1, beyond which a mask of one class is smoothed; with white among them."""
 WHOLE = 1e-3
 """Mask values that are so near to a whole number are that number: resampling tools leave such."""
 
@@ -181,7 +182,8 @@ def _indices(dataset: Dataset, path: Path, mask: Array, problems: list[Problem])
     if wrong:
         names = ", ".join(f"{value:.9g}" for value in wrong[:5]) + (", ..." if len(wrong) > 5 else "")
         nameable = [value for value in wrong if 0 < value <= MOST_LABELS and float(value).is_integer()]
-        if len(wrong) > _BLURRED and dataset.label_values == (1,):
+        edges = len(wrong) > _BLURRED or (len(wrong) > _EDGES and white in _WHITE)
+        if edges and dataset.label_values == (1,):
             allowed += "; so many values look like a mask that was smoothed: resample it by nearest neighbour"
         elif nameable and dataset.source != "left_atrium":
             allowed += "; names in data.classes stand for 1, 2, ... in their order, and"

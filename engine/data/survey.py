@@ -13,7 +13,7 @@ from engine.data.cases import SPLITS, CaseFacts, Dataset
 from engine.data.prepare import on_grid
 from engine.data.read import read_case
 from engine.data.resampling import resample_label
-from engine.data.traits import group_columns
+from engine.data.traits import other_columns
 from engine.errors import some
 from engine.metrics.overlap import dice
 from engine.recipe import DataTable
@@ -22,6 +22,8 @@ _FEW_TRAINED, _FEW_TESTED = 5, 10
 _FAR = 6.0
 """Robust z-score from which a case counts as far from the others: a normal value is there once in 500 million."""
 _ROUND_TRIPS = 5
+_FEWEST = 3
+"""Cases that may be a group of their own."""
 
 Range = tuple[float, float, float]
 """Least, median, greatest."""
@@ -42,6 +44,7 @@ class Survey(msgspec.Struct, frozen=True):
     classes: dict[str, dict[str, int]]  # split -> class -> cases that have it
     grouped: int  # cases of which the group (patient, lesion) is known
     groups: int  # how many groups those are
+    channels: int  # of an image
     sizes: list[Range]  # along each axis of the image, in voxels or pixels
     spacings: list[Range]  # along each axis in mm; none where the files have none
     orientations: dict[str, int]  # where the axes run to, such as "RAS" -> cases
@@ -67,6 +70,7 @@ def survey(dataset: Dataset, table: DataTable) -> Survey:
         classes=classes,
         grouped=len(known),
         groups=len(set(known)),
+        channels=dataset.channels,
         sizes=_ranges([each.shape[1:] for each in facts]),
         spacings=_ranges(spacings),
         orientations=dict(orientations.most_common()),
@@ -79,10 +83,13 @@ def survey(dataset: Dataset, table: DataTable) -> Survey:
         notes=list(dataset.notes),
         advice=[
             *([] if known else _ungrouped(dataset, table)),
+            *_unused_split(dataset, table),
+            *_inverted(dataset),
             *_rare(classes, dense=dataset.dense),
             *_padded(dataset, table, _ranges([each.shape[1:] for each in facts])),
             *_geometry(_ranges(spacings), orientations, table),
             *_coarse(trip),
+            *_two_groups(facts),
             *_far(dataset, facts),
         ],
     )
@@ -101,10 +108,25 @@ def _ranges(rows: Sequence[tuple[float, ...]]) -> list[Range]:
 def _ungrouped(dataset: Dataset, table: DataTable) -> Iterator[Advice]:
     """A table beside the images knows the patients, and the draw of a split does not."""
     drawn = table.split != "given" or table.validation_fraction or table.validation_folds
-    for name, column in islice(group_columns(dataset.root), 1 if drawn else 0):
+    for name, column in islice(other_columns(dataset.root), 1 if drawn else 0):
         unknown = f'{name} has a column "{column}" that the split does not know'
         what = f"{unknown}: cases of one {column} may be in two splits"
         yield Advice(what, f'data.group_column = "{column}", with data.source = "csv"')
+
+
+def _unused_split(dataset: Dataset, table: DataTable) -> Iterator[Advice]:
+    """A table beside the images has a split, and another one is drawn."""
+    for name, column in islice(other_columns(dataset.root, splits=True), 1 if table.split != "given" else 0):
+        what = f'{name} has a column "{column}", which is not used: data.split = "{table.split}" draws another split'
+        yield Advice(what, f'data.split = "given" and data.split_column = "{column}", with data.source = "csv", use it')
+
+
+def _inverted(dataset: Dataset) -> Iterator[Advice]:
+    """Masks of the one class that look like the background of one."""
+    found = [case.id for case in dataset.cases if case.facts is not None and case.facts.outside]
+    if found and len(dataset.classes) == 1:
+        what = f"{len(found)} of {len(dataset.cases)} masks fill the corners and most of the image: {some(found, 5)}"
+        yield Advice(what, "look whether they are inverted, with 0 where the class is")
 
 
 def _rare(classes: dict[str, dict[str, int]], *, dense: bool) -> Iterator[Advice]:
@@ -173,6 +195,21 @@ def _round_trip(dataset: Dataset, table: DataTable) -> dict[str, float]:
             value = dice(back == index + 1, own == index + 1)
             scores.setdefault(dataset.classes[index], []).append(value)
     return {name: float(np.mean(values)) for name, values in scores.items()}
+
+
+def _two_groups(facts: Sequence[CaseFacts]) -> Iterator[Advice]:
+    """Means in two groups far from each other: between them is more than four times what either extends over."""
+    means = np.sort([each.mean for each in facts])
+    gaps = np.diff(means)[_FEWEST - 1 : 1 - _FEWEST]
+    if not gaps.size:
+        return
+    cut = int(gaps.argmax()) + _FEWEST
+    low, high = means[:cut], means[cut:]
+    if gaps.max() > 4 * max(np.ptp(low), np.ptp(high)) and gaps.max() > 1e-6 * np.abs(means).max():
+        what = f"mean values in two groups: {low.size} cases about {np.median(low):.4g}, {high.size} about "
+        yield Advice(
+            f"{what}{np.median(high):.4g}", "look at them: another unit, scanner or contrast in one of the two?"
+        )
 
 
 def _far(dataset: Dataset, facts: Sequence[CaseFacts]) -> Iterator[Advice]:

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.data.cases import Case
-from engine.data.sources.index import MISSING
-from engine.data.sources.rows import table_rows
+from engine.data.sources.index import missing
+from engine.data.sources.rows import plain, table_rows
 from engine.errors import DataError
 from engine.recipe.base import folded
 
@@ -23,11 +23,12 @@ _COLUMNS = {
     "body site": ("localization", "localisation", "anatom site", "anatom site general", "body site"),
     "confirmed by": ("diagnosis confirm type", "dx type", "confirmed by"),
 }
-_TRAITS = {column: trait for trait, columns in _COLUMNS.items() for column in columns}
-_IMAGES = ("image", "image id", "isic id", "image name", "id", "case", "case id", "path", "file", "filename")
-_PATIENTS = ("participant id", "patient id", "subject", "patient")
+_TRAITS = {plain(column): trait for trait, columns in _COLUMNS.items() for column in columns}
+_IMAGES = ("image", "imageid", "isicid", "imagename", "id", "case", "caseid", "path", "file", "filename")
+_PATIENTS = ("participantid", "patientid", "subject", "patient")
 _IDS = (*_IMAGES, *_PATIENTS)
-_GROUPS = (*_PATIENTS, "subject id", "lesion id", "lesion")
+_GROUPS = (*_PATIENTS, "patid", "patientno", "patientnr", "patnr", "pid", "mrn", "subjectid", "lesionid", "lesion")
+_SPLITS = ("split", "set", "subset", "partition", "fold")
 _MOST_TABLES = 20
 _LONGEST = 60
 
@@ -45,14 +46,18 @@ def with_traits(cases: tuple[Case, ...], folder: Path) -> tuple[Case, ...]:
     return tuple(replace(case, traits=_of(case, folder, known)) for case in cases) if known else cases
 
 
-def group_columns(folder: Path) -> Iterator[tuple[str, str]]:
-    """(table, column) of each CSV or TSV table in ``folder`` that names an image and a patient or lesion a row."""
+def other_columns(folder: Path, *, splits: bool = False) -> Iterator[tuple[str, str]]:
+    """(table, column) of each CSV or TSV table in ``folder`` that names an image and a patient or lesion a row.
+
+    ``splits``: that names an image and its split.
+    """
+    wanted = _SPLITS if splits else _GROUPS
     for path in _tables(folder):
         with suppress(DataError):
-            header = next(table_rows(path, folder, (*_IMAGES, *_GROUPS)), (1, [""]))[1]
-            names = {_plain(cell): cell for cell in header}
+            header = next(table_rows(path, folder, (*_IMAGES, *wanted)), (1, [""]))[1]
+            names = {plain(cell): cell for cell in header}
             if names.keys() & {*_IMAGES}:
-                yield from ((path.name, names[name]) for name in _GROUPS if name in names)
+                yield from ((path.name, names[name]) for name in wanted if name in names)
 
 
 def _tables(folder: Path) -> list[Path]:
@@ -60,14 +65,10 @@ def _tables(folder: Path) -> list[Path]:
     return sorted(found)[:_MOST_TABLES]
 
 
-def _plain(cell: str) -> str:
-    return folded(cell.replace("_", " ").replace("-", " "))
-
-
 def _rows(path: Path, folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     try:
         lines = table_rows(path, folder, (*_IDS, *_TRAITS))
-        header = [_plain(cell) for cell in next(lines, (1, [""]))[1]]
+        header = [plain(cell) for cell in next(lines, (1, [""]))[1]]
         wanted = {at: _TRAITS[name] for at, name in enumerate(header) if name in _TRAITS}
         ids = [header.index(name) for name in _IDS if name in header]
         if not wanted or not ids:
@@ -76,7 +77,7 @@ def _rows(path: Path, folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
             traits = {
                 trait: cells[at][:_LONGEST]
                 for at, trait in wanted.items()
-                if at < len(cells) and cells[at] and folded(cells[at]) not in {*MISSING, "unknown"}
+                if at < len(cells) and cells[at] and not missing(cells[at]) and folded(cells[at]) != "unknown"
             }
             if ids[0] < len(cells) and traits:
                 yield cells[ids[0]].removeprefix("./"), traits

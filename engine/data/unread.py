@@ -26,6 +26,7 @@ _KNOWN = {
     **dict.fromkeys((".mgz", ".mgh", ".img", ".hdr", ".mnc"), ("volumes of this kind are not read", _ITK)),
     **dict.fromkeys((".gif", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".psd", ".ppm", ".pgm"), _PICTURE),
     **dict.fromkeys((".npy", ".npz"), ("arrays of NumPy are not read", "write them as NIfTI with nibabel")),
+    **dict.fromkeys((".zip", ".7z", ".rar", ".tar", ".tgz"), ("archives are not read", "unpack them")),
     **dict.fromkeys((".svs", ".ndpi", ".mrxs", ".czi"), _SLIDE),
 }
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from nibabel.openers import ImageOpener
 
+from engine.data.signs import kind_in
 from engine.runfolder import most_unpacked, open_regular
 
 Array = npt.NDArray[np.generic]
@@ -114,8 +115,10 @@ def open_nifti(path: Path) -> nibabel.Nifti1Image:
             return kind.from_filename(path)
     with open_regular(path) as stream:
         packed, named = stream.read(2) == b"\x1f\x8b", path.name.lower().endswith(".gz")
-    way = "; gzip packed it: call it .nii.gz" if packed else "; it is not packed: call it .nii"
-    raise ValueError("it is no NIfTI file" + ("" if packed == named else way))
+        kind = kind_in(stream, packed=packed)
+    if packed != named and kind in {"", ": it is a NIfTI volume"}:
+        kind = "; gzip packed it: call it .nii.gz" if packed else "; it is not packed: call it .nii"
+    raise ValueError(f"it is no NIfTI file{kind}")
 
 
 def _nifti(path: Path, key: str) -> tuple[Array, Affine | None]:

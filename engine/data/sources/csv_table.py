@@ -11,25 +11,26 @@ from engine.data.cases import MOST_LABELS, Case
 from engine.data.pictures import PICTURES
 from engine.data.sources.index import (
     LONGEST_NAME,
-    MISSING,
     MOST_PROBLEMS,
     NIFTI,
     DatasetIndex,
     class_of,
     identities,
     inside,
+    missing,
     outside,
     read_index,
     refuse,
     split_named,
 )
 from engine.data.sources.pairs import named_classes
-from engine.data.sources.rows import table_rows
+from engine.data.sources.rows import plain, table_rows
 from engine.errors import Problem, counted
-from engine.recipe.base import folded
 from engine.recipe.sources import CsvTable
 
 ENDINGS = (*NIFTI, *PICTURES)
+_COLUMNS = ("path_column", "label_column", "group_column", "split_column")
+_SAID = {"true": 1.0, "false": 0.0, "": 0.0}
 _Truths = tuple[tuple[str, ...], tuple[int, ...], list[tuple[Path | None, int | None]]]
 """Classes, their mask values, and mask or class of each row."""
 
@@ -121,13 +122,15 @@ def _geometry(rows: list[Row], problems: list[Problem]) -> tuple[int, str]:
 def _rows(folder: Path, table: CsvTable, problems: list[Problem], *, named: bool) -> Iterator[Row]:
     name = table.table
     place = inside(folder, name) or folder / "table.csv"
-    wanted = (table.path_column, table.label_column, table.group_column, table.split_column)
+    wanted: list[str | None] = [getattr(table, key) for key in _COLUMNS]
     lines = table_rows(place, folder, [*(column for column in wanted if column), *(table.classes or ())])
     header = next(lines, (1, [""]))[1]
     hot = _one_hot(header, table) if named else {}
     columns = [
-        None if column is None or (hot and column == table.label_column) else _column(header, column, name, problems)
-        for column in wanted
+        None
+        if column is None or (hot and key == "label_column")
+        else _column(header, column, name, f"data.{key}", problems)
+        for key, column in zip(_COLUMNS, wanted, strict=True)
     ]
     if problems:
         return
@@ -151,35 +154,46 @@ def _rows(folder: Path, table: CsvTable, problems: list[Problem], *, named: bool
             yield row
 
 
-def _column(header: list[str], column: str, name: str, problems: list[Problem]) -> int:
-    if header.count(column) > 1:
-        problems.append(Problem(f"{name}:1", f'{header.count(column)} columns "{column}"', "one column of a name"))
-    if column in header:
-        return header.index(column)
-    problems.append(Problem(f"{name}:1", f'no column "{column}"', ", ".join(header)[:300] or "a header line"))
-    return 0
+def _places(header: list[str], column: str) -> list[int]:
+    """Where ``column`` stands: under its name, or else under one that is the same but for case and separators."""
+    same = [at for at, cell in enumerate(header) if cell == column]
+    return same or [at for at, cell in enumerate(header) if plain(cell) == plain(column)]
+
+
+def _column(header: list[str], column: str, name: str, key: str, problems: list[Problem]) -> int:
+    places = _places(header, column)
+    if len(places) > 1:
+        problems.append(Problem(f"{name}:1", f'{len(places)} columns "{column}"', "one column of a name", key))
+    if not places:
+        allowed = ", ".join(header)[:300] or "a header line"
+        if key == "data.label_column":
+            allowed += "; or one for each of data.classes, with 0 and 1"
+        problems.append(Problem(f"{name}:1", f'no column "{column}"', allowed, key))
+    return places[0] if places else 0
 
 
 def _one_hot(header: list[str], table: CsvTable) -> dict[str, int]:
     """Class -> its column, where the table has no column of labels and one for each of the recipe's classes."""
-    if table.label_column in header or not table.classes or not {*table.classes} <= {*header}:
+    places = {name: _places(header, name) for name in table.classes or ()}
+    if _places(header, table.label_column) or any(len(found) != 1 for found in places.values()):
         return {}
-    return {name: header.index(name) for name in table.classes}
+    return {name: found[0] for name, found in places.items()}
 
 
 def _hot(columns: dict[str, int], line: list[str]) -> str:
     """The class of which the column holds 1, while all others hold 0; empty where it is not so."""
     try:
-        found = {name: float(line[at]) for name, at in columns.items()}
-    except (IndexError, ValueError):
+        cells = {name: line[at].casefold() if at < len(line) else "" for name, at in columns.items()}
+        found = {name: _SAID[cell] if cell in _SAID else float(cell.replace(",", ".")) for name, cell in cells.items()}
+    except ValueError:
         return ""
     one = sorted(found.values()) == [*[0.0] * (len(found) - 1), 1.0]
     return next(name for name in found if found[name]) if one else ""
 
 
 def _cell(text: str, table: CsvTable) -> str:
-    """``text``, or "" for a missing value: none that `MISSING` lists, unless it is a class of the recipe."""
-    return "" if folded(text) in MISSING and text not in (table.classes or ()) else text
+    """``text``, or "" for a missing value, unless it is a class of the recipe."""
+    return "" if missing(text) and text not in (table.classes or ()) else text
 
 
 def _row(folder: Path, table: CsvTable, where: str, cells: list[str | None], problems: list[Problem]) -> Row | None:
@@ -189,11 +203,17 @@ def _row(folder: Path, table: CsvTable, where: str, cells: list[str | None], pro
     if image is None:
         problems.append(outside(where, path or ""))
     if not label:
-        allowed = "a class, or the path of a mask (data.classes may name a class that reads like none)"
+        allowed = (
+            "a class, or the path of a mask; take out rows without (data.classes may name one that reads like none)"
+        )
         problems.append(Problem(where, "found nothing", allowed, table.label_column))
     named = "" if split is None else split_named(split)
     if named is None:
-        problems.append(Problem(where, f'found "{split}"', "train, validation or test", table.split_column or ""))
+        allowed = "train, validation or test"
+        allowed += '; folds are drawn: data.split = "kfold"' if (split or "").isdigit() else ""
+        problems.append(
+            Problem(where, f'found "{split}"' if split else "found nothing", allowed, table.split_column or "")
+        )
     if len(problems) > count or image is None or not label or named is None:
         return None
     return Row(where, image, label, _one_form(group or "") or None, named)

@@ -13,6 +13,7 @@ from functools import singledispatch
 from pathlib import Path, PurePosixPath
 
 from engine.data.cases import Case
+from engine.data.signs import kind_of
 from engine.errors import DataError, Problem, counted, some
 from engine.recipe.base import folded
 from engine.recipe.sources import DataTable
@@ -25,7 +26,9 @@ _SPLIT_NAMES = {
     **dict.fromkeys(("test", "testing"), "test"),
 }
 _TEXTS = frozenset((".txt", ".md", ".json", ".csv", ".tsv", ".xml", ".html", ".pdf", ".db", ".ini", ".xlsx", ".list"))
-MISSING = frozenset(("nan", "na", "n/a", "none", "null", "nil", "<na>", "#n/a", "-nan", "-", "--", "?", "missing"))
+_MISSING = frozenset(
+    ("nan", "na", "n/a", "none", "null", "nil", "<na>", "#n/a", "#nv", "#n/v", "-nan", "-", "--", "?", "missing")
+)
 """What tables have in cells without a value: most as pandas reads them, in lower case."""
 LONGEST_NAME = 200
 """Characters in the name of a class."""
@@ -73,6 +76,8 @@ def read_text(path: Path, folder: Path, *, ansi: str = "") -> str:
     """
     try:
         raw = read_small(path, MAX_LIST_BYTES)
+        if raw and (kind := kind_of(raw[:512])):
+            raise DataError(f"{path} is no text, but {kind}")
         if encoding := _wide(raw):
             return raw.decode(encoding)
         with suppress(UnicodeDecodeError):
@@ -207,6 +212,12 @@ def foreground(table: DataTable, said: dict[int, str]) -> tuple[tuple[str, ...],
         allowed = f"names of the data set ({', '.join(said.values())}), or new ones for all its values"
         raise DataError("data.classes gives two classes one mask value:", problems=(Problem("recipe", found, allowed),))
     return table.classes, values
+
+
+def missing(text: str) -> bool:
+    """Whether a cell of a table holds no value: a word for it, or an error of a spreadsheet such as ``#REF!``."""
+    name = folded(text)
+    return name in _MISSING or (name[:1] == "#" and name[-1] in "!?")
 
 
 def spelled(name: str) -> str:

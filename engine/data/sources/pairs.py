@@ -27,7 +27,8 @@ from engine.data.sources.index import (
     split_named,
     stem,
 )
-from engine.errors import DataError, Problem
+from engine.data.unread import VOLUMES, unread
+from engine.errors import DataError, Problem, counted
 from engine.recipe import DataTable
 from engine.recipe.sources import ImagePairsTable, NiftiPairsTable
 
@@ -128,11 +129,16 @@ def _pairs(folder: Path, images: str, labels: str, split: str, endings: Sequence
         if owner is not None and first is not path:
             found = f"{first.name} and {path.name}, both in {path.parent}"
             raise DataError(f"two masks of the image {owner}: {found}", "leave one of them there; nothing says which")
+    if masks and not scans:
+        foreign = unread(files_below(folder / images), 3 if endings[0] in VOLUMES else 2)
+        raise DataError(
+            f"no image that can be read in {folder / images}, beside {counted(len(masks), 'mask')}", problems=foreign
+        )
     if scans and masks and not {*owners} & {*scans}:
         raise DataError(
             f"no mask in {folder / labels} has the name of an image",
             f"found {min(masks)} beside {min(scans)}; a mask is called as its image, or with one of "
-            f"{', '.join(SUFFIXES)} after it",
+            f"{', '.join(SUFFIXES)} after it, and the channels of an image a_0000, a_0001, ... beside a mask a",
         )
     orphans = [name for name in masks if _image_of(name, scans, shared=images == labels) is None]
     ending = endings[0]

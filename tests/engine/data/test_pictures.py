@@ -148,6 +148,7 @@ ODD_MASKS = {
     "white first.png": "white stands before black",  # what Pillow and pngquant make of black and white
     "alpha.png": "drawn in its transparency",
     "indices.jpg": "values up to 2: JPEG blurs class indices",
+    "dark.jpg": "of the greys 0, 20, 255, in place of black and white",
     "two classes.jpg": "of the greys 0, 128, 25[45], in place of black and white",
 }
 
@@ -160,6 +161,10 @@ def test_masks_of_which_the_values_are_not_known_are_refused(tmp_path: Path, nam
         Image.fromarray(np.dstack([drawn * 0] * 3 + [255 * drawn])).save(tmp_path / name)
     elif name == "indices.jpg":
         Image.fromarray(2 * drawn).save(tmp_path / name, quality=95)
+    elif name == "dark.jpg":
+        shades = np.kron(np.array([0, 255], np.uint8)[drawn], np.ones((4, 4), np.uint8))
+        shades[:24, :24] = 20
+        Image.fromarray(shades).save(tmp_path / name, quality=75)
     elif name == "two classes.jpg":
         drawn[10:20, 10:20] = 2
         Image.fromarray(np.array([0, 128, 255], np.uint8)[drawn]).save(tmp_path / name, quality=90)

@@ -17,7 +17,7 @@ from engine.data.familiar import training_ranges, unfamiliar
 from engine.data.phantom_volumes import write_nifti
 from engine.data.read import read_case
 from engine.data.sources.dataset_json import labels_of
-from engine.data.sources.index import foreground, spelled
+from engine.data.sources.index import foreground, missing, spelled
 from engine.errors import DataError, Problem
 from engine.recipe import DataTable
 from tests.engine.data import builders as b
@@ -256,6 +256,54 @@ def test_tables_as_spreadsheets_write_them(tmp_path: Path, encoding: str, separa
     assert {case.images[0].name for case in dataset.cases} == {*names}
 
 
+ROWS_OF_HOSPITALS = {
+    "columns in another spelling": ("Path,LABEL,Patient-ID", "{n}.png,{c},P{p}"),
+    "signs without a width": ("path,label\u200b,patient_id", "{n}.png,{c}\u200b,\ufeffP{p}"),
+    "one-hot as pandas writes it": ("path,A,b,patientid", "{n}.png,{a},{b},P{p}"),
+    "one-hot with decimal commas": ("path;a;B;PatientId", "{n}.png;{h},0;{k},0;P{p}"),
+    "one-hot without zeros": ("path,a,b,patient id", "{n}.png,{x},{y},P{p}"),
+}
+
+
+@pytest.mark.parametrize("name", ROWS_OF_HOSPITALS)
+def test_tables_as_hospitals_write_them(tmp_path: Path, name: str) -> None:
+    header, row = ROWS_OF_HOSPITALS[name]
+    rows = []
+    for n in range(8):
+        b.picture(tmp_path / "d" / f"{n}.png", n)
+        first = n % 2 == 0
+        shares = {"a": first, "b": not first, "h": int(first), "k": int(not first)}
+        blanks = {"x": "1" if first else "", "y": "" if first else "1"}
+        rows.append(row.format(n=n, c="ab"[n % 2], p=n // 2, **shares, **blanks))
+    b.csv_table(tmp_path / "d", rows, header)
+    keys = {"classes": ("a", "b"), "group_column": "patient_id", "split": "fraction"}
+    dataset = opened(tmp_path, "csv", "classification", **keys)
+    assert {case.id: (case.target, case.group) for case in dataset.cases} == {
+        str(n): (n % 2, f"P{n // 2}") for n in range(8)
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"PK\x03\x04" + bytes(900), "a workbook: unpack it, or save the sheet as CSV"), (b"<html>404", "a web page")],
+)
+def test_a_table_that_is_no_text_is_said_to_be_what_it_is(tmp_path: Path, content: bytes, said: str) -> None:
+    b.csv_table(tmp_path / "d", [])
+    (tmp_path / "d" / "table.csv").write_bytes(content)
+    with pytest.raises(DataError, match=said):
+        opened(tmp_path, "csv", "classification", split="fraction")
+
+
+def test_images_in_a_format_that_is_not_read_are_said_once_and_not_missing(tmp_path: Path) -> None:
+    folder = b.pairs(tmp_path / "d")
+    for path in (folder / "images").iterdir():
+        path.unlink()
+        path.with_name(path.name[0]).write_bytes(bytes(128) + b"DICM")
+    with pytest.raises(DataError, match=r"(?s)no image that can be read in .*images, beside 4 masks") as caught:
+        opened(tmp_path, "nifti_pairs", "segmentation", classes=("organ",), split="fraction")
+    assert [problem.what for problem in caught.value.problems] == ["DICOM is not read"]
+
+
 def test_accents_have_one_form(tmp_path: Path) -> None:
     names, forms = ("José", "b", "Jose\u0301"), ("é", "e\u0301")
     rows = [f"{n}.png,{names[n % 3]},{forms[n % 2]}{n // 4}" for n in range(12)]
@@ -330,6 +378,7 @@ def test_missing_groups_are_no_group_and_names_that_agree_but_for_case_are_noted
     assert "classes that differ by case, spaces or zeros only: Benign, benign" in notes
     assert "groups that differ by case, spaces or zeros only: P1, p1" in notes
     assert "training cases have no group" in notes
+    assert [missing(cell) for cell in ("#REF!", "#WERT!", "#NV", "#7", "n.a")] == [True] * 3 + [False] * 2
     numbers = ["007", "7", "7.0", "70", "P07", "p7", "0.7", "700"]  # as a spreadsheet rewrites them
     assert [*map(spelled, numbers)] == ["7", "7", "7", "70", "p7", "p7", "0.7", "700"]
     merged = opened(tmp_path, "csv", "classification", classes=("benign", "malignant"), **changes)

@@ -74,6 +74,33 @@ def test_patients_that_the_split_does_not_know_are_said(tmp_path: Path) -> None:
     assert advice.remedy == 'data.group_column = "Patient_ID", with data.source = "csv"'
 
 
+def test_a_split_of_the_table_that_is_not_used_is_said(tmp_path: Path) -> None:
+    folder = pairs(tmp_path / "d", ("train",), cases=10)
+    (folder / "list.csv").write_text("Image;Partition\ntrain0;test\n")
+    (advice, *_) = volumes(tmp_path, split="fraction").advice
+    assert advice.what.startswith('list.csv has a column "Partition", which is not used')
+
+
+def test_masks_that_look_inverted_are_named(tmp_path: Path) -> None:
+    folder = pairs(tmp_path / "d", ("train",), cases=10)
+    assert not any("inverted" in advice.remedy for advice in volumes(tmp_path, split="fraction").advice)
+    for index in (2, 7):
+        put(folder, f"train{index}", volume(index), 1 - mask(), affine(1, 2, 3))
+    found = [advice.what for advice in volumes(tmp_path, split="fraction").advice if "inverted" in advice.remedy]
+    assert [text.partition(": ")[0] for text in found] == ["2 of 10 masks fill the corners and most of the image"]
+
+
+def test_two_groups_of_intensities_are_said(tmp_path: Path) -> None:
+    folder = pairs(tmp_path / "d", ("train",), cases=10)
+    groups = [advice.what for advice in volumes(tmp_path, split="fraction").advice if "in two groups" in advice.what]
+    assert groups == []
+    for index in range(4):
+        put(folder, f"train{index}", volume(index) + 1024, mask(), affine(1, 2, 3))  # without the offset of HU
+    (said,) = [advice.what for advice in volumes(tmp_path, split="fraction").advice if "in two groups" in advice.what]
+    assert said.startswith("mean values in two groups: 6 cases about ")
+    assert said.endswith(", 4 about 1024")
+
+
 def test_a_case_far_from_the_others_is_named(tmp_path: Path) -> None:
     folder = pairs(tmp_path / "d", ("train",), cases=12)
     put(folder, "train5", 1000 * volume(5) + 9000, mask(), affine(1, 2, 3))

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
+import pytest
+
+from engine.data.pictures import read_picture
 from engine.data.unread import unread
+from engine.data.volumes import read_volume
 
 
 def test_each_format_is_one_line_with_the_way_out(tmp_path):
@@ -19,6 +24,25 @@ def test_each_format_is_one_line_with_the_way_out(tmp_path):
     assert lines[1].startswith("a.NRRD: NRRD is not read")
     assert lines[2].startswith(f"{odd}: DICOM is not read")
     assert len(lines) == 3
+
+
+SIGNS = {
+    "empty": (b"", "an empty file"),
+    "lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "a pointer of Git LFS"),
+    "dicom": (bytes(128) + b"DICM" + bytes(300), "DICOM: convert it to NIfTI"),
+    "page": (b"<!DOCTYPE html><p>404", "a web page"),
+    "twice": (gzip.compress(gzip.compress(bytes(400))), "packed by gzip"),
+}
+
+
+@pytest.mark.parametrize("name", SIGNS)
+def test_a_file_under_the_name_of_another_format_is_said_to_be_what_it_is(tmp_path, name):
+    content, said = SIGNS[name]
+    for read, ending in ((read_volume, ".nii.gz"), (read_picture, ".png")):
+        path = tmp_path / f"a{ending}"
+        path.write_bytes(content)
+        with pytest.raises((OSError, ValueError), match=f"it is no .*: it is {said}"):
+            read(path)
 
 
 def test_pictures_and_volumes_are_foreign_to_each_other():
