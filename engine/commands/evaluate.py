@@ -54,14 +54,14 @@ def evaluate(request: Evaluate) -> int:
     trained = open_trained(folder, checkpoint=request.checkpoint, device=request.device)
     opened, label = _labelled(request, trained)
     dataset = as_trained(opened, trained)
-    dataset = check_dataset(dataset, trained.recipe.data, progress=show_progress("checking the data"))
+    dataset = check_dataset(dataset, trained.recipe.data, progress=show_progress("checking the data"), measured=True)
     rows = split_rows(dataset.cases, label)
     _refuse_changed(trained, rows, label)
     dataset = seen_in_training(dataset, read_splits(folder), label)
     network = network_for(trained, dataset)
     news: list[Event] = []
     for note in (*dataset.notes, *unfamiliar(dataset, trained.manifest.data.ranges)):
-        if note not in opened.notes:  # a case that was left out is not left out in silence
+        if request.data or note not in opened.notes:  # a case that was left out is not left out in silence
             news.append(Log(level="warning", message=f"{label}: {note}"))
             print(printable(note), file=sys.stderr)
     shown = show_progress("measuring")

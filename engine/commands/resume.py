@@ -13,6 +13,7 @@ from engine.commands.work import Handshake, work
 from engine.data import SPLITS, data_root, fingerprint
 from engine.data.identity import changed, split_rows
 from engine.errors import DataError, Problem, RecipeError, RunError, UsageError
+from engine.readers.fold import read_view
 from engine.recipe import Recipe, load_run_recipe, parse_recipe, recipe_toml
 from engine.requests import Resume
 from engine.runfolder import (
@@ -73,6 +74,7 @@ def _go_on(request: Resume, handshake: Handshake, processes: int) -> int:
     lock = take_lock(folder)
     try:
         _refuse_live(folder, take=request.take, held=True)  # whoever held the lock until now may have gone on with it
+        _refuse_gone(folder)
         recipe = _same_recipe(folder, overrides)
         refuse_uneven(recipe, processes)
         manifest = read_manifest(folder)
@@ -187,6 +189,17 @@ def _one_moment(folder: RunFolder) -> tuple[Content, Content | None]:
             return content, best
         time.sleep(pause_s)
     return content, None
+
+
+def _refuse_gone(folder: RunFolder) -> None:
+    """Raises: UsageError: last.pt was written and is not there; from the beginning, the stream would be cut."""
+    saved = () if folder.last.exists() else read_view(folder.events).checkpoints
+    if written := [each for each in saved if folder.root / each.path == folder.last]:
+        raise UsageError(
+            f"{folder.id} came to epoch {written[-1].epoch}, but checkpoints/last.pt is gone",
+            f"put it back, or train again: medtui run {folder.recipe}"
+            + ("; best.pt still serves evaluate and predict" if folder.best.exists() else ""),
+        )
 
 
 def _refuse_live(folder: RunFolder, *, take: bool, held: bool = False) -> None:

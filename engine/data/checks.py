@@ -31,7 +31,13 @@ class Finding:
     fatal: bool
 
 
-def check_dataset(dataset: Dataset, table: DataTable, *, progress: Callable[[int, int], None] | None = None) -> Dataset:
+def check_dataset(
+    dataset: Dataset,
+    table: DataTable,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    measured: bool = False,
+) -> Dataset:
     """Read every case of ``dataset`` and return it with their `Case.facts`, less what cannot be used.
 
     The range of pictures of more than 8 bits is found too, see `Dataset.value_range`; one that is known
@@ -47,6 +53,7 @@ def check_dataset(dataset: Dataset, table: DataTable, *, progress: Callable[[int
 
     Args:
         progress: called with (cases read, all cases), from this thread.
+        measured: nothing learns from the cases: masks without foreground are kept, and noted.
 
     Raises:
         DataError: with every problem (50 shown), by file; or nothing is left to train on.
@@ -65,8 +72,9 @@ def check_dataset(dataset: Dataset, table: DataTable, *, progress: Callable[[int
             if progress is not None:
                 progress(done, total)
     dataset = _with_range(replace(dataset, cases=tuple(cases), notes=(*dataset.notes, *_remarked(cases))))
-    if findings and table.unreadable == "refuse":
-        raise _refused(dataset, findings)
+    refused = [finding for finding in findings if finding.fatal or not measured]
+    if refused and table.unreadable == "refuse":
+        raise _refused(dataset, refused, measured=measured)
     return without_copies(_skipped(dataset, findings) if findings else dataset, table)
 
 
@@ -166,8 +174,9 @@ def _image_problems(dataset: Dataset, case: Case, sample: RawCase, lows: Array, 
     return problems
 
 
-def _refused(dataset: Dataset, findings: list[Finding]) -> DataError:
+def _refused(dataset: Dataset, findings: list[Finding], *, measured: bool = False) -> DataError:
     hint = 'mend the files, or set data.unreadable = "skip" to leave such cases out'
+    hint = "mend the files, or take these cases out" if measured else hint
     if not all(finding.fatal for finding in findings):
         hint += ", and to keep those with an empty label: slices beside the organ, patients without a lesion"
     if len(findings) == len(dataset.cases):
@@ -198,4 +207,5 @@ def _skipped(dataset: Dataset, findings: list[Finding]) -> Dataset:
 
 
 def _text(finding: Finding) -> str:
-    return "; ".join(f"{problem.where}: {problem.what}" for problem in finding.problems)
+    wanted = (f" (allowed: {problem.allowed})" if problem.allowed else "" for problem in finding.problems)
+    return "; ".join(f"{each.where}: {each.what}{more}" for each, more in zip(finding.problems, wanted, strict=True))

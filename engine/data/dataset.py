@@ -11,13 +11,14 @@ from pathlib import Path
 from engine.data.cases import Case, Dataset
 from engine.data.read import channels_in
 from engine.data.sources import DatasetIndex, open_source
-from engine.data.sources.dataset_json import channel_names
+from engine.data.sources.dataset_json import FILE, channel_names, labels_of, said
 from engine.data.sources.index import absent, spelled
 from engine.data.splits import assign, refuse_duplicates
 from engine.data.traits import with_traits
 from engine.data.unread import unread
 from engine.errors import DataError, Problem, RecipeError, absent_dataset
 from engine.recipe import DataTable
+from engine.recipe.base import folded
 
 _LOOKED_AT = 10_000
 MARKER = "PHANTOM"
@@ -82,7 +83,8 @@ def open_elsewhere(table: DataTable, task: str, folder: Path, *, classes: tuple[
         found, allowed = ", ".join(layout.classes), f"{', '.join(classes)}: what the network was trained for"
         raise DataError(f"{place} has other classes:", problems=(Problem("classes", found, allowed),))
     refuse_duplicates(layout.cases)
-    return _dataset(replace(layout, published_split=None), layout.cases, task, table, place)
+    any_colours = table.model_copy(update={"intensity": "none"})  # `as_trained` gives grey ones those of training
+    return _dataset(replace(layout, published_split=None), layout.cases, task, any_colours, place)
 
 
 def _dataset(layout: DatasetIndex, cases: tuple[Case, ...], task: str, table: DataTable, folder: Path) -> Dataset:
@@ -98,12 +100,22 @@ def _dataset(layout: DatasetIndex, cases: tuple[Case, ...], task: str, table: Da
         spacing_unit=layout.spacing_unit,
         phantom=(folder / MARKER).is_file(),
         published_split=layout.published_split,
-        notes=layout.notes,
+        notes=(*layout.notes, *_renamed(layout, folder)),
         root=folder,
         channel_names=channel_names(folder),
     )
     _refuse_misfit(dataset, table)
     return dataset
+
+
+def _renamed(layout: DatasetIndex, folder: Path) -> list[str]:
+    """A note for each class that the ``dataset.json`` of ``folder`` calls by another name."""
+    theirs = labels_of(said(folder).get("labels"), [])
+    return [
+        f'the mask value {value} is "{name}" in data.classes, and "{theirs[value]}" in {FILE}'
+        for name, value in zip(layout.classes, layout.label_values, strict=False)
+        if folded(theirs.get(value, name)) != folded(name)
+    ]
 
 
 def _refuse_misfit(dataset: Dataset, table: DataTable) -> None:

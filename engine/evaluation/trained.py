@@ -131,6 +131,8 @@ def load_predictors(
     for folder in runs[1:]:
         model = copy.deepcopy(network.model)
         other, weights = chosen_checkpoint(folder, recipe)
+        if weights.get("classes") != content.get("classes"):
+            raise RunError(f"{folder.id} was trained for other classes than {runs[0].id}", "let those vote that agree")
         load_weights(model, weights["model"], f"{other.name} of {folder.id}")
         predictors.append(build_predictor(recipe, network, model))
     return predictors, path, content
@@ -140,7 +142,15 @@ def chosen_checkpoint(folder: RunFolder, recipe: Recipe) -> tuple[Path, Content]
     """The checkpoint that is tested: best.pt where the recipe wants it and validation wrote one; process 0 reads it.
 
     Raises:
-        RunError: there is none, it is damaged, or its weights are not finite.
+        RunError: there is none, it is damaged, its weights are not finite, or it is of a run with other classes.
     """
     path = folder.best if recipe.evaluate.checkpoint == "best" and folder.best.exists() else folder.last
-    return broadcast((path, load_checkpoint(path) if rank() == 0 else {}))
+    path, content = broadcast((path, load_checkpoint(path) if rank() == 0 else {}))
+    found, known = content.get("classes"), read_manifest(folder).data.classes
+    if found and known and list(found) != list(known):
+        raise RunError(
+            f"{path.name} in {folder.id} is of another run: its classes are {', '.join(map(str, found))}, "
+            f"those of the run {', '.join(known)}",
+            "put the run's own checkpoint back",
+        )
+    return path, content

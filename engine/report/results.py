@@ -83,10 +83,13 @@ def calibration_table(part: SplitSummary) -> list[Table]:
     ruled = frozenset({len(rows)})
     known = [label for label, row in part.per_class.items() if "ece" in row]
     rows += [[f"ECE, {label}", measured(part, "ece", label), ""] for label in known]
+    ended = (
+        "" if 0.051 < temperature < 19.9 else ", at the end of its range: too few errors there, or too many, to set it"
+    )
     caption = (
-        f"Small print: 95 % interval. Temperature: {temperature:.3g}, chosen on the validation split; it moves no "
-        "prediction. ECE: expected calibration error of the predicted class, class-wise: mean of those of the classes, "
-        "in 15 bins."
+        f"Small print: 95 % interval. Temperature: {temperature:.3g}, chosen on the validation split{ended}; it "
+        "moves no prediction. ECE: expected calibration error of the predicted class, class-wise: mean of those of the "
+        "classes, in 15 bins."
     )
     heads = ["Probabilities", "as predicted", "with temperature"]
     return [Table(heads, rows, caption, rule_before=ruled)]

@@ -12,6 +12,7 @@ from PIL import Image
 from engine.commands.evaluate import evaluate
 from engine.commands.figures import figures
 from engine.commands.predict import predict
+from engine.errors import DataError
 from engine.requests import Evaluate, Figures, Predict
 from engine.runfolder import RunFolder
 from tests.engine.runs import PICTURES, run
@@ -78,3 +79,22 @@ def test_new_pictures_get_masks_of_their_size_and_grey_ones_too(finished: RunFol
 def test_other_pictures_are_evaluated_as_those_of_training(finished: RunFolder, capsys) -> None:
     assert evaluate(Evaluate(run=finished.root, split="validation")) == 0
     assert "pixel" in capsys.readouterr().out
+
+
+def test_patients_without_a_lesion_are_measured_and_other_names_of_classes_said(finished, tmp_path, capsys) -> None:
+    folder = tmp_path / "clinic"
+    for name, low in (("images", 255), ("masks", 1)):
+        (folder / name).mkdir(parents=True)
+        pixels = np.random.default_rng(0).integers(0, low, (50, 71), np.uint8)
+        Image.fromarray(pixels).save(folder / name / "healthy.png")
+    (folder / "dataset.json").write_text('{"labels": {"background": 0, "nodule": 1}}')
+    assert evaluate(Evaluate(run=finished.root, data=folder)) == 0
+    said = capsys.readouterr().err
+    assert 'the mask value 1 is "lesion" in data.classes, and "nodule" in dataset.json' in said
+    assert "kept with an empty label: 1 case: healthy" in said
+    part = json.loads(finished.metrics.read_text())["clinic"]
+    assert part["dice"] == 1 - part["false_positive_cases"]
+    (folder / "images" / "healthy.png").write_bytes(b"")
+    with pytest.raises(DataError, match="1 case of 1") as caught:
+        evaluate(Evaluate(run=finished.root, data=folder))
+    assert "data.unreadable" not in (caught.value.hint or "")

@@ -13,10 +13,11 @@ import h5py
 import pytest
 
 from engine.checkpoint import load_checkpoint, save_checkpoint
+from engine.commands.evaluate import evaluate
 from engine.commands.resume import resume
 from engine.errors import DataError, RecipeError, RunError, UsageError
 from engine.events import Control, Note, RunStarted
-from engine.requests import Resume
+from engine.requests import Evaluate, Resume
 from engine.runfolder import RunFolder, read_label, read_status, send, take_lock
 from tests.engine.runs import CLASSIFICATION, SEGMENTATION, events, go_on, learned, run, same_weights
 
@@ -71,7 +72,9 @@ def test_a_run_without_a_checkpoint_starts_from_its_beginning(tmp_path, alone):
 
     code, folder = run(tmp_path, SEGMENTATION, *HARD, then=stop_at_once)
     assert code == 3
-    folder.last.unlink(missing_ok=True)
+    folder.last.unlink(missing_ok=True)  # and what the stream says of it: as if it had been killed
+    lines = folder.events.read_text().splitlines(keepends=True)
+    folder.events.write_text("".join(line for line in lines if '"kind":"checkpoint"' not in line))
     assert go_on(folder, tmp_path / "data") == 0
     assert same_weights(folder.last, alone.last)
     assert learned(folder) == learned(alone)
@@ -158,6 +161,23 @@ def test_a_checkpoint_from_behind_the_end_is_no_finished_run(tmp_path, alone):
     assert status.state == "failed"
     assert "last.pt does not fit this run" in status.message
     assert "at iteration 1000000000 of 9" in status.message
+
+
+def test_a_run_of_which_the_checkpoint_is_gone_keeps_its_stream(tmp_path, alone):
+    folder = RunFolder(shutil.copytree(alone.root, tmp_path / alone.id))
+    folder.status.unlink()
+    folder.last.unlink()
+    before = folder.events.read_bytes()
+    with pytest.raises(UsageError, match=r"came to epoch 3, but checkpoints/last\.pt is gone"):
+        go_on(folder, alone.root.parent.parent / "data")
+    assert folder.events.read_bytes() == before
+
+
+def test_weights_of_a_run_with_other_classes_are_no_checkpoint_of_this_one(tmp_path, alone):
+    folder = RunFolder(shutil.copytree(alone.root, tmp_path / alone.id))
+    save_checkpoint(folder.best, load_checkpoint(folder.best) | {"classes": ["right atrium"]})
+    with pytest.raises(RunError, match=r"best\.pt in .* is of another run: its classes are right atrium"):
+        evaluate(Evaluate(run=folder.root))
 
 
 def test_what_would_be_another_run_is_refused(tmp_path, alone):
