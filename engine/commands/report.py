@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.errors import UsageError, printable
 from engine.requests import Report
-from engine.runfolder import RunFolder
+from engine.runfolder import RunFolder, refuse_links
 
 
 def report(request: Report) -> int:
@@ -12,6 +12,7 @@ def report(request: Report) -> int:
 
     Raises:
         UsageError: no run is named, or the output is no folder.
+        RunError: the run folder may not be written to.
     """
     from engine.report import write_comparison, write_report
 
@@ -23,6 +24,7 @@ def report(request: Report) -> int:
     if request.output is not None and request.output.exists() and not request.output.is_dir():
         raise UsageError(f"{request.output} is not a folder", "name another with -o DIR")
     if len(folders) == 1 and request.output is None:
+        refuse_links(folders[0])
         paths = write_report(folders[0])
     else:
         paths = write_comparison(folders, request.output or folders[-1].root.parent / "comparison")

@@ -39,7 +39,8 @@ def write_comparison(folders: Sequence[RunFolder], out: Path) -> tuple[Path, Pat
         document = build(together, draw_comparison(folders, out / "figures"), out)
         return write_pages(document, _private(together), out / "report.html", out / "report.md")
     except OSError as error:
-        raise RunError(f"cannot write the comparison to {out}: {error.strerror or error}") from error
+        hint = "choose a folder that you may write to with -o DIR"
+        raise RunError(f"cannot write the comparison to {out}: {error.strerror or error}", hint) from error
 
 
 def build(together: Runs, figures: list[FigureResult], out: Path) -> Document:

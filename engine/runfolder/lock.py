@@ -88,7 +88,7 @@ def _open(folder: RunFolder, name: str) -> int:
     try:
         return os.open(folder.root / name, os.O_RDWR | os.O_CREAT | _FLAGS, 0o600)
     except OSError as error:
-        hint = "a run goes on in its own folder only"
+        hint = "a run is changed in its own folder only: copy it to a place of your own, and name the copy"
         raise RunError(f"cannot write in {folder.root}: {error.strerror or error}", hint) from error
 
 

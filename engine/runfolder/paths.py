@@ -161,7 +161,7 @@ def sweep(folder: RunFolder) -> None:
 
 
 def list_runs(runs: Path, *, studies: bool = False) -> list[RunFolder]:
-    """All run folders in ``runs``, in the order of their ids; a renamed one is known by its stream.
+    """All run folders in ``runs`` that may be read, in the order of their ids; a renamed one is known by its stream.
 
     With ``studies`` those of studies too.
 
@@ -184,7 +184,12 @@ def _is_run(entry: os.DirEntry[str], studies: bool) -> bool:
     if entry.name.endswith(STUDY):
         return studies and os.path.exists(os.path.join(entry.path, "study.toml"))
     renamed = entry.name[0] != "." and os.path.exists(os.path.join(entry.path, "events.jsonl"))
-    return bool(ID_PATTERN.match(entry.name) or renamed) and entry.is_dir()
+    return bool(ID_PATTERN.match(entry.name) or renamed) and entry.is_dir() and _readable(entry.path)
+
+
+def _readable(run: str | Path) -> bool:
+    """Whether the folder ``run`` is not another user's own: of such nothing is known, also not that it is lost."""
+    return os.access(run, os.R_OK | os.X_OK)
 
 
 def _began_s(folder: RunFolder) -> tuple[float, str]:
@@ -206,6 +211,8 @@ def find_run(runs: Path, run: str | None, *, studies: bool = False) -> RunFolder
     if run and any(os.path.exists(os.path.join(run, file)) for file in ("events.jsonl", "study.toml")[: 1 + studies]):
         named = Path(run)
         return RunFolder(named if named.name not in {"", ".."} else Path(os.path.abspath(run)))
+    if run and any(os.path.isdir(place) and not _readable(place) for place in (run, runs / run)):
+        raise UsageError(f"{run} is another user's, and may not be read", "its owner can open it: chmod -R a+rX")
     known = list_runs(runs, studies=run is not None)
     if not known:
         start = "start one with: medtui run recipes/quickstart.toml (or name the folder with --runs DIR)"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import stat
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -184,3 +186,24 @@ def test_folders_that_a_copy_left_out_are_made_again(tmp_path):
     sweep(folder)
     assert folder.control.is_dir()
     assert folder.previews.is_dir()
+
+
+def test_a_run_of_another_user_is_not_listed_as_lost():
+    with tempfile.TemporaryDirectory() as place:
+        runs = Path(place)
+        runs.chmod(0o755)
+        folders = [create(runs, "seg", now_s=NOW + second) for second in range(2)]
+        folders[1].root.chmod(0)  # the owner's own, to whoever is not root
+        folders[0].root.chmod(0o755)
+        root = os.geteuid() == 0
+        if root:
+            os.setresuid(65534, 65534, 0)
+        try:
+            assert [folder.id for folder in list_runs(runs)] == [folders[0].id]
+            assert find_run(runs, None).id == folders[0].id
+            with pytest.raises(UsageError, match="another user's"):
+                find_run(runs, folders[1].id)
+        finally:
+            if root:
+                os.setresuid(0, 0, 0)
+            folders[1].root.chmod(0o700)
