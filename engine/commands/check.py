@@ -16,7 +16,7 @@ from engine.data import Dataset, data_root
 from engine.data.survey import Survey, survey
 from engine.errors import RecipeError, counted, printable
 from engine.events import portable
-from engine.recipe import Recipe, load_recipe, refuse_dead
+from engine.recipe import Recipe, doubts, load_recipe, refuse_dead
 from engine.requests import Check
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ def check(request: Check) -> int:
     """
     from engine.device import memory_errors
     from engine.network import memory_advice
-    from engine.training.optim import warmup_note
 
     recipe = load_recipe(request.recipe, request.overrides, outside=request.allow_outside)
     processes = request.nproc or 1
@@ -55,7 +54,7 @@ def check(request: Check) -> int:
     words = ", ".join(f"{n} {split}" for split, n in found.cases.items() if n)
     _say("data", f"{dataset.name}: {words}; classes {', '.join(dataset.classes)}")
     _found(found)
-    if note := warmup_note(recipe.schedule, recipe.train.epochs):
+    for note in doubts(recipe):
         _say("", note, "note")
     with memory_errors(memory_advice(recipe)):
         network = _network(recipe, dataset, root)

@@ -12,7 +12,7 @@ from engine.console import tell
 from engine.data import Dataset
 from engine.errors import MedtuiError, RunError
 from engine.events import Log, Note, Result, RunEnded
-from engine.recipe import Recipe
+from engine.recipe import Recipe, doubts
 from engine.runfolder import RunFolder, read_manifest, update_manifest
 
 if TYPE_CHECKING:
@@ -131,7 +131,6 @@ def _phases(session: Session, network: Network, *, resume: bool) -> Outcome:
     from engine.training.follower import share
     from engine.training.handlers.resources import ResourceSampler
     from engine.training.loop import build_training, started
-    from engine.training.optim import warmup_note
     from engine.training.testing import test
 
     share(session, network)
@@ -143,7 +142,7 @@ def _phases(session: Session, network: Network, *, resume: bool) -> Outcome:
     session.log(f"{model}, {network.parameters / 1e6:.2f} M weights, on {network.device.name}; {training.describe()}")
     if network.device.reason:
         session.log(network.device.reason)
-    if note := warmup_note(session.recipe.schedule, session.recipe.train.epochs):
+    for note in doubts(session.recipe):
         session.log(note, "warning")
     sampler = ResourceSampler(session.emit, session.folder.root, network.device.device)
     sampler.start()

@@ -12,7 +12,6 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from engine.checkpoint import StateDict
-from engine.errors import counted
 from engine.plugins import load_plugins
 from engine.recipe.optim import (
     AdamTable,
@@ -90,16 +89,6 @@ def build_schedule(
     load_plugins("medtui.code")
     warmup = min(round(table.warmup_epochs * iterations_per_epoch), iterations)
     return Schedule(optimizer, partial(shape, table), warmup, max(iterations, 1))
-
-
-def warmup_note(table: ScheduleTable, epochs: int | None) -> str:
-    """What to say of a warm-up that leaves nothing of a run of ``epochs``; "" where it leaves something."""
-    if epochs is None or table.warmup_epochs < epochs:
-        return ""
-    return (
-        f"schedule.warmup_epochs = {table.warmup_epochs:g} is the whole run ({counted(epochs, 'epoch')}): the learning "
-        f'rate rises to its end, and never follows schedule.name = "{table.name}"'
-    )
 
 
 class Schedule(LRScheduler):

@@ -13,7 +13,7 @@ from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR, PolynomialLR
 
 from engine.recipe import OptimizerTable, ScheduleTable
-from engine.training.optim import build_optimizer, build_schedule, warmup_note
+from engine.training.optim import build_optimizer, build_schedule
 
 OPTIMIZERS = [
     {"name": "adam", "lr": 0.01},
@@ -212,11 +212,3 @@ def test_every_group_follows():
     schedule.step()
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.25, 0.25])
     assert copy.deepcopy(schedule.get_last_lr()) == pytest.approx([0.25, 0.25])
-
-
-@pytest.mark.parametrize(
-    ("warmup", "epochs", "said"), [(1.0, 1, True), (5.0, 2, True), (1.0, 2, False), (9.0, None, False)]
-)
-def test_a_warm_up_that_is_the_whole_run_is_said(warmup, epochs, said):
-    note = warmup_note(ScheduleTable(name="cosine", warmup_epochs=warmup), epochs)
-    assert ("schedule.warmup_epochs" in note) is said
