@@ -50,8 +50,8 @@ def well_formed(text: str) -> str:
 
 
 def counted(number: int, what: str) -> str:
-    """``1 case``, ``2 cases``, ``2 classes``."""
-    many = "es" if what.endswith(("s", "x")) else "s"
+    """``1 case``, ``2 cases``, ``2 classes``, ``2 batches``."""
+    many = "es" if what.endswith(("s", "x", "tch")) else "s"
     return f"{number} {what}{'' if number == 1 else many}"
 
 

@@ -42,6 +42,7 @@ class Option:
     high: int = 1000  # its greatest value
     flag: tuple[str, ...] = ()  # where it is not ``--`` and the name of the field
     place: Literal["", "?", "+"] | None = ""  # it has no flag, and so many words as argparse means by this; None: one
+    beside: tuple[str, Any] | None = None  # another field, and the value of it without which this one does nothing
 
 
 Data = Annotated[Path | None, Option("root of the data sets ($MEDTUI_DATA, else ./data)", "DIR")]
@@ -50,6 +51,7 @@ A_RUN = "a folder, an id, a name, or a unique part of an id"
 """How `engine.runfolder.find_run` is asked for a run."""
 _SET = "TABLE.KEY=VALUE"
 _SHARED = "processes that share each batch ({}; torchrun and srun say it themselves)"
+_SLURM = ("on", "slurm")
 _RUN = Option(f"{A_RUN}; without it, the newest run", "RUN", place="?")
 
 
@@ -63,7 +65,7 @@ class _OfRecipe(Request, frozen=True):
 class _ToRun(_OfRecipe, frozen=True):
     runs: Annotated[Path, Option("folder of the runs (runs)", "DIR")] = Path("runs")
     on: Annotated[Literal["local", "slurm"], Option("here, or a job of SLURM (local)")] = "local"
-    slurm: Annotated[Texts, Option("--on slurm: an option of sbatch; again for more", "KEY=VALUE")] = ()
+    slurm: Annotated[Texts, Option("--on slurm: an option of sbatch; again for more", "KEY=VALUE", beside=_SLURM)] = ()
 
 
 class Train(_ToRun, frozen=True):
@@ -71,7 +73,7 @@ class Train(_ToRun, frozen=True):
 
     name: Annotated[str | None, Option("name of the run (the recipe's)", "NAME")] = None
     nproc: Annotated[int | None, Option(_SHARED.format(1), "N", high=64)] = None
-    nodes: Annotated[int, Option("--on slurm: nodes of the run (1)", "N")] = 1
+    nodes: Annotated[int, Option("--on slurm: nodes of the run (1)", "N", beside=_SLURM)] = 1
     handshake: int | None = None  # descriptor of a pipe that is told the run folder; without one it is printed
     study: dict[str, Any] | None = None  # the run's place in the study that starts it, for its manifest
 
@@ -103,7 +105,9 @@ class Resume(Request, frozen=True):
     ] = ()
     fork: Annotated[bool, Option("begin a new run at this one's last checkpoint")] = False
     take: Annotated[bool, Option("go on with a silent run: its trainer elsewhere is gone")] = False
-    name: Annotated[str | None, Option("--fork: name of the new run (the old one's)", "NAME")] = None
+    name: Annotated[
+        str | None, Option("--fork: name of the new run (the old one's)", "NAME", beside=("fork", True))
+    ] = None
     nproc: Annotated[int | None, Option(_SHARED.format("as before"), "N", high=64)] = None
     data: Annotated[Path | None, Option("root of the data sets (where it was)", "DIR")] = None
     handshake: int | None = None  # as for `Train`
@@ -114,7 +118,9 @@ class Check(_OfRecipe, frozen=True):
 
     nproc: Annotated[int | None, Option(_SHARED.format(1), "N", high=64)] = None
     json: Annotated[bool, Option("what is known of the data as JSON, without the batch")] = False
-    profile: Annotated[bool, Option("where the time of a step goes, and what in the recipe would change it")] = False
+    profile: Annotated[
+        bool, Option("where the time of a step goes, and what in the recipe would change it", beside=("json", False))
+    ] = False
 
 
 class _OfWeights(Request, frozen=True):
@@ -208,13 +214,19 @@ def make(kind: type[R], values: dict[str, Any]) -> R:
     """A request of plain values: lists for tuples, texts or `Path` for paths.
 
     Raises:
-        UsageError: a field is missing, unknown, or of the wrong type.
+        UsageError: a field is missing, unknown, of the wrong type, or would do nothing beside the others.
     """
     try:
-        return msgspec.convert(values, kind, dec_hook=_path)
+        request = msgspec.convert(values, kind, dec_hook=_path)
     except msgspec.ValidationError as error:
         fields = ", ".join(kind.__struct_fields__)
         raise UsageError(f"{kind.command}: {error}", f"fields of the request: {fields}") from None
+    for name, _, default, option in options_of(kind):
+        key, needed = option.beside or (name, getattr(request, name))
+        if getattr(request, name) != default and getattr(request, key) != needed:
+            other = f"with --{key}" if needed is False else f"without --{key}" + f" {needed}" * (needed is not True)
+            raise UsageError(f"--{name} does nothing {other}", "leave one of them out" if needed is False else "add it")
+    return request
 
 
 def encode(request: Request) -> str:

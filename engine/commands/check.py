@@ -16,7 +16,7 @@ from engine.data import Dataset, data_root
 from engine.data.survey import Survey, survey
 from engine.errors import RecipeError, counted, printable
 from engine.events import portable
-from engine.recipe import Recipe, doubts, load_recipe, refuse_dead
+from engine.recipe import Recipe, load_recipe, refuse_dead
 from engine.requests import Check
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def check(request: Check) -> int:
     """
     from engine.device import memory_errors
     from engine.network import memory_advice
+    from engine.training.doubts import doubts
 
     recipe = load_recipe(request.recipe, request.overrides, outside=request.allow_outside)
     processes = request.nproc or 1
@@ -54,7 +55,7 @@ def check(request: Check) -> int:
     words = ", ".join(f"{n} {split}" for split, n in found.cases.items() if n)
     _say("data", f"{dataset.name}: {words}; classes {', '.join(dataset.classes)}")
     _found(found)
-    for note in doubts(recipe):
+    for note in doubts(recipe, len(dataset.split("train"))):
         _say("", note, "note")
     with memory_errors(memory_advice(recipe)):
         network = _network(recipe, dataset, root)
@@ -122,7 +123,7 @@ def _step(recipe: Recipe, dataset: Dataset, network: Network, processes: int) ->
     import torch
 
     from engine.data.loaders import build_train_loader
-    from engine.training.engines import accumulation_note, build_step, make_trainer
+    from engine.training.engines import build_step, make_trainer
     from engine.training.stream import EpochStream
 
     data = recipe.data.model_copy(update={"cache": "none"})
@@ -138,10 +139,6 @@ def _step(recipe: Recipe, dataset: Dataset, network: Network, processes: int) ->
     loader.close()
     steps = counted(len(stream), "step")
     _say("batch", f"{counted(output.cases, 'case')} in {seconds:.2f} s, loss {output.loss:.4g}; {steps} an epoch")
-    if output.cases < size and processes == 1:
-        _say("", f"train.batch_size = {size} is more than one epoch has: it is one step of {output.cases}", "note")
-    if note := accumulation_note(recipe):
-        _say("", note, "note")
     if processes > 1:
         _say("nproc", f"this was the share of one of {processes} processes; each needs its own memory and cases")
         gpus = torch.cuda.device_count()

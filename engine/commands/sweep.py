@@ -42,7 +42,9 @@ def sweep(request: Sweep) -> int:
         folder = find_run(request.runs, str(request.recipe), studies=True)
         if not folder.is_study:
             raise UsageError(f"{folder.id} is no study", f"go on with it: medtui resume {folder.address}")
-        if request.overrides or request.folds or request.seeds > 1 or request.grid or request.search or request.trials:
+        if request != Sweep(
+            recipe=request.recipe, data=request.data, runs=request.runs, jobs=request.jobs, resume=True
+        ):
             raise UsageError("a study goes on as it was begun", "begin another one: medtui sweep RECIPE ...")
         study = read_study(folder)
         study = msgspec.structs.replace(study, data=str(request.data.resolve())) if request.data else study

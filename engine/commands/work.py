@@ -12,7 +12,7 @@ from engine.console import tell
 from engine.data import Dataset
 from engine.errors import MedtuiError, RunError
 from engine.events import Log, Note, Result, RunEnded
-from engine.recipe import Recipe, doubts
+from engine.recipe import Recipe
 from engine.runfolder import RunFolder, read_manifest, update_manifest
 
 if TYPE_CHECKING:
@@ -128,6 +128,7 @@ def _phases(session: Session, network: Network, *, resume: bool) -> Outcome:
     from engine.device import memory_errors
     from engine.distributed import broadcast
     from engine.network import memory_advice
+    from engine.training.doubts import doubts
     from engine.training.follower import share
     from engine.training.handlers.resources import ResourceSampler
     from engine.training.loop import build_training, started
@@ -142,7 +143,7 @@ def _phases(session: Session, network: Network, *, resume: bool) -> Outcome:
     session.log(f"{model}, {network.parameters / 1e6:.2f} M weights, on {network.device.name}; {training.describe()}")
     if network.device.reason:
         session.log(network.device.reason)
-    for note in doubts(session.recipe):
+    for note in doubts(session.recipe, len(session.dataset.split("train"))):
         session.log(note, "warning")
     sampler = ResourceSampler(session.emit, session.folder.root, network.device.device)
     sampler.start()

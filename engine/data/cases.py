@@ -95,7 +95,8 @@ class Dataset:
     def facts(self) -> dict[str, Any]:
         """What decides whether some keys of a recipe do anything, see `engine.recipe.sources` and ``tables``."""
         validated = any(case.split == "validation" for case in self.cases)
-        return {"data.channels": self.channels, "data.spacing_unit": self.spacing_unit, "data.validated": validated}
+        known = {"data.classes": self.classes, "data.channels": self.channels, "data.spacing_unit": self.spacing_unit}
+        return {**known, "data.validated": validated}
 
     def split(self, name: str) -> tuple[Case, ...]:
         """The cases of the split ``name``, ordered by id."""

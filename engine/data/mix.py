@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from engine.recipe import AugmentTable
+from engine.recipe.tables import grown
 
 _MIX = 3  # beside the numbers of engine.data.order
 _GROWN = 2 / 3
-_STEP, _SMALLEST = 16, 32
 
 Shares = list[tuple[float, Tensor]]
 """Of the loss: indices (B,), and by how much they count."""
@@ -47,8 +47,8 @@ class BatchChanges:
         """``image`` (B, C, H, W) at the size of ``progress`` (0 to 1 over the epochs), in multiples of 16."""
         start = self.table.grow_from
         share = start + (1 - start) * min(progress / _GROWN, 1.0)
-        sides = [max(round(share * side / _STEP) * _STEP, min(side, _SMALLEST)) for side in image.shape[2:]]
-        if share == 1 or sides == list(image.shape[2:]):
+        sides = [grown(side, share) for side in image.shape[2:]]
+        if sides == list(image.shape[2:]):
             return image
         return functional.interpolate(image, sides, mode="bilinear", antialias=True)
 

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from engine.recipe.base import CLASSIFICATION, SEGMENTATION, NamedTable, NotNegative, Positive, When, only
+from engine.recipe.base import CLASSIFICATION, SEGMENTATION, NamedTable, NotNegative, Positive, When, above, only
 
 
 def sigmoid(output: str | None, classes: tuple[str, ...] | None) -> bool | None:
@@ -30,6 +30,13 @@ def softmax(output: str | None, classes: tuple[str, ...] | None) -> bool | None:
 OUTPUT = ("model.output", "data.classes")
 SIGMOID = When(OUTPUT, sigmoid, "a network with one sigmoid channel, for one foreground class")
 SOFTMAX = When(OUTPUT, softmax, 'a network with a softmax: model.output = "softmax", or several classes')
+
+
+def _several(classes: tuple[str, ...] | None, background: bool) -> bool | None:
+    return background or (None if classes is None else len(classes) > 1)
+
+
+_SEVERAL = When(("data.classes", "loss.include_background"), _several, "several classes, or loss.include_background")
 
 
 class LossTable(NamedTable):
@@ -68,7 +75,7 @@ class _Focused(LossTable):
 
 
 class _Overlap(LossTable):
-    batch_dice: bool = False
+    batch_dice: Annotated[bool, above("train.batch_size", 1)] = False
     """Dice over the batch as one volume, in place of the mean over its cases."""
     smooth: NotNegative = 1e-5
     """Added to numerator and denominator of the Dice."""
@@ -120,8 +127,8 @@ class DiceTable(_Overlap, _Background):
 
     tasks = SEGMENTATION
     name: Literal["dice"]
-    class_weights: Annotated[Literal["none", "balanced"] | tuple[Positive, ...], SOFTMAX] = "none"
-    """As for cross_entropy."""
+    class_weights: Annotated[Literal["none", "balanced"] | tuple[Positive, ...], SOFTMAX, _SEVERAL] = "none"
+    """As for cross_entropy; the number of the background counts with `include_background` only."""
 
 
 class DiceCrossEntropyTable(_Summed, _Overlap, _Background, _Smoothed, WeightedLossTable):

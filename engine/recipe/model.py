@@ -163,8 +163,10 @@ def _sizes(recipe: Recipe) -> Iterator[Contradiction]:
     if recipe.data.spacing is not None and len(recipe.data.spacing) != axes:
         found = f"{len(recipe.data.spacing)} numbers"
         yield Contradiction(("data.spacing", "data.size"), found, f"{axes} numbers, one an axis of data.size")
-    if any(axis >= axes for axis in recipe.augment.flip):
-        yield Contradiction(("augment.flip", "data.size"), f"{list(recipe.augment.flip)}", f"axes from 0 to {axes - 1}")
+    flip = recipe.augment.flip
+    if any(axis >= axes for axis in flip) or len({*flip}) < len(flip):
+        allowed = f"axes from 0 to {axes - 1}, each once"
+        yield Contradiction(("augment.flip", "data.size"), f"{list(flip)}", allowed)
     if (plane := recipe.augment.rotate_plane) and plane[0] == plane[1]:
         yield Contradiction(("augment.rotate_plane",), f"{list(plane)}", "two axes")
 

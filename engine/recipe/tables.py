@@ -30,7 +30,8 @@ from engine.recipe.sources import VALIDATED
 _SEGMENTATION = only("task", "segmentation")
 _CLASSIFICATION = only("task", "classification")
 _AFFINE, _INTENSITY = above("augment.affine_probability"), above("augment.intensity_probability")
-_MIXED = (above("augment.mix_probability"), above("train.batch_size", 1))
+_BATCHES = above("train.batch_size", 1)
+_MIXED = (above("augment.mix_probability"), _BATCHES)
 _PREVIEWS = any_of("figures.previews")
 
 
@@ -38,6 +39,16 @@ def _coloured(size: tuple[int, ...], channels: int | None) -> bool | None:
     return len(size) == 2 and (None if channels is None else channels == 3)
 
 
+def grown(side: int, share: float) -> int:
+    """Pixels of a side at ``share`` of it: a multiple of 16, and 32 or more where it has them; all of it at 1."""
+    return side if share == 1 else max(round(share * side / 16) * 16, min(side, 32))
+
+
+_GROWS = When(
+    ("data.size", "augment.grow_from"),
+    lambda size, share: share == 1 or any(grown(side, share) != side for side in size),
+    "a data.size that becomes smaller by it, in multiples of 16 from 32 on",
+)
 _COLOURS = When(("data.size", "data.channels"), _coloured, "pictures in colour: a data.size of 2 numbers")
 _VOLUMES = When(("data.size",), lambda size: len(size) == 3, "volumes: 3 numbers in data.size")
 _Axis = Annotated[int, Field(ge=0, le=2)]
@@ -123,11 +134,12 @@ class AugmentTable(Table):
     draw: Annotated[
         Literal["sample", "batch"],
         any_of(*(f"augment.{name}" for name in ("rotate_degrees", "scale", "translate", "flip", "rotate90"))),
+        _BATCHES,
     ] = "sample"
     """batch: one rotation, zoom, shift and flip for all samples of a batch."""
     crop_scale: Annotated[float, Field(gt=0.0, le=1.0), _CLASSIFICATION] = 1.0
     """Crop a random share of the area, at least this, and scale it to size."""
-    grow_from: Annotated[float, Field(gt=0.0, le=1.0), _CLASSIFICATION] = 1.0
+    grow_from: Annotated[float, Field(gt=0.0, le=1.0), _CLASSIFICATION, _GROWS] = 1.0
     """Side of the pictures at the beginning, as a share of data.size; it grows evenly and is 1 after two thirds of the
     epochs (progressive learning, Tan and Le 2021). Small pictures are quick, and first things are learned from them."""
     mixup: Annotated[float, Field(ge=0.0, le=10.0), _CLASSIFICATION, *_MIXED] = 0.0
@@ -226,7 +238,7 @@ class FiguresTable(Table):
     """A turning view of the worst, median and best surface."""
     previews: bool = True
     """Write small images for the dashboard at each validation."""
-    preview_cases: Annotated[int, Field(ge=1, le=64), _PREVIEWS] = 4
+    preview_cases: Annotated[int, Field(ge=1, le=64), _PREVIEWS, VALIDATED] = 4
     """How many cases a validation shows, the worst first."""
     case_names: bool = True
     """Show case names; off: numbers in their place."""

@@ -82,7 +82,8 @@ def _facts(run: RunData, recipe: Recipe | None) -> Iterator[tuple[str, str]]:
 
 def _recipe_facts(run: RunData, recipe: Recipe) -> Iterator[tuple[str, str]]:
     size = " x ".join(str(n) for n in recipe.data.size)
-    spacing = f", spacing {' x '.join(map(short, recipe.data.spacing))} mm" if recipe.data.spacing else ""
+    unit = "mm" if len(recipe.data.size) == 3 else "pixels"
+    spacing = f", spacing {' x '.join(map(short, recipe.data.spacing))} {unit}" if recipe.data.spacing else ""
     yield "Input", f"{size}, intensity {recipe.data.intensity}{spacing}"
     yield "Model", _model(run, recipe)
     yield "Loss", _changed(run, recipe, "loss", recipe.loss.name)

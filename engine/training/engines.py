@@ -136,16 +136,6 @@ class TrainStep:
         return norm
 
 
-def accumulation_note(recipe: Recipe) -> str:
-    """What the batches of one step cannot do that one big batch does; "" where they can."""
-    if recipe.train.accumulate == 1 or not getattr(recipe.loss, "batch_dice", False):
-        return ""
-    return (
-        f"loss.batch_dice takes each batch as one volume, not the {recipe.train.accumulate} batches of a step "
-        "(train.accumulate) together: the step is not that of one big batch"
-    )
-
-
 def build_step(recipe: Recipe, network: Network, labels: int, iterations_per_epoch: int) -> TrainStep:
     """The optimizer step of a recipe.
 

@@ -25,7 +25,7 @@ from engine.events import Iteration, Phase, RunStarted
 from engine.network import Network, memory_advice
 from engine.recipe import recipe_toml
 from engine.runfolder import read_manifest, update_manifest, write_text
-from engine.training.engines import NotFiniteError, TrainStep, accumulation_note, build_step, make_trainer, run_trainer
+from engine.training.engines import NotFiniteError, TrainStep, build_step, make_trainer, run_trainer
 from engine.training.handlers.agreement import Agreement
 from engine.training.handlers.checkpoints import BestCheckpoint, LastCheckpoint
 from engine.training.handlers.early_stop import EarlyStop
@@ -134,8 +134,6 @@ def build_training(session: Session, network: Network) -> Training:
     recipe, dataset = session.recipe, session.dataset
     step = build_step(recipe, network, len(dataset.classes) + dataset.dense, len(stream))
     trainer = make_trainer(step, stream)
-    if note := accumulation_note(recipe):
-        session.log(note, "warning")
     if network.start:
         session.log(f"weights: {network.start}")
     best = Best(recipe.monitor, up=recipe.monitor_up)

@@ -76,12 +76,20 @@ def asked(typed: list[str]) -> Request:
     return decode(request.command, encode(request))
 
 
+def besides(request: Request) -> dict[str, tuple[str, object]]:
+    """The options that do something only beside a value of another, and which."""
+    return {name: option.beside for name, _, _, option in options_of(type(request)) if option.beside}
+
+
 @pytest.mark.parametrize("words", ASKING, ids="-".join)
 def test_no_option_is_dropped_on_the_way_to_the_engine(words, place):
     plain = asked(needed(words))
     options = [action for action in COMMANDS[words]._actions if action.dest not in HERE and not action.required]
     for action in options:
-        assert asked([*needed(words), *sample(action)]) != plain, f"{action.dest} is dropped"
+        key, value = besides(plain).get(action.dest, ("", False))
+        more = [f"--{key}", *([] if value is True else [value])] if value else []
+        assert asked([*needed(words), *sample(action), *more]) != asked([*needed(words), *more]), action.dest
+    options = [action for action in options if besides(plain).get(action.dest, ("", True))[1]]
     together = asked([*needed(words), *(word for action in options for word in sample(action))])
     assert plain.command == together.command
     for action in options:
@@ -93,6 +101,21 @@ def test_every_field_of_a_request_can_be_asked_for(words, place):
     request = asked(needed(words))
     typed = {action.dest for action in COMMANDS[words]._actions}
     assert set(request.__struct_fields__) - typed <= {"handshake", "study"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("run seg.toml --nodes 2", "--nodes does nothing without --on slurm"),
+        ("run seg.toml --slurm partition=gpu", "--slurm does nothing without --on slurm"),
+        ("sweep seg.toml --seeds 2 --slurm partition=gpu", "--slurm does nothing without --on slurm"),
+        ("resume first --name other", "--name does nothing without --fork"),
+        ("check seg.toml --json --profile", "--profile does nothing with --json"),
+    ],
+)
+def test_an_option_that_does_nothing_beside_the_others_is_refused(typed, said, place):
+    with pytest.raises(UsageError, match=said):
+        asked(typed.split())
 
 
 def test_what_must_be_given_arrives(place):

@@ -7,7 +7,7 @@ import time
 
 from engine.errors import UsageError
 from engine.requests import Resume, Sweep
-from engine.runfolder import ENDED, read_status
+from engine.runfolder import ENDED, RunFolder, read_status
 from tui.arguments import Commands, screen_options
 from tui.commands._ask import is_confirmed
 from tui.commands.control import send_request, wait_option
@@ -38,10 +38,11 @@ def _resume(arguments: argparse.Namespace) -> int:
     if arguments.run and {"@", ":"} & set(arguments.run) and not arguments.fork:
         with reached(arguments.runs, arguments.run) as (far, link):
             if link:
+                _refuse_changes(arguments, far)
                 return send_request(far, "resume", wait_s=arguments.wait)
     folder = found_here(arguments.runs, arguments.run, "resume", studies=True)
     if folder.is_study:
-        if arguments.fork or arguments.nproc:
+        if arguments.fork or arguments.nproc or arguments.name:
             raise UsageError(
                 f"{folder.id} is a study: only a run is forked or shared out",
                 "name the run of a member, or a new sweep",
@@ -54,6 +55,14 @@ def _resume(arguments: argparse.Namespace) -> int:
             f"{folder.id}: {status.message}. Two trainers in one folder spoil it.", "Is that trainer gone? Go on here?"
         )
     elif status.state not in ENDED and not arguments.fork:
+        _refuse_changes(arguments, folder)
         return send_request(folder, "resume", wait_s=arguments.wait)
     since_s = time.time()
     return launch(_request(arguments), arguments, since_s)
+
+
+def _refuse_changes(arguments: argparse.Namespace, folder: RunFolder) -> None:
+    """Raises: UsageError: a trainer that is at work is asked to go on in another way."""
+    if any(getattr(arguments, name) for name in ("overrides", "data", "name", "nproc")):
+        words = f"{folder.id} has its trainer, which goes on as it is: --set, --data, --name and --nproc do nothing"
+        raise UsageError(words, f"leave them out; or stop it first: medtui stop {folder.address}")

@@ -173,9 +173,13 @@ def _column(header: list[str], column: str, name: str, key: str, problems: list[
 
 
 def _one_hot(header: list[str], table: CsvTable) -> dict[str, int]:
-    """Class -> its column, where the table has no column of labels and one for each of the recipe's classes."""
+    """Class -> its column, where the table has no column of labels and one for each of the recipe's classes.
+
+    A column of labels that the recipe names has to be there.
+    """
+    named = table.label_column != CsvTable.model_fields["label_column"].default
     places = {name: _places(header, name) for name in table.classes or ()}
-    if _places(header, table.label_column) or any(len(found) != 1 for found in places.values()):
+    if named or _places(header, table.label_column) or any(len(found) != 1 for found in places.values()):
         return {}
     return {name: found[0] for name, found in places.items()}
 

@@ -246,6 +246,8 @@ def test_a_one_hot_table_has_its_classes_in_columns(tmp_path: Path) -> None:
     assert [problem.where for problem in caught.value.problems] == [f"table.csv:{line}" for line in (5, 6, 7)]
     with pytest.raises(DataError, match='no column "label"'):
         open_dataset(b.table("csv", split="fraction", size=(8, 8)), "classification", tmp_path)
+    with pytest.raises(DataError, match='no column "dx"'):  # a name that is given is not passed over
+        open_dataset(table.model_copy(update={"label_column": "dx"}), "classification", tmp_path)
 
 
 def test_two_masks_of_one_image_are_refused(tmp_path: Path) -> None:

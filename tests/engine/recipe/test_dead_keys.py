@@ -24,6 +24,8 @@ name = "dice"
 epochs = 2
 batch_size = 2
 """
+ALONE = SEGMENTATION.replace("batch_size = 2", "batch_size = 1")
+HEART = SEGMENTATION.replace('"unet3d"', '"unet3d"\noutput = "softmax"').replace("\nsize", '\nclasses = ["x"]\nsize')
 RESUNET = SEGMENTATION.replace("unet3d", "resunet")
 
 # recipe; table; the line that does nothing; words of the message
@@ -94,6 +96,12 @@ DEAD = [
     (PICTURES, "figures", 'turntable = "gif"', ["volumes: 3 numbers in data.size"]),
     (SKIN, "data", 'split = "fraction"\nlimit_validation = 3', ["validation_fraction above 0"]),
     (SKIN.replace("\nsize =", '\nsplit = "kfold"\nsize ='), "train", "early_stop = 3", ["train.early_stop"]),
+    (ALONE, "loss", "batch_dice = true", ["train.batch_size = 1", "with train.batch_size above 1"]),
+    (ALONE, "augment", 'flip = [0]\ndraw = "batch"', ["with train.batch_size above 1"]),
+    (SKIN.replace("[224, 224]", "[32, 32]"), "augment", "grow_from = 0.5", ["a data.size that becomes smaller by it"]),
+    (SKIN, "augment", "grow_from = 0.99", ["in multiples of 16 from 32 on"]),
+    (HEART, "loss", 'class_weights = "balanced"', ["several classes, or loss.include_background"]),
+    (SKIN.replace("\nsize =", '\nsplit = "fraction"\nsize ='), "figures", "preview_cases = 2", ["validation split"]),
 ]  # fmt: skip
 
 

@@ -45,3 +45,8 @@ def test_a_setting_of_an_old_run_that_did_nothing_is_not_told(tmp_path):
     assert told["Optimizer"] == "adam, lr 0.001"
     assert "center_crop" not in str(told)
     assert "threshold" not in str(told)
+
+
+def test_a_spacing_of_pictures_counts_their_pixels(tmp_path):
+    text = recipe_toml(load_recipe(RECIPES[0].with_name("quickstart_2d.toml"), ["data.spacing=[2.0, 2.0]"]))
+    assert "spacing 2.00 x 2.00 pixels" in facts(tmp_path, text)["Input"]

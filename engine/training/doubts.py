@@ -1,0 +1,51 @@
+"""What a recipe may say, and hardly means: noted by the check and in the log of a run, never refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engine.data.order import batch_count
+from engine.errors import counted
+from engine.recipe import Recipe
+
+
+def doubts(recipe: Recipe, cases: int) -> Iterator[str]:
+    """A sentence for each, of a training on so many ``cases``; where minutes are counted, none that hangs on epochs."""
+    train = recipe.train
+    samples = cases * recipe.data.samples_per_case
+    batches = batch_count(samples, train.batch_size)
+    if train.batch_size > samples:
+        yield f"train.batch_size = {train.batch_size} is more than an epoch has: it is one step of {samples}"
+    elif train.accumulate > batches:
+        found = counted(batches, "batch")
+        yield f"train.accumulate = {train.accumulate} is more than an epoch has: it is one step of {found}"
+    if train.accumulate > 1 and getattr(recipe.loss, "batch_dice", False):
+        yield (
+            f"loss.batch_dice takes each batch as one volume, not the {train.accumulate} batches of a step "
+            "(train.accumulate) together: the step is not that of one big batch"
+        )
+    yield from _warmup(recipe, -(-batches // train.accumulate))
+    validations = -(-(train.epochs or 0) // train.validate_every)
+    if train.epochs and train.early_stop and train.early_stop >= validations - 1:
+        yield (
+            f"train.early_stop = {train.early_stop} can end nothing early: the run has "
+            f"{counted(validations, 'validation')}, of which the first is the best so far"
+        )
+    if recipe.evaluate.flips and not recipe.augment.flip:
+        yield (
+            "evaluate.flips = true mirrors along every axis, and training mirrors along none (augment.flip = []): "
+            "a network is worse on what it never saw; leave evaluate.flips out, or give augment.flip the axes"
+        )
+
+
+def _warmup(recipe: Recipe, steps: int) -> Iterator[str]:
+    """``steps``: of an epoch."""
+    epochs, table = recipe.train.epochs, recipe.schedule
+    said = f"schedule.warmup_epochs = {table.warmup_epochs:g}"
+    if epochs and table.warmup_epochs >= epochs:
+        yield (
+            f"{said} is the whole run ({counted(epochs, 'epoch')}): the learning rate rises to its end, and never "
+            f'follows schedule.name = "{table.name}"'
+        )
+    elif table.warmup_epochs and round(table.warmup_epochs * steps) < 2:
+        yield f"{said} is less than two steps ({steps} an epoch): there is no rise from one to the next"
