@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 from collections.abc import Awaitable, Callable
+from html import escape
 from urllib.parse import urlsplit
 
 from aiohttp import web
 from textual_serve.server import Server
 
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})  # names of this machine that nobody else can answer to
+_FONT = """<style>@font-face { font-family: "Roboto Mono"; font-weight: 100 700;
+      src: url("/static/fonts/RobotoMono-VariableFont_wght.ttf"); }</style>"""
+_POLICY = "default-src 'self' 'unsafe-inline' data: blob:; connect-src 'self' ws://{host} wss://{host}"
 VISITORS = 16  # pages that are open at the same time: each is a process of its own
 
 
@@ -50,7 +55,18 @@ class PrivateServer(Server):  # type: ignore[misc]  # textual-serve has no types
         if not response.prepared:
             response.set_cookie(self._cookie, self.token, httponly=True, samesite="Strict")
             response.headers["Referrer-Policy"] = "no-referrer"
+            response.headers["Content-Security-Policy"] = _POLICY.format(host=request.host)
         return response
+
+    async def handle_index(self, request: web.Request) -> web.Response:
+        """The page, which loads nothing from elsewhere: a hospital's network may end at its walls.
+
+        textual-serve takes the font from another site, and all else from the address that the server was given,
+        which another end of a tunnel does not know."""
+        page: web.Response = await super().handle_index(request)
+        text = re.sub(r'<link\s[^>]*"https?://[^>]*>', _FONT, page.text or "").replace(f"{self.public_url}/", "/")
+        page.text = text.replace(f"ws://{urlsplit(self.public_url).netloc}/", f"ws://{escape(request.host)}/")
+        return page
 
     async def handle_websocket(self, request: web.Request) -> web.StreamResponse:
         """The stream of one visitor's app."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, CookieJar
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -54,6 +54,23 @@ async def test_nothing_is_served_without_the_token(served):
     for path in ("/", "/ws", "/?token=wrong", "/?token=", "/download/x", "/static/", "/?token=%C3%A9"):
         assert await status(base + path) == 403, path
     assert await status(base + "/", **{f"medtui-{base.rpartition(':')[2]}": address.rpartition("=")[2]}) == 200
+
+
+async def test_the_page_loads_nothing_from_elsewhere(served):
+    address, _ = served
+    assert await status(address) == 200
+    own = address.partition("/?")[0]
+    jar = CookieJar(unsafe=True)  # keeps what a bare address sends
+    async with (
+        ClientSession(cookie_jar=jar) as client,
+        client.get(address, headers={"Host": "localhost:9000"}) as answer,
+    ):
+        page, policy = await answer.text(), answer.headers["Content-Security-Policy"]
+        assert set(re.findall(r"\b(?:https?|wss?)://[^\"\s/]+", page)) == {"ws://localhost:9000", "http://www.w3.org"}
+        assert "http:" not in policy
+        assert "https:" not in policy
+        for path in set(re.findall(r'"(/static/[^"]+)"', page)):
+            assert (await client.get(own + path)).status == 200, path
 
 
 async def test_a_visitor_gets_an_app_that_ends_with_the_server(served):
