@@ -148,7 +148,9 @@ def _phases(session: Session, network: Network, *, resume: bool) -> Outcome:
     sampler = ResourceSampler(session.emit, session.folder.root, network.device.device)
     sampler.start()
     try:
-        if not training.ended():
+        if training.ended():  # it was cut off in what comes after, and no epoch will write its place
+            session.board.set(state="running", epoch=training.epochs_done, best=training.best.known)
+        else:
             training.run()
         early = training.early is not None and training.early.stopped
         cut = session.desk.stop != "" and not training.complete

@@ -64,8 +64,9 @@ class PrivateServer(Server):  # type: ignore[misc]  # textual-serve has no types
         textual-serve takes the font from another site, and all else from the address that the server was given,
         which another end of a tunnel does not know."""
         page: web.Response = await super().handle_index(request)
-        text = re.sub(r'<link\s[^>]*"https?://[^>]*>', _FONT, page.text or "").replace(f"{self.public_url}/", "/")
-        page.text = text.replace(f"ws://{urlsplit(self.public_url).netloc}/", f"ws://{escape(request.host)}/")
+        text = (page.text or "").replace(f"{self.public_url}/", "/")
+        text = text.replace(f"ws://{urlsplit(self.public_url).netloc}/", f"ws://{escape(request.host)}/")
+        page.text = re.sub(r'<link\s[^>]*"https?://[^>]*>', _FONT, text)
         return page
 
     async def handle_websocket(self, request: web.Request) -> web.StreamResponse:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from typing import Any
 
@@ -70,6 +69,5 @@ class StatusUpdates:
         trainer.add_event_handler(Events.STARTED | Events.EPOCH_COMPLETED, self._write)
 
     def _write(self, trainer: Engine) -> None:
-        best = None if math.isnan(self._best.value) else self._best.value
         state = "running" if self._board.status.state == "starting" else self._board.status.state
-        self._board.set(state=state, epoch=trainer.state.epoch, best=best, message="")
+        self._board.set(state=state, epoch=trainer.state.epoch, best=self._best.known, message="")

@@ -43,10 +43,16 @@ class Best:
         self.epoch = 0
         self.iteration = 0
 
+    @property
+    def known(self) -> float | None:
+        """The value; None where nothing could be measured yet."""
+        return None if math.isnan(self.value) else self.value
+
     def offer(self, value: float, epoch: int, iteration: int) -> bool:
         """Take ``value`` if it is better; say whether it was. NaN never is."""
-        first = math.isnan(self.value)
-        better = math.isfinite(value) and (first or (value > self.value if self.up else value < self.value))
+        better = math.isfinite(value) and (
+            self.known is None or (value > self.value if self.up else value < self.value)
+        )
         if better:
             self.value, self.epoch, self.iteration = value, epoch, iteration
         return better

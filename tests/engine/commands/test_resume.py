@@ -163,6 +163,15 @@ def test_a_checkpoint_from_behind_the_end_is_no_finished_run(tmp_path, alone):
     assert "at iteration 1000000000 of 9" in status.message
 
 
+def test_a_run_that_was_cut_off_in_its_test_keeps_its_epoch_and_its_best_value(tmp_path, alone):
+    folder = RunFolder(shutil.copytree(alone.root, tmp_path / alone.id))
+    folder.status.unlink()
+    assert go_on(folder, alone.root.parent.parent / "data") == 0
+    before, after = read_status(alone), read_status(folder)
+    assert before.best is not None
+    assert (after.state, after.epoch, after.best) == ("finished", before.epoch, before.best)
+
+
 def test_a_run_of_which_the_checkpoint_is_gone_keeps_its_stream(tmp_path, alone):
     folder = RunFolder(shutil.copytree(alone.root, tmp_path / alone.id))
     folder.status.unlink()

@@ -69,7 +69,9 @@ async def test_the_page_loads_nothing_from_elsewhere(served):
         assert set(re.findall(r"\b(?:https?|wss?)://[^\"\s/]+", page)) == {"ws://localhost:9000", "http://www.w3.org"}
         assert "http:" not in policy
         assert "https:" not in policy
-        for path in set(re.findall(r'"(/static/[^"]+)"', page)):
+        paths = set(re.findall(r'"(/static/[^"]+)"', page))
+        assert {"/static/css/xterm.css", "/static/js/textual.js"} < paths
+        for path in paths:
             assert (await client.get(own + path)).status == 200, path
 
 
