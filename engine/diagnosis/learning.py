@@ -133,7 +133,8 @@ def _overfitting(facts: Facts) -> Iterator[Finding]:
         return
     monitored = [value if facts.monitor_up else -value for _, value in series(facts.validations, facts.monitor)]
     newest = monitored[-IN_A_ROW:]
-    better = len(monitored) > IN_A_ROW and median(newest) > max(monitored[:-IN_A_ROW])
+    best = max(monitored[:-IN_A_ROW], default=math.inf)
+    better = median(newest) > best + max(noise(monitored), 0.03 * (best - min(monitored, default=0.0)))
     better = better and newest != sorted(newest, reverse=True)  # three in a row that fall have left the best behind
     better = better and facts.monitor != "loss"
     epoch = curve[lowest][0]
@@ -141,7 +142,7 @@ def _overfitting(facts: Facts) -> Iterator[Finding]:
     since_then = [loss for at, loss in facts.train if at > epoch][-3:]
     rise = _rise(values, lowest, 0.3 if better else 0.1 if after < 8 else 0.05)
     if not (rise or better) and before and since_then and median(since_then) < 0.97 * median(before):
-        rise = _rise(values, lowest, 0.03, 1.8)  # of a loss that hardly jumps
+        rise = _rise(values, lowest, 0.02, 1.35)  # of a loss that hardly jumps
     follows = before and since_then and median(since_then) > median(before) * math.exp(_FOLLOWS * rise)
     if not rise or follows:
         return
@@ -172,9 +173,9 @@ def _rise(values: Sequence[float], lowest: int, share: float, sure: float = 1.0)
     jump = sure * noise(values[-40:])
     limit = (4.2 if half == 1 else 6.5) * jump / math.sqrt(half)
     if half == 1 and all(a < b for a, b in pairwise(values[-IN_A_ROW - 1 :])):
-        now, limit = values[-1], 4.5 * jump
+        bottom, now, limit = values[lowest], values[-1], 5 * jump
         if len(values) < 12:  # of which a steep fall is the most: it is no noise
-            limit = min(limit, 4.5 * sure * noise(values[lowest:]))
+            limit = min(limit, 5 * sure * noise(values[lowest:]))
     if now - bottom > max(math.log1p(share), limit):
         return now - bottom
     level, newest = values[max(0, lowest - 2) : -IN_A_ROW], values[-IN_A_ROW:]

@@ -108,11 +108,17 @@ def _at_chance(facts: Facts) -> Iterator[Finding]:
 
 def guesses(facts: Facts, validation: Validation) -> bool:
     """Whether accuracy lies within a tenth of the way from chance to perfect, and so does the ranking; a standard
-    error more, and half of one, where few cases are measured."""
+    error more, and half of one, where few cases are measured, and twice that where the loss is that of guesses."""
     chance = 1 / max(2, len(facts.classes))
     accuracy, auc = _told_apart(validation)
-    limit = chance + _ABOVE_CHANCE * (1 - chance) + _by_chance(facts)
-    return accuracy <= limit and not auc > 0.5 + _ABOVE_CHANCE + _RANKED * _by_chance(facts)
+    error = (2 if _guessed(facts, number(validation.metrics.get("loss"))) else 1) * _by_chance(facts)
+    limit = chance + _ABOVE_CHANCE * (1 - chance) + error
+    return accuracy <= limit and not auc > 0.5 + _ABOVE_CHANCE + _RANKED * error
+
+
+def _guessed(facts: Facts, loss: float) -> bool:
+    """Whether a loss is about the one that guesses of the same probability for each class give."""
+    return 0.97 <= loss / math.log(max(2, len(facts.classes))) <= 1.25
 
 
 def _told_apart(validation: Validation) -> tuple[float, float]:
@@ -127,23 +133,31 @@ def _by_chance(facts: Facts) -> float:
     return math.sqrt(chance * (1 - chance) / facts.cases) if facts.cases else 0.0
 
 
+def _losses(facts: Facts) -> tuple[float, float, float, float]:
+    """Of validation, first and newest of three, and of training in the same epochs; nan where they are not known."""
+    row, trained = facts.validations[-IN_A_ROW:], dict(facts.train)
+    first, newest = (number(v.metrics.get("loss")) for v in (row[0], row[-1]))
+    return first, newest, *(trained.get(v.epoch, math.nan) for v in (row[0], row[-1]))
+
+
 def _falls(facts: Facts) -> bool:
     """Whether there is a beginning: over three validations the loss of validation falls by 3 %, and by 5 % together
     with that of training."""
-    row = facts.validations[-IN_A_ROW:]
-    first, newest = (number(v.metrics.get("loss")) for v in (row[0], row[-1]))
-    trained = dict(facts.train)
-    before, now = (trained.get(v.epoch, math.nan) for v in (row[0], row[-1]))
+    first, newest, before, now = _losses(facts)
     return newest < 0.97 * first and newest * now < 0.95 * first * before
 
 
 def _knows_nothing(facts: Facts) -> bool:
-    """Whether three validations say that not even a beginning is made: accuracy, ranking and loss are what guessing
-    gives."""
-    row = facts.validations[-IN_A_ROW:]
-    loss = min(number(v.metrics.get("loss")) for v in row)
-    nothing = loss >= 0.97 * math.log(len(facts.classes)) and _within(facts, 0.03, 0.6)
-    return nothing and not facts.warming and row[-1].epoch >= 2 * facts.warm
+    """Whether three validations say that not even a beginning is made: accuracy and ranking are those of guesses, the
+    losses are too, or stand."""
+    first, newest, before, now = _losses(facts)
+    stand = now >= 0.985 * before and 0.985 * first <= newest < 1.1 * first
+    nothing = stand or all(_guessed(facts, number(v.metrics.get("loss"))) for v in facts.validations[-IN_A_ROW:])
+    trained = not (stand or _guessed(facts, now))
+    seen = [_told_apart(v)[0] for v in facts.validations[-IN_A_ROW:]]
+    begins = trained and seen == sorted(seen)
+    late = facts.validations[-1].epoch >= (1.0 if trained else 0.6) * facts.warm
+    return nothing and late and not begins and not facts.warming and _within(facts, 0.03, 0.6)
 
 
 def _within(facts: Facts, share: float, errors: float) -> bool:

@@ -184,7 +184,9 @@ def test_a_validation_loss_that_hardly_jumps_need_rise_by_little_to_be_overfitti
         assert found == ({"overfitting"} if seen >= 12 + 3 else set()), seen
 
 
-@pytest.mark.parametrize(("per_epoch", "falls", "said"), [(60, 1.0, 3), (15, 1.0, 3), (60, 0.93, None), (4, 1.0, 8)])
+@pytest.mark.parametrize(
+    ("per_epoch", "falls", "said"), [(60, 1.0, 3), (15, 1.0, 3), (60, 0.93, None), (4, 1.0, 3), (3, 1.0, 4)]
+)
 def test_guessing_from_the_start_is_said_at_the_third_validation_unless_the_losses_fall(per_epoch, falls, said):
     def untrained(now: Moment) -> None:
         streams.guessing(now)
