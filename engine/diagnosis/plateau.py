@@ -12,7 +12,7 @@ from engine.diagnosis.quality import guesses
 from engine.measures import default_monitor, find
 
 _WAIT, _GOOD, _LEARNED, _LEARNED_AT_ONCE = 5, 0.85, 0.3, 0.25
-_STEADY, _SURE, _RISES = 5, 8.0, 1.5
+_STEADY, _SURE, _RISES, _LATE, _KEPT = 5, 8.0, 1.5, 0.6, 3
 
 
 def plateau(facts: Facts) -> Iterator[Finding]:
@@ -27,14 +27,15 @@ def plateau(facts: Facts) -> Iterator[Finding]:
         return
     if any(guesses(facts, validation) for validation in facts.validations[-IN_A_ROW:]):
         return
-    stands, stops = _stands(facts, curve, values), _stops(facts, curve, values)
-    at = stops if stands is None else stands
-    if at is None:
+    ends = range(len(curve), max(_WAIT, len(curve) - _KEPT), -1)
+    tried = ((rule, rule(facts, curve[:end], values[:end])) for end in ends for rule in (_stands, _flattens, _stops))
+    rule, at = next((found for found in tried if found[1] is not None), (None, None))
+    if at is None or _goes_on(values, at):
         return
     losses = [loss for epoch, loss in facts.train if epoch > curve[at][0]]
     losses = losses[-max(1, len(losses) // 3) :]
     first = first_level(facts.steps.loss)
-    learned = _LEARNED if stops is None else _LEARNED_AT_ONCE
+    learned = _LEARNED_AT_ONCE if rule is _stops else _LEARNED
     if losses and median(losses) < learned * (first if math.isfinite(first) else facts.train[0][1]):
         return
     yield Finding(
@@ -46,6 +47,13 @@ def plateau(facts: Facts) -> Iterator[Finding]:
         remedy="another learning rate or schedule, a larger network, or stop here",
         key="s",
     )
+
+
+def _goes_on(values: Sequence[float], at: int) -> bool:
+    """Whether the newest three rise, and to surely more than all since ``at`` before them."""
+    before, newest = values[at:-IN_A_ROW], values[-IN_A_ROW:]
+    least = max(2 * noise(values[-4 * _STEADY :]), 0.02 * (max(values) - min(values)))
+    return bool(before) and newest == sorted(newest) and newest[-1] - max(before) > least
 
 
 def _stands(facts: Facts, curve: Sequence[tuple[int, float]], values: Sequence[float]) -> int | None:
@@ -73,16 +81,46 @@ def _rise_of(values: Sequence[float], newest: int, share: float) -> float:
     return slope / error if slope * (newest - 1) > share else 0.0
 
 
+def _flattens(facts: Facts, curve: Sequence[tuple[int, float]], values: Sequence[float]) -> int | None:
+    """The validation since which metric and losses surely go at less than a tenth of their pace before, and by less
+    than a fortieth of their way; none in the last two fifths of the run, where each curve flattens."""
+    high = [epoch for epoch, _ in curve if epoch <= facts.decayed]
+    losses = (dict(facts.train), dict(series(facts.validations, "loss")))
+    trained, checked = ([-math.log(y[at]) if y.get(at, 0) > 0 else math.nan for at in high] for y in losses)
+    for at in range(1, len(high) - 2, max(1, len(high) // 40)):
+        if high[at] > _LATE * facts.epochs:
+            return None
+        share = min(0.025, 0.1 * (len(high) - 1 - at) / at)
+        if _level(values[: len(high)], at, share) and _level(checked, at, share) and _level(trained, at, 2 * share, 0):
+            return at
+    return None
+
+
+def _level(values: Sequence[float], at: int, share: float, sure: int = 1) -> bool:
+    """Whether the line through the values since ``at`` moves by less than ``share`` of their whole way, by ``sure``
+    standard errors."""
+    newest = values[at:]
+    slope, _, left = _line(newest)
+    size, jump = len(newest), noise(values[-4 * _STEADY :])
+    if size > IN_A_ROW:
+        jump = min(jump, 2 * left)
+    error = jump * math.sqrt(12 / (size**3 - size))
+    return (abs(slope) + sure * error) * (size - 1) < share * (max(values) - min(values))
+
+
 def _stops(facts: Facts, curve: Sequence[tuple[int, float]], values: Sequence[float]) -> int | None:
     """The validation at which a steady progress ended at once: of the metric, the losses, of all that can be told."""
     epochs = [epoch for epoch, _ in curve]
     trained = [-math.log(loss) for epoch, loss in facts.train if epoch in set(epochs) and loss > 0]
-    checked = [-math.log(loss) for _, loss in series(facts.validations, "loss") if loss > 0]
+    other = default_monitor(facts.task) if facts.monitor == "loss" and facts.task else "loss"
+    checked = [
+        value if other != "loss" else -math.log(value) for _, value in series(facts.validations, other) if value > 0
+    ]
     if len(trained) != len(values):
         return None
-    others = [checked] if len(checked) == len(values) and facts.monitor != "loss" else []
+    others = [checked] if len(checked) == len(values) and facts.monitor != other else []
     high = sum(epoch <= facts.decayed for epoch in epochs)
-    for after in range(2, len(values) - _STEADY):
+    for after in range(2, min(len(values) - _STEADY, 8 * _STEADY)):
         odds = [_stopped(trained, after, 0.5), *(_stopped(seen, after) for seen in (values, *others))]
         if len(values) - after + 1 < high and sum(min(_SURE, x) for x in odds) > _SURE and (after > 2 or odds[0] > 1.0):
             return len(values) - 1 - after
