@@ -166,6 +166,15 @@ def noise(values: Sequence[float]) -> float:
     return sum(kept) / len(kept) / 0.559 * (1 + 1.5 / len(jumps)) if jumps else 0.0
 
 
+def line(values: Sequence[float]) -> tuple[float, float, float]:
+    """(slope, value at the end, root mean square of what is left) of the line through ``values``."""
+    middle, mean = (len(values) - 1) / 2, sum(values) / len(values)
+    spread = sum((at - middle) ** 2 for at in range(len(values)))
+    slope = sum((at - middle) * value for at, value in enumerate(values)) / spread
+    left = [value - mean - slope * (at - middle) for at, value in enumerate(values)]
+    return slope, mean + slope * middle, math.sqrt(sum(x * x for x in left) / max(1, len(left) - 2))
+
+
 def known(row: Mapping[str, Any], *names: str) -> Iterator[float]:
     """The finite values of ``names`` in ``row``; what a stranger's stream has in place of a number is left out."""
     for name in names:

@@ -7,7 +7,19 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from statistics import median
 
-from engine.diagnosis.facts import IN_A_ROW, Facts, Finding, Window, brief, first_level, noise, series, since, windows
+from engine.diagnosis.facts import (
+    IN_A_ROW,
+    Facts,
+    Finding,
+    Window,
+    brief,
+    first_level,
+    line,
+    noise,
+    series,
+    since,
+    windows,
+)
 from engine.diagnosis.plateau import plateau
 from engine.events import number
 
@@ -133,10 +145,11 @@ def _overfitting(facts: Facts) -> Iterator[Finding]:
         return
     monitored = [value if facts.monitor_up else -value for _, value in series(facts.validations, facts.monitor)]
     newest = monitored[-IN_A_ROW:]
-    best = max(monitored[:-IN_A_ROW], default=math.inf)
-    better = median(newest) > best + max(noise(monitored), 0.03 * (best - min(monitored, default=0.0)))
-    better = better and newest != sorted(newest, reverse=True)  # three in a row that fall have left the best behind
-    better = better and facts.monitor != "loss"
+    better = len(monitored) > IN_A_ROW and facts.monitor != "loss"
+    if better:  # and not where three in a row fall: they have left the best behind
+        best = max(monitored[:-IN_A_ROW])
+        least = best + max(noise(monitored), (best - min(monitored)) / 15)
+        better = median(newest) > least and newest != sorted(newest, reverse=True)
     epoch = curve[lowest][0]
     before = [loss for at, loss in facts.train if at <= epoch][-3:]
     since_then = [loss for at, loss in facts.train if at > epoch][-3:]
@@ -175,7 +188,7 @@ def _rise(values: Sequence[float], lowest: int, share: float, sure: float = 1.0)
     if half == 1 and all(a < b for a, b in pairwise(values[-IN_A_ROW - 1 :])):
         bottom, now, limit = values[lowest], values[-1], 5 * jump
         if len(values) < 12:  # of which a steep fall is the most: it is no noise
-            limit = min(limit, 5 * sure * noise(values[lowest:]))
+            limit = min(limit, 10 * sure * line(values[lowest:])[2])
     if now - bottom > max(math.log1p(share), limit):
         return now - bottom
     level, newest = values[max(0, lowest - 2) : -IN_A_ROW], values[-IN_A_ROW:]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from statistics import median
 
-from engine.diagnosis.facts import IN_A_ROW, Facts, Finding, brief, first_level, noise, series
+from engine.diagnosis.facts import IN_A_ROW, Facts, Finding, brief, first_level, line, noise, series
 from engine.diagnosis.quality import guesses
 from engine.measures import default_monitor, find
 
@@ -67,18 +67,19 @@ def _stands(facts: Facts, curve: Sequence[tuple[int, float]], values: Sequence[f
     rises = 0.0
     for losses in (facts.train, series(facts.validations, "loss")):
         found = [(at, -math.log(loss)) for at, loss in losses if loss > 0]
-        rises += _rise_of([loss for _, loss in found], sum(at > epoch for at, _ in found), 0.04)
-    rises += _rise_of(values, len(values) - reached, 0.05 * (max(values) - min(values)))
+        rises += _rise_of([loss for _, loss in found], sum(at > epoch for at, _ in found), 0.1, 0.04)
+    rises += _rise_of(values, len(values) - reached, 0.05)
     return None if stood < wait or rises > _RISES else reached
 
 
-def _rise_of(values: Sequence[float], newest: int, share: float) -> float:
-    """Standard errors by which the ``newest`` values rise, of which they rise by more than ``share``; else 0."""
+def _rise_of(values: Sequence[float], newest: int, share: float, most: float = math.inf) -> float:
+    """Standard errors by which the ``newest`` values rise, where that is more than ``share`` of the whole way or than
+    ``most``; else 0."""
     if newest < IN_A_ROW:
         return 0.0
-    slope = _line(values[-newest:])[0]
+    slope = line(values[-newest:])[0]
     error = noise(values[-4 * _STEADY :]) * math.sqrt(12 / newest**3) + 1e-12
-    return slope / error if slope * (newest - 1) > share else 0.0
+    return slope / error if slope * (newest - 1) > min(most, share * (max(values) - min(values))) else 0.0
 
 
 def _flattens(facts: Facts, curve: Sequence[tuple[int, float]], values: Sequence[float]) -> int | None:
@@ -90,8 +91,9 @@ def _flattens(facts: Facts, curve: Sequence[tuple[int, float]], values: Sequence
     for at in range(1, len(high) - 2, max(1, len(high) // 40)):
         if high[at] > _LATE * facts.epochs:
             return None
-        share = min(0.025, 0.1 * (len(high) - 1 - at) / at)
-        if _level(values[: len(high)], at, share) and _level(checked, at, share) and _level(trained, at, 2 * share, 0):
+        pace = 0.1 * (len(high) - 1 - at) / at
+        share = min(0.03, pace)
+        if _level(values[: len(high)], at, share) and _level(checked, at, share) and _level(trained, at, 2 * pace, 0):
             return at
     return None
 
@@ -100,7 +102,7 @@ def _level(values: Sequence[float], at: int, share: float, sure: int = 1) -> boo
     """Whether the line through the values since ``at`` moves by less than ``share`` of their whole way, by ``sure``
     standard errors."""
     newest = values[at:]
-    slope, _, left = _line(newest)
+    slope, _, left = line(newest)
     size, jump = len(newest), noise(values[-4 * _STEADY :])
     if size > IN_A_ROW:
         jump = min(jump, 2 * left)
@@ -127,15 +129,6 @@ def _stops(facts: Facts, curve: Sequence[tuple[int, float]], values: Sequence[fl
     return None
 
 
-def _line(values: Sequence[float]) -> tuple[float, float, float]:
-    """(slope, value at the end, root mean square of what is left) of the line through ``values``."""
-    middle, mean = (len(values) - 1) / 2, sum(values) / len(values)
-    spread = sum((at - middle) ** 2 for at in range(len(values)))
-    slope = sum((at - middle) * value for at, value in enumerate(values)) / spread
-    left = [value - mean - slope * (at - middle) for at, value in enumerate(values)]
-    return slope, mean + slope * middle, math.sqrt(sum(x * x for x in left) / max(1, len(left) - 2))
-
-
 def _stopped(values: Sequence[float], after: int, late: float = 0.0) -> float:
     """Logarithm of how much likelier the newest ``after`` values are if the steady rise before them ended than if it
     went on, slowing down as it did; minus infinity where they do neither.
@@ -146,8 +139,8 @@ def _stopped(values: Sequence[float], after: int, late: float = 0.0) -> float:
     size = min(_STEADY + 3, max(_STEADY, end // 2))
     last, before = values[end - size : end], values[max(0, end - 2 * size + 1) : end - size + 1]
     jump = noise(values[-4 * _STEADY :])
-    slope, level, left = _line(last)
-    earlier = _line(before)[0] if len(before) > 1 else 2 * slope
+    slope, level, left = line(last)
+    earlier = line(before)[0] if len(before) > 1 else 2 * slope
     slows = max(0.0, min(1.0, slope / earlier)) if earlier > 0 else 1.0
     far = (after + 1) / 2
     promised = slope * far * slows ** ((size - 1 + after) / 2 / (size - 1))

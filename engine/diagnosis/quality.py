@@ -130,7 +130,7 @@ def _told_apart(validation: Validation) -> tuple[float, float]:
 def _by_chance(facts: Facts) -> float:
     """Standard error of the accuracy of guesses; 0 where the number of cases is not known."""
     chance = 1 / max(2, len(facts.classes))
-    return math.sqrt(chance * (1 - chance) / facts.cases) if facts.cases else 0.0
+    return min(0.07, math.sqrt(chance * (1 - chance) / facts.cases)) if facts.cases else 0.0
 
 
 def _losses(facts: Facts) -> tuple[float, float, float, float]:
@@ -155,7 +155,7 @@ def _knows_nothing(facts: Facts) -> bool:
     nothing = stand or all(_guessed(facts, number(v.metrics.get("loss"))) for v in facts.validations[-IN_A_ROW:])
     trained = not (stand or _guessed(facts, now))
     seen = [_told_apart(v)[0] for v in facts.validations[-IN_A_ROW:]]
-    begins = trained and seen == sorted(seen)
+    begins = trained and seen == sorted(seen) and seen[-1] - seen[0] > 0.05 * (1 - 1 / len(facts.classes))
     late = facts.validations[-1].epoch >= (1.0 if trained else 0.6) * facts.warm
     return nothing and late and not begins and not facts.warming and _within(facts, 0.03, 0.6)
 

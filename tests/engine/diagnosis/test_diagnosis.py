@@ -184,6 +184,59 @@ def test_a_validation_loss_that_hardly_jumps_need_rise_by_little_to_be_overfitti
         assert found == ({"overfitting"} if seen >= 12 + 3 else set()), seen
 
 
+@pytest.mark.parametrize("jump", [0.0, 0.001])
+def test_a_curve_that_surely_flattens_in_the_first_half_is_a_plateau_and_stays_one(jump):
+    """With a time constant of 4 epochs 2 % of the way are left after 16; 100 are planned."""
+
+    def soft(epoch: int) -> tuple[float, float]:
+        left = math.exp(-epoch / 4)
+        return 0.7 - 0.6 * left, 0.5 + 0.7 * left
+
+    seen = [codes(findings_of(fold(EMPTY, rising(n, soft, jump)), Status(state="running"), 0.0)) for n in range(1, 61)]
+    said = seen.index({"plateau"})
+    assert 11 <= said <= 19
+    assert (seen[:said], seen[said:]) == ([set()] * said, [{"plateau"}] * (60 - said))
+
+
+def test_one_odd_validation_takes_no_plateau_back_and_progress_does():
+    def goes_on(epoch: int) -> tuple[float, float]:
+        dice, loss = cut(epoch, 20)
+        more = max(0, epoch - 40)
+        return dice + 0.02 * more + 0.03 * (epoch == 30), loss * 0.95**more
+
+    for seen in range(23, 46):
+        found = codes(findings_of(fold(EMPTY, rising(seen, goes_on, 0.002)), Status(state="running"), 0.0))
+        assert seen in (41, 42) or found == ({"plateau"} if seen <= 40 else set()), seen
+
+
+def test_a_dice_that_still_creeps_up_hides_no_validation_loss_that_has_turned():
+    """Dice has 8 % of its way before it at the turn of epoch 12; the loss rises by 4 % a validation."""
+
+    def creeps(epoch: int) -> tuple[float, float]:
+        return 0.7 - 0.6 * math.exp(-epoch / 4.8), 0.3 + 0.8 * 0.8**epoch
+
+    for seen in range(2, 25):
+        events = [
+            structs.replace(event, metrics={**event.metrics, "loss": 0.4 * 1.04 ** abs(event.epoch - 12)})
+            if isinstance(event, ev.Validation)
+            else event
+            for event in rising(seen, creeps, 0.0005)
+        ]
+        found = codes(findings_of(fold(EMPTY, events), Status(state="running"), 0.0))
+        assert found == ({"overfitting"} if seen >= 12 + 3 else set()), seen
+
+
+def test_a_network_that_learns_while_its_running_averages_lag_is_no_guessing():
+    """Four steps an epoch: the training loss falls, the loss of validation is far above ln 7 and falls later."""
+
+    def lags(now: Moment) -> None:
+        streams.guessing(now)
+        now.loss, now.val_loss = math.log(7) * 0.8**now.epoch, 3 * math.log(7)
+
+    plan = replace(SKINS, epochs=60, per_epoch=4, onset=1, end=5, fault=lags)
+    assert [found for _, found in looks(plan, 12) if found] == []
+
+
 @pytest.mark.parametrize(
     ("per_epoch", "falls", "said"), [(60, 1.0, 3), (15, 1.0, 3), (60, 0.93, None), (4, 1.0, 3), (3, 1.0, 4)]
 )
