@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from engine.metrics.intervals import MIN_UNITS, Estimate, Floats, Groups, t_quantile, too_few, unit_index
+from engine.metrics.intervals import Estimate, Floats, Groups, t_quantile, too_few, unit_index
 
 Bools = npt.NDArray[np.bool_]
 
@@ -61,7 +61,8 @@ def auc_intervals(targets: npt.NDArray[np.intp], probabilities: Floats, groups: 
     """Intervals of the AUC of each class against the rest (``auc:<index>``) and of their mean (``auc``).
 
     On the logit scale (Qin & Hotilovac, Stat. Methods Med. Res. 17, 2008), so that they stay within 0 and 1, with
-    Student's quantile of the rarer kind of unit. A class that no case, or every case, has is left out of the mean.
+    Student's quantile of the rarer kind of unit; of a mean over several classes with the degrees of freedom that
+    `freedom_of` gives. A class that no case, or every case, has is left out of the mean.
 
     Args:
         targets: class of each case ``(n,)``.
@@ -72,30 +73,42 @@ def auc_intervals(targets: npt.NDArray[np.intp], probabilities: Floats, groups: 
     intervals: dict[str, Estimate] = {}
     known: list[Floats] = []
     areas: list[float] = []
-    rarest: dict[int, int] = {}
+    rarest: list[tuple[int, int]] = []
     for k, scores in enumerate(probabilities.T):
         positive = targets == k
         if not positive.any() or positive.all():
             continue
         known.append(influence(positive, scores[None], of_case)[0])
         areas.append(float(placements(positive, scores[None])[0].mean()))
-        rarer = rarest[k] = min(np.unique(of_case[kind]).size for kind in (positive, ~positive))
-        cases = min(int(positive.sum()), int((~positive).sum()))
-        intervals[f"auc:{k}"] = _logit_interval(areas[-1], standard_error(known[-1], of_case), cases, rarer)
+        rarer = min(np.unique(of_case[kind]).size for kind in (positive, ~positive))
+        rarest.append((rarer, min(int(positive.sum()), int((~positive).sum()))))
+        intervals[f"auc:{k}"] = _logit_interval(areas[-1], standard_error(known[-1], of_case), *rarest[-1])
     if known:
-        few = min(rarest.values())  # a class of one group adds no variance, so the mean would look too certain
-        units = few if few < (MIN_UNITS if probabilities.shape[1] == 2 else 2) else units
-        error = standard_error(np.mean(known, axis=0), of_case)
-        intervals["auc"] = _logit_interval(float(np.mean(areas)), error, len(targets), units)
+        few = min(rarest)  # a class of few groups adds too little variance: the mean would look too certain
+        mean, two = np.mean(known, axis=0), probabilities.shape[1] == 2
+        freedom = units - 1.0 if two else freedom_of(mean, targets, of_case)
+        error = standard_error(mean, of_case)
+        intervals["auc"] = _logit_interval(float(np.mean(areas)), error, *few, freedom)
     return intervals
 
 
-def _logit_interval(area: float, error: float, cases: int, units: int) -> Estimate:
+def freedom_of(shares: Floats, targets: npt.NDArray[np.intp], of_case: npt.NDArray[np.intp]) -> float:
+    """Degrees of freedom of the variance of a mean, the sum of one variance a class (Welch, Biometrika 34, 1947)."""
+    parts: list[tuple[float, int]] = []
+    for k in np.unique(targets):
+        _, own = np.unique(of_case[targets == k], return_inverse=True)
+        sums = np.bincount(own, weights=shares[targets == k])
+        parts.append((float(np.sum(sums**2)), max(sums.size - 1, 1)))
+    below = sum(variance**2 / freedom for variance, freedom in parts)
+    return max(1.0, sum(variance for variance, _ in parts) ** 2 / below) if below else 1.0
+
+
+def _logit_interval(area: float, error: float, units: int, cases: int, freedom: float = 0.0) -> Estimate:
     if reason := too_few(cases, units):
         return Estimate(reason=reason, error=error)
     if error < 1e-12 or not 0 < area < 1:
         return Estimate(reason="the classes are separated without an error", error=error)
     logit = math.log(area / (1 - area))
-    half = t_quantile(units) * error / (area * (1 - area))
+    half = t_quantile((freedom or units - 1) + 1) * error / (area * (1 - area))
     low, high = (1 / (1 + math.exp(min(-(logit + side), 700.0))) for side in (-half, half))
     return Estimate((low, high), error=error)

@@ -31,6 +31,7 @@ Bools = npt.NDArray[np.bool_]
 Share = tuple[float, float, float, float]
 """Value, low, high, standard error."""
 _MEANS = ("balanced_accuracy", "recall", "precision", "precision_weighted", "f1")
+_OF_RESAMPLES = ("f1_weighted", "average_precision", "ece", "ece_classwise")
 _SHARES = {"accuracy", "recall_weighted", *_MEANS} - {"f1"}
 Intervals = dict[str, Estimate]
 """Metric, or ``<metric>:<index of the class>``, -> its interval."""
@@ -166,7 +167,10 @@ def _resampled(targets: Ints, probabilities: Floats, groups: Groups, resamples: 
     n, found = len(targets), Intervals()
     of_case, units = unit_index(n, groups)
     drawn = resampled_metrics(targets, probabilities, groups, resamples=resamples, seed=seed)
-    precisions = average_precisions(np.ones((1, n)), targets, probabilities)[0] if drawn else np.empty(0)
+    if not drawn:
+        names = (*_OF_RESAMPLES, *(f"ece:{k}" for k in range(probabilities.shape[1])))
+        return dict.fromkeys(names, Estimate(reason=too_few(n, units)))
+    precisions = average_precisions(np.ones((1, n)), targets, probabilities)[0]
     for name, values in drawn.items():
         metric, _, index = name.partition(":")
         if name in _SHARES or (index and metric in {"precision", "recall", "f1"}):
@@ -180,10 +184,28 @@ def _resampled(targets: Ints, probabilities: Floats, groups: Groups, resamples: 
         else:
             found[name] = percentile_interval(values, few)
     if probabilities.shape[1] == 2:
-        found["average_precision"] = found.get("average_precision:1", Estimate())
+        found["average_precision"] = found["average_precision:1"]
+    else:
+        found["average_precision"] = _mean_precision(precisions, found)
     if units >= MIN_UNITS:
         found |= _calibration(targets, probabilities, of_case, drawn, found)
     return found
+
+
+def _mean_precision(precisions: Floats, found: Intervals) -> Estimate:
+    """Of the mean over the classes: from their intervals, or the bootstrap's where that lies further out.
+
+    Alone, the bootstrap's is too narrow, and too high: a case drawn twice is ranked beside itself.
+    """
+    drawn, classes = found["average_precision"], np.flatnonzero(np.isfinite(precisions))
+    if drawn.interval is None:
+        return drawn
+    shares: list[Share] = []
+    for k in classes.tolist():
+        part, value = found[f"average_precision:{k}"], float(precisions[k])
+        low, high = part.interval or (value, value)  # too few cases of it: the bootstrap's knows more
+        shares.append((value, low, high, part.error or 0.0))
+    return _wider(_mean_of_shares(shares, np.full(classes.size, 1 / classes.size)), drawn)
 
 
 def precision_interval(value: float, resampled: Floats, positives: int) -> Estimate:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from engine.metrics.auc import influence, placements, standard_error
-from engine.metrics.compare import NORMAL_97_5, PairedTest, with_interval
-from engine.metrics.intervals import Floats, Groups, percentile_interval, unit_index
-from engine.metrics.resampled import confusion_metrics, confusions, resampled_confusions, swapped_confusions
+from engine.metrics.auc import freedom_of, influence, placements, standard_error
+from engine.metrics.compare import PairedTest, with_interval
+from engine.metrics.intervals import Floats, Groups, percentile_interval, too_few, unit_index
+from engine.metrics.resampled import Ints, confusion_metrics, confusions, resampled_confusions, swapped_confusions
 
 
 def classification_differences(
@@ -58,7 +59,7 @@ def classification_differences(
 
 
 def _permutation_tests(
-    true: npt.NDArray[np.intp], pair: Sequence[Floats], groups: Groups, resamples: int, seed: int
+    true: Ints, pair: Sequence[Floats], groups: Groups, resamples: int, seed: int
 ) -> dict[str, PairedTest]:
     classes = pair[0].shape[1]
     guesses = pair[0].argmax(axis=1), pair[1].argmax(axis=1)
@@ -89,7 +90,7 @@ def _permutation_p(difference: float | None, null: Floats) -> float | None:
     return float((np.count_nonzero(np.abs(defined) >= abs(difference) - 1e-12) + 1) / (defined.size + 1))
 
 
-def _macro_auc(true: npt.NDArray[np.intp], pair: Sequence[Floats], groups: Groups) -> PairedTest:
+def _macro_auc(true: Ints, pair: Sequence[Floats], groups: Groups) -> PairedTest:
     of_case, _ = unit_index(true.size, groups)
     shares, differences = np.zeros(true.size), []
     for k in range(pair[0].shape[1]):
@@ -103,22 +104,34 @@ def _macro_auc(true: npt.NDArray[np.intp], pair: Sequence[Floats], groups: Group
         shares += both[0] - both[1]
     if not differences:
         return PairedTest("delong", true.size)
-    return _normal_test(true.size, float(np.mean(differences)), standard_error(shares / len(differences), of_case))
+    return _judged(float(np.mean(differences)), shares / len(differences), true, of_case)
 
 
-def _normal_test(n: int, difference: float, error: float) -> PairedTest:
+def _judged(
+    difference: float, shares: Floats, kinds: npt.NDArray[np.intp], of_case: npt.NDArray[np.intp]
+) -> PairedTest:
+    """The test of a difference from what each case adds to its error ``(n,)``; ``kinds``: the class of each case.
+
+    None where a class has fewer groups than an interval needs: how its patients differ is hardly known, and one of two
+    equal models would be called better up to ten times too often. The statistic is normal, with groups Student's.
+    """
+    n, error = kinds.size, standard_error(shares, of_case)
+    few = min((np.unique(of_case[kinds == k]).size, int(np.count_nonzero(kinds == k))) for k in np.unique(kinds))
+    if reason := too_few(few[1], few[0]):
+        return PairedTest("delong", n, difference, reason=reason)
     if error < 1e-15:
         statistic, p = (0.0, 1.0) if abs(difference) < 1e-15 else (None, None)
         return PairedTest("delong", n, difference, None, statistic, p, 0.0, "the difference has no variation")
-    z, half = difference / error, NORMAL_97_5 * error
-    bounds = difference - half, difference + half
-    return PairedTest("delong", n, difference, bounds, z, float(2 * special.ndtr(-abs(z))), error)
+    freedom = math.inf if np.unique(of_case).size == n else freedom_of(shares, kinds, of_case)
+    z, half = difference / error, float(special.stdtrit(freedom, 0.975)) * error
+    bounds = max(-1.0, difference - half), min(1.0, difference + half)
+    return PairedTest("delong", n, difference, bounds, z, float(2 * special.stdtr(freedom, -abs(z))), error)
 
 
 def delong(targets: npt.ArrayLike, first: npt.ArrayLike, second: npt.ArrayLike, groups: Groups = None) -> PairedTest:
     """DeLong test of two correlated AUCs, with groups in the form of Obuchowski; see :func:`.auc.influence`.
 
-    The statistic is z, the interval normal.
+    The statistic is z; the interval is normal, with groups Student's, see :func:`_judged`.
 
     Args:
         targets: whether each case is positive ``(n,)``.
@@ -127,8 +140,9 @@ def delong(targets: npt.ArrayLike, first: npt.ArrayLike, second: npt.ArrayLike, 
         groups: group of each case.
 
     Returns:
-        The test; without two positive and two negative cases (or groups) it has no difference, and without any
-        variation to judge a difference by (one model separates perfectly, the other scores all cases alike) no p.
+        The test; without two positive and two negative cases (or groups) it has no difference, with fewer than five
+        of either no p, and none without any variation to judge a difference by (one model separates perfectly, the
+        other scores all cases alike).
 
     Raises:
         ValueError: the shapes differ, or a score is not finite.
@@ -146,4 +160,4 @@ def delong(targets: npt.ArrayLike, first: npt.ArrayLike, second: npt.ArrayLike, 
         return PairedTest("delong", positive.size)
     areas = placements(positive, scores)[0].mean(axis=1)
     both = influence(positive, scores, of_case)
-    return _normal_test(positive.size, float(areas[0] - areas[1]), standard_error(both[0] - both[1], of_case))
+    return _judged(float(areas[0] - areas[1]), both[0] - both[1], positive.astype(np.intp), of_case)

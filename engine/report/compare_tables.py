@@ -110,7 +110,7 @@ def differences(together: Runs, comparisons: list[Comparison]) -> Section:
     if not comparisons:
         why = barrier(together) or "no case has a value in both"
         return Section("Differences", [Text(f"There are none to show: {why}.")])
-    classes = len({one.label for one in comparisons if one.label})
+    classes = len({one.label for one in comparisons if one.label and one.test.p is not None})
     deciding = [title(measure.name).lower() for measure in of_task(together.task) if measure.decides]
     several = len(together.pairs) > 1 or classes > 1 or len(deciding) > 1
     rows: list[list[str | Cell]] = []
@@ -167,7 +167,7 @@ def _tests_in_words(together: Runs) -> str:
     auc = "Obuchowski's form of DeLong's test" if grouped else "DeLong's test"
     return (
         f"All tests are over {over}. Accuracy: exact McNemar test. Balanced accuracy and macro F1: the runs change "
-        f"names at random; interval: expanded percentile bootstrap. AUC: {auc}."
+        f"names at random; interval: expanded percentile bootstrap. AUC: {auc}, with five {over} of each class."
     )
 
 

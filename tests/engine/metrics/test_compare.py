@@ -305,6 +305,27 @@ def test_groups_of_one_are_cases_for_delong():
     assert delong(targets, first, second, [str(i) for i in range(40)]) == delong(targets, first, second)
 
 
+def test_an_auc_of_few_patients_is_not_compared_and_of_five_by_student():
+    """Ten pictures of each of the patients that are positive; two models that are equally good."""
+    hits = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        of = np.r_[np.repeat(np.arange(5), 10), 5 + np.arange(30)]
+        targets = of < 5
+        noise = 0.7 * rng.normal(size=(2, 35))[:, of] + 0.3 * rng.normal(size=(2, of.size))
+        scores = 1.3 * targets + 0.7 * rng.normal(size=of.size) + noise
+        patients = [str(patient) for patient in of]
+        test = delong(targets, *scores, patients)
+        assert -1 <= test.ci95[0] <= test.difference <= test.ci95[1] <= 1
+        hits += test.p < 0.05
+    assert hits <= 16  # 21 by the normal distribution
+    few = delong(targets[10:], *scores[:, 10:], patients[10:])
+    assert (few.p, few.ci95, few.reason) == (None, None, "4 groups; an interval needs 5")
+    assert few.difference is not None
+    both = np.stack([1 / (1 + np.exp(scores)), 1 / (1 + np.exp(-scores))], axis=2)[:, 10:]
+    assert classification_differences(targets[10:], *both, patients[10:], resamples=10)["auc"].p is None
+
+
 def test_delong_of_groups_is_obuchowskis_variance():
     """Sums of placements a group (Obuchowski 1997), spelled out; groups of one kind of case have no covariance."""
     targets, first, second = random_scores(np.random.default_rng(11), 60, coarse=False)

@@ -112,6 +112,10 @@ def test_without_groups_a_class_is_compared_by_delong(tmp_path: Path) -> None:
     ]
     classes = [one for one in compare(open_runs(folders)) if one.label]
     assert {one.test.test for one in classes} == {"delong"}
+    few = [one for one in classes if one.test.p is None]
+    assert {one.test.reason for one in few} <= {f"{n} cases; an interval needs 5" for n in (1, 2, 3, 4)}
+    classes = [one for one in classes if one not in few]
+    assert len(classes) > 3
     holm = multipletests([one.test.p for one in classes], method="holm")[1]
     assert [one.corrected for one in classes] == pytest.approx(list(holm))
     text = Page(write_comparison(folders, tmp_path / "out")[0].read_text()).text
