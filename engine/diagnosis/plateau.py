@@ -88,12 +88,13 @@ def _flattens(facts: Facts, curve: Sequence[tuple[int, float]], values: Sequence
     high = [epoch for epoch, _ in curve if epoch <= facts.decayed]
     losses = (dict(facts.train), dict(series(facts.validations, "loss")))
     trained, checked = ([-math.log(y[at]) if y.get(at, 0) > 0 else math.nan for at in high] for y in losses)
+    level = [curve for curve in (values[: len(high)], checked) if not all(map(math.isnan, curve))]
     for at in range(1, len(high) - 2, max(1, len(high) // 40)):
         if high[at] > _LATE * facts.epochs:
             return None
         pace = 0.1 * (len(high) - 1 - at) / at
         share = min(0.03, pace)
-        if _level(values[: len(high)], at, share) and _level(checked, at, share) and _level(trained, at, 2 * pace, 0):
+        if all(_level(seen, at, share) for seen in level) and _level(trained, at, 2 * pace, 0):
             return at
     return None
 

@@ -134,9 +134,10 @@ def _by_chance(facts: Facts) -> float:
 
 
 def _losses(facts: Facts) -> tuple[float, float, float, float]:
-    """Of validation, first and newest of three, and of training in the same epochs; nan where they are not known."""
+    """Of validation, first and newest of three, the same where there are none, and of training in the same epochs; nan
+    where they are not known."""
     row, trained = facts.validations[-IN_A_ROW:], dict(facts.train)
-    first, newest = (number(v.metrics.get("loss")) for v in (row[0], row[-1]))
+    first, newest = (number(v.metrics.get("loss", 1.0)) for v in (row[0], row[-1]))
     return first, newest, trained.get(row[0].epoch, math.nan), trained.get(row[-1].epoch, math.nan)
 
 

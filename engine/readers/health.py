@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from engine.diagnosis import Facts, Finding, Steps, diagnose
+from engine.measures import find, leading
 from engine.readers.fold import GrowingView
 from engine.readers.run_view import RESOURCE_COLUMNS, RunView
 from engine.runfolder import ENDED, RunFolder, Status, read_status
@@ -56,7 +57,7 @@ def facts_of(view: RunView, status: Status) -> Facts:
     samples: dict[str, Any] = {name: memoryview(view.resources[name].data) for name in RESOURCE_COLUMNS}
     live = status.state not in ENDED and status.state != "silent" and view.ended is None
     high = np.flatnonzero(steps["lr"] >= 0.25 * np.max(steps["lr"], initial=0.0))
-    losses = view.train.get("loss")
+    monitor, monitor_up = _monitored(view)
     resuming = 0.0 < view.time_s < status.started_s  # a new process, which has written nothing yet
     return Facts(
         live=live,
@@ -64,16 +65,16 @@ def facts_of(view: RunView, status: Status) -> Facts:
         halted=live and _HALTED in status.message,
         task=started.task if started else status.task,
         classes=view.classes,
-        monitor=view.monitor,
-        monitor_up=view.monitor_up,
+        monitor=monitor,
+        monitor_up=monitor_up,
         cases=started.cases.get("validation", 0) if started else 0,
         epochs=view.epochs,
-        iterations_per_epoch=view.iterations_per_epoch,
+        iterations_per_epoch=view.iterations_per_epoch or int(np.sum(steps["epoch"] == 1)),
         steps=Steps(**columns),
         session=int(np.searchsorted(steps["time_s"], view.session_s)),
         full_size=int(np.searchsorted(steps["epoch"], started.full_size)) if started else 0,
-        train=() if losses is None else tuple(zip(losses["epoch"].tolist(), losses["value"].tolist(), strict=True)),
-        decayed=int(steps["epoch"][high[-1]]) if len(high) else 0,
+        train=_trained(view),
+        decayed=int(steps["epoch"][high[-1]]) if len(high) else 10**9,
         warming=len(steps) > 1
         and bool(steps["lr"][-1] > 1.01 * steps["lr"][-min(len(steps), view.iterations_per_epoch)]),
         validations=view.validations,
@@ -82,6 +83,28 @@ def facts_of(view: RunView, status: Status) -> Facts:
         sign_s=status.started_s if resuming else _sign_s(view),
         piece_s=0.0 if resuming else _piece_s(view),
     )
+
+
+def _monitored(view: RunView) -> tuple[str, bool]:
+    """The monitored metric, or the leading one of those that are there; and whether more of it is better."""
+    metrics = view.validations[-1].metrics if view.validations else {}
+    if view.monitor in metrics or not metrics:
+        return view.monitor, view.monitor_up
+    name = next(iter([*leading(metrics), *metrics]))
+    return name, find(name).up is not False
+
+
+def _trained(view: RunView) -> tuple[tuple[int, float], ...]:
+    """(epoch, mean training loss), that of the steps where no epoch was summed up before its validation."""
+    losses = view.train.get("loss")
+    found = {} if losses is None else dict(zip(losses["epoch"].tolist(), losses["value"].tolist(), strict=True))
+    newest = view.validations[-1].epoch if view.validations else 0
+    if newest and newest not in found:
+        seen = view.steps["epoch"] <= newest
+        epochs, counts = np.unique(view.steps["epoch"][seen], return_counts=True)
+        sums = np.bincount(view.steps["epoch"][seen], view.steps["loss"][seen])[epochs]
+        found = dict(zip(epochs.tolist(), (sums / counts).tolist(), strict=True)) | found
+    return tuple(sorted(found.items()))
 
 
 def _sign_s(view: RunView) -> float:

@@ -184,6 +184,22 @@ def test_a_validation_loss_that_hardly_jumps_need_rise_by_little_to_be_overfitti
         assert found == ({"overfitting"} if seen >= 12 + 3 else set()), seen
 
 
+@pytest.mark.parametrize("missing", ["epochs", "steps", "monitor", "validation loss"])
+def test_a_stream_that_lacks_a_part_has_its_plateau_found_by_the_others(missing):
+    for seen in range(20, 31):
+        events = [
+            structs.replace(event, monitor="")
+            if missing == "monitor" and isinstance(event, ev.RunStarted)
+            else structs.replace(event, metrics={"dice": event.metrics["dice"]})
+            if missing == "validation loss" and isinstance(event, ev.Validation)
+            else event
+            for event in rising(seen, lambda epoch: cut(epoch, 20), 0.002)
+            if not isinstance(event, {"epochs": ev.EpochDone, "steps": ev.Iteration}.get(missing, ev.Note))
+        ]
+        found = codes(findings_of(fold(EMPTY, events), Status(state="running"), 0.0))
+        assert found == ({"plateau"} if seen >= 22 else set()), seen
+
+
 @pytest.mark.parametrize("jump", [0.0, 0.001])
 def test_a_curve_that_surely_flattens_in_the_first_half_is_a_plateau_and_stays_one(jump):
     """With a time constant of 4 epochs 2 % of the way are left after 16; 100 are planned."""
