@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+
 from engine.console import show_progress
 from engine.data import Dataset, check_dataset, open_dataset
 from engine.data.dataset import open_elsewhere
@@ -33,8 +35,10 @@ from engine.runfolder import (
     read_status,
     refuse_links,
     release_lock,
+    stored_status,
     take_lock,
     write_splits,
+    write_status,
 )
 from engine.runfolder.study import read_study
 
@@ -73,6 +77,8 @@ def evaluate(request: Evaluate) -> int:
     summary = tester.measure(dataset, "chosen", label, keep=True)
     if label not in SPLITS:
         write_splits(folder, rows)
+    if label == "test" and read_status(folder).state in ENDED:  # a live trainer, or sweep, writes its own
+        write_status(folder, msgspec.structs.replace(stored_status(folder), test=summary.value(trained.recipe.monitor)))
     if folder.is_study:
         write_study_report(folder, read_study(folder))
     else:

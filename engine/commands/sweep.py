@@ -107,7 +107,11 @@ def _result(name: str, part: SplitSummary, metric: str) -> str:
 
 
 def _end(folder: RunFolder, study: Study, state: State, message: str = "", hint: str = "") -> None:
-    pooled = read_metrics(folder).get(pooled_name(study), SplitSummary())
-    result = {"metric": study.monitor, "best": pooled.value(study.monitor)}
+    from engine.studies.results import TESTED
+
+    metrics = read_metrics(folder)
+    pooled, tested = (metrics.get(name, SplitSummary()) for name in (pooled_name(study), TESTED))
+    tested = metrics.get("test", tested)  # what evaluate measured of the members' vote
+    result = {"metric": study.monitor, "best": pooled.value(study.monitor), "test": tested.value(study.monitor)}
     last = msgspec.structs.replace(stored_status(folder), state=state, message=message, hint=hint, **result)
     write_status(folder, last, durable=True)

@@ -20,7 +20,7 @@ from engine.errors import UsageError
 from engine.evaluation.inference import Predictor, voted
 from engine.readers.numbers import digits
 from engine.requests import Evaluate, Predict
-from engine.runfolder import RunFolder, create, list_runs, read_cases, read_metrics
+from engine.runfolder import RunFolder, create, list_runs, read_cases, read_metrics, read_status
 from engine.runfolder.study import Member, Study
 from engine.studies.members import save
 from engine.studies.results import collect
@@ -76,8 +76,10 @@ def test_predictions_of_a_study_are_the_mean_of_its_members(classified, tmp_path
 
 def test_evaluate_measures_the_vote_in_the_study(alone, tmp_path):
     alone = RunFolder(shutil.copytree(alone.root.parent, tmp_path / "runs") / alone.id)
+    assert read_status(alone).test == pytest.approx(read_metrics(alone)["test_members"].value("dice"))
     assert evaluate(Evaluate(run=alone.root)) == 0
     metrics = read_metrics(alone)
+    assert read_status(alone).test == metrics["test"].value("dice")
     assert metrics["test"].n == metrics["test_members"].n
     assert "best of 2 networks that vote" in metrics["test"].protocol
     assert {"out_of_fold", "test_members", "test"} <= set(json.loads(alone.metrics.read_text(encoding="utf-8")))
