@@ -24,18 +24,19 @@ def one_line(text: str) -> str:
 def figure(value: float | None) -> str:
     """Three significant digits: 0.771, 5.30, 12.4, 1234; "–" for what was not measured.
 
-    >>> [figure(x) for x in (0.7712, 5.3, 123.4, 98765.4, 0.00012, float("nan"), float("inf"))]
-    ['0.771', '5.30', '123', '98765', '1.20e-4', '–', 'inf']
+    >>> [figure(x) for x in (0.7712, -5.3, 123.4, 98765.4, 0.00012, float("nan"), float("inf"))]
+    ['0.771', '−5.30', '123', '98765', '1.20e-4', '–', 'inf']
     """
     if value is None or math.isnan(value):
         return "–"
+    if value < 0:
+        return f"−{figure(-value)}"
     if math.isinf(value):
-        return "inf" if value > 0 else "-inf"
-    size = abs(value)
-    if size == 0 or 0.001 <= size < 100:
-        digits = 3 if size < 1 else 2 if size < 10 else 1
-        return f"{value:.{digits}f}"
-    return f"{value:.0f}" if 100 <= size < 1e7 else _exponent(f"{value:.2e}")
+        return "inf"
+    if value == 0 or 0.001 <= value < 100:
+        digits = 3 if value < 1 else 2 if value < 10 else 1
+        return f"{abs(value):.{digits}f}"
+    return f"{value:.0f}" if 100 <= value < 1e7 else _exponent(f"{value:.2e}")
 
 
 def rate(value: float | None) -> str:

@@ -80,7 +80,9 @@ class Search:
             self._search.sampler = self._sampler(seed=self._recipe.seed + len(trials))
             number = self._search.ask(self._space).number
         params = self._search.get_trials(deepcopy=False)[number].params
-        grid = {key: value if isinstance(value, str) else repr(value) for key, value in params.items()}
+        grid = {
+            key: value if isinstance(value, str) else _text(value, self._space[key]) for key, value in params.items()
+        }
         name, part = self._recipe.name, f"-t{number:03d}"
         return members(name, study.folds, study.seeds, grid, part=part, trial=number)
 
@@ -120,6 +122,12 @@ class Search:
                 self._search.tell(trial.number, fmean(known))
             else:
                 self._search.tell(trial.number, state=self._states.PRUNED if "pruned" in states else self._states.FAIL)
+
+
+def _text(value: float, space: Any) -> str:
+    """Four digits say all about a setting, and do not fill every line that names it; all where four leave the range."""
+    text = f"{value:.4g}"
+    return text if isinstance(value, float) and space.low <= float(text) <= space.high else repr(value)
 
 
 def _optuna() -> Any:

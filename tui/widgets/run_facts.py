@@ -19,7 +19,7 @@ from tui.plotting.plotted import SMOOTHING, Window
 from tui.settings import keyed
 from tui.state.run_facts import RunFacts, headline
 from tui.state.runs_index import RunRow
-from tui.text import age, clock, figure, one_line, sparkline
+from tui.text import age, clock, figure, one_line, shorten, sparkline
 from tui.widgets.head import SEVERITY_COLORS, SEVERITY_MARKS
 from tui.widgets.pane import Pane
 
@@ -100,7 +100,7 @@ class FactsPane(Pane):
 
     def _history(self, facts: RunFacts, width: int) -> list[Line]:
         if self.run and self.run.folder.is_study:
-            return [[(keyed("<open:Enter> shows its members"), "muted")]]
+            return [[(keyed("<open:Enter> shows and hides its members"), "muted")]]
         view = facts.view
         history, found = facts.history, facts.best
         if not history or not np.isfinite(history).any():
@@ -120,8 +120,9 @@ class FactsPane(Pane):
     def _results(self, facts: RunFacts, width: int) -> list[Line]:
         lines: list[Line] = []
         for split, values in sorted(facts.results.items(), key=lambda item: item[0] != "test"):
-            parts: list[Line] = [[(one_line(split), "muted")]]
-            parts += [[(f"{n} ", "muted"), (t, "ink")] for n, t in headline(values)]
+            first, *rest = [[(f"{n} ", "muted"), (t, "ink")] for n, t in headline(values)] or [[("–", "muted")]]
+            name = shorten(one_line(split), width - 2 - sum(len(text) for text, _ in first))  # a setting's may be long
+            parts: list[Line] = [[(name, "muted")], first, *rest]
             lines.append(fitted(parts, width, 2))
         return lines
 

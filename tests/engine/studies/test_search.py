@@ -57,7 +57,9 @@ def test_ranges_and_choices():
 def test_a_proposal_is_a_member_with_texts_for_its_recipe(folder):
     (member,) = Search(folder, study()).more(study())
     assert member.trial == 0
-    assert 1e-4 <= float(member.grid["optimizer.lr"]) <= 1e-2
+    rate = member.grid["optimizer.lr"]
+    assert 1e-4 <= float(rate) <= 1e-2
+    assert f"{float(rate):.4g}" == rate
     assert member.grid["train.batch_size"] in "1234"
     assert member.grid["loss.name"] in SPACE["loss.name"].split(",")
     assert member.setting.startswith("trial 0: ")
