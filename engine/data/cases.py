@@ -41,6 +41,7 @@ class Case:
     target: int | None = None  # index of the class (classification)
     group: str | None = None  # patient or lesion; a group is never split
     split: str = ""  # "train", "validation" or "test"; "" before splits are assigned
+    fold: int | None = None  # of the validation folds that the data set gives
     # of its content; None before the case was read
     facts: CaseFacts | None = field(default=None, compare=False, repr=False)
     # what a table says of patient and scanner: site, sex, age, ..., see `engine.data.traits`

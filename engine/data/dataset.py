@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from engine.data.read import channels_in
 from engine.data.sources import DatasetIndex, open_source
 from engine.data.sources.dataset_json import FILE, channel_names, labels_of, said
 from engine.data.sources.index import absent, spelled
-from engine.data.splits import assign, refuse_duplicates
+from engine.data.splits import assign, gives_folds, refuse_duplicates
 from engine.data.traits import with_traits
 from engine.data.unread import unread
 from engine.errors import DataError, Problem, RecipeError, absent_dataset
@@ -54,8 +55,24 @@ def open_dataset(table: DataTable, task: str, root: Path) -> Dataset:
     published = None if (folder / MARKER).is_file() else _published(layout, cases, table)
     notes = [*layout.notes, *([unused] if own and table.validation_fraction else [])]
     notes += _split_notes(cases, layout.classes)
+    notes += _fold_notes(cases, table)
     layout = replace(layout, published_split=published, notes=tuple(notes))
     return _dataset(layout, cases, task, table, folder)
+
+
+def _fold_notes(cases: Sequence[Case], table: DataTable) -> list[str]:
+    """What becomes of folds that the data set gives."""
+    pool = [case for case in cases if case.split != "test"]
+    count = 1 + max((case.fold for case in pool if case.fold is not None), default=-1)
+    if not count:
+        return []
+    if gives_folds(pool, table.validation_folds):
+        return [f"validation folds: the {count} of the data set"]
+    if not gives_folds(pool, count):
+        return ["folds of the data set are not used: not every case that is no test case is in one, or one is empty"]
+    return [
+        f"the {count} folds of the data set are not used: data.validation_folds = {count} (sweep --folds) takes them"
+    ]
 
 
 def open_elsewhere(table: DataTable, task: str, folder: Path, *, classes: tuple[str, ...] | None = None) -> Dataset:

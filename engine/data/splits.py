@@ -40,7 +40,10 @@ def assign(cases: Sequence[Case], table: DataTable) -> tuple[Case, ...]:
         rest = [case for case in assigned if case.split == "test"]
         pool = [case for case in assigned if case.split != "test"]
         folds, fold = table.validation_folds, table.validation_fold
-        assigned = rest + _fold(pool, folds, fold, "validation", table.split_seed)
+        if fold < folds and gives_folds(pool, folds):
+            assigned = rest + [replace(c, split="validation" if c.fold == fold else "train") for c in pool]
+        else:
+            assigned = rest + _fold(pool, folds, fold, "validation", table.split_seed)
     elif table.validation_fraction > 0 and not any(case.split == "validation" for case in assigned):
         train = [case for case in assigned if case.split == "train"]
         rest = [case for case in assigned if case.split != "train"]
@@ -52,6 +55,11 @@ def assign(cases: Sequence[Case], table: DataTable) -> tuple[Case, ...]:
         given = 'the data set gives none for it; data.split = "fraction" draws a split'
         raise DataError("no case is left for training", given if table.split == "given" else drawn)
     return tuple(limited)
+
+
+def gives_folds(cases: Iterable[Case], folds: int | None) -> bool:
+    """Whether the data set itself has put every case into one of as many ``folds``."""
+    return {case.fold for case in cases} == set(range(folds or 0))
 
 
 def refuse_duplicates(cases: Iterable[Case]) -> None:

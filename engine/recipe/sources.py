@@ -89,8 +89,8 @@ class DataTable(NamedTable):
     """Share of the training cases held out for validation, where the data set gives none."""
     validation_folds: Annotated[int, Field(ge=2, le=100)] | None = None
     """Cross-validation: the cases outside of the test split are divided into this many folds, by group where one is
-    known and evenly over the classes. Fold `validation_fold` is the validation split. `medtui sweep --folds` sets
-    both."""
+    known and evenly over the classes, or as the data set says where it gives as many folds. Fold `validation_fold` is
+    the validation split. `medtui sweep --folds` sets both."""
     validation_fold: Annotated[int, Field(ge=0, le=99), any_of("data.validation_folds")] = 0
     """Which fold is held out for validation, counted from 0."""
     test_fraction: Annotated[float, Field(ge=0.0, le=0.9), only("data.split", "fraction")] = 0.2

@@ -13,6 +13,7 @@ from engine.errors import DataError, Problem
 from engine.recipe.base import folded
 
 FILE = "dataset.json"
+FOLDS = "splits_final.json"
 _MOST = 1_000_000
 
 
@@ -22,16 +23,41 @@ def read_json(folder: Path) -> dict[str, Any]:
     Raises:
         DataError: it is not there, or no JSON object.
     """
-    text = read_text(folder / FILE, folder)
-    if text.count("[") + text.count("{") > _MOST:
-        raise DataError(f"{folder / FILE} holds more than {_MOST} lists and objects")
-    try:
-        value = json.loads(text, object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{folder / FILE} is not valid JSON: {error}") from None
+    value = _parsed(folder, FILE)
     if not isinstance(value, dict):
         raise DataError(f"{folder / FILE} holds no JSON object")
     return value
+
+
+def read_folds(folder: Path) -> dict[str, int]:
+    """Case -> its validation fold, by nnU-Net's ``splits_final.json``; nothing where there is none.
+
+    Raises:
+        DataError: it is no list of folds, or a case is held out in two of them.
+    """
+    if not (folder / FOLDS).exists():
+        return {}
+    value, found = _parsed(folder, FOLDS), dict[str, int]()
+    for fold, part in enumerate(value if isinstance(value, list) else [None]):
+        names = part.get("val") if isinstance(part, dict) else None
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise DataError(f"{folder / FOLDS} is no list of folds", '[{"train": ["a", ...], "val": ["b", ...]}, ...]')
+        if twice := next((name for name in names if name in found), ""):
+            raise DataError(
+                f'{folder / FOLDS}: {twice} is in "val" of the folds {found[twice]} and {fold}', "of one alone"
+            )
+        found |= dict.fromkeys(names, fold)
+    return found
+
+
+def _parsed(folder: Path, name: str) -> Any:
+    text = read_text(folder / name, folder)
+    if text.count("[") + text.count("{") > _MOST:
+        raise DataError(f"{folder / name} holds more than {_MOST} lists and objects")
+    try:
+        return json.loads(text, object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{folder / name} is not valid JSON: {error}") from None
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

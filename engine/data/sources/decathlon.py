@@ -1,6 +1,7 @@
 """Medical Segmentation Decathlon: ``dataset.json``, ``imagesTr/``, ``labelsTr/`` in NIfTI.
 
 An image has three axes, or a fourth with the channels, or is a list of files, one a channel (MONAI's lists have such).
+A ``fold`` in a row of ``training``, as MONAI's lists have it, is its validation fold.
 Lists called ``validation`` and ``test`` are the given split where they name labels. Those of the Decathlon's own test
 images are not published: draw a test split with ``split = "fraction"``.
 """
@@ -62,4 +63,8 @@ def _case(folder: Path, row: Any, key: str, split: str, problems: list[Problem])
     if len(paths) < len(texts):
         problems.append(outside(FILE, next(name for name in texts if inside(folder, name) is None)))
         return None
-    return Case(stem(paths[0]), tuple(paths[:-1]), paths[-1], split=split)
+    fold = row.get("fold")
+    if fold is not None and (not isinstance(fold, int) or not 0 <= fold < 100):
+        problems.append(Problem(FILE, f"found fold {fold!r:.40}", "a whole number from 0 to 99", key))
+        return None
+    return Case(stem(paths[0]), tuple(paths[:-1]), paths[-1], split=split, fold=fold)

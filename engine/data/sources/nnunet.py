@@ -1,16 +1,18 @@
 """nnU-Net's raw layout, version 2: ``dataset.json``, ``imagesTr/<case>_0000.nii.gz``, ``labelsTr/<case>.nii.gz``.
 
-``imagesTs`` and ``labelsTs`` are the given test split where both are there. Regions and ignore
+``imagesTs`` and ``labelsTs`` are the given test split where both are there; ``splits_final.json`` beside them gives
+the validation folds. Regions and ignore
 labels are not supported.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from engine.data.cases import Case
-from engine.data.sources.dataset_json import FILE, channels_of, labels_of, read_json
+from engine.data.sources.dataset_json import FILE, channels_of, labels_of, read_folds, read_json
 from engine.data.sources.index import NIFTI, DatasetIndex, foreground, left_over, listed, read_index, refuse
 from engine.errors import Problem
 from engine.recipe.sources import NnunetTable
@@ -37,6 +39,8 @@ def nnunet(table: NnunetTable, folder: Path, task: str) -> DatasetIndex:  # noqa
     refuse(folder, problems)
     ending = str(ending)
     cases = _cases(folder, "Tr", "train", ending, channels)
+    folds = read_folds(folder)
+    cases = [replace(case, fold=folds.get(case.id)) for case in cases]
     if (folder / "labelsTs").is_dir():
         cases += _cases(folder, "Ts", "test", ending, channels)
     notes = left_over(folder, [path for path in sorted(folder.glob("images*")) if path.is_dir()], cases)

@@ -113,6 +113,54 @@ def test_nnunet_joins_channel_files_and_takes_the_test_part(tmp_path: Path) -> N
     np.testing.assert_array_equal(sample.image, np.stack([b.volume(10), b.volume(11)]))
 
 
+def of_fold(root: Path, source: str, folds: int | None, fold: int = 0) -> tuple[list[str], str]:
+    table = b.table(source, validation_folds=folds, validation_fold=fold)
+    dataset = open_dataset(table, "segmentation", root)
+    return [case.id for case in dataset.split("validation")], " ".join(dataset.notes)
+
+
+def test_folds_of_a_datalist_are_the_validation_folds(tmp_path: Path) -> None:
+    folder = b.decathlon(tmp_path / "d")
+    path = folder / "dataset.json"
+    value = json.loads(path.read_text())
+    for row, fold in zip(value["training"], (1, 0, 2, 1, 0), strict=True):
+        row["fold"] = fold
+    path.write_text(json.dumps(value))
+    found = [of_fold(tmp_path, "decathlon", 3, fold) for fold in range(3)]
+    assert [ids for ids, _ in found] == [["c1", "c4"], ["c0", "c3"], ["c2"]]
+    assert "validation folds: the 3 of the data set" in found[0][1]
+    with pytest.raises(DataError, match="fold 3 of 3 is empty"):
+        of_fold(tmp_path, "decathlon", 3, 3)
+    for folds in (None, 2):
+        assert (
+            "the 3 folds of the data set are not used: data.validation_folds = 3"
+            in of_fold(tmp_path, "decathlon", folds)[1]
+        )
+    del value["training"][1]["fold"]
+    path.write_text(json.dumps(value))
+    assert "not every case" in of_fold(tmp_path, "decathlon", 3)[1]
+    value["training"][1]["fold"] = "first"
+    path.write_text(json.dumps(value))
+    with pytest.raises(DataError) as caught:
+        of_fold(tmp_path, "decathlon", 3)
+    assert caught.value.problems == (
+        Problem("dataset.json", "found fold 'first'", "a whole number from 0 to 99", "training"),
+    )
+
+
+def test_folds_of_nnunet_are_the_validation_folds(tmp_path: Path) -> None:
+    path = b.nnunet(tmp_path / "d") / "splits_final.json"
+    parts = [["Tr2", "Tr0"], ["Tr1", "Tr3"]]
+    path.write_text(json.dumps([{"train": parts[1 - fold], "val": part} for fold, part in enumerate(parts)]))
+    assert [of_fold(tmp_path, "nnunet", 2, fold)[0] for fold in range(2)] == [sorted(part) for part in parts]
+    path.write_text(json.dumps([{"val": parts[0]}, {"val": parts[0]}]))
+    with pytest.raises(DataError, match=r'Tr2 is in "val" of the folds 0 and 1'):
+        of_fold(tmp_path, "nnunet", 2)
+    path.write_text("{}")
+    with pytest.raises(DataError, match="is no list of folds"):
+        of_fold(tmp_path, "nnunet", 2)
+
+
 def test_nnunet_names_the_channel_that_lacks(tmp_path: Path) -> None:
     folder = b.nnunet(tmp_path / "d", test=False)
     (folder / "imagesTr" / "Tr1_0001.nii.gz").unlink()
