@@ -114,25 +114,46 @@ def _f1_of_jaccard(jaccard: Estimate) -> Estimate:
 def _means_of_shares(targets: Ints, predicted: Ints, groups: Groups) -> Intervals:
     """Balanced accuracy and macro precision, recall and F1, from the shares of the classes."""
     right, present, counted = predicted == targets, np.unique(targets), np.union1d(targets, predicted)
-    _, units = unit_index(len(targets), groups)
+    of_case, units = unit_index(len(targets), groups)
     if reason := too_few(len(targets), units):
         return dict.fromkeys(_MEANS, Estimate(reason=reason))
 
     def shares(kinds: Iterable[Bools]) -> list[Share]:
         return [score_interval(right[among], _some(groups, among)) for among in kinds]
 
-    recalls = shares(targets == k for k in present)
-    precisions = shares(predicted == k for k in counted)
-    jaccards = shares((targets == k) | (predicted == k) for k in counted)
-    alike = np.full(counted.size, 1 / counted.size)
+    of_class, called = [targets == k for k in present], [predicted == k for k in counted]
+    either = [(targets == k) | (predicted == k) for k in counted]
+    recalls, precisions, jaccards = shares(of_class), shares(called), shares(either)
+    together = [
+        _correlations(right, kinds, of_case) if units < len(targets) else np.eye(len(kinds))
+        for kinds in (of_class, called, either)
+    ]
+    equal = np.full(counted.size, 1 / counted.size)
     support = np.array([np.count_nonzero(targets == k) for k in counted]) / len(targets)
     return {
-        "balanced_accuracy": _mean_of_shares(recalls, np.full(present.size, 1 / present.size)),
-        "recall": _mean_of_shares(recalls, np.full(present.size, 1 / counted.size)),
-        "precision": _mean_of_shares(precisions, alike),
-        "precision_weighted": _mean_of_shares(precisions, support),
-        "f1": _mean_of_shares([_f1_share(one) for one in jaccards], alike),
+        "balanced_accuracy": _mean_of_shares(recalls, np.full(present.size, 1 / present.size), together[0]),
+        "recall": _mean_of_shares(recalls, np.full(present.size, 1 / counted.size), together[0]),
+        "precision": _mean_of_shares(precisions, equal, together[1]),
+        "precision_weighted": _mean_of_shares(precisions, support, together[1]),
+        "f1": _mean_of_shares([_f1_share(one) for one in jaccards], equal, together[2]),
     }
+
+
+def _correlations(right: Bools, kinds: Sequence[Bools], of_case: Ints) -> Floats:
+    """Between the shares of right cases of several kinds ``(K, K)``, which groups with cases of both make alike.
+
+    Where all or none of a kind are right nothing is known of it: as if groups agreed within.
+    """
+    units = int(of_case.max()) + 1
+    sizes = np.array([np.bincount(of_case[kind], minlength=units) for kind in kinds], dtype=np.float64)
+    sums = np.array([np.bincount(of_case[kind], weights=right[kind], minlength=units) for kind in kinds])
+    apart = sums - sizes * (sums.sum(axis=1) / np.maximum(sizes.sum(axis=1), 1))[:, None]
+    known = np.abs(apart).max(axis=1) > 1e-9
+    found = [rows / np.maximum(np.linalg.norm(rows, axis=1), 1e-12)[:, None] for rows in (apart, sizes)]
+    both = np.where(known[:, None] & known, *(rows @ rows.T for rows in found))
+    np.fill_diagonal(both, 1.0)
+    clipped: Floats = np.clip(both, 0.0, 1.0)
+    return clipped
 
 
 def _f1_share(jaccard: Share) -> Share:
@@ -141,14 +162,16 @@ def _f1_share(jaccard: Share) -> Share:
     return f1, bottom, top, 2 * error / (1 + share) ** 2
 
 
-def _mean_of_shares(parts: Sequence[Share], weights: Floats) -> Estimate:
-    """Interval of a weighted sum of independent shares from the interval of each.
+def _mean_of_shares(parts: Sequence[Share], weights: Floats, correlations: Floats | None = None) -> Estimate:
+    """Interval of a weighted sum of shares, independent but for their ``correlations``, from the interval of each.
 
     The method of variance estimates recovery (Zou & Donner, Stat. Med. 27, 2008) with Wilson's intervals.
     """
     share, low, high, error = np.array(parts).T
     mean = float(weights @ share)
-    below, above, errors = (float(np.linalg.norm(weights * part)) for part in (share - low, high - share, error))
+    alike = np.eye(len(parts)) if correlations is None else correlations
+    squares = ((weights * part) @ alike @ (weights * part) for part in (share - low, high - share, error))
+    below, above, errors = (math.sqrt(max(0.0, float(square))) for square in squares)
     rounding = 1e-12  # of weights that sum to nearly 1
     return Estimate((max(0.0, mean - below - rounding), min(1.0, mean + above + rounding)), error=errors)
 

@@ -88,6 +88,8 @@ def _differences(first: Values, second: Values, groups: Groups) -> tuple[Floats,
     pair = [np.array([np.nan if v is None else v for v in values], dtype=np.float64) for values in (first, second)]
     differences = pair[0] - pair[1]
     known = np.flatnonzero(np.isfinite(differences))
+    rounding = 1e-9 * np.maximum(1.0, np.abs(pair[0]))  # the same numbers, summed in another order on another machine
+    differences[np.abs(differences) <= rounding] = 0.0
     return differences[known], None if groups is None else [groups[at] for at in known.tolist()]
 
 

@@ -148,10 +148,11 @@ class RunView:
 
     @property
     def active_s(self) -> float:
-        """Seconds that all sessions took, until the newest event; the time between them does not count."""
+        """Seconds that all sessions took, until the end or the newest event; what is between or after counts not."""
         if self.session_s == 0.0:
             return 0.0
-        return sum(max(0.0, stop - start) for start, stop in self.sessions) + max(0.0, self.time_s - self.session_s)
+        until_s = self.ended.time_s if self.ended else self.time_s
+        return sum(max(0.0, stop - start) for start, stop in self.sessions) + max(0.0, until_s - self.session_s)
 
     @property
     def step_tracks(self) -> dict[str, Columns]:

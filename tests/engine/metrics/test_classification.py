@@ -375,6 +375,23 @@ def test_a_macro_average_precision_lies_in_its_interval_which_covers():
     assert hits >= 0.92 * 150
 
 
+def test_coverage_of_macro_means_where_patients_have_images_of_several_classes():
+    """Twenty patients with four images of any of four classes, 80 % right, those of a patient alike."""
+    hits = dict.fromkeys(("balanced_accuracy", "precision"), 0)
+    patient = np.repeat(np.arange(20), 4)
+    for seed in range(120):
+        rng = np.random.default_rng(seed)
+        targets = rng.integers(0, 4, 80)
+        right = np.sqrt(0.5) * (rng.normal(size=20)[patient] + rng.normal(size=80)) < stats.norm.ppf(0.8)
+        predicted = np.where(right, targets, (targets + 1 + rng.integers(0, 3, 80)) % 4)
+        groups = [str(one) for one in patient]
+        found = intervals(targets, 0.05 + 0.8 * np.eye(4)[predicted], groups, resamples=5, seed=0, threshold=0.5)
+        for name in hits:
+            low, high = found[name].interval
+            hits[name] += low <= 0.8 <= high
+    assert min(hits.values()) >= 0.92 * 120, hits  # 108 and 108 as if the classes were independent
+
+
 def three_classes(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     targets = rng.integers(0, 3, n)

@@ -305,6 +305,13 @@ def test_groups_of_one_are_cases_for_delong():
     assert delong(targets, first, second, [str(i) for i in range(40)]) == delong(targets, first, second)
 
 
+def test_rounding_is_no_difference():
+    values = np.random.default_rng(0).beta(18, 2, 30)
+    for other in (values + 1e-15, values * (1 + 1e-12)):
+        test = wilcoxon(other, values)
+        assert (test.difference, test.p, test.ci95) == (0.0, 1.0, None)
+
+
 def test_an_auc_of_few_patients_is_not_compared_and_of_five_by_student():
     """Ten pictures of each of the patients that are positive; two models that are equally good."""
     hits = 0

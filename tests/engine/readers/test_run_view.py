@@ -114,6 +114,11 @@ def test_a_session_ends_with_its_work_not_with_what_the_next_one_writes_before_i
     assert view.session_s == 500.0
 
 
+def test_an_evaluation_after_the_end_makes_a_run_no_longer() -> None:
+    view = fold(EMPTY, [START, step(1), RunEnded(state="finished", time_s=30.0)])
+    assert fold(view, [Log(time_s=9000.0, message="evaluated: other")]).active_s == view.active_s == 20.0
+
+
 def test_older_views_stay_as_they_were() -> None:
     first = fold(EMPTY, [START, step(1), step(2)])
     second = fold(first, [step(3)])
