@@ -138,7 +138,8 @@ def _calm(calm: Sequence[Window], window: Window, epochs: Sequence[int]) -> floa
 def _overfitting(facts: Facts) -> Iterator[Finding]:
     """The validation loss rises since its lowest, by more than it jumps, while the training loss does not."""
     curve = [(epoch, value) for epoch, value in series(facts.validations[-200:], "loss") if value > 0]
-    values = [math.log(value) for _, value in curve]  # noise of a loss goes with it, and its fall becomes a line
+    least = 0.02 * max((value for _, value in curve[:IN_A_ROW]), default=0.0)  # what is as small is as good as none
+    values = [math.log(max(value, least)) for _, value in curve]  # noise goes with a loss, and its fall is a line
     lowest = min(range(len(values)), key=values.__getitem__, default=0)
     after = len(values) - 1 - lowest
     if after < IN_A_ROW or (lowest == 0 and after < 2 * IN_A_ROW and curve[-IN_A_ROW][0] <= facts.grace):
@@ -148,8 +149,8 @@ def _overfitting(facts: Facts) -> Iterator[Finding]:
     better = len(monitored) > IN_A_ROW and facts.monitor != "loss"
     if better:  # and not where three in a row fall: they have left the best behind
         best = max(monitored[:-IN_A_ROW])
-        least = best + max(noise(monitored), (best - min(monitored)) / 15)
-        better = median(newest) > least and newest != sorted(newest, reverse=True)
+        much = max(noise(monitored), (best - min(monitored)) / 15)
+        better = median(newest) > best + much and newest != sorted(newest, reverse=True)
     epoch = curve[lowest][0]
     before = [loss for at, loss in facts.train if at <= epoch][-3:]
     since_then = [loss for at, loss in facts.train if at > epoch][-3:]

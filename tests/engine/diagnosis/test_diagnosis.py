@@ -242,6 +242,16 @@ def test_a_dice_that_still_creeps_up_hides_no_validation_loss_that_has_turned():
         assert found == ({"overfitting"} if seen >= 12 + 3 else set()), seen
 
 
+def test_a_validation_loss_that_is_as_good_as_none_may_double():
+    events = [
+        structs.replace(event, metrics={"dice": 0.99, "loss": 1e-3 * 1.2 ** (event.epoch - 12)})
+        if isinstance(event, ev.Validation) and event.epoch > 12
+        else event
+        for event in rising(20, lambda epoch: (0.99, 0.5**epoch), 0.0)
+    ]
+    assert findings_of(fold(EMPTY, events), Status(state="running"), 0.0) == ()
+
+
 def test_a_network_that_learns_while_its_running_averages_lag_is_no_guessing():
     """Four steps an epoch: the training loss falls, the loss of validation is far above ln 7 and falls later."""
 
