@@ -16,7 +16,7 @@ from engine.data.read import read_case
 from engine.device import Device, measured, open_device
 from engine.distributed import world
 from engine.losses import build_loss
-from engine.models import build_model, output_kind
+from engine.models import build_model, count_parameters, output_kind
 from engine.models.weights import first_weights
 from engine.plugins import load_plugins
 from engine.recipe import Recipe
@@ -40,7 +40,7 @@ class Network:
 
     @property
     def parameters(self) -> int:
-        return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+        return count_parameters(self.model)
 
 
 def build_network(
@@ -82,9 +82,8 @@ def build_network(
     kind = output_kind(recipe.model, recipe.task, classes)
     counted = getattr(recipe.loss, "class_weights", "none") == "balanced" or getattr(recipe.loss, "logit_adjustment", 0)
     counts = tuple(counts or class_counts(dataset)) if counted else ()
-    labels = classes + (recipe.task == "segmentation")
-    criterion = build_loss(recipe.loss, task=recipe.task, output=kind, labels=labels, counts=counts)
-    outputs, facts = 1 if kind == "sigmoid" else labels, {"model.output": kind, **dataset.facts}
+    criterion = build_loss(recipe.loss, task=recipe.task, output=kind, labels=dataset.labels, counts=counts)
+    outputs, facts = 1 if kind == "sigmoid" else dataset.labels, {"model.output": kind, **dataset.facts}
     return Network(model, criterion, kind, outputs, device, first_weights(model), facts, counts)
 
 
@@ -106,7 +105,7 @@ def _rehearse(recipe: Recipe, dataset: Dataset, root: Path) -> None:
     here = recipe.runtime.model_copy(update={"device": "cpu"})
     train = recipe.train.model_copy(update={"amp": "off"})
     alone = recipe.model_copy(update={"runtime": here, "train": train})
-    build_network(alone, dataset, root, counts=[1] * (len(dataset.classes) + dataset.dense))
+    build_network(alone, dataset, root, counts=[1] * dataset.labels)
 
 
 def precision_of(device: Device) -> str:
@@ -121,7 +120,7 @@ def class_counts(dataset: Dataset) -> list[int]:
     """
     if not dataset.dense:
         return list(dataset.counts()["train"].values())
-    total = np.zeros(len(dataset.classes) + 1, np.int64)
+    total = np.zeros(dataset.labels, np.int64)
     for case in dataset.split("train"):
         label = read_case(dataset, case).label
         if label is not None:

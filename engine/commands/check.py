@@ -131,7 +131,7 @@ def _step(recipe: Recipe, dataset: Dataset, network: Network, processes: int) ->
     size, seed = recipe.train.batch_size, recipe.seed
     loader = build_train_loader(dataset, data, recipe.augment, runtime, batch_size=size, seed=seed, world=processes)
     stream = EpochStream(loader, recipe.train.accumulate)
-    step = build_step(recipe, network, len(dataset.classes) + (recipe.task == "segmentation"), len(stream))
+    step = build_step(recipe, network, dataset.labels, len(stream))
     batches = next(iter(stream))
     start = time.perf_counter()
     output = step(make_trainer(step, stream), batches)

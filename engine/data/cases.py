@@ -88,6 +88,11 @@ class Dataset:
         return self.task == "segmentation"
 
     @property
+    def labels(self) -> int:
+        """How many indices a truth may hold: the classes, and of a mask the background."""
+        return len(self.classes) + self.dense
+
+    @property
     def colour(self) -> bool:
         """Whether images have the channels red, green and blue."""
         return self.spatial_dims == 2 and self.channels == 3

@@ -23,6 +23,7 @@ from engine.recipe.base import (
 _SEGMENTATION = only("task", "segmentation")
 _CLASSIFICATION = only("task", "classification")
 _KFOLD = only("data.split", "kfold")
+_Level = Annotated[float, Field(ge=-1e9, le=1e9)]
 
 
 def _drawn(split: str, *numbers: float | None) -> bool:
@@ -125,7 +126,7 @@ class DataTable(NamedTable):
     """zscore, minmax: of each image by itself. body: zscore by the voxels that are neither 0 nor the least value, so
     that air and padding do not count. imagenet: means and deviations of ImageNet.
     window: clip to `window`, then 0 to 1."""
-    window: Annotated[tuple[float, float] | None, only("data.intensity", "window")] = None
+    window: Annotated[tuple[_Level, _Level] | None, only("data.intensity", "window")] = None
     """Lower and upper bound, such as [-100.0, 300.0] HU."""
     balance: Annotated[Literal["none", "class"], _CLASSIFICATION] = "none"
     """class: draw every class equally often."""

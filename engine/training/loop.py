@@ -132,7 +132,7 @@ def build_training(session: Session, network: Network) -> Training:
     stream = EpochStream(_loader(session), session.recipe.train.accumulate)
     _decide_epochs(session, network, stream, start)
     recipe, dataset = session.recipe, session.dataset
-    step = build_step(recipe, network, len(dataset.classes) + dataset.dense, len(stream))
+    step = build_step(recipe, network, dataset.labels, len(stream))
     trainer = make_trainer(step, stream)
     if network.start:
         session.log(f"weights: {network.start}")

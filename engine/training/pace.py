@@ -78,7 +78,7 @@ def measure_pace(
     """
     copy = replace(network, model=deepcopy(network.model))
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        step = build_step(recipe, copy, len(dataset.classes) + dataset.dense, len(stream))
+        step = build_step(recipe, copy, dataset.labels, len(stream))
         trainer, groups = make_trainer(step, stream), iter(stream)
 
         def seconds(count: int, *, grown: bool = True) -> float:

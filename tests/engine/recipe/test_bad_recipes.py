@@ -37,6 +37,10 @@ SPOILT = {
     "a name with a slash": (SEG, 'name = "atrium"', 'name = "a/b"', ["name", 'found "a/b"']),
     "a value for a table": (SEG, 'task =', 'augment = 5\ntask =', ["augment", "found 5", "a table [augment]"]),
     "an array of tables": (SEG, "[train]", "[[train]]", ["train", "a table [train]"]),
+    "an axis twice": (SEG, "[train]", "[augment]\nflip = [0, 0]\n[train]", ["augment.flip", "each once"]),
+    "a window wider than numbers": (
+        SEG, "size =", 'intensity = "window"\nwindow = [-1e308, 1e308]\nsize =', ["data.window", "-1000000000 to 1000"]
+    ),
     "a monitor not measured": (
         SEG, "epochs = 3", 'epochs = 3\nmonitor = "hd95"', ["train.monitor", "surface_validation"]
     ),
