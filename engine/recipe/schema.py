@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.recipe.base import NamedTable, Schema, conditions
+from engine.recipe.base import NamedTable, Schema, Table, When, conditions
 from engine.recipe.model import FAMILIES, TABLES, Recipe, refresh
 
 
@@ -48,7 +48,11 @@ def _unnamed(family: type[NamedTable], members: list[Schema]) -> Schema:
 
 
 def _add_conditions(schema: Schema) -> None:
-    """What a key needs of one other key: of its own table there, of the task on top."""
+    """What a key needs of one other key: of its own table there, of the task on top.
+
+    In a recipe that extends none, also that one of the others is there, where all at their defaults leave it idle.
+    """
+    whole: dict[str, Schema] = {}
     by_task: dict[str, Schema] = {
         task: {
             table: {"$ref": f"#/$defs/{family.members[task].__name__}"}
@@ -62,6 +66,9 @@ def _add_conditions(schema: Schema) -> None:
         for member in sorted(members, key=lambda member: member.__name__):
             for key in member.model_fields:
                 for condition in conditions(member, key):
+                    if needed := _needed(member, table, condition):
+                        idle = whole.setdefault(table, {"dependentSchemas": {}})["dependentSchemas"]
+                        idle[key] = {"anyOf": [{"required": [name]} for name in needed]}
                     place, _, decider = condition.keys[0].rpartition(".") if condition.keys else ("", "", "")
                     if condition.values and not place:
                         for task in set(by_task) - set(condition.values):
@@ -73,3 +80,14 @@ def _add_conditions(schema: Schema) -> None:
         {"if": {"properties": {"task": {"const": task}}, "required": ["task"]}, "then": {"properties": tables}}
         for task, tables in sorted(by_task.items())
     ]
+    schema["allOf"].append({"if": {"not": {"required": ["extends"]}}, "then": {"properties": whole}})
+
+
+def _needed(member: type[Table], table: str, condition: When) -> list[str]:
+    """The keys of ``member`` of which one must be given for ``condition``; none where defaults may do, or others."""
+    names = [key.removeprefix(f"{table}.") for key in condition.keys]
+    fields = [member.model_fields.get(name) for name in names]
+    if any(field is None or field.is_required() for field in fields):
+        return []
+    defaults = dict(zip(condition.keys, (field.get_default() for field in fields if field), strict=True))
+    return names if condition.holds(defaults.get) is False else []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,10 +82,22 @@ def test_the_schema_allows_what_the_parser_allows():
 
 
 def test_the_schema_is_a_schema():
-    jsonschema = pytest.importorskip("jsonschema")
-    import tomllib
-
     jsonschema.Draft202012Validator.check_schema(json_schema())
     validator = jsonschema.Draft202012Validator(json_schema())
     validator.validate(tomllib.loads(SEGMENTATION))
     assert not validator.is_valid(tomllib.loads(SEGMENTATION.replace("epochs = 3", "epochs = 0")))
+
+
+def test_the_schema_knows_a_key_whose_others_all_stand_at_their_defaults():
+    fits = jsonschema.Draft202012Validator(json_schema()).is_valid
+    for table, idle, needed in (
+        ("data", {"fold": 1}, {"split": "kfold"}),
+        ("data", {"split_seed": 1}, {"limit_test": 3}),
+        ("augment", {"affine_probability": 0.5}, {"scale": 0.1}),
+        ("evaluate", {"connectivity": 6}, {"largest_component": True}),
+    ):
+        whole = tomllib.loads(SEGMENTATION)
+        before = whole.get(table, {})
+        assert not fits(whole | {table: before | idle})
+        assert fits(whole | {table: before | idle | needed})
+        assert fits(whole | {table: before | idle, "extends": "other.toml"})  # what it inherits may give it a meaning
