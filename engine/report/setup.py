@@ -165,8 +165,9 @@ def _epochs(run: RunData) -> str:
 
 
 def _duration(run: RunData) -> str:
-    # the manifest learns of the last session after its report is written
-    seconds = max(run.manifest.duration_s or 0.0, run.view.active_s)
+    # The manifest learns of the last session after its report is written; the clock of the stream may have been set.
+    known = run.manifest.duration_s or 0.0
+    seconds = known if run.view.ended and known else max(known, run.view.active_s)
     text = duration(seconds) if seconds else ""
     started = run.manifest.started_s
     if started is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from engine.recipe import load_recipe, recipe_toml
 from engine.recipe.model import FAMILIES
 from engine.report.blocks import Facts
 from engine.report.setup import setup
-from engine.runfolder import RunFolder
+from engine.runfolder import RunFolder, update_manifest
 
 RECIPES = sorted((Path(__file__).resolve().parents[3] / "recipes").glob("*.toml"))
 
@@ -50,3 +51,13 @@ def test_a_setting_of_an_old_run_that_did_nothing_is_not_told(tmp_path):
 def test_a_spacing_of_pictures_counts_their_pixels(tmp_path):
     text = recipe_toml(load_recipe(RECIPES[0].with_name("quickstart_2d.toml"), ["data.spacing=[2.0, 2.0]"]))
     assert "spacing 2.00 x 2.00 pixels" in facts(tmp_path, text)["Input"]
+
+
+def test_a_clock_that_was_set_makes_no_run_longer(tmp_path):
+    lines = [
+        {"kind": "run_started", "seq": 1, "time_s": 1e9, "name": "a", "task": "segmentation"},
+        {"kind": "run_ended", "seq": 2, "time_s": 1e9 + 90_000, "state": "finished"},
+    ]
+    (tmp_path / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    update_manifest(RunFolder(tmp_path), duration_s=46.3)
+    assert facts(tmp_path, recipe_toml(load_recipe(RECIPES[0])))["Duration"] == "46 s"
