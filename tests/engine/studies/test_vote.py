@@ -8,19 +8,30 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from engine.checkpoint import load_checkpoint, save_checkpoint
 from engine.commands.evaluate import evaluate
 from engine.commands.predict import predict
 from engine.device import Device
-from engine.errors import UsageError
+from engine.errors import RunError, UsageError
 from engine.evaluation.inference import Predictor, voted
 from engine.readers.numbers import digits
 from engine.requests import Evaluate, Predict
-from engine.runfolder import RunFolder, create, list_runs, read_cases, read_metrics, read_status
+from engine.runfolder import (
+    RunFolder,
+    create,
+    list_runs,
+    read_cases,
+    read_manifest,
+    read_metrics,
+    read_status,
+    update_manifest,
+)
 from engine.runfolder.study import Member, Study
 from engine.studies.members import save
 from engine.studies.results import collect
@@ -104,3 +115,17 @@ def test_a_study_without_a_finished_member_cannot_vote(classified, tmp_path):
     save(folder, Study(member=[Member(name="s1", run=classified[0].id)]))
     with pytest.raises(UsageError, match=r"no member of .* is finished"):
         evaluate(Evaluate(run=folder.root))
+
+
+def test_members_that_learned_classes_in_another_order_do_not_vote_together(classified, tmp_path):
+    runs = [RunFolder(shutil.copytree(one.root, tmp_path / "runs" / one.id)) for one in classified]
+    study = study_of(runs, task="classification")
+    other = read_manifest(runs[1])
+    turned = other.data.classes[::-1]
+    update_manifest(runs[1], data=msgspec.to_builtins(msgspec.structs.replace(other.data, classes=turned)))
+    for path in (runs[1].best, runs[1].last):
+        if path.exists():
+            save_checkpoint(path, load_checkpoint(path) | {"classes": list(turned)})
+    images = sorted((classified[0].root.parents[1] / "data").rglob("*.jpg"))[:2]
+    with pytest.raises(RunError, match="was trained for other classes than"):
+        predict(Predict(run=study.root, inputs=tuple(images), output=tmp_path / "out"))
