@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.__main__ import function_of
+from engine.commands.sweep import sweep
 from engine.errors import UsageError
-from engine.requests import REQUESTS, Request, decode, encode, options_of
-from engine.runfolder import create
+from engine.requests import REQUESTS, Request, Sweep, decode, encode, options_of
+from engine.runfolder import create, own_status, release_lock, take_lock, write_status
 from tests.engine.recipe.good import SEGMENTATION
 from tui.arguments import parser
 
@@ -116,6 +118,21 @@ def test_every_field_of_a_request_can_be_asked_for(words, place):
 def test_an_option_that_does_nothing_beside_the_others_is_refused(typed, said, place):
     with pytest.raises(UsageError, match=said):
         asked(typed.split())
+
+
+def test_what_goes_on_as_it_is_takes_no_settings(place):
+    live = create(place / "runs", "live")
+    lock = take_lock(live)
+    write_status(live, replace(own_status("live", "segmentation", 3), state="paused"))
+    arguments = parser(str).parse_args(["resume", "live", "--set", "train.epochs=9"])
+    with pytest.raises(UsageError, match="has its trainer, which goes on as it is"):
+        arguments.perform(arguments)
+    release_lock(lock)
+    study = create(place / "runs", "mine", study=True)
+    (study.root / "study.toml").touch()
+    for given in ({"name": "other"}, {"on": "slurm"}, {"seeds": 2}):
+        with pytest.raises(UsageError, match="a study goes on as it was begun"):
+            sweep(Sweep(recipe=study.root, resume=True, **given))
 
 
 def test_what_must_be_given_arrives(place):
