@@ -11,7 +11,7 @@ from engine.diagnosis.facts import IN_A_ROW, Facts, Finding, brief, first_level,
 from engine.diagnosis.quality import guesses
 from engine.measures import default_monitor, find
 
-_WAIT, _GOOD, _LEARNED, _LEARNED_AT_ONCE = 5, 0.85, 0.3, 0.25
+_WAIT, _GOOD, _LEARNED, _LEARNED_EARLY = 5, 0.85, 0.3, 0.2
 _STEADY, _SURE, _RISES, _LATE, _KEPT = 5, 8.0, 1.5, 0.6, 3
 
 
@@ -28,14 +28,14 @@ def plateau(facts: Facts) -> Iterator[Finding]:
     if any(guesses(facts, validation) for validation in facts.validations[-IN_A_ROW:]):
         return
     ends = range(len(curve), max(_WAIT, len(curve) - _KEPT), -1)
-    tried = ((rule, rule(facts, curve[:end], values[:end])) for end in ends for rule in (_stands, _flattens, _stops))
+    tried = ((rule, rule(facts, curve[:end], values[:end])) for end in ends for rule in (_flattens, _stops, _stands))
     rule, at = next((found for found in tried if found[1] is not None), (None, None))
     if at is None or _goes_on(values, at):
         return
     losses = [loss for epoch, loss in facts.train if epoch > curve[at][0]]
     losses = losses[-max(1, len(losses) // 3) :]
     first = first_level(facts.steps.loss)
-    learned = _LEARNED_AT_ONCE if rule is _stops else _LEARNED
+    learned = _LEARNED if rule is _stands else _LEARNED_EARLY
     if losses and median(losses) < learned * (first if math.isfinite(first) else facts.train[0][1]):
         return
     yield Finding(
