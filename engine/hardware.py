@@ -87,6 +87,10 @@ def python_path() -> str:
     return os.pathsep.join(dict.fromkeys([*own, *filter(None, known)]))
 
 
+JOB = "MEDTUI_SLURM_JOB"
+"""In the environment of an engine that a job of SLURM began: the number of the job, which begins it again."""
+
+
 def engine_environment() -> dict[str, str]:
     """What another process of the engine needs beside the environment of this one."""
     # Threads that spin while they wait starve a second run.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import traceback
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from engine.console import tell
 from engine.data import Dataset
 from engine.errors import MedtuiError, RunError
 from engine.events import Log, Note, Result, RunEnded
+from engine.hardware import JOB
 from engine.recipe import Recipe
 from engine.runfolder import RunFolder, read_manifest, update_manifest
 
@@ -157,7 +159,7 @@ def _phases(session: Session, network: Network, *, resume: bool) -> Outcome:
         update_manifest(session.folder, epochs_done=training.epochs_done, early_stopped=early, stopped=cut)
         outcome = Outcome("finished", _early(training))
         if cut:
-            outcome = Outcome("stopped", session.desk.reason, f"go on with: medtui resume {session.folder.id}")
+            outcome = Outcome("stopped", session.desk.reason, _how_to_go_on(session.folder, session.desk.reason))
         if not broadcast(not (cut and session.desk.stop == "now")):
             return outcome
         session.desk.detach()
@@ -170,6 +172,14 @@ def _phases(session: Session, network: Network, *, resume: bool) -> Outcome:
         training.stream.loader.close()
         sampler.close()
     return outcome
+
+
+def _how_to_go_on(folder: RunFolder, reason: str) -> str:
+    """The command; of a job that got a signal first that it may be in the queue again, where nobody must be faster."""
+    command, job = f"medtui resume {folder.id}", os.environ.get(JOB)
+    if job and "by SIG" in reason:
+        return f"job {job} goes on with it by itself where squeue shows it; else go on with: {command}"
+    return f"go on with: {command}"
 
 
 def _early(training: Training) -> str:

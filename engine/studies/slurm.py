@@ -17,7 +17,7 @@ import msgspec
 
 from engine.console import guarded
 from engine.errors import UsageError
-from engine.hardware import engine_environment
+from engine.hardware import JOB, engine_environment
 from engine.requests import Resume, Train, decode, encode
 from engine.runfolder import ENDED, RunFolder, read_status
 
@@ -62,7 +62,7 @@ class SlurmRun:
             stderr=descriptor,
             pass_fds=(descriptor,),
             start_new_session=True,
-            env={**os.environ, **self.environment},
+            env={**os.environ, **self.environment, JOB: os.environ.get("SLURM_JOB_ID", "")},
         )
         os.close(descriptor)
         return int(self._process.wait())

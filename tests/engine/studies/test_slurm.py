@@ -57,12 +57,17 @@ def test_a_run_that_is_put_back_into_the_queue_ends_as_one_left_alone(tmp_path):
     job, runs = sent(tmp_path, *LONG)
     folder = waited(runs, '"iteration":4,')
     subprocess.run(["scontrol", "requeue", job], check=True)
-    end = time.monotonic() + 60
+    end, hints = time.monotonic() + 60, set()
     while read_manifest(folder).sessions == 1 and time.monotonic() < end:
+        hints.add(read_status(folder).hint)
         time.sleep(1.0)  # SLURM lets a job wait for two minutes that it put back, unless it is told otherwise
         subprocess.run(["scontrol", "update", f"jobid={job}", "starttime=now"], capture_output=True, check=False)
     assert waited(runs, "finished").root == folder.root
     assert read_manifest(folder).sessions == 2
+    assert (
+        f"job {job} goes on with it by itself where squeue shows it; else go on with: medtui resume {folder.id}"
+        in hints
+    )
     _, alone = run(tmp_path / "alone", SEGMENTATION, *LONG)
     assert same_weights(folder.last, alone.last)
 
