@@ -224,8 +224,9 @@ def make(kind: type[R], values: dict[str, Any]) -> R:
     for name, _, default, option in options_of(kind):
         key, needed = option.beside or (name, getattr(request, name))
         if getattr(request, name) != default and getattr(request, key) != needed:
-            other = f"with --{key}" if needed is False else f"without --{key}" + f" {needed}" * (needed is not True)
-            raise UsageError(f"--{name} does nothing {other}", "leave one of them out" if needed is False else "add it")
+            flag = f"--{key}" + ("" if isinstance(needed, bool) else f" {needed}")
+            way_out = "leave one of them out" if needed is False else f"leave it out, or add {flag}"
+            raise UsageError(f"--{name} does nothing with{'' if needed is False else 'out'} {flag}", way_out)
     return request
 
 
