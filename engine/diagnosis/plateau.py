@@ -35,7 +35,8 @@ def plateau(facts: Facts) -> Iterator[Finding]:
     losses = [loss for epoch, loss in facts.train if epoch > curve[at][0]]
     losses = losses[-max(1, len(losses) // 3) :]
     first = first_level(facts.steps.loss)
-    learned = _LEARNED if rule is _stands else _LEARNED_EARLY
+    early = rule is not _stands and curve[at][0] <= _LATE * facts.epochs
+    learned = _LEARNED_EARLY if early else _LEARNED
     if losses and median(losses) < learned * (first if math.isfinite(first) else facts.train[0][1]):
         return
     yield Finding(
