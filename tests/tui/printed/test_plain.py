@@ -178,7 +178,7 @@ def test_a_figure_is_short_and_near(value):
     text = figure(value)
     assert len(text) <= 10
     if math.isfinite(value):
-        assert float(text) == pytest.approx(value, rel=0.006, abs=0.0006)
+        assert float(text.replace("−", "-")) == pytest.approx(value, rel=0.006, abs=0.0006)
 
 
 @given(st.lists(st.floats(), max_size=200), st.integers(0, 50))
