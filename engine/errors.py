@@ -49,6 +49,11 @@ def well_formed(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def millions(count: int) -> str:
+    """A number of weights: ``"1.25 M"``; below ten thousand as it is."""
+    return f"{count / 1e6:.2f} M" if count >= 10_000 else str(count)
+
+
 def counted(number: int, what: str) -> str:
     """``1 case``, ``2 cases``, ``2 classes``, ``2 batches``."""
     many = "es" if what.endswith(("s", "x", "tch")) else "s"

@@ -14,7 +14,7 @@ import msgspec
 from engine.commands.train import open_checked, refuse_uneven
 from engine.data import Dataset, data_root
 from engine.data.survey import Survey, survey
-from engine.errors import RecipeError, counted, printable
+from engine.errors import RecipeError, counted, millions, printable
 from engine.events import portable
 from engine.recipe import Recipe, load_recipe, refuse_dead
 from engine.requests import Check
@@ -60,7 +60,7 @@ def check(request: Check) -> int:
     with memory_errors(memory_advice(recipe)):
         network = _network(recipe, dataset, root)
         refuse_dead(recipe, network.facts)
-        _say("model", f"{recipe.model.name}, {network.parameters / 1e6:.2f} M weights, on {network.device.name}")
+        _say("model", f"{recipe.model.name}, {millions(network.parameters)} weights, on {network.device.name}")
         if network.start:
             _say("weights", network.start)
         if network.device.reason:

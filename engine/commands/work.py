@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from engine.console import tell
 from engine.data import Dataset
-from engine.errors import MedtuiError, RunError
+from engine.errors import MedtuiError, RunError, millions
 from engine.events import Log, Note, Result, RunEnded
 from engine.hardware import JOB
 from engine.recipe import Recipe
@@ -142,7 +142,7 @@ def _phases(session: Session, network: Network, *, resume: bool) -> Outcome:
     session.desk.drop_old()
     session.emit(started(training, network, resumed=resume))
     model = session.recipe.model.name
-    session.log(f"{model}, {network.parameters / 1e6:.2f} M weights, on {network.device.name}; {training.describe()}")
+    session.log(f"{model}, {millions(network.parameters)} weights, on {network.device.name}; {training.describe()}")
     if network.device.reason:
         session.log(network.device.reason)
     for note in doubts(session.recipe, len(session.dataset.split("train"))):

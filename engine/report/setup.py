@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from engine.errors import counted
+from engine.errors import counted, millions
 from engine.readers.health import time_words
 from engine.readers.numbers import duration, short
 from engine.readers.run import RunData
@@ -120,11 +120,7 @@ def _model(run: RunData, recipe: Recipe) -> str:
     text += f" ({model.start})" if model.start else ""
     parameters = model.parameters
     if parameters is not None:
-        text += (
-            f", {parameters:,} parameters".replace(",", " ", 1)
-            if parameters < 1000
-            else f", {parameters / 1e6:.2f} M parameters"
-        )
+        text += f", {millions(parameters)} parameters"
     return f"{text}, {model.output} output" if model.output else text
 
 

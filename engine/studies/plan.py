@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 from engine.data import data_root, open_dataset
 from engine.data.phantom import ensure_phantom
-from engine.errors import UsageError
+from engine.errors import RecipeError, UsageError
 from engine.hardware import cores
 from engine.recipe import Recipe, load_recipe, recipe_toml
 from engine.requests import Sweep
@@ -96,7 +97,12 @@ def _refuse_illegal(
     held: dict[tuple[str, ...], str] = {}
     for point in points:
         given = settings(point)
-        recipe = load_recipe(request.recipe, (*words, *given), outside=request.allow_outside)
+        try:
+            recipe = load_recipe(request.recipe, (*words, *given), outside=request.allow_outside)
+        except RecipeError as error:
+            own = {f"--set {text}": f"--{'search' if search else 'grid'} {text}" for text in given}
+            problems = tuple(replace(one, where=own.get(one.where, one.where)) for one in error.problems)
+            raise RecipeError(error.message, error.hint, problems) from None
         if any(key.startswith("data.") for key in point):
             cases = open_dataset(recipe.data, recipe.task, data_root(request.data)).cases
             measured = sorted(f"{case.split} {case.id}" for case in cases if case.split != "train")

@@ -32,6 +32,8 @@ def distribution(key: str, words: str) -> Any:
         if _WHOLE.fullmatch(low) and _WHOLE.fullmatch(high):
             return optuna.distributions.IntDistribution(int(low), int(high), log=log)
         return optuna.distributions.FloatDistribution(float(low), float(high), log=log)
+    if _RANGE.match(words):
+        raise UsageError(f"--search {key}: found {words}", "LOW:HIGH, LOW:HIGH:log, or choices: A,B")
     return optuna.distributions.CategoricalDistribution(choices(key, words))
 
 

@@ -68,6 +68,7 @@ def test_a_study_is_written_and_read_again(tmp_path):
         ({"grid": ("optimizer.lr=1e-3", "optimizer.lr=1e-4")}, "given twice"),
         ({"trials": 2, "search": ("optimizer.lr=1e-2:1e-4",)}, "LOW below HIGH"),
         ({"trials": 2, "search": ("optimizer.lr=0:1e-4:log",)}, "above 0"),
+        ({"trials": 2, "search": ("optimizer.lr=1e-4:1e-2:lg",)}, "LOW:HIGH:log"),
         ({"folds": 2, "seeds": 9999}, "more than"),
         ({"folds": 2, "overrides": ("data.validation_folds=5",)}, "name --folds alone"),
         ({"folds": 2, "grid": ("data.split_seed=0,1",)}, "data.split_seed=0 and data.split_seed=1 hold out different"),
@@ -87,7 +88,7 @@ def test_how_many_cases_are_trained_on_can_be_varied(tmp_path):
 
 @pytest.mark.parametrize("key", ["optimizer.lrr=1,2", "train.epochs=3,-1"])
 def test_keys_and_values_of_the_grid_are_those_of_recipes(tmp_path, key):
-    with pytest.raises(RecipeError, match=key.partition("=")[0]):
+    with pytest.raises(RecipeError, match=f"--grid {key.partition('=')[0]}"):
         plan(asked(tmp_path, grid=(key,)))
 
 
