@@ -176,6 +176,8 @@ def memory_errors(advice: str) -> Iterator[None]:
     except RuntimeError as error:
         if "not enough memory" in str(error) or "can't allocate memory" in str(error):
             raise RunError("the machine ran out of memory", advice) from error
+        if str(error) == "can't start new thread":  # its stack is memory too, and ulimit -u counts it
+            raise RunError("the machine ran out of memory, or of threads (ulimit -u)", advice) from error
         raise
     except ValueError as error:
         if not str(error).startswith(TOO_SMALL):
