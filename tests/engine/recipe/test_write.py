@@ -49,7 +49,9 @@ def fractions(low, high, **options):
     ),
     optimizer=st.builds(AdamTable, lr=fractions(0, 100, exclude_min=True), weight_decay=fractions(0, 10)),
     schedule=st.builds(PolynomialTable, power=fractions(0, 10, exclude_min=True), final_share=fractions(0, 1)),
-    augment=st.builds(AugmentTable, flip=st.lists(st.integers(0, 2), max_size=3, unique=True).map(tuple), noise=fractions(0, 10)),
+    augment=st.builds(
+        AugmentTable, flip=st.lists(st.integers(0, 2), max_size=3, unique=True).map(tuple), noise=fractions(0, 10)
+    ),
     evaluate=st.builds(SegmentationEvaluateTable, overlap=fractions(0, 1, exclude_max=True)),
     runtime=st.builds(RuntimeTable, workers=st.just("auto") | st.integers(0, 128), compile=st.booleans()),
     root=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30),
