@@ -11,7 +11,8 @@ def no_validation(snapshot: RunSnapshot | None) -> str:
         return _not_started(snapshot)
     view, started = snapshot.view, snapshot.view.started
     if not started.cases.get("validation", 1):
-        return "no validation split in this run: the test at its end measures"
+        measures = "the report has its test" if snapshot.state == "finished" else "the test at its end measures"
+        return f"no validation split in this run: {measures}"
     if view.validations:
         return "the newest validation measured nothing of the kind"
     if snapshot.over:
