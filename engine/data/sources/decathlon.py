@@ -64,7 +64,7 @@ def _case(folder: Path, row: Any, key: str, split: str, problems: list[Problem])
         problems.append(outside(FILE, next(name for name in texts if inside(folder, name) is None)))
         return None
     fold = row.get("fold")
-    if fold is not None and (not isinstance(fold, int) or not 0 <= fold < 100):
+    if fold is not None and (type(fold) is not int or not 0 <= fold < 100):  # true is no 1
         problems.append(Problem(FILE, f"found fold {fold!r:.40}", "a whole number from 0 to 99", key))
         return None
     return Case(stem(paths[0]), tuple(paths[:-1]), paths[-1], split=split, fold=fold)

@@ -139,13 +139,13 @@ def test_folds_of_a_datalist_are_the_validation_folds(tmp_path: Path) -> None:
     del value["training"][1]["fold"]
     path.write_text(json.dumps(value))
     assert "not every case" in of_fold(tmp_path, "decathlon", 3)[1]
-    value["training"][1]["fold"] = "first"
-    path.write_text(json.dumps(value))
-    with pytest.raises(DataError) as caught:
-        of_fold(tmp_path, "decathlon", 3)
-    assert caught.value.problems == (
-        Problem("dataset.json", "found fold 'first'", "a whole number from 0 to 99", "training"),
-    )
+    for wrong in ("first", True):
+        value["training"][1]["fold"] = wrong
+        path.write_text(json.dumps(value))
+        with pytest.raises(DataError) as caught:
+            of_fold(tmp_path, "decathlon", 3)
+        found = f"found fold {wrong!r}"
+        assert caught.value.problems == (Problem("dataset.json", found, "a whole number from 0 to 99", "training"),)
 
 
 def test_folds_of_nnunet_are_the_validation_folds(tmp_path: Path) -> None:
