@@ -4,8 +4,6 @@ REQUEST is the command's request as JSON (`engine.requests`), or ``-`` for one t
 ``medtui`` starts commands in this way; so do launchers of several processes, and so can a person.
 """
 
-from __future__ import annotations
-
 import importlib
 import os
 import sys

@@ -1,7 +1,5 @@
 """Checkpoints: written atomically, loaded with ``weights_only=True`` and nothing else."""
 
-from __future__ import annotations
-
 import os
 import pickle
 import time

@@ -1,7 +1,5 @@
 """The standard streams of a command: its progress, its one message when it fails, its exit code."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os

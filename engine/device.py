@@ -1,7 +1,5 @@
 """The machine: device, precision, memory layout, threads, and what is said when memory runs out."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import statistics

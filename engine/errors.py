@@ -4,8 +4,6 @@ Every boundary (command line, trainer process, dashboard) shows these as text an
 traceback. Anything else that is raised is a fault of medtui itself.
 """
 
-from __future__ import annotations
-
 import errno
 import re
 from collections.abc import Collection
@@ -21,12 +19,12 @@ WRONG_PATH = frozenset(
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def absent_input(path: Path) -> UsageError:
+def absent_input(path: Path) -> "UsageError":
     """Of `medtui predict`: asked before PyTorch is loaded, and where files are collected."""
     return UsageError(f"no input at {path}", "name files, or folders of files")
 
 
-def absent_dataset(folder: Path) -> DataError:
+def absent_dataset(folder: Path) -> "DataError":
     """Of `medtui evaluate --data`, likewise."""
     return DataError(f"no data set at {folder}", "name its folder, or the one that holds it, with --data")
 

@@ -7,8 +7,6 @@ A reader skips kinds and fields that it does not know; a new meaning for an old 
 `SCHEMA`.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Annotated, Any, TypeAlias
 

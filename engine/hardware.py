@@ -1,7 +1,5 @@
 """What this process may use of the machine. No torch: also asked before anything heavy is loaded."""
 
-from __future__ import annotations
-
 import os
 import platform
 import signal

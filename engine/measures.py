@@ -5,8 +5,6 @@ added by an entry here, or by :func:`register` in a package that extends medtui 
 computation (:func:`engine.metrics.pair.computes`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial

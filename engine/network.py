@@ -1,7 +1,5 @@
 """From the tables of a recipe to the network and its loss."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

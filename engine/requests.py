@@ -6,8 +6,6 @@ with dashes (``DataFetch``: ``data-fetch``), and the function that answers it is
 of its first word (``engine.commands.data.data_fetch``). What a field means stands once, as the help of its option.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """TOML of a stranger as nested tables. Needs none of the tables of a recipe: the screen starts without them."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Mapping

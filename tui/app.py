@@ -1,7 +1,5 @@
 """The dashboard as a Textual app: screens, theme, what is remembered."""
 
-from __future__ import annotations
-
 import gc
 import os
 import sys

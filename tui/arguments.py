@@ -4,8 +4,6 @@ Each file of `tui.commands` has a function ``register(commands)`` that adds its 
 options and the function that does it. A file that is put there is found; nothing else lists the commands.
 """
 
-from __future__ import annotations
-
 import argparse
 import difflib
 import importlib

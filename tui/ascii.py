@@ -1,7 +1,5 @@
 """Text for terminals that write nothing but ASCII, and which these are. Needs Rich only for wide letters."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The engine as a process of its own: what it is asked for, how it is started, how it ends."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import json

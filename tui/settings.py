@@ -1,7 +1,5 @@
 """What the dashboard remembers from one time to the next, in the user's configuration folder; and its keys."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path
@@ -24,7 +22,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     pinned: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
 
-    def turned(self, what: str, run: str) -> Kept:
+    def turned(self, what: str, run: str) -> "Kept":
         """``run`` is ``pinned``, or ``hidden``, where it was not, and no longer where it was."""
         before: tuple[str, ...] = getattr(self, what)
         others = {name: tuple(one for one in getattr(self, name) if one != run) for name in ("pinned", "hidden")}

@@ -1,7 +1,5 @@
 """What is said to the terminal itself, and what it is asked: title, bell, notification; pictures; its end."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import os
@@ -56,7 +54,7 @@ class Pictures:
     cell: tuple[int, int] = (0, 0)  # (width, height) of a cell in pixels
     ask: bool = False  # it is not known yet, and the terminal is to be asked with `ASK`
 
-    def answered(self, text: str) -> Pictures:
+    def answered(self, text: str) -> "Pictures":
         """What is known after an answer (`ANSWERS`) of the terminal."""
         found = ANSWERS.fullmatch(text)
         if found is None:

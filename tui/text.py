@@ -1,7 +1,5 @@
 """Numbers, times and names as people read them. No Textual, no NumPy."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path

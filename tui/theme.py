@@ -4,8 +4,6 @@ The colours are those of the figures and the report (Okabe and Ito 2008), made l
 stand on a dark ground. No meaning rests on a colour alone: series have marks, states have words.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 

@@ -7,8 +7,6 @@ with a newline stay, lines that end with a carriage return are progress. A train
 handshake has said why, and left nothing behind.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import select
@@ -60,7 +58,7 @@ class TrainerProcess:
         self._process.wait()
 
 
-def start(request: Train | Resume, interrupts: Interrupts, *, out: TextIO | None = None) -> TrainerProcess:
+def start(request: Train | Resume, interrupts: "Interrupts", *, out: TextIO | None = None) -> "TrainerProcess":
     """Start ``python -m engine`` with ``request`` and wait for its handshake.
 
     A `KeyboardInterrupt` while waiting ends the trainer; from the handshake on ``interrupts`` counts.

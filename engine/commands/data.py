@@ -1,7 +1,5 @@
 """``medtui data``: what is known, what is there, and phantoms in the same layouts."""
 
-from __future__ import annotations
-
 import json
 
 from engine.data import data_root

@@ -1,7 +1,5 @@
 """``medtui evaluate``: a run's checkpoint on any split, or on the same kind of data from elsewhere."""
 
-from __future__ import annotations
-
 import contextlib
 import sys
 from collections.abc import Sequence

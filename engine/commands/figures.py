@@ -1,7 +1,5 @@
 """``medtui figures``: draw the figures of a run again, from its folder alone."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from engine.errors import MedtuiError, printable

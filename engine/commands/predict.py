@@ -1,7 +1,5 @@
 """``medtui predict``: masks or class tables for new files, in their own geometry."""
 
-from __future__ import annotations
-
 import os
 import re
 import sys

@@ -1,7 +1,5 @@
 """``medtui report``: the report of a run, or the comparison of several, from their folders alone."""
 
-from __future__ import annotations
-
 from engine.errors import UsageError, printable
 from engine.requests import Report
 from engine.runfolder import RunFolder, refuse_links

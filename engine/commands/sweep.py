@@ -1,7 +1,5 @@
 """``medtui sweep``: a study from its plan to its report, or from where it was cut off."""
 
-from __future__ import annotations
-
 import contextlib
 
 import msgspec

@@ -1,7 +1,5 @@
 """Tar and zip archives, unpacked without leaving their folder and within bounds."""
 
-from __future__ import annotations
-
 import shutil
 import stat
 import tarfile

@@ -4,8 +4,6 @@ Brightness and gamma are those of MONAI's ``RandScaleIntensity`` and ``RandAdjus
 would cost every start of a training some two seconds.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

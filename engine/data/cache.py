@@ -1,7 +1,5 @@
 """Loaded cases kept in memory, as far as they fit."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal

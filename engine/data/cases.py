@@ -1,7 +1,5 @@
 """What the rest of the engine sees of a data set: cases, and the dataset that they make."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path

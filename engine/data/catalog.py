@@ -1,7 +1,5 @@
 """The data sets that medtui knows by name, for ``medtui data list``."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Every case read before training: all that is wrong in one list, by file."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial

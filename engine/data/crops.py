@@ -1,7 +1,5 @@
 """Where a training crop is taken, and the affine sampling of it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 
@@ -104,7 +102,7 @@ class AffineCrop:
     shape: tuple[int, ...]
     size: tuple[int, ...]
 
-    def needed(self) -> tuple[tuple[slice, ...], AffineCrop]:
+    def needed(self) -> tuple[tuple[slice, ...], "AffineCrop"]:
         """The part of the volume that the crop shows, and the same crop of that part: for images that are
         much larger than a crop."""
         ends = self.matrix * (np.array(self.size) - 1)

@@ -1,7 +1,5 @@
 """Threads that read data. None is waited for: one that hangs on a dead mount keeps no process from its end."""
 
-from __future__ import annotations
-
 import queue
 import threading
 import time

@@ -1,7 +1,5 @@
 """From a recipe's data table to a `Dataset`: layout read, splits assigned, leaks refused."""
 
-from __future__ import annotations
-
 import itertools
 import os
 from collections import Counter

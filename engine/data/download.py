@@ -1,7 +1,5 @@
 """Download of a data set that may be had without a form: checked against its sum, there whole or not at all."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Whether images are like those that a network was trained on: their values, their voxels, how much is empty."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from engine.data.cases import CaseFacts, Dataset

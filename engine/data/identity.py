@@ -1,7 +1,5 @@
 """Which cases are the same: by the content of image and truth, whatever their files are called."""
 
-from __future__ import annotations
-
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence

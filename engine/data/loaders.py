@@ -1,7 +1,5 @@
 """Loaders by the recipe: batches for training and evaluation, volumes for the sliding window."""
 
-from __future__ import annotations
-
 import math
 import shutil
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Changes of a whole batch of pictures on its way into the network: its size, MixUp and CutMix."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The order of the cases in an epoch, drawn from (seed, epoch) alone."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ Probabilities go back to the own grid and are decided there: the other way round
 border. Of all classes only the greatest value so far is kept.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

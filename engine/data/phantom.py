@@ -5,8 +5,6 @@ It is hard enough that a broken trainer shows: objects of the same brightness st
 that are asked for, so no threshold finds them, and a network that learns shape and place does.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Callable

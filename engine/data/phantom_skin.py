@@ -1,7 +1,5 @@
 """Phantom dermatoscopic images: with classes as in the ISIC 2018 Task 3 release, and with masks of the lesions."""
 
-from __future__ import annotations
-
 import csv
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Phantom volumes: a left atrium in the UA-MT layout, a hippocampus in the Decathlon layout."""
 
-from __future__ import annotations
-
 import gzip
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Picture files (PNG, JPEG, TIFF, BMP, WebP) as arrays, at the full depth of the file, turned upright."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager

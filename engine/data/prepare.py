@@ -7,8 +7,6 @@ last, so that training can change colours before it. `engine.data.own_grid` undo
 normalisation, so predictions lie on the input's own voxels.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """Batches made by loader processes, which live as long as the loader."""
 
-from __future__ import annotations
-
 import atexit
 import contextlib
 import multiprocessing

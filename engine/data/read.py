@@ -1,7 +1,5 @@
 """From the files of one case to arrays, with every structural fault named by file."""
 
-from __future__ import annotations
-
 import struct
 import unicodedata
 import zlib

@@ -1,7 +1,5 @@
 """What is odd in a file, though it can be read: for the notes of a data set."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

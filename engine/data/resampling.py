@@ -1,7 +1,5 @@
 """Images and labels on another grid over the same extent, whole or in part. NumPy and SciPy."""
 
-from __future__ import annotations
-
 import math
 import warnings
 

@@ -1,7 +1,5 @@
 """One training sample: a crop with its mask or a whole image, augmented, as the network sees it."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What a file is that is not what its name says: by its first bytes, in words with the way out."""
 
-from __future__ import annotations
-
 import zlib
 from typing import BinaryIO
 

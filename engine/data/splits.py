@@ -4,8 +4,6 @@ A draw depends on the ids, the groups, the classes and `DataTable.split_seed` al
 order of the files, not on a random generator's version. A new case changes little of it.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence

@@ -1,7 +1,5 @@
 """What is known of a data set once every case was read, and what in it asks for a decision."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice

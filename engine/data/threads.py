@@ -1,7 +1,5 @@
 """Samples made in this process, by a few threads, where loader processes would not pay."""
 
-from __future__ import annotations
-
 import os
 import sys
 import threading

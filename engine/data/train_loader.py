@@ -4,8 +4,6 @@ The sample k of epoch e depends on (seed, e, k) alone, so it is the same for any
 and an epoch can be taken up in its middle.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, NotRequired, TypedDict
@@ -66,7 +64,7 @@ class CaseDataset(TorchDataset[Any]):
         self.batch_size = batch_size
         self._sampler = Transform(data, augment, colour=cases.dataset.colour)
 
-    def copy(self) -> CaseDataset:
+    def copy(self) -> "CaseDataset":
         """The same over the same cases, with random transforms of its own."""
         return CaseDataset(self.cases, self.data, self.augment, self.seed, self.batch_size)
 

@@ -1,7 +1,5 @@
 """What tables beside the images say of patients and scanners: by these a report divides its results."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace

@@ -3,8 +3,6 @@
 A quarter of the time of torch's ``grid_sample``, which has no vector code for volumes, and no grid is made.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any

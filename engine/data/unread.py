@@ -1,7 +1,5 @@
 """Formats that people have and that are not read: one line a format, with the way out, not one a file."""
 
-from __future__ import annotations
-
 import os
 import unicodedata
 from collections import defaultdict

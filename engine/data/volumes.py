@@ -1,7 +1,5 @@
 """Volume files (NIfTI, HDF5) as arrays, and the geometry that an affine gives them."""
 
-from __future__ import annotations
-
 import gzip
 import logging
 import math

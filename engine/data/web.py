@@ -1,7 +1,5 @@
 """One file from the web: bounded in bytes and in time, checked against its sum, there whole or not at all."""
 
-from __future__ import annotations
-
 import hashlib
 import http.client
 import time

@@ -1,7 +1,5 @@
 """What the rules look at, what they give, and what they share. No NumPy: a column is any sequence of numbers."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Rules on losses and gradients: diverging, gradient_exploding, overfitting; and where plateau is asked."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise

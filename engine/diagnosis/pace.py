@@ -1,7 +1,5 @@
 """Rules on time and room: stalled, loader_bound, slowed_down, memory_low, disk_low."""
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence

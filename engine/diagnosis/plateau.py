@@ -1,7 +1,5 @@
 """The rule on a progress that has ended: plateau."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise

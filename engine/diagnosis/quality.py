@@ -1,7 +1,5 @@
 """Rules on what is predicted: class_never_predicted, at_chance, case_always_bad."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 

@@ -5,8 +5,6 @@ run folder and decides; the others compute their share of every batch and of eve
 sum gradients by NCCL where each has a GPU of its own.
 """
 
-from __future__ import annotations
-
 from engine.distributed.sums import (
     add_up,
     among,

@@ -1,7 +1,5 @@
 """Values and gradients over all processes of a run."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar

@@ -1,7 +1,5 @@
 """The processes of a run begin together, and end together."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """Classification: the images of a split to class probabilities, their metrics, previews and examples."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

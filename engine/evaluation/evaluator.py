@@ -4,8 +4,6 @@ An Ignite engine goes over the cases of a split. Whatever else happens, progress
 predictions, examples, is a handler on it that does one thing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A trained network as a recipe runs it, and masks from what it says."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterable, Sequence

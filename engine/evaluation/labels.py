@@ -4,8 +4,6 @@ What is held at a time depends neither on the number of classes nor on the size 
 labels themselves.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """Small arrays for eyes: previews of a validation for the dashboard, examples of a split for figures."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Writes what was measured: ``cases.csv`` and predicted masks."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Segmentation: the cases of a split to masks, their metrics, previews and examples, in 2-D and 3-D."""
 
-from __future__ import annotations
-
 import heapq
 import math
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """A split is measured with the chosen checkpoint, and everything that is kept of it is written."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """A run folder opened again for its weights: recipe, classes, network."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -4,8 +4,6 @@ What is held is a slice through the image as thick as two windows overlap. Where
 is cut across into tiles; only windows over a cut are then run once more.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections import Counter

@@ -1,7 +1,5 @@
 """Draws every figure of a run, each by itself: one that fails costs no other."""
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Surfaces of masks and their distances. Used by the process that renders; needs PyVista, but no OpenGL."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

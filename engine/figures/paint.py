@@ -1,7 +1,5 @@
 """Surfaces as pictures with NumPy alone, for machines without OpenGL: points with depth, shaded by their normals."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Precision against recall of every class."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from engine.errors import counted

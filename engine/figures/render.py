@@ -1,7 +1,5 @@
 """Starts the process that renders surfaces, and says in one line why it could not."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -6,8 +6,6 @@ OUT gets images uint8 (V, 4, H, W, 3), turn uint8 (F, H, 3 * W, 3), half (half t
 of the spacing), highest (end of the colour scale), mean and maximum of the distances.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from typing import Any

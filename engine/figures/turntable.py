@@ -1,7 +1,5 @@
 """Turning views as files: GIF by Pillow, MP4 (VP9) by OpenCV; both come with what is installed anyway."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 

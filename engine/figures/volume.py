@@ -1,7 +1,5 @@
 """A segmented case as figures show it: a volume, turned to the patient's axes where the file says how, or a picture."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

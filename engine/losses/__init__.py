@@ -8,8 +8,6 @@ All of them compute in float32 (in float64 when the logits are), also inside aut
 logarithm of the probabilities, and with operations that CUDA has deterministic kernels for.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

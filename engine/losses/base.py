@@ -1,7 +1,5 @@
 """What every loss is made of: its type, its registration, class weights and full precision."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from functools import singledispatch

@@ -1,7 +1,5 @@
 """Cross entropy, binary and over classes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The soft Dice loss."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """Weighted sums of two losses."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from torch import Tensor

@@ -4,8 +4,6 @@ Each term of a loss is a mean: over elements by the weights of their classes, or
 several batches is theirs, each by what it divides by; so the terms of a sum are weighed apart.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 

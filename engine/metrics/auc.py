@@ -1,7 +1,5 @@
 """Areas under ROC curves with their variance, for cases alone or in groups: DeLong's method."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Probabilities that mean what they say: their errors, a temperature, and thresholds, both fitted on validation."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """95 % intervals of every classification metric; docs/statistics.md says which method and why."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 

@@ -16,8 +16,6 @@ absent classes included; ``average_precision`` is the mean over the same classes
 class it is 1, whatever is predicted), of two classes that of the second.
 """
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Sequence

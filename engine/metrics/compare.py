@@ -4,8 +4,6 @@ A difference is always the first model minus the second. Wherever groups of case
 tests change signs or swap models for whole groups, since cases of one patient are not independent.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Two classifiers on the same cases: differences of the metrics of a split, with tests that know groups."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -4,8 +4,6 @@ Shares (accuracy, recall) have Wilson's interval, means over cases one that allo
 neither the expanded percentile bootstrap. All of them know groups of cases (patients, lesions).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

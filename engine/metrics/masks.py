@@ -1,7 +1,5 @@
 """Checks that every mask metric shares: what a binary mask is, and what a spacing is."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

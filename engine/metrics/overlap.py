@@ -1,7 +1,5 @@
 """Dice and Jaccard of two binary masks."""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

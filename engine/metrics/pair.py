@@ -8,8 +8,6 @@ A metric has an entry in :mod:`engine.measures` (or registers one) and a functio
 It then stands in metrics.json, cases.csv, tables, figures, the report and the dashboard.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial

@@ -1,7 +1,5 @@
 """Functions that compute a metric, by its name; packages add to them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Generic, TypeVar
 

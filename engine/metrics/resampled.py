@@ -4,8 +4,6 @@ A resample is not built: its confusion matrix is a weighted count, and its preci
 count along one ordering that all resamples share. Each value equals scikit-learn's on the cases repeated.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Segmentation: the metrics of a case for every class, and the summary of a split."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any

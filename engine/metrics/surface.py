@@ -7,8 +7,6 @@ prediction lie within a few voxels of the truth, so the neighbourhood is looked 
 left over goes to a k-d tree (or, where a noisy mask is nearly all surface, to a distance transform).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TypeAlias

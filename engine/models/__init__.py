@@ -1,7 +1,5 @@
 """Networks: image to logits, by the name in ``[model]``."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal

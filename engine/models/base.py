@@ -1,7 +1,5 @@
 """How networks are registered."""
 
-from __future__ import annotations
-
 from functools import singledispatch
 
 from torch import nn

@@ -1,7 +1,5 @@
 """Layers that several networks share."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

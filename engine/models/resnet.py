@@ -1,7 +1,5 @@
 """ResNets for classification, with torchvision's names of weights and torchvision's output."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 from torch.nn import functional
 

@@ -1,7 +1,5 @@
 """A residual U-Net with norm."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 

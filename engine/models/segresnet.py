@@ -1,7 +1,5 @@
 """SegResNet, MONAI's (Myronenko 2018, without the autoencoder)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import nn

@@ -1,7 +1,5 @@
 """What a network asks of the size of its input."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from engine.errors import misfit

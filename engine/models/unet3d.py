@@ -1,7 +1,5 @@
 """The plain 3-D U-Net of the experiments."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 

@@ -1,7 +1,5 @@
 """Weights to start from: torchvision's ImageNet weights, and files of one's own."""
 
-from __future__ import annotations
-
 import pickle
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The ``.npz`` files of a run, read with care: anyone can have damaged them, or made them to do harm."""
 
-from __future__ import annotations
-
 import lzma
 import struct
 import tokenize

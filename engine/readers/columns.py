@@ -6,8 +6,6 @@ events costs one array a column, each view in between costs nothing, and a threa
 while another appends.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -81,7 +79,7 @@ class Columns:
         """
         return self._buffer.cache
 
-    def append(self, rows: Mapping[str, Sequence[Any] | Array]) -> Columns:
+    def append(self, rows: Mapping[str, Sequence[Any] | Array]) -> "Columns":
         """This table with more rows at its end. Every column must be given, all of one length."""
         count = len(next(iter(rows.values())))
         if count == 0:
@@ -95,7 +93,7 @@ class Columns:
                 array[start : start + count] = numbers(rows[name])
         return self._snapshot(buffer, start + count)
 
-    def head(self, length: int) -> Columns:
+    def head(self, length: int) -> "Columns":
         return self if length >= self._length else self._snapshot(self._buffer, max(0, length))
 
     def _copy(self, capacity: int) -> _Buffer:
@@ -106,7 +104,7 @@ class Columns:
         return _Buffer(arrays, self._length)
 
     @staticmethod
-    def _snapshot(buffer: _Buffer, length: int) -> Columns:
+    def _snapshot(buffer: _Buffer, length: int) -> "Columns":
         table = Columns.__new__(Columns)
         table._buffer, table._length = buffer, length
         return table

@@ -1,7 +1,5 @@
 """``examples/``: the arrays of the cases that figures and the screen of a case show."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """``figures/index.json``: what became of each figure of a run."""
 
-from __future__ import annotations
-
 import stat
 from pathlib import Path, PurePosixPath
 

@@ -4,8 +4,6 @@
 into batches. A resumed `RunStarted` takes back every point after the iteration that it goes on from.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """What is wrong with a run, from its folder: facts for `engine.diagnosis` out of the one fold of the stream."""
 
-from __future__ import annotations
-
 import socket
 import time
 from statistics import median

@@ -1,7 +1,5 @@
 """How numbers are written in figures and in the report."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Sequence

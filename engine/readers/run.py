@@ -1,7 +1,5 @@
 """All that figures and report know of a run: its folder, read once and never written."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property

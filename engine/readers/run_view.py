@@ -4,8 +4,6 @@ Views are made by `engine.readers.fold`. Series live in `engine.readers.columns.
 views of one run share their memory.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The true classes and the probabilities of a classification, from ``cases.csv``."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +35,7 @@ class Scores:
         """bool (n, K)."""
         return np.asarray(self.targets[:, None] == np.arange(len(self.classes)))
 
-    def of(self, cases: list[str]) -> Scores:
+    def of(self, cases: list[str]) -> "Scores":
         place = {case: index for index, case in enumerate(self.ids)}
         rows = np.array([place[case] for case in cases], dtype=np.intp)
         groups = None if self.groups is None else [self.groups[index] for index in rows]

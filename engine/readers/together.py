@@ -1,7 +1,5 @@
 """Several runs on the same cases: their names, and what pairs of them share."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass

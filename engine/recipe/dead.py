@@ -1,7 +1,5 @@
 """Keys that would do nothing: with another name in their table, or beside other values of other keys."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """Recipes as they are written: files, ``extends`` and ``--set`` merged, with the place of every key."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

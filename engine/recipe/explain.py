@@ -1,7 +1,5 @@
 """Validation errors in the words of a person: what was found, what is allowed, the nearest name."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache

@@ -1,7 +1,5 @@
 """Where each key of a TOML text stands. ``tomllib`` knows, and does not tell."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 

@@ -1,7 +1,5 @@
 """From files and ``--set`` options to a `Recipe`, or to the list of everything that is wrong."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

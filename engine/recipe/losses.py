@@ -1,7 +1,5 @@
 """``[loss]``: a table for each loss. Its code is in `engine.losses`."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """The whole recipe, and the rules that hold between its tables."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 

@@ -1,7 +1,5 @@
 """``[model]``: a table for each network. Its code is in `engine.models`."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """``[optimizer]`` and ``[schedule]``: a table for each. Their code is in `engine.training.optim`."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

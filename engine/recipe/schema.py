@@ -1,7 +1,5 @@
 """The JSON Schema of recipes, for editors."""
 
-from __future__ import annotations
-
 from engine.recipe.base import NamedTable, Schema, Table, When, conditions
 from engine.recipe.model import FAMILIES, TABLES, Recipe, refresh
 

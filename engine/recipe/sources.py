@@ -1,7 +1,5 @@
 """``[data]``: a table for each layout on disk. Its code is in `engine.data.sources`."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field

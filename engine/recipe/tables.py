@@ -4,8 +4,6 @@ The docstring under a field is its documentation: ``medtui schema`` and the refe
 A builder in the engine is handed its own table and never the whole recipe.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field

@@ -1,7 +1,5 @@
 """A resolved recipe as TOML that runs again as it is."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """What a reader must know before any number: warnings of one run, the gravest first."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Filled checklists as the report's appendix: which section answers each item, and what is left to the author."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Iterator, Sequence
 from functools import cache

@@ -1,7 +1,5 @@
 """The report that compares runs: one table, paired tests, and what they mean."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 

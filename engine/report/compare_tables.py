@@ -1,7 +1,5 @@
 """The tables that compare runs: metrics side by side, classes, differences with their tests, settings."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A report as one HTML file: everything embedded, nothing fetched, every text escaped."""
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import io

@@ -1,7 +1,5 @@
 """A report as Markdown: its text and tables, with links to the figures beside it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 

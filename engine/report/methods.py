@@ -1,7 +1,5 @@
 """How the numbers of a report are defined: the paragraph that a paper needs."""
 
-from __future__ import annotations
-
 from engine.readers.run import RunData
 from engine.report.blocks import Section, Text
 

@@ -1,7 +1,5 @@
 """The report of one run, put together from its parts."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

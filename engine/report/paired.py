@@ -1,7 +1,5 @@
 """Paired tests between runs on the same cases, corrected for several comparisons."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The figures of a run as they stand in its report, and what is said of those that failed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal

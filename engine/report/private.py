@@ -1,7 +1,5 @@
 """Takes absolute paths and the names of host and user out of a text."""
 
-from __future__ import annotations
-
 import getpass
 import os
 import re

@@ -1,7 +1,5 @@
 """The numbers of a run as tables: the split as a whole, every class, every case."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """What was trained: recipe, data, machine and versions, in words and tables."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from typing import Any

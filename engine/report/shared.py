@@ -1,7 +1,5 @@
 """What runs can be compared by: the cases that all measured, and whether they were measured alike."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """What a mean hides: how the cases spread, and how parts of the patients fare."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

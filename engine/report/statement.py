@@ -1,7 +1,5 @@
 """What a reader asks before he trusts a number: whose data, how chosen, how often tested, what for."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from engine.errors import counted

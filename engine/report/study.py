@@ -1,7 +1,5 @@
 """The report of a study: what its members give together, setting by setting and run by run."""
 
-from __future__ import annotations
-
 import math
 import shlex
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """Plain sentences that say which run is better, by how much, or that the data do not tell."""
 
-from __future__ import annotations
-
 from engine.errors import counted
 from engine.measures import better_up, find, of_task, title
 from engine.readers.numbers import digits

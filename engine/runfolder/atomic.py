@@ -1,7 +1,5 @@
 """Files that are either wholly there or not at all, whatever is killed in between."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from collections.abc import Callable, Iterator

@@ -3,8 +3,6 @@
 Whoever reads from a run folder goes through here, so that no such file can hang or fill the machine.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import stat

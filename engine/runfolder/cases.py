@@ -1,7 +1,5 @@
 """``cases.csv``: what was measured of each case."""
 
-from __future__ import annotations
-
 import csv
 import io
 import math

@@ -1,7 +1,5 @@
 """``control/``: requests to a live trainer, one small file each; its answers are in the stream."""
 
-from __future__ import annotations
-
 import os
 import time
 import uuid

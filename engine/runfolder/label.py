@@ -1,7 +1,5 @@
 """``label.json``: what people call a run and say of it. A file of its own: neither id nor trainer know of it."""
 
-from __future__ import annotations
-
 import msgspec
 
 from engine.errors import RunError, UsageError, printable

@@ -1,7 +1,5 @@
 """Events as lines of ``events.jsonl`` and back; what each kind holds is in :mod:`engine.events`."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import cache, partial

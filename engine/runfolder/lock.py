@@ -1,7 +1,5 @@
 """The locks of a run folder: one process at a time writes its stream, and one its results."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import os

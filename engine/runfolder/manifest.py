@@ -1,7 +1,5 @@
 """``manifest.json``: what is needed to understand a run. Typed, and read whatever its state."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any

@@ -4,8 +4,6 @@ Whoever keeps the mirror (`tui.remote`) brings the stream of a run that is watch
 has done over there what is to be changed. In a run folder that is no mirror nothing here does anything.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import time

@@ -1,7 +1,5 @@
 """Names of files in a run folder, made of names that come from elsewhere."""
 
-from __future__ import annotations
-
 import hashlib
 
 

@@ -1,7 +1,5 @@
 """Names and places in ``runs/<id>/``. Everything that knows a file name of a run is here."""
 
-from __future__ import annotations
-
 import os
 import re
 import time
@@ -22,7 +20,7 @@ class _Place:
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def __get__(self, folder: RunFolder, _kind: type) -> Path:
+    def __get__(self, folder: "RunFolder", _kind: type) -> Path:
         return folder.root / self._name
 
 

@@ -1,7 +1,5 @@
 """Taking a run or a study away for good: only what is one, lies in the folder of runs, and is at rest."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``splits.csv``: which cases were in which split, and what they held."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import msgspec

@@ -1,7 +1,5 @@
 """``status.json``: what a run is doing, by its own word and by whether its process lives."""
 
-from __future__ import annotations
-
 import errno
 import os
 import socket

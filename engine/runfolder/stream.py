@@ -1,7 +1,5 @@
 """``events.jsonl``: an append-only stream, written by one process and tailed by any number."""
 
-from __future__ import annotations
-
 import errno
 import os
 import stat

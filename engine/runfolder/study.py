@@ -1,7 +1,5 @@
 """``study.toml``: which runs a study is made of, and how far each of them is."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``metrics.json``: what was measured of each split. Typed, and read whatever its state."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping
@@ -37,7 +35,7 @@ class SplitSummary(msgspec.Struct, frozen=True, kw_only=True):
     spread: dict[str, float] = {}  # of a study: metric -> standard deviation over its seeds
 
     @classmethod
-    def of(cls, part: Mapping[str, Any]) -> SplitSummary:
+    def of(cls, part: Mapping[str, Any]) -> "SplitSummary":
         """A split as ``metrics.json`` has it; entries of another type are left out."""
         own = {name: part[name] for name in _OWN if name in part}
         values = {name: value for name, value in part.items() if name not in _OWN}

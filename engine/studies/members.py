@@ -1,7 +1,5 @@
 """The members of a study: their names, their table, and the settings that each of them varies."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """From the words of ``medtui sweep`` to the members of a study, or to what is wrong with them."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Post-processing of masks, chosen on cases that the networks were not trained on, and never on the test split."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """One member of a study: what its process and its run folder say of it, and how it is started."""
 
-from __future__ import annotations
-
 import fcntl
 import glob
 import os

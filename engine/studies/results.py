@@ -1,7 +1,5 @@
 """What the members of a study give together: every case measured by networks that were not trained on it."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """A search by Optuna over the settings of a recipe: each trial is a member, or one a fold and seed."""
 
-from __future__ import annotations
-
 import re
 from statistics import fmean
 from typing import Any

@@ -1,7 +1,5 @@
 """A run sent to SLURM: its job begins it, and goes on with it when SLURM has put the job back into the queue."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """What a recipe may say, and hardly means: noted by the check and in the log of a run, never refused."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from engine.data.order import batch_count

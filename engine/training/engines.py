@@ -1,7 +1,5 @@
 """The trainer: one optimizer step, and the Ignite engine over the endless stream of its batches."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What processes other than the first do in a run: their share of the computing, and no writing."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from dataclasses import dataclass

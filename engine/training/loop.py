@@ -1,7 +1,5 @@
 """The training phase: loader, step, handlers in their order, and the trainer over them."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import time

@@ -1,7 +1,5 @@
 """``manifest.json``: what is needed to understand a run, and to make it again."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

@@ -1,7 +1,5 @@
 """How fast a run trains and validates here, and how many epochs that makes of ``train.minutes``."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Where the time of an iteration goes, and what in the recipe would change it: ``medtui check --profile``."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """One process at work on one run folder: its lock, its stream, its status."""
 
-from __future__ import annotations
-
 import contextlib
 import time
 from dataclasses import dataclass

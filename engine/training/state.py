@@ -1,7 +1,5 @@
 """All that decides how training goes on, to be kept in ``last.pt``."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Protocol
 

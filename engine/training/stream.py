@@ -1,7 +1,5 @@
 """The batches of a training, epoch after epoch."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """The last phase of a run: its splits are measured with the chosen checkpoint."""
 
-from __future__ import annotations
-
 from engine.distributed import rank
 from engine.evaluation.tester import Tester
 from engine.network import Network

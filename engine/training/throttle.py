@@ -8,8 +8,6 @@ sleeps as long as it lives, is made while the main thread waits for a core, and 
 computed in another way: the loop has the same threads, and the same numbers to the last bit.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from pathlib import Path

@@ -4,8 +4,6 @@ The address is a secret: who has it can write there. It stands in a file of its 
 event or report.
 """
 
-from __future__ import annotations
-
 import re
 import threading
 import time

@@ -1,7 +1,5 @@
 """Questions of a command on its terminal."""
 
-from __future__ import annotations
-
 import sys
 
 from engine.errors import printable

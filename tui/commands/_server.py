@@ -1,7 +1,5 @@
 """The web server behind ``medtui serve``: it answers whoever knows its token, from pages of its own only."""
 
-from __future__ import annotations
-
 import hmac
 import re
 import secrets

@@ -1,7 +1,5 @@
 """``medtui check``: everything but training."""
 
-from __future__ import annotations
-
 from engine.requests import Check
 from tui.arguments import Commands
 

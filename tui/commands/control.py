@@ -1,7 +1,5 @@
 """``medtui pause``, ``stop``, ``checkpoint``, ``note``: a request, and the trainer's own answer to it."""
 
-from __future__ import annotations
-
 import argparse
 import time
 

@@ -1,7 +1,5 @@
 """``medtui data``: the data sets that are known."""
 
-from __future__ import annotations
-
 from engine.requests import DataFetch, DataList, DataPhantom
 from tui.arguments import Commands
 

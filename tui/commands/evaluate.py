@@ -1,7 +1,5 @@
 """``medtui evaluate``: metrics of a checkpoint on any split or folder."""
 
-from __future__ import annotations
-
 import argparse
 
 from engine.errors import absent_dataset

@@ -1,7 +1,5 @@
 """``medtui figures``: the figures of a run once more."""
 
-from __future__ import annotations
-
 from engine.requests import Figures
 from tui.arguments import Commands
 

@@ -1,7 +1,5 @@
 """``medtui keys``: the keys of the dashboard that are in force."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 

@@ -1,7 +1,5 @@
 """``medtui rename`` and ``delete``: what people call a run, and whether it stays. A note is in `control`."""
 
-from __future__ import annotations
-
 import argparse
 
 from engine.errors import UsageError, printable

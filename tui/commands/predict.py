@@ -1,7 +1,5 @@
 """``medtui predict``: masks or class tables for new files."""
 
-from __future__ import annotations
-
 import argparse
 
 from engine.errors import absent_input

@@ -1,7 +1,5 @@
 """``medtui report``: one run's report, or several compared."""
 
-from __future__ import annotations
-
 import argparse
 
 from engine.requests import Report

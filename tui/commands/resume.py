@@ -1,7 +1,5 @@
 """``medtui resume``: wake a paused run, or go on with one that ended from its last checkpoint."""
 
-from __future__ import annotations
-
 import argparse
 import time
 

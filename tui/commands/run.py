@@ -1,7 +1,5 @@
 """``medtui run``: start a trainer, learn its run folder, and show it: the dashboard, plain lines, or nothing."""
 
-from __future__ import annotations
-
 import argparse
 import re
 

@@ -1,7 +1,5 @@
 """``medtui runs``: what there is in a folder of runs, for people and for scripts."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 import time

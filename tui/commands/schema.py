@@ -1,7 +1,5 @@
 """``medtui schema``: the JSON Schema of recipes."""
 
-from __future__ import annotations
-
 import argparse
 import json
 

@@ -1,7 +1,5 @@
 """``medtui serve``: the dashboard in a browser, to read only. Each visitor has an app of their own."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import ctypes

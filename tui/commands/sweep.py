@@ -1,7 +1,5 @@
 """``medtui sweep``: many runs of one recipe as one study."""
 
-from __future__ import annotations
-
 import argparse
 
 from engine.requests import Sweep, make

@@ -1,7 +1,5 @@
 """``medtui tail``: what ``medtui attach user@host`` starts at the other end of an ssh."""
 
-from __future__ import annotations
-
 from tui.arguments import Commands, runs_option
 
 

@@ -1,7 +1,5 @@
 """Where truth and prediction of a slice agree: as codes of pixels, on a coarser grid, in numbers. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Axes: ranges that hold still while a run grows, ticks at round numbers, their labels. Pure."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ knows the theme. All of it passes `to_strip`, which makes text from files harmle
 ASCII where that is asked for.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 

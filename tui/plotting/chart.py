@@ -1,7 +1,5 @@
 """Draws one chart in its frame: axes, bands, lines, marks, cursor. Pure: lines of text come out."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 

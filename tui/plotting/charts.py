@@ -1,7 +1,5 @@
 """Which charts a run has, and the curves on each: `RunView` -> `Chart`. Pure."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 

@@ -1,7 +1,5 @@
 """Several runs side by side: curves on one chart, metrics and recipes in one table."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """A confusion matrix as lines, with a cell under the cursor. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from tui.plotting.cells import Line, cut, fit

@@ -1,7 +1,5 @@
 """Pictures in half-block characters: two pixels a cell, one above the other. Pure."""
 
-from __future__ import annotations
-
 from itertools import groupby
 from typing import TypeAlias
 

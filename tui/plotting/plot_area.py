@@ -1,7 +1,5 @@
 """The inside of a chart: bands, lines, marks, the cursor. Pure."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

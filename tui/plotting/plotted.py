@@ -1,7 +1,5 @@
 """A curve made ready for one plot area: its line, its band and its marks, by column. Pure."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import TypeAlias

@@ -4,8 +4,6 @@ plotext draws the same in 26 to 92 ms a chart even after the points were reduced
 1 ms, and the budget of the whole dashboard is 150 ms a second (benchmarks/dashboard.py measures both).
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -4,8 +4,6 @@ Points are searched for, not converted: the edges of the columns are given in th
 Long series are read through `Blocks`, ranges of 64 points that are computed once.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import TypeAlias
 

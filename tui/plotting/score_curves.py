@@ -1,7 +1,5 @@
 """ROC curves and the reliability of probabilities as lines of braille. Pure NumPy."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -4,8 +4,6 @@ kitty's stand in cells like text. The others are drawn over blank cells, a row o
 is sent again brings its part of the picture along.
 """
 
-from __future__ import annotations
-
 import re
 import struct
 import zlib

@@ -4,8 +4,6 @@ Three looks: *agreed* is tinted, *missed* is filled, *added* is hatched, each in
 terminal has too few colours for that, letters say it: ``a`` agreed, ``A`` missed, ``+a`` added, for a class A.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """What stands below a slice: how truth and prediction differ, what the looks mean, and the classes. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

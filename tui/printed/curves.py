@@ -1,7 +1,5 @@
 """The curves of a run as text, drawn by plotext: for views that are printed once. Screens have their own raster."""
 
-from __future__ import annotations
-
 import numpy as np
 import plotext
 from numpy.typing import NDArray

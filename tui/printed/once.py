@@ -1,7 +1,5 @@
 """``medtui attach --once``: one view of a run as plain text, for scripts and for a quick look."""
 
-from __future__ import annotations
-
 import shutil
 import textwrap
 import time

@@ -1,7 +1,5 @@
 """A run in plain lines: one an epoch, for log files, batch systems and pipes."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sys
@@ -42,7 +40,7 @@ def follow(trainer: TrainerProcess, interrupts: Interrupts, since_s: float = 0.0
     return _INTERRUPTED if interrupts.asked else code
 
 
-def _ask_to_stop(folder: RunFolder, tail: _Tail) -> None:
+def _ask_to_stop(folder: RunFolder, tail: "_Tail") -> None:
     tail.say("asked the trainer for a checkpoint and its end; Ctrl-C once more kills it")
     try:
         send(folder, "stop_now")

@@ -1,7 +1,5 @@
 """What a run says in plain lines: pure, events in and text out."""
 
-from __future__ import annotations
-
 import shutil
 import time
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Runs as JSON, for scripts and agents. docs/scripts.md says what each field is; all of them are always there."""
 
-from __future__ import annotations
-
 import json
 import math
 from typing import Any

@@ -1,7 +1,5 @@
 """Metrics as aligned text: a line a class under a line for all. No Textual."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from engine.errors import printable

@@ -1,7 +1,5 @@
 """The far end, ``medtui tail``: sends what changes in a folder of runs, and does there what is asked for."""
 
-from __future__ import annotations
-
 import os
 import select
 import sys

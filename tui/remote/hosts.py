@@ -1,7 +1,5 @@
 """Which machine is meant, and how ssh reaches medtui there."""
 
-from __future__ import annotations
-
 import re
 import shlex
 import tomllib

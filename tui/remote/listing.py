@@ -1,7 +1,5 @@
 """The runs of several machines in one table: ``medtui runs --host``."""
 
-from __future__ import annotations
-
 import shlex
 import subprocess
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """A host's runs as folders here. What the far end says is a stranger's: names, sizes and kinds are checked."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os

@@ -1,7 +1,5 @@
 """The near end: a thread that keeps a mirror of a host's runs up to date over ssh, and connects again."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import os

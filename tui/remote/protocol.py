@@ -1,7 +1,5 @@
 """What the two ends say to each other: JSON lines, both ways over the pipes of one ssh."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from typing import Any

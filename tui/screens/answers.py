@@ -3,8 +3,6 @@
 They may come late, over a slow line: nothing waits for them.
 """
 
-from __future__ import annotations
-
 import contextlib
 import re
 from collections.abc import Callable, Iterable

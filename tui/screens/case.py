@@ -1,7 +1,5 @@
 """The cases of a run: a table, the worst first, and one case with its image and its numbers."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 

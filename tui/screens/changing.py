@@ -1,7 +1,5 @@
 """Keys that change the run under the cursor: its name, its note, its being there; and another session of it."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Runs side by side: curves over each other, metrics in a table, and what their recipes have different."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import replace

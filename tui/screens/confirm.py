@@ -1,7 +1,5 @@
 """Questions: yes or no, asked twice where the answer cannot be taken back; and one line of text."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from rich.text import Text

@@ -1,7 +1,5 @@
 """What is wrong with a run: every word of each finding, with its numbers, its remedy and its key."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from rich.style import Style

@@ -1,7 +1,5 @@
 """The figures of a run, one after the other."""
 
-from __future__ import annotations
-
 import asyncio
 
 from textual import work

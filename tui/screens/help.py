@@ -1,7 +1,5 @@
 """All keys and what the marks mean, on one screen."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """All runs: sorted, filtered, live. Enter opens one, marked ones are compared."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,8 +1,6 @@
 """Tells the terminal how a run stands: its title while it goes on, a bell and a notification at its end, and once for
 each severe finding."""
 
-from __future__ import annotations
-
 from textual.app import App
 from textual.notifications import SeverityLevel
 

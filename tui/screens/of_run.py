@@ -1,7 +1,5 @@
 """A screen of one run. It reads pictures from the run folder for its panes, which open no files."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Replay of a run by a time slider: curves, classes, slices and worst cases as they were at each epoch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from functools import partial
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """The run: its head, its panes, its keys."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """What all screens share: tiles of panes, keys to move among them, and a bar that names the keys of each."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial

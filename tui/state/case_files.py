@@ -1,7 +1,5 @@
 """Single cases of a run: their numbers from ``cases.csv``, their images from ``examples/``. No Textual."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """How long a run has taken and how long it will still take, from its `RunView`. Pure."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Faults of the dashboard itself: kept in a file, so that the screen need say one line only."""
 
-from __future__ import annotations
-
 import itertools
 import os
 import time

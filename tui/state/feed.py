@@ -4,8 +4,6 @@ A big stream is shown before it is read: the head, a few samples and the tail of
 view, while the whole is folded behind it.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The figures of a run: which there are, and their pixels. No Textual."""
 
-from __future__ import annotations
-
 import warnings
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Earlier runs to compare with: which there are, and their views."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

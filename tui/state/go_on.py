@@ -1,7 +1,5 @@
 """Goes on with a run that is over, from the dashboard: by the command that a person would type."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import subprocess

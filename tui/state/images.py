@@ -1,7 +1,5 @@
 """The arrays of a preview or an example, as panes draw them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

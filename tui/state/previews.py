@@ -1,7 +1,5 @@
 """Reads preview files: small arrays that the trainer leaves at validation."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

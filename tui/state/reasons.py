@@ -1,7 +1,5 @@
 """Why a pane is empty, and when it will not be. Pure."""
 
-from __future__ import annotations
-
 from tui.state.feed import RunSnapshot
 
 

@@ -1,7 +1,5 @@
 """Where a time slider can stop in a run, and what the run looked like there. Pure."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

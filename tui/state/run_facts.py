@@ -1,7 +1,5 @@
 """What is worth knowing of one run before it is opened: results, history, recipe. Read from its folder. No Textual."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """Which runs a line of text means: free words, and values as in ``lr<1e-3 dice>0.8 state:failed``. Pure."""
 
-from __future__ import annotations
-
 import difflib
 import math
 import operator

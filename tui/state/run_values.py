@@ -1,7 +1,5 @@
 """What a filter of runs may ask for of recipe.toml and metrics.json. No Textual."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from pathlib import Path
 

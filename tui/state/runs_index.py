@@ -4,8 +4,6 @@ A scan of 500 runs that have ended costs 500 ``stat`` calls. It is done in parts
 a slow disk never keeps the screen waiting; the newest runs are looked at first.
 """
 
-from __future__ import annotations
-
 import contextlib
 import threading
 import time

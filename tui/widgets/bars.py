@@ -1,7 +1,5 @@
 """One-line bars: the head, the names of the panes, and the keys."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial

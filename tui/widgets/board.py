@@ -1,7 +1,5 @@
 """The panes of a run and where they stand: one at a time on a small terminal, all together on a big one."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 from textual.geometry import Region

@@ -1,7 +1,5 @@
 """What every part of a screen is: a list of lines, redrawn only where they changed, whose faults stay its own."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

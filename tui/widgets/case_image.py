@@ -1,7 +1,5 @@
 """The pictures of one case: of each epoch that kept one, then of its test."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType

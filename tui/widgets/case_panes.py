@@ -1,7 +1,5 @@
 """Panes of the case screen: the list of cases, and the numbers of one."""
 
-from __future__ import annotations
-
 import math
 import textwrap
 from dataclasses import dataclass

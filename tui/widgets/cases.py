@@ -1,7 +1,5 @@
 """The worst cases of the newest validation, worst first."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, ClassVar
 

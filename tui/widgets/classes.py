@@ -1,7 +1,5 @@
 """The table of classes: history, last, best, change since the best; classes without a case are marked."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """A table with a column for each compared run."""
 
-from __future__ import annotations
-
 import textwrap
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """The curves of several runs over each other, with all the keys of a run's own curves."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from engine.readers.run_view import EMPTY, RunView

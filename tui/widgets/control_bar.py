@@ -1,7 +1,5 @@
 """Asks the trainer for things, and says what happened last: the newest events, and requests without an answer yet."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """Where a person stands in the curves: cursor, zoom, the chosen chart; moved by keys and by the mouse."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The curves of a run: as many charts as fit, in pages, with one horizontal axis for all."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from itertools import pairwise
 from typing import ClassVar

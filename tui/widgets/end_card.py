@@ -1,7 +1,5 @@
 """The card of a run that is over: what to know of it, and what to do next with the key that does it."""
 
-from __future__ import annotations
-
 import textwrap
 import time
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """Panes of the gallery: the list of figures, and the picture."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The lines on top of a run: how it stands, how long it still takes, how far it is; and what is wrong with it."""
 
-from __future__ import annotations
-
 import math
 import time
 

@@ -1,7 +1,5 @@
 """Base of panes that show slices with where truth and prediction agree, in half-block characters."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass, replace
 from itertools import count
@@ -54,7 +52,7 @@ class ImagePane(Pane):
     class Wanted(Message):
         """The arrays of a file are needed; the screen reads files, a widget does not."""
 
-        pane: ImagePane
+        pane: "ImagePane"
         file: ImageFile
         classes: tuple[str, ...]  # of the run, which a preview names by their places
 

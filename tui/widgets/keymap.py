@@ -1,7 +1,5 @@
 """The user's own keys: a TOML file of actions and the keys that do them, put into the BINDINGS of all parts."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib import import_module

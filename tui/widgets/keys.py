@@ -9,8 +9,6 @@ Key bar, help, command palette and the tables of docs/dashboard.md are all made 
 - ``show=False`` lets the key bar name it only where there is room left.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias

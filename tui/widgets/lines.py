@@ -1,7 +1,5 @@
 """Panes of lines with a time: the log, and the notable events."""
 
-from __future__ import annotations
-
 import re
 import textwrap
 import time

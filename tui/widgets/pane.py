@@ -1,7 +1,5 @@
 """What all panes share: a frame with a title, and keys that each declares for itself."""
 
-from __future__ import annotations
-
 import textwrap
 from dataclasses import dataclass
 from typing import ClassVar
@@ -45,7 +43,7 @@ class Pane(Canvas, can_focus=True):
     class Alone(Message):
         """The pane is to be shown alone, or with the others again; ``None``: whichever it is not."""
 
-        pane: Pane
+        pane: "Pane"
         alone: bool | None = None
 
     top = 0  # first line shown, where there are more than fit

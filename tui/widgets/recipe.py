@@ -1,7 +1,5 @@
 """The recipe of the run, by tables."""
 
-from __future__ import annotations
-
 import textwrap
 
 from tui.plotting.cells import Line, fit

@@ -1,7 +1,5 @@
 """Panes of the replay that know the whole run: the axis of curves holds still, an empty slice says until when."""
 
-from __future__ import annotations
-
 from engine.readers.run_view import EMPTY, RunView
 from tui.plotting.charts import end_of
 from tui.widgets.curves import Curves

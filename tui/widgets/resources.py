@@ -1,7 +1,5 @@
 """What the trainer uses: processor, memory, GPU, and what is left on the disk."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A list with a cursor and a head that stays: only the rows in sight are made."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Sequence
 from typing import ClassVar, Generic, TypeVar
 

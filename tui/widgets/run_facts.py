@@ -1,7 +1,5 @@
 """The run under the cursor in a few lines: what it said, how it went, what it reached."""
 
-from __future__ import annotations
-
 import textwrap
 import time
 from typing import ClassVar

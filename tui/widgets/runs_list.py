@@ -1,7 +1,5 @@
 """All runs as a table: state, recipe, task, epoch, best value, value on the test split, age."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """ROC curves and reliability of the probabilities of a classification."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """A slice of a validation case with truth and prediction as contours."""
 
-from __future__ import annotations
-
 from engine.events import Preview, number
 from tui.plotting.cells import Line, fitted
 from tui.state.feed import RunSnapshot

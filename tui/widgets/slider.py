@@ -1,7 +1,5 @@
 """A time slider: one line that says where in the run the screen stands."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from textual import events

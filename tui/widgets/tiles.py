@@ -4,8 +4,6 @@ The user moves the borders between them. A border is called by the first pane th
 or ``y curves``, and moved by a share of the board, so that it stays in its place at another size.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Literal, TypeAlias
 

@@ -1,7 +1,5 @@
 """Sources of cases: one file a layout on disk. No source reads an image; `engine.data.checks` does."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from engine.data.sources.index import DatasetIndex, read_index

@@ -1,7 +1,5 @@
 """A CSV table of paths: an image and its class or mask a row, with its group and split where known."""
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What the Decathlon and nnU-Net share: a ``dataset.json`` with names and labels."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Sequence

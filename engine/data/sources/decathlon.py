@@ -6,8 +6,6 @@ Lists called ``validation`` and ``test`` are the given split where they name lab
 images are not published: draw a test split with ``split = "fraction"``.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

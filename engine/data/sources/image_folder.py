@@ -3,8 +3,6 @@
 Folders in that of a class are those of patients, or of other groups that must stay together, where it has several.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Folders of pictures and of their masks, both PNG, JPEG, TIFF, BMP or WebP; see `engine.data.sources.pairs`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from engine.data.pictures import PICTURES

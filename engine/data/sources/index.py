@@ -1,7 +1,5 @@
 """What a source hands over: the cases it found, and what the data set says of them."""
 
-from __future__ import annotations
-
 import codecs
 import os
 import re

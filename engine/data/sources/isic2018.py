@@ -4,8 +4,6 @@ The published grouping table covers the training images. Images without an entry
 lesions of their own.
 """
 
-from __future__ import annotations
-
 import itertools
 from pathlib import Path
 

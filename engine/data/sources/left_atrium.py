@@ -4,8 +4,6 @@
 ``label``. The files carry no spacing, so distances are in voxels.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 

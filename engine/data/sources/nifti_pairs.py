@@ -1,7 +1,5 @@
 """Two folders of NIfTI files with the same names: images and masks; see `engine.data.sources.pairs`."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -4,8 +4,6 @@
 the validation folds. Regions and ignore labels are not supported.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from pathlib import Path

@@ -5,8 +5,6 @@ A split is given by subfolders ``train``, ``validation`` and ``test``: in both f
 patients (``images/p1/a``, ``masks/p1/a``). Images ``a_0000``, ``a_0001``, ... beside a mask ``a`` are its channels.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Rows of CSV tables, with the separators and encodings that spreadsheet programs write."""
 
-from __future__ import annotations
-
 import csv
 import io
 import re

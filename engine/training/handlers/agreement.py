@@ -1,7 +1,5 @@
 """Keeps the processes of a run at one step: process 0 decides, the others do as it does."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from ignite.engine import Engine, Events

@@ -1,7 +1,5 @@
 """Writes ``best.pt`` and ``last.pt``."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field

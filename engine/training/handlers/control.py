@@ -1,7 +1,5 @@
 """Answers the requests that people leave in ``control/``, and the signals of the system."""
 
-from __future__ import annotations
-
 import contextlib
 import signal
 import time

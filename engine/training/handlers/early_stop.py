@@ -1,7 +1,5 @@
 """Ends training when validation no longer gets better."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from ignite.engine import Engine

@@ -1,7 +1,5 @@
 """Sums up an epoch of training."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """What a person wants to see before the first validation: a crop as the network gets it, and what the run will cost."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 

@@ -1,7 +1,5 @@
 """Writes one event an optimizer step."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable

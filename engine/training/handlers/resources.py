@@ -1,7 +1,5 @@
 """Samples what the trainer uses of the machine, in a thread of its own."""
 
-from __future__ import annotations
-
 import contextlib
 import shutil
 import threading

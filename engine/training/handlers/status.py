@@ -1,7 +1,5 @@
 """Keeps ``status.json`` true: at every change, and with a heartbeat from a thread of its own."""
 
-from __future__ import annotations
-
 import threading
 from typing import Any
 

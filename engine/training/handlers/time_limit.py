@@ -1,7 +1,5 @@
 """Ends training after the epoch in which its time is up, and says so where planned time will not do."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

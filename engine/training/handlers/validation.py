@@ -1,7 +1,5 @@
 """Measures the validation split while training goes on, and decides what is best."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable
