@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -52,10 +51,9 @@ def guarded(command: Callable[[], int]) -> int:
             raise
         text = f"unexpected {type(error).__name__}: {error}\nMEDTUI_TRACEBACK=1 shows where; please report it"
         if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
-            text = f"memory ran out: {error}\nmake data.size or the network smaller, or free memory"
-            most = resource.getrlimit(resource.RLIMIT_AS)[0]
-            if most != resource.RLIM_INFINITY:
-                text += f"; a limit of {most / 1e9:.3g} GB holds for this shell (ulimit -v): try without"
+            from engine.hardware import memory_words
+
+            text = f"memory ran out: {error}\nmake data.size or the network smaller, or free memory; {memory_words()}"
         _complain(text)
         return 1
 

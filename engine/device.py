@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.errors import Problem, RecipeError, RunError
-from engine.hardware import cores, cpu_flags
+from engine.hardware import cores, cpu_flags, memory_words
 from engine.recipe import RuntimeTable
 
 BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
@@ -170,10 +170,10 @@ def memory_errors(advice: str) -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         raise RunError(f"the GPU ran out of memory: {str(error).split('. ')[0]}", advice) from error
     except MemoryError as error:
-        raise RunError("the machine ran out of memory", advice) from error
+        raise RunError(f"the machine ran out of memory; {memory_words()}", advice) from error
     except RuntimeError as error:
         if "not enough memory" in str(error) or "can't allocate memory" in str(error):
-            raise RunError("the machine ran out of memory", advice) from error
+            raise RunError(f"the machine ran out of memory; {memory_words()}", advice) from error
         if str(error) == "can't start new thread":  # its stack is memory too, and ulimit -u counts it
             raise RunError("the machine ran out of memory, or of threads (ulimit -u)", advice) from error
         raise

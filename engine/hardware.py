@@ -2,6 +2,7 @@
 
 import os
 import platform
+import resource
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -126,18 +127,39 @@ def total_memory() -> int:
     return min([int(psutil.virtual_memory().total), *(group.limit for group in memory_groups())])
 
 
-def out_of_memory_kills() -> int:
-    """Processes that the kernel has killed for want of memory in the groups around this one; 0 where unknown."""
-    return max((group.killed for group in memory_groups(unlimited=True)), default=0)
+Kills = tuple[int, int | None]
+"""Processes that the kernel killed for want of memory: in the groups around this one, and on the whole machine."""
 
 
-def killed_words(number: int, kills_before: int) -> str:
-    """What it means that a process was ended by signal ``number``; ``kills_before``: `out_of_memory_kills` then."""
+def out_of_memory_kills() -> Kills:
+    """Those since the groups and the machine began; None where the kernel does not count them."""
+    groups = (group.killed for group in memory_groups(unlimited=True))
+    return max(groups, default=0), _pairs(Path("/proc/vmstat")).get("oom_kill")
+
+
+def killed_words(number: int, before: Kills) -> str:
+    """What it means that a process was ended by signal ``number``; ``before``: `out_of_memory_kills` then."""
+    if number == signal.SIGABRT:  # what C++ does where it finds no memory, and little else
+        return f"ended by itself (signal 6), most likely because memory ran out: {memory_words()}"
     if number != signal.SIGKILL:
         return f"killed by {signal.strsignal(number)} (signal {number})"
-    if out_of_memory_kills() > kills_before:
-        return "killed by the kernel: the memory of this machine, or of the job's group, ran out"
-    return "killed (signal 9), most likely because memory ran out"
+    groups, machine = out_of_memory_kills()
+    if groups > before[0]:
+        return f"killed by the kernel: memory ran out, {memory_words()}"
+    if machine is not None and machine == before[1]:
+        return "killed (signal 9) by someone, not by the kernel for want of memory"
+    return f"killed (signal 9), most likely because memory ran out: {memory_words()}"
+
+
+def memory_words() -> str:
+    """How much memory there is for this process, and what bounds it."""
+    machine, all_of_it = int(psutil.virtual_memory().total), total_memory()
+    most = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if most != resource.RLIM_INFINITY:
+        return f"this shell gives a process {most / 1e9:.3g} GB (ulimit -v: try without)"
+    if all_of_it < machine:
+        return f"the job's control group has {all_of_it / 1e9:.3g} GB"
+    return f"this machine has {machine / 1e9:.3g} GB"
 
 
 def memory_groups(membership: Path = _CGROUP, mount: Path = _MOUNT, *, unlimited: bool = False) -> list[MemoryGroup]:

@@ -124,20 +124,3 @@ def class_counts(dataset: Dataset) -> list[int]:
         if label is not None:
             total += np.bincount(label.ravel(), minlength=len(total))
     return [int(n) for n in total]
-
-
-def memory_advice(recipe: Recipe) -> str:
-    """What to change when memory runs out, in this recipe's own numbers."""
-    half = max(1, recipe.train.batch_size // 2)
-    advice = []
-    if recipe.train.batch_size > 1:
-        accumulate = recipe.train.accumulate * recipe.train.batch_size // half
-        volume = getattr(recipe.loss, "batch_dice", False)
-        keeps = "" if volume else f" (train.accumulate = {accumulate} keeps the step)"
-        advice.append(f"train.batch_size from {recipe.train.batch_size} to {half}{keeps}")
-    smaller = [max(16, int(n * 0.75) // 16 * 16) for n in recipe.data.size]
-    if list(smaller) != list(recipe.data.size):
-        advice.append(f"data.size from {list(recipe.data.size)} to {smaller}")
-    if recipe.train.amp == "off":
-        advice.append('train.amp = "auto"')
-    return "set " + ", or ".join(advice)

@@ -82,6 +82,6 @@ def _run(command: list[str], sent: bytes | None = None, *, name: str = "the engi
             interrupts += 1
             if interrupts > patience:
                 process.kill()
-    if code == -signal.SIGKILL and not interrupts:
+    if code < 0 and -code not in {signal.SIGINT, signal.SIGTERM} and not interrupts:
         print(f"{name} was {killed_words(-code, kills)}", file=sys.stderr)
     return INTERRUPTED if interrupts or code == -signal.SIGINT else code if code >= 0 else 128 - code

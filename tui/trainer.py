@@ -7,6 +7,7 @@ with a newline stay, lines that end with a carriage return are progress. A train
 handshake has said why, and left nothing behind.
 """
 
+import contextlib
 import json
 import os
 import select
@@ -23,8 +24,10 @@ import msgspec
 
 from engine.console import LINE_EVERY_S, OVERWRITTEN
 from engine.errors import MedtuiError, printable
+from engine.hardware import Kills, killed_words, out_of_memory_kills
+from engine.recipe import load_run_recipe, memory_advice
 from engine.requests import Resume, Train, encode
-from engine.runfolder import RunFolder
+from engine.runfolder import RunFolder, record_death
 from tui.engine_process import engine_command, engine_environment
 
 _GRACE_S = 5.0
@@ -35,27 +38,36 @@ _CLEAR_LINE = "\r\x1b[K"
 class NotStartedError(MedtuiError):
     """The trainer ended before it made a run folder. What it said has been shown, so this says nothing more."""
 
-    def __init__(self, code: int) -> None:
-        likely = ", most likely because memory ran out" if code == -signal.SIGKILL else ""
-        said = "" if code > 0 else f"the trainer ended before it started (signal {-code}){likely}"
-        super().__init__(said)
+    def __init__(self, code: int, before: Kills) -> None:
+        super().__init__("" if code > 0 else f"the trainer was {killed_words(-code, before)}, before the run began")
         self.exit_code = code if code > 0 else 1
 
 
 class TrainerProcess:
     """A trainer that this process started, and the folder of its run."""
 
-    def __init__(self, process: subprocess.Popen[bytes], folder: RunFolder) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], folder: RunFolder, before: Kills) -> None:
         self.folder = folder
         self._process = process
+        self._watcher = threading.Thread(target=self._watch, args=(before,), name="trainer", daemon=True)
+        self._watcher.start()
 
     def runs(self) -> bool:
-        """Whether the process lives; one that is dead is taken off the kernel's table."""
-        return self._process.poll() is None
+        """Whether the process lives; how one died that was killed stands in its status then."""
+        return self._watcher.is_alive()
 
     def kill(self) -> None:
         _signal_group(self._process, signal.SIGKILL)
-        self._process.wait()
+        self._watcher.join()
+
+    def _watch(self, before: Kills) -> None:
+        code = self._process.wait()
+        if code < 0:
+            message, hint = f"the trainer was {killed_words(-code, before)}", ""
+            if "memory ran out" in message:
+                with contextlib.suppress(MedtuiError, OSError):
+                    hint = memory_advice(load_run_recipe(self.folder.recipe))
+            record_death(self.folder, self._process.pid, message, hint)
 
 
 def start(request: Train | Resume, interrupts: "Interrupts", *, out: TextIO | None = None) -> "TrainerProcess":
@@ -67,6 +79,7 @@ def start(request: Train | Resume, interrupts: "Interrupts", *, out: TextIO | No
         NotStartedError: it ended first, with its exit code.
     """
     receiving, sending = os.pipe()
+    before = out_of_memory_kills()
     text = encode(msgspec.structs.replace(request, handshake=sending))
     try:
         process = subprocess.Popen(
@@ -90,8 +103,8 @@ def start(request: Train | Resume, interrupts: "Interrupts", *, out: TextIO | No
     finally:
         os.close(receiving)
     if run is None:
-        raise NotStartedError(process.wait())
-    return TrainerProcess(process, RunFolder(Path(run)))
+        raise NotStartedError(process.wait(), before)
+    return TrainerProcess(process, RunFolder(Path(run)), before)
 
 
 class _Waiting:

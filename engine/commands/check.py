@@ -16,7 +16,7 @@ from engine.data import Dataset, data_root
 from engine.data.survey import Survey, survey
 from engine.errors import RecipeError, counted, millions, printable
 from engine.events import portable
-from engine.recipe import Recipe, load_recipe, refuse_dead
+from engine.recipe import Recipe, load_recipe, memory_advice, refuse_dead
 from engine.requests import Check
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ def check(request: Check) -> int:
         RunError: the step fails (memory, a loss that is not finite).
     """
     from engine.device import memory_errors
-    from engine.network import memory_advice
     from engine.training.doubts import doubts
 
     recipe = load_recipe(request.recipe, request.overrides, outside=request.allow_outside)

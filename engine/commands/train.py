@@ -18,7 +18,7 @@ from engine.data import Dataset, check_dataset, data_root, open_dataset
 from engine.data.identity import split_rows
 from engine.errors import Problem, RecipeError, printable
 from engine.hardware import launched_place
-from engine.recipe import Recipe, load_recipe, recipe_toml, refuse_dead
+from engine.recipe import Recipe, load_recipe, memory_advice, recipe_toml, refuse_dead
 from engine.requests import Resume, Train, encode
 from engine.runfolder import RunFolder, create, take_lock, update_manifest, write_splits, write_text
 from engine.training.manifest import command_line, first_manifest
@@ -140,7 +140,7 @@ def open_checked(recipe: Recipe, root: Path, *, fits: bool = True) -> Dataset:
 def build(recipe: Recipe, dataset: Dataset, root: Path, precision: str | None = None) -> Network:
     """The untrained network of a recipe; memory that runs out is told with what to change."""
     from engine.device import memory_errors
-    from engine.network import build_network, memory_advice
+    from engine.network import build_network
 
     with memory_errors(memory_advice(recipe)):
         return build_network(recipe, dataset, root, precision)

@@ -14,7 +14,7 @@ from engine.data import Dataset
 from engine.errors import MedtuiError, RunError, millions
 from engine.events import Log, Note, Result, RunEnded
 from engine.hardware import JOB
-from engine.recipe import Recipe
+from engine.recipe import Recipe, memory_advice
 from engine.runfolder import RunFolder, read_manifest, update_manifest
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def work(
     resume: bool,
 ) -> int:
     """Do the run in a folder that is locked, and give its outcome a state, an event and an exit code."""
+    from engine.device import memory_errors
     from engine.training.session import open_session
 
     session = open_session(folder, recipe, dataset, lock)
@@ -45,7 +46,8 @@ def work(
     handshake(folder)
     start = time.monotonic()
     try:
-        outcome = _phases(session, network, resume=resume)
+        with memory_errors(memory_advice(recipe)):
+            outcome = _phases(session, network, resume=resume)
     except BaseException as error:  # noqa: BLE001  the boundary: whatever it was, the run gets an end
         session.desk.ignore_signals()
         outcome = _outcome(session, error)
@@ -120,16 +122,14 @@ def _conclude(session: Session, outcome: Outcome, seconds: float) -> None:
     ):
         try:
             write()
-        except (OSError, RunError) as error:
+        except (OSError, RunError, MemoryError) as error:
             tell(f"the end of the run could not be written into its {what}: {error}")
     session.close()
 
 
 def _phases(session: Session, network: Network, *, resume: bool) -> Outcome:
     from engine.commands.figures import draw_and_report
-    from engine.device import memory_errors
     from engine.distributed import broadcast
-    from engine.network import memory_advice
     from engine.training.doubts import doubts
     from engine.training.follower import share
     from engine.training.handlers.resources import ResourceSampler
@@ -164,8 +164,7 @@ def _phases(session: Session, network: Network, *, resume: bool) -> Outcome:
             return outcome
         session.desk.detach()
         training.stream.loader.close()  # its memory is needed now
-        with memory_errors(memory_advice(session.recipe)):
-            test(session, network)
+        test(session, network)
         if session.recipe.figures.enabled:
             draw_and_report(session.folder, session.emit_and_answer)
     finally:

@@ -19,7 +19,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from engine.data.daemons import Daemons
 from engine.errors import RunError
-from engine.hardware import killed_words, out_of_memory_kills
+from engine.hardware import Kills, killed_words, out_of_memory_kills
 
 Job = TypeVar("Job")
 Made = TypeVar("Made")
@@ -145,8 +145,8 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _killed(code: int, kills_before: int) -> RunError:
-    why = killed_words(-code, kills_before) if code < 0 else f"ended with exit code {code}"
+def _killed(code: int, before: Kills) -> RunError:
+    why = killed_words(-code, before) if code < 0 else f"ended with exit code {code}"
     return RunError(
         f"a loader worker was {why}",
         'set runtime.workers = 0 or lower, or data.cache = "none"; in a container, raise its memory and /dev/shm',

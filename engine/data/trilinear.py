@@ -67,6 +67,8 @@ def _fill(image: Array, label: Array, move: Array, seen: Array, mask: Array) -> 
 
 
 _kernel = _compiled(_fill)
+_LLVM_BYTES = 128 << 20
+"""What bringing the kernel from the disk takes (97 MB were seen), with something to spare."""
 
 
 def sampled(image: Array, label: Masks, matrix: Array, origin: Array, size: tuple[int, ...]) -> tuple[Floats, Masks]:
@@ -81,7 +83,12 @@ def sampled(image: Array, label: Masks, matrix: Array, origin: Array, size: tupl
 
     Returns:
         float32 (C, *size), and (*size) of the type of ``label``.
+
+    Raises:
+        MemoryError: there is none left.
     """
+    if not _kernel.signatures:  # LLVM ends the whole process where it finds no memory
+        np.empty(_LLVM_BYTES, np.uint8)
     seen, mask = np.empty((len(image), *size), np.float32), np.empty(size, label.dtype)
     thin = [(0, int(side == 1)) for side in label.shape]  # each voxel has one beside it along every axis
     if any(after for _, after in thin):

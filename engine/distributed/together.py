@@ -24,7 +24,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from engine.distributed.sums import gather, rank, world
 from engine.errors import MedtuiError, RunError, UsageError
-from engine.hardware import Place, killed_words, launched_place, out_of_memory_kills, python_path, share_cores
+from engine.hardware import Kills, Place, killed_words, launched_place, out_of_memory_kills, python_path, share_cores
 
 _PATIENCE = timedelta(days=30)  # a run may be paused for long; a process that is gone is noticed at once
 _LEAVE_S = 10.0
@@ -41,7 +41,7 @@ class _Bond:
     store: Any = None
     children: list[subprocess.Popen[bytes]] = field(default_factory=list)  # processes that this one started
     neighbours: int = 1  # processes of the run on this machine
-    kills: int = 0  # processes that the kernel had killed for want of memory before the run
+    kills: Kills = (0, None)  # before the run
 
 
 _bond = _Bond()

@@ -3,7 +3,7 @@
 from engine.recipe.dead import applies, refuse_dead
 from engine.recipe.load import load_recipe, load_run_recipe, parse_recipe
 from engine.recipe.losses import LossTable
-from engine.recipe.model import Recipe
+from engine.recipe.model import Recipe, memory_advice
 from engine.recipe.models import ModelTable
 from engine.recipe.optim import OptimizerTable, ScheduleTable
 from engine.recipe.schema import json_schema

@@ -222,3 +222,20 @@ def _outputs(recipe: Recipe) -> Iterator[Contradiction]:
 
 def _one_of(names: Sequence[str]) -> str:
     return "one of " + ", ".join(f'"{name}"' for name in names)
+
+
+def memory_advice(recipe: Recipe) -> str:
+    """What to change when memory runs out, in this recipe's own numbers."""
+    half = max(1, recipe.train.batch_size // 2)
+    advice = []
+    if recipe.train.batch_size > 1:
+        accumulate = recipe.train.accumulate * recipe.train.batch_size // half
+        volume = getattr(recipe.loss, "batch_dice", False)
+        keeps = "" if volume else f" (train.accumulate = {accumulate} keeps the step)"
+        advice.append(f"train.batch_size from {recipe.train.batch_size} to {half}{keeps}")
+    smaller = [max(16, int(n * 0.75) // 16 * 16) for n in recipe.data.size]
+    if list(smaller) != list(recipe.data.size):
+        advice.append(f"data.size from {list(recipe.data.size)} to {smaller}")
+    if recipe.train.amp == "off":
+        advice.append('train.amp = "auto"')
+    return "set " + ", or ".join(advice) if advice else "make the network smaller"

@@ -10,6 +10,15 @@ from engine.runfolder.manifest import DataFacts, Manifest, read_manifest, update
 from engine.runfolder.names import example_file, file_name
 from engine.runfolder.paths import RunFolder, create, find_run, list_runs, refuse_links, sweep
 from engine.runfolder.splits import SplitRow, read_splits, write_splits
-from engine.runfolder.status import ENDED, State, Status, own_status, read_status, stored_status, write_status
+from engine.runfolder.status import (
+    ENDED,
+    State,
+    Status,
+    own_status,
+    read_status,
+    record_death,
+    stored_status,
+    write_status,
+)
 from engine.runfolder.stream import EventReader, EventWriter
 from engine.runfolder.summary import Bounds, SplitSummary, read_metrics, write_metrics

@@ -66,7 +66,8 @@ def read_small(path: Path, largest: int = SMALL_BYTES, *, links: bool = True) ->
         OSError: it is not there, no regular file, or too big.
     """
     with open_regular(path, largest, links=links) as stream:
-        return stream.read(largest)
+        # Python sets aside all that it is asked for; what is added to the file meanwhile may come too.
+        return stream.read(min(largest, os.fstat(stream.fileno()).st_size + (1 << 16)))
 
 
 def read_text(path: Path, largest: int = SMALL_BYTES) -> str:

@@ -1,5 +1,6 @@
 """``status.json``: what a run is doing, by its own word and by whether its process lives."""
 
+import contextlib
 import errno
 import os
 import socket
@@ -10,16 +11,16 @@ from typing import Literal
 import msgspec
 
 from engine.diagnosis import Finding
-from engine.errors import well_formed
+from engine.errors import RunError, well_formed
 from engine.events import Seconds
 from engine.runfolder.atomic import write_bytes
 from engine.runfolder.careful import UNREADABLE, read_small
-from engine.runfolder.lock import is_locked
+from engine.runfolder.lock import is_locked, release_lock, take_lock
 from engine.runfolder.mirror import place_of
 from engine.runfolder.paths import RunFolder
 
 State = Literal["starting", "running", "paused", "finished", "stopped", "failed", "lost", "silent"]
-"""``lost`` and ``silent`` are words of the reader: the process is gone; it is elsewhere and gives no sign of life."""
+"""``lost`` and ``silent`` are words of others: the process is gone; it is elsewhere and gives no sign of life."""
 ENDED: frozenset[str] = frozenset({"finished", "stopped", "failed", "lost"})
 STALE_S = 120.0
 """A run on another host whose heartbeat is older than this is silent."""
@@ -155,6 +156,16 @@ def stored_status(folder: RunFolder) -> Status:
         return Status(state="lost", message="no status.json: the trainer never started")
     except UNREADABLE as error:
         return Status(state="lost", message=f"status.json cannot be read: {error}")
+
+
+def record_death(folder: RunFolder, pid: int, message: str, hint: str) -> None:
+    """Write how the trainer ``pid`` died, for one who saw it: what ends by a signal leaves no word itself."""
+    with contextlib.suppress(RunError, OSError):  # another trainer has the run already, or the folder is gone
+        lock = take_lock(folder)
+        status = stored_status(folder)
+        if status.pid == pid and status.state not in ENDED:
+            write_status(folder, msgspec.structs.replace(status, state="lost", message=message, hint=hint))
+        release_lock(lock)
 
 
 def write_status(folder: RunFolder, status: Status, *, durable: bool = False) -> None:

@@ -14,8 +14,8 @@ from engine.device import memory_errors
 from engine.distributed import broadcast, use_device, world
 from engine.events import Event
 from engine.hardware import launched_place
-from engine.network import Network, build_network, memory_advice, precision_of
-from engine.recipe import Recipe
+from engine.network import Network, build_network, precision_of
+from engine.recipe import Recipe, memory_advice
 from engine.runfolder import RunFolder
 from engine.training.loop import build_training
 from engine.training.session import Session

@@ -20,8 +20,8 @@ from engine.evaluation.previews import PreviewWriter
 from engine.evaluation.protocol import SplitEvaluation
 from engine.evaluation.tester import validation_job
 from engine.events import Iteration, Phase, RunStarted
-from engine.network import Network, memory_advice
-from engine.recipe import recipe_toml
+from engine.network import Network
+from engine.recipe import memory_advice, recipe_toml
 from engine.runfolder import read_manifest, update_manifest, write_text
 from engine.training.engines import NotFiniteError, TrainStep, build_step, make_trainer, run_trainer
 from engine.training.handlers.agreement import Agreement
@@ -193,8 +193,7 @@ def _decide_epochs(session: Session, network: Network, stream: EpochStream, star
     if minutes is None:
         return
     session.emit(Phase(phase="measuring the speed"))
-    with memory_errors(memory_advice(recipe)):
-        pace = measure_pace(recipe, network, session.dataset, stream, minutes)
+    pace = measure_pace(recipe, network, session.dataset, stream, minutes)
     epochs = broadcast(pace.epochs(minutes, time.monotonic() - start))
     session.log(pace.words(minutes, epochs))
     train = recipe.train.model_copy(update={"epochs": epochs, "minutes": None})

@@ -85,6 +85,15 @@ def test_no_groups_no_limit(tmp_path):
     assert [group.used for group in groups(tmp_path, "0::/\n", unlimited=True)] == [5]
 
 
+def test_what_a_kill_means_goes_by_what_the_kernel_counts():
+    now = hardware.out_of_memory_kills()
+    assert "most likely because memory ran out" in hardware.killed_words(9, (now[0], None if now[1] is None else -1))
+    assert hardware.killed_words(9, (-1, None)).startswith("killed by the kernel: memory ran out, ")
+    assert hardware.killed_words(11, now) == "killed by Segmentation fault (signal 11)"
+    if now[1] is not None:  # else this kernel does not count them
+        assert hardware.killed_words(9, now) == "killed (signal 9) by someone, not by the kernel for want of memory"
+
+
 def test_this_machine():
     assert cores() == len(os.sched_getaffinity(0))
     assert 0 < free_memory() <= psutil.virtual_memory().total

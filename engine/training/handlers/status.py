@@ -47,8 +47,8 @@ class StatusWriter:
         while not self._over.wait(BEAT_S):
             try:
                 self.set()
-            except OSError:
-                continue  # a full disk or a lost mount: the trainer itself meets it and says so
+            except (OSError, MemoryError):
+                continue  # a full disk, a lost mount, no memory: the trainer itself meets it and says so
 
 
 def _process(status: Status) -> tuple[object, ...]:

@@ -140,8 +140,22 @@ def test_a_worker_that_outlives_a_refusing_trainer_is_not_waited_for(medtui):
 def test_a_trainer_that_vanishes_is_told(medtui):
     code, out, err = medtui.run(mode="vanish")
     assert code == 1
-    assert "the trainer ended before it started (signal 9)" in err
+    assert err.startswith("the trainer was killed (signal 9)")
+    assert err.endswith("before the run began\n")
     assert out == ""
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(signal.SIGKILL, "killed (signal 9)"), (signal.SIGABRT, "ended by itself (signal 6)")]
+)
+def test_how_a_trainer_died_stands_in_its_run_for_everyone(medtui, number, words):
+    launcher, run = medtui.follow(mode="long")
+    os.kill(read_status(run).pid, number)
+    assert launcher.wait(timeout=30) == 1
+    status = read_status(run)
+    assert status.state == "lost"
+    assert status.message.startswith(f"the trainer was {words}")
+    assert f"the run was lost: the trainer was {words}" in launcher.stderr.read()
 
 
 def test_a_run_that_fails_says_why_and_what_to_do(medtui):
