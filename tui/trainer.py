@@ -25,7 +25,6 @@ import msgspec
 from engine.console import LINE_EVERY_S, OVERWRITTEN
 from engine.errors import MedtuiError, printable
 from engine.hardware import Kills, killed_words, out_of_memory_kills
-from engine.recipe import load_run_recipe, memory_advice
 from engine.requests import Resume, Train, encode
 from engine.runfolder import RunFolder, record_death
 from tui.engine_process import engine_command, engine_environment
@@ -65,6 +64,8 @@ class TrainerProcess:
         if code < 0:
             message, hint = f"the trainer was {killed_words(-code, before)}", ""
             if "memory ran out" in message:
+                from engine.recipe import load_run_recipe, memory_advice
+
                 with contextlib.suppress(MedtuiError, OSError):
                     hint = memory_advice(load_run_recipe(self.folder.recipe))
             record_death(self.folder, self._process.pid, message, hint)
