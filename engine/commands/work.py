@@ -76,7 +76,7 @@ def _outcome(session: Session, error: BaseException) -> Outcome:
     name = session.folder.id
     go_on = f"go on with: medtui resume {name}"
     if isinstance(error, StopRequested):
-        return Outcome("stopped", session.desk.reason, go_on)
+        return Outcome("stopped", session.desk.reason, _how_to_go_on(session.folder, session.desk.reason))
     if isinstance(error, KeyboardInterrupt):
         return Outcome("stopped", "stopped at once, asked twice", go_on)
     error = cause_of(error)

@@ -46,9 +46,11 @@ def start(folder: RunFolder, study: Study, member: Member) -> Process | None:
         run = None
     log = log_of(folder, member)
     log.parent.mkdir(exist_ok=True)
-    descriptor = os.open(log, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    descriptor = os.open(log, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if study.on == "local":  # on SLURM it names the job that may still be in the queue
+            os.ftruncate(descriptor, 0)
         request: Request = _train(folder, study, member, descriptor)
         if run:
             request = Resume(run=run.root, data=Path(study.data), handshake=descriptor)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -144,7 +145,9 @@ def main(words: Sequence[str]) -> int:
     request = decode(command, text)
     assert isinstance(request, Train | Resume)  # noqa: S101  the study has no others
     run = SlurmRun(_absolute(request), Path(log), engine_environment())
-    job = _sent(run, Path(log).parent / "slurm", name, options, (1, 1))
+    if not (job := _queued(run.log)):
+        os.truncate(log, 0)
+        job = _sent(run, Path(log).parent / "slurm", name, options, (1, 1))
     signal.signal(signal.SIGTERM, lambda *_: _stop(job))
     print(f"job {job}", flush=True)
     wait_s = _LOOK_S
@@ -152,6 +155,12 @@ def main(words: Sequence[str]) -> int:
         time.sleep(wait_s)
         wait_s = min(1.5 * wait_s, _MOST_LOOK_S)
     return 0 if run.begun() else 1
+
+
+def _queued(log: Path) -> str:
+    """The job that was sent for a member before, where it still waits or runs: it goes on by itself; else ""."""
+    jobs = re.findall(r"^job (\d+)$", log.read_text("utf-8", "replace"), re.MULTILINE)
+    return jobs[-1] if jobs and _is_there(jobs[-1]) else ""
 
 
 def _stop(job: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from engine.commands.evaluate import evaluate
 from engine.commands.resume import resume
 from engine.errors import DataError, RecipeError, RunError, UsageError
 from engine.events import Control, Note, RunStarted
+from engine.hardware import JOB
 from engine.requests import Evaluate, Resume
 from engine.runfolder import RunFolder, read_label, read_status, send, take_lock
 from tests.engine.runs import CLASSIFICATION, SEGMENTATION, events, go_on, learned, run, same_weights
@@ -64,6 +66,17 @@ def test_stopped_and_resumed_is_the_same_as_left_alone(tmp_path, alone, mark):
     assert learned(folder) == learned(alone)
     assert folder.metrics.read_text() == alone.metrics.read_text()
     assert folder.cases.read_text() == alone.cases.read_text()
+
+
+def test_a_job_that_is_preempted_in_a_validation_says_that_it_goes_on_by_itself(tmp_path, monkeypatch):
+    def notice(folder: RunFolder) -> None:
+        seen = '"phase":"validation"'
+        when(folder, lambda text: seen in text, lambda: signal.raise_signal(signal.SIGUSR1))
+
+    monkeypatch.setenv(JOB, "7")
+    code, folder = run(tmp_path, SEGMENTATION, "train.epochs=40", "train.validate_every=1", then=notice)
+    assert code == 3
+    assert read_status(folder).hint.startswith("job 7 goes on with it by itself where squeue shows it")
 
 
 def test_a_run_without_a_checkpoint_starts_from_its_beginning(tmp_path, alone):

@@ -9,12 +9,13 @@ import time
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from engine.commands.sweep import sweep
 from engine.commands.train import train
 from engine.errors import UsageError
-from engine.requests import Train
+from engine.requests import Sweep, Train
 from engine.runfolder import RunFolder, list_runs, read_manifest, read_status
 from engine.runfolder.study import read_study
 from engine.studies.slurm import submit
@@ -103,6 +104,30 @@ def test_a_sweep_that_is_stopped_takes_its_waiting_jobs_out_of_the_queue(tmp_pat
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 3
     assert not subprocess.check_output(queue)
+
+
+@slurm
+def test_a_study_finds_its_waiting_jobs_again_after_its_machine_was_restarted(tmp_path):
+    pytest.importorskip("submitit")
+    before = begun(small(tmp_path, folds=2, on="slurm", slurm=("hold",)))
+    jobs = named(tmp_path, 1)
+    for sender in [*psutil.Process(before.pid).children(), before]:
+        sender.kill()
+    again = begun(Sweep(recipe=study_in(tmp_path).root, resume=True))
+    assert named(tmp_path, 2) == jobs * 2
+    again.send_signal(signal.SIGTERM)
+    assert again.wait(60) == 3
+
+
+def named(place: Path, times: int) -> list[str]:
+    """The jobs that the logs of two members name, once both do so many ``times``."""
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        logs = [log.read_text().splitlines() for log in sorted(place.glob("runs/*.study/log/*.log"))]
+        if [len(log) for log in logs] == [times] * 2:
+            return [log[at] for at in range(times) for log in logs]
+        time.sleep(0.5)
+    raise AssertionError(logs)
 
 
 @pytest.mark.parametrize("text", ["gpu; rm -rf", "partition=a\n#SBATCH x", "=3", ""])
