@@ -116,6 +116,8 @@ def looks(run: RunData) -> str:
     runs = [read_manifest(folder) for folder in list_runs(run.folder.root.parent)] if print_ else []
     counts = [one.looks.get("test", 0) for one in runs if one.data.test_fingerprint == print_]
     counts = [count for count in counts if count] or [own]
+    if not any(counts):
+        return "not measured so far by any run in the same folder"
     others = f"{times(sum(counts))} by {counted(len(counts), 'run')} in the same folder"
     text = f"{times(own)} by this run" + (f"; with it, {others}" if len(counts) > 1 else "") if own else others
     return f"measured {text}. Choices made after a look make its numbers too good."

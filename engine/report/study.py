@@ -85,12 +85,22 @@ def _alerts(run: RunData, study: Study, name: str) -> Iterator[Alert]:
         yield Alert("warning", PHANTOM)
     if len(study.seeds) < 2:
         yield Alert("note", "One seed: what another training would change is not known; intervals are of the cases.")
-    if left := [member.name for member in study.member if member.state not in {"finished", "pruned"}]:
+    if left := [member for member in study.member if member.state not in {"finished", "pruned"}]:
         unfinished = f"{len(left)} of {counted(len(study.member), 'member')} not finished"
-        yield Alert("warning", f"{unfinished}: {', '.join(left)}")
-    if (count := len(study.settings)) > 1:
+        yield Alert("warning", f"{unfinished}: {'; '.join(_unfinished(run.folder, member) for member in left)}")
+    if (count := _known(run, study)) > 1:
         text = f"The best of {count} settings was chosen by its {name} result, which is so a little too good"
         yield Alert("note", f"{text}: the test split, measured once, tells.")
+
+
+def _unfinished(folder: RunFolder, member: Member) -> str:
+    why = read_status(member_folder(folder, member)).message if member.run else ""
+    return f"{member.name} {member.state}" + (f" ({why})" if why else "")
+
+
+def _known(run: RunData, study: Study) -> int:
+    """How many settings have a result."""
+    return sum(not run.metrics.get(pooled_name(study, one), SplitSummary()).empty for one in study.settings)
 
 
 def _paired(run: RunData, study: Study) -> Iterator[Alert]:
@@ -132,8 +142,9 @@ def _detail(part: SplitSummary, metric: str) -> str:
 
 
 def _chosen(run: RunData, study: Study) -> list[tuple[str, str]]:
-    count = len(study.settings)
+    count, known = len(study.settings), _known(run, study)
     best = f"the best of {count} by {study.monitor}: {best_setting(study, run.metrics)}"
+    best += f"; {count - known} of them without a result" if known < count else ""
     folds = f"{study.folds}; cases by split are those of the first member" if study.folds else ""
     folds = folds or "none: the recipe's own validation split"
     return [

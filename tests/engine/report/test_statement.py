@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
+from engine.readers.run import RunData
 from engine.report import write_report
 from engine.report.checklists import _checklists
-from engine.report.statement import BLANK
+from engine.report.statement import BLANK, looks
 from engine.runfolder import RunFolder, read_splits, update_manifest, write_splits
 from engine.runfolder.manifest import InferenceFacts, count_look
 from tests import recorded_runs
@@ -81,6 +82,8 @@ def test_looks_at_the_test_are_counted_over_all_runs_with_the_same_cases(tmp_pat
     for folder, count, cases in zip(runs, (1, 2, 9), ("one", "one", "other"), strict=True):
         data = json.loads(folder.manifest.read_text())["data"]
         update_manifest(folder, data={**data, "test_fingerprint": cases})
+        if cases == "other":
+            assert looks(RunData(folder)) == "not measured so far by any run in the same folder"
         for _ in range(count):
             count_look(folder, "test", InferenceFacts(s_a_case=0.25, memory_mb=1500.0, device="cpu x2"))
     text = Page(write_report(runs[0])[0].read_text()).text

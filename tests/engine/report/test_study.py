@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from engine.metrics.intervals import mean_interval
 from engine.report.study import write_study_report
-from engine.runfolder import RunFolder, read_cases, read_metrics
+from engine.runfolder import RunFolder, own_status, read_cases, read_metrics, write_status
 from engine.runfolder.study import Member, Study, best_setting
 from engine.studies.results import TESTED, collect
 from tests import recorded_runs
@@ -59,6 +60,25 @@ def test_what_was_trained_is_the_best_setting(study: tuple[RunFolder, list[RunFo
     page = Page(write_study_report(folder, found)[0].read_text())
     assert f"the best of 2 by dice: {best}" in page.text
     assert f"Optimizer adam, lr {best.removeprefix('optimizer.lr=')}" in page.text
+
+
+def test_a_setting_that_failed_is_said_with_its_reason(
+    study: tuple[RunFolder, list[RunFolder], Page], tmp_path
+) -> None:
+    folder = RunFolder(shutil.copytree(study[0].root.parent, tmp_path / "runs") / study[0].id)
+    rows = [
+        Member(name=lr, run=run.id, state=state, grid={"optimizer.lr": lr})
+        for lr, run, state in zip(("1", "9"), study[1], ("finished", "failed"), strict=True)
+    ]
+    failed = own_status(rows[1].run, "segmentation", 3)
+    write_status(RunFolder(folder.root.parent / rows[1].run), replace(failed, state="failed", message="loss is NaN"))
+    grid = {"optimizer.lr": ["1", "9"]}
+    found = Study(recipe="seg.toml", task="segmentation", monitor="dice", seeds=[0], grid=grid, member=rows)
+    collect(folder, found)
+    text = Page(write_study_report(folder, found)[0].read_text()).text
+    assert "1 of 2 members not finished: 9 failed (loss is NaN)" in text
+    assert "the best of 2 by dice: optimizer.lr=1; 1 of them without a result" in text
+    assert "which is so a little too good" not in text
 
 
 def test_what_a_reader_asks_before_the_numbers_is_answered(study: tuple[RunFolder, list[RunFolder], Page]) -> None:
