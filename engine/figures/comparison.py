@@ -13,7 +13,6 @@ import numpy as np
 from engine.errors import counted
 from engine.figures import style
 from engine.figures.draw import draw_job
-from engine.figures.roc import auc, curve, macro_curve
 from engine.measures import better_up, in_tables, leading, ordered, title
 from engine.readers.figure_index import FigureResult
 from engine.readers.numbers import digits, short
@@ -109,17 +108,17 @@ def _roc(together: Runs, path: Path) -> Drawn:
 
 
 def _one_roc(axes: Axes, scores: Scores, which: int, index: int, label: str) -> tuple[str, str]:
-    look = style.line_style(index)
-    if which < 0:
-        curves = [curve(scores.one_hot[:, k], scores.probabilities[:, k]) for k in scores.present]
-        x, y = macro_curve(curves)
-        value = float(np.mean([auc(scores.one_hot[:, k], scores.probabilities[:, k]) for k in scores.present]))
-    elif which in scores.present:
-        x, y = curve(scores.one_hot[:, which], scores.probabilities[:, which])
-        value = auc(scores.one_hot[:, which], scores.probabilities[:, which])
-    else:
+    from sklearn.metrics import roc_auc_score, roc_curve
+
+    from engine.figures.roc import macro_curve
+
+    shown = scores.present if which < 0 else [which] if which in scores.present else []
+    if not shown:
         return "no case", style.MUTED
-    axes.plot(x, y, label=label, **look)
+    curves = [roc_curve(scores.one_hot[:, k], scores.probabilities[:, k])[:2] for k in shown]
+    value = roc_auc_score(scores.one_hot[:, shown], scores.probabilities[:, shown])
+    look = style.line_style(index)
+    axes.plot(*(macro_curve(curves) if which < 0 else curves[0]), label=label, **look)
     return digits(value), str(look["color"])
 
 

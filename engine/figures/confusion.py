@@ -1,19 +1,14 @@
 """Which classes are taken for which: counts of cases, and shares of each true class."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from engine.errors import counted
 from engine.figures import style
 from engine.readers.run import Drawn, Job, RunData
 from engine.readers.scores import read_scores, remark
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 def plan(run: RunData) -> list[Job]:

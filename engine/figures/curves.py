@@ -1,13 +1,13 @@
 """Loss and metrics while the run trained: by epoch, and by iteration."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from engine.errors import counted
 from engine.figures import style
@@ -16,10 +16,6 @@ from engine.readers.columns import Columns
 from engine.readers.numbers import short
 from engine.readers.run import Drawn, FigureError, Job, RunData
 from engine.readers.run_view import RunView, Tracks
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 COLUMNS = 1500
 """More points than this in one curve are drawn as the range of each column."""
@@ -198,8 +194,6 @@ def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _learning_rate(axes: Axes, track: Columns) -> None:
     """Small numbers as 1e-03 in place of a factor above the axis."""
-    from matplotlib.ticker import FuncFormatter
-
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.2g}"))
     values = track["value"][np.isfinite(track["value"])]
     if len(values) and (top := float(values.max())) > 0:

@@ -1,22 +1,17 @@
 """Each metric over the cases of a split: its spread above, and every case by name below."""
 
-from __future__ import annotations
-
 import math
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from engine.errors import counted
 from engine.figures import style
 from engine.measures import better_up, find, in_tables, is_distance, title
 from engine.readers.numbers import short
 from engine.readers.run import CaseTable, Drawn, FigureError, Job, RunData
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 A_PAGE = 60
 """Cases named on one sheet."""

@@ -1,12 +1,14 @@
 """What a classifier looked at: for every class images that it took rightly and wrongly, with their maps."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
 
 from engine.data.prepare import IMAGENET_MEAN, IMAGENET_STD
 from engine.figures import style
@@ -14,10 +16,6 @@ from engine.figures.network import TrainedNetwork
 from engine.readers.examples import Example, example_files
 from engine.readers.numbers import file_part
 from engine.readers.run import Drawn, FigureError, Job, RunData
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _MEAN, _STD = np.array(IMAGENET_MEAN), np.array(IMAGENET_STD)
 _TEXT_ROW = 0.3  # inches above a row of images
@@ -143,16 +141,12 @@ def _seen(run: RunData, example: Example) -> np.ndarray:
 
 
 def _resized(heat: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    from PIL import Image
-
     resized = Image.fromarray(heat.astype(np.float32)).resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
     return np.asarray(np.clip(np.asarray(resized), 0, 1))
 
 
 def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
     """``heat`` (H, W) laid over ``image`` uint8 (H, W, 3) or (H, W): the hotter, the less of the image is seen."""
-    from matplotlib import colormaps
-
     base = image.astype(float) / 255
     base = np.repeat(base[..., None], 3, axis=2) if base.ndim == 2 else base
     colours: Any = colormaps[style.HEAT](heat)[..., :3]

@@ -1,14 +1,14 @@
 """What a segmentation network looked at: the map of each class on slices of the median case."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from engine.figures import style
 from engine.figures.gradcam import heat_bar, overlay, stems
@@ -16,10 +16,6 @@ from engine.figures.network import TrainedNetwork
 from engine.figures.slices import across, chosen, no_examples, outline, plane_name
 from engine.readers.examples import Example
 from engine.readers.run import Drawn, FigureError, Job, RunData
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -75,26 +71,19 @@ class Patch:
         return bool(self.example.arrays["affine"].shape == (4, 4))
 
     def heat(self, label: int) -> np.ndarray:
-        """float32 (*N): the map of class ``label`` (counted from 1), explained over the voxels predicted as it."""
+        """float32 (*N): the map of class ``label`` (counted from 1), explained over the voxels predicted as it.
+
+        Its mean logit there is what is explained (Vinogradova et al., AAAI 2020: Seg-Grad-CAM).
+        """
         where = self.crops.prediction == label
         where = where if where.any() else self.crops.truth == label
-        target = _Target(label, where if where.any() else np.ones_like(where))
-        return np.asarray(self.network.maps(self.crops.image[None], [target])[0])
+        region = where.nonzero() if where.any() else ...
 
+        def mean_logit(output: Any) -> Any:
+            channel = 0 if len(output) == 1 else label  # one sigmoid channel, or softmax with the background first
+            return output[channel][region].mean()
 
-class _Target:
-    """The mean logit of one class over a region, after Vinogradova et al. (AAAI 2020, Seg-Grad-CAM)."""
-
-    def __init__(self, label: int, region: np.ndarray) -> None:
-        self._label = label
-        self._region = region
-
-    def __call__(self, output: Any) -> Any:
-        import torch
-
-        region = torch.from_numpy(self._region).to(output.device)
-        channel = 0 if len(output) == 1 else self._label  # one sigmoid channel, or softmax with the background first
-        return output[channel][region].mean()
+        return np.asarray(self.network.maps(self.crops.image[None], [mean_logit])[0])
 
 
 def plan(run: RunData) -> list[Job]:

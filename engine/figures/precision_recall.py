@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from sklearn.metrics import average_precision_score, precision_recall_curve
+
 from engine.errors import counted
 from engine.figures import style
 from engine.readers.numbers import digits
@@ -16,8 +18,6 @@ def plan(run: RunData) -> list[Job]:
 
 def draw(run: RunData, path: Path) -> Drawn:
     """A curve a class with its average precision; a dot at the operating point of the largest probability."""
-    from sklearn.metrics import average_precision_score, precision_recall_curve
-
     scores = read_scores(run)
     if not scores.present:
         raise FigureError(f"every case of the {run.split} split has the same class: there is no precision-recall curve")

@@ -1,19 +1,16 @@
 """Whether a probability means what it says: confidence against the share that is right."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from engine.figures import style
+from engine.metrics.calibration import calibration_error
+from engine.metrics.intervals import score_interval
 from engine.readers.numbers import digits
 from engine.readers.run import Drawn, Job, RunData
 from engine.readers.scores import read_scores
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 BINS = 15
 """As the expected calibration error of metrics.json counts them."""
@@ -26,8 +23,6 @@ def plan(run: RunData) -> list[Job]:
 
 def draw(run: RunData, path: Path) -> Drawn:
     """Share right in each bin of confidence above, how many cases are in it below."""
-    from engine.metrics.calibration import calibration_error
-
     scores = read_scores(run)
     confidence = scores.probabilities.max(axis=1)
     right = scores.predicted == scores.targets
@@ -58,8 +53,6 @@ def draw(run: RunData, path: Path) -> Drawn:
 
 
 def _diagram(axes: Axes, confidence: np.ndarray, right: np.ndarray, bins: np.ndarray, counts: np.ndarray) -> None:
-    from engine.metrics.intervals import score_interval
-
     filled = counts > 0
     safe = np.maximum(counts, 1)
     x = (np.bincount(bins, weights=confidence, minlength=BINS) / safe)[filled]
@@ -67,18 +60,8 @@ def _diagram(axes: Axes, confidence: np.ndarray, right: np.ndarray, bins: np.nda
     low, high = np.array([score_interval(right[bins == place])[1:3] for place in np.flatnonzero(filled)]).T
     axes.plot([0, 1], [0, 1], color=style.MUTED, linestyle=":", linewidth=0.9, label="what it says")
     axes.vlines(x, np.minimum(x, y), np.maximum(x, y), color=style.PREDICTION, linewidth=5, alpha=0.45, label="gap")
-    axes.errorbar(
-        x,
-        y,
-        yerr=np.clip([y - low, high - y], 0, None),
-        fmt="o-",
-        color=style.TRUTH,
-        markersize=4.5,
-        linewidth=1.2,
-        elinewidth=0.8,
-        capsize=1.8,
-        label="what is right",
-    )
+    look: style.Look = {"color": style.TRUTH, "markersize": 4.5, "linewidth": 1.2, "elinewidth": 0.8, "capsize": 1.8}
+    axes.errorbar(x, y, yerr=np.clip([y - low, high - y], 0, None), fmt="o-", label="what is right", **look)
     style.unit_square(axes)
     axes.set_ylabel("share of cases that are right")
     axes.legend(loc="upper left")

@@ -1,11 +1,10 @@
 """Receiver operating characteristic of every class against all others, micro and macro."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
+from sklearn.metrics import roc_auc_score, roc_curve
 
 from engine.errors import counted
 from engine.figures import style
@@ -13,9 +12,6 @@ from engine.readers.numbers import digits, interval
 from engine.readers.run import Drawn, FigureError, Job, RunData
 from engine.readers.scores import Scores, read_scores, remark
 from engine.runfolder import Bounds
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 def plan(run: RunData) -> list[Job]:
@@ -31,7 +27,7 @@ def draw(run: RunData, path: Path) -> Drawn:
     figure = style.new_figure(style.WIDTH, 4.0)
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color=style.MUTED, linewidth=0.8, linestyle=":", label="chance  0.500")
-    curves = [curve(scores.one_hot[:, index], scores.probabilities[:, index]) for index in scores.present]
+    curves = [roc_curve(scores.one_hot[:, k], scores.probabilities[:, k])[:2] for k in scores.present]
     for (x, y), index in zip(curves, scores.present, strict=True):
         name = scores.classes[index]
         axes.plot(x, y, label=_label(run, name, index, scores), **style.line_style(index))
@@ -49,14 +45,6 @@ def draw(run: RunData, path: Path) -> Drawn:
     return Drawn(caption, remark(scores, run.split))
 
 
-def curve(positive: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """False and true positive rate, as scikit-learn gives them; ``positive`` bool (n,), ``score`` (n,)."""
-    from sklearn.metrics import roc_curve
-
-    x, y, _ = roc_curve(positive, score)
-    return x, y
-
-
 def macro_curve(curves: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
     """The mean true positive rate of the classes at every false positive rate."""
     x = np.unique(np.concatenate([np.linspace(0, 1, 201), *(c[0] for c in curves)]))
@@ -68,26 +56,19 @@ def _means(axes: Axes, run: RunData, scores: Scores, curves: list[tuple[np.ndarr
     look: style.Look = {"color": style.INK, "linewidth": 2.2}
     pooled = scores.one_hot.ravel(), scores.probabilities.ravel()
     micro = run.result.value("auc_micro")
-    micro = auc(*pooled) if micro is None else micro
-    axes.plot(*curve(*pooled), label=f"micro  {digits(micro)}", linestyle=(0, (4, 1.5)), **look)
+    micro = roc_auc_score(*pooled) if micro is None else micro
+    axes.plot(*roc_curve(*pooled)[:2], label=f"micro  {digits(micro)}", linestyle=(0, (4, 1.5)), **look)
     macro = run.result.value("auc")
     if macro is None:
-        macro = float(np.mean([auc(scores.one_hot[:, i], scores.probabilities[:, i]) for i in scores.present]))
+        macro = roc_auc_score(scores.one_hot[:, scores.present], scores.probabilities[:, scores.present])
     axes.plot(*macro_curve(curves), label=_text("macro", macro, run.result.interval("auc")), **look)
 
 
 def _label(run: RunData, name: str, index: int, scores: Scores) -> str:
     value = run.result.value("auc", name)
     if value is None:
-        value = auc(scores.one_hot[:, index], scores.probabilities[:, index])
+        value = roc_auc_score(scores.one_hot[:, index], scores.probabilities[:, index])
     return _text(name, value, run.result.interval("auc", name))
-
-
-def auc(positive: np.ndarray, score: np.ndarray) -> float:
-    """Area under the ROC curve of one class."""
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(positive, score))
 
 
 def _text(name: str, value: float, bounds: Bounds | None) -> str:

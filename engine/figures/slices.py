@@ -1,24 +1,24 @@
 """Slices of the best, the median and the worst case in three planes: truth, prediction, and where they differ."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
+from matplotlib.patheffects import withStroke
 
 from engine.figures import style
 from engine.figures.volume import Volume, read_volume
 from engine.readers.examples import ExampleHead
 from engine.readers.numbers import digits, file_part, units
 from engine.readers.run import Drawn, FigureError, Job, RunData
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 ROLES = ("best", "median", "worst")
 _PLANES = {2: ("axial", "xy"), 1: ("coronal", "xz"), 0: ("sagittal", "yz")}
@@ -168,8 +168,6 @@ def _window(image: np.ndarray) -> tuple[float, float]:
 
 
 def _whole(axes: Axes, plane: Plane) -> None:
-    from matplotlib.patches import Rectangle
-
     left, right, bottom, top = plane.box
     box = Rectangle((left, bottom), right - left, top - bottom, fill=False, color=style.PAPER, linewidth=0.8, alpha=0.8)
     axes.add_patch(box)
@@ -180,8 +178,6 @@ def _whole(axes: Axes, plane: Plane) -> None:
 
 
 def _contours(axes: Axes, plane: Plane, classes: list[str]) -> None:
-    from matplotlib.patheffects import withStroke
-
     halo = [withStroke(linewidth=2.6, foreground=style.PAPER, alpha=0.55)]
     for label in range(1, max(len(classes), int(plane.truth.max()), int(plane.prediction.max())) + 1):
         for mask, colour, dashes in (
@@ -209,8 +205,6 @@ def outline(axes: Axes, mask: np.ndarray, extent: tuple[float, ...], **look: Any
 
 
 def _differences(axes: Axes, plane: Plane) -> None:
-    from matplotlib.colors import to_rgba
-
     truth, prediction = plane.truth, plane.prediction
     paint = np.zeros((*truth.shape, 4))
     paint[(truth > 0) & (prediction == truth)] = to_rgba(style.PAPER, 0.28)
@@ -221,8 +215,6 @@ def _differences(axes: Axes, plane: Plane) -> None:
 
 
 def _scale_bar(axes: Axes, box: tuple[float, ...], unit: str) -> None:
-    from matplotlib.patheffects import withStroke
-
     width, height = box[1] - box[0], box[3] - box[2]
     length = round_length(width / 4)
     x, y = box[0] + 0.05 * width, box[2] + 0.06 * height
@@ -239,9 +231,6 @@ def round_length(length: float) -> float:
 
 
 def _legend(figure: Figure, planes: list[Plane]) -> None:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
     handles: list[Any] = [
         Line2D([], [], color=style.TRUTH, label="truth"),
         Line2D([], [], color=style.PREDICTION, linestyle=(0, (3.5, 1.6)), label="prediction"),

@@ -1,12 +1,12 @@
 """Surfaces of the best, the median and the worst case: truth, prediction, and their distance in colour."""
 
-from __future__ import annotations
-
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from engine.figures import style
 from engine.figures.render import Renderer, Rendering
@@ -15,10 +15,6 @@ from engine.figures.turntable import write_gif, write_mp4
 from engine.figures.volume import Volume, read_volume
 from engine.readers.numbers import digits, file_part, short, units
 from engine.readers.run import Drawn, Job, RunData
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 FRAMES = 40
 _TITLES = ("Truth", "Prediction", "Distance to truth", "Distance to prediction")
