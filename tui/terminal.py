@@ -19,9 +19,11 @@ KEEP_TITLE, GIVE_TITLE_BACK = "\x1b[22;2t", "\x1b[23;2t"
 """Sequences that put the window's title on the terminal's stack and take it off again."""
 IMAGES = ("auto", "blocks", "kitty", "iterm", "sixel")
 """What MEDTUI_IMAGES may be: pictures in half blocks, in the pixels of the terminal, or as it seems best."""
-ASK = "\x1b[16t\x1b[c"  # the sequences that ask for the size of a cell and for what the terminal can do
-ANSWERS = re.compile(r"\x1b\[(?:6;(\d{1,5});(\d{1,5})t|\?([\d;]{1,80})c)")
-_SIXEL = "4"
+ASK = "\x1b[16t\x1b[>q\x1b[c"  # asks for the size of a cell, the name and version, and what the terminal can do
+ANSWERS = re.compile(r"\x1b\[(?:6;(\d{1,5});(\d{1,5})t|\?([\d;]{1,80})c)|\x1bP>\|([^\x1b]{1,80})\x1b\\")
+_SIXEL, _KITTY = "4", re.compile(r"kitty\((\d+)\.(\d+)")
+_PLACEHOLDERS = 0, 28  # the first kitty that shows pictures in placeholders; an older one shows boxes
+_USUAL = 10, 20
 _LEAVE_S = 5.0  # what the dashboard may take to end after its terminal was closed
 _NOTIFIES_BY_777 = ("rxvt", "foot", "ghostty", "urxvt")
 
@@ -63,6 +65,11 @@ class Pictures:
             return Pictures(
                 self.protocol, (int(found[2]), int(found[1])) if min(self.cell) < 1 else self.cell, self.ask
             )
+        if found[4]:
+            kitty = _KITTY.match(found[4])
+            if self.ask and kitty and (int(kitty[1]), int(kitty[2])) >= _PLACEHOLDERS:
+                return Pictures("kitty", self.cell if min(self.cell) > 0 else _USUAL)
+            return self
         if self.ask and _SIXEL in found[3].split(";") and min(self.cell) > 0:
             return Pictures("sixel", self.cell)
         return Pictures(self.protocol, self.cell)
@@ -76,18 +83,18 @@ def is_here(environ: Mapping[str, str] = os.environ) -> bool:
 def pictures(environ: Mapping[str, str] = os.environ, descriptor: int = 1) -> Pictures:
     """How the terminal takes pictures, as far as is known without asking it.
 
-    Only kitty and ghostty show kitty's placeholders. tmux and screen pass pictures on to nobody.
+    Only ghostty, and kitty from 0.28 on, show kitty's placeholders. tmux and screen pass pictures on to nobody.
     """
     wanted = environ.get("MEDTUI_IMAGES", "").lower()
     term, program = environ.get("TERM", ""), environ.get("TERM_PROGRAM", "")
     cell = cell_size(descriptor)
-    usual = cell if min(cell) > 0 else (10, 20)
+    usual = cell if min(cell) > 0 else _USUAL
     if wanted in {"kitty", "iterm", "sixel"}:
         return Pictures(wanted, usual)  # type: ignore[arg-type]  # it is one of them
     inside = environ.get("TMUX") or environ.get("STY") or term.startswith(("tmux", "screen"))
     if wanted == "blocks" or inside or term in {"dumb", "linux", ""} or program == "Apple_Terminal":
         return Pictures()
-    if term in {"xterm-kitty", "xterm-ghostty"} or program == "ghostty":
+    if term == "xterm-ghostty" or program == "ghostty":
         return Pictures("kitty", usual)
     if program in {"iTerm.app", "WezTerm"} or environ.get("LC_TERMINAL") == "iTerm2":
         return Pictures("iterm", usual)

@@ -222,7 +222,7 @@ def resources(recorder: Recorder, plan: Plan) -> None:
         Resources(
             cpu_percent=190 + recorder.rng.gauss(0, 8),
             memory_mb=6200 + recorder.rng.gauss(0, 60),
-            memory_total_mb=24576,
+            memory_total_mb=2_063_360,
             gpu_percent=min(100.0, 93 + recorder.rng.gauss(0, 4)) if gpu else None,
             gpu_memory_mb=31200.0 if gpu else None,
             gpu_memory_total_mb=81920.0 if gpu else None,

@@ -22,7 +22,7 @@ from tests.tui import recorded
 from tui.ascii import wants_ascii
 from tui.screens.answers import listen
 from tui.settings import Settings, load_settings, save_settings, settings_path
-from tui.terminal import Pictures, notification, pictures, title
+from tui.terminal import ASK, Pictures, notification, pictures, title
 
 OWN = "import fcntl, termios\nfcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"  # its terminal, whose end reaches it
 OPEN = (
@@ -131,7 +131,8 @@ def test_titles_and_notifications_carry_no_sequence_of_a_name() -> None:
 @pytest.mark.parametrize(
     ("environ", "protocol", "ask"),
     [
-        ({"TERM": "xterm-kitty"}, "kitty", False),
+        ({"TERM": "xterm-kitty"}, "", True),
+        ({"TERM": "xterm-ghostty"}, "kitty", False),
         ({"TERM": "xterm-256color", "LC_TERMINAL": "iTerm2"}, "iterm", False),
         ({"TERM": "xterm-256color", "TERM_PROGRAM": "WezTerm"}, "iterm", False),
         ({"TERM": "xterm-256color"}, "", True),
@@ -158,24 +159,37 @@ def test_an_answer_names_sixel_where_the_size_of_a_cell_is_known() -> None:
     assert asked.answered("\x1b[6;20;10t").answered("\x1b[?64;1;2c").protocol == ""
 
 
+@pytest.mark.parametrize(
+    ("name", "protocol"),
+    # kitty 0.26 is what Debian 12 has: it shows a box in the place of each placeholder
+    [("kitty(0.26.5)", ""), ("kitty(0.28.0)", "kitty"), ("kitty(1.0)", "kitty"), ("XTerm(379)", ""), ("tmux 3.3a", "")],
+)
+def test_only_a_kitty_that_knows_placeholders_gets_them(name: str, protocol: str) -> None:
+    said = f"\x1bP>|{name}\x1b\\"
+    assert Pictures("", (8, 16), ask=True).answered(said).answered("\x1b[?62;c") == Pictures(protocol, (8, 16))
+    assert Pictures(ask=True).answered(said).protocol == protocol
+
+
 def test_answers_are_no_keys_however_they_come() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(linux_driver, "XTermParser", linux_driver.XTermParser)
         taken: list[str] = []
         listen(taken.append)
-        for parts in (["q\x1b[6;20;10t\x1b[?64;1;2;4cs"], ["q\x1b[6;20;1", "0t\x1b[?64;1", ";2;4", "cs"]):
+        whole = "q\x1b[6;20;10t\x1bP>|kitty(0.41.1)\x1b\\\x1b[?64;1;2;4cs"
+        in_parts = ["q\x1b[6;20;1", "0t\x1bP>", "|kitty(0.4", "1.1)\x1b", "\\\x1b[?64;1", ";2;4", "cs"]
+        for parts in ([whole], in_parts):
             parser = linux_driver.XTermParser()
             events = [event for part in parts for event in parser.feed(part)]
             assert [event.key for event in events if isinstance(event, Key)] == ["q", "s"]
-            assert taken == ["\x1b[6;20;10t", "\x1b[?64;1;2;4c"]
+            assert taken == ["\x1b[6;20;10t", "\x1bP>|kitty(0.41.1)\x1b\\", "\x1b[?64;1;2;4c"]
             taken.clear()
 
 
 def test_a_terminal_that_answers_gets_pictures_and_none_under_the_help(tmp_path: Path) -> None:
     terminal = Terminal(recorded.finished(tmp_path).root, tmp_path)
     try:
-        seen = terminal.read(20, until=b"\x1b[16t\x1b[c")
-        assert b"\x1b[16t\x1b[c" in seen
+        seen = terminal.read(20, until=ASK.encode())
+        assert ASK.encode() in seen
         os.write(terminal.master, b"\x1b[6;20;10t\x1b[?62;4c")
         assert b"\x1bP0;1;0q" in terminal.read(20, until=b"\x1bP0;1;0q")
         terminal.read(1)

@@ -17,7 +17,7 @@ def slice_words(
     images: PreviewImages, at: int, classes: Sequence[str], look: SliceLook, room: tuple[int, int]
 ) -> list[Line]:
     """The lines below slice ``at``, in ``room`` (width, most lines)."""
-    width, most = room
+    width = room[0]
     if images.verdict:
         return [[(one_line(images.verdict)[:width], "prediction")]]
     if images.truth is None:
@@ -28,11 +28,18 @@ def slice_words(
     alarm, usual = _summary(images, at, found)
     lines = [fitted([alarm, *_looks(look, found[0].place if found else 0), usual], width, 2)]
     entries = [_entry(each, classes, look) for each in found if look.only in (None, each.place + 1)]
+    return _listed(lines, entries, room)
+
+
+def _listed(lines: list[Line], entries: list[Line], room: tuple[int, int]) -> list[Line]:
+    """``lines`` and what has room below them; how many more there are."""
+    width, most = room
     while entries and len(lines) < most:
         line: Line = []
-        while entries and (not line or length(line) + 2 + length(entries[0]) <= width):
+        last = len(lines) == most - 1 and sum(length(entry) + 2 for entry in entries) - 2 > width
+        while entries and (not line or length(line) + 2 + length(entries[0]) <= width - 4 * last):
             line += [*([("  ", "ink")] if line else []), *entries.pop(0)]
-        if entries and len(lines) == most - 1:
+        if entries and last:
             line.append((f"  +{len(entries)}", "muted"))
         lines.append(line)
     return lines
@@ -42,12 +49,13 @@ def _shares(images: PreviewImages, classes: Sequence[str], look: SliceLook, room
     """Of a training crop: how much of what is shown of it is of each class."""
     assert images.truth is not None  # noqa: S101  # as the caller asked
     counts = np.bincount(images.truth.ravel(), minlength=len(classes) + 1)
-    line: Line = [("truth after augmentation  ", "muted")]
+    entries: list[Line] = []
     for at, name in enumerate(classes):
         letter = look.names[at] if at < len(look.names) else "?"
         share = f"{counts[at + 1] / images.truth.size * 100:.3g} %"
-        line += [(f"{letter} ", f"{look.series[at % len(look.series)]} bold"), (f"{one_line(name)} {share}  ", "ink")]
-    return [cut(line, room[0])]
+        color = look.series[at % len(look.series)]
+        entries.append([(f"{letter} ", f"{color} bold"), (f"{one_line(name)} {share}", "ink")])
+    return _listed([cut([("truth after augmentation", "muted")], room[0])], entries, room)
 
 
 def _summary(images: PreviewImages, at: int, found: list[ClassOverlap]) -> tuple[Line, Line]:

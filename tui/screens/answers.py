@@ -33,7 +33,7 @@ def outlive_the_terminal() -> None:
     setattr(linux_driver, "WriterThread", _Writer)  # noqa: B010  # as in `listen`
 
 
-_BEGUN = re.compile(r"\x1b\[(?:6;|\?)[\d;]*\Z")
+_BEGUN = re.compile(r"\x1b(?:\[(?:6;|\?)[\d;]*|P>(?:\|[^\x1b]{0,80}\x1b?)?)\Z")
 
 
 def listen(take: Callable[[str], object]) -> None:

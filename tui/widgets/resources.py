@@ -14,6 +14,8 @@ from tui.state.reasons import no_sample
 from tui.text import figure, sparkline
 from tui.widgets.pane import Pane, stage
 
+_WIDE = len("1235/2015 GB")
+
 
 class Resources(Pane):
     """One row a resource: the number, and its history or its share."""
@@ -60,8 +62,8 @@ class Resources(Pane):
     def _history(self, name: str, table: Columns, column: str, width: int, high: float) -> Line:
         """The number and a line of its last values."""
         values = table[column]
-        text = fit(f"{float(values[-1]):.0f} %", 10, right=True)
-        room = max(0, width - 20)
+        text = fit(f"{float(values[-1]):.0f} %", _WIDE, right=True)
+        room = max(0, width - _WIDE - 10)
         # the scale is fixed, so that a quiet machine looks quiet
         recent = [0.0, *(min(v, high) if math.isfinite(v) else v for v in values[-room:].tolist()), high]
         bars = sparkline(recent, len(recent))[1:-1] if room >= 4 else ""
@@ -71,9 +73,10 @@ class Resources(Pane):
         """The number, of how much, and a bar."""
         used, whole = float(table[column][-1]) / 1024, float(table[total][-1]) / 1024
         known = math.isfinite(whole) and whole > 0
-        text = f"{figure(used)}/{whole:.0f} GB" if known else f"{figure(used)} GB"
-        line: Line = [(fit(name, 8), "muted"), (fit(text, 10, right=True), "ink"), ("  ", "ink")]
-        room = width - 20
+        said = f"{used:.1f}" if used < 100 else f"{used:.0f}"
+        text = f"{said}/{whole:.0f} GB" if known else f"{said} GB"
+        line: Line = [(fit(name, 8), "muted"), (fit(text, _WIDE, right=True), "ink"), ("  ", "ink")]
+        room = width - _WIDE - 10
         if known and math.isfinite(used) and room >= 4:
             color = "error" if used / whole > 0.95 else "warning" if used / whole > 0.85 else "muted"
             line += bar(used / whole, room, color)

@@ -12,7 +12,7 @@ from rich.segment import Segment
 from textual.color import Color as TextualColor
 from textual.filter import Monochrome
 
-from tui.plotting.cells import to_strip
+from tui.plotting.cells import length, to_strip
 from tui.plotting.slice_picture import HATCH, OVERLAYS, SliceLook, paint, slice_lines
 from tui.plotting.slice_words import slice_words
 from tui.state.images import Bytes, PreviewImages
@@ -133,6 +133,18 @@ def test_words_say_what_a_glance_misses() -> None:
     two = PreviewImages(np.zeros((2, 112, 112), np.uint8), np.arange(2), half, guess)
     words = slice_words(two, 0, CLASSES, look_of("ascii"), (80, 2))
     assert words[0][0][0] == "prediction empty in 1 of 2 slices"
+
+
+@pytest.mark.parametrize("width", [34, 60, 120])
+def test_shares_of_a_training_crop_are_whole_or_counted(width: int) -> None:
+    names = ("melanoma", "nevus", "basal cell carcinoma", "keratosis", "dermatofibroma", "vascular", "other")
+    crop = PreviewImages(np.zeros((1, 8, 10), np.uint8), np.zeros(1, int), np.arange(80).reshape(1, 8, 10) % 8)
+    lines = slice_words(crop, 0, names, look_of("16"), (width, 4))
+    words = "\n".join("".join(text for text, _ in line) for line in lines)
+    whole = sum(f"{name} 12.5 %" in words for name in names)
+    assert whole == len(names) or f"+{len(names) - whole}" in words
+    assert len(lines) <= 4
+    assert max(length(line) for line in lines) <= width
 
 
 def test_window_and_level_change_the_image() -> None:

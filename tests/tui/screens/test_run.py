@@ -127,7 +127,7 @@ async def test_every_pane_alone_fits_a_small_terminal(tmp_path: Path) -> None:
         "2": "melanoma",
         "3": "predicted",
         "4": "ISIC_0000000",
-        "5": "memory",
+        "5": "/2015 GB",
         "6": "cached 14 cases",
         "7": "best.pt",
         "8": "[optimizer]",
