@@ -34,8 +34,10 @@ def _main(argv: list[str]) -> int:
     from tui.arguments import parser
 
     made = parser(lambda: engine.__version__)
-    if not argv:
-        return _without_command(made)
+    before = argv[:2] if argv[:1] == ["--runs"] else []
+    if len(argv) == len(before) != 1:
+        return _without_command(made, Path(*before[1:] or ["runs"]))
+    argv = [*argv[2:3], *before, *argv[3:]] if len(before) == 2 else argv
     try:
         arguments = made.parse_args(argv)
     except SystemExit as end:  # --help, --version
@@ -44,12 +46,12 @@ def _main(argv: list[str]) -> int:
     return code
 
 
-def _without_command(made: Parser) -> int:
-    """The list of runs where there is a screen for it, else the help."""
+def _without_command(made: Parser, runs: Path) -> int:
+    """The list of ``runs`` where there is a screen for it, else the help."""
     from tui.commands.attach import has_screen, open_dashboard
 
     if has_screen():
-        open_dashboard(Path("runs"), None)
+        open_dashboard(runs, None)
         return 0
     made.print_help(sys.stderr)
     return 2

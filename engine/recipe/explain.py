@@ -16,8 +16,9 @@ _SHOWN = 60
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """The legal name that was probably meant, or None."""
-    lowered = {known.lower().replace("-", "_"): known for known in names}
-    close = difflib.get_close_matches(name.lower().replace("-", "_"), lowered, n=1, cutoff=0.6)
+    lowered, name = {known.lower().replace("-", "_"): known for known in names}, name.lower().replace("-", "_")
+    close = difflib.get_close_matches(name, lowered, n=1, cutoff=0.6)
+    close = close or [known for known in lowered if sorted(known) == sorted(name)]  # "rl" has half of "lr" only
     return lowered[close[0]] if close else None
 
 

@@ -161,6 +161,13 @@ def test_the_engine_that_starts_is_ours_wherever_we_stand(tmp_path):
     assert "not ours" not in said.stderr
 
 
+def test_the_folder_of_runs_may_stand_before_the_command(runs, capsys):
+    root, first, _ = runs
+    assert main(["--runs", str(root), "runs", "--json"]) == 0
+    assert first.id in {run["id"] for run in json.loads(capsys.readouterr().out)}
+    assert main(["--runs"]) == 2
+
+
 def test_exit_codes_and_signals_of_the_engine_are_passed_on():
     assert _run([sys.executable, "-c", "raise SystemExit(3)"]) == 3
     assert _run([sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"]) == 137

@@ -34,7 +34,7 @@ OPEN = (
 class Terminal:
     """A dashboard in a pseudo-terminal of 120x40."""
 
-    def __init__(self, folder: Path, home: Path, before: str = OWN) -> None:
+    def __init__(self, folder: Path, home: Path, before: str = OWN, code: str = OPEN) -> None:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
         env = dict(os.environ, TERM="xterm-256color", COLORTERM="truecolor", XDG_CONFIG_HOME=str(home))
@@ -42,7 +42,7 @@ class Terminal:
             env.pop(name, None)
 
         self.process = subprocess.Popen(
-            [sys.executable, "-c", before + OPEN, str(folder)],
+            [sys.executable, "-c", before + code, str(folder)],
             stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True, cwd=Path(__file__).parents[2],
         )  # fmt: skip
         os.close(slave)
@@ -117,6 +117,16 @@ def test_the_end_of_a_run_rings_and_is_told(tmp_path: Path, plan: recorded.Plan)
         assert seen.replace(b"failed\x07", b"").count(b"\x07") >= 1
         os.write(terminal.master, b"q")
         assert terminal.process.wait(timeout=10) == 0
+    finally:
+        terminal.close()
+
+
+def test_a_folder_of_runs_alone_opens_the_list_of_them(tmp_path: Path) -> None:
+    recorded.finished(tmp_path / "elsewhere")
+    code = "from tui.cli import main\nmain(['--runs', sys.argv[1]])"
+    terminal = Terminal(tmp_path / "elsewhere", tmp_path, "import sys\n", code)
+    try:
+        assert b"seg_best" in terminal.read(20, until=b"seg_best")
     finally:
         terminal.close()
 

@@ -63,9 +63,8 @@ def open_dashboard(runs: Path, folder: RunFolder | None, link: Link | None = Non
     """Open the dashboard on a run, or on the list of all; ``link`` keeps those of another machine up."""
     gc.disable()  # the imports make much that stays; the app collects again once it is drawn
     from tui.app import MedtuiApp
-    from tui.terminal import pictures
 
-    if pictures().protocol == "kitty":  # which numbers its pictures by colours, and whose TERM alone crosses ssh
+    if os.environ.get("TERM") in {"xterm-kitty", "xterm-ghostty"}:  # TERM alone crosses ssh
         os.environ.setdefault("COLORTERM", "truecolor")
     app = MedtuiApp(runs, folder)
     if link:

@@ -1,4 +1,4 @@
-"""The worst cases of the newest validation, worst first."""
+"""The worst cases of the newest validation, worst first; of a run that has none, of its test."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -8,6 +8,7 @@ from textual.binding import Binding, BindingType
 
 from engine.events import CaseEntry, number
 from engine.measures import find
+from engine.readers.run_view import EMPTY
 from tui.plotting.cells import Line, fit
 from tui.state.feed import RunSnapshot
 from tui.state.reasons import no_validation
@@ -27,15 +28,26 @@ class Cases(RowsPane[CaseEntry]):
     ]
 
     def depends_on(self, snapshot: RunSnapshot) -> tuple[object, ...]:
-        return *stage(snapshot), snapshot.view.validations
+        return *stage(snapshot), snapshot.view.validations, snapshot.view.results
+
+    def _measured(self) -> tuple[str, Sequence[CaseEntry]]:
+        """What was measured last, and its cases."""
+        view = self.snapshot.view if self.snapshot else EMPTY
+        newest = next((v for v in reversed(view.validations) if v.cases), None)
+        test = view.results.get("test")
+        return (
+            (f"epoch {newest.epoch}", newest.cases)
+            if newest
+            else ("test", test.cases)
+            if test and test.cases
+            else ("", ())
+        )
 
     def note(self) -> Line:
-        view = self.snapshot.view if self.snapshot else None
-        newest = next((v for v in reversed(view.validations) if v.cases), None) if view else None
-        return [(f"epoch {newest.epoch}", "muted")] if newest else []
+        return [(name, "muted")] if (name := self._measured()[0]) else []
 
     def body(self, width: int, height: int) -> list[Line]:
-        self.rows = [_taken_for(row) for row in self.snapshot.view.worst] if self.snapshot else []
+        self.rows = [_taken_for(row) for row in self._measured()[1]]
         return super().body(width, height)
 
     def why_empty(self) -> str:

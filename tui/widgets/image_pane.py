@@ -127,6 +127,7 @@ class ImagePane(Pane):
         """The picture for a terminal that takes pictures, unless something lies over it."""
         taken: Pictures = getattr(self.app, "pictures", Pictures())
         protocol, few = taken.protocol, look.marks or look.ascii_only or min(taken.cell) < 1
+        few |= protocol == "kitty" and self.app.console.color_system != "truecolor"  # it numbers pictures by colours
         if not protocol or few or (protocol != "kitty" and not self.screen.is_current):
             return None
         key = path, id(images), at, cells, look, taken

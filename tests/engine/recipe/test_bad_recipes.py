@@ -12,6 +12,7 @@ SEG, CLS = SEGMENTATION, CLASSIFICATION
 SPOILT = {
     "a key with a slip": (SEG, "epochs = 3", "epoch = 3", ["train.epoch", 'did you mean "epochs"?']),
     "a table with a slip": (SEG, "[train]", "[trian]", ["trian", 'did you mean "train"?']),
+    "two letters in the wrong order": (CLS, "lr = 1e-3", "rl = 1e-3", ["optimizer.rl", 'did you mean "lr"?']),
     "a key of another table": (SEG, "epochs = 3", "epochs = 3\nlr = 0.1", ["train.lr", "optimizer.lr"]),
     "a text for a number": (SEG, "epochs = 3", 'epochs = "3"', ["train.epochs", 'found "3"', "whole number"]),
     "a fraction for a whole": (SEG, "epochs = 3", "epochs = 3.5", ["train.epochs", "found 3.5", "a whole"]),

@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
-from engine.events import Preview, Result, RunEnded
+from engine.events import CaseEntry, Preview, Result, RunEnded
 from engine.runfolder import RunFolder, read_status, write_status
 from engine.runfolder.lines import encode
 from tests.tui import recorded
@@ -139,6 +139,15 @@ async def test_every_pane_alone_fits_a_small_terminal(tmp_path: Path) -> None:
                 await pilot.press(key)
             await see(pilot, text)
             whole(text_of(app), 80)
+
+
+async def test_without_validation_the_worst_cases_are_of_the_test(tmp_path: Path) -> None:
+    plan = recorded.Plan(done=8, epochs=8, validation=False)
+    recorder = recorded.record(tmp_path, plan)
+    cases: list[CaseEntry] = [{"id": "5UB5", "dice": 0.721}, {"id": "5BHT", "dice": 0.844}]
+    recorder.write(Result(split="test", metrics={"dice": 0.783}, cases=cases), 1.0)
+    async with dashboard(recorded.end(recorder, plan, "finished")).run_test(size=(120, 40)) as pilot:
+        await see(pilot, "5UB5", "0.721", "5BHT", "── test ─╮")
 
 
 async def test_tab_walks_through_all_panes_and_back(tmp_path: Path) -> None:
