@@ -232,5 +232,6 @@ class RunEnded(Event, frozen=True, tag="run_ended", kw_only=True):
 
 
 _OfWork: TypeAlias = RunStarted | Phase | Progress | Iteration | EpochDone | Validation | Result | Resources
-_OfTheRest: TypeAlias = CheckpointSaved | Log | Control | Diagnosed | Note | Preview | Figure | RunEnded
-AnyEvent: TypeAlias = _OfWork | _OfTheRest
+_Told: TypeAlias = CheckpointSaved | Log | Control | Diagnosed | Note | Figure | RunEnded
+AnyEvent: TypeAlias = _OfWork | _Told | Preview
+JournalEvent: TypeAlias = RunStarted | Phase | Result | _Told

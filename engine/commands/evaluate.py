@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine import runfolder
 from engine.console import show_progress
 from engine.data import Dataset, check_dataset, open_dataset
 from engine.data.dataset import open_elsewhere
@@ -22,22 +23,6 @@ from engine.measures import is_distance
 from engine.report import write_report
 from engine.report.study import write_study_report
 from engine.requests import Evaluate
-from engine.runfolder import (
-    ENDED,
-    EventWriter,
-    RunFolder,
-    SplitRow,
-    SplitSummary,
-    file_name,
-    read_splits,
-    read_status,
-    refuse_links,
-    release_lock,
-    stored_status,
-    take_lock,
-    write_splits,
-    write_status,
-)
 from engine.runfolder.study import read_study
 
 SPLITS = ("train", "validation", "test")
@@ -51,7 +36,7 @@ def evaluate(request: Evaluate) -> int:
         UsageError: the split or the name cannot be measured so.
         DataError, RunError: the data or the run cannot be used.
     """
-    folder, split = RunFolder(request.run), request.split
+    folder, split = runfolder.RunFolder(request.run), request.split
     _refuse_split(folder, split, request.data)
     trained = open_trained(folder, checkpoint=request.checkpoint, device=request.device)
     opened, label = _labelled(request, trained)
@@ -59,7 +44,7 @@ def evaluate(request: Evaluate) -> int:
     dataset = check_dataset(dataset, trained.recipe.data, progress=show_progress("checking the data"), measured=True)
     rows = split_rows(dataset.cases, label)
     _refuse_changed(trained, rows, label)
-    dataset = seen_in_training(dataset, read_splits(folder), label)
+    dataset = seen_in_training(dataset, runfolder.read_splits(folder), label)
     network = network_for(trained, dataset)
     news: list[Event] = []
     for note in (*dataset.notes, *unfamiliar(dataset, trained.manifest.data.ranges)):
@@ -74,23 +59,24 @@ def evaluate(request: Evaluate) -> int:
     tester = Tester(folder, trained.recipe, network, news.append, progress, voters=trained.voters)
     summary = tester.measure(dataset, "chosen", label, keep=True)
     if label not in SPLITS:
-        write_splits(folder, rows)
-    if label == "test" and read_status(folder).state in ENDED:  # a live trainer, or sweep, writes its own
-        write_status(folder, msgspec.structs.replace(stored_status(folder), test=summary.value(trained.recipe.monitor)))
+        runfolder.write_splits(folder, rows)
+    if label == "test" and runfolder.read_status(folder).state in runfolder.ENDED:  # the others write their own
+        status = runfolder.stored_status(folder)
+        runfolder.write_status(folder, msgspec.structs.replace(status, test=summary.value(trained.recipe.monitor)))
     if folder.is_study:
         write_study_report(folder, read_study(folder))
     else:
         _append(folder, [*news, Log(message=f"evaluated: {label}")])
-        if (folder.root / "report.html").exists() and read_status(folder).state in ENDED:
+        if (folder.root / "report.html").exists() and runfolder.read_status(folder).state in runfolder.ENDED:
             write_report(folder)
     _print(label, summary)
     print(printable(f"stands in {folder.metrics}, and in the report where there is one"))
     return 0
 
 
-def _refuse_split(folder: RunFolder, split: str | None, data: Path | None) -> None:
+def _refuse_split(folder: runfolder.RunFolder, split: str | None, data: Path | None) -> None:
     """Raises: UsageError: the members of a study learned from it."""
-    refuse_links(folder)
+    runfolder.refuse_links(folder)
     if folder.is_study and data is None and split not in {None, "test"}:
         raise UsageError(
             f"members of {folder.id} were trained on cases of the split {split}",
@@ -113,9 +99,9 @@ def _labelled(request: Evaluate, trained: Trained) -> tuple[Dataset, str]:
     return dataset, label
 
 
-def _refuse_changed(trained: Trained, rows: Sequence[SplitRow], label: str) -> None:
+def _refuse_changed(trained: Trained, rows: Sequence[runfolder.SplitRow], label: str) -> None:
     """Raises: DataError: cases under a split's own name are not those that the run had in it."""
-    known = [row for row in read_splits(trained.folder) if row.split == label and label in SPLITS]
+    known = [row for row in runfolder.read_splits(trained.folder) if row.split == label and label in SPLITS]
     if known and (what := changed(known, rows)):
         raise DataError(
             f"the {label} cases in {trained.root / trained.recipe.data.root} are not those of the run: {what}",
@@ -130,7 +116,7 @@ def _own(trained: Trained, split: str) -> tuple[Dataset, str]:
 
 def _elsewhere(trained: Trained, data: Path, split: str | None) -> tuple[Dataset, str]:
     dataset = open_elsewhere(trained.recipe.data, trained.recipe.task, data, classes=trained.classes)
-    label = file_name(data.resolve().name)
+    label = runfolder.file_name(data.resolve().name)
     chosen = _choose(dataset, split or "all")
     return chosen, label if split in {None, "all"} else f"{label}-{split}"
 
@@ -145,21 +131,21 @@ def _choose(dataset: Dataset, split: str) -> Dataset:
     return replace(dataset, cases=labelled)
 
 
-def _append(folder: RunFolder, news: Sequence[Event]) -> None:
+def _append(folder: runfolder.RunFolder, news: Sequence[Event]) -> None:
     """Into the stream of a run that has ended; a live trainer's stream belongs to the trainer."""
     with contextlib.suppress(RunError):  # who took the lock since then is a trainer
-        if read_status(folder).state in ENDED:
-            lock = take_lock(folder)
+        if runfolder.read_status(folder).state in runfolder.ENDED:
+            lock = runfolder.take_lock(folder)
             try:
-                writer = EventWriter(folder.events)
+                writer = runfolder.EventWriter(folder.events)
                 for event in news:
                     writer.write(event)
                 writer.close()
             finally:
-                release_lock(lock)
+                runfolder.release_lock(lock)
 
 
-def _print(name: str, summary: SplitSummary) -> None:
+def _print(name: str, summary: runfolder.SplitSummary) -> None:
     print(printable(f"{name}: n {summary.n}, {summary.protocol}"))
     wide = max(map(len, summary.values), default=0)
     for key, value in summary.values.items():

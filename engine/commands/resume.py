@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine import runfolder
 from engine.commands.train import build, facts_of, in_processes, open_checked, refuse_uneven, shake_hands
 from engine.commands.work import Handshake, work
 from engine.data import SPLITS, data_root, fingerprint
@@ -16,22 +17,6 @@ from engine.errors import DataError, Problem, RecipeError, RunError, UsageError
 from engine.readers.fold import read_view
 from engine.recipe import Recipe, load_run_recipe, parse_recipe, recipe_toml
 from engine.requests import Resume
-from engine.runfolder import (
-    ENDED,
-    Manifest,
-    RunFolder,
-    create,
-    open_regular,
-    read_manifest,
-    read_splits,
-    read_status,
-    release_lock,
-    take_lock,
-    update_manifest,
-    write_bytes,
-    write_splits,
-    write_text,
-)
 from engine.toml import flat
 from engine.training.manifest import command_line, first_manifest
 from engine.training.webhook import keep_webhook, stored_webhook
@@ -61,26 +46,26 @@ def resume(request: Resume, handshake: Handshake | None = None) -> int:
         RecipeError: the overrides, or a recipe.toml that was changed, would make it another run.
         DataError: the data is not what the run was trained on.
     """
-    if RunFolder(request.run).is_study:
+    if runfolder.RunFolder(request.run).is_study:
         raise UsageError(f"{request.run.name} is a study", "go on with it by: medtui resume, which knows studies")
     do = _fork if request.fork else _go_on
-    known = min(max(1, read_manifest(RunFolder(request.run)).processes), _MOST)
+    known = min(max(1, runfolder.read_manifest(runfolder.RunFolder(request.run)).processes), _MOST)
     return in_processes(request, lambda count: do(request, handshake or shake_hands(request), count), known)
 
 
 def _go_on(request: Resume, handshake: Handshake, processes: int) -> int:
-    folder, overrides = RunFolder(request.run), request.overrides
+    folder, overrides = runfolder.RunFolder(request.run), request.overrides
     _refuse_live(folder, take=request.take)
-    lock = take_lock(folder)
+    lock = runfolder.take_lock(folder)
     try:
         _refuse_live(folder, take=request.take, held=True)  # whoever held the lock until now may have gone on with it
         _refuse_gone(folder)
         recipe = _same_recipe(folder, overrides)
         refuse_uneven(recipe, processes)
-        manifest = read_manifest(folder)
+        manifest = runfolder.read_manifest(folder)
         root = data_root(request.data or _remembered_root(manifest))
         dataset = open_checked(recipe, root)
-        known = [row for row in read_splits(folder) if row.split in SPLITS]
+        known = [row for row in runfolder.read_splits(folder) if row.split in SPLITS]
         what = changed(known, split_rows(dataset.cases)) if known else ""
         if known and not what and manifest.data.fingerprint not in {"", fingerprint(dataset)}:
             what = "its spacings, groups or classes differ"
@@ -91,15 +76,15 @@ def _go_on(request: Resume, handshake: Handshake, processes: int) -> int:
             )
         network = build(recipe, dataset, root, manifest.precision)
         if overrides:
-            write_text(folder.recipe, recipe_toml(recipe, network.facts))
+            runfolder.write_text(folder.recipe, recipe_toml(recipe, network.facts))
         if not manifest.data.fingerprint:  # it was killed before its manifest was written
-            update_manifest(folder, **first_manifest(recipe, dataset, command_line()))
+            runfolder.update_manifest(folder, **first_manifest(recipe, dataset, command_line()))
         if not known:
-            write_splits(folder, split_rows(dataset.cases))
-        update_manifest(folder, sessions=manifest.sessions + 1, measured=False)
-        update_manifest(folder, **facts_of(network, recipe, root))
+            runfolder.write_splits(folder, split_rows(dataset.cases))
+        runfolder.update_manifest(folder, sessions=manifest.sessions + 1, measured=False)
+        runfolder.update_manifest(folder, **facts_of(network, recipe, root))
     except BaseException:
-        release_lock(lock)
+        runfolder.release_lock(lock)
         raise
     return work(folder, recipe, dataset, network, handshake, lock=lock, resume=True)
 
@@ -111,30 +96,30 @@ def _fork(request: Resume, handshake: Handshake, processes: int) -> int:
     the optimizer's memory and the place in training come from the checkpoint; every setting comes from
     the recipe. The old run is not touched, and may be alive or finished.
     """
-    folder = RunFolder(request.run)
+    folder = runfolder.RunFolder(request.run)
     recipe = _recipe_of_fork(request, folder)
     refuse_uneven(recipe, processes)
     content, best = _one_moment(folder)
-    root = data_root(request.data or _remembered_root(read_manifest(folder)))
+    root = data_root(request.data or _remembered_root(runfolder.read_manifest(folder)))
     dataset = open_checked(recipe, root)
     network = build(recipe, dataset, root)
     _refuse_weights(folder, network, content)
     changed = _differing(load_run_recipe(folder.recipe), recipe)
-    new = create(folder.root.parent, recipe.name)
+    new = runfolder.create(folder.root.parent, recipe.name)
     keep_webhook(new, stored_webhook(folder))
     content["recipe"] = recipe_toml(recipe, network.facts)
-    write_text(new.recipe, content["recipe"])
+    runfolder.write_text(new.recipe, content["recipe"])
     _copy_stream(folder, new, content)
     _write_checkpoints(new, content, best, folder.id, changed)
-    write_splits(new, split_rows(dataset.cases))
-    update_manifest(new, **first_manifest(recipe, dataset, command_line()))
-    update_manifest(new, **facts_of(network, recipe, root))
+    runfolder.write_splits(new, split_rows(dataset.cases))
+    runfolder.update_manifest(new, **first_manifest(recipe, dataset, command_line()))
+    runfolder.update_manifest(new, **facts_of(network, recipe, root))
     origin = {"run": folder.id, "epoch": content["epoch"], "iteration": content["iteration"], "changed": changed}
-    update_manifest(new, forked_from=origin)
-    return work(new, recipe, dataset, network, handshake, lock=take_lock(new), resume=True)
+    runfolder.update_manifest(new, forked_from=origin)
+    return work(new, recipe, dataset, network, handshake, lock=runfolder.take_lock(new), resume=True)
 
 
-def _recipe_of_fork(request: Resume, folder: RunFolder) -> Recipe:
+def _recipe_of_fork(request: Resume, folder: runfolder.RunFolder) -> Recipe:
     named = (*request.overrides, f'name="{request.name}"') if request.name else request.overrides
     recipe = load_run_recipe(folder.recipe, named)
     if recipe.train.minutes is not None:
@@ -144,7 +129,7 @@ def _recipe_of_fork(request: Resume, folder: RunFolder) -> Recipe:
     return recipe
 
 
-def _refuse_weights(folder: RunFolder, network: Network, content: Content) -> None:
+def _refuse_weights(folder: runfolder.RunFolder, network: Network, content: Content) -> None:
     from engine.checkpoint import load_weights
 
     try:
@@ -157,7 +142,7 @@ def _refuse_weights(folder: RunFolder, network: Network, content: Content) -> No
 
 
 def _write_checkpoints(
-    new: RunFolder, content: Content, best: Content | None, origin: str, changed: Sequence[str]
+    new: runfolder.RunFolder, content: Content, best: Content | None, origin: str, changed: Sequence[str]
 ) -> None:
     """last.pt and, where "best so far" still means the same, best.pt."""
     from engine.checkpoint import save_checkpoint
@@ -172,7 +157,7 @@ def _write_checkpoints(
     save_checkpoint(new.last, content)
 
 
-def _one_moment(folder: RunFolder) -> tuple[Content, Content | None]:
+def _one_moment(folder: runfolder.RunFolder) -> tuple[Content, Content | None]:
     """last.pt, and the best.pt that it knows of; None where there is no such.
 
     A live trainer replaces one after the other, so that they may have to be read again.
@@ -191,7 +176,7 @@ def _one_moment(folder: RunFolder) -> tuple[Content, Content | None]:
     return content, None
 
 
-def _refuse_gone(folder: RunFolder) -> None:
+def _refuse_gone(folder: runfolder.RunFolder) -> None:
     """Raises: UsageError: last.pt was written and is not there; from the beginning, the stream would be cut."""
     saved = () if folder.last.exists() else read_view(folder.events).checkpoints
     if written := [each for each in saved if folder.root / each.path == folder.last]:
@@ -202,11 +187,11 @@ def _refuse_gone(folder: RunFolder) -> None:
         )
 
 
-def _refuse_live(folder: RunFolder, *, take: bool, held: bool = False) -> None:
-    status = read_status(folder, held=held)
+def _refuse_live(folder: runfolder.RunFolder, *, take: bool, held: bool = False) -> None:
+    status = runfolder.read_status(folder, held=held)
     if status.state == "silent" and not take:
         raise UsageError(f"{folder.id}: {status.message}", status.hint)
-    if status.state not in {*ENDED, "silent"}:
+    if status.state not in {*runfolder.ENDED, "silent"}:
         raise UsageError(f"{folder.id} is {status.state}", f"watch it with: medtui attach {folder.id}")
     if status.state == "finished":
         raise UsageError(
@@ -215,12 +200,12 @@ def _refuse_live(folder: RunFolder, *, take: bool, held: bool = False) -> None:
         )
 
 
-def _remembered_root(manifest: Manifest) -> Path | None:
+def _remembered_root(manifest: runfolder.Manifest) -> Path | None:
     known = manifest.data_root
     return Path(known) if known and not os.environ.get("MEDTUI_DATA") else None
 
 
-def _same_recipe(folder: RunFolder, overrides: Sequence[str]) -> Recipe:
+def _same_recipe(folder: runfolder.RunFolder, overrides: Sequence[str]) -> Recipe:
     """The recipe to go on with: it may differ from the one in last.pt in `_FREE` keys only."""
     from engine.checkpoint import load_checkpoint
 
@@ -246,10 +231,10 @@ def _differing(before: Recipe, after: Recipe) -> list[str]:
     return [key for key in {**old, **new} if old.get(key) != new.get(key)]
 
 
-def _copy_stream(old: RunFolder, new: RunFolder, content: Content) -> None:
+def _copy_stream(old: runfolder.RunFolder, new: runfolder.RunFolder, content: Content) -> None:
     """The stream of ``old`` up to its checkpoint, so that the curves of the fork begin where they began."""
     place = content.get("stream")
     if not (isinstance(place, list) and len(place) == 2 and isinstance(place[1], int) and 0 <= place[1] <= _STREAM):
         raise RunError("last.pt is damaged: it names no place in the stream")
-    with open_regular(old.events) as stream:
-        write_bytes(new.events, stream.read(place[1]))
+    with runfolder.open_regular(old.events) as stream:
+        runfolder.write_bytes(new.events, stream.read(place[1]))

@@ -4,20 +4,9 @@ import contextlib
 
 import msgspec
 
+from engine import runfolder
 from engine.errors import MedtuiError, RunError, UsageError, counted, printable
 from engine.requests import Sweep
-from engine.runfolder import (
-    RunFolder,
-    SplitSummary,
-    State,
-    find_run,
-    is_locked,
-    read_metrics,
-    release_lock,
-    stored_status,
-    take_lock,
-    write_status,
-)
 from engine.runfolder.study import Study, pooled_name, read_study
 
 _SHOWN = 12
@@ -37,7 +26,7 @@ def sweep(request: Sweep) -> int:
     from engine.studies.plan import make, plan
 
     if request.resume:
-        folder = find_run(request.runs, str(request.recipe), studies=True)
+        folder = runfolder.find_run(request.runs, str(request.recipe), studies=True)
         if not folder.is_study:
             raise UsageError(f"{folder.id} is no study", f"go on with it: medtui resume {folder.address}")
         if request != Sweep(
@@ -46,20 +35,20 @@ def sweep(request: Sweep) -> int:
             raise UsageError("a study goes on as it was begun", "begin another one: medtui sweep RECIPE ...")
         study = read_study(folder)
         study = msgspec.structs.replace(study, data=str(request.data.resolve())) if request.data else study
-        if is_locked(folder):
+        if runfolder.is_locked(folder):
             raise UsageError(f"a sweep is at work on {folder.id}", "how far its members are: medtui runs")
     else:
         study, recipe = plan(request)
         folder = make(request, study, recipe)
     print(printable(str(folder.root)), flush=True)
-    lock = take_lock(folder)
+    lock = runfolder.take_lock(folder)
     try:
         return _work(folder, study, request.jobs or study.jobs)
     finally:
-        release_lock(lock)
+        runfolder.release_lock(lock)
 
 
-def _work(folder: RunFolder, study: Study, jobs: int) -> int:
+def _work(folder: runfolder.RunFolder, study: Study, jobs: int) -> int:
     from engine.report.study import write_study_report
     from engine.studies.members import save
     from engine.studies.post import choose_post
@@ -82,7 +71,7 @@ def _work(folder: RunFolder, study: Study, jobs: int) -> int:
             for path in write_study_report(folder, study):
                 show(str(path))
     except BaseException as error:
-        state: State = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
+        state: runfolder.State = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
         with contextlib.suppress(MedtuiError, OSError):  # the disk itself may be what failed
             _end(folder, study, state, str(error), go_on)
         if isinstance(error, OSError):
@@ -98,18 +87,18 @@ def _work(folder: RunFolder, study: Study, jobs: int) -> int:
     return 3 if stopped else 1
 
 
-def _result(name: str, part: SplitSummary, metric: str) -> str:
+def _result(name: str, part: runfolder.SplitSummary, metric: str) -> str:
     value, bounds = part.value(metric), part.interval(metric)
     words = f" (95 % CI {bounds[0]:.4g} to {bounds[1]:.4g})" if bounds else ""
     return f"{name}: {metric} {value:.4g}{words}" if value is not None else f"{name}: no {metric}"
 
 
-def _end(folder: RunFolder, study: Study, state: State, message: str = "", hint: str = "") -> None:
+def _end(folder: runfolder.RunFolder, study: Study, state: runfolder.State, message: str = "", hint: str = "") -> None:
     from engine.studies.results import TESTED
 
-    metrics = read_metrics(folder)
-    pooled, tested = (metrics.get(name, SplitSummary()) for name in (pooled_name(study), TESTED))
+    metrics = runfolder.read_metrics(folder)
+    pooled, tested = (metrics.get(name, runfolder.SplitSummary()) for name in (pooled_name(study), TESTED))
     tested = metrics.get("test", tested)  # what evaluate measured of the members' vote
     result = {"metric": study.monitor, "best": pooled.value(study.monitor), "test": tested.value(study.monitor)}
-    last = msgspec.structs.replace(stored_status(folder), state=state, message=message, hint=hint, **result)
-    write_status(folder, last, durable=True)
+    last = msgspec.structs.replace(runfolder.stored_status(folder), state=state, message=message, hint=hint, **result)
+    runfolder.write_status(folder, last, durable=True)

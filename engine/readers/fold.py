@@ -1,6 +1,6 @@
 """The one fold of a stream: events in, the next `RunView` out; for figures, report and screen alike. Pure.
 
-``fold(view, events)`` gives the next view. The same events give the same view however they are cut
+``fold(view, news)`` gives the next view. The same events give the same view however they are cut
 into batches. A resumed `RunStarted` takes back every point after the iteration that it goes on from.
 """
 
@@ -12,29 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from engine.events import (
-    AnyEvent,
-    CheckpointSaved,
-    Control,
-    Diagnosed,
-    EpochDone,
-    Figure,
-    Iteration,
-    Log,
-    Metrics,
-    Note,
-    Number,
-    Phase,
-    Preview,
-    Progress,
-    Resources,
-    Result,
-    RunEnded,
-    RunStarted,
-    Validation,
-)
+from engine import events
 from engine.readers.columns import Columns
-from engine.readers.run_view import EMPTY, RESOURCE_COLUMNS, STEP_COLUMNS, TRACK_COLUMNS, JournalEvent, RunView, Tracks
+from engine.readers.run_view import EMPTY, RESOURCE_COLUMNS, STEP_COLUMNS, TRACK_COLUMNS, RunView, Tracks
 from engine.runfolder import EventReader
 
 LOGS = 5000
@@ -57,10 +37,10 @@ class GrowingView:
 
     def read(self) -> RunView:
         """The view of the whole stream as it is now; only what is new is read. `EMPTY` where there is none."""
-        while events := self._reader.read():
+        while news := self._reader.read():
             if self._reader.restarts != self._restarts:  # a resumed run cut the stream meanwhile
                 self.view, self._restarts = EMPTY, self._reader.restarts
-            self.view = fold(self.view, events)
+            self.view = fold(self.view, news)
         return self.view
 
 
@@ -69,16 +49,16 @@ def read_view(path: Path) -> RunView:
     return GrowingView(path).read()
 
 
-def fold(view: RunView, events: Iterable[AnyEvent]) -> RunView:
-    """The view after ``events``, which follow on those that ``view`` was made of."""
+def fold(view: RunView, news: Iterable[events.AnyEvent]) -> RunView:
+    """The view after the events ``news``, which follow on those that ``view`` was made of."""
     batch = EventBatch()
-    newest: AnyEvent | None = None
-    for event in events:
+    newest: events.AnyEvent | None = None
+    for event in news:
         if view.session_s == 0.0:
             view = replace(view, session_s=event.time_s)
-        if type(event) is Iteration:
+        if type(event) is events.Iteration:
             batch.iterations.append(event)
-        elif isinstance(event, RunStarted):
+        elif isinstance(event, events.RunStarted):
             view = _session(_stamped(batch.onto(view), newest), event)
             batch = EventBatch()
         else:
@@ -106,41 +86,41 @@ class EventBatch:
     """What a batch of events, without a new session in it, adds to a view."""
 
     def __init__(self) -> None:
-        self.iterations: list[Iteration] = []
+        self.iterations: list[events.Iteration] = []
         self.values: dict[str, Any] = {}
         self.lists: dict[str, list[Any]] = {}
-        self.rows: dict[tuple[str, str, str], list[tuple[int, int, float, Number]]] = {}
-        self.samples: list[Resources] = []
+        self.rows: dict[tuple[str, str, str], list[tuple[int, int, float, events.Number]]] = {}
+        self.samples: list[events.Resources] = []
         self.worked_s = 0.0
 
-    def take(self, event: AnyEvent) -> None:
+    def take(self, event: events.AnyEvent) -> None:
         """Fold in one event that is neither an `Iteration` nor a `RunStarted`."""
-        if isinstance(event, EpochDone | Validation) and _values(event) > MOST_TRACKS:
+        if isinstance(event, events.EpochDone | events.Validation) and _values(event) > MOST_TRACKS:
             return
         match event:
-            case Phase():
+            case events.Phase():
                 self.values.update(phase=event, progress=None)
-            case Progress():
+            case events.Progress():
                 self.values["progress"] = event
-            case Resources():
+            case events.Resources():
                 self.samples.append(event)
-            case EpochDone():
+            case events.EpochDone():
                 self._points(event, "", "", {"seconds": event.seconds})
                 self._measured(event, "train")
-            case Validation():
+            case events.Validation():
                 self._measured(event, "validation")
                 self._list("validations", event)
                 if event.best:
                     self.values["best"] = event
-            case Result():
+            case events.Result():
                 self._list("results", event)
-            case RunEnded():
+            case events.RunEnded():
                 self.values["ended"] = event
             case _:
                 self._list(_LISTS[type(event)], event)
         if isinstance(event, _WORK):
             self.worked_s = max(self.worked_s, event.time_s)
-        if isinstance(event, JournalEvent) and not (isinstance(event, Log) and event.level in _QUIET):
+        if isinstance(event, events.JournalEvent) and not (isinstance(event, events.Log) and event.level in _QUIET):
             self._list("journal", event)
 
     def onto(self, view: RunView) -> RunView:
@@ -162,15 +142,17 @@ class EventBatch:
         values |= self._tracks(view)
         return replace(view, **values) if values else view
 
-    def _list(self, name: str, event: AnyEvent) -> None:
+    def _list(self, name: str, event: events.AnyEvent) -> None:
         self.lists.setdefault(name, []).append(event)
 
-    def _measured(self, event: EpochDone | Validation, field_name: str) -> None:
+    def _measured(self, event: events.EpochDone | events.Validation, field_name: str) -> None:
         self._points(event, field_name, "", event.metrics)
         for label, metrics in event.per_class.items():
             self._points(event, f"{field_name}_classes", label, metrics)
 
-    def _points(self, event: EpochDone | Validation, field_name: str, label: str, metrics: Metrics) -> None:
+    def _points(
+        self, event: events.EpochDone | events.Validation, field_name: str, label: str, metrics: events.Metrics
+    ) -> None:
         for metric, value in metrics.items():
             point = (event.iteration, event.epoch, event.time_s, value)
             self.rows.setdefault((field_name, label, metric), []).append(point)
@@ -199,21 +181,21 @@ class EventBatch:
         return fields
 
 
-def _values(event: EpochDone | Validation) -> int:
+def _values(event: events.EpochDone | events.Validation) -> int:
     return len(event.metrics) + len(event.per_class) + sum(map(len, event.per_class.values()))
 
 
-_WORK = (EpochDone, Validation, CheckpointSaved, Result, RunEnded)
+_WORK = (events.EpochDone, events.Validation, events.CheckpointSaved, events.Result, events.RunEnded)
 _QUIET = frozenset({"debug", "info"})
 _MANY = 1_000_000
 _LISTS: dict[type, str] = {
-    CheckpointSaved: "checkpoints",
-    Log: "logs",
-    Control: "controls",
-    Diagnosed: "said",
-    Note: "notes",
-    Preview: "previews",
-    Figure: "figures",
+    events.CheckpointSaved: "checkpoints",
+    events.Log: "logs",
+    events.Control: "controls",
+    events.Diagnosed: "said",
+    events.Note: "notes",
+    events.Preview: "previews",
+    events.Figure: "figures",
 }
 _LIMITS = {"logs": LOGS, "journal": JOURNAL, "validations": VALIDATIONS}
 
@@ -233,11 +215,11 @@ def _grown(table: Columns, rows: Mapping[str, Sequence[Any]]) -> Columns:
     return table
 
 
-def _stamped(view: RunView, newest: AnyEvent | None) -> RunView:
+def _stamped(view: RunView, newest: events.AnyEvent | None) -> RunView:
     return view if newest is None else replace(view, seq=newest.seq, time_s=newest.time_s)
 
 
-def _session(view: RunView, event: RunStarted) -> RunView:
+def _session(view: RunView, event: events.RunStarted) -> RunView:
     """``view`` as a new session finds it.
 
     A trainer that goes on writes some lines before its `RunStarted` (caching, notes that waited): the

@@ -8,36 +8,19 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from engine import runfolder
 from engine.errors import RecipeError
 from engine.readers.arrays import ArraysError
 from engine.readers.examples import Example, ExampleHead, example_files, example_heads, read_example
 from engine.readers.fold import read_view
 from engine.readers.run_view import RunView
 from engine.recipe import FiguresTable, Recipe, load_run_recipe
-from engine.runfolder import (
-    ENDED,
-    CaseRow,
-    DataFacts,
-    Label,
-    Manifest,
-    RunFolder,
-    SplitRow,
-    SplitSummary,
-    Status,
-    read_cases,
-    read_label,
-    read_manifest,
-    read_metrics,
-    read_splits,
-    read_status,
-    read_text,
-)
 
 
 class CaseTable:
     """``cases.csv`` of one split: a row a case."""
 
-    def __init__(self, rows: Sequence[CaseRow]) -> None:
+    def __init__(self, rows: Sequence[runfolder.CaseRow]) -> None:
         self.rows = rows
 
     def __len__(self) -> int:
@@ -69,13 +52,13 @@ class RunData:
         folder: the run; live, dead or finished. Files that are missing or damaged read as empty.
     """
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: runfolder.RunFolder) -> None:
         self.folder = folder
 
     @cached_property
     def recipe_text(self) -> str:
         try:
-            return read_text(self.folder.recipe)
+            return runfolder.read_text(self.folder.recipe)
         except OSError:
             return ""
 
@@ -92,28 +75,28 @@ class RunData:
         return self.recipe.figures if self.recipe else FiguresTable()
 
     @cached_property
-    def manifest(self) -> Manifest:
-        return read_manifest(self.folder)
+    def manifest(self) -> runfolder.Manifest:
+        return runfolder.read_manifest(self.folder)
 
     @cached_property
-    def metrics(self) -> dict[str, SplitSummary]:
-        return read_metrics(self.folder)
+    def metrics(self) -> dict[str, runfolder.SplitSummary]:
+        return runfolder.read_metrics(self.folder)
 
     @cached_property
     def view(self) -> RunView:
         return read_view(self.folder.events)
 
     @cached_property
-    def status(self) -> Status:
+    def status(self) -> runfolder.Status:
         """What the run says of itself; one that has only its report left to write counts as finished."""
-        status = read_status(self.folder)
+        status = runfolder.read_status(self.folder)
         if status.state == "running" and self.manifest.measured:
             return msgspec.structs.replace(status, state="finished")
         return status
 
     @cached_property
-    def _rows(self) -> tuple[CaseRow, ...]:
-        return read_cases(self.folder)
+    def _rows(self) -> tuple[runfolder.CaseRow, ...]:
+        return runfolder.read_cases(self.folder)
 
     def cases(self, split: str | None = None) -> CaseTable:
         """The rows of ``split`` (default: `split`)."""
@@ -125,8 +108,8 @@ class RunData:
         return {row.id: row.content for row in self.splits if row.split == split}
 
     @cached_property
-    def splits(self) -> tuple[SplitRow, ...]:
-        return read_splits(self.folder)
+    def splits(self) -> tuple[runfolder.SplitRow, ...]:
+        return runfolder.read_splits(self.folder)
 
     @property
     def seed(self) -> int | None:
@@ -134,7 +117,7 @@ class RunData:
         return self.manifest.seed if self.manifest.seed is not None else self.recipe.seed if self.recipe else None
 
     @property
-    def data(self) -> DataFacts:
+    def data(self) -> runfolder.DataFacts:
         return self.manifest.data
 
     @cached_property
@@ -147,9 +130,9 @@ class RunData:
         return self.label.title or (self.recipe.name if self.recipe else self.status.name or self.folder.id)
 
     @cached_property
-    def label(self) -> Label:
+    def label(self) -> runfolder.Label:
         """What people call the run, and their note on it."""
-        return read_label(self.folder)
+        return runfolder.read_label(self.folder)
 
     @cached_property
     def classes(self) -> list[str]:
@@ -177,9 +160,9 @@ class RunData:
         return "test"
 
     @cached_property
-    def result(self) -> SplitSummary:
+    def result(self) -> runfolder.SplitSummary:
         """What metrics.json has of `split`; empty where it has nothing."""
-        return self.metrics.get(self.split, SplitSummary())
+        return self.metrics.get(self.split, runfolder.SplitSummary())
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
@@ -221,7 +204,7 @@ class RunData:
 
     @property
     def live(self) -> bool:
-        return self.status.state not in ENDED
+        return self.status.state not in runfolder.ENDED
 
 
 @dataclass(frozen=True, slots=True)

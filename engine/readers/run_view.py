@@ -11,23 +11,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from engine.events import (
-    CaseEntry,
-    CheckpointSaved,
-    Control,
-    Diagnosed,
-    Figure,
-    Log,
-    Note,
-    Phase,
-    Preview,
-    Progress,
-    Resources,
-    Result,
-    RunEnded,
-    RunStarted,
-    Validation,
-)
+from engine import events
 from engine.readers.columns import Columns
 
 STEP_COLUMNS = {
@@ -43,48 +27,46 @@ STEP_COLUMNS = {
     "update_ratio": "f4",
 }
 TRACK_COLUMNS = {"iteration": "i8", "epoch": "i4", "time_s": "f8", "value": "f8"}
-RESOURCE_COLUMNS = dict.fromkeys(Resources.__struct_fields__, "f4") | {"time_s": "f8"}
+RESOURCE_COLUMNS = dict.fromkeys(events.Resources.__struct_fields__, "f4") | {"time_s": "f8"}
 RESOURCE_COLUMNS.pop("seq")
 
 Tracks: TypeAlias = Mapping[str, Columns]
 """Metric name -> its points: columns iteration, epoch, time_s, value (nan where not measured)."""
-JournalEvent: TypeAlias = (
-    RunStarted | Phase | CheckpointSaved | Log | Control | Diagnosed | Note | Result | RunEnded | Figure
-)
+JournalEvent: TypeAlias = events.JournalEvent
 
 
 @dataclass(frozen=True, slots=True)
 class RunView:
     """All that is known of a run. Immutable; made by `fold` from `EMPTY`."""
 
-    started: RunStarted | None = None  # the last one: of the session that runs or ran last
+    started: events.RunStarted | None = None  # the last one: of the session that runs or ran last
     sessions: tuple[tuple[float, float], ...] = ()  # (start_s, end_s) of the earlier sessions
     session_s: float = 0.0  # start of the last session; of the first one: the first event, before its RunStarted
     worked_s: float = 0.0  # time of the newest step, measurement or checkpoint
     time_s: float = 0.0  # time of the newest event
     seq: int = 0
-    phase: Phase | None = None
-    progress: Progress | None = None  # of `phase`, where it is not training
+    phase: events.Phase | None = None
+    progress: events.Progress | None = None  # of `phase`, where it is not training
     steps: Columns = field(default_factory=lambda: Columns(STEP_COLUMNS))  # one row an iteration
     epochs_done: Columns = field(default_factory=lambda: Columns(TRACK_COLUMNS))  # value: seconds of the epoch
     train: Tracks = field(default_factory=dict)
     validation: Tracks = field(default_factory=dict)
     train_classes: Mapping[str, Tracks] = field(default_factory=dict)  # class -> metric -> points
     validation_classes: Mapping[str, Tracks] = field(default_factory=dict)
-    best: Validation | None = None  # the newest that was the best so far
-    validations: tuple[Validation, ...] = ()  # the last VALIDATIONS; `cases` has the worst cases
+    best: events.Validation | None = None  # the newest that was the best so far
+    validations: tuple[events.Validation, ...] = ()  # the last VALIDATIONS; `cases` has the worst cases
     resources: Columns = field(default_factory=lambda: Columns(RESOURCE_COLUMNS))
-    checkpoints: tuple[CheckpointSaved, ...] = ()
-    previews: tuple[Preview, ...] = ()
-    figures: tuple[Figure, ...] = ()
-    results: Mapping[str, Result] = field(default_factory=dict)
-    logs: tuple[Log, ...] = ()
-    notes: tuple[Note, ...] = ()
-    controls: tuple[Control, ...] = ()
-    said: tuple[Diagnosed, ...] = ()  # findings that the trainer wrote down; readers find for themselves
+    checkpoints: tuple[events.CheckpointSaved, ...] = ()
+    previews: tuple[events.Preview, ...] = ()
+    figures: tuple[events.Figure, ...] = ()
+    results: Mapping[str, events.Result] = field(default_factory=dict)
+    logs: tuple[events.Log, ...] = ()
+    notes: tuple[events.Note, ...] = ()
+    controls: tuple[events.Control, ...] = ()
+    said: tuple[events.Diagnosed, ...] = ()  # findings that the trainer wrote down; readers find for themselves
     journal: tuple[JournalEvent, ...] = ()
     resumes: tuple[tuple[float, int], ...] = ()  # (time_s, iteration) of each resumption
-    ended: RunEnded | None = None
+    ended: events.RunEnded | None = None
 
     @property
     def iteration(self) -> int:
@@ -135,7 +117,7 @@ class RunView:
         return self.started.monitor_up if self.started else True
 
     @property
-    def worst(self) -> tuple[CaseEntry, ...]:
+    def worst(self) -> tuple[events.CaseEntry, ...]:
         """The cases of the newest validation that has any, worst first."""
         return next((tuple(v.cases) for v in reversed(self.validations) if v.cases), ())
 

@@ -11,24 +11,14 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from engine.checkpoint import StateDict
 from engine.plugins import load_plugins
-from engine.recipe.optim import (
-    AdamTable,
-    AdamWTable,
-    ConstantTable,
-    CosineTable,
-    OneCycleTable,
-    OptimizerTable,
-    PolynomialTable,
-    ScheduleTable,
-    SgdTable,
-)
+from engine.recipe import optim
 
 # Smith and Topin 2018, with the numbers that most libraries use.
 _CYCLE_START = 1 / 25
 _CYCLE_RISE = 0.3
 
 
-def build_optimizer(table: OptimizerTable, model: nn.Module) -> Optimizer:
+def build_optimizer(table: optim.OptimizerTable, model: nn.Module) -> Optimizer:
     """The optimizer of a recipe, over the parameters of ``model`` that are trained.
 
     torch chooses the kernels: all weights at once on CUDA. Its fused CPU kernels are left alone: they take the
@@ -40,24 +30,24 @@ def build_optimizer(table: OptimizerTable, model: nn.Module) -> Optimizer:
 
 
 @singledispatch
-def optimizer(table: OptimizerTable, parameters: list[nn.Parameter]) -> Optimizer:
+def optimizer(table: optim.OptimizerTable, parameters: list[nn.Parameter]) -> Optimizer:
     """The optimizer of a table: each registers its own with ``@optimizer.register``."""
     raise NotImplementedError(f"{type(table).__name__} has no code that is registered")
 
 
 @optimizer.register
-def _adam(table: AdamTable, parameters: list[nn.Parameter]) -> Optimizer:
+def _adam(table: optim.AdamTable, parameters: list[nn.Parameter]) -> Optimizer:
     return Adam(parameters, lr=table.lr, weight_decay=table.weight_decay, betas=table.betas, eps=table.epsilon)
 
 
 @optimizer.register
-def _adamw(table: AdamWTable, parameters: list[nn.Parameter]) -> Optimizer:
+def _adamw(table: optim.AdamWTable, parameters: list[nn.Parameter]) -> Optimizer:
     groups = _decay_groups(parameters, table.weight_decay)
     return AdamW(groups, lr=table.lr, weight_decay=table.weight_decay, betas=table.betas, eps=table.epsilon)
 
 
 @optimizer.register
-def _sgd(table: SgdTable, parameters: list[nn.Parameter]) -> Optimizer:
+def _sgd(table: optim.SgdTable, parameters: list[nn.Parameter]) -> Optimizer:
     # Nesterov's form of no momentum is no momentum, and torch refuses it.
     nesterov = table.nesterov and table.momentum > 0
     return SGD(parameters, lr=table.lr, weight_decay=table.weight_decay, momentum=table.momentum, nesterov=nesterov)
@@ -74,7 +64,7 @@ def _decay_groups(parameters: Iterable[nn.Parameter], decay: float) -> list[dict
 
 
 def build_schedule(
-    table: ScheduleTable, optimizer: Optimizer, *, iterations: int, iterations_per_epoch: int
+    table: optim.ScheduleTable, optimizer: Optimizer, *, iterations: int, iterations_per_epoch: int
 ) -> LRScheduler:
     """The schedule of a recipe, to be stepped once after every optimizer step.
 
@@ -131,29 +121,29 @@ class Schedule(LRScheduler):
 
 
 @singledispatch
-def shape(table: ScheduleTable, progress: float) -> float:
+def shape(table: optim.ScheduleTable, progress: float) -> float:
     """From progress (0 to 1) to a share of ``optimizer.lr``: each registers its own with ``@shape.register``."""
     raise NotImplementedError(f"{type(table).__name__} has no code that is registered")
 
 
 @shape.register
-def _constant(table: ConstantTable, progress: float) -> float:  # noqa: ARG001  (one signature for all)
+def _constant(table: optim.ConstantTable, progress: float) -> float:  # noqa: ARG001  (one signature for all)
     return 1.0
 
 
 @shape.register
-def _half_cosine(table: CosineTable, progress: float) -> float:
+def _half_cosine(table: optim.CosineTable, progress: float) -> float:
     return _cosine(1.0, table.final_share, progress)
 
 
 @shape.register
-def _polynomial(table: PolynomialTable, progress: float) -> float:
+def _polynomial(table: optim.PolynomialTable, progress: float) -> float:
     left: float = (1.0 - progress) ** table.power
     return table.final_share + (1.0 - table.final_share) * left
 
 
 @shape.register
-def _one_cycle(table: OneCycleTable, progress: float) -> float:
+def _one_cycle(table: optim.OneCycleTable, progress: float) -> float:
     if progress < _CYCLE_RISE:
         return _cosine(_CYCLE_START, 1.0, progress / _CYCLE_RISE)
     return _cosine(1.0, table.final_share, (progress - _CYCLE_RISE) / (1.0 - _CYCLE_RISE))

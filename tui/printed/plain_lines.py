@@ -5,25 +5,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+from engine import events
 from engine.diagnosis import Code, Finding
 from engine.errors import counted
-from engine.events import (
-    AnyEvent,
-    Control,
-    EpochDone,
-    Figure,
-    Iteration,
-    Log,
-    Note,
-    Phase,
-    Progress,
-    Resources,
-    Result,
-    RunEnded,
-    RunStarted,
-    Validation,
-    number,
-)
 from engine.readers import run_view
 from engine.readers.fold import fold
 from engine.readers.health import findings_of, time_words
@@ -35,7 +19,7 @@ from tui.text import clock, figure, finding_lines, rate
 _LOUD = frozenset({"warning", "error"})
 _QUIET_PHASES = frozenset({"training", "validation"})
 _AT_WORK = Status(state="running")
-_SILENT = (Iteration, Progress, Resources)
+_SILENT = (events.Iteration, events.Progress, events.Resources)
 _FILE_WIDTH = 120
 
 
@@ -48,11 +32,11 @@ class PlainLines:
 
     def __init__(self) -> None:
         self._view = run_view.EMPTY
-        self._unfolded: list[AnyEvent] = []
-        self._epoch: EpochDone | None = None
+        self._unfolded: list[events.AnyEvent] = []
+        self._epoch: events.EpochDone | None = None
         self._said: dict[Code, Finding] = {}
 
-    def take(self, event: AnyEvent) -> list[str]:
+    def take(self, event: events.AnyEvent) -> list[str]:
         """The lines that ``event`` gives rise to; most events give none."""
         self._unfolded.append(event)
         if isinstance(event, _SILENT) and self._epoch is None:
@@ -99,35 +83,35 @@ class PlainLines:
             words.append(f"left {clock(left)}")
         return "  ".join(words)
 
-    def _lines(self, event: AnyEvent) -> Iterator[str]:
+    def _lines(self, event: events.AnyEvent) -> Iterator[str]:
         if self._epoch is not None and not _belongs(event, self._epoch):
             yield from self._waiting()
         match event:
-            case RunStarted():
+            case events.RunStarted():
                 yield from _start(event)
-            case Phase() if event.phase not in _QUIET_PHASES:
+            case events.Phase() if event.phase not in _QUIET_PHASES:
                 words = [str(event.total)] if event.total else []
                 words += [event.detail] if event.detail else []
                 yield f"{event.phase}: {'  '.join(words)}" if words else event.phase
-            case EpochDone():
+            case events.EpochDone():
                 self._epoch = event
-            case Validation():
+            case events.Validation():
                 yield from self._waiting(event)
-            case Log() if event.level in _LOUD:
+            case events.Log() if event.level in _LOUD:
                 yield f"{event.level}: {event.message}"
-            case Figure() if not event.ok:
+            case events.Figure() if not event.ok:
                 yield f"warning: {event.path}: {event.message}"
-            case RunEnded() if spent := time_words(self._view):
+            case events.RunEnded() if spent := time_words(self._view):
                 yield f"time  {spent}"
-            case Control():
+            case events.Control():
                 yield f"{event.command}: {event.message or event.state}"
-            case Note():
+            case events.Note():
                 yield f"note: {event.text}"
-            case Result():
+            case events.Result():
                 width = shutil.get_terminal_size((_FILE_WIDTH, 24)).columns
                 yield from ["", *metric_table(event.split, event.metrics, event.per_class, self._view.unit, width), ""]
 
-    def _waiting(self, validation: Validation | None = None) -> Iterator[str]:
+    def _waiting(self, validation: events.Validation | None = None) -> Iterator[str]:
         """The line of the epoch that waits, with its validation if it had one."""
         done, self._epoch = self._epoch, None
         if done is None and validation is None:
@@ -137,7 +121,7 @@ class PlainLines:
         epoch = done.epoch if done else validation.epoch if validation else 0
         words = [f"epoch {epoch:>{digits}}/{view.epochs}"]
         if done is not None:
-            words.append(f"loss {figure(number(done.metrics.get('loss'))):5}")
+            words.append(f"loss {figure(events.number(done.metrics.get('loss'))):5}")
         if validation is not None:
             words.append(self._measured(validation))
         if len(view.steps):
@@ -150,10 +134,10 @@ class PlainLines:
         yield "  ".join(words)
         yield from self.health(_AT_WORK, view.time_s)
 
-    def _measured(self, validation: Validation) -> str:
+    def _measured(self, validation: events.Validation) -> str:
         view = self._view
         metric = view.monitor or next(iter(validation.metrics), "loss")
-        text = f"val {metric} {figure(number(validation.metrics.get(metric))):5}"
+        text = f"val {metric} {figure(events.number(validation.metrics.get(metric))):5}"
         track = view.validation.get(metric)
         best = run_view.best(track, up=view.monitor_up) if track is not None else None
         digits = len(str(view.epochs))
@@ -166,16 +150,18 @@ class PlainLines:
         return [f"{figure(float(rates.mean()))} cases/s"] if len(rates) else []
 
 
-def _belongs(event: AnyEvent, epoch: EpochDone) -> bool:
+def _belongs(event: events.AnyEvent, epoch: events.EpochDone) -> bool:
     """Whether ``event`` may still be followed by the validation of ``epoch``."""
-    if isinstance(event, Validation):
+    if isinstance(event, events.Validation):
         return event.epoch == epoch.epoch
-    if isinstance(event, Phase):
+    if isinstance(event, events.Phase):
         return event.phase == "validation"
-    return not isinstance(event, Iteration | EpochDone | RunStarted | RunEnded | Result)
+    return not isinstance(
+        event, events.Iteration | events.EpochDone | events.RunStarted | events.RunEnded | events.Result
+    )
 
 
-def _start(event: RunStarted) -> Iterator[str]:
+def _start(event: events.RunStarted) -> Iterator[str]:
     cases = ", ".join(f"{count} {split}" for split, count in event.cases.items() if count)
     yield (
         f"{event.name}  {event.task} on {event.device}: {cases} cases; "

@@ -19,20 +19,7 @@ from engine.runfolder.control import post
 from engine.runfolder.mirror import Asked
 from engine.runfolder.remove import remove
 from engine.runfolder.study import study_file
-from tui.remote.protocol import (
-    BEAT_S,
-    BEFORE,
-    CHUNK_BYTES,
-    MOST_FILE,
-    MOST_NAMES,
-    SMALL,
-    VERSION,
-    FromFar,
-    FromNear,
-    digest,
-    is_file_name,
-    is_run_name,
-)
+from tui.remote import protocol
 from tui.state.runs_index import RunRow, RunsIndex
 
 POLL_S = 0.5
@@ -70,7 +57,7 @@ class Far:
         self._began_s, self._scanned_s, self._said_s = time.monotonic(), 0.0, 0.0
         self._healthy = False
         self._problem = ""
-        self._say(FromFar(hello=VERSION))
+        self._say(protocol.FromFar(hello=protocol.VERSION))
 
     def turn(self) -> bool:
         """Send what is new of all runs, and a piece of each stream and of a file; whether there is more."""
@@ -82,21 +69,21 @@ class Far:
             sending = self._sending.popleft()
             if next(sending, self) is None:
                 self._sending.append(sending)
-        if time.monotonic() - self._said_s >= BEAT_S:
-            self._say(FromFar())
+        if time.monotonic() - self._said_s >= protocol.BEAT_S:
+            self._say(protocol.FromFar())
         self._out.flush()
         return any(more) or bool(self._sending)
 
     def asked(self, line: bytes) -> None:
         """Do what a line of the near end asks for; what is no such line is ignored."""
         try:
-            asked = msgspec.json.decode(line, type=FromNear)
+            asked = msgspec.json.decode(line, type=protocol.FromNear)
         except UNREADABLE:
             return
         folder = self._folders.get(asked.run)
         if folder is None:
             if asked.key:
-                self._say(FromFar(run=asked.run, done=asked.key, problem="it is no longer there"))
+                self._say(protocol.FromFar(run=asked.run, done=asked.key, problem="it is no longer there"))
             return
         if asked.follow:
             self._followed[asked.run] = _Followed(folder, max(0, asked.at), asked.before)
@@ -108,7 +95,7 @@ class Far:
             if asked.request is not None:
                 post(folder, asked.request)
         except MedtuiError as error:
-            self._say(FromFar(run=asked.run, done=asked.key, problem=error.message))
+            self._say(protocol.FromFar(run=asked.run, done=asked.key, problem=error.message))
 
     def _do(self, folder: RunFolder, key: str, asked: Asked) -> None:
         if asked.file:
@@ -119,9 +106,9 @@ class Far:
         elif asked.label:
             write_label(folder, **{what: asked.label[what] for what in ("title", "note") if what in asked.label})
             self._name(folder)
-        self._say(FromFar(run=folder.id, done=key))
+        self._say(protocol.FromFar(run=folder.id, done=key))
 
-    def _say(self, message: FromFar) -> None:
+    def _say(self, message: protocol.FromFar) -> None:
         self._out.write(msgspec.json.encode(message) + b"\n")
         self._said_s = time.monotonic()
 
@@ -132,16 +119,16 @@ class Far:
                 pass
         except MedtuiError as error:
             problem = error.message
-        rows = {row.id: row for row in self._index.rows() if is_run_name(row.id)}
+        rows = {row.id: row for row in self._index.rows() if protocol.is_run_name(row.id)}
         for row in rows.values():
             self._tell(row)
         for name in self._known.keys() - rows.keys():
             del self._known[name], self._folders[name]
             self._followed.pop(name, None)
-            self._say(FromFar(run=name, gone=True))
+            self._say(protocol.FromFar(run=name, gone=True))
         if first or problem != self._problem:
             self._problem = problem
-            self._say(FromFar(listed=first, problem=problem))
+            self._say(protocol.FromFar(listed=first, problem=problem))
         if not self._healthy and time.monotonic() - self._began_s > HEALTH_S:
             self._healthy, self._index = True, RunsIndex(self._runs)
 
@@ -152,7 +139,7 @@ class Far:
         known = msgspec.structs.replace(status, findings=None), findings
         if self._known.get(row.id) != known:
             self._known[row.id], self._folders[row.id] = known, row.folder
-            self._say(FromFar(run=row.id, status=msgspec.to_builtins(status)))
+            self._say(protocol.FromFar(run=row.id, status=msgspec.to_builtins(status)))
         if row.label != self._labels.get(row.id, Label()):
             self._labels[row.id] = row.label
             self._name(row.folder)
@@ -169,7 +156,7 @@ class Far:
         if run.whole or found is None:
             self._look(run, now=found is not None)
         if found is not None:
-            self._say(FromFar(run=name, at=found[0], data=found[1].decode("latin-1")))
+            self._say(protocol.FromFar(run=name, at=found[0], data=found[1].decode("latin-1")))
         return found is not None
 
     def _look(self, run: _Followed, *, now: bool) -> None:
@@ -177,7 +164,7 @@ class Far:
         if run.whole and not now and time.monotonic() - run.looked_s < SCAN_S:
             return
         run.looked_s = time.monotonic()
-        new = {file: at for file in SMALL if (at := _written(run.folder.root / file)) != run.sent.get(file, 0)}
+        new = {file: at for file in protocol.SMALL if (at := _written(run.folder.root / file)) != run.sent.get(file, 0)}
         run.sent |= new
         sending = self._small(run, tuple(new), whole=not run.whole)
         if run.whole:
@@ -187,30 +174,32 @@ class Far:
             run.whole = True
         if (names := _names(run.folder)) != run.names:
             run.names = names
-            self._say(FromFar(run=run.folder.id, names=names))
+            self._say(protocol.FromFar(run=run.folder.id, names=names))
 
     def _small(self, run: _Followed, files: tuple[str, ...], *, whole: bool) -> Iterator[None]:
         for file in files:
             yield from self._send(run.folder, file)
         if whole:
-            self._say(FromFar(run=run.folder.id, whole=True))
+            self._say(protocol.FromFar(run=run.folder.id, whole=True))
 
     def _send(self, folder: RunFolder, file: str, key: str = "") -> Iterator[None]:
         """Send a file, a piece at a time; then that the one with the ``key`` was sent, or cannot be."""
         path, at, problem = folder.root / file, 0, "it is no file that is brought"
         try:
-            if is_file_name(file) and folder.holds(path):
+            if protocol.is_file_name(file) and folder.holds(path):
                 with open_regular(path, links=False) as stream:
                     size = os.fstat(stream.fileno()).st_size
-                    problem = "" if size <= MOST_FILE else f"it is larger than {MOST_FILE >> 20} MB"
-                    while not problem and (data := stream.read(min(CHUNK_BYTES, size - at))):
-                        self._say(FromFar(run=folder.id, file=file, at=at, size=size, data=data.decode("latin-1")))
+                    problem = "" if size <= protocol.MOST_FILE else f"it is larger than {protocol.MOST_FILE >> 20} MB"
+                    while not problem and (data := stream.read(min(protocol.CHUNK_BYTES, size - at))):
+                        self._say(
+                            protocol.FromFar(run=folder.id, file=file, at=at, size=size, data=data.decode("latin-1"))
+                        )
                         at += len(data)
                         yield
         except OSError as error:
             problem = error.strerror or str(error)
         if key:
-            self._say(FromFar(run=folder.id, file=file, done=key, problem=problem))
+            self._say(protocol.FromFar(run=folder.id, file=file, done=key, problem=problem))
 
 
 def _written(path: Path) -> int:
@@ -227,18 +216,18 @@ def _news(run: _Followed) -> tuple[int, bytes] | None:
         with open_regular(run.folder.events, links=False) as stream:
             before = b""
             if run.at:
-                stream.seek(max(0, run.at - BEFORE))
-                before = stream.read(min(run.at, BEFORE))
-                if digest(before) != run.before:
+                stream.seek(max(0, run.at - protocol.BEFORE))
+                before = stream.read(min(run.at, protocol.BEFORE))
+                if protocol.digest(before) != run.before:
                     run.at, before = 0, b""
                     stream.seek(0)
-            if not (data := stream.read(CHUNK_BYTES)):
+            if not (data := stream.read(protocol.CHUNK_BYTES)):
                 return None
     except OSError:
         return None
     place = run.at
     run.at += len(data)
-    run.before = digest((before + data)[-BEFORE:])
+    run.before = protocol.digest((before + data)[-protocol.BEFORE :])
     return place, data
 
 
@@ -251,7 +240,9 @@ def _names(folder: RunFolder) -> dict[str, int]:
         except OSError:
             continue
         found |= {f"{part.name}/{name}": written for name, written in entries if name.endswith(kind)}
-    return dict([(name, written) for name, written in found.items() if is_file_name(name)][:MOST_NAMES])
+    return dict(
+        [(name, written) for name, written in found.items() if protocol.is_file_name(name)][: protocol.MOST_NAMES]
+    )
 
 
 def tail(runs: Path) -> int:
@@ -259,7 +250,7 @@ def tail(runs: Path) -> int:
     waiting, heard_s = b"", time.monotonic()
     try:
         far = Far(runs, sys.stdout.buffer)
-        while time.monotonic() - heard_s < 4 * BEAT_S and len(waiting) < LONGEST_ASKED:
+        while time.monotonic() - heard_s < 4 * protocol.BEAT_S and len(waiting) < LONGEST_ASKED:
             if not select.select([sys.stdin.buffer], [], [], 0.0 if far.turn() else POLL_S)[0]:
                 continue
             part, heard_s = os.read(sys.stdin.fileno(), 1 << 16), time.monotonic()

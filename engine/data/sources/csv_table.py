@@ -7,26 +7,13 @@ from pathlib import Path
 
 from engine.data.cases import MOST_LABELS, Case
 from engine.data.pictures import PICTURES
-from engine.data.sources.index import (
-    LONGEST_NAME,
-    MOST_PROBLEMS,
-    NIFTI,
-    DatasetIndex,
-    class_of,
-    identities,
-    inside,
-    missing,
-    outside,
-    read_index,
-    refuse,
-    split_named,
-)
+from engine.data.sources import index
 from engine.data.sources.pairs import named_classes
 from engine.data.sources.rows import plain, table_rows
 from engine.errors import Problem, counted
 from engine.recipe.sources import CsvTable
 
-ENDINGS = (*NIFTI, *PICTURES)
+ENDINGS = (*index.NIFTI, *PICTURES)
 _COLUMNS = ("path_column", "label_column", "group_column", "split_column")
 _SAID = {"true": 1.0, "false": 0.0, "": 0.0}
 _Truths = tuple[tuple[str, ...], tuple[int, ...], list[tuple[Path | None, int | None]]]
@@ -44,8 +31,8 @@ class Row:
     split: str
 
 
-@read_index.register
-def csv_table(table: CsvTable, folder: Path, task: str) -> DatasetIndex:
+@index.read_index.register
+def csv_table(table: CsvTable, folder: Path, task: str) -> index.DatasetIndex:
     """Read the table below ``folder``; its paths are relative to ``folder``.
 
     Raises:
@@ -60,12 +47,12 @@ def csv_table(table: CsvTable, folder: Path, task: str) -> DatasetIndex:
         for row in rows
         if first.setdefault(row.image, row) is not row
     ]
-    refuse(folder, problems)
+    index.refuse(folder, problems)
     classes, values, truths = truths_of(folder, table, rows, problems)
     dims, unit = _geometry(rows, problems)
-    refuse(folder, problems)
-    names = identities([row.image for row in rows], folder, ENDINGS)
-    return DatasetIndex(
+    index.refuse(folder, problems)
+    names = index.identities([row.image for row in rows], folder, ENDINGS)
+    return index.DatasetIndex(
         name=folder.name,
         cases=tuple(
             Case(name, (row.image,), *truth, group=row.group, split=row.split)
@@ -82,20 +69,20 @@ def csv_table(table: CsvTable, folder: Path, task: str) -> DatasetIndex:
 
 def _masks(folder: Path, table: CsvTable, rows: list[Row], problems: list[Problem]) -> _Truths:
     classes, values = named_classes(folder, table)
-    problems += [outside(row.where, row.label) for row in rows if inside(folder, row.label) is None]
-    return classes, values, [(inside(folder, row.label), None) for row in rows]
+    problems += [index.outside(row.where, row.label) for row in rows if index.inside(folder, row.label) is None]
+    return classes, values, [(index.inside(folder, row.label), None) for row in rows]
 
 
 def _targets(folder: Path, table: CsvTable, rows: list[Row], problems: list[Problem]) -> _Truths:
     found = {row.label for row in rows}
     classes = table.classes or tuple(sorted({_one_form(label) for label in found}))
-    long = [name for name in classes if len(name) > LONGEST_NAME]
+    long = [name for name in classes if len(name) > index.LONGEST_NAME]
     if long or len(classes) > MOST_LABELS:
         allowed = f"at most {MOST_LABELS:,} classes; is that the column of the class?"
         what = f'found "{long[0][:50]}..."' if long else f"{len(classes):,} classes"
-        refuse(folder, [Problem(table.table, what, allowed, table.label_column)])
+        index.refuse(folder, [Problem(table.table, what, allowed, table.label_column)])
     places = {name: place for place, name in enumerate(classes)}
-    targets = {label: places[label] if label in places else class_of(label, classes) for label in found}
+    targets = {label: places[label] if label in places else index.class_of(label, classes) for label in found}
     allowed = f"{', '.join(classes)}, as data.classes says"
     wrong = [row for row in rows if targets[row.label] is None]
     problems += [Problem(row.where, f'class "{row.label}"', allowed, table.label_column) for row in wrong]
@@ -114,12 +101,12 @@ def _geometry(rows: list[Row], problems: list[Problem]) -> tuple[int, str]:
     if pictures:
         found = f'found "{pictures[0].image.name}" beside volumes'
         problems.append(Problem(pictures[0].where, found, "all volumes, or all pictures"))
-    return 3, "mm" if all(row.image.name.lower().endswith(NIFTI) for row in rows) else "voxel"
+    return 3, "mm" if all(row.image.name.lower().endswith(index.NIFTI) for row in rows) else "voxel"
 
 
 def _rows(folder: Path, table: CsvTable, problems: list[Problem], *, named: bool) -> Iterator[Row]:
     name = table.table
-    place = inside(folder, name) or folder / "table.csv"
+    place = index.inside(folder, name) or folder / "table.csv"
     wanted: list[str | None] = [getattr(table, key) for key in _COLUMNS]
     lines = table_rows(place, folder, [*(column for column in wanted if column), *(table.classes or ())])
     header = next(lines, (1, [""]))[1]
@@ -133,7 +120,7 @@ def _rows(folder: Path, table: CsvTable, problems: list[Problem], *, named: bool
     if problems:
         return
     for number, line in lines:
-        if len(problems) >= MOST_PROBLEMS:
+        if len(problems) >= index.MOST_PROBLEMS:
             break
         if any(line[len(header) :]):
             found, allowed = (
@@ -195,21 +182,21 @@ def _hot(columns: dict[str, int], line: list[str]) -> str:
 
 def _cell(text: str, table: CsvTable) -> str:
     """``text``, or "" for a missing value, unless it is a class of the recipe."""
-    return "" if missing(text) and text not in (table.classes or ()) else text
+    return "" if index.missing(text) and text not in (table.classes or ()) else text
 
 
 def _row(folder: Path, table: CsvTable, where: str, cells: list[str | None], problems: list[Problem]) -> Row | None:
     path, label, group, split = cells
-    image = inside(folder, path or "")
+    image = index.inside(folder, path or "")
     count = len(problems)
     if image is None:
-        problems.append(outside(where, path or ""))
+        problems.append(index.outside(where, path or ""))
     if not label:
         allowed = (
             "a class, or the path of a mask; take out rows without (data.classes may name one that reads like none)"
         )
         problems.append(Problem(where, "found nothing", allowed, table.label_column))
-    named = "" if split is None else split_named(split)
+    named = "" if split is None else index.split_named(split)
     if named is None:
         allowed = "train, validation or test"
         allowed += '; folds are drawn: data.split = "kfold"' if (split or "").isdigit() else ""

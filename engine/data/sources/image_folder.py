@@ -8,37 +8,26 @@ from pathlib import Path
 
 from engine.data.cases import Case
 from engine.data.pictures import PICTURES
-from engine.data.sources.index import (
-    DatasetIndex,
-    class_of,
-    files_below,
-    group_below,
-    hidden,
-    identities,
-    left_over,
-    read_index,
-    refuse,
-    split_named,
-)
+from engine.data.sources import index
 from engine.errors import DataError, Problem
 from engine.recipe.sources import ImageFolderTable
 
 
-@read_index.register
-def image_folder(table: ImageFolderTable, folder: Path, task: str) -> DatasetIndex:  # noqa: ARG001  (one signature for all sources)
+@index.read_index.register
+def image_folder(table: ImageFolderTable, folder: Path, task: str) -> index.DatasetIndex:  # noqa: ARG001  (one signature for all sources)
     """Read the names of folders and files below ``folder``.
 
     Raises:
         DataError: no class folders, a class that the recipe does not name, a class without images.
     """
-    parts = [(path, split) for path in _folders(folder) if (split := split_named(path.name))] or [(folder, "")]
+    parts = [(path, split) for path in _folders(folder) if (split := index.split_named(path.name))] or [(folder, "")]
     if parts[0][1] and not any(split == "train" for _, split in parts):
         raise DataError(f"{folder} has no folder train beside {parts[0][0].name}", "a split needs a training part")
     found = {path.name for part, _ in parts for path in _folders(part)}
     if not found:
         raise DataError(f"{folder} has no folders of images", "put the images of each class in a folder of its name")
     classes = table.classes or tuple(sorted(found))
-    targets = {name: class_of(name, classes) for name in found}
+    targets = {name: index.class_of(name, classes) for name in found}
     problems = [
         Problem(name, "a folder of no class", f"{', '.join(classes)}, as data.classes says")
         for name, target in sorted(targets.items())
@@ -49,22 +38,22 @@ def image_folder(table: ImageFolderTable, folder: Path, task: str) -> DatasetInd
         for path in _folders(part):
             if (target := targets[path.name]) is not None:
                 cases += _cases(folder, path, target, split, problems)
-    refuse(folder, problems)
-    names = identities([case.images[0] for case in cases], folder, PICTURES)
-    return DatasetIndex(
+    index.refuse(folder, problems)
+    names = index.identities([case.images[0] for case in cases], folder, PICTURES)
+    return index.DatasetIndex(
         name=folder.name,
         cases=tuple(replace(case, id=name) for name, case in zip(names, cases, strict=True)),
         classes=classes,
         channels=3,
         spatial_dims=2,
         spacing_unit="pixel",
-        notes=left_over(folder, [folder], cases),
+        notes=index.left_over(folder, [folder], cases),
     )
 
 
 def _cases(folder: Path, path: Path, target: int, split: str, problems: list[Problem]) -> list[Case]:
-    files = [file for file in files_below(path) if file.name.lower().endswith(PICTURES)]
-    groups = {file: group_below(file, path) for file in files}
+    files = [file for file in index.files_below(path) if file.name.lower().endswith(PICTURES)]
+    groups = {file: index.group_below(file, path) for file in files}
     several = len({*groups.values()}) > 1
     if not files:
         where = path.relative_to(folder).as_posix()
@@ -74,4 +63,4 @@ def _cases(folder: Path, path: Path, target: int, split: str, problems: list[Pro
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not hidden(path.name))
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not index.hidden(path.name))

@@ -12,19 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.data.cases import Case
+from engine.data.sources import index
 from engine.data.sources.dataset_json import FILE, labels_of, read_json
-from engine.data.sources.index import (
-    DatasetIndex,
-    absent,
-    files_below,
-    foreground,
-    group_below,
-    identities,
-    left_over,
-    refuse,
-    split_named,
-    stem,
-)
 from engine.data.unread import VOLUMES, unread
 from engine.errors import DataError, Problem, counted
 from engine.recipe import DataTable
@@ -37,7 +26,7 @@ _CHANNEL = re.compile(r"(.+)_\d{4}")
 
 def paired(
     folder: Path, table: ImagePairsTable | NiftiPairsTable, endings: Sequence[str], **facts: Any
-) -> DatasetIndex:
+) -> index.DatasetIndex:
     """The index of two folders, of which the files are paired by their names; ``facts`` say what images they are.
 
     Raises:
@@ -47,8 +36,8 @@ def paired(
     cases = tuple(paired_cases(folder, table.images, table.labels, endings))
     names = [above + name for name in (table.images, table.labels) for above in ("", "*/")]
     places = {path for name in names for path in folder.glob(name)}
-    notes = left_over(folder, sorted(path for path in places if path.is_dir()), cases)
-    return DatasetIndex(name=folder.name, cases=cases, classes=classes, label_values=values, notes=notes, **facts)
+    notes = index.left_over(folder, sorted(path for path in places if path.is_dir()), cases)
+    return index.DatasetIndex(name=folder.name, cases=cases, classes=classes, label_values=values, notes=notes, **facts)
 
 
 def paired_cases(folder: Path, images: str, labels: str, endings: Sequence[str]) -> list[Case]:
@@ -67,10 +56,10 @@ def paired_cases(folder: Path, images: str, labels: str, endings: Sequence[str])
         cases += _pairs(folder, image_folder, label_folder, split, endings)
     firsts = [case.images[0] for case in cases]
     joined = [
-        path.with_name(Path(case.id).name + path.name[len(stem(path, endings)) :])
+        path.with_name(Path(case.id).name + path.name[len(index.stem(path, endings)) :])
         for path, case in zip(firsts, cases, strict=True)
     ]
-    names = identities(joined, folder, endings)
+    names = index.identities(joined, folder, endings)
     return [replace(case, id=name) for name, case in zip(names, cases, strict=True)]
 
 
@@ -89,26 +78,28 @@ def named_classes(folder: Path, table: DataTable) -> tuple[tuple[str, ...], tupl
         )
     problems: list[Problem] = []
     said = labels_of(read_json(folder).get("labels"), problems, table.classes) if present else {}
-    refuse(folder, problems)
-    return foreground(table, said)
+    index.refuse(folder, problems)
+    return index.foreground(table, said)
 
 
 def _parts(folder: Path, images: str, labels: str) -> list[tuple[str, str, str]]:
     """(folder of images, folder of masks, split) of each part; one part without a split where there are none."""
     for above in ("", "*/"):
         found = [path for path in sorted(folder.glob(f"{above}{images}")) if path.is_dir()]
-        named = [(path, split_named(path.relative_to(folder).parts[0]) or "") for path in found]
+        named = [(path, index.split_named(path.relative_to(folder).parts[0]) or "") for path in found]
         parts = [(path, split) for path, split in named if split or not above]
         if parts:
             break
     else:
-        raise absent(folder / images, folder, "name the folder of the images in data.images")
+        raise index.absent(folder / images, folder, "name the folder of the images in data.images")
     found_parts: list[tuple[str, str, str]] = []
     for path, split in parts:
         beside = (folder / path.relative_to(folder).parts[0] if above else folder) / labels
         if not beside.is_dir():
-            raise absent(beside, folder, "name the folder of the masks in data.labels")
-        inner = [(sub.name, own) for sub in sorted(path.iterdir()) if sub.is_dir() and (own := split_named(sub.name))]
+            raise index.absent(beside, folder, "name the folder of the masks in data.labels")
+        inner = [
+            (sub.name, own) for sub in sorted(path.iterdir()) if sub.is_dir() and (own := index.split_named(sub.name))
+        ]
         for name, own in ([] if above else inner) or [("", split)]:
             pair = [(place / name).relative_to(folder).as_posix() for place in (path, beside)]
             found_parts.append((pair[0], pair[1], own))
@@ -128,7 +119,7 @@ def _pairs(folder: Path, images: str, labels: str, split: str, endings: Sequence
             found = f"{first.name} and {path.name}, both in {path.parent}"
             raise DataError(f"two masks of the image {owner}: {found}", "leave one of them there; nothing says which")
     if masks and not scans:
-        foreign = unread(files_below(folder / images), 3 if endings[0] in VOLUMES else 2)
+        foreign = unread(index.files_below(folder / images), 3 if endings[0] in VOLUMES else 2)
         raise DataError(
             f"no image that can be read in {folder / images}, beside {counted(len(masks), 'mask')}", problems=foreign
         )
@@ -140,7 +131,7 @@ def _pairs(folder: Path, images: str, labels: str, split: str, endings: Sequence
         )
     orphans = [name for name in masks if _image_of(name, scans, shared=images == labels) is None]
     ending = endings[0]
-    groups = {name: group_below(paths[0], folder / images) for name, paths in scans.items()}
+    groups = {name: index.group_below(paths[0], folder / images) for name, paths in scans.items()}
     several = len({*groups.values()}) > 1
     cases = []
     for name, paths in scans.items():
@@ -152,8 +143,8 @@ def _pairs(folder: Path, images: str, labels: str, split: str, endings: Sequence
 
 def _by_name(folder: Path, name: str, endings: Sequence[str]) -> dict[str, Path]:
     place = folder / name
-    files = [path for path in files_below(place) if path.name.lower().endswith(tuple(endings))]
-    return {path.with_name(stem(path, endings)).relative_to(place).as_posix(): path for path in files}
+    files = [path for path in index.files_below(place) if path.name.lower().endswith(tuple(endings))]
+    return {path.with_name(index.stem(path, endings)).relative_to(place).as_posix(): path for path in files}
 
 
 def _joined(files: dict[str, Path], masks: dict[str, Path]) -> dict[str, tuple[Path, ...]]:
