@@ -65,7 +65,7 @@ def _facts(run: RunData, recipe: Recipe | None) -> Iterator[tuple[str, str]]:
     yield "Data", _data(run)
     if recipe is not None:
         yield from _recipe_facts(run, recipe)
-    yield "Seed", "" if run.seed is None else str(run.seed)
+    yield "Seed", "" if run.seed is None or run.folder.is_study else str(run.seed)  # a study names all of its seeds
     yield "Checkpoint", _checkpoint(manifest.checkpoint)
     yield "Epochs", _epochs(run)
     yield "Prediction", _cost(run)

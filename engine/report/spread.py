@@ -20,12 +20,16 @@ _UNKNOWN = "not known"
 
 
 def spread_table(run: RunData, split: str) -> list[Table]:
-    """Median, quartiles and the worst case of each metric of a segmentation; nothing for fewer than two cases."""
+    """Median, quartiles and the worst case of each metric of a segmentation; nothing for fewer than two cases.
+
+    A case that a study measured with several seeds counts with its mean.
+    """
     cases = run.cases(split)
+    ids, of = np.unique(cases.ids, return_inverse=True)
     names = [name for name in (*in_tables("segmentation"), *beside("volume")) if name in cases.columns]
     rows: list[list[str | Cell]] = []
     for name in names:
-        values = cases.numbers(name)
+        values = np.bincount(of, cases.numbers(name)) / np.bincount(of)
         known = values[np.isfinite(values)]
         if not known.size:
             continue
@@ -33,8 +37,8 @@ def spread_table(run: RunData, split: str) -> list[Table]:
         bad = np.abs(values) if find(name).up is None else -values if better_up(name) else values
         worst = int(np.nanargmax(bad))
         shown = [digits(float(value)) for value in (median, low, high)]
-        rows.append([title(name, run.unit), *shown, digits(values[worst]), run.case_name(cases.ids[worst])])
-    if len(cases) < 2 or not rows:
+        rows.append([title(name, run.unit), *shown, digits(values[worst]), run.case_name(str(ids[worst]))])
+    if len(ids) < 2 or not rows:
         return []
     heads = ["Spread over cases", "median", "lower quartile", "upper quartile", "worst", "its case"]
     return [Table(heads, rows, left=frozenset({5}))]

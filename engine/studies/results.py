@@ -78,8 +78,10 @@ def _pooled(folder: RunFolder, study: Study, members: Sequence[Member], recipe: 
         own = [read_metrics(run).get("validation", SplitSummary()) for run in runs]
         part = summarised(rows, recipe, read_manifest(runs[0]).data, own[0].protocol)
         losses = [(loss, one.n) for one in own if (loss := one.value("loss")) is not None]
+        more = {name: value for name, value in own[0].values.items() if name == "nsd_tolerance"}
         if len(losses) == len(own):  # cases.csv has none of a case
-            part = replace(part, values={**part.values, "loss": fmean(*zip(*losses, strict=True))})
+            more["loss"] = fmean(*zip(*losses, strict=True))
+        part = replace(part, values=part.values | more)
         parts.append(part)
     if not parts:
         return None

@@ -11,8 +11,11 @@ import pytest
 from msgspec.structs import replace
 
 from engine.metrics.intervals import mean_interval
+from engine.readers.run import RunData
+from engine.report.spread import spread_table
 from engine.report.study import write_study_report
 from engine.runfolder import RunFolder, own_status, read_cases, read_metrics, write_status
+from engine.runfolder.cases import write_csv
 from engine.runfolder.study import Member, Study, best_setting
 from engine.studies.results import TESTED, collect
 from tests import recorded_runs
@@ -45,6 +48,15 @@ def test_the_spread_of_seeds_stands_beside_that_of_cases(study: tuple[RunFolder,
         widths.append(high - low)
     assert value(row["over cases"]) == pytest.approx(np.mean(widths) / 3.92, abs=6e-5)
     assert read_metrics(folder)[TESTED].spread["dice"] == pytest.approx(np.std(means, ddof=1))
+
+
+def test_a_case_counts_once_in_the_spread_over_cases(tmp_path: Path) -> None:
+    cells = [{"id": name, "split": "validation", "dice": dice} for name, dice in zip("abab", "1937", strict=True)]
+    rows = [{**row, "dice": f"0.{row['dice']}"} for row in cells]
+    folder = recorded_runs.segmentation_run(tmp_path, cases=5, settings=SMALL)
+    write_csv(folder.cases, list(rows[0]), (list(row.values()) for row in rows))
+    table = spread_table(RunData(folder), "validation")[0]
+    assert table.rows == [["Dice", "0.500", "0.350", "0.650", "0.200", "a"]]
 
 
 def test_what_was_trained_is_the_best_setting(study: tuple[RunFolder, list[RunFolder], Page], tmp_path: Path) -> None:

@@ -44,7 +44,9 @@ def test_every_case_is_measured_once_out_of_fold(alone):
 def test_the_loss_out_of_fold_is_that_of_all_cases(alone):
     own = [read_metrics(folder)["validation"] for folder in list_runs(alone.root.parent)]
     loss = sum(part.value("loss") * part.n for part in own) / sum(part.n for part in own)
-    assert read_metrics(alone)["out_of_fold"].value("loss") == pytest.approx(loss)
+    pooled = read_metrics(alone)["out_of_fold"]
+    assert pooled.value("loss") == pytest.approx(loss)
+    assert pooled.value("nsd_tolerance") == own[0].value("nsd_tolerance") is not None
 
 
 def test_the_facts_of_a_study_are_of_its_best_setting(alone, tmp_path):
