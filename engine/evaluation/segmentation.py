@@ -154,6 +154,7 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
         else:
             parts = ["centre crop " + "x".join(str(n) for n in self.job.data.size)]
         parts += ["test-time mirroring"] if table.flips else []
+        parts += [f"threshold {table.threshold:g}"] if table.threshold != 0.5 else []
         if table.largest_component:
             neighbours = {(3, 26): 26, (3, 6): 6, (2, 26): 8, (2, 6): 4}[dims, table.connectivity]
             parts.append(f"largest component ({neighbours} neighbours)")

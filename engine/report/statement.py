@@ -113,7 +113,7 @@ def looks(run: RunData) -> str:
     print_ = run.data.test_fingerprint
     if not own and not print_:
         return ""
-    runs = [read_manifest(folder) for folder in list_runs(run.folder.root.parent)] if print_ else []
+    runs = [read_manifest(folder) for folder in list_runs(run.folder.root.parent, studies=True)] if print_ else []
     counts = [one.looks.get("test", 0) for one in runs if one.data.test_fingerprint == print_]
     counts = [count for count in counts if count] or [own]
     if not any(counts):

@@ -195,10 +195,13 @@ def _settings(study: Study, name: str, metrics: dict[str, SplitSummary]) -> Sect
 
 
 def _members(run: RunData, study: Study) -> Section:
+    one = len(study.settings) == 1
     rows = [_row(run.folder, member) for member in study.member]
     heads = ["Run", "Setting", "Fold", "Seed", "State", "Epoch", f"Best {study.monitor}", "Test"]
+    if one:
+        heads, rows = [*heads[:1], *heads[2:]], [[*row[:1], *row[2:]] for row in rows]
     text = Text("Each is a run folder of its own beside the study, with its own report.")
-    return Section("Members", [text, Table(heads, rows, left=frozenset({1, 4}), small=True)])
+    return Section("Members", [text, Table(heads, rows, left=frozenset({3} if one else {1, 4}), small=True)])
 
 
 def _row(folder: RunFolder, member: Member) -> list[str | Cell]:

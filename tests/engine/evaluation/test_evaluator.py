@@ -137,10 +137,12 @@ def test_probabilities_and_losses_of_images_are_torchs(tmp_path):
 
 
 def test_the_description_names_what_changes_the_numbers(tmp_path):
-    table = SegmentationEvaluateTable(mode="center_crop", validation_mode="whole", flips=True, largest_component=True)
+    table = SegmentationEvaluateTable(
+        mode="center_crop", validation_mode="whole", flips=True, threshold=0.6, largest_component=True
+    )
     job = make_job(tmp_path, "left_atrium", table=table, checkpoint="best")
     assert open_evaluation(job).describe() == (
-        "centre crop 32x32x32, test-time mirroring, largest component (26 neighbours), checkpoint best"
+        "centre crop 32x32x32, test-time mirroring, threshold 0.6, largest component (26 neighbours), checkpoint best"
     )
     assert open_evaluation(replace(job, purpose="validation")).describe().startswith("whole volume, sliding window")
 

@@ -79,6 +79,8 @@ def test_the_spread_of_cases_is_numpys_and_the_worst_is_named(atrium: tuple[RunF
 
 def test_looks_at_the_test_are_counted_over_all_runs_with_the_same_cases(tmp_path: Path) -> None:
     runs = [recorded_runs.segmentation_run(tmp_path, name=name, cases=5, settings=SMALL) for name in "abc"]
+    runs[1] = RunFolder(runs[1].root.rename(f"{runs[1].root}.study"))
+    (runs[1].root / "study.toml").touch()
     for folder, count, cases in zip(runs, (1, 2, 9), ("one", "one", "other"), strict=True):
         data = json.loads(folder.manifest.read_text())["data"]
         update_manifest(folder, data={**data, "test_fingerprint": cases})
