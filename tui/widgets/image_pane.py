@@ -128,7 +128,7 @@ class ImagePane(Pane):
         taken: Pictures = getattr(self.app, "pictures", Pictures())
         protocol, few = taken.protocol, look.marks or look.ascii_only or min(taken.cell) < 1
         few |= protocol == "kitty" and self.app.console.color_system != "truecolor"  # it numbers pictures by colours
-        if not protocol or few or (protocol != "kitty" and not self.screen.is_current):
+        if not protocol or few or (protocol != "kitty" and not self.screen.is_active):
             return None
         key = path, id(images), at, cells, look, taken
         if key != self._made[0]:
@@ -147,7 +147,7 @@ class ImagePane(Pane):
     def render_lines(self, crop: Region) -> list[Strip]:
         """The strips, with what draws a row of the picture after its cells."""
         strips = super().render_lines(crop)
-        if self._sharp is None:
+        if self._sharp is None or not self.screen.is_active:  # what lies over a screen cuts the sequences
             return strips
         edge = 2 + self._pad + self._sharp.cells[0] - crop.x
         for row, sequence in enumerate(self._sharp.rows, start=1 - crop.y):

@@ -105,7 +105,7 @@ class Pane(Canvas, can_focus=True):
 
     def copied(self) -> str:
         """What `v` copies: by default the text of the pane."""
-        return "\n".join(strip.text.strip("│ ").rstrip() for strip in self._strips[1:-1])
+        return "\n".join(strip.text.strip("│ ").rstrip() for strip in self._strips[1:-1]).strip("\n")
 
     def leave(self) -> bool:
         """Esc: give up a choice in the pane, one at a time; False where there is none."""
