@@ -15,11 +15,9 @@ from engine.runfolder import atomic_open, most_unpacked, open_regular, zip_membe
 
 FORMAT = 1
 _OTHER = "use the other checkpoint of the run (best or last)"
-MOST_PICKLE = 8 << 20
-"""Bytes of names and plain values in a file of weights."""
+MOST_PICKLE = 8 << 20  # bytes of names and plain values in a file of weights
 
-StateDict: TypeAlias = dict[str, Any]
-"""Memory of one part of a training, as plain data and tensors."""
+StateDict: TypeAlias = dict[str, Any]  # memory of one part of a training, as plain data and tensors
 Content: TypeAlias = dict[str, Any]
 """Content of a checkpoint: ``model`` and what `engine.training.state.TrainerState` adds to it."""
 
@@ -31,8 +29,7 @@ DAMAGE = (
 )
 
 
-LARGEST = 1 << 38
-"""Bytes of a checkpoint; a larger file is none."""
+LARGEST = 1 << 38  # bytes of a checkpoint; a larger file is none
 
 
 def save_checkpoint(path: Path, content: Content) -> float:

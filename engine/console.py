@@ -13,8 +13,7 @@ from engine.errors import WRONG_PATH, MedtuiError, printable, well_formed
 INTERRUPTED = 130
 _NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "failed to map segment")
 """Words of PyTorch, and of the loader of libraries."""
-LINE_EVERY_S = 10.0
-"""How often progress is a line where it cannot be written over: in a file or a pipe."""
+LINE_EVERY_S = 10.0  # how often progress is a line where it cannot be written over: in a file or a pipe
 OVERWRITTEN = "MEDTUI_PROGRESS"
 """Set in the environment of a trainer whose launcher shows the progress that ends with a carriage return."""
 

@@ -98,10 +98,8 @@ class Problem:
         return f"{head}\n    allowed: {self.allowed}" if self.allowed else head
 
 
-MOST_SHOWN = 50
-"""Kinds of problems that one message lists."""
-_ALIKE = 3
-"""More of one kind share a line."""
+MOST_SHOWN = 50  # kinds of problems that one message lists
+_ALIKE = 3  # more of one kind share a line
 
 
 class ProblemsError(MedtuiError):

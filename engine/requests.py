@@ -45,8 +45,7 @@ class Option:
 
 Data = Annotated[Path | None, Option("root of the data sets ($MEDTUI_DATA, else ./data)", "DIR")]
 Texts = tuple[str, ...]
-A_RUN = "a folder, an id, a name, or a unique part of an id"
-"""How `engine.runfolder.find_run` is asked for a run."""
+A_RUN = "a folder, an id, a name, or a unique part of an id"  # how `engine.runfolder.find_run` is asked for a run
 _SET = "TABLE.KEY=VALUE"
 _SHARED = "processes that share each batch ({}; torchrun and srun say it themselves)"
 _SLURM = ("on", "slurm")

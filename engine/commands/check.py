@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from engine.data.train_loader import TrainLoader
     from engine.network import Network
 
-_PROFILED_MINUTES = 10.0
-"""As if training took so long: some seconds of steps are measured."""
+_PROFILED_MINUTES = 10.0  # as if training took so long: some seconds of steps are measured
 
 
 def check(request: Check) -> int:

@@ -9,8 +9,7 @@ from engine.errors import MedtuiError, RunError, UsageError, counted, printable
 from engine.requests import Sweep
 from engine.runfolder.study import Study, pooled_name, read_study
 
-_SHOWN = 12
-"""Results that are printed at the end; the report has all."""
+_SHOWN = 12  # results that are printed at the end; the report has all
 
 
 def sweep(request: Sweep) -> int:

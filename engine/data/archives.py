@@ -12,10 +12,8 @@ from pathlib import Path, PurePosixPath
 from engine.errors import RunError, printable
 
 MAX_MEMBERS = 1_000_000
-MAX_RATIO = 200
-"""Bytes unpacked for each byte of the archive; images and volumes stay far below it."""
-SMALL = 100_000_000
-"""Up to so many bytes may come out of any archive."""
+MAX_RATIO = 200  # bytes unpacked for each byte of the archive; images and volumes stay far below it
+SMALL = 100_000_000  # up to so many bytes may come out of any archive
 _CHANGED = "the archive was changed or is not what it claims to be: do not use it"
 
 

@@ -12,8 +12,7 @@ from scipy import ndimage
 
 from engine.recipe import AugmentTable
 
-GREY = (0.299, 0.587, 0.114)
-"""Share of red, green and blue in the brightness of a colour (ITU-R BT.601)."""
+GREY = (0.299, 0.587, 0.114)  # share of red, green and blue in the brightness of a colour (ITU-R BT.601)
 
 
 class RandIntensity:

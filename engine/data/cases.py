@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 SPLITS = ("train", "validation", "test")
-MOST_LABELS = 65_535
-"""The greatest value of a mask, and the most classes."""
+MOST_LABELS = 65_535  # the greatest value of a mask, and the most classes
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,10 @@ from engine.data.trilinear import sampled
 from engine.data.volumes import Array
 from engine.recipe import AugmentTable, DataTable
 
-Voxels = tuple[npt.NDArray[np.int32], ...]
-"""For each class that is present, flat indices of some of its voxels."""
+Voxels = tuple[npt.NDArray[np.int32], ...]  # for each class that is present, flat indices of some of its voxels
 Matrix = npt.NDArray[np.float64]
 
-MAX_VOXELS = 10_000
-"""Voxels kept of each class as centres of foreground crops."""
+MAX_VOXELS = 10_000  # voxels kept of each class as centres of foreground crops
 
 
 def foreground_voxels(label: Masks) -> Voxels:

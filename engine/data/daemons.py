@@ -14,8 +14,7 @@ from engine.console import tell
 Job = TypeVar("Job")
 Made = TypeVar("Made")
 
-STALLED_S = 30.0
-"""Data that does not come for so long is worth a word."""
+STALLED_S = 30.0  # data that does not come for so long is worth a word
 _LOOK_S = 0.25
 _LEAVE_S = 1.0
 

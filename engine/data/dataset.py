@@ -20,8 +20,7 @@ from engine.recipe import DataTable
 from engine.recipe.base import folded
 
 _LOOKED_AT = 10_000
-MARKER = "PHANTOM"
-"""A file of this name in a data folder says that its cases are made."""
+MARKER = "PHANTOM"  # a file of this name in a data folder says that its cases are made
 
 
 def data_root(argument: Path | None) -> Path:

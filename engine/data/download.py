@@ -10,8 +10,7 @@ from engine.data.catalog import KnownDataset
 from engine.data.web import DownloadError, fetch_file
 from engine.errors import RunError, UsageError
 
-LARGEST = 100 * 10**9
-"""Bytes of an archive: more than any data set that is known."""
+LARGEST = 100 * 10**9  # bytes of an archive: more than any data set that is known
 
 
 def download(data: KnownDataset, root: Path) -> Path:

@@ -7,8 +7,7 @@ from engine.data.cases import CaseFacts, Dataset
 Ranges = Mapping[str, tuple[float, float]]
 """Least and greatest ``low``, ``high`` and ``blank`` (see `CaseFacts`) of the training cases, and of every axis
 ``spacing <axis>`` where voxels reach the network as the files have them."""
-_ALIKE = 1.1
-"""Voxels larger or smaller by this factor are other ones; `engine.data.survey` advises from there on, too."""
+_ALIKE = 1.1  # voxels larger or smaller by this factor are other ones; `engine.data.survey` advises from there on, too
 _MORE_BLANK = 0.2
 
 

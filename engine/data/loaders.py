@@ -21,10 +21,8 @@ from engine.recipe import AugmentTable, DataTable, RuntimeTable
 
 __all__ = ["Batch", "EvalLoader", "TrainLoader", "build_train_loader", "iter_prepared"]
 
-CACHE_SHARE = 0.5
-"""Of the free memory, that cached cases may take."""
-MAX_WORKERS = 8
-"""More loader processes than this are started only when the recipe says so."""
+CACHE_SHARE = 0.5  # of the free memory, that cached cases may take
+MAX_WORKERS = 8  # more loader processes than this are started only when the recipe says so
 
 
 def build_train_loader(

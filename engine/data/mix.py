@@ -14,8 +14,7 @@ from engine.recipe.tables import grown
 _MIX = 3  # beside the numbers of engine.data.order
 _GROWN = 2 / 3
 
-Shares = list[tuple[float, Tensor]]
-"""Of the loss: indices (B,), and by how much they count."""
+Shares = list[tuple[float, Tensor]]  # of the loss: indices (B,), and by how much they count
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,10 +27,8 @@ _GREY = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"}
 _DEEP = {"I", "I;16", "I;16B", "I;16L", "I;16N", "F"}
 _LOW_BYTES = {f"{kind};16{own}": f"{kind};16{other}" for kind in ("RGB", "RGBA") for own, other in ("BL", "LB", "NB")}
 _BITS = (8, 10, 12, 14, 16)
-_NOISE = 8
-"""What the coarsest JPEG takes from white, and adds to black."""
-_NOT_BLACK = 48
-"""A grey that no JPEG makes of an even black."""
+_NOISE = 8  # what the coarsest JPEG takes from white, and adds to black
+_NOT_BLACK = 48  # a grey that no JPEG makes of an even black
 
 
 @contextmanager

@@ -31,16 +31,14 @@ from engine.data.volumes import (
 from engine.errors import DataError, Problem, counted
 
 Floats = npt.NDArray[np.float32]
-Masks = npt.NDArray[np.integer[Any]]
-"""Class indices: uint8, or int32 where there are more than 255 classes."""
+Masks = npt.NDArray[np.integer[Any]]  # class indices: uint8, or int32 where there are more than 255 classes
 Label = tuple[Masks | None, tuple[int, ...]]
 """Class indices of a mask (*S), None where it cannot be used; and the classes that it holds."""
 
 _WHITE = {255, 65_535}
 _BLURRED, _EDGES = 20, 3
 """Other values than 0 and 1, beyond which a mask of one class is smoothed; with white among them."""
-WHOLE = 1e-3
-"""Mask values that are so near to a whole number are that number: resampling tools leave such."""
+WHOLE = 1e-3  # mask values that are so near to a whole number are that number: resampling tools leave such
 
 UNREADABLE = (
     *(OSError, EOFError, ValueError, KeyError, IndexError, TypeError, OverflowError, MemoryError, SyntaxError),

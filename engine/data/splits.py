@@ -15,8 +15,7 @@ from engine.errors import DataError, Problem, counted, some
 from engine.recipe import DataTable
 
 T = TypeVar("T")
-Unit = tuple[Case, ...]
-"""The cases that must stay together: a group, or one case."""
+Unit = tuple[Case, ...]  # the cases that must stay together: a group, or one case
 
 
 def assign(cases: Sequence[Case], table: DataTable) -> tuple[Case, ...]:

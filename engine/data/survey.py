@@ -20,11 +20,9 @@ _FEW_TRAINED, _FEW_TESTED = 5, 10
 _FAR = 6.0
 """Robust z-score from which a case counts as far from the others: a normal value is there once in 500 million."""
 _ROUND_TRIPS = 5
-_FEWEST = 3
-"""Cases that may be a group of their own."""
+_FEWEST = 3  # cases that may be a group of their own
 
-Range = tuple[float, float, float]
-"""Least, median, greatest."""
+Range = tuple[float, float, float]  # least, median, greatest
 
 
 class Advice(msgspec.Struct, frozen=True):

@@ -10,8 +10,7 @@ import torch
 
 from engine.data.daemons import Daemons, Job, Made
 
-_WAY = 10
-"""Nicer than the network's threads by so much."""
+_WAY = 10  # nicer than the network's threads by so much
 
 
 class Threads(Daemons[Job, Made]):

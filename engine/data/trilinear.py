@@ -67,8 +67,7 @@ def _fill(image: Array, label: Array, move: Array, seen: Array, mask: Array) -> 
 
 
 _kernel = _compiled(_fill)
-_LLVM_BYTES = 128 << 20
-"""What bringing the kernel from the disk takes (97 MB were seen), with something to spare."""
+_LLVM_BYTES = 128 << 20  # what bringing the kernel from the disk takes (97 MB were seen), with something to spare
 
 
 def sampled(image: Array, label: Masks, matrix: Array, origin: Array, size: tuple[int, ...]) -> tuple[Floats, Masks]:

@@ -19,16 +19,12 @@ from engine.runfolder import most_unpacked, open_regular
 Array = npt.NDArray[np.generic]
 Affine = npt.NDArray[np.float64]
 
-MAX_VOXELS = 2**31
-"""Larger volumes are refused: a damaged header must not ask for all the memory there is."""
+MAX_VOXELS = 2**31  # larger volumes are refused: a damaged header must not ask for all the memory there is
 _KINDS = (nibabel.Nifti1Image, nibabel.Nifti2Image)
-_MILLIMETRES = {1: 1e3, 3: 1e-3}
-"""In the units of length of NIfTI-1 that are not mm: metre and micron."""
-AFFINE_TOLERANCE = 0.1
-"""Share of the smallest voxel side by which two grids may lie apart and still count as the same."""
+_MILLIMETRES = {1: 1e3, 3: 1e-3}  # in the units of length of NIfTI-1 that are not mm: metre and micron
+AFFINE_TOLERANCE = 0.1  # share of the smallest voxel side by which two grids may lie apart and still count as the same
 _MOST_HEADER = 16 << 20
-_MOST_BEHIND = 64 << 20
-"""Bytes behind the values that are looked through for the check sum."""
+_MOST_BEHIND = 64 << 20  # bytes behind the values that are looked through for the check sum
 logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # its remarks on headers; faults are raised
 
 _H5 = (".h5", ".hdf5")

@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import IO, Any
 
 SCHEMES = ("https", "file")
-TIMEOUT_S = 60.0
-"""Without a byte for so long, the connection counts as lost."""
-SLOWEST = 10_000
-"""Bytes a second, over the whole transfer after its first minute: a peer that drips is given up."""
+TIMEOUT_S = 60.0  # without a byte for so long, the connection counts as lost
+SLOWEST = 10_000  # bytes a second, over the whole transfer after its first minute: a peer that drips is given up
 _BLOCK = 1 << 20
 _GRACE_S = 60.0
 

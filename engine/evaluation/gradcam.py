@@ -4,23 +4,16 @@ The figures of a finished run use pytorch-grad-cam, which collects gradients in 
 gradient is asked for at one layer only, so that a validation between two steps leaves no trace.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from engine.evaluation.inference import Predictor
 from engine.models import cam_layer
 
-if TYPE_CHECKING:
-    from engine.evaluation.inference import Predictor
-
-AT_ONCE = 8
-"""Images whose graph is held at the same time."""
+AT_ONCE = 8  # images whose graph is held at the same time
 
 
 def grad_cam(model: nn.Module, images: Tensor, labels: NDArray[np.int64]) -> NDArray[np.float32]:

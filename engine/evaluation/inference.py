@@ -16,8 +16,7 @@ from engine.device import Device
 from engine.network import Network
 from engine.recipe import Recipe
 
-BATCH_BYTES = 2**29
-"""So much the output of one forward pass may take, unless a single window needs more."""
+BATCH_BYTES = 2**29  # so much the output of one forward pass may take, unless a single window needs more
 
 
 @dataclass(frozen=True, slots=True)

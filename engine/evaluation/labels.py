@@ -17,8 +17,7 @@ from engine.data.read import Floats, Masks, index_type
 from engine.evaluation.inference import Predictor, to_mask, voted
 from engine.evaluation.windows import Box, Windows
 
-SAMPLE_BYTES = 2**29
-"""So much the logits that a `Sample` keeps may take."""
+SAMPLE_BYTES = 2**29  # so much the logits that a `Sample` keeps may take
 
 
 class Sample:

@@ -14,12 +14,9 @@ from engine.recipe import FiguresTable
 from engine.runfolder import RunFolder, example_file, file_name, write_with
 
 SLICES = 12
-PIXELS = 112
-"""The longer side of the image of a preview, at most."""
-MASK_PIXELS = 1024
-"""The longer side of its masks, at most: they pack well, and a border off by a voxel is to be seen."""
-EPOCHS_KEPT = 60
-"""About so many epochs of a run get previews, so that a long run does not fill the disk."""
+PIXELS = 112  # the longer side of the image of a preview, at most
+MASK_PIXELS = 1024  # the longer side of its masks, at most: they pack well, and a border off by a voxel is to be seen
+EPOCHS_KEPT = 60  # about so many epochs of a run get previews, so that a long run does not fill the disk
 
 
 def shrink_step(shape: tuple[int, ...], most: int = PIXELS) -> int:

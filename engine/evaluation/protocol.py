@@ -1,14 +1,12 @@
 """What an evaluation is asked for, and what every task gives back: the words of this room."""
 
-from __future__ import annotations
-
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import ClassVar, Generic, Literal, Protocol, TypeVar
 
 import psutil
 import torch
@@ -16,26 +14,22 @@ from ignite.engine import Engine, Events
 from torch import Tensor
 
 from engine.data.cases import Case, Dataset
+from engine.evaluation.inference import Predictor
+from engine.evaluation.previews import ExampleWriter, PreviewWriter
+from engine.evaluation.results import Table
 from engine.events import CaseEntry
+from engine.metrics.calibration import Fitted
 from engine.recipe import DataTable, EvaluateTable
 from engine.runfolder import SplitSummary
 from engine.runfolder.manifest import InferenceFacts
-
-if TYPE_CHECKING:
-    from engine.evaluation.inference import Predictor
-    from engine.evaluation.previews import ExampleWriter, PreviewWriter
-    from engine.evaluation.results import Table
-    from engine.metrics.calibration import Fitted
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 Progress = Callable[[int, int], None]
 Purpose = Literal["validation", "test", "predict"]
 Heard = TypeVar("Heard")
 
-WORST = 50
-"""So many of the worst cases are named in the stream."""
-MOST_CLASSES = 50
-"""Of more classes the stream has no confusion matrix, which grows with their square."""
+WORST = 50  # so many of the worst cases are named in the stream
+MOST_CLASSES = 50  # of more classes the stream has no confusion matrix, which grows with their square
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,8 +18,7 @@ from engine.data.volumes import open_nifti
 from engine.runfolder import RunFolder, write_with
 from engine.runfolder.cases import put_rows
 
-Table = tuple[list[str], list[list[str]]]
-"""Header and cells."""
+Table = tuple[list[str], list[list[str]]]  # header and cells
 
 
 def write_cases(folder: RunFolder, split: str, table: Table) -> None:

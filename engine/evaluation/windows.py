@@ -18,10 +18,8 @@ from torch import Tensor
 from engine.evaluation.inference import Predictor
 
 Box = tuple[slice, ...]
-Piece = tuple[int, int]
-"""First voxel of a part of an axis, and the one behind its last."""
-LIVE_BYTES = 2**31
-"""So much the sums of all tiles that are held at a time may take."""
+Piece = tuple[int, int]  # first voxel of a part of an axis, and the one behind its last
+LIVE_BYTES = 2**31  # so much the sums of all tiles that are held at a time may take
 
 
 @dataclass(slots=True)

@@ -17,8 +17,7 @@ from engine.readers.numbers import short
 from engine.readers.run import Drawn, FigureError, Job, RunData
 from engine.readers.run_view import RunView, Tracks
 
-COLUMNS = 1500
-"""More points than this in one curve are drawn as the range of each column."""
+COLUMNS = 1500  # more points than this in one curve are drawn as the range of each column
 TRAIN = {"color": style.INK, "linestyle": "-", "linewidth": 1.3}
 VALIDATION = {"color": style.ACCENT, "linestyle": "-", "linewidth": 1.6}
 

@@ -13,11 +13,9 @@ from engine.measures import better_up, find, in_tables, is_distance, title
 from engine.readers.numbers import short
 from engine.readers.run import CaseTable, Drawn, FigureError, Job, RunData
 
-A_PAGE = 60
-"""Cases named on one sheet."""
+A_PAGE = 60  # cases named on one sheet
 _ROW = 0.135  # inches a case
-_MOST_CLASSES = 200
-"""Boxes of classes on a sheet: more make a sheet that nobody opens, of minutes."""
+_MOST_CLASSES = 200  # boxes of classes on a sheet: more make a sheet that nobody opens, of minutes
 
 
 def plan(run: RunData) -> list[Job]:

@@ -17,8 +17,7 @@ _KINDS = {
     "classification": ("curves", "roc", "precision_recall", "confusion", "reliability", "gradcam"),
     "segmentation": ("curves", "slices", "surface", "distributions", "gradcam"),
 }
-_MODULES = {("segmentation", "gradcam"): "gradcam_volume"}
-"""The module of a kind where it has another name."""
+_MODULES = {("segmentation", "gradcam"): "gradcam_volume"}  # the module of a kind where it has another name
 KINDS: tuple[str, ...] = tuple(dict.fromkeys(kind for kinds in _KINDS.values() for kind in kinds))
 """The kinds of figures, in the order in which they are drawn and reported."""
 

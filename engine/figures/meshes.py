@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-KINDS = ("truth", "prediction", "prediction_distance", "truth_distance")
-"""The columns of the figure."""
+KINDS = ("truth", "prediction", "prediction_distance", "truth_distance")  # the columns of the figure
 
 
 @dataclass

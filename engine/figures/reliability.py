@@ -12,8 +12,7 @@ from engine.readers.numbers import digits
 from engine.readers.run import Drawn, Job, RunData
 from engine.readers.scores import read_scores
 
-BINS = 15
-"""As the expected calibration error of metrics.json counts them."""
+BINS = 15  # as the expected calibration error of metrics.json counts them
 
 
 def plan(run: RunData) -> list[Job]:

@@ -42,8 +42,7 @@ warnings.filterwarnings("ignore", "Glyph ")  # `missing_letters` is what the rep
 _SCRIPTS = ("SC", "TC", "JP", "KR")  # Chinese, simplified and traditional, Japanese, Korean
 _LATIN = 0x24F  # the last letter of Latin Extended-B, all of which DejaVu Sans has
 
-Look: TypeAlias = dict[str, Any]
-"""Keyword arguments of Matplotlib."""
+Look: TypeAlias = dict[str, Any]  # keyword arguments of Matplotlib
 _RC: Look = {
     "font.size": LABEL,
     "axes.titlesize": TITLE,

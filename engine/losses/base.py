@@ -13,8 +13,7 @@ from engine.recipe.losses import LossTable
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Output = Literal["sigmoid", "softmax"]
-Weights = tuple[float, ...] | None
-"""One for each index of the target; None: all weigh the same."""
+Weights = tuple[float, ...] | None  # one for each index of the target; None: all weigh the same
 
 TINY = 1e-12
 

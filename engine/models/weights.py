@@ -13,8 +13,7 @@ from engine.console import show_progress
 from engine.data.web import DownloadError, fetch_file
 from engine.errors import Problem, RecipeError, some
 
-_LARGEST = 2 * 10**9
-"""Bytes of a file of ImageNet weights: more than any ResNet has."""
+_LARGEST = 2 * 10**9  # bytes of a file of ImageNet weights: more than any ResNet has
 
 
 def load_imagenet(model: nn.Module, name: str, version: str = "V1") -> None:

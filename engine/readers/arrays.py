@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from engine.runfolder import most_unpacked, open_regular, zip_members
 
 Array: TypeAlias = NDArray[Any]
-MOST_BYTES = 4 << 30
-"""Larger files, and files that hold more once they are unpacked, are not read."""
+MOST_BYTES = 4 << 30  # larger files, and files that hold more once they are unpacked, are not read
 DAMAGED = (
     OSError, EOFError, LookupError, MemoryError, RuntimeError, SyntaxError, ValueError, OverflowError, TypeError,
     lzma.LZMAError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,

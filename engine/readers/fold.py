@@ -17,14 +17,10 @@ from engine.readers.columns import Columns
 from engine.readers.run_view import EMPTY, RESOURCE_COLUMNS, STEP_COLUMNS, TRACK_COLUMNS, RunView, Tracks
 from engine.runfolder import EventReader
 
-LOGS = 5000
-"""Log lines that a view keeps; the whole log is in train.log."""
-JOURNAL = 1000
-"""Notable events that a view keeps: checkpoints, warnings, control, notes, starts, the end."""
-MOST_TRACKS = 20_000
-"""Curves of a view, and values of one event: a stranger's stream may name millions."""
-VALIDATIONS = 1000
-"""Validations whose per-case table a view keeps."""
+LOGS = 5000  # log lines that a view keeps; the whole log is in train.log
+JOURNAL = 1000  # notable events that a view keeps: checkpoints, warnings, control, notes, starts, the end
+MOST_TRACKS = 20_000  # curves of a view, and values of one event: a stranger's stream may name millions
+VALIDATIONS = 1000  # validations whose per-case table a view keeps
 
 _NO_TRACK = Columns(TRACK_COLUMNS)
 

@@ -13,21 +13,16 @@ from typing import Annotated, Any, BinaryIO, TypeVar
 
 import msgspec
 
-SMALL_BYTES = 16 << 20
-"""Largest JSON file or recipe that is read."""
-MOST_PARTS = 50_000
-"""Lists and objects of a JSON file that is read: millions of them take minutes and gigabytes."""
-MOST_LEVELS = 64
-"""Deepest nesting of JSON that is read."""
+SMALL_BYTES = 16 << 20  # largest JSON file or recipe that is read
+MOST_PARTS = 50_000  # lists and objects of a JSON file that is read: millions of them take minutes and gigabytes
+MOST_LEVELS = 64  # deepest nesting of JSON that is read
 MOST_UNPACKED, MOST_RATIO = 512 << 20, 512
 """Bytes that any file may hold once it is unpacked, and how many times its own size a large one may."""
-MOST_CONTENTS = 4 << 20
-"""Bytes of the table of contents of a zip file."""
+MOST_CONTENTS = 4 << 20  # bytes of the table of contents of a zip file
 UNREADABLE = (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What the readers of JSON raise over files that are missing, damaged, or no files."""
 
-Count = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
-"""A whole number that a float can hold."""
+Count = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]  # a whole number that a float can hold
 
 T = TypeVar("T")
 

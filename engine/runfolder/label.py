@@ -9,8 +9,7 @@ from engine.runfolder.lock import updating
 from engine.runfolder.mirror import change, is_mirror
 from engine.runfolder.paths import RunFolder
 
-MOST = {"title": 80, "note": 400}
-"""Characters."""
+MOST = {"title": 80, "note": 400}  # characters
 
 
 class Label(msgspec.Struct, frozen=True, kw_only=True):

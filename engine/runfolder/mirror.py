@@ -22,10 +22,8 @@ MARK = ".mirror"
 LOST, WATCHED, ASKED = ".lost", ".watched", ".asked"
 """Beside mirrored run folders: why their host cannot be asked now; which are looked at; what is asked for."""
 REFUSED = ".no"
-WATCHED_S = 20.0
-"""A run is watched for so long after somebody said so."""
-STREAM = "events.jsonl"
-"""Asked for: that all of the stream and the small files of a run are here."""
+WATCHED_S = 20.0  # a run is watched for so long after somebody said so
+STREAM = "events.jsonl"  # asked for: that all of the stream and the small files of a run are here
 _WAIT_S, _POLL_S = 15.0, 0.05
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from engine.errors import WRONG_PATH, RunError, UsageError
 from engine.runfolder.careful import read_object
 
-STUDY = ".study"
-"""How the folder of a study ends."""
+STUDY = ".study"  # how the folder of a study ends
 ID_PATTERN = re.compile(r"^\d{8}-\d{6}-[A-Za-z0-9][A-Za-z0-9._-]*$")
 
 

@@ -22,8 +22,7 @@ from engine.runfolder.paths import RunFolder
 State = Literal["starting", "running", "paused", "finished", "stopped", "failed", "lost", "silent"]
 """``lost`` and ``silent`` are words of others: the process is gone; it is elsewhere and gives no sign of life."""
 ENDED: frozenset[str] = frozenset({"finished", "stopped", "failed", "lost"})
-STALE_S = 120.0
-"""A run on another host whose heartbeat is older than this is silent."""
+STALE_S = 120.0  # a run on another host whose heartbeat is older than this is silent
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,8 +17,7 @@ from engine.runfolder.lines import decode, encode, sequence_number
 
 _CHUNK = 1 << 20
 _BEFORE = 200
-_LONGEST = 64 << 20
-"""Bytes of a line; a longer one is no event."""
+_LONGEST = 64 << 20  # bytes of a line; a longer one is no event
 
 
 class EventWriter:

@@ -13,8 +13,7 @@ from engine.runfolder.careful import Count, lenient, read_object
 from engine.runfolder.lock import updating
 from engine.runfolder.paths import RunFolder
 
-Value: TypeAlias = Count | float | None
-"""A metric or a count; None: not measured."""
+Value: TypeAlias = Count | float | None  # a metric or a count; None: not measured
 Bounds: TypeAlias = tuple[Value, Value]
 
 

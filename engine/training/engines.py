@@ -166,8 +166,7 @@ def build_step(recipe: Recipe, network: Network, labels: int, iterations_per_epo
     )
 
 
-_UPDATE_EVERY = 50
-"""Steps from one look at the size of the update to the next: it costs a copy of the weights."""
+_UPDATE_EVERY = 50  # steps from one look at the size of the update to the next: it costs a copy of the weights
 _SMALLEST_SCALE = 1.0
 """Of the loss, in fp16; where its gradient is not finite then either, smaller ones do not help. 1 without fp16."""
 _NOT_FINITE_HINT = (

@@ -7,10 +7,10 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import islice
 
-import ignite.distributed as idist
 import torch
 
 from engine.data.cases import Dataset
+from engine.distributed import broadcast, world
 from engine.errors import counted
 from engine.evaluation.evaluator import evaluate_split, open_evaluation
 from engine.evaluation.tester import validation_job
@@ -23,8 +23,7 @@ _WARM_UP = 2
 _FEWEST, _MOST = 3, 200
 _SHARE, _LEAST_S, _MOST_S, _MOST_SHARE = 0.02, 2.0, 30.0, 0.05
 """Of the minutes, that are spent on measuring steps, and its limits."""
-_MARGIN = 0.97
-"""Of the minutes, that are planned with: checkpoints, previews and the stream take the rest."""
+_MARGIN = 0.97  # of the minutes, that are planned with: checkpoints, previews and the stream take the rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ def measure_pace(
             start = time.perf_counter()
             for group in islice(groups, count):
                 step(trainer, group)
-            return _first_clock(time.perf_counter() - start) / count
+            return broadcast(time.perf_counter() - start) / count
 
         seconds(_WARM_UP)
         room = min(max(_SHARE * minutes * 60, _LEAST_S), _MOST_S, _MOST_SHARE * minutes * 60)
@@ -103,14 +102,10 @@ def measure_pace(
 def _validation_s(recipe: Recipe, network: Network, dataset: Dataset) -> float:
     """Seconds of a validation, from its first case, or from some batches of pictures; the first time warms up."""
     cases = dataset.split("validation")
-    few = cases[: idist.get_world_size() * (1 if dataset.dense else 4 * recipe.train.batch_size)]
+    few = cases[: world() * (1 if dataset.dense else 4 * recipe.train.batch_size)]
     job = validation_job(recipe, network, replace(dataset, cases=few), network.model)
     for _ in range(2):
         start = time.perf_counter()
         evaluate_split(open_evaluation(job))
         took = time.perf_counter() - start
-    return _first_clock(took) * len(cases) / len(few)
-
-
-def _first_clock(seconds: float) -> float:
-    return float(idist.broadcast(seconds, 0)) if idist.get_world_size() > 1 else seconds
+    return broadcast(took) * len(cases) / len(few)

@@ -13,8 +13,7 @@ from engine.hardware import cpu_flags
 from engine.recipe import AugmentTable, Recipe
 
 _SAMPLES = 16
-_MUCH = 0.1
-"""Of an iteration: what is worth a word."""
+_MUCH = 0.1  # of an iteration: what is worth a word
 _OFF: dict[str, dict[str, Any]] = {
     "rotation, zoom and shift": {"rotate_degrees": 0.0, "rotate_plane": None, "scale": 0.0, "translate": 0.0},
     "flips": {"flip": (), "rotate90": False},

@@ -19,8 +19,7 @@ from engine.training.handlers.status import StatusWriter
 from engine.training.webhook import Webhook, keep_webhook
 
 _PROGRESS_S = 0.5
-_WORTH = 500.0
-"""Training goes on for so many times the cost of a diagnosis before the next: 0.2 % of the time."""
+_WORTH = 500.0  # training goes on for so many times the cost of a diagnosis before the next: 0.2 % of the time
 _SAID = ("code", "severity", "message", "since_epoch", "remedy")
 
 

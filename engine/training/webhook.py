@@ -19,8 +19,7 @@ from engine.diagnosis import Finding
 from engine.recipe.tables import WEB_ADDRESS
 from engine.runfolder import RunFolder, State, read_small, write_text
 
-_TIMEOUT_S = 5.0
-"""For an answer, and at the end of a run for all that are still waited for."""
+_TIMEOUT_S = 5.0  # for an answer, and at the end of a run for all that are still waited for
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -14,8 +14,7 @@ from tui.theme import mark
 
 Mode: TypeAlias = Literal["iteration", "epoch", "time"]
 MODES: tuple[Mode, ...] = ("iteration", "epoch", "time")
-NO_STEP, NO_VALIDATION = "no iteration yet", "no validation yet"
-"""Why a chart is empty, as far as a view alone tells."""
+NO_STEP, NO_VALIDATION = "no iteration yet", "no validation yet"  # why a chart is empty, as far as a view alone tells
 GHOST = "3"  # the colour of an earlier run behind the curves
 MOST_CLASSES = 8  # curves on one chart of classes; more cannot be told apart
 

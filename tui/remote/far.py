@@ -24,8 +24,7 @@ from tui.state.runs_index import RunRow, RunsIndex
 
 POLL_S = 0.5
 SCAN_S = 1.5
-HEALTH_S = 5.0
-"""Streams of runs that nobody looks at are read for findings once the near end has its first screen."""
+HEALTH_S = 5.0  # streams of runs that nobody looks at are read for findings once the near end has its first screen
 LONGEST_ASKED = 64 << 10
 
 

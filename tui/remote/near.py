@@ -21,12 +21,10 @@ from tui.remote.hosts import Host
 from tui.remote.mirror import Mirror, place
 from tui.remote.protocol import BEAT_S, LONGEST_LINE, VERSION, FromFar, FromNear, digest, is_file_name
 
-POLL_S, SOON_S = 0.2, 0.02
-"""Between two looks at what is asked for; and as long as somebody waits for a first screen."""
+POLL_S, SOON_S = 0.2, 0.02  # between two looks at what is asked for; and as long as somebody waits for a first screen
 PATIENCE_S = 30.0  # how long a first connection may take
 LONGEST_PAUSE_S = 30.0  # between two attempts to connect again
-STALE_S = 60.0
-"""A request that could not be sent for so long is dropped: a stop that comes an hour late helps nobody."""
+STALE_S = 60.0  # a request that could not be sent for so long is dropped: a stop that comes an hour late helps nobody
 SAY_S = 1.0  # between two problems of the far end that a person is told
 MOST_NOISE = 64 << 10  # bytes that a login may print before `medtui tail` speaks
 NO_TAIL = "what the far end says is no medtui tail"

@@ -36,8 +36,7 @@ class PreviewImages:
     heat: Bytes | None = None  # (S, H, W) activation map of the prediction, 0 to 255
 
 
-Taken: TypeAlias = PreviewImages | str
-"""What can be shown of a file, or a short reason why nothing can."""
+Taken: TypeAlias = PreviewImages | str  # what can be shown of a file, or a short reason why nothing can
 
 
 def read_images(

@@ -14,8 +14,7 @@ from engine.errors import UsageError
 from engine.measures import find, of_task
 from engine.runfolder import State
 
-Value: TypeAlias = float | str | tuple[str, ...]
-"""Of a run: a number, a text, or several names, of which any counts."""
+Value: TypeAlias = float | str | tuple[str, ...]  # of a run: a number, a text, or several names, of which any counts
 EXAMPLE = "lr<1e-3 dice>0.8 state:failed health:warning"
 TEXTS = ("name", "id", "note", "study", "metric")
 CHOICES = {

@@ -28,13 +28,10 @@ _MISSING = frozenset(
     ("nan", "na", "n/a", "none", "null", "nil", "<na>", "#n/a", "#nv", "#n/v", "-nan", "-", "--", "?", "missing")
 )
 """What tables have in cells without a value: most as pandas reads them, in lower case."""
-LONGEST_NAME = 200
-"""Characters in the name of a class."""
+LONGEST_NAME = 200  # characters in the name of a class
 _ELSEWHERE = re.compile(r"[A-Za-z]:[\\/]|[A-Za-z][A-Za-z0-9+.-]+://")
-MAX_LIST_BYTES = 64_000_000
-"""Lists and tables larger than this are not read."""
-MOST_PROBLEMS = 1000
-"""Of one table; more are not looked for."""
+MAX_LIST_BYTES = 64_000_000  # lists and tables larger than this are not read
+MOST_PROBLEMS = 1000  # of one table; more are not looked for
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,7 @@ from engine.recipe.sources import Isic2018Table
 
 CLASSES = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
 PARTS = {"train": "Training", "validation": "Validation", "test": "Test"}
-PUBLISHED = {"train": 10015, "validation": 193, "test": 1512}
-"""Images of the published split."""
+PUBLISHED = {"train": 10015, "validation": 193, "test": 1512}  # images of the published split
 GROUPS = "ISIC2018_Task3_Training_LesionGroupings.csv"
 
 

@@ -12,8 +12,7 @@ from engine.data.sources.index import DatasetIndex, foreground, inside, outside,
 from engine.errors import Problem
 from engine.recipe.sources import LeftAtriumTable
 
-PUBLISHED = {"train": 80, "test": 20}
-"""Cases of the split that the papers use."""
+PUBLISHED = {"train": 80, "test": 20}  # cases of the split that the papers use
 FILE = "mri_norm2.h5"
 
 

@@ -1,4 +1,4 @@
-"""Folders of images beside folders of masks, paired by the names of their files.
+"""Folders of images beside folders of masks, paired by the names of their files: pictures (PNG, JPEG, ...), or NIfTI.
 
 A split is given by subfolders ``train``, ``validation`` and ``test``: in both folders
 (``images/train``, ``masks/train``), or above them (``train/images``, ``train/masks``). Other subfolders are those of
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.data.cases import Case
+from engine.data.pictures import PICTURES
 from engine.data.sources import index
 from engine.data.sources.dataset_json import FILE, labels_of, read_json
 from engine.data.unread import VOLUMES, unread
@@ -22,6 +23,20 @@ from engine.recipe.sources import ImagePairsTable, NiftiPairsTable
 SUFFIXES = ("_segmentation", "_mask", "_masks", "_label", "_seg", "_gt")
 """What a mask's name may have after that of its image, as in ISIC's ``ISIC_0000000_segmentation.png``."""
 _CHANNEL = re.compile(r"(.+)_\d{4}")
+
+
+@index.read_index.register
+def image_pairs(table: ImagePairsTable, folder: Path, task: str) -> index.DatasetIndex:  # noqa: ARG001  (one signature for all sources)
+    """Pictures, each with its mask; see `paired`."""
+    return paired(folder, table, PICTURES, channels=0, spatial_dims=2, spacing_unit="pixel")
+
+
+@index.read_index.register
+def nifti_pairs(table: NiftiPairsTable, folder: Path, task: str) -> index.DatasetIndex:  # noqa: ARG001  (one signature for all sources)
+    """Volumes, each with its mask; see `paired`."""
+    found = paired(folder, table, index.NIFTI, channels=0)
+    files = max((len(case.images) for case in found.cases), default=0)
+    return replace(found, channels=files if files > 1 else 0)
 
 
 def paired(

@@ -11,8 +11,7 @@ from engine.errors import DataError
 from engine.recipe.base import folded
 
 _SEPARATORS = (",", ";", "\t", "|")
-_ANSI = "cp1252"
-"""What Excel calls "CSV" in Western Europe; Latin-1 but for signs that Latin-1 lacks."""
+_ANSI = "cp1252"  # what Excel calls "CSV" in Western Europe; Latin-1 but for signs that Latin-1 lacks
 _UNSEEN = "\u200b\u200e\u200f\u2060\ufeff"
 """Signs without a width, which copying from web pages and PDF leaves at the ends of cells."""
 

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from ignite.engine import Engine, Events
 
@@ -13,8 +15,13 @@ from engine.runfolder import EventWriter, RunFolder
 from engine.training.handlers.validation import Best, ValidationEvents, ValidationOutcome
 from engine.training.state import TrainerState
 
-WORTH = 50.0
-"""Training goes on for so many times the cost of a write of checkpoints before the next: 2 % of the time."""
+WORTH = 50.0  # training goes on for so many times the cost of a write of checkpoints before the next: 2 % of the time
+
+
+def _save(path: Path, content: Content, why: str, **best: Any) -> CheckpointSaved:
+    seconds, place = round(save_checkpoint(path, content), 4), f"checkpoints/{path.name}"
+    epoch, iteration = content["epoch"], content["iteration"]
+    return CheckpointSaved(path=place, epoch=epoch, iteration=iteration, why=why, seconds=seconds, **best)
 
 
 class BestCheckpoint:
@@ -39,18 +46,7 @@ class BestCheckpoint:
         content, self._waiting = self._waiting, None
         if content is None:
             return
-        seconds = save_checkpoint(self._folder.best, content)
-        self._emit(
-            CheckpointSaved(
-                path="checkpoints/best.pt",
-                epoch=content["epoch"],
-                iteration=content["iteration"],
-                why="best",
-                metric=content["metric"],
-                value=content["value"],
-                seconds=round(seconds, 4),
-            )
-        )
+        self._emit(_save(self._folder.best, content, "best", metric=content["metric"], value=content["value"]))
 
     def hold(self) -> None:
         """Training goes on before `write`: keep the weights as they are now."""
@@ -130,7 +126,8 @@ class LastCheckpoint:
             content |= self._open
         else:
             content |= {"epoch_open": False, "stream": list(self.writer.position)}
-        self._write(content, why)
+        self.writer.sync()
+        self.emit(_save(self.folder.last, content, why))
         self._saved, self._owed = place, False
         self._written = time.monotonic()
         self._cost = self._written - start
@@ -139,19 +136,6 @@ class LastCheckpoint:
         """Write ``best.pt`` if it waits for ``last.pt``."""
         if self.best is not None:
             self.best.write()
-
-    def _write(self, content: Content, why: str) -> None:
-        self.writer.sync()
-        seconds = save_checkpoint(self.folder.last, content)
-        self.emit(
-            CheckpointSaved(
-                path="checkpoints/last.pt",
-                epoch=content["epoch"],
-                iteration=content["iteration"],
-                why=why,
-                seconds=round(seconds, 4),
-            )
-        )
 
     def _worth(self) -> bool:
         return time.monotonic() - self._written >= WORTH * self._cost

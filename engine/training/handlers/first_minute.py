@@ -15,8 +15,7 @@ from engine.readers.numbers import duration
 from engine.recipe import FiguresTable
 from engine.runfolder import RunFolder
 
-_STEPS = 10
-"""Steps after which a step's time is told; those of the first epoch only, as a validation lies behind it."""
+_STEPS = 10  # steps after which a step's time is told; those of the first epoch only, as a validation lies behind it
 
 
 class FirstMinute:

@@ -9,8 +9,7 @@ from engine.checkpoint import StateDict
 from engine.errors import counted
 from engine.events import Event, Log
 
-_SURE = 0.1
-"""Of all epochs, after which a forecast is believed."""
+_SURE = 0.1  # of all epochs, after which a forecast is believed
 _SLOWER, _FASTER = 1.1, 0.75
 
 
