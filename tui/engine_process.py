@@ -65,9 +65,7 @@ def _run(command: list[str], sent: bytes | None = None, *, name: str = "the engi
 
     A study has something to do at the second: it kills its members.
     """
-    from engine.hardware import killed_words, out_of_memory_kills
-
-    kills = out_of_memory_kills()
+    kills = hardware.out_of_memory_kills()
     process = subprocess.Popen(command, env=engine_environment(), stdin=None if sent is None else subprocess.PIPE)
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     if process.stdin is not None and sent is not None:
@@ -83,5 +81,5 @@ def _run(command: list[str], sent: bytes | None = None, *, name: str = "the engi
             if interrupts > patience:
                 process.kill()
     if code < 0 and -code not in {signal.SIGINT, signal.SIGTERM} and not interrupts:
-        print(f"{name} was {killed_words(-code, kills)}", file=sys.stderr)
+        print(f"{name} was {hardware.killed_words(-code, kills)}", file=sys.stderr)
     return INTERRUPTED if interrupts or code == -signal.SIGINT else code if code >= 0 else 128 - code

@@ -26,7 +26,8 @@ from engine.console import LINE_EVERY_S, OVERWRITTEN
 from engine.errors import MedtuiError, printable
 from engine.hardware import Kills, killed_words, out_of_memory_kills
 from engine.requests import Resume, Train, encode
-from engine.runfolder import RunFolder, record_death
+from engine.runfolder import RunFolder
+from engine.runfolder.status import record_death
 from tui.engine_process import engine_command, engine_environment
 
 _GRACE_S = 5.0

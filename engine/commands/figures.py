@@ -4,15 +4,14 @@ from collections.abc import Callable
 
 from engine.errors import MedtuiError, printable
 from engine.events import Event, Figure, Log, Phase
+from engine.figures import draw_all
+from engine.report import write_report
 from engine.requests import Figures
 from engine.runfolder import RunFolder, update_manifest
 
 
 def draw_and_report(folder: RunFolder, emit: Callable[[Event], object]) -> None:
     """All figures of a run, then its report. One that fails is logged and costs no other."""
-    from engine.figures import draw_all
-    from engine.report import write_report
-
     update_manifest(folder, measured=True)
     emit(Phase(phase="figures"))
     draw_all(folder, emit=emit)
@@ -29,7 +28,6 @@ def figures(request: Figures) -> int:
     Returns:
         0, or 1 when a figure could not be drawn.
     """
-    from engine.figures import draw_all
 
     def tell(event: Event) -> None:
         if isinstance(event, Figure):

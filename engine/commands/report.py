@@ -1,8 +1,12 @@
 """``medtui report``: the report of a run, or the comparison of several, from their folders alone."""
 
 from engine.errors import UsageError, printable
+from engine.report import write_comparison, write_report
+from engine.report.study import write_study_report
 from engine.requests import Report
 from engine.runfolder import RunFolder, refuse_links
+from engine.runfolder.study import read_study
+from engine.studies.results import collect
 
 
 def report(request: Report) -> int:
@@ -12,8 +16,6 @@ def report(request: Report) -> int:
         UsageError: no run is named, or the output is no folder.
         RunError: the run folder may not be written to.
     """
-    from engine.report import write_comparison, write_report
-
     folders = [RunFolder(run) for run in request.runs]
     if any(folder.is_study for folder in folders):
         return _study(folders, request)
@@ -32,10 +34,6 @@ def report(request: Report) -> int:
 
 
 def _study(folders: list[RunFolder], request: Report) -> int:
-    from engine.report.study import write_study_report
-    from engine.runfolder.study import read_study
-    from engine.studies.results import collect
-
     if len(folders) > 1 or request.output is not None:
         raise UsageError("the report of a study stands in its own folder", "name one study, and no other run")
     study = read_study(folders[0])

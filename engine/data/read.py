@@ -14,20 +14,11 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from PIL import Image
 
+from engine.data import volumes
 from engine.data.cases import MOST_LABELS, Case, Dataset
 from engine.data.pictures import picture_channels, read_mask_picture, read_picture, to_shades, with_channels
 from engine.data.unread import namesake
-from engine.data.volumes import (
-    AFFINE_TOLERANCE,
-    Affine,
-    Array,
-    channels_first,
-    corners_apart,
-    invertible,
-    read_volume,
-    spacing_of,
-    volume_channels,
-)
+from engine.data.volumes import Affine, Array
 from engine.errors import DataError, Problem, counted
 
 Floats = npt.NDArray[np.float32]
@@ -72,7 +63,7 @@ def read_case(dataset: Dataset, case: Case) -> RawCase:
     label, present = (None, ()) if case.label is None else _label(dataset, case.label, image, affine, problems)
     if problems or image is None:
         raise DataError(f"case {case.id} cannot be used:", problems=tuple(problems))
-    spacing = None if affine is None else spacing_of(affine)
+    spacing = None if affine is None else volumes.spacing_of(affine)
     return RawCase(case.id, image, label, affine, spacing, present)
 
 
@@ -92,7 +83,7 @@ def channels_in(paths: Sequence[Path], spatial_dims: int) -> int:
     """
     try:
         if spatial_dims == 3:
-            return volume_channels(paths[0])
+            return volumes.volume_channels(paths[0])
         return 3 if any(picture_channels(path) == 3 for path in paths) else 1
     except UNREADABLE:
         return 1
@@ -212,8 +203,8 @@ def _load(dataset: Dataset, path: Path, what: str, problems: list[Problem]) -> t
     try:
         array: Array | None
         if dataset.spatial_dims == 3:
-            volume, affine = read_volume(path, what)
-            array, shape = channels_first(volume), volume.shape
+            volume, affine = volumes.read_volume(path, what)
+            array, shape = volumes.channels_first(volume), volume.shape
         else:
             label = what == "label"
             array = read_mask_picture(path)[None] if label else with_channels(read_picture(path), dataset.channels)
@@ -240,7 +231,7 @@ def _fault(where: str, what: str, array: Array | None, shape: Sequence[int], aff
         return Problem(where, f"{what} has no voxels: shape {found}")
     if array.dtype.kind not in "biuf":
         return Problem(where, f"{what} holds {array.dtype}", "integers or real numbers")
-    if affine is not None and not invertible(affine):
+    if affine is not None and not volumes.invertible(affine):
         return Problem(where, f"{what} has an affine that is not invertible")
     return None
 
@@ -256,8 +247,8 @@ def _other_grid(
     """A problem if the two affines put some corner of ``shape`` at places too far apart."""
     if found is None or wanted is None:
         return []
-    apart = corners_apart(found, wanted, shape)
-    if apart <= AFFINE_TOLERANCE * min(spacing_of(wanted)):
+    apart = volumes.corners_apart(found, wanted, shape)
+    if apart <= volumes.AFFINE_TOLERANCE * min(volumes.spacing_of(wanted)):
         return []
     return [Problem(where, f"affine other than that of {of}: up to {apart:.3g} mm apart", "the same grid")]
 

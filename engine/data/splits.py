@@ -64,11 +64,11 @@ def refuse_duplicates(cases: Iterable[Case]) -> None:
     seen: dict[str, list[Case]] = defaultdict(list)
     for case in cases:
         seen[case.id].append(case)
-    twice = [
-        Problem(name, "stands for " + " and ".join(str(case.images[0].name) + _of(case) for case in group[:5]))
-        for name, group in sorted(seen.items())
-        if len(group) > 1
-    ]
+    twice = []
+    for name, group in sorted(seen.items()):
+        if len(group) > 1:
+            files = (case.images[0].name + (f" ({case.split})" if case.split else "") for case in group[:5])
+            twice.append(Problem(name, f"stands for {' and '.join(files)}"))
     if twice:
         message = f"{counted(len(twice), 'id')} of more than one case:"
         raise DataError(message, "every case needs an id of its own", tuple(twice))
@@ -191,7 +191,3 @@ def _ordered(items: Iterable[T], seed: int, purpose: str, name: Callable[[T], st
         return hashlib.blake2b(f"{seed}:{purpose}:{name(item)}".encode("utf-8", "surrogateescape")).digest()
 
     return sorted(items, key=key)
-
-
-def _of(case: Case) -> str:
-    return f" ({case.split})" if case.split else ""

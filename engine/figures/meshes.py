@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pyvista as pv
+from scipy.spatial import cKDTree
 
 KINDS = ("truth", "prediction", "prediction_distance", "truth_distance")  # the columns of the figure
 
@@ -63,9 +65,6 @@ def distance(points: np.ndarray, mesh: Any, near: float) -> np.ndarray:
     figure, to the nearest vertex: too large by h**2 / (2 * near) at most, with h the reach of a triangle around
     its vertex, less than a voxel: an eighth of a voxel for ``near`` = 4 voxels, hundredths as a rule.
     """
-    import pyvista as pv
-    from scipy.spatial import cKDTree
-
     found, _ = cKDTree(mesh.points).query(points, workers=-1)
     close = np.flatnonzero(found < near)
     if close.size:
@@ -76,8 +75,6 @@ def distance(points: np.ndarray, mesh: Any, near: float) -> np.ndarray:
 
 def surface(mask: np.ndarray, spacing: np.ndarray) -> Any:
     """The smoothed surface of a binary mask (X, Y, Z); None where it is empty. Single voxels are kept."""
-    import pyvista as pv
-
     if not mask.any():
         return None
     padded = np.pad(mask, 1).astype(np.float32)

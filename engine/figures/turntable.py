@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from engine.readers.run import FigureError
 from engine.runfolder import write_bytes, write_with
@@ -13,8 +14,6 @@ MILLISECONDS = 80
 
 def write_gif(frames: np.ndarray, path: Path) -> None:
     """Write ``frames`` uint8 (F, H, W, 3) as a GIF that turns for ever."""
-    from PIL import Image
-
     palette = Image.fromarray(np.concatenate(frames[:: max(1, len(frames) // 4)], axis=0)).quantize(128)
     pictures = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
 

@@ -70,7 +70,9 @@ class RunView:
 
     @property
     def iteration(self) -> int:
-        return int(self.steps["iteration"][-1]) if len(self.steps) else self._first(0)
+        return (
+            int(self.steps["iteration"][-1]) if len(self.steps) else self.started.first_iteration if self.started else 0
+        )
 
     @property
     def epoch(self) -> int:
@@ -141,9 +143,6 @@ class RunView:
         empty = Columns(TRACK_COLUMNS)
         tracks = {name: empty.append({**places, "value": self.steps[name]}) for name in ("loss", "lr", "grad_norm")}
         return {name: track for name, track in tracks.items() if name != "grad_norm" or finite(track)}
-
-    def _first(self, default: int) -> int:
-        return self.started.first_iteration if self.started else default
 
 
 EMPTY = RunView()

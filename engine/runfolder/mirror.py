@@ -15,7 +15,7 @@ import msgspec
 from engine.errors import RunError, UsageError, printable
 from engine.runfolder.atomic import write_bytes
 from engine.runfolder.careful import read_text
-from engine.runfolder.paths import RunFolder
+from engine.runfolder.paths import RunFolder, size_of
 
 MARK = ".mirror"
 """In a mirrored run folder: the host that it is on, and how a person has ``%s`` done there. Beside them: where."""
@@ -99,7 +99,7 @@ def ask(folder: RunFolder, *names: str) -> list[Path]:
         return []
     if STREAM in names:
         watch(folder)
-    missing = [name for name in names if name == STREAM or not _size(folder.root / name)]
+    missing = [name for name in names if name == STREAM or not size_of(folder.root / name)]
     with contextlib.suppress(OSError):  # a full disk: what is asked for does not come
         return [_put(folder, _key(folder, name), Asked(run=folder.id, file=name)) for name in missing]
     return []
@@ -154,10 +154,3 @@ def _wait(folder: RunFolder, markers: list[Path], wait_s: float) -> bool:
             return False
         time.sleep(_POLL_S)
     return True
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except (OSError, ValueError):
-        return 0

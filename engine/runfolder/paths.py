@@ -233,3 +233,11 @@ def find_run(runs: Path, run: str | None, *, studies: bool = False) -> RunFolder
         )
     some = "\n".join(f"  {folder.id}" for folder in matches[-8:])
     raise UsageError(f'"{run}" means {len(matches)} runs:\n{some}', "name one of them by a longer part of its id")
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file; 0 where there is none."""
+    try:
+        return path.stat().st_size
+    except (OSError, ValueError):  # a null byte in its name
+        return 0

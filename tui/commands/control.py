@@ -5,7 +5,7 @@ import time
 
 from engine.errors import UsageError, printable
 from engine.events import Control
-from engine.runfolder import ENDED, EventReader, RunFolder, read_status, send, write_label
+from engine.runfolder import ENDED, EventReader, RunFolder, read_status, send, size_of, write_label
 from engine.runfolder.control import Command
 from tui.arguments import Commands, Parser, run_argument, seconds
 from tui.commands.label import say
@@ -57,7 +57,7 @@ def send_request(folder: RunFolder, command: Command, text: str = "", wait_s: fl
         raise UsageError(
             f"{folder.id} is {status.state}: there is no trainer to ask", "live runs are shown by: medtui runs"
         )
-    reader = EventReader(folder.events, position=_size(folder))
+    reader = EventReader(folder.events, position=size_of(folder.events))
     sent = send(folder, command, text)
     answer = _answer(folder, reader, sent.id, wait_s)
     if answer is None:
@@ -69,13 +69,6 @@ def send_request(folder: RunFolder, command: Command, text: str = "", wait_s: fl
         return 1
     print(printable(f"{folder.id}: {answer.message or f'{command}: {answer.state}'}"))
     return 0 if answer.state == "done" else 1
-
-
-def _size(folder: RunFolder) -> int:
-    try:
-        return folder.events.stat().st_size
-    except OSError:
-        return 0
 
 
 def _answer(folder: RunFolder, reader: EventReader, request_id: str, wait_s: float) -> Control | None:

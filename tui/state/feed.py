@@ -18,7 +18,7 @@ from engine.events import AnyEvent
 from engine.readers.fold import fold, read_view
 from engine.readers.health import findings_of
 from engine.readers.run_view import EMPTY, RunView
-from engine.runfolder import ENDED, EventReader, Label, RunFolder, Status, read_label, read_status, read_text
+from engine.runfolder import ENDED, EventReader, Label, RunFolder, Status, read_label, read_status, read_text, size_of
 from engine.runfolder.mirror import lost, watch
 from engine.toml import parse
 
@@ -131,7 +131,7 @@ class Feed:
 
     def _load(self, reader: EventReader) -> RunView:
         """The view of the whole stream as it is now; until that is read, snapshots of samples are handed out."""
-        size = size_of(self.folder)
+        size = size_of(self.folder.events)
         if size < BIG_BYTES:
             return fold(EMPTY, reader.read(BIG_BYTES))
         sampled = fold(EMPTY, sample(self.folder, size))
@@ -196,16 +196,8 @@ def sample(folder: RunFolder, size: int) -> list[AnyEvent]:
 
 def view_of(folder: RunFolder, most: int) -> RunView:
     """The view of a whole run; where its stream has more than ``most`` bytes, what evenly spread samples show."""
-    size = size_of(folder)
+    size = size_of(folder.events)
     return fold(EMPTY, sample(folder, size)) if size > most else read_view(folder.events)
-
-
-def size_of(folder: RunFolder) -> int:
-    """Bytes of the stream of a run; 0 where there is none."""
-    try:
-        return folder.events.stat().st_size
-    except OSError:
-        return 0
 
 
 def _read_text(path: Path) -> str | None:

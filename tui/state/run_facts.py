@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from engine import measures
 from engine.measures import is_count, ordered
 from engine.readers.run_view import EMPTY, RunView, best
-from engine.runfolder import RunFolder, SplitSummary, read_metrics
+from engine.runfolder import RunFolder, SplitSummary, read_metrics, size_of
 from engine.runfolder.mirror import STREAM, fetch
-from tui.state.feed import QUICK_BYTES, size_of, view_of
+from tui.state.feed import QUICK_BYTES, view_of
 from tui.text import figure, with_unit
 
 
@@ -36,7 +36,7 @@ class RunFacts:
 def read_facts(folder: RunFolder) -> RunFacts:
     """The facts of a run; what is not there or cannot be read is left out."""
     fetch(folder, folder.metrics.name if folder.is_study else STREAM)
-    return RunFacts(view_of(folder, QUICK_BYTES), read_metrics(folder), size_of(folder) <= QUICK_BYTES)
+    return RunFacts(view_of(folder, QUICK_BYTES), read_metrics(folder), size_of(folder.events) <= QUICK_BYTES)
 
 
 def headline(part: SplitSummary) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from engine.diagnosis import Finding
 from engine.errors import MedtuiError, RunError
 from engine.measures import better_up
-from engine.runfolder import ENDED, Label, RunFolder, Status, list_runs, read_label, read_status
+from engine.runfolder import ENDED, Label, RunFolder, Status, list_runs, read_label, read_status, size_of
 from engine.runfolder.mirror import ask, is_mirror, lost
 from engine.runfolder.study import read_study, study_file
 from tui.settings import Kept
@@ -141,9 +141,9 @@ class RunsIndex:
         if not self._reads_streams or folder.is_study or ended or is_mirror(folder):
             return status.findings or ()
         from engine.readers.health import Health, read_findings
-        from tui.state.feed import QUICK_BYTES, size_of
+        from tui.state.feed import QUICK_BYTES
 
-        if folder.id not in self._health and size_of(folder) > QUICK_BYTES:
+        if folder.id not in self._health and size_of(folder.events) > QUICK_BYTES:
             return status.findings or ()
         if status.state in ENDED:
             return read_findings(folder, status)
