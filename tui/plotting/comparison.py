@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.errors import RecipeError
 from engine.events import number
-from engine.measures import better_up, find, is_count
+from engine.measures import better_up, find, is_count, is_distance
 from engine.readers.columns import Columns
 from engine.readers.run_view import EMPTY, RunView, Tracks, best
 from engine.runfolder import RunFolder, read_manifest, read_small
@@ -150,32 +150,42 @@ def metric_rows(sides: Sequence[ComparedRun]) -> list[TableRow]:
 def _result_rows(sides: Sequence[ComparedRun], split: str) -> list[TableRow]:
     found = [side.view.results.get(split) for side in sides]
     whole = [result.metrics if result else {} for result in found]
-    unit = _unit(sides)
-    rows = [TableRow(f"{split}, chosen checkpoint", head=True), *_rows(whole, unit)]
+    rows = [TableRow(f"{split}, chosen checkpoint", head=True), *_rows(whole, sides)]
     classes = list(dict.fromkeys(label for result in found if result for label in result.per_class))
     main = next((side.view.monitor for side in sides if side.view.monitor), "")
     if len(classes) > 1:
         for label in classes:
             parts = [result.per_class.get(label, {}) if result else {} for result in found]
-            rows += [replace(row, name=f"{row.name} · {label}") for row in _rows(parts, unit, only=main)]
+            rows += [replace(row, name=f"{row.name} · {label}") for row in _rows(parts, sides, only=main)]
     return rows
 
 
+def _units(sides: Sequence[ComparedRun]) -> set[str]:
+    return {side.view.unit for side in sides} - {""}
+
+
 def _unit(sides: Sequence[ComparedRun]) -> str:
-    units = {side.view.unit for side in sides if side.view.started}
+    units = _units(sides)
     return units.pop() if len(units) == 1 else ""
 
 
-def _rows(values: Sequence[Mapping[str, Any]], unit: str, only: str = "") -> list[TableRow]:
+def _told_apart(name: str, sides: Sequence[ComparedRun]) -> bool:
+    """Whether one value of a metric is better than another: losses of one loss, distances in one unit."""
+    if name == "loss":
+        return len({str([item for item in side.recipe.items() if item[0].startswith("loss.")]) for side in sides}) < 2
+    return find(name).up is not None and (not is_distance(name) or len(_units(sides)) < 2)
+
+
+def _rows(values: Sequence[Mapping[str, Any]], sides: Sequence[ComparedRun], only: str = "") -> list[TableRow]:
     rows = []
     for name in dict.fromkeys(name for metrics in values for name in metrics):
         numbers = [_number(metrics.get(name)) for metrics in values]
         if (only and name != only) or not any(math.isfinite(value) for value in numbers):
             continue
-        marked = frozenset[int]() if find(name).up is None else best_places(numbers, up=better_up(name))
+        marked = best_places(numbers, up=better_up(name)) if _told_apart(name, sides) else frozenset[int]()
         counted = is_count(name)
         cells = tuple(_MISSING if math.isnan(v) else str(int(v)) if counted else figure(v) for v in numbers)
-        rows.append(TableRow(with_unit(name, unit), cells, marked))
+        rows.append(TableRow(with_unit(name, _unit(sides)), cells, marked))
     return rows
 
 
@@ -186,7 +196,8 @@ def _best_rows(sides: Sequence[ComparedRun]) -> list[TableRow]:
         up = better_up(name)
         found = [best(side.view.validation[name], up=up) if name in side.view.validation else None for side in sides]
         cells = tuple(f"{figure(f[0])} @ {f[1]}" if f else _MISSING for f in found)
-        marked = best_places([f[0] if f else math.nan for f in found], up=up)
+        numbers = [f[0] if f else math.nan for f in found]
+        marked = best_places(numbers, up=up) if _told_apart(name, sides) else frozenset[int]()
         rows.append(TableRow(with_unit(name, _unit(sides)), cells, marked))
     return [TableRow("validation, best @ epoch", head=True), *rows] if rows else []
 
@@ -218,7 +229,7 @@ def warnings(sides: Sequence[ComparedRun]) -> list[str]:
         "the tasks differ": {view.started.task for view in views if view.started},
         "the classes differ": {view.classes for view in views},
         "the runs saw different data: their numbers are not of the same cases": {s.data for s in sides if s.data},
-        "distances are in different units": {view.unit for view in views},
+        "distances are in different units": _units(sides),
     }
     found = [f"{side.label}: {side.problem}" for side in sides if side.problem]
     return [*found, *(words for words, values in differences.items() if len(values) > 1)]

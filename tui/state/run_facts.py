@@ -46,6 +46,6 @@ def headline(part: SplitSummary) -> list[tuple[str, str]]:
     return [
         (with_unit(name, part.unit), str(int(value)) if is_count(name) else figure(float(value)))
         for name in ordered(values)
-        if name in first or is_count(name) or name == "loss"
+        if name in first or name == "loss" or (is_count(name) and name != "macro_over")
         if (value := values[name]) is not None
     ]

@@ -20,7 +20,7 @@ from tui.text import figure, one_line, sparkline, with_unit
 from tui.widgets.pane import Pane
 from tui.widgets.rows import RowsPane
 
-_SIZE, _ONE_SIZE = 10, 9  # cells of a column of numbers
+_SIZE, _ONE_SIZE = 10, 8  # cells of a column of numbers
 _ORDERED = {"worst": "worst first", "best": "best first", "id": "by id"}
 
 

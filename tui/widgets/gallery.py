@@ -54,7 +54,7 @@ class FigureList(RowsPane[FigureResult]):
         title = one_line(row.title) if len(row.title) <= rest and row.title != row.name[:-4] else ""
         cursor = (f"{self.cursor(at)} ", "accent") if row.ok else ("✕ ", "warning")
         look = ("ink" if row.ok else "warning") + (" bold" if at == self.row else "")
-        return [cursor, (name, look), (f"  {title}", "muted")]
+        return [cursor, (name, look), (title and f"  {title}", "muted")]
 
 
 class Picture(Pane):
@@ -124,7 +124,7 @@ class Picture(Pane):
         assert self.figure is not None  # noqa: S101  # the caller has looked
         lines: list[Line] = []
         if height >= 16 and self.figure.caption:
-            rows = textwrap.wrap(one_line(self.figure.caption), width)[: max(1, height // 10)]
+            rows = textwrap.wrap(one_line(self.figure.caption), width)[: max(3, height // 10)]
             lines = [[(row, "ink")] for row in rows]
         return [*lines, [(shorten(one_line(self.figure.path), width), "muted")]]
 

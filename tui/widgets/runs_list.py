@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from engine.errors import UsageError, counted
+from engine.measures import find
 from engine.runfolder.mirror import path_of
 from tui.plotting.cells import Line, Span, bar, fit
 from tui.settings import Kept, keyed
@@ -273,21 +274,23 @@ def _inset(row: RunRow, *, opened: bool = False) -> str:
 
 
 def _best(row: RunRow, width: int) -> str:
-    """``dice 0.881``; the metric's name gives way where the room is too small for it."""
-    value = figure(row.status.best)
-    name = shorten(one_line(row.status.metric), max(0, width - len(value) - 1))
+    """``dice 0.881``; the metric's name is short, or gives way, where the room is too small for it."""
+    value, name = figure(row.status.best), one_line(row.status.metric)
+    room = max(0, width - len(value) - 1)
+    name = name if len(name) <= room else shorten(find(name).short or name, room)
     return f"{name} {value}" if len(name) > 2 else value
 
 
 def _columns(width: int, rows: Sequence[RunRow]) -> _Columns:
     """Which columns fit in ``width`` cells: the recipe grows with its names, the folder takes the rest."""
     longest = max((len(_inset(row) + row.recipe) for row in rows[:200]), default=10) + 2
-    task = 15 if width >= 110 else 5
+    said = max((len(row.findings[0].code) + 3 for row in rows if row.findings), default=0)
+    health = min(said, 24) if width >= 110 else min(said, 2)
+    task = 15 if width >= 110 and health <= 16 else 5
     bar = 14 if width >= 110 else 0
-    health = (16 if width >= 110 else 2) if any(row.findings for row in rows) else 0
     fixed = 2 + 11 + health + task + 9 + bar + _TEST + 8
     named = max((len(row.status.metric) + 1 + 8 for row in rows[:200]), default=12)
-    best = max(12, min(named, 27, width - fixed - max(8, min(longest, 16))))
+    best = max(12, min(named, 27, width - fixed - max(8, min(longest, 20))))
     room = width - fixed - best
     recipe = max(8, min(longest, 36, room))
     rest = room - recipe

@@ -78,8 +78,19 @@ def test_the_metric_table_marks_the_best_of_each_row() -> None:
     assert by_name["n"].cells == ("20", "20", "–")
     assert by_name["n"].best == frozenset()
     assert by_name["dice · anterior"].best == {1}
+
     assert by_name["dice"].cells[0] == "0.750 @ 2"  # the later row of the name: validation
     assert by_name["s an epoch"].cells == ("4.00",) * 3
+
+
+def test_nothing_is_the_best_of_what_has_another_loss_or_unit() -> None:
+    two = sides(view(0.8), view(0.9, unit="voxel"))
+    two = [replace(side, recipe={"loss.name": name}) for side, name in zip(two, ("dice", "dice_bce"), strict=True)]
+    rows = {row.name: row for row in metric_rows(two)}
+    assert rows["dice"].best == {1}
+    assert rows["hd95"].best == frozenset()
+    assert rows["loss"].best == frozenset()
+    assert warnings([*two[:1], replace(two[1], view=view(0.9, unit=""))]) == []
 
 
 def test_charts_have_a_curve_for_each_run_that_measured() -> None:
