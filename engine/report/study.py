@@ -88,8 +88,10 @@ def _alerts(run: RunData, study: Study, name: str) -> Iterator[Alert]:
     if left := [member for member in study.member if member.state not in {"finished", "pruned"}]:
         unfinished = f"{len(left)} of {counted(len(study.member), 'member')} not finished"
         yield Alert("warning", f"{unfinished}: {'; '.join(_unfinished(run.folder, member) for member in left)}")
-    if (count := _known(run, study)) > 1:
-        text = f"The best of {count} settings was chosen by its {name} result, which is so a little too good"
+    if _known(run, study) > 1:
+        text = (
+            f"The best of {len(study.settings)} settings was chosen by its {name} result, which is so a little too good"
+        )
         yield Alert("note", f"{text}: the test split, measured once, tells.")
 
 

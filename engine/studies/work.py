@@ -152,16 +152,18 @@ class Crew:
         Raises:
             RunError: of such a member.
         """
-        if member.run:
+        process = self._processes.get(member.name)
+        code = process.returncode if process else None
+        if member.run and (not code or code < 0 or member_folder(self.folder, member).status.exists()):
             status = self._of(member)
             why = f": {status.message}" if member.state in {"failed", "lost", "silent"} else ""
             why += f"; {status.hint}" if member.state == "silent" else ""
             return f"{member.state}{_progress(status)}{why}"
         said = log_of(self.folder, member).read_text(encoding="utf-8", errors="replace").strip()
-        code = self._processes[member.name].returncode
         text = f"could not be started: {said or f'it ended with code {code}'}"
         if not self._asked and not any(other.run for other in self.study.member):
-            self._end([other for other in self.study.member if other.state not in IDLE], now=True)
+            live = [other for other in self.study.member if other.state not in IDLE]
+            self._end(live, now=self.study.on == "local")  # what sent a job has to take it out of the queue
             error = RunError(f"{member.name} {text}")
             error.exit_code = 2 if code == 2 else 1
             raise error

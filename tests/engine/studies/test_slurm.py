@@ -14,7 +14,7 @@ import pytest
 
 from engine.commands.sweep import sweep
 from engine.commands.train import train
-from engine.errors import UsageError
+from engine.errors import MedtuiError, UsageError
 from engine.requests import Sweep, Train
 from engine.runfolder import RunFolder, list_runs, read_manifest, read_status
 from engine.runfolder.study import read_study
@@ -117,6 +117,21 @@ def test_a_study_finds_its_waiting_jobs_again_after_its_machine_was_restarted(tm
     assert named(tmp_path, 2) == jobs * 2
     again.send_signal(signal.SIGTERM)
     assert again.wait(60) == 3
+
+
+@slurm
+def test_what_is_wrong_for_all_members_leaves_no_job_in_the_queue(tmp_path):
+    pytest.importorskip("submitit")
+    asked = small(tmp_path, folds=2, on="slurm")
+    next((tmp_path / "data").rglob("mri_norm2.h5")).write_bytes(b"no scan")
+    with pytest.raises(MedtuiError, match="could not be started"):
+        sweep(asked)
+    end = time.monotonic() + 60
+    while (queue := subprocess.check_output(["squeue", "-h"], text=True)) and time.monotonic() < end:
+        time.sleep(0.5)
+    logs = sorted((study_in(tmp_path).root / "log").glob("*.log"))
+    assert queue == ""
+    assert sum("mri_norm2" in log.read_text() for log in logs) == 1
 
 
 def named(place: Path, times: int) -> list[str]:

@@ -23,7 +23,7 @@ from engine.evaluation.trained import open_trained
 from engine.requests import Sweep, encode
 from engine.runfolder import RunFolder, find_run, list_runs, read_manifest, read_status, send
 from engine.runfolder.study import member_folder, read_study
-from engine.studies.process import seen
+from engine.studies.process import log_of, seen
 from engine.studies.work import Crew
 from tests.engine.studies.conftest import small, study_in
 
@@ -117,6 +117,17 @@ def test_no_member_is_left_alone_by_a_sweep_that_fails(alone, tmp_path):
     with pytest.raises(OSError, match="no room"), crew:
         raise OSError("no room")
     assert member.wait(10) == -signal.SIGTERM
+
+
+def test_a_member_that_failed_before_it_had_a_status_says_why(alone, tmp_path):
+    folder = RunFolder(shutil.copytree(alone.root.parent, tmp_path / "runs") / alone.id)
+    crew = Crew(folder, read_study(folder), 1)
+    first, *_ = crew.study.member
+    member_folder(folder, first).status.unlink()
+    log_of(folder, first).write_text("no memory for this", encoding="utf-8")
+    crew._processes[first.name] = subprocess.Popen(["false"])
+    crew._processes[first.name].wait()
+    assert crew._outcome(first) == "could not be started: no memory for this"
 
 
 @contextlib.contextmanager
