@@ -62,6 +62,11 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         """The settings that are compared, in the order of the members; [""] where there is one."""
         return list(dict.fromkeys(member.setting for member in self.member))
 
+    @property
+    def size(self) -> int:
+        """How many members there will be; those of a search come as it goes."""
+        return max(len(self.member), self.trials * max(1, self.folds) * len(self.seeds))
+
     def of(self, setting: str) -> list[Member]:
         return [member for member in self.member if member.setting == setting]
 

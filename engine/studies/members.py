@@ -53,6 +53,8 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
             raise UsageError(f'{option}: found "{text}"', f"such as {option} optimizer.lr=1e-3,1e-4")
         if key in _OWN:
             raise UsageError(f"{option}: {key} is what a study sets itself", f"vary it with {_OWN[key]}")
+        if key == "train.monitor":
+            raise UsageError(f"{option}: members are compared by {key}", f"one for all of them: --set {key}=NAME")
         if key in found:
             raise UsageError(f"{option}: {key} is given twice", "name all of its values in one")
         found[key] = values

@@ -93,6 +93,7 @@ def _refuse_illegal(
 
         points = [{key: value} for key, range_ in search.items() for value in ends(key, range_)]
     held: dict[tuple[str, ...], str] = {}
+    same: dict[str, list[str]] = {}
     for point in points:
         given = settings(point)
         try:
@@ -101,6 +102,8 @@ def _refuse_illegal(
             own = {f"--set {text}": f"--{'search' if search else 'grid'} {text}" for text in given}
             problems = tuple(replace(one, where=own.get(one.where, one.where)) for one in error.problems)
             raise RecipeError(error.message, error.hint, problems) from None
+        if (first := same.setdefault(recipe_toml(recipe), given)) is not given and not search:
+            raise UsageError(f"{', '.join(first)} and {', '.join(given)} are one setting", "name each once")
         if any(key.startswith("data.") for key in point):
             cases = open_dataset(recipe.data, recipe.task, data_root(request.data)).cases
             measured = sorted(f"{case.split} {case.id}" for case in cases if case.split != "train")

@@ -137,11 +137,11 @@ class Crew:
 
     def _put(self, members: list[Member]) -> None:
         """Take the members as they are now, into ``study.toml`` and into the study's status, where anything changed."""
-        if members != self.study.member or self._status.epochs != len(members):
+        if members != self.study.member or self._status.epochs != self.study.size:
             self.study = msgspec.structs.replace(self.study, member=members)
             save(self.folder, self.study)
             done = sum(member.state in OVER for member in members)
-            self._status = msgspec.structs.replace(self._status, epoch=done, epochs=len(members))
+            self._status = msgspec.structs.replace(self._status, epoch=done, epochs=self.study.size)
             write_status(self.folder, self._status)
 
     # --- the end ----------------------------------------------------------------------------------
@@ -159,9 +159,11 @@ class Crew:
             why = f": {status.message}" if member.state in {"failed", "lost", "silent"} else ""
             why += f"; {status.hint}" if member.state == "silent" else ""
             return f"{member.state}{_progress(status)}{why}"
+        if self._asked:
+            return "stopped before it began"
         said = log_of(self.folder, member).read_text(encoding="utf-8", errors="replace").strip()
         text = f"could not be started: {said or f'it ended with code {code}'}"
-        if not self._asked and not any(other.run for other in self.study.member):
+        if not any(other.run for other in self.study.member):
             live = [other for other in self.study.member if other.state not in IDLE]
             self._end(live, now=self.study.on == "local")  # what sent a job has to take it out of the queue
             error = RunError(f"{member.name} {text}")
@@ -189,8 +191,7 @@ class Crew:
 
     def _say(self, member: Member, text: str) -> None:
         done = sum(other.state in OVER for other in self.study.member)
-        total = max(self.study.trials, len(self.study.member))
-        show(f"{time.strftime('%H:%M:%S')}  {done}/{total}  {member.name} {text}")
+        show(f"{time.strftime('%H:%M:%S')}  {done}/{self.study.size}  {member.name} {text}")
 
     def _tell(self, live: list[Member]) -> None:
         if time.monotonic() - self._told_s >= TOLD_S:

@@ -9,7 +9,7 @@ import pytest
 from engine.errors import DataError, RecipeError, UsageError
 from engine.requests import Sweep
 from engine.runfolder import list_runs
-from engine.runfolder.study import read_study
+from engine.runfolder.study import Member, Study, read_study
 from engine.studies.members import choices
 from engine.studies.plan import make, plan
 from tests.engine.runs import request
@@ -65,6 +65,8 @@ def test_a_study_is_written_and_read_again(tmp_path):
         ({"grid": ("seed=1,2",)}, "--seeds"),
         ({"grid": ("optimizer.lr",)}, 'found "optimizer.lr"'),
         ({"grid": ("optimizer.lr=1e-3,1e-3",)}, "values that differ"),
+        ({"grid": ("optimizer.lr=1e-3,0.001",)}, "optimizer.lr=1e-3 and optimizer.lr=0.001 are one setting"),
+        ({"grid": ("train.monitor=dice,loss",)}, "compared by train.monitor"),
         ({"grid": ("optimizer.lr=1e-3", "optimizer.lr=1e-4")}, "given twice"),
         ({"trials": 2, "search": ("optimizer.lr=1e-2:1e-4",)}, "LOW below HIGH"),
         ({"trials": 2, "search": ("optimizer.lr=0:1e-4:log",)}, "above 0"),
@@ -107,3 +109,8 @@ def test_more_folds_than_groups_are_refused(tmp_path):
 def test_commas_within_brackets_and_quotes_are_a_values_own():
     assert choices("data.size", "[8, 8],[16,16]") == ("[8, 8]", "[16,16]")
     assert choices("name", '"a,b",c') == ('"a,b"', "c")
+
+
+def test_a_search_is_as_large_as_it_will_be():
+    assert Study(trials=8, folds=2, seeds=[0, 1], member=[Member(name="one")]).size == 32
+    assert Study(seeds=[0, 1], member=[Member(name="one"), Member(name="two")]).size == 2
