@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import time
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 POLL_S = 0.25
 TOLD_S = 60.0
 """Seconds between two lines on the members at work."""
+_SAME_S = 2.0
 OVER = frozenset({"finished", "pruned"})
 """States of members that nothing is left to do for."""
 IDLE = ENDED | OVER | {"waiting", "silent"}
@@ -43,7 +45,7 @@ class Crew:
         self._processes: dict[str, Process] = {}  # of those that this crew started
         self._idle: set[str] = set()  # members that nothing changes by itself
         self._given_up: set[str] = set()
-        self._asked = 0
+        self._asked, self._asked_s = 0, -math.inf
         self._told_s = time.monotonic()
         self._status = msgspec.structs.replace(own_status(folder.name, study.task, 0), state="running")
         self._before: dict[int, Any] = {}
@@ -181,8 +183,10 @@ class Crew:
             elif member.run:
                 send(member_folder(self.folder, member), "stop_now")
 
-    def _stop(self, _number: int, _frame: FrameType | None) -> None:
-        self._asked += 1
+    def _stop(self, number: int, _frame: FrameType | None) -> None:
+        # What ends a whole group of processes reaches this one twice: medtui passes its own SIGTERM on.
+        again = number == signal.SIGTERM and time.monotonic() - self._asked_s < _SAME_S
+        self._asked, self._asked_s = self._asked + (not again), time.monotonic()
 
     # --- what people see --------------------------------------------------------------------------
 
