@@ -41,6 +41,7 @@ from engine.data import data_root
 from engine.data.loaders import build_train_loader
 from engine.models.dynunet import build_dynunet
 from engine.recipe import load_recipe
+from engine.recipe.models import DynUNetTable
 from engine.training.engines import EpochStream, build_step, make_trainer
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "hippocampus_hour.toml"
@@ -89,7 +90,7 @@ def tutorial_loader(root: Path, batch: int) -> DataLoader:
 def peer(root: Path, trainer: type[SupervisedTrainer] | None) -> Steps:
     """MONAI's trainer, or a plain loop: Adam, float32, the default layout."""
     loader = tutorial_loader(root, BATCH)
-    model, loss = build_dynunet(1, 3, SIZE), DiceCELoss(softmax=True, to_onehot_y=True)
+    model, loss = build_dynunet(DynUNetTable(name="dynunet"), 1, 3, SIZE), DiceCELoss(softmax=True, to_onehot_y=True)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     if trainer is None:
         batches = forever(loader)

@@ -23,13 +23,6 @@ _SMALLEST = 4
 _LEVELS, _FEWEST = 6, 3
 
 
-@build.register
-def build_of_recipe(table: DynUNetTable, channels: int, outputs: int, size: tuple[int, ...]) -> nn.Module:
-    """The DynUNet of a recipe; errors are those of `build_dynunet`."""
-    model = build_dynunet(channels, outputs, size, features=table.channels, norm=table.norm, dropout=table.dropout)
-    return DeepDynUNet(model, outputs) if table.deep_supervision else model
-
-
 def plan_strides(size: Sequence[int], levels: int | None = None) -> list[tuple[int, ...]]:
     """Strides of each level, the first one 1.
 
@@ -59,49 +52,36 @@ def _levels(size: Sequence[int], features: Sequence[int] | None) -> tuple[list[t
     return strides, list(features) if features else [min(_TOP * 2**level, _MOST) for level in range(len(strides))]
 
 
-def build_dynunet(
-    channels: int,
-    out_channels: int,
-    size: Sequence[int],
-    *,
-    features: Sequence[int] | None = None,
-    norm: str = "instance",
-    dropout: float = 0.0,
-) -> DynUNet:
+@build.register
+def build_dynunet(table: DynUNetTable, channels: int, outputs: int, size: tuple[int, ...]) -> nn.Module:
     """DynUNet with strides from the size of its input.
 
-    Args:
-        size: voxels of the input along each axis.
-        features: of each level, from the top. Default: 32, 64, ... 320, as many as the size allows.
-        norm: "instance", "batch", "group" (8 groups) or "none".
-        dropout: share of the features of each convolution that is dropped in training.
-
     Raises:
-        RecipeError: the size allows fewer levels than ``features`` has, or fewer than three.
+        RecipeError: the size allows fewer levels than the recipe's features have, or fewer than three.
     """
     from monai.networks.blocks.dynunet_block import UnetOutBlock
     from monai.networks.nets import DynUNet
 
-    strides, filters = _levels(size, features)
-    if norm == "group" and any(n % GROUPS for n in filters):
+    strides, filters = _levels(size, table.channels)
+    if table.norm == "group" and any(n % GROUPS for n in filters):
         raise misfit("model.channels", f"found {filters}", f"multiples of {GROUPS}, for its {GROUPS} groups")
     model = DynUNet(
         spatial_dims=len(size),
         in_channels=channels,
-        out_channels=out_channels,
+        out_channels=outputs,
         kernel_size=[(3,) * len(size)] * len(strides),
         strides=strides,
         upsample_kernel_size=strides[1:],
         filters=filters,
-        norm_name=MONAI_NORMS[norm],
-        dropout=dropout or None,
+        norm_name=MONAI_NORMS[table.norm],
+        dropout=table.dropout or None,
     )
-    if dropout:
+    if table.dropout:
         # MONAI drops logits too.
-        head = UnetOutBlock(len(size), filters[0], out_channels)
+        head = UnetOutBlock(len(size), filters[0], outputs)
         head.apply(DynUNet.initialize_weights)
         model.output_block = head
-    return model
+    return DeepDynUNet(model, outputs) if table.deep_supervision else model
 
 
 class DeepDynUNet(nn.Module):

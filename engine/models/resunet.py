@@ -24,17 +24,7 @@ def build_resunet(table: ResUNetTable, channels: int, outputs: int, size: tuple[
     Raises:
         RecipeError: the levels do not divide the size, or leave a single voxel of it.
     """
-    model = ResUNet(
-        channels,
-        outputs,
-        table.channels or plan_channels(size, table.patch),
-        units=table.residual_units,
-        norm=table.norm,
-        dropout=table.dropout,
-        patch=table.patch,
-        spatial_dims=len(size),
-        deep_supervision=table.deep_supervision,
-    )
+    model = ResUNet(table, channels, outputs, table.channels or plan_channels(size, table.patch), len(size))
     multiples = [model.multiple] * len(size)
     require_multiples(size, multiples, table.name)
     require_room(size, multiples, table.name)
@@ -58,40 +48,27 @@ class ResUNet(nn.Module):
     resolution and none of it is lost. Down goes by convolutions of stride 2, up by transposed ones.
 
     Args:
+        table: the recipe's; of its dropout, the share of the features of each level.
         in_channels: channels ``C`` of the image.
         out_channels: channels ``O`` of the logits.
         channels: features of each level, from the top.
-        units: convolutions in the residual block of a level; 0: one, without the shortcut.
-        norm: "instance", "batch", "group" (8 groups) or "none".
-        dropout: share of the features of a level that is dropped in training.
-        patch: voxels along an axis that are taken as one, 1 or 2.
         spatial_dims: 2 or 3. Shapes below are of 3-D.
-        deep_supervision: whether training gets logits of every level of the decoder.
 
     Raises:
         RecipeError: there is no level to be supervised.
     """
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        channels: Sequence[int],
-        *,
-        units: int = 2,
-        norm: str = "instance",
-        dropout: float = 0.0,
-        patch: int = 2,
-        spatial_dims: int = 3,
-        deep_supervision: bool = False,
+        self, table: ResUNetTable, in_channels: int, out_channels: int, channels: Sequence[int], spatial_dims: int
     ) -> None:
         super().__init__()
         conv, transposed = CONVOLUTIONS[spatial_dims]
-        self.patch = patch
+        self.patch: int = table.patch
+        patch = self.patch
         self.multiple = patch * 2 ** (len(channels) - 1)
 
         def block(given: int, features: int, stride: int) -> Block:
-            return Block(given, features, stride, units=units, norm=norm, dropout=dropout, spatial_dims=spatial_dims)
+            return Block(table, given, features, stride, spatial_dims)
 
         widths = (in_channels * patch**spatial_dims, *channels)
         self.down = nn.ModuleList(block(a, b, 2 if i else 1) for i, (a, b) in enumerate(pairwise(widths)))
@@ -99,7 +76,7 @@ class ResUNet(nn.Module):
         self.join = nn.ModuleList(block(2 * here, here, 1) for here in channels[:-1])
         self.final = conv(channels[0], out_channels * patch**spatial_dims, 1)
         initialise(self, SLOPE)
-        below = supervised(channels) if deep_supervision else ()
+        below = supervised(channels) if table.deep_supervision else ()
         self.final_below = nn.ModuleList(conv(features, out_channels, 1) for features in below)
         initialise(self.final_below, SLOPE)
 
@@ -124,29 +101,27 @@ class Block(nn.Module):
     """Convolutions with norm and leaky ReLU, and a shortcut around them.
 
     Args:
+        table, spatial_dims: see `ResUNet`.
         given: features of the input.
         features: of the output.
         stride: of the first convolution, 1 or 2.
-        units, norm, dropout, spatial_dims: see `ResUNet`.
     """
 
-    def __init__(
-        self, given: int, features: int, stride: int, *, units: int, norm: str, dropout: float, spatial_dims: int = 3
-    ) -> None:
+    def __init__(self, table: ResUNetTable, given: int, features: int, stride: int, spatial_dims: int) -> None:
         super().__init__()
         conv, _ = CONVOLUTIONS[spatial_dims]
-        bias = norm == "none"
+        units, bias = table.residual_units, table.norm == "none"
         self.convolutions = nn.ModuleList(
             conv(features if i else given, features, 3, 1 if i else stride, padding=1, bias=bias)
             for i in range(max(units, 1))
         )
-        self.norms = nn.ModuleList(norm_layer(norm, features, spatial_dims) for _ in self.convolutions)
+        self.norms = nn.ModuleList(norm_layer(table.norm, features, spatial_dims) for _ in self.convolutions)
         self.shortcut: nn.Module | None = None
         if units:
             same = given == features and stride == 1
             self.shortcut = nn.Identity() if same else conv(given, features, stride, stride)
         self.activation = nn.LeakyReLU(SLOPE, inplace=True)
-        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
+        self.dropout = nn.Dropout(table.dropout) if table.dropout else nn.Identity()
 
     def forward(self, features: Tensor) -> Tensor:
         """``(B, C, H, W, D)`` to ``(B, features, H / stride, W / stride, D / stride)``."""

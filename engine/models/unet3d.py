@@ -1,6 +1,5 @@
 """The plain 3-D U-Net of the experiments."""
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -21,8 +20,7 @@ def build_unet3d(table: UNet3dTable, channels: int, outputs: int, size: tuple[in
     Raises:
         RecipeError: the levels do not divide the size.
     """
-    levels, plain = table.channels or CHANNELS, table.upsample == "nearest"
-    model = UNet3d(channels, outputs, levels, table.dropout, plain=plain, glorot=table.init == "glorot")
+    model = UNet3d(table, channels, outputs)
     require_multiples(size, [model.multiple] * 3, table.name)
     return model
 
@@ -39,32 +37,20 @@ class UNet3d(nn.Module):
     and not as torch's default, with which they shrink sixfold in variance a layer.
 
     Args:
+        table: the recipe's. Plain: nearest upsampling has no convolution of its own.
         in_channels: channels ``C`` of the image.
         out_channels: channels ``O`` of the logits.
-        channels: features of each level, from the top.
-        dropout: share of the features of a level that is dropped in training.
-        plain: upsampling has no convolution of its own.
-        glorot: the weights begin as Glorot and Bengio 2010 say, as in Keras.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        channels: Sequence[int] = CHANNELS,
-        dropout: float = 0.0,
-        *,
-        plain: bool = False,
-        glorot: bool = False,
-    ) -> None:
+    def __init__(self, table: UNet3dTable, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.plain = plain
+        channels, dropout, self.plain = table.channels or CHANNELS, table.dropout, table.upsample == "nearest"
         self.down = nn.ModuleList(_level(a, b, dropout) for a, b in pairwise((in_channels, *channels)))
         steps = list(pairwise(channels))
-        self.up = nn.ModuleList(nn.Upsample(scale_factor=2) if plain else UpConv(low, here) for here, low in steps)
-        self.join = nn.ModuleList(_level((low if plain else here) + here, here, dropout) for here, low in steps)
+        self.up = nn.ModuleList(nn.Upsample(scale_factor=2) if self.plain else UpConv(low, here) for here, low in steps)
+        self.join = nn.ModuleList(_level((low if self.plain else here) + here, here, dropout) for here, low in steps)
         self.final = nn.Conv3d(channels[0], out_channels, 1)
-        initialise(self, glorot=glorot)
+        initialise(self, glorot=table.init == "glorot")
         self.multiple = 2 ** (len(channels) - 1)
 
     @property

@@ -10,12 +10,13 @@ from torch import nn
 from engine.evaluation.gradcam import grad_cam
 from engine.models import cam_layer
 from engine.models.resnet import build_resnet
+from engine.recipe.models import ResNetTable
 
 
 @pytest.fixture
 def model() -> nn.Module:
     torch.manual_seed(0)
-    return build_resnet("resnet18", 3, 4, 0.0).eval()
+    return build_resnet(ResNetTable(name="resnet18"), 3, 4, (32, 32)).eval()
 
 
 def test_equals_pytorch_grad_cam(model: nn.Module) -> None:

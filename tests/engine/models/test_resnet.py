@@ -14,6 +14,7 @@ from engine.models import build_model, cam_layer, count_parameters
 from engine.models.resnet import build_resnet
 from engine.models.weights import adapt_channels
 from engine.recipe import ModelTable
+from engine.recipe.models import ResNetTable
 
 NAMES = ("resnet18", "resnet34", "resnet50", "resnet101")
 
@@ -49,7 +50,7 @@ def hub(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_weights_give_torchvisions_output(name):
     theirs = torchvisions(name, classes=5)
-    ours = build_resnet(name, 3, 5).eval()
+    ours = build_resnet(ResNetTable(name=name), 3, 5, (97, 64)).eval()
     assert ours.state_dict().keys() == theirs.state_dict().keys()
     ours.load_state_dict(theirs.state_dict())
     image = torch.randn(2, 3, 97, 64)
