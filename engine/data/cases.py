@@ -54,22 +54,28 @@ class Case:
         return self.images if self.label is None or self.label in self.images else (*self.images, self.label)
 
 
-@dataclass(frozen=True)
-class Dataset:
+@dataclass(frozen=True, kw_only=True)
+class DatasetIndex:
+    """A data set as its folder describes it, before splits are assigned."""
+
+    name: str  # of the data set, for the report
+    cases: tuple[Case, ...]  # with `Case.split` where the data set gives one; of a `Dataset` by split, then by id
+    classes: tuple[str, ...]  # classification: the classes; segmentation: the foreground classes
+    label_values: tuple[int, ...] = ()  # segmentation: the mask value of each foreground class
+    channels: int = 1  # of an image; 0 where only an image can tell
+    spatial_dims: int = 3  # 3 for volumes, 2 for pictures
+    spacing_unit: str = "mm"  # of distances: "mm" when the files carry a spacing, else "voxel" or "pixel"
+    published_split: bool | None = None  # True only if the split is the published one; None where that is not known
+    notes: tuple[str, ...] = ()  # what the report must say (cases that were left out, ...)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset(DatasetIndex):
     """A data set as a run uses it: its cases, each in a split, and what they have in common."""
 
     task: str  # "segmentation" or "classification"
-    name: str  # of the data set, for the report
     source: str  # DataTable.source
-    cases: tuple[Case, ...]  # ordered by split, then by id
-    classes: tuple[str, ...]  # classification: the classes; segmentation: the foreground classes
-    label_values: tuple[int, ...]  # segmentation: the mask value of each foreground class
-    channels: int  # of an image
-    spatial_dims: int  # 3 for volumes, 2 for pictures
-    spacing_unit: str  # of distances: "mm" when the files carry a spacing, else "voxel" or "pixel"
     phantom: bool  # whether the data is made, and no patient's
-    published_split: bool | None  # True only if the split is the published one; None where that is not known
-    notes: tuple[str, ...] = ()  # what the report must say (cases that were left out, ...)
     root: Path = Path()  # folder of the data set; files are named relative to it in messages
     # pictures: the values that stand for black and white in files of more than 8 bits, the same for every picture; None
     # before they are known

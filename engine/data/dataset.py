@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from engine.data.cases import Case, Dataset
+from engine.data.cases import Case, Dataset, DatasetIndex
 from engine.data.read import channels_in
-from engine.data.sources import DatasetIndex, open_source
+from engine.data.sources import open_source
 from engine.data.sources.dataset_json import FILE, channel_names, labels_of, said
 from engine.data.sources.index import absent, spelled
 from engine.data.splits import assign, gives_folds, refuse_duplicates
@@ -102,22 +102,13 @@ def open_elsewhere(table: DataTable, task: str, folder: Path, *, classes: tuple[
 
 
 def _dataset(layout: DatasetIndex, cases: tuple[Case, ...], task: str, table: DataTable, folder: Path) -> Dataset:
-    dataset = Dataset(
-        task=task,
-        name=layout.name,
-        source=table.source,
-        cases=with_traits(cases, folder),
-        classes=layout.classes,
-        label_values=layout.label_values,
-        channels=layout.channels or channels_in([case.images[0] for case in cases], layout.spatial_dims),
-        spatial_dims=layout.spatial_dims,
-        spacing_unit=layout.spacing_unit,
-        phantom=(folder / MARKER).is_file(),
-        published_split=layout.published_split,
-        notes=(*layout.notes, *_renamed(layout, folder)),
-        root=folder,
-        channel_names=channel_names(folder),
-    )
+    known = vars(layout) | {
+        "cases": with_traits(cases, folder),
+        "channels": layout.channels or channels_in([case.images[0] for case in cases], layout.spatial_dims),
+        "notes": (*layout.notes, *_renamed(layout, folder)),
+    }
+    phantom, names = (folder / MARKER).is_file(), channel_names(folder)
+    dataset = Dataset(**known, task=task, source=table.source, phantom=phantom, root=folder, channel_names=names)
     _refuse_misfit(dataset, table)
     return dataset
 

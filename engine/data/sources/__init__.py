@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from engine.data.sources.index import DatasetIndex, read_index
+from engine.data.cases import DatasetIndex
+from engine.data.sources.index import read_index
 from engine.plugins import load_modules, load_plugins
 from engine.recipe.sources import DataTable
 

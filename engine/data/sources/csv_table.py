@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.data.cases import MOST_LABELS, Case
+from engine.data.cases import MOST_LABELS, Case, DatasetIndex
 from engine.data.pictures import PICTURES
 from engine.data.sources import index
 from engine.data.sources.pairs import named_classes
@@ -32,7 +32,7 @@ class Row:
 
 
 @index.read_index.register
-def csv_table(table: CsvTable, folder: Path, task: str) -> index.DatasetIndex:
+def csv_table(table: CsvTable, folder: Path, task: str) -> DatasetIndex:
     """Read the table below ``folder``; its paths are relative to ``folder``.
 
     Raises:
@@ -52,7 +52,7 @@ def csv_table(table: CsvTable, folder: Path, task: str) -> index.DatasetIndex:
     dims, unit = _geometry(rows, problems)
     index.refuse(folder, problems)
     names = index.identities([row.image for row in rows], folder, ENDINGS)
-    return index.DatasetIndex(
+    return DatasetIndex(
         name=folder.name,
         cases=tuple(
             Case(name, (row.image,), *truth, group=row.group, split=row.split)

@@ -9,9 +9,9 @@ images are not published: draw a test split with ``split = "fraction"``.
 from pathlib import Path
 from typing import Any
 
-from engine.data.cases import Case
+from engine.data.cases import Case, DatasetIndex
 from engine.data.sources.dataset_json import FILE, channels_of, labels_of, read_json
-from engine.data.sources.index import DatasetIndex, foreground, inside, outside, read_index, refuse, split_named, stem
+from engine.data.sources.index import foreground, inside, outside, read_index, refuse, split_named, stem
 from engine.errors import Problem, counted
 from engine.recipe.sources import DecathlonTable
 

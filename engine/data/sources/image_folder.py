@@ -6,7 +6,7 @@ Folders in that of a class are those of patients, or of other groups that must s
 from dataclasses import replace
 from pathlib import Path
 
-from engine.data.cases import Case
+from engine.data.cases import Case, DatasetIndex
 from engine.data.pictures import PICTURES
 from engine.data.sources import index
 from engine.errors import DataError, Problem
@@ -14,7 +14,7 @@ from engine.recipe.sources import ImageFolderTable
 
 
 @index.read_index.register
-def image_folder(table: ImageFolderTable, folder: Path, task: str) -> index.DatasetIndex:  # noqa: ARG001  (one signature for all sources)
+def image_folder(table: ImageFolderTable, folder: Path, task: str) -> DatasetIndex:  # noqa: ARG001  (one signature for all sources)
     """Read the names of folders and files below ``folder``.
 
     Raises:
@@ -40,7 +40,7 @@ def image_folder(table: ImageFolderTable, folder: Path, task: str) -> index.Data
                 cases += _cases(folder, path, target, split, problems)
     index.refuse(folder, problems)
     names = index.identities([case.images[0] for case in cases], folder, PICTURES)
-    return index.DatasetIndex(
+    return DatasetIndex(
         name=folder.name,
         cases=tuple(replace(case, id=name) for name, case in zip(names, cases, strict=True)),
         classes=classes,

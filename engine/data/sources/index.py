@@ -6,11 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import singledispatch
 from pathlib import Path, PurePosixPath
 
-from engine.data.cases import Case
+from engine.data.cases import Case, DatasetIndex
 from engine.data.signs import kind_of
 from engine.errors import DataError, Problem, counted, some
 from engine.recipe.base import folded
@@ -32,21 +31,6 @@ LONGEST_NAME = 200  # characters in the name of a class
 _ELSEWHERE = re.compile(r"[A-Za-z]:[\\/]|[A-Za-z][A-Za-z0-9+.-]+://")
 MAX_LIST_BYTES = 64_000_000  # lists and tables larger than this are not read
 MOST_PROBLEMS = 1000  # of one table; more are not looked for
-
-
-@dataclass(frozen=True, slots=True)
-class DatasetIndex:
-    """A data set as its folder describes it, before splits are assigned."""
-
-    name: str  # of the data set, for the report
-    cases: tuple[Case, ...]  # with `Case.split` set where the data set gives a split
-    classes: tuple[str, ...]  # classification: the classes; segmentation: the foreground classes
-    label_values: tuple[int, ...] = ()  # segmentation: the mask value of each foreground class
-    channels: int = 1  # of an image; 0 where only an image can tell
-    spatial_dims: int = 3  # 3 for volumes, 2 for pictures
-    spacing_unit: str = "mm"  # of distances: "mm" when the files carry a spacing, else "voxel" or "pixel"
-    published_split: bool | None = None  # whether the given split is the published one; None where that is not known
-    notes: tuple[str, ...] = ()  # what the report must say
 
 
 @singledispatch

@@ -7,8 +7,8 @@ lesions of their own.
 import itertools
 from pathlib import Path
 
-from engine.data.cases import Case
-from engine.data.sources.index import MOST_PROBLEMS, DatasetIndex, inside, outside, read_index, refuse
+from engine.data.cases import Case, DatasetIndex
+from engine.data.sources.index import MOST_PROBLEMS, inside, outside, read_index, refuse
 from engine.data.sources.rows import table_rows
 from engine.errors import DataError, Problem
 from engine.recipe.sources import Isic2018Table

@@ -7,8 +7,8 @@
 from collections import Counter
 from pathlib import Path
 
-from engine.data.cases import Case
-from engine.data.sources.index import DatasetIndex, foreground, inside, outside, read_index, read_text, refuse
+from engine.data.cases import Case, DatasetIndex
+from engine.data.sources.index import foreground, inside, outside, read_index, read_text, refuse
 from engine.errors import Problem
 from engine.recipe.sources import LeftAtriumTable
 

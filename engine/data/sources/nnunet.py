@@ -8,9 +8,9 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from engine.data.cases import Case
+from engine.data.cases import Case, DatasetIndex
 from engine.data.sources.dataset_json import FILE, channels_of, labels_of, read_folds, read_json
-from engine.data.sources.index import NIFTI, DatasetIndex, foreground, left_over, listed, read_index, refuse
+from engine.data.sources.index import NIFTI, foreground, left_over, listed, read_index, refuse
 from engine.errors import Problem
 from engine.recipe.sources import NnunetTable
 

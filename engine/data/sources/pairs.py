@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from engine.data.cases import Case
+from engine.data.cases import Case, DatasetIndex
 from engine.data.pictures import PICTURES
 from engine.data.sources import index
 from engine.data.sources.dataset_json import FILE, labels_of, read_json
@@ -26,13 +26,13 @@ _CHANNEL = re.compile(r"(.+)_\d{4}")
 
 
 @index.read_index.register
-def image_pairs(table: ImagePairsTable, folder: Path, task: str) -> index.DatasetIndex:  # noqa: ARG001  (one signature for all sources)
+def image_pairs(table: ImagePairsTable, folder: Path, task: str) -> DatasetIndex:  # noqa: ARG001  (one signature for all sources)
     """Pictures, each with its mask; see `paired`."""
     return paired(folder, table, PICTURES, channels=0, spatial_dims=2, spacing_unit="pixel")
 
 
 @index.read_index.register
-def nifti_pairs(table: NiftiPairsTable, folder: Path, task: str) -> index.DatasetIndex:  # noqa: ARG001  (one signature for all sources)
+def nifti_pairs(table: NiftiPairsTable, folder: Path, task: str) -> DatasetIndex:  # noqa: ARG001  (one signature for all sources)
     """Volumes, each with its mask; see `paired`."""
     found = paired(folder, table, index.NIFTI, channels=0)
     files = max((len(case.images) for case in found.cases), default=0)
@@ -41,7 +41,7 @@ def nifti_pairs(table: NiftiPairsTable, folder: Path, task: str) -> index.Datase
 
 def paired(
     folder: Path, table: ImagePairsTable | NiftiPairsTable, endings: Sequence[str], **facts: Any
-) -> index.DatasetIndex:
+) -> DatasetIndex:
     """The index of two folders, of which the files are paired by their names; ``facts`` say what images they are.
 
     Raises:
@@ -52,7 +52,7 @@ def paired(
     names = [above + name for name in (table.images, table.labels) for above in ("", "*/")]
     places = {path for name in names for path in folder.glob(name)}
     notes = index.left_over(folder, sorted(path for path in places if path.is_dir()), cases)
-    return index.DatasetIndex(name=folder.name, cases=cases, classes=classes, label_values=values, notes=notes, **facts)
+    return DatasetIndex(name=folder.name, cases=cases, classes=classes, label_values=values, notes=notes, **facts)
 
 
 def paired_cases(folder: Path, images: str, labels: str, endings: Sequence[str]) -> list[Case]:

@@ -212,7 +212,16 @@ def test_hundreds_of_classes_come_through_to_files_and_back(tmp_path: Path) -> N
     write_nifti(tmp_path / "l.nii.gz", label, b.affine())
     case = Case("c", (tmp_path / "i.nii.gz",), tmp_path / "l.nii.gz")
     names = tuple(f"n{value}" for value in values)
-    data = Dataset("segmentation", "d", "nifti_pairs", (case,), names, values, 1, 3, "mm", False, None, root=tmp_path)
+    data = Dataset(
+        task="segmentation",
+        name="d",
+        source="nifti_pairs",
+        cases=(case,),
+        classes=names,
+        label_values=values,
+        phantom=False,
+        root=tmp_path,
+    )
     sample = read_case(data, case)
     assert sample.present == tuple(range(328))
     np.testing.assert_array_equal(sample.label.ravel()[:330], [*range(1, 329), 0, 0])

@@ -8,7 +8,8 @@ from pathlib import Path
 from torch import Tensor, nn
 from torch.optim import Optimizer, RMSprop
 
-from engine.data.sources.index import DatasetIndex, read_index
+from engine.data.cases import DatasetIndex
+from engine.data.sources.index import read_index
 from engine.data.sources.left_atrium import left_atrium
 from engine.losses.base import Loss, Output, Weights
 from engine.losses.base import build as build_loss
