@@ -24,6 +24,10 @@ _PACKAGES = (
     "torch", "torchvision", "pytorch-ignite", "monai", "numpy", "scipy", "scikit-learn", "nibabel", "h5py", "grad-cam",
     "pyvista", "textual", "plotext",
 )  # fmt: skip
+_OF_DATASET = (
+    *("name", "source", "phantom", "published_split", "classes", "label_values", "spatial_dims", "channels"),
+    *("channel_names", "value_range", "notes"),
+)
 
 
 def first_manifest(recipe: Recipe, dataset: Dataset, command: Sequence[str]) -> dict[str, Any]:
@@ -42,26 +46,16 @@ def first_manifest(recipe: Recipe, dataset: Dataset, command: Sequence[str]) -> 
         "command": list(command),
         "seed": recipe.seed,
         "data": {
-            "name": dataset.name,
-            "source": dataset.source,
+            **{name: getattr(dataset, name) for name in _OF_DATASET},
             "root": recipe.data.root,
             "fingerprint": fingerprint(dataset),
             "test_fingerprint": fingerprint_of_test(dataset),
             "statement": statement(dataset),
-            "phantom": dataset.phantom,
-            "published_split": dataset.published_split,
             "unit": dataset.spacing_unit,
-            "classes": list(dataset.classes),
-            "label_values": list(dataset.label_values),
-            "spatial_dims": dataset.spatial_dims,
-            "channels": dataset.channels,
-            "channel_names": list(dataset.channel_names),
-            "value_range": dataset.value_range,
             "ranges": training_ranges(dataset, resampled=recipe.data.spacing is not None),
             "counts": dataset.counts(),
             "groups": len({case.group for case in dataset.cases if case.group is not None}),
             "grouped": sum(case.group is not None for case in dataset.cases),
-            "notes": list(dataset.notes),
         },
         "epochs_planned": recipe.train.epochs,
         "started_s": round(time.time(), 3),
