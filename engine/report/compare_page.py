@@ -97,8 +97,11 @@ def _paired(together: Runs) -> Iterator[Alert]:
     counts = [len(run.cases(split)) for run in runs]
     common = len(together.common)
     if any(count != common for count in counts):
-        text = f"The runs did not measure the same cases: all tables and tests use the {common} that all share, of"
-        yield Alert("warning", f"{text} {', '.join(map(str, counts))}.")
+        use = (
+            f"all tables and tests use the {common} that all share" if common else "the numbers of each are of its own"
+        )
+        of = ", ".join(map(str, counts))
+        yield Alert("warning", f"The runs did not measure the same cases: {use}, of {of}.")
     elif len(prints) > 1:
         yield Alert("note", "The runs were trained on different data or splits; their test cases are the same.")
     if together.unlike:

@@ -89,18 +89,22 @@ def per_class(together: Runs) -> Iterator[Section]:
             values = [part.value(metric, name) for part in parts]
             best = _best(together, values, metric)
             cells = [Cell(digits(v), strong=i in best) for i, v in enumerate(values)]
-            rows.append([name, *cells, str(_present(together, name))])
+            rows.append([name, *cells, _present(together, name)])
         heads = ["Class", *together.labels, title("present")]
         blocks.append(Table(heads, rows, f"{title(metric, together.unit)} of each class, and in how many cases it is."))
     yield Section("Classes", blocks)
 
 
-def _present(together: Runs, label: str) -> int:
-    """In how many of the common cases a class is: of several classes, an absent one has no value in cases.csv."""
-    cases = together.table(0)
+def _present(together: Runs, label: str) -> str:
+    """In how many cases a class is, of those that all share or else of each run's own.
+
+    Of several classes, an absent one has no value in cases.csv.
+    """
+    tables = [together.table(0)] if together.common else [run.cases(together.split) for run in together.runs]
     if together.task == "classification":
-        return sum(row.true == label for row in cases.rows)
-    return int(np.isfinite(cases.numbers(f"{leading(in_tables(together.task))[0]}:{label}")).sum())
+        return ", ".join(str(sum(row.true == label for row in table.rows)) for table in tables)
+    column = f"{leading(in_tables(together.task))[0]}:{label}"
+    return ", ".join(str(np.isfinite(table.numbers(column)).sum()) for table in tables)
 
 
 def differences(together: Runs, comparisons: list[Comparison]) -> Section:
@@ -175,6 +179,8 @@ def settings(together: Runs) -> Section:
     keys = dict.fromkeys(key for recipe in recipes for key in recipe if key not in {"name", "description"})
     unlike = [key for key in keys if any(recipe.get(key) != recipes[0].get(key) for recipe in recipes)]
     rows: list[list[str]] = [[key, *(str(recipe.get(key, "–")) for recipe in recipes)] for key in unlike]
+    if len({run.data.fingerprint for run in together.runs}) > 1:
+        rows.append(["data and splits", *(run.data.fingerprint[:12] or "–" for run in together.runs)])
     rows.append(["epochs done", *(_epochs(run) for run in together.runs)])
     rows.append(["duration", *(duration(run.manifest.duration_s) for run in together.runs)])
     rows.append(["parameters", *(_parameters(run) for run in together.runs)])

@@ -19,6 +19,8 @@ from engine.figures import draw_comparison
 from engine.metrics.compare import PairedTest, mcnemar
 from engine.readers.together import open_runs
 from engine.report import write_comparison
+from engine.report.blocks import Table
+from engine.report.compare_tables import per_class
 from engine.report.paired import Comparison, compare, corrected
 from engine.report.shared import barrier, seed_notes, summaries
 from engine.report.verdict import sentence
@@ -280,6 +282,19 @@ def test_equal_ids_of_other_patients_or_other_truths_are_not_paired(tmp_path: Pa
     text = Page(write_comparison([first, second], tmp_path / "out")[0].read_text()).text
     assert "No verdict: the runs share no case: 6 have equal ids, but other images or truths" in text
     assert "their test cases are the same" not in text
+    assert "the numbers of each are of its own, of 6, 6" in text
+
+
+def test_where_no_case_is_shared_a_class_is_counted_in_each_runs_own(tmp_path: Path) -> None:
+    first = recorded_runs.classification_run(tmp_path, name="a", cases=60, epochs=2)
+    second = recorded_runs.classification_run(tmp_path, name="b", cases=70, epochs=2)
+    _told_apart(second, image="0")
+    runs = open_runs([first, second])
+    [section] = per_class(runs)
+    [table, _] = section.blocks
+    assert isinstance(table, Table)
+    present = [[int(n) for n in str(row[-1]).split(", ")] for row in table.rows]
+    assert [sum(column) for column in zip(*present, strict=True)] == [60, 70]
 
 
 def test_equal_cases_of_other_ids_are_paired(tmp_path: Path) -> None:
