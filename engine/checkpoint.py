@@ -101,7 +101,7 @@ def load_plain(path: Path) -> Any:
     while todo:
         part = todo.pop()
         if isinstance(part, torch.Tensor):
-            whole = part.layout is torch.strided and not part.is_meta
+            whole = part.layout is torch.strided and not (part.is_meta or part.is_nested)
             if not whole or part.numel() * part.element_size() > part.untyped_storage().nbytes():
                 raise RuntimeError("a tensor in it is larger than what is stored of it")
         elif isinstance(part, dict | list | tuple) and id(part) not in seen:

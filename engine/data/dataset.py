@@ -24,8 +24,9 @@ MARKER = "PHANTOM"  # a file of this name in a data folder says that its cases a
 
 
 def data_root(argument: Path | None) -> Path:
-    """The folder that holds data sets: ``--data``, else $MEDTUI_DATA, else ``./data``."""
-    return Path(os.environ.get("MEDTUI_DATA") or "data") if argument is None else argument
+    """The folder that holds data sets: ``--data``, or what a manifest remembers, else $MEDTUI_DATA, else ``./data``."""
+    known = argument is not None and "\0" not in str(argument)  # a manifest may be a stranger's
+    return argument if argument and known else Path(os.environ.get("MEDTUI_DATA") or "data")
 
 
 def open_dataset(table: DataTable, task: str, root: Path) -> Dataset:

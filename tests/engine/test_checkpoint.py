@@ -56,6 +56,22 @@ def test_a_missing_checkpoint_and_a_wrong_model_are_told(tmp_path):
         load_checkpoint(tmp_path / "last.pt")
 
 
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.zeros(1).expand(60_000, 60_000),
+        torch.ones(3, device="meta"),
+        torch.eye(3).to_sparse(),
+        torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
+    ],
+    ids=["a view of one value", "no values", "sparse", "nested"],
+)
+def test_tensors_that_are_not_stored_whole_are_refused(tmp_path, tensor):
+    torch.save({"model": {"w": tensor}}, tmp_path / "last.pt")
+    with pytest.raises(RunError, match="larger than what is stored"):
+        load_checkpoint(tmp_path / "last.pt")
+
+
 @given(st.data())
 @settings(max_examples=300)
 def test_damaged_bytes_are_loaded_or_told_and_nothing_else(tmp_path_factory, data):

@@ -496,6 +496,7 @@ def test_the_data_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDTUI_DATA", "/somewhere")
     assert data_root(None) == Path("/somewhere")
     assert data_root(Path("here")) == Path("here")
+    assert data_root(Path("no\0path")) == Path("/somewhere")  # of a manifest that a stranger wrote
 
 
 def test_only_data_with_a_published_split_can_lack_it(tmp_path: Path) -> None:
