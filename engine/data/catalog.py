@@ -28,6 +28,8 @@ class KnownDataset:
     url: str = ""  # an archive that may be downloaded as it is, or ""
     md5: str = ""  # of that archive, as its publisher gives it
     truth: str = ""  # where the reference standard comes from
+    setting: str = ""  # of whom the images are, and where they were taken
+    prepared: str = ""  # what was done to the images before they were published
 
     def describe(self, root: Path) -> dict[str, Any]:
         """All that is known, and whether it lies below the data root ``root``, for a table or as JSON."""
@@ -49,6 +51,9 @@ _PUBLIC = (
         cite="Xiong et al., Medical Image Analysis 67, 2021, doi:10.1016/j.media.2020.101832",
         how="github.com/yulequan/UA-MT, folder data: train.list, test.list, <id>/mri_norm2.h5",
         truth="traced by hand by three trained observers, in consensus",
+        setting="154 late gadolinium-enhanced MR scans of patients with atrial fibrillation, before or after ablation, "
+        "most from the University of Utah",
+        prepared="cropped in the plane around the left atrium, by its truth: what lies further out is in no file",
     ),
     KnownDataset(
         name="hippocampus",
@@ -63,6 +68,8 @@ _PUBLIC = (
         url="https://msd-for-monai.s3-us-west-2.amazonaws.com/Task04_Hippocampus.tar",
         md5="9d24dba78a72977dbd1d2e110310f31b",
         truth="traced by hand by a rater, after a published protocol",
+        setting="T1-weighted MR scans of 195 adults, healthy or with a psychotic disorder, at Vanderbilt University",
+        prepared="cropped around the hippocampus",
     ),
     KnownDataset(
         name="isic2018",
@@ -76,6 +83,9 @@ _PUBLIC = (
         how="challenge.isic-archive.com/data, 2018, Task 3: the Input and GroundTruth archives and "
         "LesionGroupings.csv, unpacked side by side",
         truth="histopathology of about half of the lesions; else follow-up, consensus of experts, confocal microscopy",
+        setting="dermatoscopic images of pigmented lesions; those of training from the Medical University of Vienna "
+        "and a practice in Queensland, over 20 years",
+        prepared="centred on the lesion and cropped to 600 x 450, colours of some corrected by hand",
     ),
 )
 
@@ -128,7 +138,7 @@ def statement(dataset: Dataset) -> dict[str, str]:
         named = known.source != "decathlon" or folded(dataset.name) == known.name
         if known.source == dataset.source and named:
             found |= {"title": known.title, "licence": known.licence, "citation": known.cite, "source": known.how}
-            found["reference standard"] = known.truth
+            found |= {"reference standard": known.truth, "setting": known.setting, "preparation": known.prepared}
     return found
 
 

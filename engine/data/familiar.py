@@ -6,18 +6,20 @@ from engine.data.cases import CaseFacts, Dataset
 
 Ranges = Mapping[str, tuple[float, float]]
 """Least and greatest ``low``, ``high`` and ``blank`` (see `CaseFacts`) of the training cases, and of every axis
-``spacing <axis>`` where voxels reach the network as the files have them."""
+``spacing <axis>`` where voxels reach the network as the files have them, and ``size <axis>``."""
 _ALIKE = 1.1  # voxels larger or smaller by this factor are other ones; `engine.data.survey` advises from there on, too
 _MORE_BLANK = 0.2
 
 
-def training_ranges(dataset: Dataset, *, resampled: bool = False) -> dict[str, tuple[float, float]]:
-    """The `Ranges` of the training cases of a data set that was checked; empty where there are none."""
-    facts = [case.facts for case in dataset.split("train") if case.facts is not None]
+def ranges(dataset: Dataset, split: str, *, resampled: bool = False) -> dict[str, tuple[float, float]]:
+    """The `Ranges` of the cases of a split of a data set that was checked; empty where there are none."""
+    facts = [case.facts for case in dataset.split(split) if case.facts is not None]
     values = {name: [float(getattr(own, name)) for own in facts] for name in ("low", "high", "blank")}
     if not resampled and all(own.spacing for own in facts):
         sides = zip(*(own.spacing or () for own in facts), strict=True)
         values |= {f"spacing {axis}": list(side) for axis, side in enumerate(sides)}
+    lengths = zip(*(own.shape[1:] for own in facts), strict=True)
+    values |= {f"size {axis}": list(map(float, side)) for axis, side in enumerate(lengths)}
     return {name: (min(own), max(own)) for name, own in values.items()} if facts else {}
 
 

@@ -6,7 +6,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from engine.report.blocks import Block, Section, Table, Text
+from engine.report.blocks import Block, Facts, Section, Table, Text
 from engine.report.statement import BLANK
 
 
@@ -22,7 +22,7 @@ def appendix(blocks: Sequence[Block], task: str) -> Section:
         Text("Each item in our words, with the section that answers it; what no program can know is for the author.")
     ]
     for checklist in _checklists():
-        rows = [_row(item, there) for item in checklist["items"] if item.get("task", task) == task]
+        rows = [_row(item, there, task) for item in checklist["items"] if item.get("task", task) == task]
         answered = sum(row[2] != BLANK for row in rows)
         caption = f"{answered} of {len(rows)} items are answered here, wholly or in part. {checklist['source']}"
         table = Table(["Item", "What is asked", "Where"], rows, caption, left=frozenset({1, 2}), small=True, wrap=True)
@@ -30,12 +30,14 @@ def appendix(blocks: Sequence[Block], task: str) -> Section:
     return Section("Checklists", parts, new_page=True)
 
 
-def _row(item: dict[str, Any], there: set[str]) -> list[str]:
+def _row(item: dict[str, Any], there: set[str], task: str) -> list[str]:
     """Item, words and sections; sections that this report lacks do not answer it."""
+    if instead := item.get("instead", {}).get(task):
+        return [str(item["item"]), item["asks"], instead]
     found = [name for name in item.get("where", ()) if name in there or any(t.startswith(f"{name}:") for t in there)]
     rest = item.get("rest", "")
     where = ", ".join(found) + (f"; {rest}: {BLANK}" if found and rest else "")
-    return [str(item["item"]), item["asks"], where or BLANK]
+    return [str(item["item"]), item["asks"], where or item.get("otherwise", BLANK)]
 
 
 def _titles(blocks: Sequence[Block]) -> Iterator[str]:
@@ -43,6 +45,8 @@ def _titles(blocks: Sequence[Block]) -> Iterator[str]:
         if isinstance(block, Section):
             yield block.title
             yield from _titles(block.blocks)
+        elif isinstance(block, Facts):
+            yield from (name for name, text in block.rows if BLANK not in text)
 
 
 @cache

@@ -28,8 +28,9 @@ _CLASSIFICATION = (
     "weighted: mean weighted by support. Balanced accuracy: mean recall over the classes. AUC: area under the ROC "
     "curve of each class against all others, macro mean. Average precision: mean precision over the recall gained. "
     "Of two classes, sensitivity, specificity and average precision are those of the second. Brier score: squared "
-    "error of the probabilities. Log loss: mean of -log of the probability of the true class. ECE: gap between "
-    "probability and frequency in 15 bins. Point values are scikit-learn's; a dash: there is nothing to measure it on."
+    "error of the probabilities. Log loss: mean of -log of the probability of the true class; loss: that of training. "
+    "ECE: gap between probability and frequency in 15 bins. Point values are scikit-learn's; a dash: there is nothing "
+    "to measure it on."
 )
 
 
@@ -55,7 +56,10 @@ def _intervals(run: RunData) -> str:
         return f"95 % intervals of {means}. {none}"
     resamples = run.recipe.evaluate.bootstrap if run.recipe else 1000
     return (
-        f"95 % intervals over {over}. Shares (accuracy, recall, precision, specificity): Wilson's; balanced accuracy "
-        "and macro means: from those of the classes; AUC: DeLong's variance on the logit scale; Brier score and log "
-        f"loss, as {means}; the others: expanded percentile bootstrap, {resamples} resamples. {none}"
+        f"95 % intervals over {over}. Shares (accuracy, recall, precision, specificity): Wilson's; F1 of a class: from "
+        "Wilson's of its Jaccard index; balanced accuracy, macro means, weighted precision: from those of the classes "
+        "(macro F1 and average precision: or the bootstrap's bound, where further out); AUC: DeLong's variance on the "
+        "logit scale; average precision of a class: on the logit scale, by bootstrap and binomial variance; "
+        f"calibration errors: Student's t with the bootstrap's error; Brier score and log loss, as {means}; "
+        f"weighted F1: expanded percentile bootstrap. {resamples} resamples. {none}"
     )

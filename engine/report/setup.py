@@ -104,7 +104,9 @@ def _data(run: RunData) -> str:
     cases = sum(sum(classes.values()) for classes in data.counts.values())
     if data.groups:
         known = f" of the {data.grouped} of {counted(cases, 'case')} that have one" if data.grouped else ""
-        return text + f"; no group (patient, lesion){known} is in two splits"
+        without = {row.split for row in run.splits} - {row.split for row in run.splits if row.group}
+        but = f", but none is known of any {' or '.join(sorted(without))} case" if without else ""
+        return text + f"; no group (patient, lesion){known} is in two splits{but}"
     return text + ("; no groups known: cases of one patient may be in two splits" if cases else "")
 
 
@@ -115,7 +117,7 @@ def _model(run: RunData, recipe: Recipe) -> str:
         text += f", ImageNet weights {recipe.model.model_dump().get('imagenet_weights', '')}".rstrip()
     elif recipe.model.weights:
         text += f", weights from {recipe.model.weights}"
-    text += f" ({model.start})" if model.start else ""
+    text += f" ({model.start})" if model.start else "" if "weights" in text else ", random weights to begin with"
     parameters = model.parameters
     if parameters is not None:
         text += f", {millions(parameters)} parameters"

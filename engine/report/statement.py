@@ -36,12 +36,33 @@ def data_section(run: RunData) -> Section:
         ("Licence", said.get("licence", "") or BLANK),
         ("Citation", said.get("citation", "") or ("none: a phantom" if run.data.phantom else BLANK)),
         ("Reference standard", said.get("reference standard", "") or f"who made it, and how: {BLANK}"),
-        ("Setting, dates, eligibility", "none: a phantom" if run.data.phantom else BLANK),
+        ("Patients and setting", "none: a phantom" if run.data.phantom else said.get("setting", "") or BLANK),
+        ("Dates, eligibility", "none: a phantom" if run.data.phantom else BLANK),
+        ("Prepared before", "no" if run.data.phantom else said.get("preparation", "") or BLANK),
+        *((f"Images of {split}", _images(run, known)) for split, known in _known_ranges(run)),
         ("Splits", _splits(run)),
         ("Left out", "; ".join(_left_out(run)) or "nothing"),
     ]
     table = counts_table(run)
     return Section("Data", [Facts(facts), *([table] if table else [])])
+
+
+def _known_ranges(run: RunData) -> Iterator[tuple[str, dict[str, tuple[float, float]]]]:
+    for split, known in (("training", run.data.ranges), ("test", run.data.test_ranges)):
+        if "size 0" in known:  # runs of earlier versions do not have it
+            yield split, known
+
+
+def _images(run: RunData, known: dict[str, tuple[float, float]]) -> str:
+    """Sizes, voxel sizes and values of the images of a split, as the files have them."""
+
+    def sides(name: str) -> str:
+        ends = [known[f"{name} {axis}"] for axis in range(run.data.spatial_dims) if f"{name} {axis}" in known]
+        return " x ".join(f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}" for low, high in ends)
+
+    voxels = f", voxels of {spacing} mm" if (spacing := sides("spacing")) else ""
+    values = f", values from {known['low'][0]:.4g} to {known['high'][1]:.4g}" if "low" in known else ""
+    return f"{sides('size')} {'pixels' if run.pictures else 'voxels'}{voxels}{values}"
 
 
 def _left_out(run: RunData) -> Iterator[str]:
@@ -63,7 +84,10 @@ def limits(run: RunData) -> str:
 def _splits(run: RunData) -> str:
     published = run.data.published_split if run.split == "test" else None
     text = {True: "as published", False: "not the published ones"}.get(published, "") if published is not None else ""
-    how = f'"{run.recipe.data.split}" in the recipe, seed {run.recipe.data.split_seed}' if run.recipe else ""
+    how = ""
+    if run.recipe:
+        kind, seed = run.recipe.data.split, run.recipe.data.split_seed
+        how = "as the data folder has them" if kind == "given" else f'drawn ("{kind}", seed {seed})'
     groups = {row.split: {r.group for r in run.splits if r.split == row.split and r.group} for row in run.splits}
     counts = ", ".join(f"{name} {len(found)}" for name, found in groups.items() if found)
     return "; ".join(part for part in (text, how, f"groups (patients, lesions): {counts}" if counts else "") if part)
@@ -83,12 +107,16 @@ def _chosen(run: RunData) -> Iterator[tuple[str, str]]:
         yield "Temperature", by_validation if temperature is None else f"{digits(temperature)}, {by_validation}"
         if threshold is not None:
             yield "Threshold", f"{threshold:.3g}, {by_validation}"
+        else:
+            yield "Decision", "the class with the largest probability"
     elif run.recipe is not None and run.manifest.model.output == "sigmoid":
         yield "Threshold", f"{run.recipe.evaluate.model_dump().get('threshold')}, as the recipe has it"
+    elif run.manifest.model.output:
+        yield "Decision", "in each voxel the class with the largest probability"
     study = run.manifest.study
     settings = f"a member of the study {study.id} ({study.member})" if study.id else "as the recipe has them"
     yield "Settings", f"{settings}; how these were chosen, and what else was tried: {BLANK}"
-    yield "Number of cases", f"all that there were, no calculation; why that is enough: {BLANK}"
+    yield "Number of cases", f"{limits(run) or 'all that there were'}, no calculation; why that is enough: {BLANK}"
     yield "Test split", looks(run)
 
 

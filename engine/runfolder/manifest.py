@@ -40,7 +40,8 @@ class DataFacts(msgspec.Struct, frozen=True, kw_only=True):
     channels: Count = 0
     channel_names: list[str] = []
     value_range: tuple[float, float] | None = None
-    ranges: dict[str, tuple[float, float]] = {}  # see engine.data.familiar
+    ranges: dict[str, tuple[float, float]] = {}  # of training, see engine.data.familiar
+    test_ranges: dict[str, tuple[float, float]] = {}
     counts: dict[str, dict[str, Count]] = {}  # split -> class -> cases
     groups: Count = 0
     grouped: Count = 0  # cases of which the group is known

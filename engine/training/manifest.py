@@ -15,7 +15,7 @@ from typing import Any
 from engine import __version__
 from engine.data import Dataset, fingerprint
 from engine.data.catalog import statement
-from engine.data.familiar import training_ranges
+from engine.data.familiar import ranges
 from engine.data.identity import fingerprint_of_test
 from engine.hardware import cores, cpu_name, total_memory
 from engine.recipe import Recipe
@@ -52,7 +52,8 @@ def first_manifest(recipe: Recipe, dataset: Dataset, command: Sequence[str]) -> 
             "test_fingerprint": fingerprint_of_test(dataset),
             "statement": statement(dataset),
             "unit": dataset.spacing_unit,
-            "ranges": training_ranges(dataset, resampled=recipe.data.spacing is not None),
+            "ranges": ranges(dataset, "train", resampled=recipe.data.spacing is not None),
+            "test_ranges": ranges(dataset, "test"),
             "counts": dataset.counts(),
             "groups": len({case.group for case in dataset.cases if case.group is not None}),
             "grouped": sum(case.group is not None for case in dataset.cases),

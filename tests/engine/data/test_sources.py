@@ -13,7 +13,7 @@ import pytest
 
 from engine.data import Dataset, check_dataset, data_root, fingerprint, open_dataset
 from engine.data.dataset import open_elsewhere
-from engine.data.familiar import training_ranges, unfamiliar
+from engine.data.familiar import ranges, unfamiliar
 from engine.data.phantom_volumes import write_nifti
 from engine.data.read import read_case
 from engine.data.sources.dataset_json import labels_of
@@ -400,7 +400,7 @@ def test_images_that_are_far_from_those_of_the_training_are_named(tmp_path: Path
         write_nifti(folder / "images" / "test" / f"test{path}", image, b.affine(1, 2, 3))
         write_nifti(folder / "labels" / "test" / f"test{path}", b.mask(image.shape), b.affine(1, 2, 3))
     dataset = opened(tmp_path, "nifti_pairs", "segmentation", classes=("organ",))
-    known = training_ranges(dataset)
+    known = ranges(dataset, "train")
     assert known["blank"][1] < 0.01
     notes = unfamiliar(replace(dataset, cases=dataset.split("test")), known)
     assert notes[0].startswith("2 cases (test1, ...): values from -")
@@ -410,7 +410,7 @@ def test_images_that_are_far_from_those_of_the_training_are_named(tmp_path: Path
     coarse = [replace(case, facts=replace(case.facts, spacing=(1.0, 2.0, 4.0))) for case in dataset.split("train")]
     (said,) = unfamiliar(replace(dataset, cases=tuple(coarse)), known)
     assert "voxels of 1 x 2 x 4 mm; the network was trained on 1 x 2 x 3 mm" in said
-    assert unfamiliar(replace(dataset, cases=tuple(coarse)), training_ranges(dataset, resampled=True)) == ()
+    assert unfamiliar(replace(dataset, cases=tuple(coarse)), ranges(dataset, "train", resampled=True)) == ()
 
 
 def test_missing_groups_are_no_group_and_names_that_agree_but_for_case_are_noted(tmp_path: Path) -> None:

@@ -96,15 +96,22 @@ def test_looks_at_the_test_are_counted_over_all_runs_with_the_same_cases(tmp_pat
 
 def test_the_statement_of_the_data_and_the_hash_of_the_weights_are_printed(tmp_path: Path) -> None:
     folder = recorded_runs.segmentation_run(tmp_path, cases=5, settings=SMALL)
-    said = {"title": "Hearts", "licence": "CC0", "citation": "<b>Doe</b> 2020"}
+    said = {"title": "Hearts", "licence": "CC0", "citation": "<b>Doe</b> 2020", "setting": "of 60 patients in Ulm"}
     data = json.loads(folder.manifest.read_text())["data"]
     notes = ["left out: case a: a.nii: no such file", '"test": 3 images without a label are not used', "something else"]
-    update_manifest(folder, data={**data, "statement": said, "notes": notes}, checkpoint={"sha256": "f" * 64})
+    sides = {f"size {axis}": (40.0, 56.0 + axis) for axis in range(3)} | {"low": (-3.5, 0.0), "high": (1.0, 5.25)}
+    sides |= {f"spacing {axis}": (1.5, 1.5) for axis in range(3)}
+    data |= {"statement": said, "notes": notes, "ranges": sides, "spatial_dims": 3, "phantom": False}
+    update_manifest(folder, data=data, checkpoint={"sha256": "f" * 64})
     page = Page(write_report(folder)[0].read_text())
     for words in ("Hearts", "CC0", "<b>Doe</b> 2020", "Left out left out: case a: a.nii: no such file", "f" * 64):
         assert words in page.text
     assert "3 images without a label are not used; of each case, what" not in page.text
     assert f"Intended users {BLANK}" in page.text
+    assert f"Patients and setting of 60 patients in Ulm Dates, eligibility {BLANK}" in page.text
+    seen = "Images of training 40 to 56 x 40 to 57 x 40 to 58 voxels, voxels of 1.5 x 1.5 x 1.5 mm, values from"
+    assert seen in page.text
+    assert "Images of test" not in page.text
 
 
 @pytest.mark.parametrize(
@@ -136,11 +143,14 @@ def test_checklists_are_whole_and_point_to_sections_that_are_there(
     assert len(items) == 52
     assert [item["item"] for item in claim] == list(range(1, 45))
     figures = {"ROC", "Precision and recall", "Reliability", "Confusion", "Slices", "Distributions over cases"}
-    figures |= {"What the network looked at", "Spread over seeds and cases"}  # not drawn here; of a study
+    figures |= {"What the network looked at", "Spread over seeds and cases", "Members"}  # not drawn here; of a study
     titles = {data.strip() for _, page in (lesion, atrium) for data in page.words}
     named = {name for found in _checklists() for item in found["items"] for name in item.get("where", ())}
     assert named - figures <= {title.partition(":")[0] for title in titles}
     rows = {row[0]: row[2] for table in lesion[1].tables for row in table[1:] if table[0][1:2] == ["What is asked"]}
     assert rows["18a"] == BLANK  # funding
+    hearts = {row[0]: row[2] for table in atrium[1].tables for row in table[1:] if table[0][1:2] == ["What is asked"]}
+    assert (hearts["12f"], hearts["24"]) == ("nothing was updated", "What was trained, Make it again")  # 24: CLAIM's
+    assert hearts["27"] == "one network"
     assert rows["26"] == "How it was chosen"  # of CLAIM, which stands behind TRIPOD+AI
     assert rows["curves"] == BLANK  # no ROC was drawn, so nothing answers it
