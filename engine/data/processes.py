@@ -1,4 +1,4 @@
-"""Batches made by loader processes, which live as long as the loader."""
+"""Batches made beside the training: by loader processes, which live as long as the loader, or by threads."""
 
 import atexit
 import contextlib
@@ -10,19 +10,17 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from multiprocessing.process import BaseProcess
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 import torch
 from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
-from engine.data.daemons import Daemons
+from engine.data.daemons import Daemons, Job, Made
 from engine.errors import RunError
 from engine.hardware import Kills, killed_words, out_of_memory_kills
-
-Job = TypeVar("Job")
-Made = TypeVar("Made")
 
 _WATCH_S = 2.0
 _LINGER_S = 20
@@ -151,3 +149,29 @@ def _killed(code: int, before: Kills) -> RunError:
         f"a loader worker was {why}",
         'set runtime.workers = 0 or lower, or data.cache = "none"; in a container, raise its memory and /dev/shm',
     )
+
+
+_WAY = 10  # nicer than the network's threads by so much
+
+
+class Threads(Daemons[Job, Made]):
+    """A pool of threads, each with a maker of its own and one kernel thread of torch.
+
+    Sums then come out the same as in a loader process, to the last bit, and the threads together
+    use no more cores than they are. They give way to the network's: what is single in a step leaves
+    cores free, and then they make the next batch.
+    """
+
+    def __init__(self, count: int, maker: Callable[[], Callable[[Job], Made]]) -> None:
+        """Start ``count`` threads; ``maker`` is called once in each for what makes its samples."""
+        before = torch.get_num_threads()
+        super().__init__(count, partial(_on_one_core, maker))
+        torch.set_num_threads(before)  # what threads set last, threads born later would take over
+
+
+def _on_one_core(maker: Callable[[], Callable[[Job], Made]]) -> Callable[[Job], Made]:
+    torch.get_num_threads()  # torch sets a new thread up on first use, and would undo the next line
+    torch.set_num_threads(1)
+    if sys.platform == "linux":  # where a thread has a niceness of its own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(os.getpriority(os.PRIO_PROCESS, 0) + _WAY, 19))
+    return maker()

@@ -14,9 +14,8 @@ from torch.utils.data import Dataset as TorchDataset
 
 from engine.data.cache import CachedDataset, Loaded, LoadedImage
 from engine.data.order import SampleIndex, batch_count, batch_rng, batches, epoch_order, sample_rng
-from engine.data.processes import Processes
+from engine.data.processes import Processes, Threads
 from engine.data.samples import Transform
-from engine.data.threads import Threads
 from engine.errors import DataError, Problem
 from engine.recipe import AugmentTable, DataTable
 

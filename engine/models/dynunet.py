@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from engine.errors import misfit
-from engine.models.base import build
+from engine.models.base import build, require_multiples
 from engine.models.layers import GROUPS, MONAI_NORMS, Output, supervised, with_levels
-from engine.models.shapes import require_multiples
 from engine.recipe.models import DynUNetTable
 
 if TYPE_CHECKING:

@@ -6,9 +6,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from engine.models.base import build
+from engine.models.base import build, require_multiples, require_room
 from engine.models.layers import CONVOLUTIONS, Output, initialise, norm_layer, supervised, with_levels
-from engine.models.shapes import require_multiples, require_room
 from engine.recipe.models import ResUNetTable
 
 SLOPE = 0.01

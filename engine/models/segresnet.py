@@ -3,9 +3,8 @@
 from torch import nn
 
 from engine.errors import misfit
-from engine.models.base import build
+from engine.models.base import build, require_multiples, require_room
 from engine.models.layers import GROUPS, MONAI_NORMS
-from engine.models.shapes import require_multiples, require_room
 from engine.recipe.models import SegResNetTable
 
 CHANNELS = (16, 32, 64, 128)

@@ -5,9 +5,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from engine.models.base import build
+from engine.models.base import build, require_multiples
 from engine.models.layers import UpConv, halve, initialise
-from engine.models.shapes import require_multiples
 from engine.recipe.models import UNet3dTable
 
 CHANNELS = (32, 64, 128, 256, 512)

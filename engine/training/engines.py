@@ -19,8 +19,7 @@ from engine.losses import deep_loss, shares_of
 from engine.models.joint_norm import join_norms
 from engine.network import Network
 from engine.recipe import Recipe
-from engine.training.ema import Ema
-from engine.training.optim import build_optimizer, build_schedule
+from engine.training.optim import Ema, build_optimizer, build_schedule
 from engine.training.stream import EpochStream
 
 

@@ -1,10 +1,12 @@
-"""Optimizers and learning-rate schedules."""
+"""Optimizers, learning-rate schedules, and the average of the weights."""
 
+import copy
 import math
 from collections.abc import Callable, Iterable
 from functools import partial, singledispatch
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -151,3 +153,29 @@ def _one_cycle(table: optim.OneCycleTable, progress: float) -> float:
 
 def _cosine(start: float, end: float, progress: float) -> float:
     return end + (start - end) * 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+class Ema:
+    """A copy of a network whose weights follow those of the trained one.
+
+    After each step, ``average = decay * average + (1 - decay) * weights``; early on the decay is
+    the smaller ``(1 + step) / (10 + step)``, so that the random start is soon forgotten (as in
+    TensorFlow's ExponentialMovingAverage). Buffers are copied.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.steps = 0
+        self.module = copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
+        self._averages: list[Tensor] = list(self.module.parameters())
+        self._weights: list[Tensor] = list(model.parameters())
+        self._copies = list(self.module.buffers())
+        self._buffers = list(model.buffers())
+
+    @torch.no_grad()
+    def update(self) -> None:
+        self.steps += 1
+        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        torch._foreach_lerp_(self._averages, self._weights, 1.0 - decay)
+        for kept, buffer in zip(self._copies, self._buffers, strict=True):
+            kept.copy_(buffer)

@@ -6,8 +6,8 @@ from typing import Any, Protocol
 import torch
 
 from engine.checkpoint import Content, StateDict, load_weights
-from engine.training.ema import Ema
 from engine.training.engines import TrainStep
+from engine.training.optim import Ema
 
 
 class Stateful(Protocol):

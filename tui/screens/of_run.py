@@ -8,8 +8,7 @@ from textual import work
 from engine.runfolder import RunFolder
 from tui.screens.tiled import TiledScreen
 from tui.state.case_files import read_example
-from tui.state.images import Example
-from tui.state.previews import read_preview
+from tui.state.images import Example, read_preview
 from tui.widgets.image_pane import ImagePane
 from tui.widgets.pane import Pane
 

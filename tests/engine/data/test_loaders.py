@@ -19,7 +19,7 @@ import torch
 from engine.data import Dataset, loaders, open_dataset
 from engine.data.loaders import EvalLoader, build_train_loader, iter_prepared
 from engine.data.order import batch_count, batches, epoch_order
-from engine.data.threads import Threads
+from engine.data.processes import Threads
 from engine.errors import DataError, RunError
 from engine.recipe import AugmentTable, DataTable, RuntimeTable
 from tests.phantoms import TASKS, data_table, phantom_root

@@ -15,8 +15,7 @@ from engine.events import Preview
 from engine.readers.arrays import ArraysError, load_arrays
 from engine.readers.examples import example_heads
 from engine.runfolder import RunFolder
-from tui.state.images import PreviewImages
-from tui.state.previews import read_preview
+from tui.state.images import PreviewImages, read_preview
 
 IMAGES = {"image": np.arange(96, dtype=np.uint8).reshape(2, 6, 8), "slices": np.arange(2)}
 PREVIEW = Preview(path="previews/a.npz", epoch=1, case="a")

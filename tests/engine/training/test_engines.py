@@ -8,8 +8,8 @@ from torch import nn
 
 from engine.device import Device
 from engine.errors import RunError
-from engine.training.ema import Ema
 from engine.training.engines import TrainStep, make_trainer, run_trainer
+from engine.training.optim import Ema
 from engine.training.stream import EpochStream
 
 CPU = Device(torch.device("cpu"), None, channels_last=False)

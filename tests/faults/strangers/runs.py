@@ -29,8 +29,7 @@ from tests.faults.strangers.made import (
 )
 from tui.plotting.slice_picture import SliceLook, slice_lines
 from tui.state.case_files import read_example
-from tui.state.images import PreviewImages
-from tui.state.previews import read_preview
+from tui.state.images import PreviewImages, read_preview
 
 
 def _example(folder: Path, write: Callable[[Path], object]) -> Act:

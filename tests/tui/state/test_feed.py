@@ -16,7 +16,7 @@ from tests.tui import recorded
 from tui.state import feed as feed_module
 from tui.state.feed import Feed, RunSnapshot, view_of
 from tui.state.ghosts import candidates
-from tui.state.previews import read_preview
+from tui.state.images import read_preview
 
 
 class Watcher:
