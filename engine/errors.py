@@ -6,7 +6,8 @@ traceback. Anything else that is raised is a fault of medtui itself.
 
 import errno
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -148,3 +149,12 @@ class UsageError(MedtuiError):
 
 class RunError(MedtuiError):
     """The run failed. Exit code 1."""
+
+
+@contextmanager
+def raised_as(kind: type[MedtuiError], what: str, hint: str = "") -> Iterator[None]:
+    """Raise an error of the system as one for the user: ``what`` cannot be done, and what the system says of it."""
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{what}: {error.strerror or error}", hint) from error

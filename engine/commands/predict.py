@@ -15,7 +15,7 @@ from engine.data.pictures import PICTURES
 from engine.data.sources.dataset_json import channel_names
 from engine.data.unread import VOLUMES, unread
 from engine.device import ELSEWHERE, memory_errors
-from engine.errors import DataError, UsageError, absent_input, printable, some
+from engine.errors import DataError, UsageError, absent_input, printable, raised_as, some
 from engine.evaluation.evaluator import evaluate_split, open_evaluation
 from engine.evaluation.protocol import EvalJob
 from engine.evaluation.results import is_predicted, mask_path
@@ -48,11 +48,8 @@ def predict(request: Predict) -> int:
     dataset = check_dataset(as_trained(asked, trained), lenient, progress=show_progress("checking the inputs"))
     network = network_for(trained, dataset)
     predictors, _, _ = load_predictors(trained.recipe, network, trained.voters)
-    try:
+    with raised_as(UsageError, f"cannot make {output}", "name another folder with -o DIR"):
         output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        hint = "name another folder with -o DIR"
-        raise UsageError(f"cannot make {output}: {error.strerror or error}", hint) from error
     recipe = trained.recipe
     job = EvalJob(
         dataset=dataset,

@@ -14,7 +14,7 @@ from pathlib import Path
 from engine.data.dataset import MARKER
 from engine.data.phantom_skin import write_isic2018, write_lesions
 from engine.data.phantom_volumes import write_hippocampus, write_left_atrium
-from engine.errors import UsageError
+from engine.errors import UsageError, raised_as
 from engine.recipe import DataTable
 
 
@@ -76,7 +76,7 @@ def make_phantom(name: str, folder: Path, *, seed: int = 0, cases: int | None = 
     text = "This data set is a phantom: made by medtui, of no patient.\n"
     text += f"name = {name}\nseed = {seed}\ncases = {count}\n"
     place = folder.resolve()
-    try:
+    with raised_as(UsageError, f"cannot write the phantom to {folder}"):
         if _present(place, text):
             return folder
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -88,8 +88,6 @@ def make_phantom(name: str, folder: Path, *, seed: int = 0, cases: int | None = 
             part.rename(place)
         finally:
             shutil.rmtree(part, ignore_errors=True)
-    except OSError as error:
-        raise UsageError(f"cannot write the phantom to {folder}: {error.strerror or error}") from None
     return folder
 
 

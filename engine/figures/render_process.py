@@ -11,9 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pyvista as pv
+from matplotlib import colormaps
+from matplotlib.colors import to_rgb
 
 from engine.figures import style
 from engine.figures.meshes import KINDS, Scene, build
+from engine.figures.paint import View, picture
 
 _TURN = ("truth", "prediction", "prediction_distance")
 _NONE = "#C9CDD3"  # a surface without a distance: the other mask lacks the class
@@ -64,8 +68,6 @@ def _turntable(render: Render, frames: int) -> np.ndarray:
 
 def shades(base: str, count: int) -> list[tuple[float, float, float]]:
     """``count`` tones of one colour, from itself to a lighter one: a tone a class."""
-    from matplotlib.colors import to_rgb
-
     colour = np.array(to_rgb(base))
     tones = [colour + (1 - colour) * 0.55 * step / max(count - 1, 1) for step in range(count)]
     return [(float(tone[0]), float(tone[1]), float(tone[2])) for tone in tones]
@@ -77,8 +79,6 @@ def _tones(scene: Scene, kind: str) -> list[tuple[float, float, float]]:
 
 
 def _opengl(scene: Scene, half: float, size: int) -> Render:
-    import pyvista as pv
-
     plotter = pv.Plotter(off_screen=True, window_size=(size, size), lighting="light kit")
     plotter.set_background(style.PAPER)
     plotter.enable_parallel_projection()
@@ -112,11 +112,6 @@ def _opengl(scene: Scene, half: float, size: int) -> Render:
 
 
 def _painted(scene: Scene, half: float, size: int) -> Render:
-    from matplotlib import colormaps
-    from matplotlib.colors import to_rgb
-
-    from engine.figures.paint import View, picture
-
     def colours(mesh: Any, kind: str, tone: tuple[float, float, float]) -> np.ndarray:
         if not kind.endswith("distance"):
             return np.tile(tone, (mesh.n_points, 1))
@@ -126,14 +121,9 @@ def _painted(scene: Scene, half: float, size: int) -> Render:
         return np.asarray(colormaps[style.SEQUENTIAL](share))[:, :3]
 
     def render(kind: str, view: Camera) -> np.ndarray:
-        pairs = [
-            (mesh, colours(mesh, kind, tone))
-            for mesh, tone in zip(scene.meshes[kind], _tones(scene, kind), strict=True)
-            if mesh is not None
-        ]
-        return picture(
-            [mesh for mesh, _ in pairs], [colour for _, colour in pairs], View(*view, scene.centre, half), size
-        )
+        shown = [pair for pair in zip(scene.meshes[kind], _tones(scene, kind), strict=True) if pair[0] is not None]
+        tints = [colours(mesh, kind, tone) for mesh, tone in shown]
+        return picture([mesh for mesh, _ in shown], tints, View(*view, scene.centre, half), size)
 
     return render
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from engine.errors import UsageError, well_formed
+from engine.errors import UsageError, raised_as, well_formed
 from engine.runfolder.atomic import write_bytes
 from engine.runfolder.careful import UNREADABLE
 from engine.runfolder.paths import RunFolder
@@ -41,14 +41,12 @@ def send(folder: RunFolder, command: Command, text: str = "") -> Request:
 
 def post(folder: RunFolder, request: Request) -> None:
     """Lay a request into the folder; raises as `send`."""
-    try:
+    with raised_as(UsageError, f"cannot write to {folder.control}"):
         folder.control.mkdir(mode=0o700, exist_ok=True)
         if folder.control.is_symlink():
             raise UsageError(f"{folder.control} is a link", "a run folder holds no links: this one was changed")
         name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:12]}.json"
         write_bytes(folder.control / name, msgspec.json.encode(request))
-    except OSError as error:
-        raise UsageError(f"cannot write to {folder.control}: {error.strerror or error}") from error
 
 
 def take(folder: RunFolder) -> list[Request]:

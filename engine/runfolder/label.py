@@ -2,7 +2,7 @@
 
 import msgspec
 
-from engine.errors import RunError, UsageError, printable
+from engine.errors import RunError, UsageError, printable, raised_as
 from engine.runfolder.atomic import write_bytes
 from engine.runfolder.careful import lenient, read_object
 from engine.runfolder.lock import updating
@@ -45,8 +45,6 @@ def write_label(folder: RunFolder, **words: str) -> Label:
         return msgspec.structs.replace(read_label(folder), **lines)
     with updating(folder):
         label = msgspec.structs.replace(read_label(folder), **lines)
-        try:
+        with raised_as(RunError, f"cannot write {folder.label}"):
             write_bytes(folder.label, msgspec.json.encode(label) + b"\n")
-        except OSError as error:
-            raise RunError(f"cannot write {folder.label}: {error.strerror or error}") from error
     return label

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 from engine.console import tell
-from engine.errors import RunError
+from engine.errors import RunError, raised_as
 from engine.runfolder.mirror import is_mirror
 from engine.runfolder.paths import RunFolder, refuse_links
 
@@ -83,11 +83,9 @@ def updating(folder: RunFolder) -> Iterator[None]:
 
 
 def _open(folder: RunFolder, name: str) -> int:
-    try:
+    hint = "a run is changed in its own folder only: copy it to a place of your own, and name the copy"
+    with raised_as(RunError, f"cannot write in {folder.root}", hint):
         return os.open(folder.root / name, os.O_RDWR | os.O_CREAT | _FLAGS, 0o600)
-    except OSError as error:
-        hint = "a run is changed in its own folder only: copy it to a place of your own, and name the copy"
-        raise RunError(f"cannot write in {folder.root}: {error.strerror or error}", hint) from error
 
 
 def _flock(lock: int, how: int) -> bool | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.errors import RunError, UsageError, printable
+from engine.errors import RunError, UsageError, printable, raised_as
 from engine.runfolder.atomic import write_bytes
 from engine.runfolder.careful import read_text
 from engine.runfolder.paths import RunFolder, size_of
@@ -120,10 +120,8 @@ def change(folder: RunFolder, label: dict[str, str], *, delete: bool = False) ->
     host = host_of(folder)
     if (folder.root.parent / LOST).exists():
         raise RunError(f"{host} is not connected: nothing was changed", "try it again once it is")
-    try:
+    with raised_as(RunError, f"cannot write to {folder.root}"):
         marker = _put(folder, uuid.uuid4().hex, Asked(run=folder.id, label=label, delete=delete))
-    except OSError as error:
-        raise RunError(f"cannot write to {folder.root}: {error.strerror or error}") from error
     answered = _wait(folder, [marker], _WAIT_S)
     marker.unlink(missing_ok=True)  # what comes late helps nobody
     with contextlib.suppress(OSError):

@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from engine.errors import RunError, UsageError
+from engine.errors import RunError, UsageError, raised_as
 from engine.runfolder.lock import release_lock, take_lock
 from engine.runfolder.mirror import change, host_of, is_mirror
 from engine.runfolder.paths import RunFolder, list_runs
@@ -48,14 +48,11 @@ def remove(runs: Path, folder: RunFolder) -> None:
         return change(folder, {}, delete=True)
     lock = take_lock(folder, links=True)
     try:
-        refuse_removal(runs, folder, held=True)  # the lock was waited for
-        gone = folder.root.with_name(f".deleted-{folder.id}")  # nobody lists half a run
-        os.rename(folder.root, gone)
-        shutil.rmtree(gone)
-    except OSError as error:
-        raise RunError(
-            f"cannot remove {folder.root}: {error.strerror or error}", f"what is left: ls -A {runs}"
-        ) from error
+        with raised_as(RunError, f"cannot remove {folder.root}", f"what is left: ls -A {runs}"):
+            refuse_removal(runs, folder, held=True)  # the lock was waited for
+            gone = folder.root.with_name(f".deleted-{folder.id}")  # nobody lists half a run
+            os.rename(folder.root, gone)
+            shutil.rmtree(gone)
     finally:
         release_lock(lock)
 

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from engine.errors import RunError
+from engine.errors import RunError, raised_as
 from engine.events import AnyEvent, Event
 from engine.runfolder.careful import open_regular
 from engine.runfolder.lines import decode, encode, sequence_number
@@ -30,11 +30,9 @@ class EventWriter:
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
         self._path = path
-        try:
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        with raised_as(RunError, f"cannot write {path}"):
             self._file = os.open(path, flags, 0o600)
-        except OSError as error:
-            raise RunError(f"cannot write {path}: {error.strerror or error}") from error
         if not stat.S_ISREG(os.fstat(self._file).st_mode):
             os.close(self._file)
             raise RunError(f"cannot write {path}: not a regular file")

@@ -10,7 +10,7 @@ import socket
 import sys
 from pathlib import Path
 
-from engine.errors import UsageError, printable
+from engine.errors import UsageError, printable, raised_as
 from engine.runfolder import list_runs
 from tui.arguments import Commands, runs_option, whole_number
 from tui.engine_process import engine_environment
@@ -49,15 +49,11 @@ def serve(arguments: argparse.Namespace) -> int:
 
 def _free(host: str, port: int) -> None:
     """Say early, and in our words, that an address cannot be had."""
-    try:
+    with raised_as(UsageError, f"cannot listen on {host}, port {port}", "choose others with --host and --port"):
         for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
             with socket.socket(family, kind, protocol) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(address)
-    except OSError as error:
-        raise UsageError(
-            f"cannot listen on {host}, port {port}: {error.strerror or error}", "choose others with --host and --port"
-        ) from None
 
 
 def _visit(runs: Path) -> None:
