@@ -5,17 +5,5 @@ run folder and decides; the others compute their share of every batch and of eve
 sum gradients by NCCL where each has a GPU of its own.
 """
 
-from engine.distributed.sums import (
-    add_up,
-    among,
-    broadcast,
-    gather,
-    group_at_hand,
-    joint,
-    rank,
-    sum_gradients,
-    total_of,
-    use_device,
-    world,
-)
+from engine.distributed.sums import add_up, among, broadcast, gather, rank, sum_gradients, use_device, world
 from engine.distributed.together import cause_of, neighbours, together

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from engine.distributed import joint
+from engine.distributed.sums import joint
 from engine.errors import misfit
 from engine.losses.base import TINY, Loss, Output, Weights, build, flat, full_precision
 from engine.recipe.losses import DiceTable

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from engine.device import TOO_SMALL
-from engine.distributed import group_at_hand, total_of
+from engine.distributed.sums import group_at_hand, total_of
 
 
 class JointNorm(_BatchNorm):

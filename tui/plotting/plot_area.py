@@ -90,8 +90,8 @@ class PlotArea:
     def _odd(self, p: Plotted) -> None:
         """Marks for what is not finite, and for spikes beyond the axis."""
         top = self.raster.height - 0.5
-        marks = [(p.pos_inf, "∞", top, "error"), (p.neg_inf, "∞", 0.0, "error")]
-        marks.append((p.nans, "✕", 0.0, "error"))
+        marks = [(p.cells.pos_inf, "∞", top, "error"), (p.cells.neg_inf, "∞", 0.0, "error")]
+        marks.append((p.cells.nans, "✕", 0.0, "error"))
         if len(p.least):
             marks.insert(0, (self.up(p.most) > self.raster.height + 0.5, "▴", top, "muted"))
             marks.insert(0, (self.up(p.least) < -0.5, "▾", 0.0, "muted"))

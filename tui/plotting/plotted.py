@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui.plotting.charts import Chart, Curve, Steps
-from tui.plotting.reduce import Flags, Floats, average, columns_before, reduce, search, usable
+from tui.plotting.reduce import Floats, Reduced, average, columns_before, reduce, search, usable
 
 SMOOTHING = (0.0, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16)
 """Half-lives of the smoothed line, as shares of the whole horizontal axis."""
@@ -39,13 +39,11 @@ class Plotted:
     points: bool  # each value of the line is one point of the series
     least: Floats  # (n,) of the band; empty for a curve without one
     most: Floats
-    nans: Flags  # (n,)
-    pos_inf: Flags
-    neg_inf: Flags
+    cells: Reduced  # n of them
 
     @property
     def lost(self) -> int:
-        return int((self.nans | self.pos_inf | self.neg_inf).sum())
+        return int((self.cells.nans | self.cells.pos_inf | self.cells.neg_inf).sum())
 
 
 def plot(curve: Curve, steps: Steps, window: Window, columns: int, smoothing: float) -> Plotted:
@@ -59,7 +57,7 @@ def plot(curve: Curve, steps: Steps, window: Window, columns: int, smoothing: fl
     few = rows <= 2 * columns
     x, y = _points(curve, steps, at, half_life) if few else _means(curve, steps, window, columns, half_life)
     band = (cells.least, cells.most) if curve.dense and not curve.ghost else (np.empty(0), np.empty(0))
-    return Plotted(curve, steps, x, y, few and half_life == 0, *band, cells.nans, cells.pos_inf, cells.neg_inf)
+    return Plotted(curve, steps, x, y, few and half_life == 0, *band, cells)
 
 
 def _rows(curve: Curve, steps: Steps, edges: Floats) -> Rows:
