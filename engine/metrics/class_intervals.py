@@ -26,13 +26,11 @@ from engine.metrics.resampled import average_precisions, calibration_gaps, resam
 
 Ints = npt.NDArray[np.intp]
 Bools = npt.NDArray[np.bool_]
-Share = tuple[float, float, float, float]
-"""Value, low, high, standard error."""
+Share = tuple[float, float, float, float]  # value, low, high, standard error
 _MEANS = ("balanced_accuracy", "recall", "precision", "precision_weighted", "f1")
 _OF_RESAMPLES = ("f1_weighted", "average_precision", "ece", "ece_classwise")
 _SHARES = {"accuracy", "recall_weighted", *_MEANS} - {"f1"}
-Intervals = dict[str, Estimate]
-"""Metric, or ``<metric>:<index of the class>``, -> its interval."""
+Intervals = dict[str, Estimate]  # metric, or ``<metric>:<index of the class>``, -> its interval
 
 
 def intervals(

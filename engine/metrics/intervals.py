@@ -16,13 +16,11 @@ from engine.runfolder import Bounds
 
 Floats = npt.NDArray[np.float64]
 Interval = tuple[float, float]
-Values = Sequence[float | None] | Floats
-"""One value a case; None or NaN: not measured."""
+Values = Sequence[float | None] | Floats  # one value a case; None or NaN: not measured
 Groups = Sequence[str | None] | None
 """Group (patient, lesion) of each case; a case without one (None, empty) is a unit of its own."""
 
-MIN_UNITS = 5
-"""Fewer cases or groups than this have no interval."""
+MIN_UNITS = 5  # fewer cases or groups than this have no interval
 ALL_EQUAL = "all values are equal"
 RESAMPLES_AGREE = "all resamples give the same value"
 

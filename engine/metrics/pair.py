@@ -101,8 +101,7 @@ class MaskPair:
         return diagonal(self.image, self.spacing) if any(self.volumes) else 0.0
 
 
-OF_PAIRS = Registry[Callable[[MaskPair], float | None]]()
-"""None: it cannot be measured."""
+OF_PAIRS = Registry[Callable[[MaskPair], float | None]]()  # none: it cannot be measured
 computes = OF_PAIRS.computes
 
 

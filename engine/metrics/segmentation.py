@@ -16,8 +16,7 @@ from engine.runfolder import SplitSummary
 ClassMetrics = dict[str, float | bool | None]
 """Of one class in one case: its metrics, and whether it is ``missed``, ``absent``, ``false_positive`` (bool)."""
 
-COUNTS = ("missed", "false_positive")
-"""What is counted of a case, after the metrics in tables."""
+COUNTS = ("missed", "false_positive")  # what is counted of a case, after the metrics in tables
 
 
 @dataclass(frozen=True, slots=True)

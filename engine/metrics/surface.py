@@ -18,8 +18,7 @@ from scipy.spatial import cKDTree
 
 from engine.metrics.masks import Mask, Spacing, bounding_box, diagonal, mask_pair, spacing_of
 
-_REACH = 6
-"""Rings go this many voxels far along the axis of the finest spacing."""
+_REACH = 6  # rings go this many voxels far along the axis of the finest spacing
 
 # Costs in nanoseconds on one core of 2024, from which the end of the ring search is decided. They choose the
 # faster way, never the result.
@@ -31,8 +30,7 @@ _TRANSFORM_VOXEL_NS = 125.0
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
-Distances: TypeAlias = tuple[Floats, Floats]
-"""Prediction to truth (n,), truth to prediction (m,)."""
+Distances: TypeAlias = tuple[Floats, Floats]  # prediction to truth (n,), truth to prediction (m,)
 
 REDUCTIONS: Mapping[str, Callable[[Distances], float]] = {
     "asd": lambda pair: float(pair[0].mean()),

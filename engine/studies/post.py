@@ -19,8 +19,7 @@ from engine.runfolder.cases import put_rows
 from engine.runfolder.study import Study, voters
 from engine.studies.work import show
 
-Change = dict[str, bool | float]
-"""Keys of [evaluate] and their values."""
+Change = dict[str, bool | float]  # keys of [evaluate] and their values
 
 
 def choose_post(folder: RunFolder, study: Study) -> Study:

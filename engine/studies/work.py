@@ -22,13 +22,10 @@ if TYPE_CHECKING:
     from engine.studies.search import Search
 
 POLL_S = 0.25
-TOLD_S = 60.0
-"""Seconds between two lines on the members at work."""
+TOLD_S = 60.0  # seconds between two lines on the members at work
 _SAME_S = 2.0
-OVER = frozenset({"finished", "pruned"})
-"""States of members that nothing is left to do for."""
-IDLE = ENDED | OVER | {"waiting", "silent"}
-"""States of members that no process works on, as far as is known here."""
+OVER = frozenset({"finished", "pruned"})  # states of members that nothing is left to do for
+IDLE = ENDED | OVER | {"waiting", "silent"}  # states of members that no process works on, as far as is known here
 
 
 class Crew:

@@ -17,8 +17,7 @@ from textual.binding import Binding
 from textual.dom import DOMNode
 from textual.keys import format_key
 
-Section: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
-"""A heading, and (keys as written, what they do) below it."""
+Section: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]  # a heading, and (keys as written, what they do) below it
 
 
 @dataclass(frozen=True, slots=True)
