@@ -15,7 +15,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Generic
 
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from engine.data.daemons import Daemons, Job, Made
@@ -26,19 +26,6 @@ _WATCH_S = 2.0
 _LINGER_S = 20
 
 
-class _Plan(Sampler[list[Job]]):
-    """The batches that are to be made next; read by the loader in the main process."""
-
-    def __init__(self) -> None:
-        self.batches: list[list[Job]] = []
-
-    def __iter__(self) -> Iterator[list[Job]]:
-        return iter(self.batches)
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-
 class Processes(Generic[Job, Made]):
     """Loader processes over one set of samples. On Linux they share the cached cases with this process."""
 
@@ -46,7 +33,7 @@ class Processes(Generic[Job, Made]):
         self, samples: TorchDataset[Any], collate: Callable[[list[Any]], Made], count: int, *, pin_memory: bool
     ) -> None:
         """``samples[job]`` makes a sample, ``collate`` a batch of them; the processes start with the first batch."""
-        self._plan: _Plan[Job] = _Plan()
+        self._plan: list[list[Job]] = []  # the batches that are to be made next; read by the loader in this process
         self._children: list[BaseProcess] = []
         self._kills = out_of_memory_kills()
         self._fetch: Daemons[Iterator[Made], Made] = Daemons(1, lambda: next)
@@ -71,7 +58,7 @@ class Processes(Generic[Job, Made]):
         Raises:
             RunError: a process was killed.
         """
-        self._plan.batches = groups
+        self._plan[:] = groups
         iterator = self._iterator()
         for _ in groups:
             try:
