@@ -5,7 +5,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from engine.metrics.intervals import Estimate, Floats, Groups, t_quantile, too_few, unit_index
+from engine.metrics.intervals import Estimate, Floats, Groups, mean_of_shares, t_quantile, too_few, unit_index
 
 Bools = npt.NDArray[np.bool_]
 
@@ -59,8 +59,8 @@ def auc_intervals(targets: npt.NDArray[np.intp], probabilities: Floats, groups: 
     """Intervals of the AUC of each class against the rest (``auc:<index>``) and of their mean (``auc``).
 
     On the logit scale (Qin & Hotilovac, Stat. Methods Med. Res. 17, 2008), so that they stay within 0 and 1, with
-    Student's quantile of the rarer kind of unit; of a mean over several classes with the degrees of freedom that
-    `freedom_of` gives. A class that no case, or every case, has is left out of the mean.
+    Student's quantile of the rarer kind of unit; the mean over several classes from these, by `mean_of_shares` with
+    the correlation of their errors. A class that no case, or every case, has is left out of the mean.
 
     Args:
         targets: class of each case ``(n,)``.
@@ -81,13 +81,29 @@ def auc_intervals(targets: npt.NDArray[np.intp], probabilities: Floats, groups: 
         rarer = min(np.unique(of_case[kind]).size for kind in (positive, ~positive))
         rarest.append((rarer, min(int(positive.sum()), int((~positive).sum()))))
         intervals[f"auc:{k}"] = _logit_interval(areas[-1], standard_error(known[-1], of_case), *rarest[-1])
-    if known:
-        few = min(rarest)  # a class of few groups adds too little variance: the mean would look too certain
-        mean, two = np.mean(known, axis=0), probabilities.shape[1] == 2
-        freedom = units - 1.0 if two else freedom_of(mean, targets, of_case)
-        error = standard_error(mean, of_case)
-        intervals["auc"] = _logit_interval(float(np.mean(areas)), error, *few, freedom)
+    if known and probabilities.shape[1] == 2:
+        intervals["auc"] = _logit_interval(areas[-1], standard_error(known[-1], of_case), *rarest[-1], units - 1.0)
+    elif known:
+        found = [intervals[name] for name in intervals]
+        intervals["auc"] = _mean_over_classes(areas, found, rarest, np.stack([np.bincount(of_case, i) for i in known]))
     return intervals
+
+
+def _mean_over_classes(
+    areas: list[float], found: list[Estimate], rarest: list[tuple[int, int]], errors: Floats
+) -> Estimate:
+    """``errors``: what each unit adds to the error of each class ``(K, units)``."""
+    units, cases = min(rarest)  # a class of few groups adds too little variance: the mean would look too certain
+    if too_few(cases, units) or all(one.interval is None for one in found):
+        return _logit_interval(float(np.mean(areas)), 0.0, units, cases)
+    parts = []
+    for area, one, (rarer, _) in zip(areas, found, rarest, strict=True):
+        # A class that is separated without an error has no variance: Wilson's bound of so many right ones in its place.
+        low, high = one.interval or (rarer / (rarer + t_quantile(rarer) ** 2), 1.0)
+        parts.append((area, min(low, area), max(high, area), one.error or 0.0))
+    lengths = np.maximum(np.linalg.norm(errors, axis=1), 1e-12)[:, None]
+    alike = (errors / lengths) @ (errors / lengths).T
+    return mean_of_shares(parts, np.full(len(areas), 1 / len(areas)), alike + np.diag(1 - np.diag(alike)))
 
 
 def freedom_of(shares: Floats, targets: npt.NDArray[np.intp], of_case: npt.NDArray[np.intp]) -> float:

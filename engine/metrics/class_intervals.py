@@ -14,7 +14,9 @@ from engine.metrics.intervals import (
     Estimate,
     Floats,
     Groups,
+    Share,
     mean_interval,
+    mean_of_shares,
     percentile_interval,
     score_interval,
     share_interval,
@@ -26,7 +28,6 @@ from engine.metrics.resampled import average_precisions, calibration_gaps, resam
 
 Ints = npt.NDArray[np.intp]
 Bools = npt.NDArray[np.bool_]
-Share = tuple[float, float, float, float]  # value, low, high, standard error
 _MEANS = ("balanced_accuracy", "recall", "precision", "precision_weighted", "f1")
 _OF_RESAMPLES = ("f1_weighted", "average_precision", "ece", "ece_classwise")
 _SHARES = {"accuracy", "recall_weighted", *_MEANS} - {"f1"}
@@ -127,11 +128,11 @@ def _means_of_shares(targets: Ints, predicted: Ints, groups: Groups) -> Interval
     equal = np.full(counted.size, 1 / counted.size)
     support = np.array([np.count_nonzero(targets == k) for k in counted]) / len(targets)
     return {
-        "balanced_accuracy": _mean_of_shares(recalls, np.full(present.size, 1 / present.size), together[0]),
-        "recall": _mean_of_shares(recalls, np.full(present.size, 1 / counted.size), together[0]),
-        "precision": _mean_of_shares(precisions, equal, together[1]),
-        "precision_weighted": _mean_of_shares(precisions, support, together[1]),
-        "f1": _mean_of_shares([_f1_share(one) for one in jaccards], equal, together[2]),
+        "balanced_accuracy": mean_of_shares(recalls, np.full(present.size, 1 / present.size), together[0]),
+        "recall": mean_of_shares(recalls, np.full(present.size, 1 / counted.size), together[0]),
+        "precision": mean_of_shares(precisions, equal, together[1]),
+        "precision_weighted": mean_of_shares(precisions, support, together[1]),
+        "f1": mean_of_shares([_f1_share(one) for one in jaccards], equal, together[2]),
     }
 
 
@@ -156,20 +157,6 @@ def _f1_share(jaccard: Share) -> Share:
     share, low, high, error = jaccard
     f1, bottom, top = (2 * value / (1 + value) for value in (share, low, high))
     return f1, bottom, top, 2 * error / (1 + share) ** 2
-
-
-def _mean_of_shares(parts: Sequence[Share], weights: Floats, correlations: Floats | None = None) -> Estimate:
-    """Interval of a weighted sum of shares, independent but for their ``correlations``, from the interval of each.
-
-    The method of variance estimates recovery (Zou & Donner, Stat. Med. 27, 2008) with Wilson's intervals.
-    """
-    share, low, high, error = np.array(parts).T
-    mean = float(weights @ share)
-    alike = np.eye(len(parts)) if correlations is None else correlations
-    squares = ((weights * part) @ alike @ (weights * part) for part in (share - low, high - share, error))
-    below, above, errors = (math.sqrt(max(0.0, float(square))) for square in squares)
-    rounding = 1e-12  # of weights that sum to nearly 1
-    return Estimate((max(0.0, mean - below - rounding), min(1.0, mean + above + rounding)), error=errors)
 
 
 def _scores(targets: Ints, probabilities: Floats, groups: Groups) -> Intervals:
@@ -224,7 +211,7 @@ def _mean_precision(precisions: Floats, found: Intervals) -> Estimate:
         part, value = found[f"average_precision:{k}"], float(precisions[k])
         low, high = part.interval or (value, value)  # too few cases of it: the bootstrap's knows more
         shares.append((value, low, high, part.error or 0.0))
-    return _wider(_mean_of_shares(shares, np.full(classes.size, 1 / classes.size)), drawn)
+    return _wider(mean_of_shares(shares, np.full(classes.size, 1 / classes.size)), drawn)
 
 
 def precision_interval(value: float, resampled: Floats, positives: int) -> Estimate:

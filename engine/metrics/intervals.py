@@ -37,6 +37,9 @@ class Estimate:
     error: float | None = None  # standard error of the value, where it is known
 
 
+Share = tuple[float, float, float, float]  # value, low, high, standard error
+
+
 def parted(found: Mapping[str, Estimate]) -> tuple[dict[str, Bounds], dict[str, str]]:
     """``ci95`` and ``ci95_reason`` of a split: the intervals, and why there is none of the others."""
     intervals: dict[str, Bounds] = {name: one.interval for name, one in found.items() if one.interval is not None}
@@ -218,3 +221,17 @@ def percentile_interval(resampled: Floats, units: int) -> Estimate:
     tail = 100 * float(special.ndtr(-math.sqrt(units / (units - 1)) * t_quantile(units)))
     low, high = np.percentile(defined, [tail, 100 - tail])
     return Estimate((float(low), float(high)), error=float(defined.std(ddof=1)) * math.sqrt(units / (units - 1)))
+
+
+def mean_of_shares(parts: Sequence[Share], weights: Floats, correlations: Floats | None = None) -> Estimate:
+    """Interval of a weighted sum of shares, independent but for their ``correlations``, from the interval of each.
+
+    The method of variance estimates recovery (Zou & Donner, Stat. Med. 27, 2008).
+    """
+    share, low, high, error = np.array(parts).T
+    mean = float(weights @ share)
+    alike = np.eye(len(parts)) if correlations is None else correlations
+    squares = ((weights * part) @ alike @ (weights * part) for part in (share - low, high - share, error))
+    below, above, errors = (math.sqrt(max(0.0, float(square))) for square in squares)
+    rounding = 1e-12  # of weights that sum to nearly 1
+    return Estimate((max(0.0, mean - below - rounding), min(1.0, mean + above + rounding)), error=errors)
