@@ -56,13 +56,12 @@ def build_train_loader(
     own_size = math.ceil(batch_size / world)
     return TrainLoader(
         CaseDataset(cases, data, augment, seed, batch_size),
-        batch_size=batch_size,
+        warn,
         rank=rank,
         world=world,
         workers=_workers(runtime, cases, own_size, warn or tell),
         threads=max(1, min(cores(), own_size, MAX_WORKERS)),
         pin_memory=torch.cuda.is_available() and runtime.device.startswith(("auto", "cuda")),
-        warn=warn,
     )
 
 

@@ -5,7 +5,7 @@ and an epoch can be taken up in its middle.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NotRequired, TypedDict
 
 import numpy as np
@@ -47,25 +47,18 @@ class _Failure:
     problems: tuple[Problem, ...]
 
 
+@dataclass(eq=False)
 class CaseDataset(TorchDataset[Any]):
-    """`SampleIndex` -> one sample, or the failure to make it. Not for two threads at once; `copy` is.
+    """`SampleIndex` -> one sample, or the failure to make it. Not for two threads at once; a copy by `replace` is."""
 
-    ``batch_size`` is of all processes together.
-    """
+    cases: CachedDataset
+    data: DataTable
+    augment: AugmentTable
+    seed: int
+    batch_size: int  # of all processes together
 
-    def __init__(
-        self, cases: CachedDataset, data: DataTable, augment: AugmentTable, seed: int, batch_size: int = 1
-    ) -> None:
-        self.cases = cases
-        self.data = data
-        self.augment = augment
-        self.seed = seed
-        self.batch_size = batch_size
-        self._sampler = Transform(data, augment, colour=cases.dataset.colour)
-
-    def copy(self) -> "CaseDataset":
-        """The same over the same cases, with random transforms of its own."""
-        return CaseDataset(self.cases, self.data, self.augment, self.seed, self.batch_size)
+    def __post_init__(self) -> None:
+        self._sampler = Transform(self.data, self.augment, colour=self.cases.dataset.colour)
 
     def __getitem__(self, draw: SampleIndex) -> Sample | _Failure:
         rng = sample_rng(self.seed, draw)
@@ -112,14 +105,13 @@ class TrainLoader:
     def __init__(
         self,
         samples: CaseDataset,
+        warn: Callable[[str], None] | None,
         *,
-        batch_size: int,
-        rank: int = 0,
-        world: int = 1,
-        workers: int = 0,
-        threads: int = 1,
-        pin_memory: bool = False,
-        warn: Callable[[str], None] | None = None,
+        rank: int,
+        world: int,
+        workers: int,
+        threads: int,
+        pin_memory: bool,
     ) -> None:
         """See `engine.data.loaders.build_train_loader`; ``threads`` make the batches where ``workers`` is 0."""
         self._warn = warn or (lambda _text: None)
@@ -127,7 +119,6 @@ class TrainLoader:
         self.workers = workers
         self.cached = len(samples.cases.kept)
         self.samples = samples
-        self._batch_size = batch_size
         self._rank, self._world = rank, world
         self._pin_memory = pin_memory
         self._closed = False
@@ -135,12 +126,12 @@ class TrainLoader:
         if workers:
             self._maker = Processes(samples, _collate, workers, pin_memory=pin_memory)
         else:
-            self._maker = Threads(threads, lambda: samples.copy().__getitem__)
+            self._maker = Threads(threads, lambda: replace(samples).__getitem__)
 
     def __len__(self) -> int:
         """Batches an epoch."""
         count = len(self.samples.cases.cases) * self.samples.data.samples_per_case
-        return batch_count(count, self._batch_size)
+        return batch_count(count, self.samples.batch_size)
 
     def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[Batch]:
         """The batches of ``epoch`` (counted from 1) from ``first_batch`` (counted from 0) on.
@@ -175,7 +166,7 @@ class TrainLoader:
             epoch=epoch,
             shuffle=data.shuffle,
         )
-        return batches(order, epoch, self._batch_size, self._rank, self._world)
+        return batches(order, epoch, self.samples.batch_size, self._rank, self._world)
 
     def _made(self, groups: list[list[SampleIndex]]) -> Iterator[Batch | _Failure]:
         if isinstance(self._maker, Processes):

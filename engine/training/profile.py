@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -49,7 +50,7 @@ class Stopwatch:
 
 def sample_seconds(samples: CaseDataset, augment: AugmentTable) -> float:
     """Seconds of one core for one sample with ``augment`` in place of its own, on the mean of a few."""
-    maker = CaseDataset(samples.cases, samples.data, augment, samples.seed, samples.batch_size)
+    maker = replace(samples, augment=augment)
     indices = sorted(samples.cases.kept)[:_SAMPLES] or [0]
     draws = [SampleIndex(1, k, indices[k % len(indices)]) for k in range(_SAMPLES)]
     maker[draws[0]]
