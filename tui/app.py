@@ -28,8 +28,8 @@ from tui.state.faults import in_short, write_fault
 from tui.terminal import Pictures, pictures
 from tui.text import one_line
 from tui.theme import DARK, LIGHT, PALETTES, textual_theme
-from tui.widgets.image_pane import ImagePane
 from tui.widgets.keymap import load_keys
+from tui.widgets.sharp_pane import SharpPane
 
 MOST_PLACES = 50  # runs of which the dashboard remembers where it was left
 
@@ -101,14 +101,14 @@ class MedtuiApp(App[None]):
         """The terminal said what it can do; pictures are drawn again where that is more than was known."""
         before, self.pictures = self.pictures, self.pictures.answered(text)
         if self.pictures.protocol != before.protocol:
-            for pane in self.screen.query(ImagePane):
+            for pane in self.screen.query(SharpPane):
                 pane.redraw()
 
     def notify(self, message: str, *, timeout: float | None = None, **options: Any) -> None:
         """Show a message over a corner of the screen. What it covers of a picture is drawn again after it."""
         super().notify(message, timeout=timeout, **options)
         if self.pictures.protocol in {"iterm", "sixel"}:
-            self.set_timer((timeout or self.NOTIFICATION_TIMEOUT) + 0.5, lambda: self.screen.query(ImagePane).refresh())
+            self.set_timer((timeout or self.NOTIFICATION_TIMEOUT) + 0.5, lambda: self.screen.query(SharpPane).refresh())
 
     def remember(self, **choices: Any) -> None:
         settings = msgspec.structs.replace(self.settings, **choices)

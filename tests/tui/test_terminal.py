@@ -210,6 +210,9 @@ def test_a_terminal_that_answers_gets_pictures_and_none_under_the_help(tmp_path:
         assert not re.search(rb"\x1bP0;1;0q|#\d+;2;\d+;\d+;\d+", seen)  # neither a picture nor the rest of one
         os.write(terminal.master, b"\x1b")
         assert b"\x1bP0;1;0q" in terminal.read(5, until=b"\x1bP0;1;0q")
+        terminal.read(1)
+        os.write(terminal.master, b"f")  # a figure, all of it white, in the pixels of 20 rows at least
+        assert terminal.read(5, until=b"curves.png").count(b"\x1bP0;1;0q") + terminal.read(2).count(b"\x1bP0;1;0q") > 20
     finally:
         terminal.close()
 

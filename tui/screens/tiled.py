@@ -20,9 +20,9 @@ from tui.screens.key_desk import KeyDesk
 from tui.state.feed import Feed, RunSnapshot
 from tui.widgets.bars import LAST_NUMBER, HeadLine, Keys, Tabs, number_of
 from tui.widgets.canvas import Canvas
-from tui.widgets.image_pane import ImagePane
 from tui.widgets.keys import Section, section
 from tui.widgets.pane import Pane
+from tui.widgets.sharp_pane import SharpPane
 from tui.widgets.tiles import Axis, Tiles
 
 P = TypeVar("P", bound=Pane)
@@ -141,7 +141,7 @@ class TiledScreen(Screen[None]):
         self.repaint()
 
     def on_screen_suspend(self) -> None:
-        for pane in self.query(ImagePane):  # a picture would show through what lies over it
+        for pane in self.query(SharpPane):  # a picture would show through what lies over it
             pane.redraw()
 
     def repaint(self) -> None:

@@ -4,18 +4,20 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from engine.readers.figure_index import FigureResult
-from tui.plotting.cells import Line
+from tui.plotting.cells import Line, length
 from tui.plotting.half_blocks import half_blocks, letters
 from tui.state.figure_files import Pixels, view_of
 from tui.text import one_line, shorten
-from tui.widgets.pane import FAR, Pane
+from tui.widgets.pane import FAR
 from tui.widgets.rows import RowsPane
+from tui.widgets.sharp_pane import SharpPane
 
 _MOST_ZOOM = 16.0
 
@@ -57,7 +59,7 @@ class FigureList(RowsPane[FigureResult]):
         return [cursor, (name, look), (title and f"  {title}", "muted")]
 
 
-class Picture(Pane):
+class Picture(SharpPane):
     """One figure; zoomed in, the arrows move it."""
 
     ID, NAME, TITLE = "picture", "figure", "figure"
@@ -108,6 +110,7 @@ class Picture(Pane):
         return [(f"{one_line(self.figure.name)}  {self.place}{zoom}", "muted")]
 
     def body(self, width: int, height: int) -> list[Line]:
+        self._sharp = None
         if self.figure is None:
             return self.reason(self.why_empty, width, height)
         if self.pixels is None:
@@ -116,9 +119,14 @@ class Picture(Pane):
             return self.reason(f"{self.figure.name}: {self.pixels}", width, height)
         said = self._said(width, height)
         rows = max(1, height - len(said))
-        lines = self._painted(self.pixels, width, rows)
-        above = (rows - len(lines)) // 2
-        return [*([] for _ in range(above)), *lines, *([] for _ in range(rows - len(lines) - above)), *said]
+        pixels, key = self.pixels, (id(self.pixels), width, rows, self.zoom, self.centre, self.ascii_only)
+        self._sharp = self.sharpened(
+            key, lambda room, cell: self._in_cells(pixels, room, cell), (width, rows), self.zoom * len(pixels)
+        )
+        lines = list(self._sharp.lines) if self._sharp else self._painted(pixels, key)
+        above, wide = (rows - len(lines)) // 2, length(lines[0]) if lines else width
+        placed = self.placed(lines, above, (width - wide) // 2)
+        return [*placed, *([] for _ in range(rows - len(placed))), *said]
 
     def _said(self, width: int, height: int) -> list[Line]:
         assert self.figure is not None  # noqa: S101  # the caller has looked
@@ -128,14 +136,16 @@ class Picture(Pane):
             lines = [[(row, "ink")] for row in rows]
         return [*lines, [(shorten(one_line(self.figure.path), width), "muted")]]
 
-    def _painted(self, pixels: Pixels, width: int, rows: int) -> list[Line]:
-        key = (id(pixels), width, rows, self.zoom, self.centre, self.ascii_only)
+    def _painted(self, pixels: Pixels, key: tuple[Any, ...]) -> list[Line]:
         if self._shown is None or self._shown[0] != key:
-            picture = view_of(pixels, width, rows, self.zoom, self.centre)
-            lines = letters(picture) if self.ascii_only else half_blocks(picture)
-            pad = " " * ((width - picture.shape[1]) // 2)
-            self._shown = key, [[(pad, "ink"), *line] for line in lines]
+            picture = view_of(pixels, *key[1:5])
+            self._shown = key, letters(picture) if self.ascii_only else half_blocks(picture)
         return self._shown[1]
+
+    def _in_cells(self, pixels: Pixels, room: tuple[int, int], cell: tuple[int, int]) -> Pixels:
+        """What is shown of it, filled up to whole cells."""
+        view = view_of(pixels, room[0] * cell[0], room[1] * cell[1] // 2, self.zoom, self.centre)
+        return np.pad(view, ((0, -len(view) % cell[1]), (0, -view.shape[1] % cell[0]), (0, 0)), mode="edge")
 
     # --- keys ----------------------------------------------------------------------------------
 

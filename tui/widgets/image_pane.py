@@ -1,36 +1,27 @@
 """Base of panes that show slices with where truth and prediction agree, in half-block characters."""
 
-import os
 from dataclasses import dataclass, replace
-from itertools import count
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
-from rich.segment import ControlType, Segment
-from rich.style import Style
 from textual.binding import Binding, BindingType
-from textual.geometry import Region
 from textual.message import Message
-from textual.strip import Strip
 
 from engine.events import Preview
 from tui.plotting.agreement import letters_of, wrong_slices
 from tui.plotting.cells import Line, length
-from tui.plotting.sharp import MOST_ROWS, Sharp, fine, sharp
 from tui.plotting.slice_picture import OVERLAYS, SliceLook, slice_lines, slice_pixels
 from tui.plotting.slice_words import slice_words
 from tui.state.images import Example, PreviewImages
-from tui.terminal import Pictures
 from tui.theme import DARK, PALETTES
-from tui.widgets.pane import FAR, Pane
+from tui.widgets.pane import FAR
+from tui.widgets.sharp_pane import SharpPane
 
 ImageFile: TypeAlias = Preview | Example
 """What names the file of a picture: a preview of an epoch, or an example of the test."""
-_numbers = count((os.getpid() & 0xFFF) << 12 | 1)
-"""By which kitty knows pictures; another dashboard in the same window has others."""
 
 
-class ImagePane(Pane):
+class ImagePane(SharpPane):
     """One slice of one file; up and down walk through its slices."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -63,9 +54,6 @@ class ImagePane(Pane):
         super().__init__()
         self._images: dict[str, PreviewImages | str] = {}  # by path; a text says why it cannot be read
         self._asked: set[str] = set()
-        self._sharp: Sharp | None = None  # what is shown in the terminal's pixels
-        self._pad = 0  # cells at its left
-        self._made: tuple[object, Sharp | None] = (None, None)  # the last one, and what it was made of
 
     def image_file(self) -> ImageFile | None:
         """The file that is to be shown."""
@@ -106,60 +94,12 @@ class ImagePane(Pane):
         look = self._look()
         words = slice_words(images, at, self._class_names(), look, (width, 2 if height < 16 else 4))
         cells = width, max(1, height - len(words))
-        self._sharp = self._sharpened(file.path, images, at, cells, look)
+        shown = file.path, id(images), at, look
+        self._sharp = self.sharpened(
+            shown, lambda room, cell: slice_pixels(images, at, room, cell, look), cells, images.image.shape[1]
+        )
         lines = list(self._sharp.lines) if self._sharp else slice_lines(images, at, cells, look)
-        self._pad = max(0, (width - length(lines[0])) // 2) if lines else 0
-        return [*([(" " * self._pad, "ink"), *line] for line in lines), *words]
-
-    # --- in the terminal's own pixels ----------------------------------------------------------
-
-    def redraw(self) -> None:
-        before = self._sharp  # a pane that is not there keeps what it drew, and this with it
-        super().redraw()
-        if self._sharp is not before and before:
-            self._write(before.remove)
-        if self._sharp is not before:
-            self.refresh()
-
-    def _sharpened(
-        self, path: str, images: PreviewImages, at: int, cells: tuple[int, int], look: SliceLook
-    ) -> Sharp | None:
-        """The picture for a terminal that takes pictures, unless something lies over it."""
-        taken: Pictures = getattr(self.app, "pictures", Pictures())
-        protocol, few = taken.protocol, look.marks or look.ascii_only or min(taken.cell) < 1
-        few |= protocol == "kitty" and self.app.console.color_system != "truecolor"  # it numbers pictures by colours
-        if not protocol or few or (protocol != "kitty" and not self.screen.is_active):
-            return None
-        key = path, id(images), at, cells, look, taken
-        if key != self._made[0]:
-            room = cells[0], min(cells[1], MOST_ROWS)
-            cell = fine(taken.cell, room[1], images.image.shape[1], protocol)
-            pixels = slice_pixels(images, at, room, cell, look)
-            self._made = key, sharp(pixels, protocol, cell, next(_numbers))
-            self._write(self._made[1].upload)
-        return self._made[1]
-
-    def _write(self, sequence: str) -> None:
-        driver = self.app._driver  # Textual has no public way to write a sequence of one's own
-        if driver is not None and sequence:
-            driver.write(sequence)
-
-    def render_lines(self, crop: Region) -> list[Strip]:
-        """The strips, with what draws a row of the picture after its cells."""
-        strips = super().render_lines(crop)
-        if self._sharp is None or not self.screen.is_active:  # what lies over a screen cuts the sequences
-            return strips
-        edge = 2 + self._pad + self._sharp.cells[0] - crop.x
-        for row, sequence in enumerate(self._sharp.rows, start=1 - crop.y):
-            if sequence and 0 <= row < len(strips) and 0 < edge < strips[row].cell_length:
-                left, right = strips[row].divide([edge, strips[row].cell_length])
-                drawn = Segment(sequence, Style.null(), [(ControlType.CURSOR_FORWARD, 0)])
-                strips[row] = Strip([*left, drawn, *right], strips[row].cell_length)
-        return strips
-
-    def on_unmount(self) -> None:
-        if self._sharp:
-            self._write(self._sharp.remove)
+        return [*self.placed(lines, 0, max(0, (width - length(lines[0])) // 2) if lines else 0), *words]
 
     # --- what is shown -------------------------------------------------------------------------
 
@@ -168,12 +108,11 @@ class ImagePane(Pane):
 
     def _look(self) -> SliceLook:
         """How it is drawn on this terminal: with letters where it has too few colours."""
-        few = self.app.no_color or self.app.console.color_system in (None, "standard")
         return replace(
             self.look,
             series=PALETTES.get(self.app.theme, DARK).series,
             names=letters_of(self._class_names()),
-            marks=few,
+            marks=self.few_colors(),
             ascii_only=self.ascii_only,
         )
 
