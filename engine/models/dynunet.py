@@ -1,9 +1,7 @@
 """DynUNet, MONAI's version of the network of nnU-Net (Isensee et al. 2021)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -11,9 +9,6 @@ from engine.errors import misfit
 from engine.models.base import build, require_multiples
 from engine.models.layers import GROUPS, MONAI_NORMS, Output, supervised, with_levels
 from engine.recipe.models import DynUNetTable
-
-if TYPE_CHECKING:
-    from monai.networks.nets import DynUNet
 
 # nnU-Net's: 32 features at the top, never more than 320, and no axis below 4 voxels.
 _TOP = 32
@@ -96,7 +91,7 @@ class DeepDynUNet(nn.Module):
     upsamples: nn.ModuleList
     output_block: nn.Module
 
-    def __init__(self, network: DynUNet, out_channels: int) -> None:
+    def __init__(self, network: Any, out_channels: int) -> None:
         from monai.networks.blocks.dynunet_block import UnetOutBlock
 
         super().__init__()
