@@ -104,7 +104,9 @@ def _facts(dataset: Dataset, case: Case, sample: RawCase, low: float, high: floa
         image=digest(image),
         truth="" if truth is None else digest(truth),
         remarks=tuple(
-            (remark, dataset.where(path)) for path in case.files for remark in remarks(path, masks=dataset.dense)
+            (remark, dataset.where(path))
+            for path in case.files
+            for remark in remarks(path, masks=dataset.dense, mask=path == case.label)
         ),
         shape=image.shape,
         spacing=sample.spacing,

@@ -12,18 +12,23 @@ from engine.data.read import UNREADABLE
 from engine.data.volumes import AFFINE_TOLERANCE, corners_apart, invertible, open_nifti, spacing_of
 
 _ORIENTATION = 0x0112
+_BLURRED = (
+    "a mask as JPEG, which blurs values: black and white are told apart, and a class that is grey in areas under 8 by 8 "
+    "pixels would not be noticed; PNG keeps what was drawn"
+)
 _SHEARED = 0.01
 """Cosine between two axes, about half a degree off, from which a grid counts as sheared: ITK refuses such from 1e-4."""
 
 
-def remarks(path: Path, *, masks: bool = True) -> tuple[str, ...]:
+def remarks(path: Path, *, masks: bool = True, mask: bool = False) -> tuple[str, ...]:
     """What to say of the picture or NIfTI file ``path``, from its header and its size; nothing where that fails.
 
     ``masks``: whether there are masks, which lie elsewhere than a turned picture. Without, what hardly ever has pages
-    is not opened: of small pictures that takes a quarter of the time of reading them.
+    is not opened: of small pictures that takes a quarter of the time of reading them. ``mask``: whether this is one.
     """
+    lossy = mask and path.suffix.lower() in {".jpg", ".jpeg", ".jfif"}
     try:
-        return tuple(_found(path, PICTURES if masks else (".tif", ".tiff", ".webp")))
+        return (*([_BLURRED] if lossy else []), *_found(path, PICTURES if masks else (".tif", ".tiff", ".webp")))
     except UNREADABLE:  # such as a second page that is damaged: what is used has been read
         return ()
 

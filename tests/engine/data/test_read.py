@@ -200,6 +200,13 @@ def test_what_is_odd_in_a_file_is_said(
     assert list(remarks(tmp_path / name)) == wanted
 
 
+def test_a_mask_that_jpeg_has_blurred_is_noted(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "a.jpg")
+    assert remarks(tmp_path / "a.jpg") == ()
+    [said] = remarks(tmp_path / "a.jpg", mask=True)
+    assert "a class that is grey in areas under 8 by 8 pixels would not be noticed" in said
+
+
 def test_hundreds_of_classes_come_through_to_files_and_back(tmp_path: Path) -> None:
     from engine.data.prepare import on_grid
     from engine.evaluation.inference import to_mask
