@@ -7,7 +7,6 @@ with a newline stay, lines that end with a carriage return are progress. A train
 handshake has said why, and left nothing behind.
 """
 
-import contextlib
 import json
 import os
 import select
@@ -63,13 +62,7 @@ class TrainerProcess:
     def _watch(self, before: Kills) -> None:
         code = self._process.wait()
         if code < 0:
-            message, hint = f"the trainer was {killed_words(-code, before)}", ""
-            if "memory ran out" in message:
-                from engine.recipe import load_run_recipe, memory_advice
-
-                with contextlib.suppress(MedtuiError, OSError):
-                    hint = memory_advice(load_run_recipe(self.folder.recipe))
-            record_death(self.folder, self._process.pid, message, hint)
+            record_death(self.folder, self._process.pid, -code, before)
 
 
 def start(request: Train | Resume, interrupts: "Interrupts", *, out: TextIO | None = None) -> "TrainerProcess":

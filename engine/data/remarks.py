@@ -13,8 +13,8 @@ from engine.data.volumes import AFFINE_TOLERANCE, corners_apart, invertible, ope
 
 _ORIENTATION = 0x0112
 _BLURRED = (
-    "a mask as JPEG, which blurs values: black and white are told apart, and a class that is grey in areas under 8 by 8 "
-    "pixels would not be noticed; PNG keeps what was drawn"
+    "a mask as JPEG, which blurs values: black and white are told apart, and a class that is grey in areas under 8 by "
+    "8 pixels would not be noticed; PNG keeps what was drawn"
 )
 _SHEARED = 0.01
 """Cosine between two axes, about half a degree off, from which a grid counts as sheared: ITK refuses such from 1e-4."""

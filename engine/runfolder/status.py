@@ -11,8 +11,9 @@ from typing import Literal
 import msgspec
 
 from engine.diagnosis import Finding
-from engine.errors import RunError, well_formed
+from engine.errors import MedtuiError, well_formed
 from engine.events import Seconds
+from engine.hardware import Kills, killed_words
 from engine.runfolder.atomic import write_bytes
 from engine.runfolder.careful import UNREADABLE, read_small
 from engine.runfolder.lock import is_locked, release_lock, take_lock
@@ -157,9 +158,17 @@ def stored_status(folder: RunFolder) -> Status:
         return Status(state="lost", message=f"status.json cannot be read: {error}")
 
 
-def record_death(folder: RunFolder, pid: int, message: str, hint: str) -> None:
-    """Write how the trainer ``pid`` died, for one who saw it: what ends by a signal leaves no word itself."""
-    with contextlib.suppress(RunError, OSError):  # another trainer has the run already, or the folder is gone
+def record_death(folder: RunFolder, pid: int, number: int, before: Kills) -> None:
+    """Write that signal ``number`` ended the trainer ``pid``, for one who saw it: it leaves no word itself.
+
+    ``before``: `out_of_memory_kills` when it was started.
+    """
+    from engine.recipe import load_run_recipe, memory_advice
+
+    message, hint = f"the trainer was {killed_words(number, before)}", ""
+    with contextlib.suppress(MedtuiError, OSError):
+        hint = memory_advice(load_run_recipe(folder.recipe)) if "memory ran out" in message else ""
+    with contextlib.suppress(MedtuiError, OSError):  # another trainer has the run already, or the folder is gone
         lock = take_lock(folder)
         status = stored_status(folder)
         if status.pid == pid and status.state not in ENDED:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from engine.errors import RunError, printable
+from engine.hardware import out_of_memory_kills
 from engine.runfolder import ENDED, RunFolder, Status, own_status, read_status, send, write_status
+from engine.runfolder.status import record_death
 from engine.runfolder.study import Member, Study, member_folder
 from engine.studies.members import save
 from engine.studies.process import Process, log_of, seen, start
@@ -46,6 +48,7 @@ class Crew:
         self._told_s = time.monotonic()
         self._status = msgspec.structs.replace(own_status(folder.name, study.task, 0), state="running")
         self._before: dict[int, Any] = {}
+        self._kills = out_of_memory_kills()
 
     def __enter__(self) -> Self:
         for number, then in (
@@ -109,7 +112,10 @@ class Crew:
         if member.state in OVER:
             return member
         if member.name not in self._idle:
-            member = seen(self.folder, self.study, member, self._processes.get(member.name))
+            process = self._processes.get(member.name)
+            if process and member.run and (code := process.poll()) is not None and code < 0:
+                record_death(member_folder(self.folder, member), process.pid, -code, self._kills)
+            member = seen(self.folder, self.study, member, process)
         if not self._search or member.state in OVER or not self._search.hopeless(member, self.study):
             return member
         if member.state in IDLE:
