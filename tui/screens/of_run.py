@@ -28,3 +28,4 @@ class ScreenOfRun(TiledScreen):
         else:
             found = await asyncio.to_thread(read_preview, self.folder, file, classes)
         message.pane.arrived(file.path, found)
+        self.name_keys()  # a picture without masks has fewer

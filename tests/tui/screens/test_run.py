@@ -139,6 +139,9 @@ async def test_every_pane_alone_fits_a_small_terminal(tmp_path: Path) -> None:
                 await pilot.press(key)
             await see(pilot, text)
             whole(text_of(app), 80)
+            if key == "3":  # an image has no masks to turn, and no slice with errors
+                await pilot.pause()
+                assert not {"overlay", "error"} & set(text_of(app)[-1].split())
 
 
 async def test_without_validation_the_worst_cases_are_of_the_test(tmp_path: Path) -> None:
