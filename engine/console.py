@@ -11,7 +11,7 @@ from pathlib import Path
 from engine.errors import WRONG_PATH, MedtuiError, printable, well_formed
 
 INTERRUPTED = 130
-_NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "failed to map segment")
+_NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "not enough memory", "failed to map segment")
 """Words of PyTorch, and of the loader of libraries."""
 LINE_EVERY_S = 10.0  # how often progress is a line where it cannot be written over: in a file or a pipe
 OVERWRITTEN = "MEDTUI_PROGRESS"
@@ -38,23 +38,38 @@ def guarded(command: Callable[[], int]) -> int:
         # The reader of a pipe has seen enough (head, less): that is no fault.
         _drop_output()
         return 0
-    except OSError as error:  # a file, a disk or a name, and no fault of the program
+    except Exception as error:
         if os.environ.get("MEDTUI_TRACEBACK"):
             raise
+        return _failed(error)
+
+
+def _failed(error: Exception) -> int:
+    """Say what went wrong in one message; the exit code."""
+    if memory_ran_out(error):
+        from engine.hardware import memory_words
+
+        advice = f"make data.size or the network smaller, or free memory; {memory_words()}"
+        _complain(f"memory ran out: {error}\n{advice}")
+        return 1
+    if isinstance(error, OSError):  # a file, a disk or a name, and no fault of the program
         where = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else _unnamed(error)
         _drop_output()
         _complain(f"{where}: {error.strerror or error}")
         return 2 if error.errno in WRONG_PATH else 1
-    except Exception as error:
-        if os.environ.get("MEDTUI_TRACEBACK"):
-            raise
-        text = f"unexpected {type(error).__name__}: {error}\nMEDTUI_TRACEBACK=1 shows where; please report it"
-        if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
-            from engine.hardware import memory_words
+    _complain(f"unexpected {type(error).__name__}: {error}\nMEDTUI_TRACEBACK=1 shows where; please report it")
+    return 1
 
-            text = f"memory ran out: {error}\nmake data.size or the network smaller, or free memory; {memory_words()}"
-        _complain(text)
-        return 1
+
+def memory_ran_out(error: BaseException | None) -> bool:
+    """Whether ``error``, or one that led to it, says that there was no memory for a value, a thread or a library."""
+    while error is not None:
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+            return True
+        if any(words in str(error).lower() for words in _NO_MEMORY):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _unnamed(error: OSError) -> str:

@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from engine.console import memory_ran_out
 from engine.errors import Problem, RecipeError, RunError
 from engine.hardware import cores, cpu_flags, memory_words
 from engine.recipe import RuntimeTable
@@ -169,10 +170,8 @@ def memory_errors(advice: str) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         raise RunError(f"the GPU ran out of memory: {str(error).split('. ')[0]}", advice) from error
-    except MemoryError as error:
-        raise RunError(f"the machine ran out of memory; {memory_words()}", advice) from error
-    except RuntimeError as error:
-        if "not enough memory" in str(error) or "can't allocate memory" in str(error):
+    except (MemoryError, RuntimeError, OSError, ImportError) as error:
+        if memory_ran_out(error):
             raise RunError(f"the machine ran out of memory; {memory_words()}", advice) from error
         if str(error) == "can't start new thread":  # its stack is memory too, and ulimit -u counts it
             raise RunError("the machine ran out of memory, or of threads (ulimit -u)", advice) from error

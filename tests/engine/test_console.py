@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -106,7 +107,13 @@ def test_a_request_can_be_typed_and_comes_through_stdin_when_it_is_long(tmp_path
 
 
 @pytest.mark.parametrize(
-    "fault", [MemoryError("Unable to allocate 64.0 GiB"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+    "fault",
+    [
+        MemoryError("Unable to allocate 64.0 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        OSError("libllvmlite.so: failed to map segment from shared object"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+    ],
 )
 def test_memory_that_runs_out_is_one_message(capsys, fault):
     def fails() -> int:
