@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from itertools import count
 
 from engine.readers.run_view import best
 from tui.plotting.axes import Axis, value_axis
@@ -43,11 +44,10 @@ class Picture:
 def draw_chart(chart: Chart, width: int, height: int, manner: ChartOptions) -> Picture:
     """``chart`` in ``width`` x ``height`` cells, frame included."""
     rows = height - 2
-    plotted, axis = _measure(chart, width, rows, manner)
+    plotted, axis, left = _measure(chart, width, rows, manner)
     manner = replace(manner, log=axis.log if axis else bool(manner.log))
     if axis is None:
         return Picture(_empty(chart, width, height, manner))
-    left = _label_width(axis)
     columns = width - 3 - left
     raster = Raster(columns, rows, plain=manner.plain)
     area = PlotArea(raster, axis, manner.window)
@@ -68,33 +68,30 @@ def draw_chart(chart: Chart, width: int, height: int, manner: ChartOptions) -> P
     return Picture([*lines, _bottom(width, left + 1, columns, manner)], left + 2, columns, manner.log or False)
 
 
-def _measure(chart: Chart, width: int, rows: int, manner: ChartOptions) -> tuple[list[Plotted], Axis | None]:
-    """The curves by column and the vertical axis; no axis where there is nothing to draw or no room."""
+def _measure(chart: Chart, width: int, rows: int, manner: ChartOptions) -> tuple[list[Plotted], Axis | None, int]:
+    """The curves by column, the vertical axis, and its cells; no axis where there is nothing to draw or no room."""
     if rows < 2 or width < 20 or chart.empty:
-        return [], None
-    left, plotted, axis = 4, [], None
-    for _ in range(3):  # the plot's width follows from the labels, the labels from the range
+        return [], None, 0
+    left = 4
+    for turn in count():  # the plot's width follows from the labels, the labels from the range
         plotted = [plot(c, manner.steps, manner.window, width - 3 - left, manner.smoothing) for c in chart.curves]
         found = value_range(chart, plotted, log=bool(manner.log))
         log = manner.log if manner.log is not None else chart.by_size and spans_decades(found)
         found = value_range(chart, plotted, log=True) if log and not manner.log else found
         if found is None:
-            return plotted, None
-        axis = value_axis(*found, rows, log=log)
-        if _label_width(axis) == left:
             break
-        left = _label_width(axis)
-    return plotted, axis
+        axis = value_axis(*found, rows, log=log)
+        labels = max((len(text) for _, text in axis.ticks), default=1)
+        if labels == left or (turn and labels < left):  # from here on it grows only: two widths may give one another
+            return plotted, axis, left
+        left = labels
+    return plotted, None, 0
 
 
 def _levels(chart: Chart, plotted: list[Plotted]) -> list[float]:
     """The values that a monitored metric is held against: its best, and that of a guess."""
     found = best(plotted[-1].curve.table, up=chart.up) if chart.monitored else None
     return [*([] if found is None else [found[0]]), *([] if chart.chance is None else [chart.chance])]
-
-
-def _label_width(axis: Axis) -> int:
-    return max((len(text) for _, text in axis.ticks), default=1)
 
 
 def _ticks(axis: Axis, rows: int) -> dict[int, str]:

@@ -208,6 +208,14 @@ def test_no_values_can_break_a_chart(
         assert "nan" not in "".join(lines)
 
 
+@pytest.mark.parametrize(("seed", "width", "height"), [(6267, 22, 18), (6786, 31, 14), (8293, 25, 16)])
+def test_an_axis_whose_labels_and_range_change_one_another_is_drawn(seed: int, width: int, height: int) -> None:
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(20, 400))
+    loss = np.exp(rng.normal(0, rng.uniform(0.01, 1.5), count)).cumsum()[::-1] * 10.0 ** rng.integers(-4, 4)
+    picture(loss_chart(loss), width=width, height=height, end=float(count))
+
+
 def test_what_is_not_finite_is_marked_and_counted() -> None:
     values = np.full(100, 0.5)
     values[20], values[40], values[60] = np.nan, np.inf, -np.inf
