@@ -74,8 +74,8 @@ class Picture(SharpPane):
             show=False,
             tooltip="previous, next figure at any zoom",
         ),
-        Binding("z,plus,equals_sign", "zoom(1)", "zoom", key_display="z Z", tooltip="zoom in, out"),
-        Binding("Z,minus", "zoom(-1)"),
+        Binding("z,plus,equals_sign", "enlarge(1)", "zoom", key_display="z Z", tooltip="zoom in, out"),
+        Binding("Z,minus", "enlarge(-1)"),
         Binding("0", "reset", "whole", show=False, tooltip="the whole figure"),
         Binding("end,G", "end(1)", "ends", key_display="Home End", show=False, tooltip="the first, the last figure"),
         Binding("v", "copy", "copy path", show=False, tooltip="copy its path"),
@@ -149,7 +149,7 @@ class Picture(SharpPane):
 
     # --- keys ----------------------------------------------------------------------------------
 
-    def action_zoom(self, by: int) -> None:
+    def action_enlarge(self, by: int) -> None:
         self.zoom = max(1.0, min(_MOST_ZOOM, self.zoom * (1.5 if by > 0 else 1 / 1.5)))
         if self.zoom < 1.01:
             self.zoom, self.centre = 1.0, (0.5, 0.5)

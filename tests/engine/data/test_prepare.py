@@ -22,8 +22,9 @@ from engine.data.prepare import (
     prepare,
     resize_image,
 )
-from engine.data.read import RawCase, spacing_of
+from engine.data.read import RawCase
 from engine.data.resampling import resample, resample_label
+from engine.data.volumes import spacing_of
 from engine.errors import DataError
 from engine.recipe import DataTable
 from tests.engine.data import builders as b

@@ -11,7 +11,8 @@ from nibabel.orientations import axcodes2ornt, inv_ornt_aff
 from torch import nn
 
 from engine.data.prepare import Prepared, prepare
-from engine.data.read import RawCase, spacing_of
+from engine.data.read import RawCase
+from engine.data.volumes import spacing_of
 from engine.device import Device
 from engine.evaluation import labels, windows
 from engine.evaluation.inference import Predictor, center_slices

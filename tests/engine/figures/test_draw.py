@@ -11,8 +11,9 @@ import pytest
 
 from engine import events
 from engine.errors import UsageError
-from engine.figures import KINDS, FigureResult, draw_all, read_index, style
-from engine.figures.draw import draw_job
+from engine.figures import draw_all, style
+from engine.figures.draw import KINDS, draw_job
+from engine.readers.figure_index import FigureResult, read_index
 from engine.readers.run import Drawn, FigureError, Job, RunData
 from engine.runfolder import RunFolder
 from tests import recorded_runs

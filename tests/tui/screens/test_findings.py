@@ -99,7 +99,9 @@ async def test_the_list_of_runs_has_a_column_for_it(tmp_path: Path) -> None:
     run(tmp_path, streams.bad_case, state="stopped")
     app = MedtuiApp(tmp_path, None, ascii_only=False)
     async with app.run_test(size=(200, 60)) as pilot:
-        await see(pilot, "health", "▲ case always …", "▲ case always bad: Dice near 0 in every validation")
+        await see(
+            pilot, "health", "▲ case always bad hippocampus", "▲ case always bad: Dice near 0 in every validation"
+        )
     app = MedtuiApp(tmp_path, None, ascii_only=False)
     async with app.run_test(size=(80, 24)) as pilot:
         await see(pilot, "■ stopped  ▲")

@@ -215,7 +215,7 @@ async def test_a_border_moves_by_keys_and_by_the_mouse_and_is_remembered(tmp_pat
     folder = recorded.finished(tmp_path)
     app = dashboard(folder)
     async with app.run_test(size=(120, 40)) as pilot:
-        await see(pilot, "smoothing", "left atrium")
+        await see(pilot, "smoothing", "left atrium", "no report yet")
         tiles = app.screen.query_one(Tiles)
         before = tiles.regions()
         await pilot.press("ctrl+up", "ctrl+up", "ctrl+up")
@@ -233,5 +233,5 @@ async def test_a_border_moves_by_keys_and_by_the_mouse_and_is_remembered(tmp_pat
         whole(text_of(app), 120)
     app = dashboard(folder)
     async with app.run_test(size=(120, 40)) as pilot:
-        await see(pilot, "smoothing", "left atrium")
+        await see(pilot, "smoothing", "left atrium", "no report yet")
         assert app.screen.query_one(Tiles).regions() == left
