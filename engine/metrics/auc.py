@@ -84,7 +84,7 @@ def auc_intervals(targets: npt.NDArray[np.intp], probabilities: Floats, groups: 
     if known and probabilities.shape[1] == 2:
         intervals["auc"] = _logit_interval(areas[-1], standard_error(known[-1], of_case), *rarest[-1], units - 1.0)
     elif known:
-        found = [intervals[name] for name in intervals]
+        found = list(intervals.values())
         intervals["auc"] = _mean_over_classes(areas, found, rarest, np.stack([np.bincount(of_case, i) for i in known]))
     return intervals
 
