@@ -62,7 +62,7 @@ def _images(run: RunData, known: dict[str, tuple[float, float]]) -> str:
 
     voxels = f", voxels of {spacing} mm" if (spacing := sides("spacing")) else ""
     values = f", values from {known['low'][0]:.4g} to {known['high'][1]:.4g}" if "low" in known else ""
-    return f"{sides('size')} {'pixels' if run.pictures else 'voxels'}{voxels}{values}"
+    return f"{sides('size')} {'pixels' if run.pictures else 'voxels'}{voxels}{values.replace('-', '−')}"
 
 
 def _left_out(run: RunData) -> Iterator[str]:

@@ -109,8 +109,8 @@ def test_the_statement_of_the_data_and_the_hash_of_the_weights_are_printed(tmp_p
     assert "3 images without a label are not used; of each case, what" not in page.text
     assert f"Intended users {BLANK}" in page.text
     assert f"Patients and setting of 60 patients in Ulm Dates, eligibility {BLANK}" in page.text
-    seen = "Images of training 40 to 56 x 40 to 57 x 40 to 58 voxels, voxels of 1.5 x 1.5 x 1.5 mm, values from"
-    assert seen in page.text
+    assert "Images of training 40 to 56 x 40 to 57 x 40 to 58 voxels, voxels of 1.5 x 1.5 x 1.5 mm" in page.text
+    assert "values from −3.5 to 5.25" in page.text
     assert "Images of test" not in page.text
 
 
