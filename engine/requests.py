@@ -3,7 +3,8 @@
 A request is all that a command is told: what is not a field of it cannot be asked for, and a field that
 is unknown or of the wrong type is refused. Its name on the command line is the class's in small letters
 with dashes (``DataFetch``: ``data-fetch``), and the function that answers it is of that name in the file
-of its first word (``engine.commands.data.data_fetch``). What a field means stands once, as the help of its option.
+of its first word (``engine.commands.data.data_fetch``). Its docstring is the help of the command, and what a field
+means stands once too, as the help of its option.
 """
 
 import json
@@ -15,7 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_typ
 
 import msgspec
 
-from engine.errors import UsageError
+from engine.errors import UsageError, absent_dataset, absent_input
 
 R = TypeVar("R", bound="Request")
 
@@ -24,10 +25,16 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The base of all requests. ``command`` is the name that ``python -m engine`` knows it by."""
 
     command: ClassVar[str] = ""
+    typed: ClassVar[str] = ""  # what a person types behind ``medtui``, where it is another word
+    examples: ClassVar[tuple[str, ...]] = ()  # lines for the help
     studies: ClassVar[bool] = False  # whether its run may be a study
 
     def __init_subclass__(cls) -> None:
         cls.command = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", cls.__name__).lower()
+        cls.typed = cls.__dict__.get("typed", cls.command.replace("-", " "))
+
+    def refuse_absent(self) -> None:
+        """Make sure that the files it names are there, before anything heavy is loaded. Raises: MedtuiError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,19 @@ class _ToRun(_OfRecipe, frozen=True):
 
 
 class Train(_ToRun, frozen=True):
-    """Check everything, make a run folder, train, measure, draw, report."""
+    """Train, evaluate, draw and report a recipe.
+
+    The dashboard opens when the output is a terminal; closing it does not touch the training. With --plain, Ctrl-C
+    checkpoints and stops the run, a second one kills it.
+    """
+
+    typed = "run"
+    examples = (
+        "medtui run recipes/quickstart.toml",
+        "medtui run recipes/seg_dice.toml --data ~/data --set train.epochs=10 --set optimizer.lr=1e-4",
+        "medtui run recipes/cls_ce.toml --detach --name night",
+        "medtui run recipes/cls_ce.toml --on slurm --slurm partition=gpu --slurm gpus-per-task=1 --nproc 2",
+    )
 
     name: Annotated[str | None, Option("name of the run (the recipe's)", "NAME")] = None
     nproc: Annotated[int | None, Option(_SHARED.format(1), "N", high=64)] = None
@@ -76,7 +95,16 @@ class Train(_ToRun, frozen=True):
 
 
 class Sweep(_ToRun, frozen=True):
-    """A study: many runs of one recipe, with one result."""
+    """Run a recipe in every fold, with several seeds, over a grid of settings, or in a search, as one study with one
+    result. Each member is a run of its own. Ctrl-C stops them with a checkpoint; medtui resume goes on.
+    """
+
+    examples = (
+        "medtui sweep recipes/seg_best.toml --folds 5 --seeds 2 --jobs 2",
+        "medtui sweep recipes/cls_best.toml --grid optimizer.lr=1e-3,3e-4 --grid loss.name=cross_entropy,focal",
+        "medtui sweep recipes/seg_best.toml --folds 3 --trials 20 --search optimizer.lr=1e-4:1e-2:log",
+        "medtui sweep --resume seg_best",
+    )
 
     name: Annotated[str | None, Option("name of the study (the recipe's)", "NAME")] = None
     folds: Annotated[int, Option("folds of a cross-validation (none)", "N", 2, 100)] = 0
@@ -89,7 +117,9 @@ class Sweep(_ToRun, frozen=True):
 
 
 class Resume(Request, frozen=True):
-    """Go on with a run from its last checkpoint."""
+    """Go on with a paused run, with a stopped, failed or lost one from its last checkpoint, or with a study."""
+
+    examples = ("medtui resume", "medtui resume seg_dice --fork --set train.epochs=200 --name longer")
 
     run: Annotated[
         Path, Option(f"{_RUN.words}. [user@]host:RUN or user@host: on another machine, over ssh", "RUN", place="?")
@@ -111,7 +141,13 @@ class Resume(Request, frozen=True):
 
 
 class Check(_OfRecipe, frozen=True):
-    """Everything but training: recipe, data, one batch through the model, memory."""
+    """Do everything but training: recipe, data, one batch through the model, memory."""
+
+    examples = (
+        "medtui check recipes/seg_dice.toml --data ~/data",
+        "medtui check recipes/cls_ce.toml --json",
+        "medtui check recipes/seg_best.toml --profile",
+    )
 
     nproc: Annotated[int | None, Option(_SHARED.format(1), "N", high=64)] = None
     json: Annotated[bool, Option("what is known of the data as JSON, without the batch")] = False
@@ -131,32 +167,54 @@ _Split = Literal["train", "validation", "test", "all"]
 
 
 class Evaluate(_OfWeights, frozen=True, kw_only=True):
-    """Measure a checkpoint of a run."""
+    """Measure a checkpoint of a run on any split, or on a folder.
+
+    The result stands in metrics.json under a name of its own.
+    """
+
+    examples = (
+        "medtui evaluate seg_dice --split validation",
+        "medtui evaluate seg_dice --data ~/other --name other",
+    )
 
     run: Annotated[Path, _RUN]
     split: Annotated[_Split | None, Option("train, validation, test or all (test; with --data: all)", "S")] = None
     data: Annotated[Path | None, Option("another folder with the same kind of data (the run's own)", "DIR")] = None
     name: Annotated[str | None, Option("name of the result in metrics.json", "NAME")] = None
 
+    def refuse_absent(self) -> None:
+        if self.data and not self.data.is_dir():
+            raise absent_dataset(self.data)
+
 
 class Predict(_OfWeights, frozen=True, kw_only=True):
-    """Masks or class tables for new files."""
+    """Apply a run to new files. Masks have the geometry of their input; classes come as a table."""
+
+    examples = ("medtui predict seg_dice scans/*.nii.gz -o masks", "medtui predict cls_ce images -o classes")
 
     run: Annotated[Path, Option(A_RUN, "RUN", place=None)]
     inputs: Annotated[tuple[Path, ...], Option("files or folders", "INPUT", place="+")]
     output: Annotated[Path, Option("where the results go", "DIR", flag=("-o", "--output"))]
     overwrite: Annotated[bool, Option("replace masks that medtui did not write")] = False
 
+    def refuse_absent(self) -> None:
+        if missing := [path for path in self.inputs if not path.exists()]:
+            raise absent_input(missing[0])
+
 
 class Figures(Request, frozen=True):
-    """Draw the figures of a run again."""
+    """Draw the figures of a run again, from its folder alone."""
+
+    examples = ("medtui figures --only roc",)
 
     run: Annotated[Path, _RUN]
     only: Annotated[Texts, Option("draw this kind only; may be given often", "KIND")] = ()
 
 
 class Report(Request, frozen=True):
-    """The report of one run, or a comparison of several."""
+    """Write the report of a run or of a study, or compare several runs."""
+
+    examples = ("medtui report", "medtui report seg_bce seg_dice -o comparison")
 
     runs: tuple[Path, ...]  # the run folders
     output: Annotated[Path | None, Option("where the report goes (the run folder)", "DIR", flag=("-o", "--output"))] = (
@@ -165,7 +223,7 @@ class Report(Request, frozen=True):
 
 
 class DataList(Request, frozen=True):
-    """The data sets that are known, and which of them are there."""
+    """List the data sets that medtui knows, and which of them are there."""
 
     data: Data = None
     json: Annotated[bool, Option("a JSON array, for scripts")] = False

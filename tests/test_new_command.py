@@ -1,4 +1,4 @@
-"""The steps of CONTRIBUTING for a command, in a copy of the source: three files, and every option arrives."""
+"""The steps of CONTRIBUTING for a command, in a copy of the source: two files, and every option arrives."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 REQUEST = '''
 class Greet(Request, frozen=True):
-    """Greet."""
+    """Greet somebody."""
 
     who: Annotated[str, Option("whom", "NAME", place=None)]
     often: Annotated[int, Option("how often", "N")] = 1
@@ -27,13 +27,6 @@ def greet(request: Greet) -> int:
     print("\\n".join([f"hello {request.who}"] * request.often))
     return 0
 """
-SCREEN = """
-from engine.requests import Greet
-from tui.arguments import Commands
-
-def register(commands: Commands) -> None:
-    commands.add_request("greet", "Greet somebody.", Greet)
-"""
 
 
 @pytest.fixture
@@ -44,7 +37,6 @@ def copy(tmp_path: Path) -> Path:
     before, mark, after = requests.read_text().partition("def _kinds(")
     requests.write_text(before + REQUEST + mark + after)
     (tmp_path / "engine" / "commands" / "greet.py").write_text(ENGINE)
-    (tmp_path / "tui" / "commands" / "greet.py").write_text(SCREEN)
     return tmp_path
 
 

@@ -54,7 +54,7 @@ find it.
 COMMANDS_HEAD = """\
 # Commands
 
-<!-- Written by tools/reference.py from tui/commands/. Change the texts there, then: make docs -->
+<!-- By tools/reference.py from engine/requests.py and tui/commands/. Change the texts there, then: make docs -->
 """
 
 

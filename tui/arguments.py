@@ -1,7 +1,8 @@
 """The command line: its parser, and the options that several commands share. Nothing heavy is imported here.
 
-Each file of `tui.commands` has a function ``register(commands)`` that adds its command, with its help, its
-options and the function that does it. A file that is put there is found; nothing else lists the commands.
+A request of the engine (`engine.requests`) is a command by itself: its docstring is the help, its fields are the
+options. What takes more than that, or no engine, has a file in `tui.commands` with a function ``register(commands)``
+that adds its command. Both are found where they stand; nothing else lists the commands.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import msgspec
 
 import tui.commands
 from engine.errors import UsageError, printable
-from engine.requests import A_RUN, Request, options_of
+from engine.requests import A_RUN, REQUESTS, Request, options_of
 from tui.engine_process import request_of, run_engine
 
 Perform = Callable[[argparse.Namespace], int]
@@ -30,7 +31,7 @@ _ORDER = (
     *("run", "attach", "runs", "findings", "control", "resume", "label"),
     *("evaluate", "predict", "figures", "report", "sweep", "check"),
 )
-"""The files of the commands as the help lists them; others follow."""
+"""The commands and the files of several as the help lists them; others follow."""
 
 EXIT_CODES = """\
 exit codes:
@@ -115,6 +116,7 @@ class Commands:
         ``perform`` does it, and returns the exit code; None where it has commands of its own.
         """
         epilog = "examples:\n" + "\n".join(f"  {line}" for line in examples) + "\n\n" if examples else ""
+        text = " ".join(text.split())
         line = text.partition(". ")[0].rstrip(".")
         made: Parser = self._parsers.add_parser(
             name, help=line, description=textwrap.fill(text, _WIDTH), epilog=epilog + EXIT_CODES
@@ -123,23 +125,15 @@ class Commands:
             made.set_defaults(perform=perform, ask=None)
         return made
 
-    def add_request(
-        self,
-        name: str,
-        text: str,
-        kind: type[Request],
-        examples: Sequence[str] = (),
-        *,
-        ask: Ask | None = None,
-        perform: Perform | None = None,
-    ) -> Parser:
+    def add_request(self, kind: type[Request], *, ask: Ask | None = None, perform: Perform | None = None) -> Parser:
         """A command that the engine does; the fields of the ``kind`` of its request are the options.
 
         ``ask`` makes the request of them, where that takes more than their values; ``perform`` sends it in another way
         than to wait for the engine's end.
         """
         asked: Ask = ask or partial(request_of, kind)
-        made = self.add(name, text, perform or (lambda arguments: run_engine(asked(arguments))), examples)
+        sends = perform or (lambda arguments: run_engine(asked(arguments)))
+        made = self.add(kind.typed.split()[-1], kind.__doc__ or "", sends, kind.examples)
         made.set_defaults(ask=asked)
         _add_options(made, kind)
         return made
@@ -160,9 +154,14 @@ def parser(version: Callable[[], str]) -> Parser:
     )
     top.add_argument("--version", action=Version, nargs=0, help="print the version and end")
     commands = Commands(top)
-    names = [module.name for module in pkgutil.iter_modules(tui.commands.__path__) if module.name[0] != "_"]
-    for name in sorted(names, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name)):
-        importlib.import_module(f"tui.commands.{name}").register(commands)
+    files = {module.name for module in pkgutil.iter_modules(tui.commands.__path__) if module.name[0] != "_"}
+    alone = {kind.typed: kind for kind in REQUESTS.values() if kind.typed.split()[0] not in files}
+    names = sorted({*files, *alone})
+    for name in [*_ORDER, *(name for name in names if name not in _ORDER)]:
+        if name in alone:
+            commands.add_request(alone[name])
+        else:
+            importlib.import_module(f"tui.commands.{name}").register(commands)
     return top
 
 

@@ -48,7 +48,9 @@ def request_of(kind: type[R], arguments: argparse.Namespace, **found: Any) -> R:
 
         load_recipe(arguments.recipe, arguments.overrides, outside=arguments.allow_outside)
     fields = (field for field in kind.__struct_fields__ if field not in found and hasattr(arguments, field))
-    return make(kind, {**{field: getattr(arguments, field) for field in fields}, **found})
+    request = make(kind, {**{field: getattr(arguments, field) for field in fields}, **found})
+    request.refuse_absent()
+    return request
 
 
 def run_engine(request: Request) -> int:

@@ -9,13 +9,7 @@ from tui.remote.reach import found_here
 
 
 def register(commands: Commands) -> None:
-    command = commands.add_request(
-        "report",
-        "Write the report of a run or of a study, or compare several runs.",
-        Report,
-        ["medtui report", "medtui report seg_bce seg_dice -o comparison"],
-        ask=_request,
-    )
+    command = commands.add_request(Report, ask=_request)
     run_argument(command, nargs="*", text="folders, ids, names, or unique parts of ids; without one, the newest run")
 
 

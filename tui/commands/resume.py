@@ -15,14 +15,7 @@ from tui.remote.reach import found_here, reached
 
 
 def register(commands: Commands) -> None:
-    command = commands.add_request(
-        "resume",
-        "Go on with a paused run, with a stopped, failed or lost one from its last checkpoint, or with a study.",
-        Resume,
-        ["medtui resume", "medtui resume seg_dice --fork --set train.epochs=200 --name longer"],
-        ask=_request,
-        perform=_resume,
-    )
+    command = commands.add_request(Resume, ask=_request, perform=_resume)
     wait_option(command)
     screen_options(command)
 

@@ -15,21 +15,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def register(commands: Commands) -> None:
-    command = commands.add_request(
-        "run",
-        "Train, evaluate, draw and report a recipe. The dashboard opens when the output is a terminal; closing it "
-        "does not touch the training. With --plain, Ctrl-C checkpoints and stops the run, a second one kills it.",
-        Train,
-        [
-            "medtui run recipes/quickstart.toml",
-            "medtui run recipes/seg_dice.toml --data ~/data --set train.epochs=10 --set optimizer.lr=1e-4",
-            "medtui run recipes/cls_ce.toml --detach --name night",
-            "medtui run recipes/cls_ce.toml --on slurm --slurm partition=gpu --slurm gpus-per-task=1 --nproc 2",
-        ],
-        ask=_request,
-        perform=lambda arguments: launch(_request(arguments), arguments),
-    )
-    screen_options(command)
+    screen_options(commands.add_request(Train, ask=_request, perform=lambda told: launch(_request(told), told)))
 
 
 def _request(arguments: argparse.Namespace) -> Train:

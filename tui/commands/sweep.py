@@ -9,19 +9,7 @@ from tui.engine_process import request_of
 
 
 def register(commands: Commands) -> None:
-    commands.add_request(
-        "sweep",
-        "Run a recipe in every fold, with several seeds, over a grid of settings, or in a search, as one study with "
-        "one result. Each member is a run of its own. Ctrl-C stops them with a checkpoint; medtui resume goes on.",
-        Sweep,
-        [
-            "medtui sweep recipes/seg_best.toml --folds 5 --seeds 2 --jobs 2",
-            "medtui sweep recipes/cls_best.toml --grid optimizer.lr=1e-3,3e-4 --grid loss.name=cross_entropy,focal",
-            "medtui sweep recipes/seg_best.toml --folds 3 --trials 20 --search optimizer.lr=1e-4:1e-2:log",
-            "medtui sweep --resume seg_best",
-        ],
-        ask=_request,
-    )
+    commands.add_request(Sweep, ask=_request)
 
 
 def _request(arguments: argparse.Namespace) -> Sweep:
