@@ -167,7 +167,7 @@ def _table(kind: type[Table], skip: frozenset[str] = frozenset()) -> Iterator[st
         what, allowed = _one_line(part.get("description", "")), describe(part)
         needs = " and ".join(condition.words for condition in conditions(kind, name))
         what += f" Only with {needs}." if needs else ""
-        words = [what, "a string in quotes, as described" if allowed == what else allowed]
+        words = [what, "a string in quotes, as described" if what.startswith(allowed) else allowed]
         words.append("must be given" if name in required else _default(part.get("default")))
         yield f"| `{name}` | " + " | ".join(word.replace("|", "\\|") for word in words) + " |"
 

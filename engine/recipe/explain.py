@@ -50,7 +50,8 @@ def _problem(item: Any, table: str, name: str, kind: type[Table], place: Callabl
         schema = _fields(kind).get(name, {})
         choices = _choices(schema)
         legal = f"a table [{name}]" if kind is Recipe and name in TABLES else describe(schema)
-    if found is _MISSING or item["type"] == "missing":
+    inside = isinstance(item["loc"][-1], int)  # an array that is too short: what it should have more is "missing"
+    if found is _MISSING or (item["type"] == "missing" and not inside):
         return Problem(place(key), "is missing", legal, key)
     close = nearest(found, choices) if isinstance(found, str) else None
     meant = f'; did you mean "{close}"?' if close else ""
@@ -64,7 +65,8 @@ _NO_MEMBER = frozenset({"union_tag_invalid", "union_tag_not_found"})
 def _unknown(key: str, name: str, kind: type[Table], place: Callable[[str], str]) -> Problem:
     legal = [*_fields(kind), *(["extends"] if kind is Recipe else [])]
     close = nearest(name, legal) or full_name(name)
-    meant = f'; did you mean "{close}"?' if close else ""
+    place_of_it = " on top of the file" if kind is not Recipe and close in Recipe.model_fields else ""
+    meant = f'; did you mean "{close}"{place_of_it}?' if close else ""
     return Problem(place(key), f"there is no such key{meant}", ", ".join(legal), key)
 
 
@@ -122,14 +124,35 @@ def path_keys(kind: type[Table]) -> list[str]:
     ]
 
 
+_ELSEWHERE = {
+    "learning_rate": "optimizer.lr",
+    "max_epochs": "train.epochs",
+    "num_epochs": "train.epochs",
+    "patience": "train.early_stop",
+    "early_stopping": "train.early_stop",
+    "num_workers": "runtime.workers",
+    "gpus": "runtime.device",
+    "patch_size": "data.size",
+    "image_size": "data.size",
+    "path": "data.root",
+    "num_classes": "data.classes",
+    "tta": "evaluate.flips",
+    "features": "model.channels",
+    "filters": "model.channels",
+}
+"""What other programs call a key."""
+
+
 def full_name(name: str) -> str | None:
-    """The full name of a key that stands in another table under just this name."""
+    """The full name of a key that stands elsewhere under just this name, or under another program's name for it."""
+    if name in Recipe.model_fields and name not in TABLES:
+        return name
     owners = [
         table
         for table, kind in TABLES.items()
         if name in kind.model_fields or (table in FAMILIES and FAMILIES[table].owners(name))
     ]
-    return f"{owners[0]}.{name}" if len(owners) == 1 else None
+    return f"{owners[0]}.{name}" if len(owners) == 1 else _ELSEWHERE.get(name)
 
 
 def _choices(schema: Schema) -> list[str]:
@@ -166,7 +189,7 @@ def _describe_type(schema: Schema) -> str:
             each = describe(schema["additionalProperties"])
             text = f"a table {{name = {each}}}, each name {describe(schema['propertyNames'])}"
         case "string" if "pattern" in schema:
-            text = schema.get("description", "a string").splitlines()[0]
+            text = " ".join(schema.get("description", "a string").split()).partition("; ")[0]
         case _:
             text = "a string in quotes"
     return text

@@ -263,5 +263,6 @@ class RuntimeTable(Table):
     deterministic: bool = True
     """Choose kernels that give the same results from run to run; where there is none, the log says so."""
     webhook: Annotated[str, Field(pattern=WEB_ADDRESS, max_length=2000)] | None = None
-    """Address that is sent a JSON message when the run finishes or fails, and for each finding that is an error. It is
-    kept in a file of the run folder that only its owner reads, and shown nowhere; no message delays the training."""
+    """An http:// or https:// address without a user and password; it is sent a JSON message when the run finishes or
+    fails, and for each finding that is an error. It is kept in a file of the run folder that only its owner reads, and
+    shown nowhere; no message delays the training."""

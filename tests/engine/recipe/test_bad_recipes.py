@@ -85,8 +85,11 @@ SPOILT = {
         SEG, "[model]", 'crop = "foreground"\nforeground_share = 0\n[model]', ["data.foreground_share", '"random"']
     ),
     "an address that is none": (
-        SEG, "[train]", '[runtime]\nwebhook = "ftp://x"\n[train]', ["runtime.webhook", "Address that is sent a JSON"]
+        SEG, "[train]", '[runtime]\nwebhook = "ftp://x"\n[train]', ["runtime.webhook", "An http:// or https:// address"]
     ),
+    "an array too short": (CLS, "lr = 1e-3", "lr = 1e-3\nbetas = [0.9]", ["optimizer.betas", "found [0.9]", "2 items"]),
+    "a name of another program": (CLS, "lr = 1e-3", "learning_rate = 1e-3", ["did you mean \"optimizer.lr\"?"]),
+    "a seed in a table": (SEG, "epochs = 3", "epochs = 3\nseed = 3", ["train.seed", 'mean "seed" on top of']),
     "a date": (SEG, "epochs = 3", "epochs = 2020-01-01", ["train.epochs", "found 2020-01-01"]),
     "a huge number": (SEG, "epochs = 3", f"epochs = 0x{'f' * 5000}", ["train.epochs", "a number of more than"]),
 }  # fmt: skip
