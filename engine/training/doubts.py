@@ -1,5 +1,6 @@
 """What a recipe may say, and hardly means: noted by the check and in the log of a run, never refused."""
 
+import math
 from collections.abc import Iterator
 
 from engine.data.order import batch_count
@@ -22,7 +23,9 @@ def doubts(recipe: Recipe, cases: int) -> Iterator[str]:
             f"loss.batch_dice takes each batch as one volume, not the {train.accumulate} batches of a step "
             "(train.accumulate) together: the step is not that of one big batch"
         )
-    yield from _warmup(recipe, -(-batches // train.accumulate))
+    steps = -(-batches // train.accumulate)
+    yield from _warmup(recipe, steps)
+    yield from _average(recipe, (train.epochs or 0) * steps)
     validations = -(-(train.epochs or 0) // train.validate_every)
     if train.epochs and train.early_stop and train.early_stop >= validations - 1:
         yield (
@@ -47,3 +50,14 @@ def _warmup(recipe: Recipe, steps: int) -> Iterator[str]:
         )
     elif table.warmup_epochs and round(table.warmup_epochs * steps) < 2:
         yield f"{said} is less than two steps ({steps} an epoch): there is no rise from one to the next"
+
+
+def _average(recipe: Recipe, steps: int) -> Iterator[str]:
+    """``steps``: of the run."""
+    decay = recipe.train.ema or 0.0
+    reached = math.ceil((10 * decay - 1) / (1 - decay))  # the step whose (1 + step) / (10 + step) of `Ema` it is
+    if 0 < 2 * steps <= reached:
+        yield (
+            f"train.ema = {decay:g} is never reached: the decay rises from step to step, and is {decay:g} at step "
+            f"{reached}; the run has {steps}, and any decay above {(1 + steps) / (10 + steps):.3g} gives the same"
+        )

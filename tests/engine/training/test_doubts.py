@@ -27,6 +27,13 @@ COSINE = '[schedule]\nname = "cosine"\nwarmup_epochs = '
         ("minutes = 9.0\nearly_stop = 99", "", []),
         ("epochs = 2\naccumulate = 6", "", ["train.accumulate = 6 is more than an epoch has: it is one step of 5"]),
         ("epochs = 2\naccumulate = 5", "", []),
+        (
+            "epochs = 2\nema = 0.9",
+            "",
+            ["train.ema = 0.9 is never reached: the decay rises from step to step, and is 0.9"],
+        ),
+        ("epochs = 9\nema = 0.9", "", []),
+        ("minutes = 2.0\nema = 0.9999", "", []),
         ("epochs = 2", "[evaluate]\nflips = true", ["evaluate.flips = true mirrors along every axis, and training"]),
         ("epochs = 2", "[evaluate]\nflips = true\n[augment]\nflip = [2]", []),
     ],
