@@ -196,6 +196,15 @@ def test_answers_are_no_keys_however_they_come() -> None:
             taken.clear()
 
 
+def test_the_number_pad_has_the_keys_of_its_likes_by_kittys_protocol() -> None:
+    # https://sw.kovidgoyal.net/kitty/keyboard-protocol/#functional-key-definitions: KP_0 is 57399; num lock is 128
+    pad = "0123456789./*-+"
+    sent = [f"\x1b[{57399 + at};129;{ord(char)}u" for at, char in enumerate(pad)]
+    keys = [event for event in linux_driver.XTermParser().feed("".join(sent)) if isinstance(event, Key)]
+    assert [event.key for event in keys[10:]] == ["full_stop", "slash", "asterisk", "minus", "plus"]
+    assert [event.character for event in keys] == [*pad]
+
+
 def test_a_terminal_that_answers_gets_pictures_and_none_under_the_help(tmp_path: Path) -> None:
     terminal = Terminal(recorded.finished(tmp_path).root, tmp_path)
     try:

@@ -1,18 +1,24 @@
 """Takes the terminal's answers out of what it sends, before Textual would read them as keys.
 
-They may come late, over a slow line: nothing waits for them.
+They may come late, over a slow line: nothing waits for them. Keys of the number pad get the names of their likes.
 """
 
 import contextlib
 import re
 from collections.abc import Callable, Iterable
 
+from textual._keyboard_protocol import FUNCTIONAL_KEYS
 from textual._xterm_parser import XTermParser
 from textual.drivers import linux_driver
 from textual.drivers._writer_thread import WriterThread
+from textual.keys import _character_to_key
 from textual.message import Message
 
 from tui.terminal import ANSWERS
+
+# By kitty's protocol they have codes of their own, which Textual calls decimal, divide, add: nothing binds those.
+_PAD = zip((*range(57409, 57414), 57415, 57416), "./*-+=,", strict=True)
+FUNCTIONAL_KEYS.update({f"{code}u": _character_to_key(char) for code, char in _PAD})
 
 
 class _Writer(WriterThread):
