@@ -72,11 +72,11 @@ def _kernel() -> str:
         return ""
 
 
-def _gone(folder: RunFolder, status: Status, message: str = "the trainer's process is gone") -> Status:
-    hint = (
-        f"go on from its last checkpoint: medtui resume {folder.address}; "
-        "what ends a process without a word is mostly a want of memory"
-    )
+def _gone(folder: RunFolder, status: Status, message: str = "") -> Status:
+    """Lost; ``message``: how, where that is known."""
+    hint = f"go on from its last checkpoint: medtui resume {folder.address}"
+    hint += "" if message else "; what ends a process without a word is mostly a want of memory"
+    message = message or "the trainer's process is gone"
     return msgspec.structs.replace(status, state="lost", message=message, hint=hint)
 
 

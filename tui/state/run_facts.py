@@ -9,6 +9,7 @@ from engine.readers.run_view import EMPTY, RunView, best
 from engine.runfolder import RunFolder, SplitSummary, read_metrics, size_of
 from engine.runfolder.mirror import STREAM, fetch
 from tui.state.feed import QUICK_BYTES, view_of
+from tui.state.study_facts import StudyFacts, read_study_facts
 from tui.text import figure, with_unit
 
 
@@ -18,6 +19,7 @@ class RunFacts:
 
     view: RunView = EMPTY
     results: Mapping[str, SplitSummary] = field(default_factory=dict)  # of metrics.json, by split
+    study: StudyFacts | None = None
     whole: bool = True  # all of the stream was read, not samples of it
 
     @property
@@ -36,7 +38,10 @@ class RunFacts:
 def read_facts(folder: RunFolder) -> RunFacts:
     """The facts of a run; what is not there or cannot be read is left out."""
     fetch(folder, folder.metrics.name if folder.is_study else STREAM)
-    return RunFacts(view_of(folder, QUICK_BYTES), read_metrics(folder), size_of(folder.events) <= QUICK_BYTES)
+    if folder.is_study:
+        return RunFacts(results=read_metrics(folder), study=read_study_facts(folder))
+    whole = size_of(folder.events) <= QUICK_BYTES
+    return RunFacts(view_of(folder, QUICK_BYTES), read_metrics(folder), whole=whole)
 
 
 def headline(part: SplitSummary) -> list[tuple[str, str]]:

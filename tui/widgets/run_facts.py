@@ -10,16 +10,16 @@ from textual.message import Message
 
 from engine.runfolder.mirror import path_of
 from tui.plotting.axes import step_axis
-from tui.plotting.cells import Line, fitted, flowed
+from tui.plotting.cells import Line, flowed
 from tui.plotting.chart import ChartOptions, draw_chart
 from tui.plotting.charts import charts_of, end_of, steps_of
 from tui.plotting.plotted import SMOOTHING, Window
-from tui.settings import keyed
-from tui.state.run_facts import RunFacts, headline
+from tui.state.run_facts import RunFacts
 from tui.state.runs_index import RunRow
-from tui.text import age, clock, figure, one_line, shorten, sparkline
+from tui.text import age, clock, figure, one_line, sparkline
 from tui.widgets.head import SEVERITY_COLORS, SEVERITY_MARKS
 from tui.widgets.pane import Pane
+from tui.widgets.study_lines import result_lines, study_lines
 
 _CHART_ROWS, _LEAST_ROWS = 12, 8
 
@@ -63,7 +63,9 @@ class FactsPane(Pane):
         if self.facts is None:
             return [*lines, [("reading", "muted")]]
         facts = self.facts
-        lines += [*self._history(facts, width), *self._results(facts, width), *self._made(facts, width)]
+        if run.folder.is_study:
+            return [*lines, *study_lines(run, facts, width, height - len(lines))]
+        lines += [*self._history(facts, width), *result_lines(facts.results, width), *self._made(facts, width)]
         return [*lines, *self._curves(facts, width, height - len(lines))]
 
     def _curves(self, facts: RunFacts, width: int, height: int) -> list[Line]:
@@ -97,8 +99,6 @@ class FactsPane(Pane):
         return lines
 
     def _history(self, facts: RunFacts, width: int) -> list[Line]:
-        if self.run and self.run.folder.is_study:
-            return [[(keyed("<open:Enter> shows and hides its members"), "muted")]]
         view = facts.view
         history, found = facts.history, facts.best
         if not history or not np.isfinite(history).any():
@@ -114,15 +114,6 @@ class FactsPane(Pane):
         room = max(8, min(60, width - sum(len(text) for part in parts for text, _ in part) - 6))
         bars = sparkline(history, room, view.monitor)
         return [[*parts[0], (" ", "ink"), (bars, "accent"), ("  ", "ink"), *(parts[1] if len(parts) > 1 else [])]]
-
-    def _results(self, facts: RunFacts, width: int) -> list[Line]:
-        lines: list[Line] = []
-        for split, values in sorted(facts.results.items(), key=lambda item: item[0] != "test"):
-            first, *rest = [[(f"{n} ", "muted"), (t, "ink")] for n, t in headline(values)] or [[("–", "muted")]]
-            name = shorten(one_line(split), width - 2 - sum(len(text) for text, _ in first))  # a setting's may be long
-            parts: list[Line] = [[(name, "muted")], first, *rest]
-            lines.append(fitted(parts, width, 2))
-        return lines
 
     def _made(self, facts: RunFacts, width: int) -> list[Line]:
         view = facts.view
