@@ -76,6 +76,7 @@ class Dataset(DatasetIndex):
     task: str  # "segmentation" or "classification"
     source: str  # DataTable.source
     phantom: bool  # whether the data is made, and no patient's
+    own_validation: bool = False  # whether the validation split, if any, is the data set's and not drawn
     root: Path = Path()  # folder of the data set; files are named relative to it in messages
     # pictures: the values that stand for black and white in files of more than 8 bits, the same for every picture; None
     # before they are known
@@ -103,9 +104,10 @@ class Dataset(DatasetIndex):
     @property
     def facts(self) -> dict[str, Any]:
         """What decides whether some keys of a recipe do anything, see `engine.recipe.sources` and ``tables``."""
-        validated = any(case.split == "validation" for case in self.cases)
         known = {"data.classes": self.classes, "data.channels": self.channels, "data.spacing_unit": self.spacing_unit}
-        return {**known, "data.validated": validated}
+        splits = {case.split for case in self.cases}
+        found = {"data.validated": "validation" in splits, "data.tested": "test" in splits}
+        return {**known, **found, "data.own_validation": self.own_validation}
 
     def split(self, name: str) -> tuple[Case, ...]:
         """The cases of the split ``name``, ordered by id."""

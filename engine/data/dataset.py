@@ -49,13 +49,10 @@ def open_dataset(table: DataTable, task: str, root: Path) -> Dataset:
         raise _no_cases(folder, layout.spatial_dims, table)
     cases = assign(layout.cases, table)
     own = table.split == "given" and any(case.split == "validation" for case in layout.cases)
-    unused = "data.validation_fraction does nothing: the data set has a validation split of its own"
     published = None if (folder / MARKER).is_file() else _published(layout, cases, table)
-    notes = [*layout.notes, *([unused] if own and table.validation_fraction else [])]
-    notes += _split_notes(cases, layout.classes)
-    notes += _fold_notes(cases, table)
-    layout = replace(layout, published_split=published, notes=tuple(notes))
-    return _dataset(layout, cases, task, table, folder)
+    notes = (*layout.notes, *_split_notes(cases, layout.classes), *_fold_notes(cases, table))
+    layout = replace(layout, published_split=published, notes=notes)
+    return replace(_dataset(layout, cases, task, table, folder), own_validation=own)
 
 
 def _fold_notes(cases: Sequence[Case], table: DataTable) -> list[str]:

@@ -53,6 +53,18 @@ VALIDATED = When(
 )
 
 
+def _undivided(split: str, own: bool | None) -> bool | None:
+    """Whether a validation split has to be drawn; None where the data set was not opened yet."""
+    return True if split != "given" else None if own is None else not own
+
+
+def _tested(split: str, fraction: float, found: bool | None) -> bool | None:
+    """Whether there is a test split; None where only the data set can tell."""
+    drawn = None if split == "given" else split == "kfold" or fraction > 0
+    return drawn if found is None else found
+
+
+_TESTED = When(("data.split", "data.test_fraction", "data.tested"), _tested, "a test split: data.test_fraction above 0")
 _SPACED = When(
     ("data.spacing_unit",),
     lambda unit: None if unit is None else unit != "voxel",
@@ -84,6 +96,7 @@ class DataTable(NamedTable):
         float,
         Field(ge=0.0, le=0.9),
         When(("data.validation_folds",), lambda folds: folds is None, "no data.validation_folds"),
+        When(("data.split", "data.own_validation"), _undivided, "data that has no validation split of its own"),
     ] = 0.0
     """Share of the training cases held out for validation, where the data set gives none."""
     validation_folds: Annotated[int, Field(ge=2, le=100)] | None = None
@@ -104,7 +117,7 @@ class DataTable(NamedTable):
     """Use at most this many training cases (drawn evenly over the classes); for a quick look."""
     limit_validation: Annotated[Count | None, VALIDATED] = None
     """Use at most this many validation cases."""
-    limit_test: Count | None = None
+    limit_test: Annotated[Count | None, _TESTED] = None
     """Use at most this many test cases."""
     size: tuple[Annotated[int, Field(ge=8, le=4096)], ...] = Field(min_length=2, max_length=3)
     """What the network sees: the crop of a volume (3 numbers) or the size of an image (2)."""

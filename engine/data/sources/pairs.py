@@ -164,7 +164,7 @@ def _by_name(folder: Path, name: str, endings: Sequence[str]) -> dict[str, Path]
 
 def _joined(files: dict[str, Path], masks: dict[str, Path]) -> dict[str, tuple[Path, ...]]:
     """The images by their names: those ``a_0000``, ``a_0001``, ... beside a mask of ``a`` alone make one."""
-    bases = {*masks, *(mask.removesuffix(suffix) for mask in masks for suffix in SUFFIXES)}
+    bases = {*masks, *(name for mask in masks for name in _shorter(mask))}
     scans: dict[str, tuple[Path, ...]] = {}
     for name, path in files.items():
         channel = _CHANNEL.fullmatch(name)
@@ -179,5 +179,9 @@ def _image_of(mask: str, images: Collection[str], *, shared: bool) -> str | None
     ``shared``: images and masks lie in one folder, so that a suffix tells them apart.
     """
     equal = [] if shared else [mask]
-    shorter = [mask.removesuffix(suffix) for suffix in SUFFIXES if mask.endswith(suffix)]
-    return next((name for name in (*equal, *shorter) if name in images), None)
+    return next((name for name in (*equal, *_shorter(mask)) if name in images), None)
+
+
+def _shorter(mask: str) -> list[str]:
+    """``mask`` without each suffix that it has, whatever its case."""
+    return [mask[: -len(suffix)] for suffix in SUFFIXES if mask.lower().endswith(suffix)]

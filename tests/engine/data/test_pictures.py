@@ -196,6 +196,7 @@ def _pairs(root: Path, images: str, masks: str, suffix: str = "", parts: tuple[s
 LAYOUTS = {
     "beside": ("images/{}", "masks/{}", "", {}),
     "suffix": ("images/{}", "masks/{}", "_segmentation", {}),
+    "suffix in capitals": ("images/{}", "masks/{}", "_Mask", {}),
     "one folder": ("all", "all", "_mask", {"images": "all", "labels": "all"}),
     "split inside": ("images/{}", "masks/{}", "", {}),
     "split above": ("{}/images", "{}/masks", "", {}),

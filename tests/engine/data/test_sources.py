@@ -246,11 +246,12 @@ def test_a_decathlon_list_of_validation_is_used_and_what_has_no_label_is_counted
     dataset = opened(tmp_path, "decathlon", "segmentation")
     assert sizes(dataset) == (3, 1, 1)
     assert '"test" of dataset.json: 1 image without a label not used' in dataset.notes
-    unused = "data.validation_fraction does nothing: the data set has a validation split of its own"
-    assert unused not in dataset.notes
-    both = opened(tmp_path, "decathlon", "segmentation", validation_fraction=0.2)
-    assert sizes(both) == (3, 1, 1)
-    assert unused in both.notes
+    assert dataset.facts["data.own_validation"]
+    del said["validation"]
+    (folder / "dataset.json").write_text(json.dumps(said))
+    drawn = opened(tmp_path, "decathlon", "segmentation", validation_fraction=0.4)
+    assert sizes(drawn) == (2, 1, 1)
+    assert not drawn.facts["data.own_validation"]
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "dev", "Validation"])

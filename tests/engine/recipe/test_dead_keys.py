@@ -101,6 +101,7 @@ DEAD = [
     (SKIN.replace("[224, 224]", "[32, 32]"), "augment", "grow_from = 0.5", ["a data.size that becomes smaller by it"]),
     (SKIN, "augment", "grow_from = 0.99", ["in multiples of 16 from 32 on"]),
     (HEART, "loss", 'class_weights = "balanced"', ["several classes, or loss.include_background"]),
+    (SKIN, "data", 'split = "fraction"\ntest_fraction = 0.0\nlimit_test = 3', ["data.test_fraction above 0"]),
     (SKIN.replace("\nsize =", '\nsplit = "fraction"\nsize ='), "figures", "preview_cases = 2", ["validation split"]),
 ]  # fmt: skip
 
@@ -204,7 +205,7 @@ def test_what_only_the_data_shows_is_refused_then():
 
 
 NIFTI = SEGMENTATION.replace('"left_atrium"', '"nifti_pairs"')
-DATA = {"data.channels": 3, "data.spacing_unit": "mm", "data.validated": True}
+DATA = {"data.channels": 3, "data.spacing_unit": "mm", "data.validated": True, "data.tested": True}
 
 
 @pytest.mark.parametrize(
@@ -213,6 +214,8 @@ DATA = {"data.channels": 3, "data.spacing_unit": "mm", "data.validated": True}
         (PICTURES, "augment", "saturation = 0.2", {"data.channels": 1}),
         (NIFTI, "data", "spacing = [1.0, 1.0, 1.0]", {"data.spacing_unit": "voxel"}),
         (SEGMENTATION, "train", "early_stop = 3", {"data.validated": False}),
+        (SEGMENTATION, "data", "limit_test = 3", {"data.tested": False}),
+        (SEGMENTATION, "data", "validation_fraction = 0.2", {"data.own_validation": True}),
     ],
 )
 def test_a_key_that_does_nothing_with_this_data_is_refused_then(text, table, line, fact):
