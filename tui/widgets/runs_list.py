@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events
@@ -12,7 +11,7 @@ from textual.message import Message
 from engine.errors import UsageError, counted
 from engine.measures import find
 from engine.runfolder.mirror import path_of
-from tui.plotting.cells import Line, Span, bar, fit
+from tui.plotting.cells import Line, Span, bar, fit, length
 from tui.settings import Kept, keyed
 from tui.state.run_filter import EXAMPLE, RunFilter, parse_filter
 from tui.state.runs_index import SORT_KEYS, RunRow, SortKey, chosen_rows
@@ -22,20 +21,9 @@ from tui.widgets.head import SEVERITY_COLORS, SEVERITY_MARKS, STATE_COLORS, STAT
 from tui.widgets.rows import RowsPane
 
 MOST_MARKED = 8  # runs that can be marked: more curves cannot be told apart
-_TEST = 7
+_HEADS: tuple[SortKey, ...] = ("state", "health", "recipe", "task", "epoch", "best", "test", "age")
+_NUMBERS = frozenset({"epoch", "best", "test", "age"})  # columns that stand to the right
 _TASKS = {"segmentation": "seg", "classification": "cls"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """Widths in cells; 0 for a column that is left out."""
-
-    health: int
-    recipe: int
-    task: int
-    bar: int
-    best: int
-    folder: int
 
 
 class RunsList(RowsPane[RunRow]):
@@ -184,61 +172,42 @@ class RunsList(RowsPane[RunRow]):
         return [*words, *([("  ", "muted")] if words and self.position() else []), *self.position()]
 
     def header(self, width: int) -> list[Line]:
-        columns, at = _columns(width, self.rows or ()), 2
+        columns = _columns(width, self.rows or ())
         line: Line = [("  ", "muted")]
         found: list[tuple[int, SortKey]] = []
-        heads: list[tuple[SortKey, int, bool]] = [
-            ("state", 11, False),
-            ("health", columns.health, False),
-            ("recipe", columns.recipe, False),
-            ("task", columns.task, False),
-            ("epoch", 9 + columns.bar, True),
-            ("best", columns.best, True),
-            ("test", _TEST, True),
-            ("age", 8, True),
-        ]
-        for key, size, right in heads:
-            if not size:
-                continue
-            turn = ("▴" if self.backwards else "▾") if key == self.key else ""
-            text = fit(f"{key if size > 2 else '!'}{turn if size > 2 else ''}", size - 1, right=right) + " "
-            line.append((text, "accent" if turn else "muted"))
-            at += size
-            found.append((at, key))
+        for key in _HEADS:
+            if size := columns[key] + (columns["bar"] if key == "epoch" else 0):
+                turn = ("▴" if self.backwards else "▾") if key == self.key else ""
+                head = f"{key}{turn}" if size > 2 else "!"
+                line.append((_cell(key, head, size), "accent" if turn else "muted"))
+                found.append((length(line), key))
         self._heads = found
-        if columns.folder:
-            head = "  note, folder" if any(row.label.note for row in self.rows or ()) else "  folder"
-            line.append((fit(head, columns.folder), "muted"))
-        return [line]
+        head = "  note, folder" if any(row.label.note for row in self.rows or ()) else "  folder"
+        return [[*line, (fit(head, columns["folder"]), "muted")]]
 
     def line(self, row: RunRow, at: int, width: int) -> Line:
-        status, columns = row.status, _columns(width, self.rows or ())
-        state = f"{STATE_MARKS.get(row.state, '●')} {row.state}"
-        line: Line = [self._mark(row, at), (fit(state, 11), STATE_COLORS.get(row.state, "ink"))]
-        line += _health(row, columns.health)
-        inset = _inset(row, opened=row.id in self.opened)
-        recipe = inset + shorten(one_line(row.recipe), columns.recipe - 1 - len(inset))
-        line.append((fit(recipe, columns.recipe), "ink bold" if row.live else "ink"))
-        if columns.task:
-            task = one_line(status.task) or "–"
-            line.append((fit(task if columns.task > 8 else _TASKS.get(task, task), columns.task), "muted"))
-        if columns.bar:
-            share = status.epoch / status.epochs if status.epochs else 0.0
-            color = "accent" if row.live or row.state == "finished" else "muted"
-            line += [(" ", "ink"), *bar(share, columns.bar - 2, color), (" ", "ink")]
-        done = f"{status.epoch}/{status.epochs}" if status.epochs else "–"
-        when = age(time.time() - row.started_s) if row.started_s else "–"
-        line.append((fit(done, 8, right=True) + " ", "ink"))
-        line.append((fit(_best(row, columns.best - 1), columns.best - 1, right=True) + " ", "ink"))
-        line += [
-            (fit(figure(status.test), _TEST - 1, right=True) + " ", "ink"),
-            (fit(when, 7, right=True) + " ", "muted"),
-        ]
-        if columns.folder:
-            note, room = one_line(row.label.note), columns.folder - 2
-            line.append(
-                (fit("  " + shorten(note or one_line(row.id), room), columns.folder), "ink" if note else "muted")
-            )
+        status, columns, inset = row.status, _columns(width, self.rows or ()), _inset(row, opened=row.id in self.opened)
+        recipe = inset + shorten(one_line(row.recipe), columns["recipe"] - 1 - len(inset))
+        task, note = one_line(status.task) or "–", one_line(row.label.note)
+        cells: dict[SortKey, Span] = {
+            "state": (f"{STATE_MARKS.get(row.state, '●')} {row.state}", STATE_COLORS.get(row.state, "ink")),
+            "health": _health(row, columns["health"]),
+            "recipe": (recipe, "ink bold" if row.live else "ink"),
+            "task": (task if columns["task"] > 8 else _TASKS.get(task, task), "muted"),
+            "epoch": (f"{status.epoch}/{status.epochs}" if status.epochs else "–", "ink"),
+            "best": (_best(row, columns["best"] - 1), "ink"),
+            "test": (figure(status.test), "ink"),
+            "age": (age(time.time() - row.started_s) if row.started_s else "–", "muted"),
+        }
+        line: Line = [self._mark(row, at)]
+        for key, (text, look) in cells.items():
+            if key == "epoch" and columns["bar"]:
+                share = status.epoch / status.epochs if status.epochs else 0.0
+                color = "accent" if row.live or row.state == "finished" else "muted"
+                line += [(" ", "ink"), *bar(share, columns["bar"] - 2, color), (" ", "ink")]
+            line.append((_cell(key, text, columns[key]), look))
+        folder = "  " + shorten(note or one_line(row.id), columns["folder"] - 2)
+        line.append((fit(folder, columns["folder"]), "ink" if note else "muted"))
         return [(text, "muted") for text, _ in line] if row.id in self.kept.hidden else line
 
     def _mark(self, row: RunRow, at: int) -> Span:
@@ -257,15 +226,18 @@ class RunsList(RowsPane[RunRow]):
                 self._order(key, backwards=key == self.key and not self.backwards)
 
 
-def _health(row: RunRow, width: int) -> Line:
+def _cell(key: SortKey, text: str, size: int) -> str:
+    """``text`` in a column of ``size`` cells, the last of them empty; nothing where it is left out."""
+    return fit(text, size - 1, right=key in _NUMBERS) + " " if size else ""
+
+
+def _health(row: RunRow, width: int) -> Span:
     """The worst finding: its mark, and its name where there is room."""
-    if not width:
-        return []
     if not row.findings:
-        return [(" " * width, "ink")]
+        return "", "ink"
     worst = row.findings[0]
-    text = f"{SEVERITY_MARKS[worst.severity]} {worst.code.replace('_', ' ')}" if width > 2 else ""
-    return [(fit(text or SEVERITY_MARKS[worst.severity], width - 1) + " ", SEVERITY_COLORS[worst.severity])]
+    text = f"{SEVERITY_MARKS[worst.severity]} {worst.code.replace('_', ' ')}"
+    return text if width > 2 else text[:1], SEVERITY_COLORS[worst.severity]
 
 
 def _inset(row: RunRow, *, opened: bool = False) -> str:
@@ -281,19 +253,18 @@ def _best(row: RunRow, width: int) -> str:
     return f"{name} {value}" if len(name) > 2 else value
 
 
-def _columns(width: int, rows: Sequence[RunRow]) -> _Columns:
-    """Which columns fit in ``width`` cells: the recipe grows with its names, the folder takes the rest."""
+def _columns(width: int, rows: Sequence[RunRow]) -> dict[str, int]:
+    """Cells of each column, 0 for one that is left out: the recipe grows with its names, the folder takes the rest."""
     longest = max((len(_inset(row) + row.recipe) for row in rows[:200]), default=10) + 2
     said = max((len(row.findings[0].code) + 3 for row in rows if row.findings), default=0)
     health = min(said, 24) if width >= 110 else min(said, 2)
-    task = 15 if width >= 110 and health <= 16 else 5
-    bar = 14 if width >= 110 else 0
-    fixed = 2 + 11 + health + task + 9 + bar + _TEST + 8
+    sizes = {"state": 11, "health": health, "task": 15 if width >= 110 and health <= 16 else 5, "epoch": 9, "test": 7}
+    sizes |= {"bar": 14 if width >= 110 else 0, "age": 8}
+    room = width - 2 - sum(sizes.values())
     named = max((len(row.status.metric) + 1 + 8 for row in rows[:200]), default=12)
-    best = max(12, min(named, 27, width - fixed - max(8, min(longest, 20))))
-    room = width - fixed - best
+    best = max(12, min(named, 27, room - max(8, min(longest, 20))))
+    room -= best
     recipe = max(8, min(longest, 36, room))
-    rest = room - recipe
-    if rest >= 24:
-        return _Columns(health, recipe, task, bar, best, rest)
-    return _Columns(health, min(room, 60) if room > recipe else recipe, task, bar, best, 0)
+    if room - recipe >= 24:
+        return sizes | {"best": best, "recipe": recipe, "folder": room - recipe}
+    return sizes | {"best": best, "recipe": min(room, 60) if room > recipe else recipe, "folder": 0}

@@ -112,6 +112,6 @@ def test_brightness_and_gamma_are_monais() -> None:
 
     for seed in range(20):
         bright = RandScaleIntensity(factors=0.2, prob=0.5).set_random_state(seed)(VOLUME).as_tensor()
-        assert torch.equal(augment.RandBrightness(0.2, 0.5)(VOLUME, np.random.RandomState(seed)), bright)
+        assert torch.equal(augment.Change(augment.brightness, 0.2, 0.5)(VOLUME, np.random.RandomState(seed)), bright)
         gamma = RandAdjustContrast(gamma=(0.7, 1.3), prob=0.5).set_random_state(seed)(VOLUME).as_tensor()
-        assert torch.equal(augment.RandGamma(0.3, 0.5)(VOLUME, np.random.RandomState(seed)), gamma)
+        assert torch.equal(augment.Change(augment.gamma, 0.3, 0.5)(VOLUME, np.random.RandomState(seed)), gamma)
