@@ -16,7 +16,7 @@ from engine.data import Dataset, data_root
 from engine.data.survey import Survey, survey
 from engine.errors import RecipeError, counted, millions, printable
 from engine.events import portable
-from engine.recipe import Recipe, load_recipe, memory_advice, refuse_dead
+from engine.recipe import Recipe, load_recipe, memory_advice, placed, refuse_dead
 from engine.requests import Check
 
 if TYPE_CHECKING:
@@ -36,6 +36,11 @@ def check(request: Check) -> int:
         RecipeError, DataError: as ``run`` would.
         RunError: the step fails (memory, a loss that is not finite).
     """
+    with placed(request.recipe, request.overrides):
+        return _check(request)
+
+
+def _check(request: Check) -> int:
     from engine.device import memory_errors
     from engine.training.doubts import doubts
 

@@ -18,7 +18,7 @@ from engine.data import Dataset, check_dataset, data_root, open_dataset
 from engine.data.identity import split_rows
 from engine.errors import Problem, RecipeError, printable
 from engine.hardware import launched_place
-from engine.recipe import Recipe, load_recipe, memory_advice, recipe_toml, refuse_dead
+from engine.recipe import Recipe, load_recipe, memory_advice, placed, recipe_toml, refuse_dead
 from engine.requests import Resume, Train, encode
 from engine.runfolder import RunFolder, create, take_lock, update_manifest, write_splits, write_text
 from engine.training.manifest import command_line, first_manifest
@@ -39,9 +39,10 @@ def train(request: Train, handshake: Handshake | None = None) -> int:
         RecipeError, DataError: the recipe or the data cannot be used.
         UsageError: there can be no run folder.
     """
-    if request.on == "slurm":
-        return _send(request)
-    return in_processes(request, lambda count: _train(request, handshake or shake_hands(request), count))
+    with placed(request.recipe, request.overrides):
+        if request.on == "slurm":
+            return _send(request)
+        return in_processes(request, lambda count: _train(request, handshake or shake_hands(request), count))
 
 
 def _send(request: Train) -> int:

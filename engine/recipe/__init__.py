@@ -1,7 +1,7 @@
 """Recipes: strict TOML tables, with errors that say what is wrong and what is legal."""
 
 from engine.recipe.dead import applies, refuse_dead
-from engine.recipe.load import load_recipe, load_run_recipe, parse_recipe
+from engine.recipe.load import load_recipe, load_run_recipe, parse_recipe, placed
 from engine.recipe.losses import LossTable
 from engine.recipe.model import Recipe, memory_advice
 from engine.recipe.models import ModelTable

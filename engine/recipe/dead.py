@@ -107,6 +107,8 @@ def refuse_dead(recipe: Recipe, facts: Mapping[str, Any]) -> None:
             words = ", and ".join(condition.words for condition in failed)
             keys = [name for condition in failed for name in condition.keys if name == "model.output"]
             beside = ", ".join(f"{name} = {facts[name]}" for name in keys) or "this data"
-            problems.append(Problem("recipe", f"has no meaning with {beside}", f"with {words}", f"{table}.{key}"))
+            problems.append(
+                Problem("recipe", f"has no meaning with {beside}", f"with {words}; else leave it out", f"{table}.{key}")
+            )
     if problems:
         raise RecipeError("the recipe cannot be used with this data:", problems=tuple(problems))

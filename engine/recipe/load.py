@@ -1,12 +1,14 @@
 """From files and ``--set`` options to a `Recipe`, or to the list of everything that is wrong."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from engine.errors import Problem, RecipeError, counted
+from engine.errors import Problem, ProblemsError, RecipeError, counted
 from engine.recipe.base import Values
 from engine.recipe.dead import dead_keys
 from engine.recipe.document import Document, leaves, merge, override, read, there
@@ -43,6 +45,25 @@ def load_run_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     document.file = str(path)
     override(document, overrides)
     return _check(document, outside=True, stored=True)
+
+
+@contextmanager
+def placed(path: Path, overrides: Sequence[str]) -> Iterator[None]:
+    """Say the line of what only the data or the network finds wrong with the recipe at ``path``.
+
+    Args are those of `load_recipe`, which has read it.
+    """
+    try:
+        yield
+    except ProblemsError as error:
+        if any(problem.where == "recipe" for problem in error.problems):
+            document = read(path)
+            override(document, overrides)
+            error.problems = tuple(
+                replace(found, where=document.place(found.key)) if found.where == "recipe" else found
+                for found in error.problems
+            )
+        raise
 
 
 def parse_recipe(text: str, name: str = "recipe.toml", *, outside: bool = False, stored: bool = False) -> Recipe:

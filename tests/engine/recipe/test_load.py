@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine.errors import RecipeError
-from engine.recipe import Recipe, load_recipe, parse_recipe
+from engine.errors import Problem, RecipeError
+from engine.recipe import Recipe, load_recipe, parse_recipe, placed
 from engine.toml import flat
 from tests.engine.recipe.good import CLASSIFICATION, SEGMENTATION
 
@@ -176,3 +176,18 @@ def test_a_byte_order_mark_and_windows_line_ends_are_fine(tmp_path):
 
 def test_flat() -> None:
     assert flat({"a": 1, "b": {"c": {"d": [1]}, "e": True}}) == {"a": 1, "b.c.d": [1], "b.e": True}
+
+
+def test_what_only_the_data_finds_has_its_line_too(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(SEGMENTATION)
+    with pytest.raises(RecipeError) as caught, placed(path, ["loss.name=dice_ce"]):
+        raise RecipeError(
+            "the recipe cannot be used:",
+            problems=tuple(Problem(where, "found x", "y", key) for where, key in (
+                ("recipe", "data.size"), ("recipe", "loss.name"), ("recipe", "augment.flip"), ("a.png", ""),
+            )),
+        )  # fmt: skip
+    line = 1 + [row.partition(" ")[0] for row in SEGMENTATION.split("\n")].index("size")
+    wheres = [problem.where for problem in caught.value.problems]
+    assert wheres == [f"{path}:{line}", "--set loss.name=dice_ce", str(path), "a.png"]
