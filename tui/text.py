@@ -1,6 +1,7 @@
 """Numbers, times and names as people read them. No Textual, no NumPy."""
 
 import math
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -17,6 +18,21 @@ _BARS = "▁▂▃▄▅▆▇█"
 def one_line(text: str) -> str:
     """``text`` from a file without control characters, escapes, line breaks and turns of direction."""
     return "".join(c if c.isprintable() else " " if c in "\t\n\r" else "·" for c in text)
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """``text`` in lines of at most ``width`` cells, broken between words, and in a word that no line holds.
+
+    >>> wrapped("名前 名前 a-b", 5), wrapped("", 5)
+    (['名前', '名前', 'a-b'], [])
+    """
+    if text.isascii():
+        return textwrap.wrap(text, max(1, width), break_on_hyphens=False)
+    from rich.cells import cell_len  # textwrap counts letters: one that is two cells wide counts as two
+
+    twice = "".join(c + "\0" if cell_len(c) > 1 else c for c in text)
+    least = max(2, width - 1 if twice != text else width)  # a pair may be torn apart
+    return [row.replace("\0", "") for row in textwrap.wrap(twice, least, break_on_hyphens=False)]
 
 
 def figure(value: float | None) -> str:

@@ -1,6 +1,5 @@
 """What every part of a screen is: a list of lines, redrawn only where they changed, whose faults stay its own."""
 
-import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,7 +14,7 @@ from textual.widget import Widget
 from tui.plotting.cells import Line, changed, to_strip
 from tui.state.faults import in_short, write_fault
 from tui.state.feed import RunSnapshot
-from tui.text import one_line
+from tui.text import one_line, wrapped
 from tui.theme import style_of
 
 
@@ -132,7 +131,7 @@ class Canvas(Widget):
             lines = self.draw(width, height)
         except Exception as error:  # noqa: BLE001  # the wall between a pane and the others
             self.failed(error)
-            return [[(part, "error")] for part in textwrap.wrap(one_line(self.fault), max(1, width))]
+            return [[(part, "error")] for part in wrapped(one_line(self.fault), width)]
         self.fault = ""
         return lines
 

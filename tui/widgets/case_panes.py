@@ -1,7 +1,6 @@
 """Panes of the case screen: the list of cases, and the numbers of one."""
 
 import math
-import textwrap
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,7 +15,7 @@ from engine.runfolder import CaseRow
 from tui.plotting.cells import Line, bar, cut, fit, fitted
 from tui.settings import keyed
 from tui.state.case_files import ORDERS, Order, case_history, chosen_cases, main_metric
-from tui.text import figure, one_line, sparkline, with_unit
+from tui.text import figure, one_line, sparkline, with_unit, wrapped
 from tui.widgets.pane import Pane
 from tui.widgets.rows import RowsPane
 
@@ -204,10 +203,11 @@ class CaseNumbers(Pane):
         values = [value for _, value in points]
         best = max(values) if better_up(metric) else min(values)
         bars = sparkline(values, max(8, width), metric)
-        said = f"{one_line(metric)} in {counted(len(points), 'validation')}, epoch {points[0][0]} to {points[-1][0]}"
+        said = f"{one_line(metric)} in {counted(len(points), 'validation')}, epoch {points[0][0]}"
+        said += f" to {points[-1][0]}" if len(points) > 1 else ""
         return [
             [],
-            *([(part, "muted")] for part in textwrap.wrap(said, max(10, width))),
+            *([(part, "muted")] for part in wrapped(said, max(10, width))),
             [(bars, "accent")],
             [("last ", "muted"), (figure(values[-1]), "ink"), ("   best ", "muted"), (figure(best), "ink")],
         ]

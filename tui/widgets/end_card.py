@@ -1,6 +1,5 @@
 """The card of a run that is over: what to know of it, and what to do next with the key that does it."""
 
-import textwrap
 import time
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
@@ -16,7 +15,7 @@ from engine.runfolder.mirror import command_for
 from tui.plotting.cells import Line, flowed
 from tui.settings import keyed
 from tui.state.feed import RunSnapshot
-from tui.text import figure, nearest, one_line, with_unit
+from tui.text import figure, nearest, one_line, with_unit, wrapped
 from tui.widgets.canvas import Canvas
 
 RESUMABLE = ("failed", "stopped", "lost", "silent")
@@ -158,8 +157,8 @@ class EndCard(Canvas):
     def _ended(self, snapshot: RunSnapshot, width: int) -> Iterator[Line]:
         message, hint = (one_line(text) for text in ending(snapshot))
         color = "warning" if snapshot.state in {"stopped", "finished"} else "error"
-        yield from ([(row, color)] for row in textwrap.wrap(message, width - 2, break_on_hyphens=False))
-        yield from ([(row, "ink")] for row in textwrap.wrap(hint, width - 2, break_on_hyphens=False))
+        yield from ([(row, color)] for row in wrapped(message, width - 2))
+        yield from ([(row, "ink")] for row in wrapped(hint, width - 2))
         command = self._command
         saved = bool(snapshot.view.checkpoints)
         named = not saved or command in f"{message} {hint}" or snapshot.state == "finished"

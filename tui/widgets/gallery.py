@@ -1,6 +1,5 @@
 """Panes of the gallery: the list of figures, and the picture."""
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from engine.readers.figure_index import FigureResult
 from tui.plotting.cells import Line, length
 from tui.plotting.half_blocks import half_blocks, letters
 from tui.state.figure_files import Pixels, view_of
-from tui.text import one_line, shorten
+from tui.text import one_line, shorten, wrapped
 from tui.widgets.pane import FAR
 from tui.widgets.rows import RowsPane
 from tui.widgets.sharp_pane import SharpPane
@@ -132,7 +131,7 @@ class Picture(SharpPane):
         assert self.figure is not None  # noqa: S101  # the caller has looked
         lines: list[Line] = []
         if height >= 16 and self.figure.caption:
-            rows = textwrap.wrap(one_line(self.figure.caption), width)[: max(3, height // 10)]
+            rows = wrapped(one_line(self.figure.caption), width)[: max(3, height // 10)]
             lines = [[(row, "ink")] for row in rows]
         return [*lines, [(shorten(one_line(self.figure.path), width), "muted")]]
 

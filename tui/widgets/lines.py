@@ -1,7 +1,6 @@
 """Panes of lines with a time: the log, and the notable events."""
 
 import re
-import textwrap
 import time
 from collections.abc import Sequence
 from typing import ClassVar
@@ -13,7 +12,7 @@ from engine.readers.run_view import JournalEvent
 from tui.plotting.cells import Line
 from tui.settings import keyed
 from tui.state.feed import RunSnapshot
-from tui.text import figure, one_line
+from tui.text import figure, one_line, wrapped
 from tui.widgets.head import SEVERITY_COLORS
 from tui.widgets.pane import Pane
 
@@ -57,8 +56,8 @@ class Lines(Pane):
         if width - indent < 20:
             indent = min(indent, 4)
         text = _UNIT.sub("\xa0", one_line(text))  # a number stays on the line of its unit
-        first = textwrap.wrap(text, max(8, width - len(head) - len(kind))) or [""]
-        rest = textwrap.wrap(" ".join(first[1:]), max(8, width - indent)) if len(first) > 1 else []
+        first = wrapped(text, max(8, width - len(head) - len(kind))) or [""]
+        rest = wrapped(" ".join(first[1:]), max(8, width - indent)) if len(first) > 1 else []
         lines: list[Line] = [
             [(head, "muted"), (kind, f"{color}{' bold' if color == 'error' else ''}"), (first[0], "ink")]
         ]

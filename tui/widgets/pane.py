@@ -1,16 +1,16 @@
 """What all panes share: a frame with a title, and keys that each declares for itself."""
 
-import textwrap
 from dataclasses import dataclass
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from tui.plotting.cells import Line, framed
 from tui.state.feed import RunSnapshot
-from tui.text import one_line
+from tui.text import one_line, wrapped
 from tui.widgets.canvas import Canvas
 
 FAR = 1 << 30  # more lines, slices or rows than anything has
@@ -72,9 +72,11 @@ class Pane(Canvas, can_focus=True):
 
     def reason(self, text: str, width: int, height: int) -> list[Line]:
         """An empty pane: why, in the middle of it."""
-        lines = textwrap.wrap(one_line(text), max(1, width), break_on_hyphens=False)
+        lines = wrapped(one_line(text), width)
         above = max(0, (height - len(lines)) // 2)
-        return [[] for _ in range(above)] + [[(line.center(width), "muted")] for line in lines]
+        return [[] for _ in range(above)] + [
+            [(" " * ((width - cell_len(line)) // 2) + line, "muted")] for line in lines
+        ]
 
     # --- keys ----------------------------------------------------------------------------------
 

@@ -1,10 +1,8 @@
 """The recipe of the run, by tables."""
 
-import textwrap
-
 from tui.plotting.cells import Line, fit
 from tui.state.feed import RunSnapshot
-from tui.text import one_line
+from tui.text import one_line, wrapped
 from tui.widgets.pane import Pane
 
 
@@ -31,7 +29,7 @@ class RecipePane(Pane):
                 lines.append([(row, "accent bold")])
             elif equals:
                 name = fit(key.strip(), label)
-                for part in textwrap.wrap(value.strip(), max(4, width - label - 3)) or [""]:
+                for part in wrapped(value.strip(), max(4, width - label - 3)) or [""]:
                     lines.append([(f"  {name} ", "muted"), (part, "ink")])
                     name = " " * label
             elif row:

@@ -1,6 +1,5 @@
 """The run under the cursor in a few lines: what it said, how it went, what it reached."""
 
-import textwrap
 import time
 from typing import ClassVar
 
@@ -16,7 +15,7 @@ from tui.plotting.charts import charts_of, end_of, steps_of
 from tui.plotting.plotted import SMOOTHING, Window
 from tui.state.run_facts import RunFacts
 from tui.state.runs_index import RunRow
-from tui.text import age, clock, figure, one_line, sparkline
+from tui.text import age, clock, figure, one_line, sparkline, wrapped
 from tui.widgets.head import SEVERITY_COLORS, SEVERITY_MARKS
 from tui.widgets.pane import Pane
 from tui.widgets.study_lines import result_lines, study_lines
@@ -58,7 +57,7 @@ class FactsPane(Pane):
         if run is None:
             return self.reason("no run is chosen", width, height)
         note = f"note: {run.label.note}" if run.label.note else ""
-        lines: list[Line] = [[(row, "ink")] for row in _wrapped(note, width)]
+        lines: list[Line] = [[(row, "ink")] for row in wrapped(one_line(note), width)]
         lines += self._state(run, width)
         if self.facts is None:
             return [*lines, [("reading", "muted")]]
@@ -92,10 +91,10 @@ class FactsPane(Pane):
             (run.status.message, "error" if run.state == "failed" else "warning"),
             (run.status.hint, "ink"),
         ):
-            lines += [[(row, color)] for row in _wrapped(text, width)]
+            lines += [[(row, color)] for row in wrapped(one_line(text), width)]
         for finding in run.findings:
             text = f"{SEVERITY_MARKS[finding.severity]} {finding.code.replace('_', ' ')}: {finding.message}"
-            lines += [[(row, SEVERITY_COLORS[finding.severity])] for row in _wrapped(text, width)]
+            lines += [[(row, SEVERITY_COLORS[finding.severity])] for row in wrapped(one_line(text), width)]
         return lines
 
     def _history(self, facts: RunFacts, width: int) -> list[Line]:
@@ -127,7 +126,3 @@ class FactsPane(Pane):
         parts.append([("classes ", "muted"), (", ".join(map(one_line, view.classes)), "ink")])
         parts.append([("last event ", "muted"), (age(time.time() - view.time_s), "ink"), (" ago", "muted")])
         return list(flowed(parts, width))
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(one_line(text), max(10, width))
