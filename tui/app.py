@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
+from rich.segment import Segment
 from rich.text import Text
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.color import Color
+from textual.filter import LineFilter
 from textual.screen import Screen
 
 from engine.runfolder import RunFolder
 from tui import terminal
-from tui.ascii import wants_ascii
+from tui.ascii import to_ascii, wants_ascii
 from tui.screens.answers import listen, outlive_the_terminal
 from tui.screens.help import Help
 from tui.screens.home import HomeScreen
@@ -42,6 +45,13 @@ def _collect_again() -> None:
     gc.enable()
 
 
+class _Ascii(LineFilter):
+    """All that is drawn, in ASCII: panes, questions, messages, the palette."""
+
+    def apply(self, segments: list[Segment], _background: Color) -> list[Segment]:
+        return [Segment(to_ascii(text), style, control) for text, style, control in segments]
+
+
 class MedtuiApp(App[None]):
     """Opens on ``run``, or on the list of all runs in ``runs``."""
 
@@ -63,6 +73,8 @@ class MedtuiApp(App[None]):
         super().__init__()
         self.runs, self.run_folder, self.read_only = runs, run, read_only
         self.ascii_only = wants_ascii() if ascii_only is None else ascii_only
+        if self.ascii_only:
+            self._filters.append(_Ascii())
         self.settings = load_settings()
         plain = self.ascii_only or self.no_color or not terminal.is_here()
         self.pictures = Pictures() if plain else pictures()
@@ -74,7 +86,6 @@ class MedtuiApp(App[None]):
         for palette in PALETTES.values():
             self.register_theme(textual_theme(palette))
         self.theme = self.settings.theme if self.settings.theme in PALETTES else DARK.name
-        self.set_class(self.ascii_only, "ascii")
         folder = self.run_folder
         if folder is None:
             self.push_screen(HomeScreen(self.runs, read_only=self.read_only))

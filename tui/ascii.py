@@ -11,7 +11,8 @@ _ASCII = str.maketrans(
         **dict.fromkeys("│┃╎‖", "|"),
         **dict(zip("▁▂▃▄▅▆▇█", "_.-:=+*#", strict=True)),
         **dict(zip("●▲■◆▼★○△", "o^#xv*@A", strict=True)),
-        **dict(zip("━╸▀░▒▓", "=>^.:%", strict=True)),
+        **dict(zip("━╸▀░▒▓▌▐▔", "=>^.:%||-", strict=True)),
+        "🔎": "/ ",
         **dict(zip("▴▾▸←→↑↓≤⏎", "^v><>^v<<", strict=True)),
         **dict(zip("∞−–…·×✕Δ±◌", "8--~.xxd~o", strict=True)),
     }

@@ -1,8 +1,7 @@
 """Lines of styled text, made to measure: cut and padded by cells, framed, compared.
 
 A `Line` is a list of (text, look); a look is what `tui.theme.style_of` takes, so that nothing that is drawn
-knows the theme. All of it passes `to_strip`, which makes text from files harmless and turns the screen to
-ASCII where that is asked for.
+knows the theme. All of it passes `to_strip`, which makes text from files harmless.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,7 +12,6 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from tui.ascii import to_ascii
 from tui.text import one_line
 from tui.theme import style_of
 
@@ -87,11 +85,9 @@ def ends(left: Line, parts: Iterable[Line], width: int) -> Line:
     return [*left, (" " * (width - length(left) - length(right) - 1), "ink"), *right]
 
 
-def to_strip(line: Line, width: int, palette: str, *, ascii_only: bool) -> Strip:
+def to_strip(line: Line, width: int, palette: str) -> Strip:
     """A strip of exactly ``width`` cells, without anything that a terminal would obey."""
     line = [(text if text.replace(PLACEHOLDER, "").isprintable() else one_line(text), look) for text, look in line]
-    if ascii_only:
-        line = [(to_ascii(text), look) for text, look in line]
     segments = [Segment(text, style_of(look, palette)) for text, look in line if text]
     return Strip(segments).adjust_cell_length(width, style_of("ink", palette)).simplify()
 

@@ -1,8 +1,5 @@
 """What is wrong with a run: every word of each finding, with its numbers, its remedy and its key."""
 
-from collections.abc import Iterable
-
-from rich.style import Style
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
@@ -45,10 +42,7 @@ class Findings(Reading):
         state = self._run.state
         look = style_of(f"{STATE_COLORS.get(state, 'error')} bold", self.app.theme)
         message, hint = map(one_line, ending(self._run))
-        return self._whole([(f"{STATE_MARKS.get(state, '')} {state}", look), (f"\n{message}", ""), (f"\n{hint}", "")])
-
-    def _whole(self, parts: Iterable[tuple[str, str | Style]]) -> Text:
-        return Text.assemble(*((self.shown(text), style) for text, style in parts))
+        return Text.assemble((f"{STATE_MARKS.get(state, '')} {state}", look), f"\n{message}\n{hint}")
 
     def _text(self, finding: Finding) -> Text:
         look = style_of(f"{SEVERITY_COLORS[finding.severity]} bold", self.app.theme)
@@ -56,12 +50,10 @@ class Findings(Reading):
         does = _KEYS.get(finding.key, finding.key)
         if self._run.over and finding.key == "s":
             does = "<fork:F> begins a new run at its last checkpoint, with other keys"
-        return self._whole(
-            [
-                (f"{SEVERITY_MARKS[finding.severity]} {finding.code.replace('_', ' ')}{since}", look),
-                (f"\n{one_line(finding.message)}", ""),
-                (f"\n{one_line(finding.evidence)}", "dim"),
-                (f"\nto do: {one_line(finding.remedy)}", ""),
-                (f"\nkey: {keyed(does)}", "dim"),
-            ]
+        return Text.assemble(
+            (f"{SEVERITY_MARKS[finding.severity]} {finding.code.replace('_', ' ')}{since}", look),
+            f"\n{one_line(finding.message)}",
+            (f"\n{one_line(finding.evidence)}", "dim"),
+            f"\nto do: {one_line(finding.remedy)}",
+            (f"\nkey: {keyed(does)}", "dim"),
         )

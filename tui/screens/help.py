@@ -10,10 +10,8 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.screen import ModalScreen
-from textual.scrollbar import ScrollBarRender
 from textual.widgets import Static
 
-from tui.ascii import to_ascii
 from tui.screens.tiled import TiledScreen
 from tui.settings import keyed
 from tui.widgets.keys import Section, binding_for, section
@@ -40,12 +38,6 @@ def everywhere(app: type[App[None]]) -> Section:
     return "everywhere", tuple(row for _, rows in parts for row in rows)
 
 
-class _PlainBar(ScrollBarRender):
-    """A scroll bar of whole cells."""
-
-    VERTICAL_BARS: ClassVar[list[str]] = [" "] * 8
-
-
 class Reading(ModalScreen[None]):
     """Something to read over the screen. Closes with Esc, q, Enter, and the key that opened it."""
 
@@ -59,14 +51,7 @@ class Reading(ModalScreen[None]):
     ]
 
     def on_mount(self) -> None:
-        text, words = self.query_one("#help"), self.shown("↑ ↓ scroll   Esc closes")
-        text.border_subtitle = words
-        if words.isascii():
-            text.vertical_scrollbar.renderer = _PlainBar  # type: ignore[misc]
-
-    def shown(self, text: str) -> str:
-        """As the terminal writes it."""
-        return to_ascii(text) if getattr(self.app, "ascii_only", False) else text
+        self.query_one("#help").border_subtitle = "↑ ↓ scroll   Esc closes"
 
     def on_key(self, event: events.Key) -> None:
         beneath = self.app.screen_stack[-2]
@@ -106,7 +91,7 @@ class Help(Reading):
                 table.add_row("", "")
             table.add_row("", Text(title, style="bold underline"))
             for key, does in keys:
-                table.add_row(Text(self.shown(key), style="bold"), Text(self.shown(does)))
+                table.add_row(Text(key, style="bold"), Text(does))
         return table
 
 

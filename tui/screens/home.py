@@ -189,16 +189,22 @@ class HomeScreen(ChangingScreen):
             return
         self.app.push_screen(CompareScreen(chosen))
 
+    def _member(self) -> RunFolder | None:
+        """The run under the cursor, for what a study has not."""
+        row = self.listed.chosen_row()
+        if row is not None and row.folder.is_study:
+            self.notify(keyed("only its members have that: <open:Enter> shows them"), markup=False, timeout=3)
+            return None
+        return row.folder if row else None
+
     def action_replay(self) -> None:
         from tui.screens.replay import ReplayScreen
 
-        row = self.listed.chosen_row()
-        if row is not None and not row.folder.is_study:
-            self.app.push_screen(ReplayScreen(row.folder))
+        if folder := self._member():
+            self.app.push_screen(ReplayScreen(folder))
 
     def action_figures(self) -> None:
         from tui.screens.gallery import GalleryScreen
 
-        row = self.listed.chosen_row()
-        if row is not None and not row.folder.is_study:
-            self.app.push_screen(GalleryScreen(row.folder))
+        if folder := self._member():
+            self.app.push_screen(GalleryScreen(folder))

@@ -99,7 +99,7 @@ class Canvas(Widget):
     def _strips_of(self, width: int, height: int) -> list[Strip]:
         lines = self._drawn(width, height)[:height]
         lines += [[] for _ in range(height - len(lines))]
-        return [to_strip(line, width, self.app.theme, ascii_only=self.ascii_only) for line in lines]
+        return [to_strip(line, width, self.app.theme) for line in lines]
 
     def _has_its_size(self) -> bool:
         """Whether what was drawn has the size that the widget has now."""

@@ -1,6 +1,5 @@
 """A table with a column for each compared run."""
 
-import textwrap
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -8,7 +7,7 @@ from textual.binding import Binding, BindingType
 
 from tui.plotting.cells import Line, cut, fit
 from tui.plotting.comparison import TableRow
-from tui.text import one_line, shorten
+from tui.text import one_line, shorten, wrapped
 from tui.theme import mark
 from tui.widgets.pane import Pane
 
@@ -80,9 +79,7 @@ class CompareTable(Pane):
 
     def _head(self, width: int) -> list[Line]:
         """Warnings, and the runs by mark and name."""
-        lines: list[Line] = [
-            [(fit(part, width), "warning")] for text in self.warnings for part in textwrap.wrap(text, width)
-        ]
+        lines: list[Line] = [[(fit(part, width), "warning")] for text in self.warnings for part in wrapped(text, width)]
         line: Line = [(" " * self._first_cells, "ink")]
         for at in self._shown():
             name = shorten(self.labels[at], self._run_cells - 4)
@@ -126,4 +123,4 @@ class RecipeTable(CompareTable):
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, max(6, width), break_long_words=True) or [""]
+    return wrapped(text, max(6, width)) or [""]

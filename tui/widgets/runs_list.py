@@ -34,7 +34,13 @@ class RunsList(RowsPane[RunRow]):
     NEWEST_FIRST = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "open", key_display="Enter", tooltip="open the run, or show the members of the study"),
-        Binding("space", "mark", "mark", key_display="space", tooltip=f"mark or unmark, up to {MOST_MARKED}"),
+        Binding(
+            "space",
+            "mark",
+            "mark",
+            key_display="space",
+            tooltip=f"mark or unmark, up to {MOST_MARKED}; of a study its members",
+        ),
         Binding("slash,ctrl+f", "filter", "filter", tooltip=f"filter by words and values: {EXAMPLE}"),
         Binding("o", "order", "order", tooltip="order by the next column; or click on its head"),
         Binding("O", "backwards", "backwards", show=False, tooltip="the other way round"),
@@ -82,19 +88,22 @@ class RunsList(RowsPane[RunRow]):
         return self.fill()
 
     def action_mark(self) -> None:
-        """Mark the run under the cursor, or take its mark away, and go on to the next."""
+        """Mark the run under the cursor, or all members of the study, or take the marks away, and go on to the next."""
         row = self.chosen_row()
-        if row is None or row.folder.is_study:
+        if row is None:
             return
-        if row.id in self.marked:
-            self.marked = [name for name in self.marked if name != row.id]
-        elif len(self.marked) >= MOST_MARKED:
+        ids = [one.id for one in self.all if one.study == row.id] if row.folder.is_study else [row.id]
+        kept = [name for name in self.marked if name not in ids]
+        marked = kept if {*ids} <= {*self.marked} else [*kept, *ids]
+        if len(marked) > MOST_MARKED:
             self.notify(f"{MOST_MARKED} runs at most can be compared", severity="warning")
             return
+        self.marked = marked
+        if row.folder.is_study and row.id not in self.opened:
+            self.action_open()
         else:
-            self.marked = [*self.marked, row.id]
-        self.go(self.row + 1)
-        self.redraw()
+            self.go(self.row + 1)
+            self.redraw()
 
     def filter_by(self, words: str) -> None:
         """As any list, but for what is no filter: what is wrong with it is said, and it can be mended."""
@@ -158,7 +167,8 @@ class RunsList(RowsPane[RunRow]):
             if self.wanted.reads and any(row.read is None for row in self.all):
                 return f"reading {counted(len(self.all), 'run')}"
             hint = keyed("<filter:/> changes the filter, <back:Esc> clears it")
-            return f'none of {counted(len(self.all), "run")} has "{wanted}" in it ({hint})'
+            runs = counted(sum(not row.folder.is_study for row in self.all), "run")
+            return f'none of {runs} has "{wanted}" in it ({hint})'
         if self.all:
             return f"{counted(len(self.all), 'run')} hidden; {keyed('<show_hidden:X> shows them')}"
         return f"no runs in {one_line(self.where)} yet; start one with: medtui run recipes/quickstart.toml"

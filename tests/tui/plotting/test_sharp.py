@@ -100,7 +100,7 @@ def test_placeholders_are_as_wide_as_the_picture_and_named_by_colour_and_row() -
     assert [length(line) for line in made.lines] == [4, 4, 4]
     assert len({line[0][0] for line in made.lines}) == 3
     assert {line[0][1] for line in made.lines} == {"#012345"}
-    assert to_strip(made.lines[0], 4, DARK.name, ascii_only=False).text.count(PLACEHOLDER) == 4
+    assert to_strip(made.lines[0], 4, DARK.name).text.count(PLACEHOLDER) == 4
     assert "i=74565," in made.upload
     assert "c=4,r=3" in made.upload
     assert "i=74565," in made.remove

@@ -12,6 +12,7 @@ from rich.segment import Segment
 from textual.color import Color as TextualColor
 from textual.filter import Monochrome
 
+from tui.ascii import to_ascii
 from tui.plotting.cells import length, to_strip
 from tui.plotting.slice_picture import HATCH, OVERLAYS, SliceLook, paint, slice_lines
 from tui.plotting.slice_words import slice_words
@@ -34,11 +35,14 @@ def seen(images: PreviewImages, mode: str, cells: tuple[int, int], look: SliceLo
     def shown(segments: list[Segment]) -> Iterator[object]:
         for text, style, _ in segments:
             colors = (style.color, style.bgcolor) if style else (None, None)
-            yield text, *(color and Color.downgrade(color, system) for color in colors)
+            yield (
+                to_ascii(text) if "ascii" in mode else text,
+                *(color and Color.downgrade(color, system) for color in colors),
+            )
 
     rows = []
     for line in slice_lines(images, 0, cells, look):
-        segments = list(to_strip(line, cells[0], theme, ascii_only="ascii" in mode))
+        segments = list(to_strip(line, cells[0], theme))
         if "none" in mode or "without" in mode:
             segments = Monochrome().apply(segments, TextualColor(0, 0, 0))
         rows.append(list(shown(segments)))

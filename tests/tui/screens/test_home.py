@@ -160,10 +160,14 @@ async def test_enter_opens_a_study_to_its_members(tmp_path: Path) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await see(pilot, "2 runs", "▸ seg.study")
         assert "seg-f2" not in text_of(app)
-        await pilot.press("space", "t", "f", "enter")
-        screen = await see(pilot, "▾ seg.study", "seg-f2", "seg-f3")
-        assert "marked" not in screen
-        await pilot.press("enter")
+        await pilot.press("t")
+        assert [said.message for said in app._notifications] == ["only its members have that: Enter shows them"]
+        await pilot.press("space")
+        await see(pilot, "▾ seg.study", "seg-f2", "seg-f3")
+        assert {*app.screen.listed.marked} == {member.id for member in members}  # type: ignore[attr-defined]
+        await pilot.press("space")
+        assert not app.screen.listed.marked  # type: ignore[attr-defined]
+        await pilot.press("home", "enter")
         await see(pilot, "▸ seg.study")
         assert isinstance(app.screen, HomeScreen)
 

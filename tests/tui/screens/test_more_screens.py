@@ -277,3 +277,14 @@ async def test_roc_and_reliability_of_a_test(tmp_path: Path) -> None:
         await see(pilot, "ROC", "test, 12 cases", "false positive rate", "melanoma      0.583")
         await pilot.press("4", "m")
         await see(pilot, "reliability", "ECE")
+
+
+@pytest.mark.parametrize("keys", [("question_mark",), ("ctrl+p",), ("n",), ("R",), ("X", "R")])
+async def test_all_that_lies_over_a_screen_is_ascii_too(keys: tuple[str, ...], tmp_path: Path) -> None:
+    app = dashboard(recorded.finished(tmp_path), ascii_only=True)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await see(pilot, "finished")
+        await pilot.press(*keys)
+        app.notify("a → b … ×")
+        await pilot.pause(0.5)
+        assert all(line.isascii() for line in text_of(app))
