@@ -84,11 +84,7 @@ class ControlHandler:
         self._place = "after training"
 
     def poll(self) -> None:
-        """Answer what is waiting; returns after a pause.
-
-        Raises:
-            StopRequested: never; see `poll_or_stop`.
-        """
+        """Answer what is waiting; returns after a pause. Between the cases of an evaluation it is `poll_or_stop`."""
         self._answer_signal()
         now = time.monotonic()
         if now - self._looked < POLL_S:
