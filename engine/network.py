@@ -1,6 +1,7 @@
 """From the tables of a recipe to the network and its loss."""
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +35,7 @@ class Network:
     device: Device
     start: str = ""  # what was loaded of a file of weights, and what is new
     facts: Mapping[str, Any] = field(default_factory=dict)  # what only the data decided, see `engine.recipe.dead`
+    levels: Sequence[Sequence[int]] = ((),)  # sizes of the logits of a training sample; more with deep supervision
     counts: tuple[int, ...] = ()  # cases (or voxels) of each class in training, where the loss asks for them
 
     @property
@@ -81,8 +83,18 @@ def build_network(
     counted = getattr(recipe.loss, "class_weights", "none") == "balanced" or getattr(recipe.loss, "logit_adjustment", 0)
     counts = tuple(counts or class_counts(dataset)) if counted else ()
     criterion = build_loss(recipe.loss, task=recipe.task, output=kind, labels=dataset.labels, counts=counts)
+    deep = getattr(recipe.model, "deep_supervision", False)
+    levels = level_sizes(model, (2, dataset.channels, *recipe.data.size)) if deep else [()]
     outputs, facts = 1 if kind == "sigmoid" else dataset.labels, {"model.output": kind, **dataset.facts}
-    return Network(model, criterion, kind, outputs, device, first_weights(model), facts, counts)
+    return Network(model, criterion, kind, outputs, device, first_weights(model), facts, levels, counts)
+
+
+def level_sizes(model: nn.Module, shape: Sequence[int]) -> list[Sequence[int]]:
+    """Sizes of the logits that a ``model`` with deep supervision gives of images of ``shape`` (B, C, *S), from the
+    top."""
+    outline = deepcopy(model).to("meta")
+    output = outline(torch.empty(*shape, device="meta", dtype=next(model.parameters()).dtype))
+    return [logits.shape[2:] for logits in output]
 
 
 def fetch_weights(recipe: Recipe, dataset: Dataset, root: Path) -> None:

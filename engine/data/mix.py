@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from engine.distributed import whole_batch
 from engine.recipe import AugmentTable
 from engine.recipe.tables import grown
 
@@ -50,12 +51,14 @@ class BatchChanges:
         return functional.interpolate(image, sides, mode="bilinear", antialias=True)
 
     def mixed(self, image: Tensor, label: Tensor, iteration: int, number: int) -> tuple[Tensor, Shares]:
-        """``image`` (B, C, H, W) mixed with itself in another order, and the shares of the loss.
+        """``image`` (B, C, H, W) mixed with its batch in another order, and the shares of the loss.
+
+        The partners are drawn from the batch of all processes.
 
         Args:
             label: (B,).
             iteration: of the trainer.
-            number: of the batch in its step, different in every process.
+            number: of the batch in its step.
         """
         table = self.table
         ways = [way for way in ("mixup", "cutmix") if getattr(table, way)]
@@ -65,16 +68,17 @@ class BatchChanges:
         way = ways[int(rng.integers(len(ways)))]
         alpha = getattr(table, way)
         share = float(rng.beta(alpha, alpha))
-        other = torch.from_numpy(rng.permutation(len(label))).to(label.device)
+        images, labels, own = whole_batch(image, label)
+        other = torch.from_numpy(rng.permutation(len(labels))[own]).to(label.device)
         if way == "mixup":
-            return torch.lerp(image[other], image, share), [(share, label), (1 - share, label[other])]
+            return torch.lerp(images[other], image, share), [(share, label), (1 - share, labels[other])]
         height, width = image.shape[2:]
         top, bottom = _span(height, share, rng)
         left, right = _span(width, share, rng)
         image = image.clone()
-        image[:, :, top:bottom, left:right] = image[other, :, top:bottom, left:right]
+        image[:, :, top:bottom, left:right] = images[other, :, top:bottom, left:right]
         pasted = (bottom - top) * (right - left) / (height * width)
-        return image, [(1 - pasted, label), (pasted, label[other])]
+        return image, [(1 - pasted, label), (pasted, labels[other])]
 
 
 def _span(side: int, share: float, rng: np.random.Generator) -> tuple[int, int]:

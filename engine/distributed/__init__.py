@@ -5,5 +5,16 @@ run folder and decides; the others compute their share of every batch and of eve
 sum gradients by NCCL where each has a GPU of its own.
 """
 
-from engine.distributed.sums import add_up, among, broadcast, gather, rank, sum_gradients, use_device, world
+from engine.distributed.sums import (
+    add_up,
+    among,
+    broadcast,
+    gather,
+    rank,
+    share_buffers,
+    sum_gradients,
+    use_device,
+    whole_batch,
+    world,
+)
 from engine.distributed.together import cause_of, neighbours, together

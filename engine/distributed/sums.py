@@ -80,6 +80,12 @@ def sum_gradients(parameters: Sequence[torch.nn.Parameter]) -> None:
         gradient.copy_(part.view_as(gradient))
 
 
+def share_buffers(model: torch.nn.Module) -> None:
+    """Give every process the running statistics of process 0: one without a case of a batch has not seen it."""
+    for buffer in model.buffers():
+        dist.broadcast(buffer, 0, group=_group())
+
+
 _AMONG: ContextVar[int] = ContextVar("_AMONG", default=1)
 
 
@@ -108,6 +114,23 @@ def total_of(value: Tensor, group: Group) -> Tensor:
     total = value.detach().clone(memory_format=torch.contiguous_format)
     dist.all_reduce(total, group=group)
     return total
+
+
+def whole_batch(image: Tensor, label: Tensor) -> tuple[Tensor, Tensor, slice]:
+    """``image`` (B, ...) and ``label`` (B, ...) of all processes that share the batch at hand, and which are its own.
+
+    They are in the order in which they were dealt out: case k lies with process k modulo their number.
+    """
+    if not (group := group_at_hand()):
+        return image, label, slice(None)
+    own = slice(rank(), None, dist.get_world_size(group[0]))
+    count = total_of(torch.tensor(len(label), device=label.device), group[0])
+    whole = []
+    for part in (image, label):
+        dealt = part.new_zeros(int(count), *part.shape[1:])
+        dealt[own] = part
+        whole.append(total_of(dealt, group[0]))
+    return whole[0], whole[1], own
 
 
 def joint(value: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from engine.losses.cross_entropy import CrossEntropy, log_shares
 from engine.losses.dice import Dice
 from engine.losses.focal import Focal
 from engine.losses.sums import Sum
-from engine.losses.terms import deep_loss, shares_of, terms_of, weight_of
+from engine.losses.terms import Totals, deep_loss, terms_of, totals_of, weight_of
 from engine.plugins import load_modules, load_plugins
 from engine.recipe.losses import LossTable
 

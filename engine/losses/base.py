@@ -63,8 +63,8 @@ def weight_sum(target: Tensor, weights: Weights) -> float:
     """What `mean` divides by: the number of elements, or the sum of the weights of their classes."""
     if weights is None:
         return float(target.numel())
-    counts = torch.bincount(target.flatten().cpu(), minlength=len(weights))
-    return float(counts.double() @ torch.tensor(weights, dtype=torch.float64))
+    counts = torch.bincount(target.flatten(), minlength=len(weights))
+    return float(counts.cpu().double() @ torch.tensor(weights, dtype=torch.float64))
 
 
 def mean(loss: Tensor, target: Tensor, weights: Weights) -> Tensor:

@@ -14,6 +14,8 @@ from engine.distributed import add_up, world
 from engine.losses.base import Loss
 from engine.losses.sums import Sum
 
+Totals = list[list[float]] | None  # a row a level of deep supervision, a number a term
+
 
 @runtime_checkable
 class Weighted(Protocol):
@@ -36,55 +38,56 @@ def weight_of(loss: Loss, target: Tensor) -> float:
     return float(loss.weight(target)) if isinstance(loss, Weighted) else float(len(target))
 
 
-def shares_of(loss: Loss, targets: Sequence[Tensor]) -> list[list[float]]:
-    """For each batch, by its indices (B, *S), the factor of each of `terms_of` in the loss of all batches.
+def totals_of(loss: Loss, targets: Sequence[Tensor], sizes: Sequence[Sequence[int]] = ((),)) -> Totals:
+    """What each of `terms_of` divides by at each level over all batches, those of other processes too.
 
-    The factors of a term over all batches, those of other processes too, have its own factor as their sum.
+    Args:
+        targets: int64 (B, *S) of each batch of this process; without a case where it has no share of one.
+        sizes: of the logits of each level; the first is that of the targets, whatever it says.
+
+    Returns:
+        A row a level; None where one batch in one process is all.
     """
-    terms = terms_of(loss)
     if len(targets) == 1 and world() == 1:
-        return [[factor for factor, _ in terms]]
-    weights = [[weight_of(term, target) for _, term in terms] for target in targets]
-    totals = add_up([sum(column) for column in zip(*weights, strict=True)])
-    return [
-        [
-            factor * weight / total if total else 0.0
-            for (factor, _), weight, total in zip(terms, row, totals, strict=True)
-        ]
-        for row in weights
-    ]
+        return None
+    terms, sums = terms_of(loss), []
+    for depth, size in enumerate(sizes):
+        truths = [smaller(target, size) if depth else target for target in targets if len(target)]
+        sums += [sum(weight_of(term, truth) for truth in truths) for _, term in terms]
+    sums = add_up(sums)
+    return [sums[at : at + len(terms)] for at in range(0, len(sums), len(terms))]
 
 
-def shared_loss(loss: Loss, logits: Tensor, target: Tensor, shares: Sequence[float]) -> Tensor:
-    """What a batch adds to the loss of all batches, by its row of `shares_of`: a scalar.
-
-    Args:
-        loss: of a recipe.
-        logits: (B, O, *S).
-        target: int64 (B, *S).
-        shares: a factor a term.
-    """
-    first, *others = (share * term(logits, target) for share, (_, term) in zip(shares, terms_of(loss), strict=True))
-    return sum(others, first)
+def smaller(target: Tensor, size: Sequence[int]) -> Tensor:
+    """Indices (B, *S) at the voxels in the middle of those of a coarser grid (Isensee et al. 2021): (B, *size)."""
+    return functional.interpolate(target.unsqueeze(1).float(), size, mode="nearest-exact").squeeze(1).long()
 
 
-def deep_loss(loss: Loss, levels: Sequence[Tensor], target: Tensor, shares: Sequence[float]) -> Tensor:
-    """`shared_loss` of the logits of every level, each with half the weight of the one before; the weights sum to 1.
+def deep_loss(loss: Loss, levels: Sequence[Tensor], target: Tensor, totals: Totals = None) -> Tensor:
+    """What a batch adds to the loss of all batches: a scalar.
 
-    A level is compared with ``target`` at the voxels in the middle of its own (Isensee et al. 2021), and its terms
-    are weighed as at the top.
+    The levels of deep supervision have half the weight of the one above each; the weights sum to 1.
 
     Args:
         loss: of a recipe.
-        levels: (B, O, *S), then (B, O, *smaller).
+        levels: logits (B, O, *S), then (B, O, *smaller).
         target: int64 (B, *S).
-        shares: a factor a term, by `shares_of`.
+        totals: of all batches, by `totals_of`; None: this is the only one.
     """
-    total = shared_loss(loss, levels[0], target, shares)
+    total = _part(loss, levels[0], target, totals and totals[0])
     if len(levels) == 1:
         return total
-    whole = target.unsqueeze(1).float()
     for depth, logits in enumerate(levels[1:], start=1):
-        smaller = functional.interpolate(whole, logits.shape[2:], mode="nearest-exact").squeeze(1).long()
-        total = total + 0.5**depth * shared_loss(loss, logits, smaller, shares)
+        part = _part(loss, logits, smaller(target, logits.shape[2:]), totals and totals[depth])
+        total = total + 0.5**depth * part
     return total / (2 - 0.5 ** (len(levels) - 1))
+
+
+def _part(loss: Loss, logits: Tensor, target: Tensor, totals: Sequence[float] | None) -> Tensor:
+    """One level of `deep_loss`."""
+    shares = [factor for factor, _ in terms_of(loss)]
+    if totals is not None:
+        weights = [weight_of(term, target) for _, term in terms_of(loss)]
+        shares = [share * w / total if total else 0.0 for share, w, total in zip(shares, weights, totals, strict=True)]
+    first, *others = (share * term(logits, target) for share, (_, term) in zip(shares, terms_of(loss), strict=True))
+    return sum(others, first)

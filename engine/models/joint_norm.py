@@ -35,8 +35,8 @@ class JointNorm(_BatchNorm):
             return
         self.num_batches_tracked.add_(1)
         share = 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean.float(), share)
-        self.running_var.lerp_(variance.float(), share)
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), share)
+        self.running_var.lerp_(variance.to(self.running_var.dtype), share)
 
 
 class _Norm(torch.autograd.Function):
@@ -47,17 +47,18 @@ class _Norm(torch.autograd.Function):
         ctx: Any, features: Tensor, weight: Tensor | None, bias: Tensor | None, how: tuple[float, Any]
     ) -> tuple[Tensor, Tensor, Tensor, float]:
         """Normalised (B, C, *S); mean (C,), squared distances from it (C,), and elements of a channel, of all."""
-        (eps, group), values, axes = how, features.float(), [0, *range(2, features.ndim)]
+        (eps, group), values, axes = how, _precise(features), [0, *range(2, features.ndim)]
         own = values.sum(axes, dtype=torch.float64)
         *sums, count = total_of(torch.cat([own, own.new_tensor([values.numel() / values.shape[1]])]), group)
         if count < 2:
             raise ValueError(TOO_SMALL)
         mean = torch.stack(sums) / count
         shape = (-1, *[1] * (features.ndim - 2))
-        centred = values - mean.float().view(shape)
+        middle = mean.to(values.dtype).view(shape)
+        centred = values - middle
         squares = total_of(centred.square().sum(axes, dtype=torch.float64), group)
-        scale = (squares / count + eps).rsqrt().float().view(shape)
-        ctx.save_for_backward(features, weight, mean.float().view(shape), scale)
+        scale = (squares / count + eps).rsqrt().to(values.dtype).view(shape)
+        ctx.save_for_backward(features, weight, middle, scale)
         ctx.count, ctx.group, ctx.axes = float(count), group, axes
         normed = centred * scale
         if weight is not None:
@@ -70,13 +71,18 @@ class _Norm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, Tensor | None, Tensor | None, None]:
         features, weight, mean, scale = ctx.saved_tensors
-        slope, normed = gradients[0].float(), (features.float() - mean) * scale
+        slope, normed = _precise(gradients[0]), (_precise(features) - mean) * scale
         own = torch.stack([part.sum(ctx.axes, dtype=torch.float64) for part in (slope, slope * normed)])
-        shift, along = ((part / ctx.count).float().view(mean.shape) for part in total_of(own, ctx.group))
+        shift, along = ((part / ctx.count).to(slope.dtype).view(mean.shape) for part in total_of(own, ctx.group))
         given = scale if weight is None else scale * weight.view(mean.shape)
         inner = ((slope - shift - normed * along) * given).to(features.dtype)
-        own = own.float()
+        own = own.to(slope.dtype)
         return inner, None if weight is None else own[1], None if weight is None else own[0], None
+
+
+def _precise(values: Tensor) -> Tensor:
+    """In float32 or better."""
+    return values if values.dtype == torch.float64 else values.float()
 
 
 def join_norms(model: nn.Module) -> None:

@@ -1,7 +1,7 @@
 """The trainer: one optimizer step, and the Ignite engine over the endless stream of its batches."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,9 +13,9 @@ from torch.optim.lr_scheduler import LRScheduler
 from engine.data.loaders import Batch
 from engine.data.mix import BatchChanges
 from engine.device import Device
-from engine.distributed import add_up, among, gather, rank, sum_gradients, world
+from engine.distributed import add_up, among, gather, share_buffers, sum_gradients, world
 from engine.errors import RunError
-from engine.losses import deep_loss, shares_of
+from engine.losses import Totals, deep_loss, totals_of
 from engine.models.joint_norm import join_norms
 from engine.network import Network
 from engine.recipe import Recipe
@@ -46,6 +46,7 @@ class TrainStep:
     scaler: torch.amp.GradScaler
     device: Device
     labels: int  # classes that a label may hold, background included
+    levels: Sequence[Sequence[int]] = ((),)  # sizes of the logits, see `Network`
     clip_norm: float | None = None
     ema: Ema | None = None
     changes: BatchChanges | None = None
@@ -64,13 +65,15 @@ class TrainStep:
         cases = [int(count) for count in add_up([len(batch["id"]) for batch in batches])]
         total = 0.0
         confusion = torch.zeros(self.labels, self.labels, dtype=torch.int64)
-        shares = shares_of(self.criterion, [batch["label"] for batch in batches])
-        for number, (batch, whole, own) in enumerate(zip(batches, cases, shares, strict=True)):
+        totals = totals_of(self.criterion, [batch["label"] for batch in batches], self.levels)
+        for number, (batch, whole) in enumerate(zip(batches, cases, strict=True)):
             with among(whole):
                 if batch["id"]:
-                    loss, counts = self._backward(engine, batch, own, number)
+                    loss, counts = self._backward(engine, batch, totals, number)
                     total += loss
                     confusion += counts
+        if min(cases) < world():
+            share_buffers(self.model)
         total, confusion = _summed(total, confusion)
         self.clock("training metrics")
         if not math.isfinite(total):
@@ -89,7 +92,7 @@ class TrainStep:
         whole = float(nn.utils.get_total_norm(before))
         return float(nn.utils.get_total_norm(changes)) / whole if whole else None
 
-    def _backward(self, engine: Engine, batch: Batch, shares: list[float], number: int) -> tuple[float, Tensor]:
+    def _backward(self, engine: Engine, batch: Batch, totals: Totals, number: int) -> tuple[float, Tensor]:
         image = self.device.move(batch["image"])
         label = batch["label"].to(self.device.device, non_blocking=True)
         self.clock("copies")
@@ -97,12 +100,12 @@ class TrainStep:
         if self.changes is not None:
             state = engine.state
             image = self.changes.sized(image, max(state.epoch - 1, 0) / (state.max_epochs or 1))
-            image, mixture = self.changes.mixed(image, label, state.iteration, number * world() + rank())
+            image, mixture = self.changes.mixed(image, label, state.iteration, number)
         with self.device.autocast():
             output = self.model(image)
         self.clock("forward")
         levels = output if isinstance(output, tuple) else (output,)
-        parts = [part * deep_loss(self.criterion, levels, truth, shares) for part, truth in mixture]
+        parts = [part * deep_loss(self.criterion, levels, truth, totals) for part, truth in mixture]
         loss = torch.stack(parts).sum()
         self.clock("loss")
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -159,6 +162,7 @@ def build_step(recipe: Recipe, network: Network, labels: int, iterations_per_epo
         scaler=torch.amp.GradScaler(device.device.type, enabled=device.amp is torch.float16),
         device=device,
         labels=labels,
+        levels=network.levels,
         clip_norm=recipe.train.clip_norm,
         ema=Ema(model, recipe.train.ema) if recipe.train.ema else None,
         changes=BatchChanges(recipe.augment, recipe.seed) if recipe.task == "classification" else None,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.losses import build_loss, deep_loss, shares_of
+from engine.losses import build_loss, deep_loss
 from engine.models import build_model, count_parameters, output_kind
 from engine.recipe import Recipe, json_schema, load_recipe, parse_recipe, recipe_toml
 from engine.training.optim import build_optimizer, build_schedule
@@ -191,7 +191,7 @@ def test_each_makes_a_step_of_training(path, tmp_path):
     before = [parameter.detach().clone() for parameter in model.parameters()]
     logits = model(torch.randn(2, channels, *size))
     levels = logits if isinstance(logits, tuple) else (logits,)
-    value = deep_loss(loss, levels, target, shares_of(loss, [target])[0])
+    value = deep_loss(loss, levels, target)
     value.backward()
     optimizer.step()
     schedule.step()

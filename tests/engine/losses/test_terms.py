@@ -16,8 +16,8 @@ def test_levels_weigh_half_of_the_one_above_and_see_the_truth_in_their_middle():
     )
     entropy = torch.nn.functional.cross_entropy
     loss = CrossEntropy("softmax")
-    assert torch.equal(deep_loss(loss, [top], target, [1.0]), loss(top, target))
+    assert torch.equal(deep_loss(loss, [top], target), loss(top, target))
     by_hand = (entropy(top, target) + entropy(below, middle) / 2) / 1.5
-    assert deep_loss(loss, [top, below], target, [1.0]).item() == pytest.approx(by_hand.item(), abs=1e-6)
+    assert deep_loss(loss, [top, below], target).item() == pytest.approx(by_hand.item(), abs=1e-6)
     by_hand = (entropy(top, target) + entropy(below, middle) / 2 + entropy(deepest, target[:, 2:3, 2:3]) / 4) / 1.75
-    assert deep_loss(loss, [top, below, deepest], target, [1.0]).item() == pytest.approx(by_hand.item(), abs=1e-6)
+    assert deep_loss(loss, [top, below, deepest], target).item() == pytest.approx(by_hand.item(), abs=1e-6)
