@@ -14,7 +14,7 @@ from engine.distributed import add_up, world
 from engine.losses.base import Loss
 from engine.losses.sums import Sum
 
-Totals = list[list[float]] | None  # a row a level of deep supervision, a number a term
+Totals = list[list[float]]  # a row a level of deep supervision, a number a term
 
 
 @runtime_checkable
@@ -38,7 +38,7 @@ def weight_of(loss: Loss, target: Tensor) -> float:
     return float(loss.weight(target)) if isinstance(loss, Weighted) else float(len(target))
 
 
-def totals_of(loss: Loss, targets: Sequence[Tensor], sizes: Sequence[Sequence[int]] = ((),)) -> Totals:
+def totals_of(loss: Loss, targets: Sequence[Tensor], sizes: Sequence[Sequence[int]] = ((),)) -> Totals | None:
     """What each of `terms_of` divides by at each level over all batches, those of other processes too.
 
     Args:
@@ -63,7 +63,7 @@ def smaller(target: Tensor, size: Sequence[int]) -> Tensor:
     return functional.interpolate(target.unsqueeze(1).float(), size, mode="nearest-exact").squeeze(1).long()
 
 
-def deep_loss(loss: Loss, levels: Sequence[Tensor], target: Tensor, totals: Totals = None) -> Tensor:
+def deep_loss(loss: Loss, levels: Sequence[Tensor], target: Tensor, totals: Totals | None = None) -> Tensor:
     """What a batch adds to the loss of all batches: a scalar.
 
     The levels of deep supervision have half the weight of the one above each; the weights sum to 1.
@@ -74,11 +74,11 @@ def deep_loss(loss: Loss, levels: Sequence[Tensor], target: Tensor, totals: Tota
         target: int64 (B, *S).
         totals: of all batches, by `totals_of`; None: this is the only one.
     """
-    total = _part(loss, levels[0], target, totals and totals[0])
+    total = _part(loss, levels[0], target, totals[0] if totals else None)
     if len(levels) == 1:
         return total
     for depth, logits in enumerate(levels[1:], start=1):
-        part = _part(loss, logits, smaller(target, logits.shape[2:]), totals and totals[depth])
+        part = _part(loss, logits, smaller(target, logits.shape[2:]), totals[depth] if totals else None)
         total = total + 0.5**depth * part
     return total / (2 - 0.5 ** (len(levels) - 1))
 

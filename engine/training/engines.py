@@ -92,7 +92,7 @@ class TrainStep:
         whole = float(nn.utils.get_total_norm(before))
         return float(nn.utils.get_total_norm(changes)) / whole if whole else None
 
-    def _backward(self, engine: Engine, batch: Batch, totals: Totals, number: int) -> tuple[float, Tensor]:
+    def _backward(self, engine: Engine, batch: Batch, totals: Totals | None, number: int) -> tuple[float, Tensor]:
         image = self.device.move(batch["image"])
         label = batch["label"].to(self.device.device, non_blocking=True)
         self.clock("copies")
