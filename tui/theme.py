@@ -1,7 +1,8 @@
 """Colours of the screen: one palette for dark and one for light terminals, safe for colour-blind eyes.
 
 The colours are those of the figures and the report (Okabe and Ito 2008), made lighter where they
-stand on a dark ground. No meaning rests on a colour alone: series have marks, states have words.
+stand on a dark ground. Greys are so near to grey that 256 colours have them as greys. No meaning rests on
+a colour alone: series have marks, states have words.
 """
 
 from dataclasses import dataclass
@@ -41,11 +42,11 @@ DARK = Palette(
     name="medtui-dark",
     dark=True,
     ground="#0e1217",
-    raised="#1c2530",
-    ink="#dfe5ec",
+    raised="#20252b",
+    ink="#e2e4e6",
     muted="#8d99a8",
     faint="#3a4553",
-    band="#2b3644",
+    band="#2f353c",
     accent="#2fc79b",
     truth="#56b4e9",
     prediction="#f0a818",
@@ -57,7 +58,7 @@ LIGHT = Palette(
     name="medtui-light",
     dark=False,
     ground="#fbfbf9",
-    raised="#e6eaef",
+    raised="#e9eaeb",
     ink="#1f2328",
     muted="#59636e",
     faint="#c3cad2",

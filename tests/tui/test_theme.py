@@ -6,9 +6,10 @@ import itertools
 
 import numpy as np
 import pytest
+from rich.color import Color, ColorSystem
 
 from engine.events import Control, Note
-from tui.theme import DARK, LIGHT, Palette
+from tui.theme import DARK, LIGHT, PALETTES, Palette
 from tui.widgets.lines import describe
 
 # Machado, Oliveira and Fernandes 2009, severity 1.0, on linear RGB.
@@ -54,3 +55,11 @@ def test_what_is_read_has_contrast(palette: Palette) -> None:
 def test_only_truth_and_prediction_have_their_colours() -> None:
     events = (Control(request="a", command="pause", state="done", message=""), Note(text="hot"))
     assert not {describe(event)[2] for event in events} & {"truth", "prediction"}
+
+
+@pytest.mark.parametrize("palette", PALETTES.values(), ids=lambda palette: palette.name)
+def test_greys_are_greys_in_256_colours_too(palette: Palette) -> None:
+    """The row under the cursor was dark blue there, and the band behind a curve teal."""
+    for name in ("ground", "raised", "ink", "muted", "faint", "band"):
+        red, green, blue = Color.parse(palette.color(name)).downgrade(ColorSystem.EIGHT_BIT).get_truecolor()
+        assert red == green == blue, name
