@@ -1,17 +1,20 @@
 """Draws one chart in its frame: axes, bands, lines, marks, cursor. Pure: lines of text come out."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
 from engine.readers.run_view import best
-from tui.plotting.axes import Axis, value_axis
+from tui.plotting.axes import Axis, step_axis, value_axis
 from tui.plotting.cells import Line, cut, fitted, frame_top, framed, length
 from tui.plotting.charts import GHOST, Chart, Mode, Steps
 from tui.plotting.plot_area import PlotArea
-from tui.plotting.plotted import Plotted, Window, plot, raw, reading, spans_decades, value_range
+from tui.plotting.plotted import SMOOTHING, Plotted, Window, plot, raw, reading, spans_decades, value_range
 from tui.plotting.raster import Raster
 from tui.text import clock, figure, one_line, rate, shorten
+
+_CHART_ROWS, _LEAST_ROWS = 12, 8  # of a chart among lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,3 +216,16 @@ def place_text(place: float, mode: Mode) -> str:
     if mode == "time":
         return clock(place)
     return f"{mode} {place:.0f}" if mode == "iteration" else f"epoch {place:.3g}"
+
+
+def chart_rows(charts: Sequence[Chart], steps: Steps, end: float, width: int, height: int) -> list[Line]:
+    """As many charts as there is room for, up to two beside each other, from 0 to ``end``; none where there is none."""
+    down = max((height - 1) // _CHART_ROWS, int(height > _LEAST_ROWS))
+    tall, across, end = (height - 1) // max(1, down), 2 if width >= 100 else 1, max(1.0, end)
+    wide, lines = width // across, list[Line]()
+    manner = ChartOptions(steps, Window(0.0, end, end), step_axis(0.0, end, wide - 8), smoothing=SMOOTHING[3], log=None)
+    for row in range(down):
+        drawn = [draw_chart(each, wide, tall, manner).lines for each in charts[row * across :][:across]]
+        lines += [[]] if drawn and not lines else []
+        lines += [[span for line in beside for span in line] for beside in zip(*drawn, strict=True)]
+    return lines

@@ -1,11 +1,11 @@
 """What is worth knowing of a study before it is opened: its members and where each of them is. No Textual."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from engine.errors import RunError
+from engine.readers.run_view import EMPTY, RunView
 from engine.runfolder import ENDED, RunFolder, Status, read_status, size_of
 from engine.runfolder.mirror import is_mirror
 from engine.runfolder.study import Member, Study, member_folder, read_study
@@ -22,12 +22,18 @@ class MemberFacts:
 
     member: Member
     status: Status | None = None  # None: its run has not begun
-    history: Sequence[float] = ()  # the monitored metric, a value a validation
+    view: RunView = EMPTY  # of its stream
 
     @property
     def state(self) -> str:
         """That of its run, else what the study says of it: waiting, pruned."""
         return str(self.status.state) if self.status and self.member.state != "pruned" else self.member.state
+
+    @property
+    def history(self) -> list[float]:
+        """The monitored metric, a value a validation."""
+        track = self.view.validation.get(self.view.monitor)
+        return [] if track is None else [float(value) for value in track["value"]]
 
     @property
     def best(self) -> float | None:
@@ -70,12 +76,11 @@ def read_study_facts(folder: RunFolder) -> StudyFacts | None:
         reads = status is not None and at < _READ and not is_mirror(folder)
         over = status is not None and status.state in ENDED
         grown = size_of(run.events) >> _GROWTH if reads else 0
-        found.append(MemberFacts(member, status, _history(run, study.monitor, grown, over) if reads else ()))
+        found.append(MemberFacts(member, status, _view(run, grown, over) if reads else EMPTY))
     return StudyFacts(study, tuple(found))
 
 
-@lru_cache(maxsize=256)
-def _history(run: RunFolder, monitor: str, _grown: int, _over: bool) -> tuple[float, ...]:
+@lru_cache(maxsize=64)
+def _view(run: RunFolder, _grown: int, _over: bool) -> RunView:
     """A stream that has hardly grown, or has ended, is not read again."""
-    track = view_of(run, _MOST_BYTES).validation.get(monitor)
-    return () if track is None else tuple(float(value) for value in track["value"])
+    return view_of(run, _MOST_BYTES)

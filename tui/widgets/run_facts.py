@@ -8,19 +8,15 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from engine.runfolder.mirror import path_of
-from tui.plotting.axes import step_axis
 from tui.plotting.cells import Line, flowed
-from tui.plotting.chart import ChartOptions, draw_chart
+from tui.plotting.chart import chart_rows
 from tui.plotting.charts import charts_of, end_of, steps_of
-from tui.plotting.plotted import SMOOTHING, Window
 from tui.state.run_facts import RunFacts
 from tui.state.runs_index import RunRow
 from tui.text import age, clock, figure, one_line, sparkline, wrapped
 from tui.widgets.head import SEVERITY_COLORS, SEVERITY_MARKS
 from tui.widgets.pane import Pane
 from tui.widgets.study_lines import result_lines, study_lines
-
-_CHART_ROWS, _LEAST_ROWS = 12, 8
 
 
 class FactsPane(Pane):
@@ -65,24 +61,9 @@ class FactsPane(Pane):
         if run.folder.is_study:
             return [*lines, *study_lines(run, facts, width, height - len(lines))]
         lines += [*self._history(facts, width), *result_lines(facts.results, width), *self._made(facts, width)]
-        return [*lines, *self._curves(facts, width, height - len(lines))]
-
-    def _curves(self, facts: RunFacts, width: int, height: int) -> list[Line]:
-        """The first charts of the run, where there is room for them."""
-        down = max((height - 1) // _CHART_ROWS, int(height > _LEAST_ROWS))
-        tall = (height - 1) // max(1, down)
-        lines: list[Line] = []
         view = facts.view
-        steps, end = steps_of(view, "epoch"), max(1.0, end_of(view, "epoch"))
-        window = Window(0.0, end, end)
-        across = 2 if width >= 100 else 1
-        wide, charts = width // across, charts_of(view)
-        for row in range(down):
-            manner = ChartOptions(steps, window, step_axis(0.0, end, wide - 8), smoothing=SMOOTHING[3], log=None)
-            drawn = [draw_chart(each, wide, tall, manner).lines for each in charts[row * across :][:across]]
-            lines += [[]] if not lines else []
-            lines += [[span for line in beside for span in line] for beside in zip(*drawn, strict=True)]
-        return lines if len(view.steps) else []
+        charts = charts_of(view) if len(view.steps) else []
+        return [*lines, *chart_rows(charts, steps_of(view, "epoch"), end_of(view, "epoch"), width, height - len(lines))]
 
     def _state(self, run: RunRow, width: int) -> list[Line]:
         """What a run that ended badly said, and what helps; what is wrong with it."""

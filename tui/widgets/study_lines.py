@@ -3,18 +3,24 @@
 from collections.abc import Mapping
 
 from engine.errors import counted
+from engine.readers.run_view import EMPTY
 from engine.runfolder import ENDED, RunFolder, SplitSummary
 from engine.runfolder.mirror import command_for
-from engine.runfolder.study import Study, best_setting, pooled_name
+from engine.runfolder.study import Study, best_setting, member_folder, pooled_name
 from tui.plotting.cells import Line, fit, fitted, flowed, length
+from tui.plotting.chart import chart_rows
+from tui.plotting.charts import end_of, steps_of
+from tui.plotting.comparison import ComparedRun, compared_charts
 from tui.settings import keyed
 from tui.state.run_facts import RunFacts, headline
 from tui.state.runs_index import RunRow
 from tui.state.study_facts import MemberFacts, StudyFacts
 from tui.text import figure, one_line, shorten, sparkline
+from tui.theme import mark
 from tui.widgets.head import STATE_COLORS, STATE_MARKS
 
 _BARS = 60
+_COMPARED = 8  # members whose curves can be told apart
 
 
 def result_lines(results: Mapping[str, SplitSummary], width: int) -> list[Line]:
@@ -39,7 +45,26 @@ def study_lines(run: RunRow, facts: RunFacts, width: int, height: int) -> list[L
     if not run.status.hint and (words := _next(run.folder, facts.study, results)):
         command, does = words
         lines += flowed([[("next", "muted")], [(one_line(command), "ink")], [(does, "muted")]], width)
-    return [*lines, *_members(facts.study, best_setting(study, results), width, height - len(lines))]
+    best, members = best_setting(study, results), _ordered(facts.study)
+    curves = _curves(run.folder, members[:_COMPARED], study.monitor, width, height - len(lines) - len(members) - 1)
+    return [*lines, *_members(facts.study, members, best, width, height - len(lines), marks=bool(curves)), *curves]
+
+
+def _ordered(facts: StudyFacts) -> list[MemberFacts]:
+    """Members as the study has them; where each is a setting of its own, the best first."""
+    members, sign = list(facts.members), -1 if facts.study.up else 1
+    if 1 < len(facts.study.settings) == len(members):
+        members.sort(key=lambda one: (one.best is None, sign * (one.best or 0.0)))
+    return members
+
+
+def _curves(folder: RunFolder, members: list[MemberFacts], monitor: str, width: int, height: int) -> list[Line]:
+    """Charts of some members over each other, that of the monitored metric first."""
+    sides = [ComparedRun(member_folder(folder, one.member), "", one.view) for one in members]
+    charts = compared_charts(sides, "epoch") if any(len(one.view.steps) for one in members) else []
+    charts.sort(key=lambda chart: chart.name != monitor)
+    end = max((end_of(side.view, "epoch") for side in sides), default=0.0)
+    return chart_rows(charts, steps_of(EMPTY, "epoch"), end, width, height)
 
 
 def _made_of(study: StudyFacts, width: int) -> Line:
@@ -93,15 +118,15 @@ def _next(folder: RunFolder, facts: StudyFacts, results: Mapping[str, SplitSumma
     return command_for(folder, "predict") + " IMAGES... -o DIR", "predicts, where the members vote"
 
 
-def _members(facts: StudyFacts, best: str, width: int, height: int) -> list[Line]:
-    """A line for each, under a heading, where there is room; one a setting: the best first."""
-    room, members, compared = height - 1, list(facts.members), facts.study.settings
+def _members(
+    facts: StudyFacts, members: list[MemberFacts], best: str, width: int, height: int, *, marks: bool
+) -> list[Line]:
+    """A line for each, under a heading, where there is room; ``marks``: those of their curves."""
+    room, compared = height - 1, len(facts.study.settings) > 1
     if room < 1 or not members:
         return []
-    if len(compared) == len(members):
-        members.sort(key=lambda one: (one.best is None, (one.best or 0.0) * (-1 if facts.study.up else 1)))
     stars = ["★ " if one.member.setting == best else "  " for one in members]
-    names = [star * (len(compared) > 1) + _named(one, facts.study) for one, star in zip(members, stars, strict=True)]
+    names = [star * compared + _named(one, facts.study) for one, star in zip(members, stars, strict=True)]
     wide = min(max(map(len, names)), max(8, width - 40))
     left = len(names) - room
     shown = room if left > 0 else len(names)
@@ -109,9 +134,10 @@ def _members(facts: StudyFacts, best: str, width: int, height: int) -> list[Line
         f"{counted(len(names), 'member')}; <open:Enter> shows " + (f"all, {shown} here" if left > 0 else "them")
     )
     lines: list[Line] = [[(words, "muted")]]
-    for one, name in zip(members[:shown], names, strict=False):
+    for at, (one, name) in enumerate(zip(members[:shown], names, strict=False)):
         state = one.state
-        line: Line = [(fit(shorten(name, wide), wide) + "  ", "ink")]
+        line: Line = [(f"{mark(at) if at < _COMPARED else ' '} ", str(at))] if marks else []
+        line.append((fit(shorten(name, wide), wide) + "  ", "ink"))
         line.append((fit(f"{STATE_MARKS.get(state, '·')} {state}", 11), STATE_COLORS.get(state, "muted")))
         status = one.status
         done = f"{status.epoch}/{status.epochs}" if status and status.epochs else "–"

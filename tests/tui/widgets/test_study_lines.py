@@ -21,7 +21,7 @@ def study_of(runs: Path, *members: str, table: str = "folds = 3\nseeds = [0]") -
     return folder
 
 
-def said(folder: RunFolder, width: int = 76, height: int = 20) -> list[str]:
+def said(folder: RunFolder, width: int = 76, height: int = 14) -> list[str]:
     row = RunRow(folder, Status(state="finished"), 0.0)
     lines = study_lines(row, read_facts(folder), width, height)
     assert all(sum(len(text) for text, _ in line) <= width for line in lines)
@@ -57,7 +57,9 @@ def test_settings_stand_the_best_first(tmp_path: Path) -> None:
     folder = study_of(tmp_path, *grid, table="seeds = [0]")
     found = {f"validation: optimizer.lr={at}": {"dice": value} for at, value in enumerate((0.7, 0.9))}
     folder.metrics.write_text(json.dumps({"validation": {"dice": 0.9}, **found, "test": {"dice": 0.5, "n": 4}}))
-    lines = said(folder)
+    assert any("╭─ dice ─" in line for line in said(folder, height=30))  # the members' curves, by their marks
+    assert {line[0] for line in said(folder, height=30) if "optimizer.lr" in line} == {"●", "▲"}
+    lines = said(folder, height=12)
     assert lines[0] == "2 settings   members 2 finished"
     assert [line[:16] for line in lines[-2:]] == ["★ optimizer.lr=1", "  optimizer.lr=0"]
     assert any(line.startswith("test  dice 0.500") for line in lines)
