@@ -13,6 +13,7 @@ from engine.evaluation.inference import Predictor, build_predictor
 from engine.network import Network, build_network
 from engine.recipe import Recipe, load_run_recipe
 from engine.recipe.base import folded
+from engine.recipe.document import there
 from engine.runfolder import ENDED, Manifest, RunFolder, read_manifest, read_status
 from engine.runfolder.study import read_study, voters
 
@@ -51,7 +52,9 @@ def open_trained(folder: RunFolder, *, checkpoint: str | None = None, device: st
     for run in runs:
         _refuse_weightless(run, checkpoint)
     recipe, manifest = load_run_recipe(runs[0].recipe, overrides), read_manifest(runs[0])
-    root = data_root(Path(manifest.data_root) if manifest.data_root else None)
+    root, here = data_root(Path(manifest.data_root) if manifest.data_root else None), data_root(None)
+    if not there(root / recipe.data.root) and there(here / recipe.data.root):
+        root = here  # the run was copied to another machine, or its data moved
     classes = tuple(manifest.data.classes)
     if not classes:
         raise RunError(f"{folder.id}: manifest.json is damaged or missing", "without it the classes are not known")

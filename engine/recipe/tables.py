@@ -182,7 +182,8 @@ class EvaluateTable(NamedTable):
     batch_size: Annotated[int, Field(ge=1, le=4096)] | None = None
     """Windows or images in one forward pass. Default: train.batch_size."""
     bootstrap: Annotated[int, Field(ge=0, le=100_000)] = 1000
-    """Resamples behind those 95 % intervals that need them (docs/statistics.md); 0 for no intervals."""
+    """Resamples behind those 95 % intervals that need them (docs/statistics.md), of which masks have none; 0 for no
+    intervals."""
     reported: dict[Monitor, float] = Field(default={})
     """What others reported for this experiment, by metric: {dice = 0.9}. The report shows it beside the test."""
 

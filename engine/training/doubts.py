@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from engine.data.order import batch_count
 from engine.errors import counted
-from engine.recipe import Recipe
+from engine.recipe import EvaluateTable, Recipe
 
 
 def doubts(recipe: Recipe, cases: int) -> Iterator[str]:
@@ -32,7 +32,10 @@ def doubts(recipe: Recipe, cases: int) -> Iterator[str]:
             f"train.early_stop = {train.early_stop} can end nothing early: the run has "
             f"{counted(validations, 'validation')}, of which the first is the best so far"
         )
-    if recipe.evaluate.flips and not recipe.augment.flip:
+    evaluate = recipe.evaluate
+    if recipe.task == "segmentation" and evaluate.bootstrap not in (0, EvaluateTable.model_fields["bootstrap"].default):
+        yield f"evaluate.bootstrap = {evaluate.bootstrap}: the intervals of masks need no resamples; 0 leaves them out"
+    if evaluate.flips and not recipe.augment.flip:
         yield (
             "evaluate.flips = true mirrors along every axis, and training mirrors along none (augment.flip = []): "
             "a network is worse on what it never saw; leave evaluate.flips out, or give augment.flip the axes"

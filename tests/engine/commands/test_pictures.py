@@ -81,6 +81,18 @@ def test_other_pictures_are_evaluated_as_those_of_training(finished: RunFolder, 
     assert "pixel" in capsys.readouterr().out
 
 
+def test_a_run_whose_data_moved_finds_it_below_the_data_root(finished: RunFolder, tmp_path, monkeypatch) -> None:
+    known = Path(json.loads(finished.manifest.read_text())["data_root"])
+    known.rename(tmp_path / "moved")
+    try:
+        with pytest.raises(DataError, match="no data set at"):
+            evaluate(Evaluate(run=finished.root, split="validation"))
+        monkeypatch.setenv("MEDTUI_DATA", str(tmp_path / "moved"))
+        assert evaluate(Evaluate(run=finished.root, split="validation")) == 0
+    finally:
+        (tmp_path / "moved").rename(known)
+
+
 def test_patients_without_a_lesion_are_measured_and_other_names_of_classes_said(finished, tmp_path, capsys) -> None:
     folder = tmp_path / "clinic"
     for name, low in (("images", 255), ("masks", 1)):

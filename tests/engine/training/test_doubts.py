@@ -34,6 +34,8 @@ COSINE = '[schedule]\nname = "cosine"\nwarmup_epochs = '
         ),
         ("epochs = 9\nema = 0.9", "", []),
         ("minutes = 2.0\nema = 0.9999", "", []),
+        ("epochs = 2", "[evaluate]\nbootstrap = 50", ["the intervals of masks need no resamples"]),
+        ("epochs = 2", "[evaluate]\nbootstrap = 0", []),
         ("epochs = 2", "[evaluate]\nflips = true", ["evaluate.flips = true mirrors along every axis, and training"]),
         ("epochs = 2", "[evaluate]\nflips = true\n[augment]\nflip = [2]", []),
     ],
