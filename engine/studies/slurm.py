@@ -145,9 +145,10 @@ def main(words: Sequence[str]) -> int:
     request = decode(command, text)
     assert isinstance(request, Train | Resume)  # noqa: S101  the study has no others
     run = SlurmRun(_absolute(request), Path(log), engine_environment())
-    if not (job := _queued(run.log)):
+    folder = run.log.resolve().parent / "slurm"
+    if not (job := _queued(run.log) or _sent_before(folder, name)):
         os.truncate(log, 0)
-        job = _sent(run, Path(log).parent / "slurm", name, options, (1, 1))
+        job = _sent(run, folder, name, options, (1, 1))
     signal.signal(signal.SIGTERM, lambda *_: _stop(job))
     print(f"job {job}", flush=True)
     wait_s = _LOOK_S
@@ -161,6 +162,27 @@ def _queued(log: Path) -> str:
     """The job that was sent for a member before, where it still waits or runs: it goes on by itself; else ""."""
     jobs = re.findall(r"^job (\d+)$", log.read_text("utf-8", "replace"), re.MULTILINE)
     return jobs[-1] if jobs and _is_there(jobs[-1]) else ""
+
+
+def _sent_before(folder: Path, name: str) -> str:
+    """The job of a member whose sender was killed before it had written its number; else "".
+
+    One that has no work to do yet never gets it, and is taken out of the queue.
+
+    Raises:
+        UsageError: SLURM does not answer: the member is not sent a second time.
+    """
+    asked = subprocess.run(["squeue", "-h", "-n", name, "-o", "%i %o"], capture_output=True, text=True, check=False)
+    if asked.returncode:
+        raise UsageError(f"SLURM does not answer: {asked.stderr.strip()}", "go on later with: medtui resume")
+    found = ""
+    for job, _, script in (line.partition(" ") for line in asked.stdout.splitlines()):
+        if Path(script).parent == folder:
+            if (folder / f"{job}_submitted.pkl").exists():
+                found = job
+            else:
+                subprocess.run(["scancel", "--quiet", job], check=False)
+    return found
 
 
 def _stop(job: str) -> None:

@@ -120,6 +120,48 @@ def test_a_study_finds_its_waiting_jobs_again_after_its_machine_was_restarted(tm
 
 
 @slurm
+@pytest.mark.parametrize("moment", ["sbatch", "log"])
+def test_a_sender_that_is_killed_behind_sbatch_has_sent_its_job_once(tmp_path, monkeypatch, moment):
+    """Killed before it reads the job's number from sbatch, and before it writes it into the member's log."""
+    pytest.importorskip("submitit")
+    own, real = tmp_path / "bin", shutil.which("sbatch")
+    own.mkdir()
+    if moment == "sbatch":
+        kill = f"rm -r {own}; kill -9 $PPID $(ps -o ppid= $PPID)"
+        (own / "sbatch").write_text(f'#!/bin/sh\n{real} "$@"; {kill}\n')
+        (own / "sbatch").chmod(0o755)
+        monkeypatch.setenv("PATH", str(own), prepend=":")
+    asked = msgspec.structs.replace(small(tmp_path, folds=2, on="slurm", slurm=("hold",)), jobs=1)
+    before, end = begun(asked), time.monotonic() + 90
+    if moment == "log":
+        while not (log := study_log(tmp_path)) or "job" not in log.read_text():
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        for sender in [*psutil.Process(before.pid).children(), before]:
+            sender.kill()
+        log.write_text("")
+    before.wait(90)
+    (first,) = queued()
+    again = begun(Sweep(recipe=study_in(tmp_path).root, resume=True))
+    while not (log := study_log(tmp_path)) or "job" not in log.read_text():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    (second,) = queued()
+    assert (second == first) == (moment == "log")  # one without its work is taken out, and sent anew
+    assert log.read_text().strip() == f"job {second}"
+    again.send_signal(signal.SIGTERM)
+    assert again.wait(60) == 3
+
+
+def study_log(place: Path) -> Path | None:
+    return next(iter(place.glob("runs/*.study/log/*.log")), None)
+
+
+def queued() -> list[str]:
+    return subprocess.check_output(["squeue", "-h", "-o", "%i"], text=True).split()
+
+
+@slurm
 def test_what_is_wrong_for_all_members_leaves_no_job_in_the_queue(tmp_path):
     pytest.importorskip("submitit")
     asked = small(tmp_path, folds=2, on="slurm")
