@@ -56,6 +56,7 @@ A_RUN = "a folder, an id, a name, or a unique part of an id"  # how `engine.runf
 _SET = "TABLE.KEY=VALUE"
 _SHARED = "processes that share each batch ({}; torchrun and srun say it themselves)"
 _SLURM = ("on", "slurm")
+_FAR = "[user@]host:RUN or user@host: on another machine, over ssh"
 _RUN = Option(f"{A_RUN}; without it, the newest run", "RUN", place="?")
 
 
@@ -121,9 +122,7 @@ class Resume(Request, frozen=True):
 
     examples = ("medtui resume", "medtui resume seg_dice --fork --set train.epochs=200 --name longer")
 
-    run: Annotated[
-        Path, Option(f"{_RUN.words}. [user@]host:RUN or user@host: on another machine, over ssh", "RUN", place="?")
-    ]
+    run: Annotated[Path, Option(f"{A_RUN}; without it, the newest that can go on. {_FAR}", "RUN", place="?")]
     overrides: Annotated[
         Texts,
         Option(

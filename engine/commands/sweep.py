@@ -7,7 +7,7 @@ import msgspec
 from engine import runfolder
 from engine.errors import MedtuiError, RunError, UsageError, counted, printable
 from engine.requests import Sweep
-from engine.runfolder.study import Study, pooled_name, read_study
+from engine.runfolder.study import Member, Study, best_setting, member_folder, pooled_name, read_study
 
 _SHOWN = 12  # results that are printed at the end; the report has all
 
@@ -64,9 +64,11 @@ def _work(folder: runfolder.RunFolder, study: Study, jobs: int) -> int:
         if found := collect(folder, study):
             for name, part in list(found.items())[:_SHOWN]:
                 show(_result(name, part, study.monitor))
-            if not left:
+            best = best_setting(study, runfolder.read_metrics(folder))
+            study = msgspec.structs.replace(study, post={}, tried={})  # another setting may be the best one now
+            if all(member.state in OVER for member in study.of(best)):
                 study = choose_post(folder, study)
-                save(folder, study)
+            save(folder, study)
             for path in write_study_report(folder, study):
                 show(str(path))
     except BaseException as error:
@@ -81,9 +83,22 @@ def _work(folder: runfolder.RunFolder, study: Study, jobs: int) -> int:
         return 0
     stopped |= all(member.state == "stopped" for member in left)  # by hand, one by one
     words = f"{len(left)} of {counted(len(study.member), 'member')} not finished"
+    words += "".join(
+        f"; {member.name} failed: {_reason(folder, member)}" for member in left if member.state == "failed"
+    )
     show(f"{words}\n{go_on}")
     _end(folder, study, "stopped" if stopped else "failed", words, go_on)
     return 3 if stopped else 1
+
+
+def _reason(folder: runfolder.RunFolder, member: Member) -> str:
+    """Why a member failed, in one line."""
+    from engine.studies.process import log_of
+
+    said = runfolder.read_status(member_folder(folder, member)).message if member.run else ""
+    if not said and (log := log_of(folder, member)).exists():
+        said = log.read_text("utf-8", "replace")
+    return next((line for line in printable(said).splitlines() if line.strip()), "it did not say why")
 
 
 def _result(name: str, part: runfolder.SplitSummary, metric: str) -> str:

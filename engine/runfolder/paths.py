@@ -189,7 +189,7 @@ def _readable(run: str | Path) -> bool:
     return os.access(run, os.R_OK | os.X_OK)
 
 
-def _began_s(folder: RunFolder) -> tuple[float, str]:
+def began_s(folder: RunFolder) -> tuple[float, str]:
     """When a run began by its status, else by its id, which is in the time zone of whoever started it."""
     said = read_object(folder.status).get("started_s")
     return (said if isinstance(said, float) else 0.0) or folder.stamp_s, folder.id
@@ -215,7 +215,7 @@ def find_run(runs: Path, run: str | None, *, studies: bool = False) -> RunFolder
         start = "start one with: medtui run recipes/quickstart.toml (or name the folder with --runs DIR)"
         raise UsageError(f"no runs in {runs}", start)
     if run is None:
-        return max(known, key=_began_s)
+        return max(known, key=began_s)
     matches = [folder for folder in known if run in folder.id]
     matches = matches or [folder for folder in known if read_object(folder.label).get("title") == run]
     # "seg_dice" is no part of an id where a run has that very name

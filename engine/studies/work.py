@@ -90,6 +90,7 @@ class Crew:
                 self._put([*self.study.member, *waiting])
             if not live and not waiting:
                 return self.study
+            waiting.sort(key=lambda member: member.state == "failed")  # what may fail again keeps nobody waiting
             for member in waiting[: max(0, self._jobs - len(live))]:
                 self._start(member)
             self._tell(live)

@@ -2,10 +2,13 @@
 
 import argparse
 import time
+from pathlib import Path
 
-from engine.errors import UsageError
+from engine.errors import UsageError, printable
 from engine.requests import Resume, Sweep
-from engine.runfolder import ENDED, RunFolder, read_status
+from engine.runfolder import ENDED, RunFolder, find_run, list_runs, read_status
+from engine.runfolder.paths import began_s
+from engine.runfolder.study import study_of
 from tui.arguments import Commands, screen_options
 from tui.commands._ask import is_confirmed
 from tui.commands.control import send_request, wait_option
@@ -31,6 +34,8 @@ def _resume(arguments: argparse.Namespace) -> int:
             if link:
                 _refuse_changes(arguments, far)
                 return send_request(far, "resume", wait_s=arguments.wait)
+    if arguments.run is None and not arguments.fork:
+        arguments.run = str(_unfinished(arguments.runs).root)
     folder = found_here(arguments.runs, arguments.run, "resume", studies=True)
     if folder.is_study:
         if arguments.fork or arguments.nproc or arguments.name:
@@ -50,6 +55,28 @@ def _resume(arguments: argparse.Namespace) -> int:
         return send_request(folder, "resume", wait_s=arguments.wait)
     since_s = time.time()
     return launch(_request(arguments), arguments, since_s)
+
+
+def _unfinished(runs: Path) -> RunFolder:
+    """The newest run or study that there is something left to do for; members are their study's own.
+
+    Raises:
+        UsageError: there is none.
+    """
+    known = sorted(list_runs(runs, studies=True), key=began_s, reverse=True)
+    passed = ""
+    for folder in known:
+        state = read_status(folder).state
+        if state == "paused" or (state in {*ENDED, "silent"} - {"finished"} and not study_of(folder)):
+            if passed:
+                print(f"{printable(folder.id)} is {state}, the newest that can go on: {printable(passed)}", flush=True)
+            return folder
+        passed = passed or f"{folder.id} is {state}" + (", in a study" if study_of(folder) else "")
+    find_run(runs, None)  # says so where there are no runs
+    raise UsageError(
+        f"nothing in {runs} is left to go on with: {passed}",
+        "train a finished one longer in a run of its own: medtui resume RUN --fork --set train.epochs=...",
+    )
 
 
 def _refuse_changes(arguments: argparse.Namespace, folder: RunFolder) -> None:

@@ -22,7 +22,8 @@ from engine.errors import MedtuiError, UsageError
 from engine.evaluation.trained import open_trained
 from engine.requests import Sweep, encode
 from engine.runfolder import RunFolder, find_run, list_runs, read_manifest, read_status, send
-from engine.runfolder.study import member_folder, read_study
+from engine.runfolder.study import Member, member_folder, read_study
+from engine.studies.members import save
 from engine.studies.process import log_of, seen
 from engine.studies.work import Crew
 from tests.engine.studies.conftest import small, study_in
@@ -182,6 +183,19 @@ def test_what_is_wrong_for_all_members_ends_the_study(tmp_path):
         sweep(request)
     assert caught.value.exit_code == 2
     assert "mri_norm2.h5" in str(caught.value)
+
+
+def test_a_setting_that_always_fails_costs_the_others_nothing(alone, tmp_path):
+    folder = RunFolder(shutil.copytree(alone.root.parent, tmp_path / "runs") / alone.id)
+    study = read_study(folder)
+    broken = Member(name="tiny-g1-s3", seed=3, fold=0, grid={"optimizer.lr": "-1"})
+    save(folder, msgspec.structs.replace(study, member=[broken, *study.member]))
+    assert sweep(Sweep(recipe=folder.root, resume=True)) == 1
+    status, known = read_status(folder), read_study(folder)
+    assert status.state == "failed"
+    assert status.message.startswith("1 of 3 members not finished; tiny-g1-s3 failed: ")
+    assert "recipe" in status.message
+    assert (status.best, known.post, known.tried) == (read_status(alone).best, study.post, study.tried)
 
 
 def test_a_grid_has_a_result_for_each_setting(tmp_path):
