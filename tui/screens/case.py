@@ -109,7 +109,7 @@ class CaseScreen(ScreenOfRun):
 
     def _take(self, rows: tuple[CaseRow, ...]) -> None:
         cases = self.cases
-        cases.all = rows
+        cases.all, cases.whole = rows, self._from_file
         cases.fill()
         if self._scores is not None:
             self._scores.set_rows(rows)

@@ -54,7 +54,7 @@ class ChangingScreen(TiledScreen):
         try:
             await asyncio.to_thread(call)
         except MedtuiError as error:
-            self.app.notify(one_line(str(error)), severity="error", markup=False, timeout=10)
+            notify(self.app, str(error), "error", 15)
             return False
         if said:
             notify(self.app, said)

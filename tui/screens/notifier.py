@@ -62,6 +62,6 @@ class Notifier:
             driver.write(sequence)
 
 
-def notify(app: App[object], text: str, severity: SeverityLevel = "information") -> None:
+def notify(app: App[object], text: str, severity: SeverityLevel = "information", timeout: float = 3) -> None:
     """A short message over the corner of the screen. Names in it come from files, so it is plain text."""
-    app.notify(one_line(text), severity=severity, markup=False, timeout=3)
+    app.notify("\n".join(map(one_line, text.splitlines())), severity=severity, markup=False, timeout=timeout)

@@ -169,7 +169,7 @@ class RunScreen(ScreenOfRun):
             notify(self.app, "this dashboard only looks: it was opened read-only", "warning")
         elif is_mirror(self.folder):
             words = command_for(self.folder, "resume" + " --fork" * (message.what == "fork"))
-            self.app.notify(one_line(f"do this over there: {words}"), severity="warning", markup=False, timeout=15)
+            notify(self.app, f"do this over there: {words}", "warning", 15)
         elif message.what == "resume":
             asked = Confirm(f"Go on with {one_line(self.folder.id)} from its last checkpoint?")
             self.app.push_screen(asked, self._resume)
@@ -195,7 +195,7 @@ class RunScreen(ScreenOfRun):
         try:
             folder = await asyncio.to_thread(go_on, self.folder, *words)
         except MedtuiError as error:
-            self.app.notify(one_line(str(error)), severity="error", markup=False, timeout=15)
+            notify(self.app, str(error), "error", 15)
             return
         finally:
             self.card.do("")
@@ -209,7 +209,7 @@ class RunScreen(ScreenOfRun):
         try:
             path = str((await asyncio.to_thread(write_report, self.folder)).resolve())
         except MedtuiError as error:
-            self.app.notify(one_line(str(error)), severity="error", markup=False, timeout=15)
+            notify(self.app, str(error), "error", 15)
             return
         self.app.copy_to_clipboard(path)
         notify(self.app, f"copied: {path}")

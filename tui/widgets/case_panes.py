@@ -43,6 +43,7 @@ class CaseList(RowsPane[CaseRow]):
     ]
 
     order: Order = "worst"
+    whole = False  # all cases of all splits are there
 
     def choose_rows(self) -> list[CaseRow]:
         return chosen_cases(self.all, self.filter, self.order)
@@ -67,7 +68,8 @@ class CaseList(RowsPane[CaseRow]):
         if self.rows is None:
             return "reading the cases"
         if self.filter:
-            return f'no case has "{one_line(self.filter)}" in it {keyed("(<filter:/> changes the filter)")}'
+            known = "" if self.whole else "; until the test only the worst of a validation are known"
+            return f'no case has "{one_line(self.filter)}" in it{known} {keyed("(<filter:/> changes the filter)")}'
         return "no case was measured yet: first validation after the first epoch"
 
     def note(self) -> Line:

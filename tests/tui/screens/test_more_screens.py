@@ -288,3 +288,11 @@ async def test_all_that_lies_over_a_screen_is_ascii_too(keys: tuple[str, ...], t
         app.notify("a → b … ×")
         await pilot.pause(0.5)
         assert all(line.isascii() for line in text_of(app))
+
+
+async def test_a_cell_of_a_live_matrix_says_that_only_the_worst_cases_are_known(tmp_path: Path) -> None:
+    app = dashboard(recorded.live_classes(tmp_path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await see(pilot, "running")
+        await pilot.press("2", "x", "enter")
+        await see(pilot, "until the test only the worst of a validation are known")
