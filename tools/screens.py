@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageChops
 
 from engine.runfolder import RunFolder, list_runs, read_status
@@ -25,6 +26,7 @@ ALL_SIZES = ("run", "run-classification")
 CELL = (12.3, 24.5)
 """Pixels of a cell in Textual's SVG."""
 WIDEST = 1280
+COLORS = 64
 SCREENS: dict[str, tuple[str, tuple[str, ...]]] = {
     "run": ("segmentation", ()),
     "run-classification": ("classification", ()),
@@ -35,7 +37,7 @@ SCREENS: dict[str, tuple[str, tuple[str, ...]]] = {
     "replay": ("segmentation", ("t", "left", "left", "left")),
     "figures": ("segmentation", ("f", "down", "down", "down")),
     "runs": ("segmentation", ("r",)),
-    "compare": ("segmentation", ("r", "home", "space", "down", "space", "c")),
+    "compare": ("segmentation", ("r", "home", "space", "space", "c")),
     "help": ("segmentation", ("question_mark",)),
 }
 """Screen -> task of the run that it is opened on, and the keys that lead to it."""
@@ -77,7 +79,13 @@ def to_png(svg: str, size: tuple[int, int], path: Path, browser: str) -> None:
     picture = picture.crop(used)
     if picture.width > WIDEST:
         picture = picture.resize((WIDEST, picture.height * WIDEST // picture.width), Image.Resampling.LANCZOS)
-    picture.quantize(128, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
+    # The ground's own colour first: what a quantizer makes of it has a tint, another one on each picture.
+    colors, often = np.unique(np.asarray(picture).reshape(-1, 3), axis=0, return_counts=True)
+    few = picture.quantize(COLORS - 1, Image.Quantize.MAXCOVERAGE).convert("RGB")
+    shades = np.unique(np.asarray(few).reshape(-1, 3), axis=0)
+    both = Image.new("P", (1, 1))
+    both.putpalette(np.vstack([colors[often.argmax()], shades]).ravel().tolist())
+    picture.quantize(palette=both, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def main(runs: Path, out: Path) -> None:
