@@ -26,6 +26,7 @@ _ABOVE_START = 10.0
 _COLLAPSE, _BACK = 4.0, 0.75
 _LOSS_STEPS = 10
 _FOLLOWS = 0.5  # of the rise of the validation loss: a training loss that rises by more goes with it
+_SURE = 3.5
 _GRADIENT_STEPS = 9
 _EXPLODED, _EXPLODED_EARLY, _STILL = 20.0, 100.0, 5.0
 
@@ -154,7 +155,7 @@ def _overfitting(facts: Facts) -> Iterator[Finding]:
     since_then = [loss for at, loss in facts.train if at > epoch][-3:]
     rise = _rise(values, lowest, 0.3 if better else 0.1 if after < 8 else 0.05)
     if not (rise or better) and before and since_then and median(since_then) < 0.97 * median(before):
-        rise = _rise(values, lowest, 0.02, 1.35)  # of a loss that hardly jumps
+        rise = _rise(values, lowest, 0.02, 1.35) or _climbs(values, after)  # of a loss that hardly jumps
     follows = before and since_then and median(since_then) > median(before) * math.exp(_FOLLOWS * rise)
     if not rise or follows:
         return
@@ -169,6 +170,15 @@ def _overfitting(facts: Facts) -> Iterator[Finding]:
         remedy="stop: the best is kept. Next time: more augmentation, weight decay or data, or train.early_stop",
         key="s",
     )
+
+
+def _climbs(values: Sequence[float], after: int) -> float:
+    """By how much the line through the newest four to six of ``values`` rises, where that is sure; else 0."""
+    for size in range(4, min(6, after + 2) + 1):
+        slope, jump = line(values[-size:])[0], noise(values[-40:])
+        if slope * (size - 1) > 0.03 and slope > _SURE * jump * math.sqrt(12 / (size**3 - size)):
+            return slope * (size - 1)
+    return 0.0
 
 
 def _rise(values: Sequence[float], lowest: int, share: float, sure: float = 1.0) -> float:

@@ -1,8 +1,11 @@
 """The rule on a progress that has ended: plateau."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import pairwise
+from operator import mul
 from statistics import median
 
 from engine.diagnosis.facts import IN_A_ROW, Facts, Finding, brief, first_level, line, noise, series
@@ -10,7 +13,7 @@ from engine.diagnosis.quality import guesses
 from engine.measures import default_monitor, find
 
 _WAIT, _GOOD, _LEARNED, _LEARNED_EARLY = 5, 0.85, 0.3, 0.2
-_STEADY, _SURE, _RISES, _LATE, _KEPT = 5, 8.0, 1.5, 0.6, 3
+_STEADY, _BEFORE, _SURE, _RISES, _LATE, _KEPT = 5, 8, 7.0, 1.5, 0.6, 3
 
 
 def plateau(facts: Facts) -> Iterator[Finding]:
@@ -113,45 +116,58 @@ def _level(values: Sequence[float], at: int, share: float, sure: int = 1) -> boo
 def _stops(facts: Facts, curve: Sequence[tuple[int, float]], values: Sequence[float]) -> int | None:
     """The validation at which a steady progress ended at once: of the metric, the losses, of all that can be told."""
     epochs = [epoch for epoch, _ in curve]
-    trained = [-math.log(loss) for epoch, loss in facts.train if epoch in set(epochs) and loss > 0]
-    other = default_monitor(facts.task) if facts.monitor == "loss" and facts.task else "loss"
-    checked = [
-        value if other != "loss" else -math.log(value) for _, value in series(facts.validations, other) if value > 0
-    ]
-    if len(trained) != len(values):
+    places = [bisect_right(facts.train, epoch, key=lambda row: row[0]) for epoch in (0, *epochs)]
+    rows = [[-math.log(loss) for _, loss in facts.train[a:b] if loss > 0] for a, b in pairwise(places)]
+    if not all(rows):
         return None
-    others = [checked] if len(checked) == len(values) and facts.monitor != other else []
+    trained = [sum(row) / len(row) for row in rows]
+    losses = dict(series(facts.validations, "loss"))
+    other = dict(series(facts.validations, default_monitor(facts.task))) if facts.task else {}
+    logs = [-math.log(losses[epoch]) for epoch in epochs if losses.get(epoch, 0.0) > 0]
+    metric = [other[epoch] for epoch in epochs if epoch in other] if facts.monitor == "loss" else values
+    checked = [seen for seen in (logs, metric) if len(seen) == len(values)]
     high = sum(epoch <= facts.decayed for epoch in epochs)
-    for after in range(2, min(len(values) - _STEADY, 8 * _STEADY)):
-        odds = [_stopped(trained, after, 0.5), *(_stopped(seen, after) for seen in (values, *others))]
-        if len(values) - after + 1 < high and sum(min(_SURE, x) for x in odds) > _SURE and (after > 2 or odds[0] > 1.0):
+    for after in range(max(2, len(values) + 2 - high), min(len(values) - _STEADY + 1, 4 * _STEADY)):
+        odds, rises = zip(_stopped(trained, after, 0.5), *(_stopped(seen, after) for seen in checked), strict=True)
+        moves = sum(max(0.0, rise) for rise in rises) > 2 * math.sqrt(len(rises)) or min(rises) < -2.5
+        if not moves and sum(min(_SURE, x) for x in odds) > _SURE and odds[0] > (1.0 if after == 2 else -1.0):
             return len(values) - 1 - after
     return None
 
 
-def _stopped(values: Sequence[float], after: int, late: float = 0.0) -> float:
-    """Logarithm of how much likelier the newest ``after`` values are if the steady rise before them ended than if it
-    went on, slowing down as it did; minus infinity where they do neither.
+def _stopped(values: Sequence[float], after: int, late: float = 0.0) -> tuple[float, float]:
+    """Of a rise before the newest ``after`` values, logarithm of how much likelier it is that it ended there than that
+    it went on, slowing down (minus infinity where there was none), and by how many standard errors they rise.
 
-    The mean of an epoch comes half an epoch ``late``: the rise goes on in it for as long.
+    Either is the best of `_shapes` by least squares; the noise is that of the curve and of what is left, together.
+    Training losses are means since the validation before, and so come half a validation ``late``.
     """
-    end = len(values) - after
-    size = min(_STEADY + 3, max(_STEADY, end // 2))
-    last, before = values[end - size : end], values[max(0, end - 2 * size + 1) : end - size + 1]
-    jump = noise(values[-4 * _STEADY :])
-    slope, level, left = line(last)
-    earlier = line(before)[0] if len(before) > 1 else 2 * slope
-    slows = max(0.0, min(1.0, slope / earlier)) if earlier > 0 else 1.0
-    far = (after + 1) / 2
-    promised = slope * far * slows ** ((size - 1 + after) / 2 / (size - 1))
-    seen = sum(values[end:]) / after - level - late * slope
-    steady = slope > 0 and earlier > 0.25 * slope and left < max(2 * jump, 0.3 * slope)
+    size = min(_BEFORE, len(values) - after)
+    window = values[-size - after :]
+    step, mean = (window[size - 1] - window[0]) / (size - 1), sum(window) / len(window)
+    if step <= 0:
+        return -math.inf, 0.0
+    window = [value - mean for value in window]
+    stopped, slowed = (
+        max(0.0, *(sum(map(mul, shape, window)) for shape in _shapes(size, after, late, end))) ** 2
+        for end in (True, False)
+    )
+    left = max(1e-18, sum(value * value for value in window) - stopped)
+    variance = (left + 4 * noise(values[-4 * _STEADY :]) ** 2) / (size + after + 1) + (0.05 * step) ** 2
+    stands = window[-after - (late == 0.0) :]
+    rise = line(stands)[0] * math.sqrt((len(stands) ** 3 - len(stands)) / 12 / variance)
+    return (stopped - slowed) / 2 / variance, rise
 
-    def error(distance: float) -> float:
-        of_line = 1 / size + ((size - 1) / 2 + distance) ** 2 * 12 / (size**3 - size)
-        return math.hypot(jump * math.sqrt(1 / after + of_line), 0.25 * slope) + 1e-9
 
-    flat = seen / error(0.0)
-    if not -1.5 < flat < 2.5 or (steady and seen + late * slope > (0.4 + 0.3 * late) * promised + jump):
-        return -math.inf
-    return (max(0.0, promised - late * slope - seen) / error(far)) ** 2 / 2 - flat**2 / 2 if steady else 0.0
+@lru_cache(1024)
+def _shapes(size: int, after: int, late: float, end: bool) -> list[list[float]]:
+    """Rises of ``size`` values and ``after`` more, of mean 0 and norm 1, that go on at the same pace or slow down to as
+    little as 0.4 of it at each step; ``end`` those that stop at the last of the ``size``."""
+    places = [min(at - late, 0.0 if end else math.inf) for at in range(1 - size, after + 1)]
+    found = []
+    for slows in (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4):
+        rise = [at if slows == 1.0 else (1 - slows**at) / (1 - slows) for at in places]
+        mean = sum(rise) / len(rise)
+        norm = math.sqrt(sum((value - mean) ** 2 for value in rise))
+        found.append([(value - mean) / norm for value in rise])
+    return found
