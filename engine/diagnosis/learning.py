@@ -155,7 +155,7 @@ def _overfitting(facts: Facts) -> Iterator[Finding]:
     since_then = [loss for at, loss in facts.train if at > epoch][-3:]
     rise = _rise(values, lowest, 0.3 if better else 0.1 if after < 8 else 0.05)
     if not (rise or better) and before and since_then and median(since_then) < 0.97 * median(before):
-        rise = _rise(values, lowest, 0.02, 1.35) or _climbs(values, after)  # of a loss that hardly jumps
+        rise = _rise(values, lowest, 0.02, 1.35) or _climbs(values, lowest)  # of a loss that hardly jumps
     follows = before and since_then and median(since_then) > median(before) * math.exp(_FOLLOWS * rise)
     if not rise or follows:
         return
@@ -172,9 +172,12 @@ def _overfitting(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _climbs(values: Sequence[float], after: int) -> float:
-    """By how much the line through the newest four to six of ``values`` rises, where that is sure; else 0."""
-    for size in range(4, min(6, after + 2) + 1):
+def _climbs(values: Sequence[float], lowest: int) -> float:
+    """By how much the line through the newest four to six of ``values`` rises, where that is sure, and the newest three
+    are above all since the lowest; else 0."""
+    if min(values[-IN_A_ROW:]) <= max(values[lowest:-IN_A_ROW]):
+        return 0.0
+    for size in range(IN_A_ROW + 1, min(6, len(values) - lowest + 1) + 1):
         slope, jump = line(values[-size:])[0], noise(values[-40:])
         if slope * (size - 1) > 0.03 and slope > _SURE * jump * math.sqrt(12 / (size**3 - size)):
             return slope * (size - 1)
