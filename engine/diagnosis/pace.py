@@ -62,8 +62,8 @@ def _loader(facts: Facts) -> Iterator[Finding]:
     steps = facts.steps
     if not any(value > 0 for value in steps.data_s[-_PACE_STEPS:]):
         return
-    waits = _means(steps.data_s, facts.session)
-    works = _means(steps.step_s, facts.session)
+    waits = _means(steps, steps.data_s, facts.session)
+    works = _means(steps, steps.step_s, facts.session)
     usual: list[float] = []
     flags: list[bool] = []
     for wait, work in zip(waits, works, strict=True):
@@ -134,12 +134,14 @@ def _pace(steps: Steps, first: int) -> tuple[list[Window], Sequence[float]]:
     return windows(times, _PACE_STEPS, first), times
 
 
-def _means(values: Sequence[float], first: int) -> list[Window]:
-    """Windows by their mean without the two largest values: of four workers one wait in four is the long one, and a
-    new epoch begins with a wait."""
+def _means(steps: Steps, values: Sequence[float], first: int) -> list[Window]:
+    """Windows by their mean without the two largest values, or as many as epochs are in it: of four workers one wait in
+    four is the long one, and a new epoch begins with a wait."""
     found = []
     for window in windows(values, _PACE_STEPS, first):
-        kept = sorted(float(value) for value in values[window.start : window.stop])[:-2]
+        epochs = int(steps.epoch[window.stop - 1] - steps.epoch[window.start]) + 1
+        length = window.stop - window.start
+        kept = sorted(float(value) for value in values[window.start : window.stop])[: -min(max(2, epochs), length // 2)]
         found.append(Window(window.start, window.stop, sum(kept) / len(kept)))
     return found
 

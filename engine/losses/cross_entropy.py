@@ -42,8 +42,12 @@ class CrossEntropy:
             if logits.is_cuda and torch.are_deterministic_algorithms_enabled():
                 # CUDA has a deterministic kernel for rows of classes, and none for (B, O, N).
                 logits, target = logits.movedim(1, 2).flatten(0, 1), target.flatten()
-            weight = None if self.weights is None else logits.new_tensor(self.weights)
-            return functional.cross_entropy(logits, target, weight, label_smoothing=self.smoothing)
+            if self.weights is None:
+                return functional.cross_entropy(logits, target, label_smoothing=self.smoothing)
+            # PyTorch's mean of cases that all weigh nothing is 0 / 0.
+            weight = logits.new_tensor(self.weights)
+            summed = functional.cross_entropy(logits, target, weight, reduction="sum", label_smoothing=self.smoothing)
+            return summed / weight[target].sum().clamp_min(TINY)
 
     def weight(self, target: Tensor) -> float:
         """What the mean divides by; see `engine.losses.terms`."""

@@ -378,6 +378,22 @@ def test_steps_that_slow_down_at_the_thirteenth_are_said_twenty_later_and_to_the
     assert codes(findings_of(fold(EMPTY, events), Status(state="finished"), 0.0)) == {"slowed_down"}
 
 
+@pytest.mark.parametrize(("per_epoch", "wait"), [(6, 0.4), (9, 1.0), (9, 2.0)])
+def test_a_wait_at_the_begin_of_each_short_epoch_does_not_bind_the_steps(per_epoch, wait):
+    plan = Plan(epochs=40, per_epoch=per_epoch, every=0)
+    events = [
+        structs.replace(event, data_s=wait if event.iteration % per_epoch == 1 else 0.004)
+        if isinstance(event, ev.Iteration)
+        else event
+        for event in stream(plan)
+    ]
+    ends = [at for at, event in enumerate(events, 1) if isinstance(event, ev.Iteration)]
+    for last in range(20, len(ends), 7):
+        assert not findings_of(
+            fold(EMPTY, events[: ends[last]]), Status(state="running"), events[ends[last] - 1].time_s
+        )
+
+
 def test_a_sample_without_room_is_said_at_once_and_a_narrow_one_after_the_second():
     run = fold(EMPTY, list(stream(replace(PLANS["short"], epochs=2))))
     for held, seen in ((15_500.0, [True, True]), (14_600.0, [False, True])):

@@ -84,6 +84,15 @@ def test_cross_entropy_is_torchs(smoothing, weighted):
     torch.testing.assert_close(CrossEntropy("softmax", weights, smoothing)(logits, target), expected)
 
 
+@pytest.mark.parametrize("weights", [(0.0, 2.0, 1.5), (0.0, 0.0, 1.0)])
+def test_cases_that_all_weigh_nothing_cost_nothing(weights):
+    logits, target = torch.randn(4, 3, requires_grad=True), torch.zeros(4, dtype=torch.long)
+    loss = CrossEntropy("softmax", weights)(logits, target)
+    loss.backward()
+    assert loss.item() == 0.0
+    assert torch.equal(logits.grad, torch.zeros(4, 3))
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("weights", [None, (0.3, 2.0)])
 def test_one_sigmoid_is_a_softmax_over_zero_and_the_logit(smoothing, weights):
