@@ -173,7 +173,7 @@ def test_what_is_wrong_for_all_members_leaves_no_job_in_the_queue(tmp_path):
         time.sleep(0.5)
     logs = sorted((study_in(tmp_path).root / "log").glob("*.log"))
     assert queue == ""
-    assert sum("mri_norm2" in log.read_text() for log in logs) == 1
+    assert any("mri_norm2" in log.read_text() for log in logs)  # both, where there are cores for both at once
 
 
 def named(place: Path, times: int) -> list[str]:
