@@ -177,8 +177,9 @@ def _climbs(values: Sequence[float], lowest: int) -> float:
     are above all since the lowest; else 0."""
     if min(values[-IN_A_ROW:]) <= max(values[lowest:-IN_A_ROW]):
         return 0.0
+    jump = noise(values[-40:])
     for size in range(IN_A_ROW + 1, min(6, len(values) - lowest + 1) + 1):
-        slope, jump = line(values[-size:])[0], noise(values[-40:])
+        slope = line(values[-size:])[0]
         if slope * (size - 1) > 0.03 and slope > _SURE * jump * math.sqrt(12 / (size**3 - size)):
             return slope * (size - 1)
     return 0.0
