@@ -192,11 +192,11 @@ def _refuse_live(folder: runfolder.RunFolder, *, take: bool, held: bool = False)
     if status.state == "silent" and not take:
         raise UsageError(f"{folder.id}: {status.message}", status.hint)
     if status.state not in {*runfolder.ENDED, "silent"}:
-        raise UsageError(f"{folder.id} is {status.state}", f"watch it with: medtui attach {folder.id}")
+        raise UsageError(f"{folder.id} is {status.state}", f"watch it with: medtui attach {folder.address}")
     if status.state == "finished":
         raise UsageError(
             f"{folder.id} is finished",
-            f"train it longer in a run of its own: medtui resume {folder.id} --fork --set train.epochs=...",
+            f"train it longer in a run of its own: medtui resume {folder.address} --fork --set train.epochs=...",
         )
 
 
@@ -222,7 +222,7 @@ def _same_recipe(folder: runfolder.RunFolder, overrides: Sequence[str]) -> Recip
     where = "--set" if overrides else folder.recipe.name
     found = {key: f"{new.get(key)!r} in place of {old.get(key)!r}" for key in differing}
     problems = tuple(Problem(where, what, "as it was", key) for key, what in found.items())
-    hint = f"begin a new run from its checkpoint: medtui resume {folder.id} --fork --set ..."
+    hint = f"begin a new run from its checkpoint: medtui resume {folder.address} --fork --set ..."
     raise RecipeError(f"{folder.id} cannot go on with another recipe:", hint, problems)
 
 
