@@ -227,9 +227,22 @@ def default_monitor(task: str) -> str:
 
 
 def title(name: str, unit: str = "") -> str:
-    """``hd95`` -> ``95HD [mm]``; a name that is not known stays as it is, with spaces."""
+    """``hd95`` -> ``95HD [mm]``; a name that is not known stays as it is, with spaces.
+
+    What is a volume of voxels is an area of pixels.
+    """
     measure = find(name)
+    if unit == "pixel" and measure.beside == "volume":
+        return measure.title.replace("Volume", "Area").replace("volume", "area")
     return f"{measure.title} [{unit}]" if unit and measure.kind == "distance" else measure.title
+
+
+def spoken(name: str, unit: str = "") -> str:
+    """A name among others words: ``balanced_accuracy`` -> ``balanced accuracy``, ``hd95`` -> ``hd95 mm``."""
+    measure, text = find(name), name.replace("_", " ")
+    if unit == "pixel" and measure.beside == "volume":
+        return text.replace("volume", "area")
+    return f"{text} {unit}" if unit and measure.kind == "distance" else text
 
 
 def short_title(name: str) -> str:

@@ -97,7 +97,8 @@ class Train(_ToRun, frozen=True):
 
 class Sweep(_ToRun, frozen=True):
     """Run a recipe in every fold, with several seeds, over a grid of settings, or in a search, as one study with one
-    result. Each member is a run of its own. Ctrl-C stops them with a checkpoint; medtui resume goes on.
+    result. Each member is a run of its own. Ctrl-C, or medtui stop STUDY, stops them with a checkpoint; medtui resume
+    goes on.
     """
 
     examples = (
@@ -115,6 +116,7 @@ class Sweep(_ToRun, frozen=True):
     search: Annotated[Texts, Option("what trials vary; also LOW:HIGH:log and A,B", "KEY=LOW:HIGH")] = ()
     jobs: Annotated[int | None, Option("runs at a time, dividing the cores (1; on SLURM all)", "N")] = None
     resume: Annotated[bool, Option("go on with a study, named in place of the recipe")] = False
+    handshake: int | None = None  # as for `Train`
 
 
 class Resume(Request, frozen=True):

@@ -178,11 +178,11 @@ def run_argument(command: Parser, *, nargs: str | None = "?", text: str = "", an
     runs_option(command)
 
 
-def screen_options(command: Parser) -> None:
-    """``--plain`` and ``--detach``: what a trainer that was started is shown as."""
+def screen_options(command: Parser, plain: str = "no dashboard: one line an epoch", what: str = "run") -> None:
+    """``--plain`` and ``--detach``: what a trainer that was started, or a study, is shown as."""
     group = command.add_mutually_exclusive_group()
-    group.add_argument("--plain", action="store_true", help="no dashboard: one line an epoch")
-    group.add_argument("--detach", action="store_true", help="print the run folder and return; training goes on")
+    group.add_argument("--plain", action="store_true", help=plain)
+    group.add_argument("--detach", action="store_true", help=f"print the {what} folder and return; training goes on")
 
 
 def _add_options(command: Parser, kind: type[Request]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine.diagnosis import Finding
 from engine.errors import printable
-from engine.measures import find, is_distance
+from engine.measures import find
 
 __all__ = ["age", "clock", "figure", "one_line", "printable", "rate", "shorten", "sparkline"]
 
@@ -144,15 +144,6 @@ def nearest(path: Path) -> str:
         if path.is_relative_to(base):
             return f"{name}{path.relative_to(base)}"
     return str(path)
-
-
-def with_unit(metric: str, unit: str) -> str:
-    """The name of a metric with its unit, where it has one.
-
-    >>> with_unit("hd95", "mm"), with_unit("dice", "mm")
-    ('hd95 mm', 'dice')
-    """
-    return f"{metric} {unit}" if unit and is_distance(metric) else metric
 
 
 def finding_lines(found: Iterable[Finding], *, whole: bool = False) -> Iterator[str]:

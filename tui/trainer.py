@@ -24,7 +24,7 @@ import msgspec
 from engine.console import LINE_EVERY_S, OVERWRITTEN
 from engine.errors import MedtuiError, printable
 from engine.hardware import Kills, killed_words, out_of_memory_kills
-from engine.requests import Resume, Train, encode
+from engine.requests import Resume, Sweep, Train, encode
 from engine.runfolder import RunFolder
 from engine.runfolder.status import record_death
 from tui.engine_process import engine_command, engine_environment
@@ -65,7 +65,7 @@ class TrainerProcess:
             record_death(self.folder, self._process.pid, -code, before)
 
 
-def start(request: Train | Resume, interrupts: "Interrupts", *, out: TextIO | None = None) -> "TrainerProcess":
+def start(request: Train | Resume | Sweep, interrupts: "Interrupts", *, out: TextIO | None = None) -> "TrainerProcess":
     """Start ``python -m engine`` with ``request`` and wait for its handshake.
 
     A `KeyboardInterrupt` while waiting ends the trainer; from the handshake on ``interrupts`` counts.

@@ -6,8 +6,9 @@ import msgspec
 
 from engine import runfolder
 from engine.errors import MedtuiError, RunError, UsageError, counted, printable
+from engine.measures import spoken
 from engine.requests import Sweep
-from engine.runfolder.study import Member, Study, best_setting, member_folder, pooled_name, read_study
+from engine.runfolder.study import Member, Study, best_setting, member_folder, pooled_name, read_study, result_words
 
 _SHOWN = 12  # results that are printed at the end; the report has all
 
@@ -22,15 +23,15 @@ def sweep(request: Sweep) -> int:
         UsageError: there is no such study, another process is at work on it, or there is nothing to vary.
         RecipeError, DataError: the recipe or the data cannot be used.
     """
+    from engine.commands.train import shake_hands
     from engine.studies.plan import make, plan
 
     if request.resume:
         folder = runfolder.find_run(request.runs, str(request.recipe), studies=True)
         if not folder.is_study:
             raise UsageError(f"{folder.id} is no study", f"go on with it: medtui resume {folder.address}")
-        if request != Sweep(
-            recipe=request.recipe, data=request.data, runs=request.runs, jobs=request.jobs, resume=True
-        ):
+        same = {key: getattr(request, key) for key in ("recipe", "data", "runs", "jobs", "handshake")}
+        if request != Sweep(**same, resume=True):
             raise UsageError("a study goes on as it was begun", "begin another one: medtui sweep RECIPE ...")
         study = read_study(folder)
         study = msgspec.structs.replace(study, data=str(request.data.resolve())) if request.data else study
@@ -39,8 +40,8 @@ def sweep(request: Sweep) -> int:
     else:
         study, recipe = plan(request)
         folder = make(request, study, recipe)
-    print(printable(str(folder.root)), flush=True)
     lock = runfolder.take_lock(folder)
+    shake_hands(request)(folder)
     try:
         return _work(folder, study, request.jobs or study.jobs)
     finally:
@@ -104,7 +105,8 @@ def _reason(folder: runfolder.RunFolder, member: Member) -> str:
 def _result(name: str, part: runfolder.SplitSummary, metric: str) -> str:
     value, bounds = part.value(metric), part.interval(metric)
     words = f" (95 % CI {bounds[0]:.4g} to {bounds[1]:.4g})" if bounds else ""
-    return f"{name}: {metric} {value:.4g}{words}" if value is not None else f"{name}: no {metric}"
+    named = f"{result_words(name)}: {{}}{spoken(metric)}".format
+    return f"{named('')} {value:.4g}{words}" if value is not None else named("no ")
 
 
 def _end(folder: runfolder.RunFolder, study: Study, state: runfolder.State, message: str = "", hint: str = "") -> None:

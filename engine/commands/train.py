@@ -19,7 +19,7 @@ from engine.data.identity import split_rows
 from engine.errors import Problem, RecipeError, printable
 from engine.hardware import launched_place
 from engine.recipe import Recipe, load_recipe, memory_advice, placed, recipe_toml, refuse_dead
-from engine.requests import Resume, Train, encode
+from engine.requests import Resume, Sweep, Train, encode
 from engine.runfolder import RunFolder, create, take_lock, update_manifest, write_splits, write_text
 from engine.training.manifest import command_line, first_manifest
 from engine.training.webhook import keep_webhook, stored_webhook
@@ -166,7 +166,7 @@ def facts_of(network: Network, recipe: Recipe, root: Path) -> dict[str, Any]:
     }
 
 
-def shake_hands(request: Train | Resume) -> Handshake:
+def shake_hands(request: Train | Resume | Sweep) -> Handshake:
     """A handshake that tells the launcher's pipe the folder, and turns stdout and stderr to train.log."""
     descriptor = request.handshake
 

@@ -10,7 +10,7 @@ from statistics import median
 
 from engine.diagnosis.facts import IN_A_ROW, Facts, Finding, brief, first_level, line, noise, series
 from engine.diagnosis.quality import guesses
-from engine.measures import default_monitor, find
+from engine.measures import default_monitor, find, spoken
 
 _WAIT, _GOOD, _LEARNED, _LEARNED_EARLY = 5, 0.85, 0.3, 0.2
 _STEADY, _BEFORE, _SURE, _RISES, _LATE, _KEPT = 5, 8, 7.0, 1.5, 0.6, 3
@@ -43,7 +43,8 @@ def plateau(facts: Facts) -> Iterator[Finding]:
     yield Finding(
         severity="note",
         code="plateau",
-        message=f"{facts.monitor} stands at {brief(curve[-1][1])}: no better for {len(values) - 1 - at} validations",
+        message=f"{spoken(facts.monitor)} stands at {brief(curve[-1][1])}: "
+        f"no better for {len(values) - 1 - at} validations",
         since_epoch=curve[at][0],
         evidence=f"best {brief(max(values) if facts.monitor_up else -max(values))}, and the training loss stands too",
         remedy="another learning rate or schedule, a larger network, or stop here",

@@ -14,8 +14,8 @@ _SEGMENTATION = (
         "as MedPy defines it."
     ),
     (
-        "NSD: share of both surfaces within a tolerance of the other. Volume error: (|P| - |T|) / |T|. Lesions: "
-        "connected components; one of T is found where it shares a voxel with P."
+        "NSD: share of both surfaces within a tolerance of the other. {size} error: (|P| - |T|) / |T|. Lesions: "
+        "connected components; one of T is found where it shares a {voxel} with P."
     ),
     (
         "An empty prediction of a class that is there counts with Dice 0 and, as distances, with the diagonal of the "
@@ -42,8 +42,8 @@ def methods(run: RunData) -> Section:
 
 def _segmentation(run: RunData) -> list[str]:
     unit = "millimetres" if run.unit == "mm" else f"{run.unit}s (the files carry no {run.unit} size)"
-    border = "border pixels" if run.pictures else "surface voxels"
-    return [line.format(unit=unit, border=border) for line in _SEGMENTATION]
+    border, size, voxel = ("border pixels", "Area", "pixel") if run.pictures else ("surface voxels", "Volume", "voxel")
+    return [line.format(unit=unit, border=border, size=size, voxel=voxel) for line in _SEGMENTATION]
 
 
 def _intervals(run: RunData) -> str:

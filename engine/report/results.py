@@ -13,6 +13,7 @@ from engine.readers.run import RunData
 from engine.report.blocks import Block, Card, Cards, Cell, Section, Table, Text
 from engine.report.spread import spread_table
 from engine.runfolder import SplitSummary
+from engine.runfolder.study import result_words
 
 _WORST_SHOWN = 15
 _CALIBRATED = "_calibrated"
@@ -43,7 +44,7 @@ def split_results(run: RunData, split: str) -> Section:
     else:
         blocks.append(segmentation_table(part, run.classes, run.unit, reported))
         blocks += [*spread_table(run, split), *detection_table(run, split)]
-    return Section(f"Results: {split}", blocks)
+    return Section(f"Results: {result_words(split)}", blocks)
 
 
 _REPORTED = "Reported before: as the recipe gives it; to be compared where the data and the settings are the same."
@@ -177,13 +178,16 @@ def detection_table(run: RunData, split: str) -> list[Table]:
         [label or "mean", *(measured(part, m, label) for m in columns)]
         for label in (*names, *([None] if len(names) != 1 else []))
     ]
-    caption = "Volume error: predicted minus true volume, as a share of the true one."
+    size, voxel = ("area", "pixel") if run.unit == "pixel" else ("volume", "voxel")
+    caption = f"{size.capitalize()} error: predicted minus true {size}, as a share of the true one."
     if several:
         caption += (
-            " Lesions: connected components of a case (a shared corner connects); one is found where any voxel of it "
-            "is predicted, and a predicted one without a true voxel is false. Means over cases."
+            f" Lesions: connected components of a case (a shared corner connects); one is found where any {voxel} of "
+            f"it is predicted, and a predicted one without a true {voxel} is false. Means over cases."
         )
-    return [Table(["Class", *map(title, columns)], rows, caption, rule_before=frozenset({len(names)}))]
+    return [
+        Table(["Class", *(title(m, run.unit) for m in columns)], rows, caption, rule_before=frozenset({len(names)}))
+    ]
 
 
 def case_section(run: RunData) -> Section | None:
@@ -231,7 +235,8 @@ def _classified(run: RunData) -> Section:
 
 
 def _protocol(part: SplitSummary, split: str) -> str:
-    text = f"{counted(part.n, 'case')} of the {split} split" if part.n is not None else f"The {split} split"
+    where = {"out_of_fold": "out of fold", "test_members": "of the test split"}.get(split, f"of the {split} split")
+    text = f"{counted(part.n, 'case')} {where}" if part.n is not None else f"Cases {where}"
     return f"{text}: {part.protocol}." if part.protocol else f"{text}."
 
 

@@ -22,7 +22,7 @@ from engine.report.shared import error_over_cases
 from engine.report.spread import subgroups
 from engine.report.statement import BLANK, data_section, looks, use_section
 from engine.runfolder import RunFolder, SplitSummary, read_metrics, read_status, read_text
-from engine.runfolder.study import Member, Study, best_setting, member_folder, pooled_name, voters
+from engine.runfolder.study import Member, Study, best_setting, member_folder, pooled_name, result_words, voters
 
 
 def write_study_report(folder: RunFolder, study: Study) -> tuple[Path, Path]:
@@ -69,7 +69,7 @@ def _spread(run: RunData, measured: Sequence[str]) -> Section | None:
         part = run.metrics[where]
         for one in (name for name in _ranked(part) if name in part.spread):
             chance = [digits(value, 4) for value in (error_over_cases(part, one), part.spread[one])]
-            rows.append([f"{title(one, part.unit)}, {where}", digits(part.value(one)), *chance])
+            rows.append([f"{title(one, part.unit)}, {result_words(where)}", digits(part.value(one)), *chance])
     if not rows:
         return None
     caption = (

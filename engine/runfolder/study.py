@@ -113,6 +113,12 @@ def pooled_name(study: Study, setting: str = "") -> str:
     return ("out_of_fold" if study.folds else "validation") + (f": {setting}" if setting else "")
 
 
+def result_words(name: str) -> str:
+    """The name of a result in metrics.json as people read it: ``out_of_fold: lr=1`` -> ``out of fold: lr=1``."""
+    kind, colon, setting = name.partition(": ")
+    return {"out_of_fold": "out of fold", "test_members": "test, mean of members"}.get(kind, kind) + colon + setting
+
+
 def best_setting(study: Study, metrics: Mapping[str, SplitSummary]) -> str:
     """The setting whose pooled result is best by the monitored metric; the first where none is known."""
     found = {one: metrics.get(pooled_name(study, one), SplitSummary()).value(study.monitor) for one in study.settings}

@@ -14,7 +14,8 @@ import msgspec
 
 from engine.errors import RunError, printable
 from engine.hardware import out_of_memory_kills
-from engine.runfolder import ENDED, RunFolder, Status, own_status, read_status, send, write_status
+from engine.measures import spoken
+from engine.runfolder import ENDED, RunFolder, Status, own_status, read_status, send, take, write_status
 from engine.runfolder.status import record_death
 from engine.runfolder.study import Member, Study, member_folder
 from engine.studies.members import save
@@ -57,6 +58,7 @@ class Crew:
             (signal.SIGHUP, signal.SIG_IGN),
         ):
             self._before[number] = signal.signal(number, then)
+        take(self.folder)  # what nobody was there to hear
         write_status(self.folder, self._status)
         return self
 
@@ -81,6 +83,8 @@ class Crew:
         asked = 0
         while True:
             live = self._look()
+            if any(request.command in {"stop", "stop_now"} for request in take(self.folder)):
+                self._asked = max(1, self._asked)  # only a signal kills
             if self._asked > asked:
                 asked = self._asked
                 self._end(live, now=asked > 1)
@@ -222,5 +226,5 @@ def show(text: str) -> None:
 
 
 def _progress(status: Status) -> str:
-    best = "" if status.best is None else f", best {status.metric} {status.best:.4g}"
+    best = "" if status.best is None else f", best {spoken(status.metric)} {status.best:.4g}"
     return f", epoch {status.epoch}/{status.epochs}{best}" if status.epochs else ""

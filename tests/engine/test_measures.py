@@ -49,6 +49,14 @@ def test_metrics_stand_in_the_order_of_papers() -> None:
     assert measures.leading(["probability", "loss"]) == ["loss", "probability"]
 
 
+def test_a_volume_of_voxels_is_an_area_of_pixels() -> None:
+    names = ("volume_error", "absolute_volume_error", "hd95")
+    assert [measures.title(name, "pixel") for name in names] == ["Area error", "Absolute area error", "95HD [pixel]"]
+    assert [measures.title(name, "voxel") for name in names][:2] == ["Volume error", "Absolute volume error"]
+    assert [measures.spoken(name, "pixel") for name in names] == ["area error", "absolute area error", "hd95 pixel"]
+    assert [measures.spoken(name) for name in names] == ["volume error", "absolute volume error", "hd95"]
+
+
 def test_less_is_better_where_it_is_an_error() -> None:
     down = {name for name in measures._TABLE if not measures.better_up(name)}
     distances = {"asd", "assd", "hd95", "hd95_max", "assd_all_voxels", "hd95_all_voxels"}

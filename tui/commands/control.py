@@ -7,6 +7,7 @@ from engine.errors import UsageError, printable
 from engine.events import Control
 from engine.runfolder import ENDED, EventReader, RunFolder, read_status, send, size_of, write_label
 from engine.runfolder.control import Command
+from engine.runfolder.mirror import refuse_mirror
 from tui.arguments import Commands, Parser, run_argument, seconds
 from tui.commands.label import say
 from tui.remote.reach import reached
@@ -14,7 +15,8 @@ from tui.remote.reach import reached
 _POLL_S = 0.1
 _TEXTS = {
     "pause": "Pause a live run after its iteration. It keeps its memory; go on with: medtui resume.",
-    "stop": "End a live run after the epoch that it is in. It is tested and reported as far as it came.",
+    "stop": "End a live run after the epoch that it is in. It is tested and reported as far as it came. Of a study all "
+    "members write a checkpoint and end; medtui resume goes on.",
     "checkpoint": "Write last.pt of a live run now.",
     "note": "Write a line of text about a run. It stands in lists and in the report; of a live run in its stream too.",
 }
@@ -40,9 +42,11 @@ def wait_option(command: Parser) -> None:
 
 def _send(arguments: argparse.Namespace) -> int:
     command: Command = "stop_now" if arguments.command == "stop" and arguments.now else arguments.command
-    with reached(arguments.runs, arguments.run, studies=command == "note") as (folder, _):
+    with reached(arguments.runs, arguments.run, studies=arguments.command in {"note", "stop"}) as (folder, _):
         if command == "note" and (not arguments.text or folder.is_study or read_status(folder).state in ENDED):
             return say(folder, f"has the note: {write_label(folder, note=arguments.text).note or 'none'}")
+        if folder.is_study:
+            return _stop_study(folder)
         return send_request(folder, command, getattr(arguments, "text", ""), arguments.wait)
 
 
@@ -52,11 +56,7 @@ def send_request(folder: RunFolder, command: Command, text: str = "", wait_s: fl
     Raises:
         UsageError: the run is not live, or its folder cannot be written.
     """
-    status = read_status(folder)
-    if status.state in ENDED:
-        raise UsageError(
-            f"{folder.id} is {status.state}: there is no trainer to ask", "live runs are shown by: medtui runs"
-        )
+    _refuse_ended(folder)
     reader = EventReader(folder.events, position=size_of(folder.events))
     sent = send(folder, command, text)
     answer = _answer(folder, reader, sent.id, wait_s)
@@ -69,6 +69,20 @@ def send_request(folder: RunFolder, command: Command, text: str = "", wait_s: fl
         return 1
     print(printable(f"{folder.id}: {answer.message or f'{command}: {answer.state}'}"))
     return 0 if answer.state == "done" else 1
+
+
+def _refuse_ended(folder: RunFolder) -> None:
+    if (state := read_status(folder).state) in ENDED:
+        raise UsageError(f"{folder.id} is {state}: there is no trainer to ask", "live runs are shown by: medtui runs")
+
+
+def _stop_study(folder: RunFolder) -> int:
+    """Ask the sweep that is at work on a study; it has no stream to answer in."""
+    refuse_mirror(folder, "stop")
+    _refuse_ended(folder)
+    send(folder, "stop")
+    print(printable(f"{folder.id}: asked; its members write a checkpoint and end: medtui runs"))
+    return 0
 
 
 def _answer(folder: RunFolder, reader: EventReader, request_id: str, wait_s: float) -> Control | None:

@@ -15,7 +15,7 @@ from tui.arguments import Commands, screen_options
 from tui.commands._ask import is_confirmed
 from tui.commands.control import send_request, wait_option
 from tui.commands.run import check_name, launch
-from tui.engine_process import request_of, run_engine
+from tui.engine_process import request_of
 from tui.remote.reach import found_here, reached
 
 
@@ -45,7 +45,8 @@ def _resume(arguments: argparse.Namespace) -> int:
                 "name the run of a member, or a new sweep",
             )
         overrides = tuple(arguments.overrides)
-        return run_engine(Sweep(recipe=folder.root, resume=True, data=arguments.data, overrides=overrides))
+        request = Sweep(recipe=folder.root, resume=True, data=arguments.data, overrides=overrides)
+        return launch(request, arguments)
     status = read_status(folder)
     if status.state == "silent" and not arguments.fork:
         arguments.take = arguments.take or is_confirmed(

@@ -5,7 +5,7 @@ import re
 
 from engine.errors import UsageError, printable
 from engine.hardware import launched_place
-from engine.requests import Resume, Train
+from engine.requests import Resume, Sweep, Train
 from engine.runfolder import ENDED, read_status
 from tui.arguments import Commands, screen_options
 from tui.commands.attach import has_screen, open_dashboard, runs_of
@@ -31,13 +31,14 @@ def check_name(name: str | None) -> None:
         raise UsageError(f'--name: found "{name}"', "allowed are letters, digits, dot, dash and underscore, 64 at most")
 
 
-def launch(request: Train | Resume, arguments: argparse.Namespace, since_s: float = 0.0) -> int:
-    """Start a trainer and show it. ``since_s``: when plain lines begin, as a resumed run has a past."""
+def launch(request: Train | Resume | Sweep, arguments: argparse.Namespace, since_s: float = 0.0) -> int:
+    """Start a trainer and show it, or a study. ``since_s``: when plain lines begin, as a resumed run has a past."""
     from tui.trainer import Interrupts, start
 
-    if isinstance(request, Train) and request.on == "slurm":
-        return run_engine(request)
-    if launched_place().rank:  # the first of the processes of torchrun or srun makes the run and shows it
+    says_all = (
+        not arguments.detach if isinstance(request, Sweep) else isinstance(request, Train) and request.on == "slurm"
+    )
+    if says_all or launched_place().rank:  # the first of the processes of torchrun or srun makes the run and shows it
         return run_engine(request)
     with Interrupts() as interrupts:
         trainer = start(request, interrupts)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import MedtuiError, printable
+from engine.measures import spoken
 from engine.runfolder import ENDED, RunFolder, Status, list_runs, read_label, read_status, shown_name
 from tui.arguments import Commands, runs_option
 from tui.ascii import to_ascii, wants_ascii
@@ -138,7 +139,7 @@ def _row(folder: RunFolder, status: Status, now_s: float) -> tuple[str, ...]:
         status.state,
         shown_name(folder, status.name),
         epochs,
-        f"{status.metric} {figure(status.best)}".strip(),
+        f"{spoken(status.metric)} {figure(status.best)}".strip(),
         figure(status.test),
         age(now_s - started_s) if started_s else "–",
         folder.id,

@@ -3,18 +3,19 @@
 import argparse
 
 from engine.requests import Sweep, make
-from tui.arguments import Commands
-from tui.commands.run import check_name
+from tui.arguments import Commands, screen_options
+from tui.commands.run import check_name, launch
 from tui.engine_process import request_of
 
 
 def register(commands: Commands) -> None:
-    commands.add_request(Sweep, ask=_request)
+    command = commands.add_request(Sweep, ask=_request, perform=lambda told: launch(_request(told), told))
+    screen_options(command, plain="its lines, which it always prints", what="study")
 
 
 def _request(arguments: argparse.Namespace) -> Sweep:
     check_name(arguments.name)
     if arguments.resume:
-        fields = {field: getattr(arguments, field) for field in Sweep.__struct_fields__}
+        fields = {field: getattr(arguments, field) for field in Sweep.__struct_fields__ if hasattr(arguments, field)}
         return make(Sweep, fields)
     return request_of(Sweep, arguments)

@@ -61,7 +61,7 @@ def draw_chart(chart: Chart, width: int, height: int, manner: ChartOptions) -> P
     for place, letter in manner.events:
         area.put(place, 0.0, letter, "accent")
     border, ticks = _edge(manner), _ticks(axis, rows)
-    parts = legend(chart, plotted, manner, width=width - 12 - len(chart.name))
+    parts = legend(chart, plotted, manner, width=width - 12 - len(chart.title))
     title = _title(chart, width, manner)
     lines = [frame_top(title, fitted(parts, width - 9 - length(title), 2), width, border)]
     for row, cells in enumerate(raster.lines()):
@@ -111,7 +111,7 @@ def _edge(manner: ChartOptions) -> str:
 
 
 def _title(chart: Chart, width: int, manner: ChartOptions) -> Line:
-    title: Line = [(chart.name, "accent bold" if manner.focused else "ink bold")]
+    title: Line = [(chart.title, "accent bold" if manner.focused else "ink bold")]
     title += [(f" {one_line(chart.unit)}", "muted")] if chart.unit else []
     title += [(" log", "muted")] if manner.log else []
     return cut(title, max(0, width - 6))

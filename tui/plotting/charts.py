@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from engine.measures import better_up, find, is_count, is_distance
+from engine.measures import better_up, find, is_count, is_distance, spoken
 from engine.readers.columns import Columns
 from engine.readers.run_view import TRACK_COLUMNS, RunView, Tracks, best
 from tui.plotting.reduce import Floats
@@ -94,6 +94,11 @@ class Chart:
     reason: str = ""  # why there is nothing to see yet
     chance: float | None = None  # the value of a guess
     unit: str = ""  # of the values
+
+    @property
+    def title(self) -> str:
+        """Its name as people read it."""
+        return spoken(self.name)
 
     @property
     def bounded(self) -> bool:

@@ -10,13 +10,13 @@ import numpy as np
 
 from engine.errors import RecipeError
 from engine.events import number
-from engine.measures import better_up, find, is_count, is_distance
+from engine.measures import better_up, find, is_count, is_distance, spoken
 from engine.readers.columns import Columns
 from engine.readers.run_view import EMPTY, RunView, Tracks, best
 from engine.runfolder import RunFolder, read_manifest, read_small
 from engine.toml import flat, parse
 from tui.plotting.charts import Chart, Curve, Mode, end_of, steps_of
-from tui.text import clock, figure, one_line, with_unit
+from tui.text import clock, figure, one_line
 from tui.theme import mark
 
 LARGEST_RECIPE = 1 << 20
@@ -185,7 +185,7 @@ def _rows(values: Sequence[Mapping[str, Any]], sides: Sequence[ComparedRun], onl
         marked = best_places(numbers, up=better_up(name)) if _told_apart(name, sides) else frozenset[int]()
         counted = is_count(name)
         cells = tuple(_MISSING if math.isnan(v) else str(int(v)) if counted else figure(v) for v in numbers)
-        rows.append(TableRow(with_unit(name, _unit(sides)), cells, marked))
+        rows.append(TableRow(spoken(name, _unit(sides)), cells, marked))
     return rows
 
 
@@ -198,7 +198,7 @@ def _best_rows(sides: Sequence[ComparedRun]) -> list[TableRow]:
         cells = tuple(f"{figure(f[0])} @ {f[1]}" if f else _MISSING for f in found)
         numbers = [f[0] if f else math.nan for f in found]
         marked = best_places(numbers, up=up) if _told_apart(name, sides) else frozenset[int]()
-        rows.append(TableRow(with_unit(name, _unit(sides)), cells, marked))
+        rows.append(TableRow(spoken(name, _unit(sides)), cells, marked))
     return [TableRow("validation, best @ epoch", head=True), *rows] if rows else []
 
 

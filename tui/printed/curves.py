@@ -4,6 +4,7 @@ import numpy as np
 import plotext
 from numpy.typing import NDArray
 
+from engine.measures import spoken
 from engine.readers.columns import Columns
 from engine.readers.run_view import RunView
 from tui.text import figure
@@ -25,7 +26,7 @@ def curve_lines(view: RunView, width: int, *, ascii_only: bool) -> list[str]:
     train = _points(view.steps, "loss", per_epoch)
     charts = [("loss", {"train": (train, dense), "val": (_track(view, "loss", per_epoch), sparse)})]
     if view.monitor and view.monitor != "loss":
-        charts.append((view.monitor, {"val": (_track(view, view.monitor, per_epoch), sparse)}))
+        charts.append((spoken(view.monitor), {"val": (_track(view, view.monitor, per_epoch), sparse)}))
     lines: list[str] = []
     for title, series in charts:
         known = {name: (points, mark) for name, (points, mark) in series.items() if len(points[0])}

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 from engine.errors import printable
-from engine.measures import better_up
+from engine.measures import better_up, spoken
 from engine.readers import run_view
 from engine.readers.fold import read_view
 from engine.readers.health import findings_of, time_words
@@ -112,7 +112,7 @@ def _metrics(view: RunView, width: int) -> Iterator[str]:
     for metric, track in view.validation.items():
         found = run_view.best(track, up=better_up(metric))
         words = f"best {figure(found[0])} @ {found[1]}" if found else ""
-        name = shorten(f"val {metric}", _NAME_WIDTH - 1)
+        name = shorten(f"val {spoken(metric)}", _NAME_WIDTH - 1)
         bars = sparkline(track["value"].tolist(), spark, metric)
         yield (f"{name:{_NAME_WIDTH}}{figure(run_view.last(track)):>9}  {words:17}{bars}")
 

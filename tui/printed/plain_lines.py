@@ -8,6 +8,7 @@ from dataclasses import replace
 from engine import events
 from engine.diagnosis import Code, Finding
 from engine.errors import counted
+from engine.measures import spoken
 from engine.readers import run_view
 from engine.readers.fold import fold
 from engine.readers.health import findings_of, time_words
@@ -137,7 +138,7 @@ class PlainLines:
     def _measured(self, validation: events.Validation) -> str:
         view = self._view
         metric = view.monitor or next(iter(validation.metrics), "loss")
-        text = f"val {metric} {figure(events.number(validation.metrics.get(metric))):5}"
+        text = f"val {spoken(metric)} {figure(events.number(validation.metrics.get(metric))):5}"
         track = view.validation.get(metric)
         best = run_view.best(track, up=view.monitor_up) if track is not None else None
         digits = len(str(view.epochs))

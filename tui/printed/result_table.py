@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from engine.errors import printable
 from engine.events import Metrics, Number, number
-from engine.measures import is_count, ordered
-from tui.text import figure, shorten, with_unit
+from engine.measures import is_count, ordered, spoken
+from tui.text import figure, shorten
 
 _LABEL_WIDTH = 28
 _GAP = "  "
@@ -35,7 +35,7 @@ def metric_table(split: str, metrics: Metrics, per_class: Mapping[str, Metrics],
 
 
 def _head(name: str, unit: str) -> str:
-    return printable(with_unit(name, unit), keep="").rjust(7)
+    return printable(spoken(name, unit), keep="").rjust(7)
 
 
 def _blocks(names: list[str], unit: str, width: int) -> list[list[str]]:

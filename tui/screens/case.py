@@ -6,6 +6,7 @@ from collections.abc import Callable
 from textual import work
 from textual.geometry import Region
 
+from engine.measures import spoken
 from engine.readers.run_view import EMPTY, RunView
 from engine.runfolder import CaseRow, RunFolder, read_cases
 from engine.runfolder.mirror import STREAM, fetch
@@ -52,7 +53,7 @@ class CaseScreen(ScreenOfRun):
         if case is not None:
             line += [("   case ", "muted"), (one_line(case.id), "ink bold")]
             value = case.values.get(metric)
-            line += [(f"   {one_line(metric)} ", "muted"), (figure(value), "ink")] if value is not None else []
+            line += [(f"   {spoken(one_line(metric))} ", "muted"), (figure(value), "ink")] if value is not None else []
         return line
 
     def placed(self, width: int, height: int, chosen: str) -> dict[str, Region]:

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 
 from engine.errors import MedtuiError
 from engine.runfolder import send, write_label
-from engine.runfolder.mirror import command_for, refuse_mirror
+from engine.runfolder.mirror import refuse_mirror
 from engine.runfolder.remove import refuse_removal, remove, what_goes
 from tui.screens.confirm import Confirm, Prompt
 from tui.screens.notifier import notify
@@ -28,7 +28,13 @@ class ChangingScreen(TiledScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("N", "rename", "rename", show=False, tooltip="give the run another name; its id stays"),
         Binding("n", "note", "note", show=False, tooltip="a line of text about the run"),
-        Binding("R", "resume", "resume", show=False, tooltip="go on with the run: paused, or from its last checkpoint"),
+        Binding(
+            "R",
+            "resume",
+            "resume",
+            show=False,
+            tooltip="go on: paused, or from the last checkpoint",
+        ),
         Binding("d,delete", "delete", "delete", show=False, tooltip="delete the run for good (asks twice)"),
     ]
 
@@ -88,17 +94,18 @@ class ChangingScreen(TiledScreen):
     async def action_resume(self) -> None:
         if (row := self._row()) is None:
             return
-        if row.folder.is_study:
-            notify(self.app, f"a study goes on in a shell: {command_for(row.folder, 'resume')}", "warning")
-        elif row.state == "paused":
+        what = "study" if row.folder.is_study else "run"
+        if row.state == "paused":
             await self._done(lambda: send(row.folder, "resume"), "the trainer was asked to go on")
         elif row.state not in RESUMABLE:
-            more = "; <open:Enter> and <fork:F> begin a new one at its last checkpoint"
-            notify(self.app, f"the run is {row.state}{keyed(more) if row.state == 'finished' else ''}", "warning")
+            forks = row.state == "finished" and not row.folder.is_study
+            more = "; <open:Enter> and <fork:F> begin a new one at its last checkpoint" if forks else ""
+            notify(self.app, f"the {what} is {row.state}{keyed(more)}", "warning")
         elif await self._done(lambda: refuse_mirror(row.folder, "resume")):
-            question = f"Go on with {one_line(row.id)} from its last checkpoint?"
+            where = "where it was cut off" if row.folder.is_study else "from its last checkpoint"
+            question = f"Go on with {one_line(row.id)} {where}?"
             if await self.app.push_screen_wait(Confirm(question)):
-                self.app.notify("the trainer starts: it loads PyTorch", timeout=15)
+                self.app.notify(f"the {what} starts: it loads PyTorch", timeout=15)
                 await self._done(lambda: go_on(row.folder))
 
     @work

@@ -10,6 +10,7 @@ from textual.geometry import Region
 from textual.timer import Timer
 from textual.widget import Widget
 
+from engine.measures import spoken
 from engine.readers.run_view import last
 from engine.runfolder import RunFolder
 from tui.plotting.cells import Line, cut, ends
@@ -66,7 +67,7 @@ class ReplayScreen(ScreenOfRun):
         parts: list[Line] = [[("epoch ", "muted"), (f"{view.epoch}/{whole.epochs}", "ink bold")]]
         track = view.validation.get(view.monitor)
         if track is not None:
-            parts.append([(f"val {one_line(view.monitor)} ", "muted"), (figure(last(track)), "accent bold")])
+            parts.append([(f"val {spoken(one_line(view.monitor))} ", "muted"), (figure(last(track)), "accent bold")])
         parts.append([("iteration ", "muted"), (f"{view.iteration}/{whole.iteration}", "ink")])
         worked = float(steps_of(whole, "time").to_axis(np.array([self.stop.time_s]))[0])
         parts.append([(clock(worked), "ink"), (" in", "muted")])

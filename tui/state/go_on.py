@@ -25,7 +25,7 @@ def go_on(folder: RunFolder, *words: str) -> RunFolder:
     """
     said = _medtui(["resume", str(folder.root), "--runs", str(folder.root.parent), "--detach", *words])
     path = next((Path(line) for line in reversed(said.splitlines()) if Path(line).is_dir()), folder.root)
-    return find_run(path.parent, path.name)
+    return find_run(path.parent, path.name, studies=True)
 
 
 def write_report(folder: RunFolder) -> Path:

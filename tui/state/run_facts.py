@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from engine import measures
-from engine.measures import is_count, ordered
+from engine.measures import is_count, ordered, spoken
 from engine.readers.run_view import EMPTY, RunView, best
 from engine.runfolder import RunFolder, SplitSummary, read_metrics, size_of
 from engine.runfolder.mirror import STREAM, fetch
 from tui.state.feed import QUICK_BYTES, view_of
 from tui.state.study_facts import StudyFacts, read_study_facts
-from tui.text import figure, with_unit
+from tui.text import figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def headline(part: SplitSummary) -> list[tuple[str, str]]:
     values = {**part.values, **part.counts}
     first = measures.headline(values)
     return [
-        (with_unit(name, part.unit), str(int(value)) if is_count(name) else figure(float(value)))
+        (spoken(name, part.unit), str(int(value)) if is_count(name) else figure(float(value)))
         for name in ordered(values)
         if name in first or name == "loss" or (is_count(name) and name != "macro_over")
         if (value := values[name]) is not None

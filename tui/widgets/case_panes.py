@@ -9,13 +9,13 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from engine.errors import counted
-from engine.measures import better_up, find, is_count
+from engine.measures import better_up, find, is_count, spoken
 from engine.readers.run_view import RunView
 from engine.runfolder import CaseRow
 from tui.plotting.cells import Line, bar, cut, fit, fitted
 from tui.settings import keyed
 from tui.state.case_files import ORDERS, Order, case_history, chosen_cases, main_metric
-from tui.text import figure, one_line, sparkline, with_unit, wrapped
+from tui.text import figure, one_line, sparkline, wrapped
 from tui.widgets.pane import Pane
 from tui.widgets.rows import RowsPane
 
@@ -81,7 +81,7 @@ class CaseList(RowsPane[CaseRow]):
         label, split, words, size = self._columns(width)
         line: Line = [(fit("  case", label), "muted"), (fit("split", split) if split else "", "muted")]
         line += [(fit("true→pred", words), "muted")] if words else []
-        return [[*line, *((fit(one_line(name), size, right=True), "muted") for name in self._metrics(width))]]
+        return [[*line, *((fit(spoken(one_line(name)), size, right=True), "muted") for name in self._metrics(width))]]
 
     def line(self, row: CaseRow, at: int, width: int) -> Line:
         label, split, words, size = self._columns(width)
@@ -163,7 +163,7 @@ class CaseNumbers(Pane):
         if not row.values:
             return []
         columns = {"case": row.values, **(row.per_class if len(row.per_class) > 1 else {})}
-        titles = {name: with_unit(one_line(name), unit) for name in row.values if not is_count(name)}
+        titles = {name: spoken(one_line(name), unit) for name in row.values if not is_count(name)}
         size, labels = _SIZE if len(columns) > 1 else _ONE_SIZE, list(columns)
         first = max(0, min(max(map(cell_len, titles.values()), default=0) + 1, width - size))
         fitting = max(1, (width - first) // size)
@@ -205,7 +205,7 @@ class CaseNumbers(Pane):
         values = [value for _, value in points]
         best = max(values) if better_up(metric) else min(values)
         bars = sparkline(values, max(8, width), metric)
-        said = f"{one_line(metric)} in {counted(len(points), 'validation')}, epoch {points[0][0]}"
+        said = f"{spoken(one_line(metric))} in {counted(len(points), 'validation')}, epoch {points[0][0]}"
         said += f" to {points[-1][0]}" if len(points) > 1 else ""
         return [
             [],

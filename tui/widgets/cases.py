@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 
 from engine.events import CaseEntry, number
-from engine.measures import find
+from engine.measures import find, spoken
 from engine.readers.run_view import EMPTY
 from tui.plotting.cells import Line, fit
 from tui.state.feed import RunSnapshot
@@ -108,7 +108,7 @@ def _columns(rows: Sequence[CaseEntry], width: int) -> list[tuple[str, int]]:
 
 
 def _head(name: str, room: int) -> str:
-    return one_line(name if cell_len(name) <= room else find(name).short or name)
+    return one_line(spoken(name) if cell_len(name) <= room else find(name).short or spoken(name))
 
 
 def _text(value: Any) -> str:

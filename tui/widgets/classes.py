@@ -10,13 +10,13 @@ from textual.message import Message
 
 from engine.errors import counted
 from engine.events import number
-from engine.measures import better_up, is_count, is_distance, leading, short_title
+from engine.measures import better_up, is_count, is_distance, leading, short_title, spoken
 from engine.readers.run_view import RunView, best, last
 from tui.plotting.cells import Line, Span, cut, fit, fitted, length
 from tui.plotting.confusion import Counts, fits, matrix_lines
 from tui.state.feed import RunSnapshot
 from tui.state.reasons import no_validation
-from tui.text import figure, one_line, sparkline, with_unit
+from tui.text import figure, one_line, sparkline
 from tui.theme import mark
 from tui.widgets.pane import Pane, stage
 
@@ -156,7 +156,7 @@ class Classes(Pane):
         return self._compact(view, names, width, range(self.top - 1, self.top + height))
 
     def _grouped(self, view: RunView, names: list[str], width: int) -> list[Line]:
-        titles = {name: "  " + with_unit(one_line(name), view.unit) for name in names}
+        titles = {name: "  " + spoken(one_line(name), view.unit) for name in names}
         widths = _widths(width, max(map(len, titles.values())), second=False, test="test" in view.results)
         lines = [_header(widths, "last", "")]
         for at, label in enumerate(view.classes):

@@ -77,7 +77,7 @@ class Curves(NavigatedPane):
     def filtered(self, charts: list[Chart]) -> list[Chart]:
         """The charts whose names have all words of the filter."""
         words = self.filter.lower().split()
-        return [chart for chart in charts if all(word in chart.name.lower() for word in words)]
+        return [chart for chart in charts if all(word in f"{chart.name} {chart.title}".lower() for word in words)]
 
     def names(self) -> list[str]:
         return [chart.name for chart in self.charts()]

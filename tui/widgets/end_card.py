@@ -8,14 +8,14 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from engine.events import number
-from engine.measures import is_count, leading
+from engine.measures import is_count, leading, spoken
 from engine.readers.run_view import RunView, best
 from engine.runfolder import RunFolder, SplitSummary
 from engine.runfolder.mirror import command_for
 from tui.plotting.cells import Line, flowed
 from tui.settings import keyed
 from tui.state.feed import RunSnapshot
-from tui.text import figure, nearest, one_line, with_unit, wrapped
+from tui.text import figure, nearest, one_line, wrapped
 from tui.widgets.canvas import Canvas
 
 RESUMABLE = ("failed", "stopped", "lost", "silent")
@@ -131,7 +131,7 @@ class EndCard(Canvas):
             values = {name: number(value) for name, value in found.items() if value is not None}
         names = sorted(leading(values), key=lambda name: name != view.monitor)
         parts = [[(f"{split} ", "muted"), *_value(part, name, values[name], "accent bold")] for name in names[:1]]
-        parts += [[(f"{name} ", "muted"), (str(n), "ink")] for name, n in part.counts.items() if n is not None]
+        parts += [[(f"{spoken(name)} ", "muted"), (str(n), "ink")] for name, n in part.counts.items() if n is not None]
         parts += [self._validation(view, values)]
         parts += [_value(part, name, values[name], "ink") for name in names[1:6]]
         yield from flowed([part for part in parts if part], width - 2, most=3 if self.app.size.height >= 30 else 2)
@@ -168,15 +168,22 @@ class EndCard(Canvas):
             parts.append([("last event ", "muted"), (when, "ink")])
         unsaved: list[Line] = [] if "no checkpoint" in hint else [[("no checkpoint was written", "muted")]]
         keys = _keys("<resume:R>", "resume", "<fork:F>", "fork") if saved else unsaved
-        yield from flowed([*parts, *keys, *_keys("<report:e>", "report", "<number(6):6>", "log")], width - 2)
+        parts += [*keys, *_keys("<report:e>", "report")]
+        yield from flowed_with(parts, _keys("<number(6):6>", "log"), width - 2)
 
 
 def _value(part: SplitSummary, name: str, value: float, look: str) -> Line:
-    line: Line = [(f"{one_line(with_unit(name, part.unit))} ", "muted"), (figure(value), look)]
+    line: Line = [(f"{one_line(spoken(name, part.unit))} ", "muted"), (figure(value), look)]
     bounds = part.interval(name)
     if bounds and all(isinstance(bound, int | float) for bound in bounds):
         line.append((f" ({figure(bounds[0])} to {figure(bounds[1])})", "muted"))
     return line
+
+
+def flowed_with(parts: list[Line], more: list[Line], width: int) -> list[Line]:
+    """The lines of ``parts``, and of ``more`` where that costs no line."""
+    lines, longer = list(flowed(parts, width)), list(flowed([*parts, *more], width))
+    return longer if len(longer) == len(lines) else lines
 
 
 def _keys(*named: str) -> list[Line]:

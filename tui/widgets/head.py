@@ -4,6 +4,7 @@ import math
 import time
 
 from engine.events import number
+from engine.measures import spoken
 from engine.readers.run_view import RunView
 from tui.plotting.cells import Line, cut, ends, fitted, length
 from tui.settings import keyed
@@ -95,7 +96,7 @@ class Head(Canvas):
         tested = view.results.get("test")
         if tested is not None and view.monitor in tested.metrics:
             value = figure(number(tested.metrics[view.monitor]))
-            return [(f"test {one_line(view.monitor)} ", "muted"), (value, "accent bold")]
+            return [(f"test {spoken(one_line(view.monitor))} ", "muted"), (value, "accent bold")]
         track = view.validation.get(view.monitor)
         if track is None or not len(track):
             return []
@@ -104,7 +105,7 @@ class Head(Canvas):
         if len(values) > 1 and math.isfinite(float(values[-1] - values[-2])) and values[-1] != values[-2]:
             arrow = " ▲" if values[-1] > values[-2] else " ▼"
             better = (values[-1] > values[-2]) == view.monitor_up
-        name = one_line(view.monitor)
+        name = spoken(one_line(view.monitor))
         color = "accent" if better else "warning"
         return [(f"val {name} ", "muted"), (figure(float(values[-1])), "ink bold"), (arrow, color)]
 

@@ -7,6 +7,7 @@ import numpy as np
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
+from engine.measures import spoken
 from engine.runfolder.mirror import path_of
 from tui.plotting.cells import Line, flowed
 from tui.plotting.chart import chart_rows
@@ -87,7 +88,7 @@ class FactsPane(Pane):
                 return [[("no iteration yet", "muted")]]
             bars = sparkline(loss[-4000:].tolist(), max(8, min(60, width - 24)))
             return [[("train loss ", "muted"), (bars, "ink"), (f" {figure(float(loss[-1]))}", "ink")]]
-        name = one_line(view.monitor)
+        name = spoken(one_line(view.monitor))
         parts: list[Line] = [[(f"val {name}", "muted")]]
         if found:
             parts.append([("best ", "muted"), (figure(found[0]), "ink bold"), (f" @ {found[1]}", "muted")])

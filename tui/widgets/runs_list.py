@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from engine.errors import UsageError, counted
-from engine.measures import find
+from engine.measures import find, spoken
 from engine.runfolder.mirror import path_of
 from tui.plotting.cells import Line, Span, bar, fit, length
 from tui.settings import Kept, keyed
@@ -257,7 +257,7 @@ def _inset(row: RunRow, *, opened: bool = False) -> str:
 
 def _best(row: RunRow, width: int) -> str:
     """``dice 0.881``; the metric's name is short, or gives way, where the room is too small for it."""
-    value, name = figure(row.status.best), one_line(row.status.metric)
+    value, name = figure(row.status.best), spoken(one_line(row.status.metric))
     room = max(0, width - len(value) - 1)
     name = name if len(name) <= room else shorten(find(name).short or name, room)
     return f"{name} {value}" if len(name) > 2 else value

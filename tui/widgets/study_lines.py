@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 
 from engine.errors import counted
+from engine.measures import spoken
 from engine.readers.run_view import EMPTY
 from engine.runfolder import ENDED, RunFolder, SplitSummary
 from engine.runfolder.mirror import command_for
-from engine.runfolder.study import Study, best_setting, member_folder, pooled_name
+from engine.runfolder.study import Study, best_setting, member_folder, pooled_name, result_words
 from tui.plotting.cells import Line, fit, fitted, flowed, length
 from tui.plotting.chart import chart_rows
 from tui.plotting.charts import end_of, steps_of
@@ -28,7 +29,7 @@ def result_lines(results: Mapping[str, SplitSummary], width: int) -> list[Line]:
     lines: list[Line] = []
     for split, values in sorted(results.items(), key=lambda item: item[0] != "test"):
         first, *rest = [[(f"{n} ", "muted"), (t, "ink")] for n, t in headline(values)] or [[("–", "muted")]]
-        name = shorten(one_line(split), width - 2 - sum(len(text) for text, _ in first))
+        name = shorten(one_line(result_words(split)), width - 2 - sum(len(text) for text, _ in first))
         parts: list[Line] = [[(name, "muted")], first, *rest]
         lines.append(fitted(parts, width, 2))
     return lines
@@ -86,13 +87,13 @@ def _reached(facts: StudyFacts, results: Mapping[str, SplitSummary], width: int)
     found = results.get(pooled_name(study))
     lines: list[Line] = []
     if found is not None and (value := found.value(metric)) is not None:
-        parts: list[Line] = [[(f"{pooled_name(study).replace('_', ' ')} {one_line(metric)} ", "muted")]]
+        parts: list[Line] = [[(f"{result_words(pooled_name(study))} {spoken(one_line(metric))} ", "muted")]]
         parts[0].append((figure(value), "ink bold"))
         low, high = found.interval(metric) or (None, None)
         parts += [[(f"({figure(low)} to {figure(high)})", "ink")]] if low is not None and high is not None else []
         spread = found.spread.get(metric)
         parts += [[("SD over seeds ", "muted"), (figure(spread), "ink")]] if spread is not None else []
-        parts += [[(f"{name} ", "muted"), (str(n), "ink")] for name, n in found.counts.items() if n is not None]
+        parts += [[(f"{spoken(name)} ", "muted"), (str(n), "ink")] for name, n in found.counts.items() if n is not None]
         lines += list(flowed(parts, width, most=2))
     if reached := facts.reached(best):
         each: Line = [("members at their best ", "muted"), (f"{figure(min(reached))} to {figure(max(reached))}", "ink")]

@@ -12,7 +12,7 @@ from ignite.engine import Engine, EventEnum, Events
 from engine.checkpoint import StateDict
 from engine.evaluation.protocol import WORST, SplitEvaluation, streamed
 from engine.events import Event, Log, Phase, Validation
-from engine.measures import shown, shown_per_class
+from engine.measures import shown, shown_per_class, spoken
 
 
 class ValidationEvents(EventEnum):  # type: ignore[misc]
@@ -104,7 +104,7 @@ class Validate:
                 seconds=round(time.perf_counter() - start, 3),
             )
         )
-        words, mark = f"epoch {epoch}: validation {self.best.metric}", ", the best so far" if is_best else ""
+        words, mark = f"epoch {epoch}: validation {spoken(self.best.metric)}", ", the best so far" if is_best else ""
         if math.isnan(value):  # such as the AUC of cases that are all of one class
             self.emit(Log(message=f"{words} cannot be measured: it chooses no best.pt", level="warning"))
         else:

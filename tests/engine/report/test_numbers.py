@@ -136,7 +136,8 @@ def test_markdown_has_the_same_numbers(atria: list[RunFolder], atrium: Page) -> 
     assert f"| left atrium | {dice} (" in text
 
 
-def test_lesions_and_volumes_stand_beside_where_a_class_has_several(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("unit", "error"), [("voxel", "Volume error"), ("pixel", "Area error")])
+def test_lesions_and_volumes_stand_beside_where_a_class_has_several(tmp_path: Path, unit: str, error: str) -> None:
     folder = recorded_runs.segmentation_run(tmp_path, classes=("tumour", "cyst"), cases=5, settings=SMALL)
     assert "False lesions" not in write_report(folder)[0].read_text()  # one component a case: nothing to detect
     truth, found = np.zeros((12, 12), np.uint8), np.zeros((12, 12), np.uint8)
@@ -144,12 +145,12 @@ def test_lesions_and_volumes_stand_beside_where_a_class_has_several(tmp_path: Pa
     found[1:3, 1:4] = 1
     found[10, 0] = found[10, 5] = 2  # two cysts made up
     rows = [SegmentationRow(f"case{n:02d}", None, case_metrics(found, truth, ("tumour", "cyst"))) for n in range(5)]
-    summary = summarise(rows, ("tumour", "cyst"), unit="voxel", protocol="")
+    summary = summarise(rows, ("tumour", "cyst"), unit=unit, protocol="")
     folder.metrics.write_text(json.dumps({"test": summary.to_json()}))
     recorded_runs._table(folder, *case_table(rows, ("tumour", "cyst"), "test"))
     page = Page(write_report(folder)[0].read_text())
     tumour, cyst = (page.table("Class", "False lesions")[name] for name in ("tumour", "cyst"))
-    shown = ("Volume error", "Lesions", "Lesion sensitivity", "False lesions")
+    shown = (error, "Lesions", "Lesion sensitivity", "False lesions")
     assert [value(tumour[head]) for head in shown] == [-0.25, 2, 0.5, 0]
     assert [cyst[head] for head in shown] == ["–", "–", "–", "2.000"]
     counts = page.table("Class", "Present in", "FP cases")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.diagnosis import Finding
-from engine.runfolder import Label, read_label, take
+from engine.runfolder import Label, Status, read_label, take, write_status
 from tests.tui import recorded
 from tests.tui.piloted import SIZES, dashboard, see, text_of, whole
 from tests.tui.state.test_runs_index import run, study
@@ -44,7 +44,7 @@ async def test_a_long_metric_leaves_room_for_the_age(tmp_path: Path) -> None:
     began = time.time() - 600
     run(tmp_path, 1, name="x", metric="balanced_accuracy", best=0.5, test=0.5, started_s=began, findings=(said,))
     async with home(tmp_path).run_test(size=(80, 24)) as pilot:
-        await see(pilot, "balanced_accuracy 0.500", " age▾", "10 min ")
+        await see(pilot, "balanced accuracy 0.500", " age▾", "10 min ")
 
 
 async def test_an_empty_folder_says_what_to_type(tmp_path: Path) -> None:
@@ -259,13 +259,13 @@ async def test_rename_and_note_and_delete(tmp_path: Path) -> None:
 async def test_resume_asks_or_says_why_not(tmp_path: Path) -> None:
     run(tmp_path, 1, "stopped", name="one")
     run(tmp_path, 2, "finished", name="two")
-    study(tmp_path, 3)
+    write_status(study(tmp_path, 3), Status(state="failed"))
     app = home(tmp_path)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await see(pilot, "2 runs")
         await pilot.press("R")
-        await see(pilot, "a study goes on in a shell")
-        await pilot.press("down", "R")
+        await see(pilot, "Go on with 20260101-000003-seg.study where it was cut off?")
+        await pilot.press("n", "down", "R")
         await see(pilot, "the run is finished; Enter and F")
         await pilot.press("down", "R")
         await see(pilot, "Go on with 20260101-000001-one from its last checkpoint?")

@@ -23,7 +23,7 @@ EXPECTED = {
     "finished": ("finished", "loss", "dice", "classes", "left atrium", "worst cases", "resources"),
     "live": ("running", "left", "epoch 28/75", "val dice 0.8", "iteration 4/7", "slice", "agreed"),
     "live_gpu": ("hippocampus", "anterior", "posterior", "cuda", "gpu mem", "dice by class"),
-    "live_classes": ("cls_ce_focal", "melanoma", "absent: no case", "balanced_accuracy", "ISIC_"),
+    "live_classes": ("cls_ce_focal", "melanoma", "absent: no case", "balanced accuracy", "ISIC_"),
     "failed": ("failed", "not a number at iteration 24", "lower optimizer.lr", "✕ 1"),
     "lost": ("lost", "the trainer's process is gone", "medtui resume"),
     "torn": ("seg_torn", "epoch 6/75", "dice"),
