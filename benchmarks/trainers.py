@@ -6,7 +6,7 @@ second, and the median of the ratios of neighbours. The loops: medtui's, by `rec
 SupervisedTrainer and a plain loop, both with the data of MONAI's tutorials (cached, random crops, quarter turns).
 
 nnU-Net trains in an environment of its own, since it pins other packages: ``pip install nnunetv2==2.8.1`` there, and
-give its interpreter. Its trainer's own step, loader and batch of 9, deep supervision on both sides.
+give its interpreter. Its trainer's own step, loader and batch, deep supervision on both sides.
 """
 
 from __future__ import annotations
