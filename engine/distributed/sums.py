@@ -86,7 +86,7 @@ def share_buffers(model: torch.nn.Module) -> None:
         dist.broadcast(buffer, 0, group=_group())
 
 
-_AMONG: ContextVar[int] = ContextVar("_AMONG", default=1)
+_AMONG: ContextVar[tuple[int, int]] = ContextVar("_AMONG", default=(1, 0))  # processes, cases
 
 
 @contextmanager
@@ -96,7 +96,7 @@ def among(cases: int) -> Iterator[None]:
     if count not in _groups:
         backend = "nccl" if _fast else None
         _groups[count] = _group() if count == world() else dist.new_group(range(count), backend=backend)
-    token = _AMONG.set(count)
+    token = _AMONG.set((count, cases))
     try:
         yield
     finally:
@@ -105,8 +105,15 @@ def among(cases: int) -> Iterator[None]:
 
 def group_at_hand() -> list[Group]:
     """The group of processes that share the batch at hand; empty where it is with this one alone."""
-    count = _AMONG.get()
+    count, _ = _AMONG.get()
     return [] if count == 1 else [_groups[count]]
+
+
+def own_of_batch() -> tuple[int, slice]:
+    """Cases of the batch at hand in all processes, and which are this one's: case k lies with process k modulo their
+    number."""
+    count, cases = _AMONG.get()
+    return cases, slice(rank(), None, count)
 
 
 def total_of(value: Tensor, group: Group) -> Tensor:
@@ -119,18 +126,40 @@ def total_of(value: Tensor, group: Group) -> Tensor:
 def whole_batch(image: Tensor, label: Tensor) -> tuple[Tensor, Tensor, slice]:
     """``image`` (B, ...) and ``label`` (B, ...) of all processes that share the batch at hand, and which are its own.
 
-    They are in the order in which they were dealt out: case k lies with process k modulo their number.
+    They are in the order in which they were dealt out.
     """
     if not (group := group_at_hand()):
         return image, label, slice(None)
-    own = slice(rank(), None, dist.get_world_size(group[0]))
-    count = total_of(torch.tensor(len(label), device=label.device), group[0])
+    cases, own = own_of_batch()
     whole = []
     for part in (image, label):
-        dealt = part.new_zeros(int(count), *part.shape[1:])
+        dealt = part.new_zeros(cases, *part.shape[1:])
         dealt[own] = part
         whole.append(total_of(dealt, group[0]))
     return whole[0], whole[1], own
+
+
+@contextmanager
+def drawn_together(device: torch.device) -> Iterator[None]:
+    """Let the processes that share the batch at hand draw from the random generator of ``device`` what process 0 draws
+    there; the state of the others is then what it was."""
+    if not (group := group_at_hand()):
+        yield
+        return
+    own = torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+    first = own.to(device, copy=True)
+    dist.broadcast(first, 0, group=group[0])
+    _set_random_state(first.cpu(), device)
+    yield
+    if rank():
+        _set_random_state(own, device)
+
+
+def _set_random_state(state: Tensor, device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state, device)
+    else:
+        torch.set_rng_state(state)
 
 
 def joint(value: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """ResNets for classification, with torchvision's names of weights and torchvision's output."""
 
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.nn.utils import skip_init
 
 from engine.models.base import build
 from engine.models.weights import load_imagenet
@@ -25,12 +25,26 @@ def build_resnet(table: ResNetTable, channels: int, outputs: int, size: tuple[in
         bias_downsample=False,
         conv1_t_stride=2,
     )
-    if table.dropout:  # in front of the last layer, whose weights keep their plain names
-
-        def drop(layer: nn.Module, inputs: tuple[Tensor]) -> Tensor:
-            return functional.dropout(inputs[0], table.dropout, layer.training)
-
-        model.fc.register_forward_pre_hook(drop)  # type: ignore[union-attr]
+    if table.dropout:
+        model.fc = _dropping(model.fc, table.dropout)  # type: ignore[arg-type]
     if table.pretrained:
         load_imagenet(model, table.name, table.imagenet_weights)
     return model
+
+
+class DropLinear(nn.Linear):
+    """A linear layer behind a dropout; its weights have their plain names."""
+
+    dropout: nn.Module
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (torch's name)
+        """``(B, C)`` to ``(B, O)``."""
+        return super().forward(self.dropout(input))
+
+
+def _dropping(layer: nn.Linear, share: float) -> DropLinear:
+    """``layer`` with a dropout of ``share`` before it; nothing random is drawn."""
+    dropping: DropLinear = skip_init(DropLinear, layer.in_features, layer.out_features)
+    dropping.load_state_dict(layer.state_dict())
+    dropping.dropout = nn.Dropout(share)
+    return dropping

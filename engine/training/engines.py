@@ -16,6 +16,7 @@ from engine.device import Device
 from engine.distributed import add_up, among, gather, share_buffers, sum_gradients, world
 from engine.errors import RunError
 from engine.losses import Totals, deep_loss, totals_of
+from engine.models.joint_dropout import join_dropout
 from engine.models.joint_norm import join_norms
 from engine.network import Network
 from engine.recipe import Recipe
@@ -152,6 +153,7 @@ def build_step(recipe: Recipe, network: Network, labels: int, iterations_per_epo
     )
     if world() > 1:
         join_norms(model)
+    join_dropout(model)
     if recipe.runtime.compile:
         model.compile()
     return TrainStep(

@@ -10,8 +10,9 @@ from engine.distributed import broadcast, rank, world
 class Agreement:
     """Tells the other processes after every iteration and epoch whether process 0 goes on.
 
-    A paused process 0 keeps them waiting here. What they draw from torch's global generator (dropout) is their own
-    and depends on ``(seed, rank, iteration)`` alone: a checkpoint needs the state of process 0 only.
+    A paused process 0 keeps them waiting here. What the others draw from torch's global generator (random layers of
+    packages; dropout is drawn together) depends on ``(seed, rank, iteration)`` alone: a checkpoint needs the state of
+    process 0 only.
     """
 
     def __init__(self, seed: int) -> None:

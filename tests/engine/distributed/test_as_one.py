@@ -30,6 +30,7 @@ STEPS = 20
 SMALL = ("model.channels=[4,6,8]", "model.norm=instance", "optimizer.lr=1e-2", "train.ema=0.9")
 DEEP = ("model.deep_supervision=true",)
 MANY = ('data.classes=["a","b"]',)
+DROPS, NO_UNITS = ("model.dropout=0.2",), ("!model.residual_units",)
 SMOOTH = ("loss.label_smoothing=0.1",)
 TWO, THREE = "loss.class_weights=[0.3,5.0]", "loss.class_weights=[0.2,1.0,7.0]"
 
@@ -60,14 +61,16 @@ TABLE = {
     "dice weighted, deep": flat(*named("dice", THREE, "loss.include_background=true"), *MANY, *DEEP),
     "dice_ce weighted, deep": solid(*named("dice_ce", THREE, "loss.batch_dice=true"), *MANY, *DEEP),
     "dice_ce, deep, accumulate": flat(*named("dice_ce", THREE), *SMOOTH, *MANY, *DEEP, "train.accumulate=2"),
-    "dynunet, deep, balanced": flat(
-        *named("dice_ce", "loss.class_weights=balanced"), *MANY, *DEEP, "model.name=dynunet", "!model.residual_units"
+    "dynunet, deep, balanced, dropout": flat(
+        *named("dice_ce", "loss.class_weights=balanced"), *MANY, *DEEP, *DROPS, "model.name=dynunet", *NO_UNITS
     ),
     "batch norm, clipped": flat(*named("dice_bce"), "model.norm=batch", "train.clip_norm=0.1"),
-    "batch norm, deep, accumulate": solid(
-        *named("bce", TWO), *DEEP, "model.norm=batch", "train.accumulate=3", "optimizer.name=sgd"
+    "batch norm, deep, accumulate, dropout": solid(
+        *named("bce", TWO), *DEEP, *DROPS, "model.norm=batch", "train.accumulate=3", "optimizer.name=sgd"
     ),
-    "ResNet18 at 32 pixels": photos("cross_entropy", "loss.logit_adjustment=1.0", *SMOOTH, "optimizer.name=sgd"),
+    "ResNet18 at 32 pixels": photos(
+        "cross_entropy", "loss.logit_adjustment=1.0", *SMOOTH, "optimizer.name=sgd", "model.dropout=0.2"
+    ),
     "classes, weighted, mixed": photos(
         "cross_entropy_focal", THREE, *SMOOTH, "augment.mixup=0.4", "augment.cutmix=1.0"
     ),

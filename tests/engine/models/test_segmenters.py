@@ -15,6 +15,7 @@ from engine.errors import RecipeError
 from engine.losses import CrossEntropy, Dice, Sum
 from engine.models import build_model, cam_layer, count_parameters, output_channels, output_kind
 from engine.models.dynunet import plan_strides
+from engine.models.joint_dropout import JointDropout
 from engine.models.layers import InstanceNorm, UpConv, halve, norm_layer
 from engine.models.resunet import fold, plan_channels, unfold
 from engine.recipe import ModelTable
@@ -357,3 +358,15 @@ def test_it_learns_a_ball(name, axes):
         optimizer.step()
     found = model(image)[:, 0] > 0
     assert 2 * (found & (target == 1)).sum() / (found.sum() + target.sum()) > 0.9
+
+
+@pytest.mark.parametrize("dropout", [nn.Dropout(0.3), nn.Dropout3d(0.3)])
+def test_what_is_dropped_does_not_depend_on_the_layout_in_memory(dropout):
+    features, joint = torch.randn(1, 16, 4, 5, 6), JointDropout(dropout)
+    lasts = features.to(memory_format=torch.channels_last_3d)
+    torch.manual_seed(0)
+    first = joint(features)
+    torch.manual_seed(0)
+    assert torch.equal(first, joint(lasts))
+    torch.manual_seed(0)
+    assert torch.equal(first, dropout(lasts))
