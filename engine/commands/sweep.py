@@ -41,6 +41,8 @@ def sweep(request: Sweep) -> int:
         study, recipe = plan(request)
         folder = make(request, study, recipe)
     lock = runfolder.take_lock(folder)
+    status = runfolder.own_status(folder.name, study.task, study.size)  # whoever looks from now on finds it alive
+    runfolder.write_status(folder, msgspec.structs.replace(status, state="running"))
     shake_hands(request)(folder)
     try:
         return _work(folder, study, request.jobs or study.jobs)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from engine.errors import printable
 from engine.runfolder import RunFolder, read_cases, read_status
 from tui.arguments import Commands, run_argument
-from tui.commands.runs import table
+from tui.commands.runs import fitting, table
 from tui.remote.reach import reached
 from tui.text import figure, finding_lines
 
@@ -66,16 +66,17 @@ def _cases(arguments: argparse.Namespace) -> int:
 
 
 def _lines(folder: RunFolder, view: RunView) -> list[str]:
-    from engine.measures import leading
+    from engine.measures import leading, spoken
     from tui.state.case_files import chosen_cases, measured_cases
 
     rows = chosen_cases(read_cases(folder) or measured_cases(view))
     if not rows:
         return []
     names = leading({name for row in rows for name in row.values})
+    heads = [spoken(name, view.unit) for name in names]
     texts = ["id", "split", *(name for name in ("true", "predicted") if rows[0].true)]
     cells = [
         (*(printable(getattr(row, name), keep="") for name in texts), *(figure(row.values.get(name)) for name in names))
         for row in rows
     ]
-    return table([(*texts, *names), *cells], right=names).splitlines()
+    return table(fitting([(*texts, *heads), *cells], heads[:0:-1], heads), heads).splitlines()

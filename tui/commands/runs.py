@@ -1,9 +1,10 @@
 """``medtui runs``: what there is in a folder of runs, for people and for scripts."""
 
 import argparse
+import shutil
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,9 @@ def print_runs(runs: Path, words: str = "", *, as_json: bool = False) -> int:
         print(f"no runs in {printable(str(runs))}; start one with: medtui run recipes/quickstart.toml")
     else:
         lines = [(*_row(folder, status, now_s), printable(read_label(folder).note, keep="")) for folder, status in rows]
-        text = table([(*_HEAD, "note" if any(line[-1] for line in lines) else ""), *lines])
+        named = all(line[1] in line[-2] for line in lines)  # the id ends with the name
+        shown = [(*_HEAD, "note" if any(line[-1] for line in lines) else ""), *lines]
+        text = table(fitting(shown, ["recipe"] if named else []))
         said = [f"{folder.id}: {status.message}\n{status.hint}" for folder, status in rows if status.state == "silent"]
         said += [f"{folder.id}: {line}" for folder, status in rows for line in _wrong(folder, status)]
         text = "\n".join([text, *map(printable, said)])
@@ -103,7 +106,7 @@ def _remote_row(record: dict[str, Any]) -> tuple[str, ...]:
     cells = (
         *(text.get("host", ""), text.get("state", ""), text.get("title") or text.get("name", "")),
         f"{known.get('epoch') or 0}/{epochs}" if epochs else "–",
-        f"{text.get('metric', '')} {figure(known.get('best'))}".strip(),
+        f"{spoken(text.get('metric', ''))} {figure(known.get('best'))}".strip(),
         figure(known.get("test")),
         "–" if age_s is None else age(age_s),
         text.get("id", ""),
@@ -117,6 +120,24 @@ def _wrong(folder: RunFolder, status: Status) -> list[str]:
     from tui.printed.records import findings_now
 
     return [finding_line(finding) for finding in findings_now(folder, status)]
+
+
+def fitting(
+    rows: list[tuple[str, ...]], spare: Iterable[str], right: Collection[str] = _RIGHT, width: int | None = None
+) -> list[tuple[str, ...]]:
+    """``rows`` without as many columns of ``spare``, in that order, as a terminal of ``width`` has no room for.
+
+    A file and a pipe have room for all; None: what stdout is.
+    """
+    if width is None and not sys.stdout.isatty():
+        return rows
+    width = width or shutil.get_terminal_size().columns
+    for name in spare:
+        if max(map(len, table(rows, right).splitlines())) <= width:
+            break
+        at = rows[0].index(name)
+        rows = [(*row[:at], *row[at + 1 :]) for row in rows]
+    return rows
 
 
 def table(rows: list[tuple[str, ...]], right: Collection[str] = _RIGHT) -> str:

@@ -55,7 +55,7 @@ class Cases(RowsPane[CaseEntry]):
 
     def header(self, width: int) -> list[Line]:
         columns, label = self._columns(width)
-        heads = ((fit(_head(name, size - 1), size - 1, right=True) + " ", "muted") for name, size in columns)
+        heads = ((fit(self._head(name, size - 1), size - 1, right=True) + " ", "muted") for name, size in columns)
         return [[(fit("case", label), "muted"), *heads]]
 
     def line(self, row: CaseEntry, at: int, width: int) -> Line:
@@ -65,6 +65,13 @@ class Cases(RowsPane[CaseEntry]):
         cells = ((_text(row.get(name)), size) for name, size in columns)
         return [(name, look), *((fit(text, size - 1, right=True) + " ", look) for text, size in cells)]
 
+    def _unit(self) -> str:
+        return self.snapshot.view.unit if self.snapshot else ""
+
+    def _head(self, name: str, room: int) -> str:
+        whole = spoken(one_line(name), self._unit())
+        return whole if cell_len(whole) <= room else find(name).short or spoken(one_line(name))
+
     def chosen_case(self) -> str:
         """The id of the case under the cursor."""
         row = self.chosen_row()
@@ -72,7 +79,7 @@ class Cases(RowsPane[CaseEntry]):
 
     def _columns(self, width: int) -> tuple[list[tuple[str, int]], int]:
         """Name and width of the columns, and the width of the name of the case."""
-        columns = _columns(self.rows or (), width)
+        columns = _columns(self.rows or (), width, self._unit())
         return columns, max(6, width - sum(size for _, size in columns))
 
 
@@ -86,7 +93,7 @@ def _taken_for(row: CaseEntry) -> CaseEntry:
     return first | words | {name: value for name, value in row.items() if name not in {"true", "predicted"}}
 
 
-def _columns(rows: Sequence[CaseEntry], width: int) -> list[tuple[str, int]]:
+def _columns(rows: Sequence[CaseEntry], width: int, unit: str) -> list[tuple[str, int]]:
     """Name and width of the columns that fit behind the name of the case."""
     room = width - min(20, max(6, *(cell_len(str(row.get("id", "?"))) + 1 for row in rows)))
     columns: list[tuple[str, int]] = []
@@ -101,14 +108,10 @@ def _columns(rows: Sequence[CaseEntry], width: int) -> list[tuple[str, int]]:
         columns.append((name, size))
         room -= size
     for at, (name, size) in enumerate(columns):  # what is left lets the heads be read whole
-        extra = max(0, min(cell_len(one_line(name)) + 2 - size, room))
+        extra = max(0, min(cell_len(spoken(one_line(name), unit)) + 2 - size, room))
         columns[at] = name, size + extra
         room -= extra
     return columns
-
-
-def _head(name: str, room: int) -> str:
-    return one_line(spoken(name) if cell_len(name) <= room else find(name).short or spoken(name))
 
 
 def _text(value: Any) -> str:

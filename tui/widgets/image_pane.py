@@ -72,9 +72,11 @@ class ImagePane(SharpPane):
         self.redraw()
 
     def offers(self, action: str) -> bool:
+        images = self._shown()
+        if action in {"scroll", "end", "wrong"} and images is not None and len(images.image) == 1:
+            return False  # a picture has one slice
         if action not in {"wrong", "overlay", "only"}:
-            return True
-        images = self._shown()  # a picture of a classification has no masks
+            return True  # a picture of a classification has no masks
         return images is None or (images.truth if action != "wrong" else images.prediction) is not None
 
     def body(self, width: int, height: int) -> list[Line]:

@@ -43,7 +43,7 @@ def study_lines(run: RunRow, facts: RunFacts, width: int, height: int) -> list[L
     pooled = {pooled_name(study, one) for one in ("", *study.settings)}
     lines = [_made_of(facts.study, width), *_reached(facts.study, results, width)]
     lines += result_lines({split: part for split, part in results.items() if split not in pooled}, width)
-    if not run.status.hint and (words := _next(run.folder, facts.study, results)):
+    if not (run.live or run.status.hint) and (words := _next(run.folder, facts.study, results)):
         command, does = words
         lines += flowed([[("next", "muted")], [(one_line(command), "ink")], [(does, "muted")]], width)
     best, members = best_setting(study, results), _ordered(facts.study)

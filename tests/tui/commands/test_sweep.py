@@ -33,6 +33,7 @@ def test_a_detached_study_goes_on_and_stops_on_request(tmp_path):
     begun = medtui("sweep", *words, "--seeds", "2", "--detach")
     assert begun.returncode == 0, begun.stderr
     study = RunFolder(Path(begun.stdout.strip()))
+    assert read_status(study).state == "running"
     try:
         wait_until(lambda: any(member.last.exists() for member in list_runs(runs)))
         assert "a sweep is at work" in medtui("resume", str(study.root), "--detach").stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from engine.runfolder import RunFolder, Status, write_status
+from engine.runfolder import RunFolder, State, Status, write_status
 from engine.runfolder.paths import create
 from tests.tui import recorded
 from tui.state.run_facts import read_facts
@@ -21,8 +21,8 @@ def study_of(runs: Path, *members: str, table: str = "folds = 3\nseeds = [0]") -
     return folder
 
 
-def said(folder: RunFolder, width: int = 76, height: int = 14) -> list[str]:
-    row = RunRow(folder, Status(state="finished"), 0.0)
+def said(folder: RunFolder, width: int = 76, height: int = 14, state: State = "finished") -> list[str]:
+    row = RunRow(folder, Status(state=state), 0.0)
     lines = study_lines(row, read_facts(folder), width, height)
     assert all(sum(len(text) for text, _ in line) <= width for line in lines)
     return ["".join(text for text, _ in line).rstrip() for line in lines]
@@ -45,6 +45,7 @@ def test_folds_have_the_result_out_of_fold_their_spread_and_a_curve_each(tmp_pat
     assert lines[1] == "out of fold dice 0.800   (0.700 to 0.900)   SD over seeds 0.020   n 12"
     assert f"medtui resume {folder.address}" in "".join(lines).replace("next", "")
     assert "goes on with the 2 that are left" in " ".join(lines)
+    assert "that are left" not in " ".join(said(folder, state="running"))
     assert lines[-4] == "3 members; Enter shows them"
     assert lines[-3].startswith("fold 0  ■ finished    75/75  0.850")
     assert lines[-3][-1] in "▆▇█"
