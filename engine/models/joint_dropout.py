@@ -32,7 +32,7 @@ class JointDropout(nn.Module):
         whole = features.new_ones(cases * each, *features.shape[2:], features.shape[1]).movedim(-1, 1)
         with drawn_together(features.device):
             mask: Tensor = self.dropout(whole)
-        return features * mask.unflatten(0, (cases, each))[own].flatten(0, 1)
+        return features * mask.view(cases, each, *mask.shape[1:])[own].flatten(0, 1)
 
 
 def join_dropout(model: nn.Module) -> None:
