@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from engine.commands.work import Handshake, work
-from engine.console import show_progress, tell
+from engine.console import OVERWRITTEN, show_progress, tell
 from engine.data import Dataset, check_dataset, data_root, open_dataset
 from engine.data.identity import split_rows
 from engine.errors import Problem, RecipeError, printable
@@ -177,6 +177,7 @@ def shake_hands(request: Train | Resume | Sweep) -> Handshake:
         log = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
         sys.stdout.flush()
         sys.stderr.flush()
+        os.environ.pop(OVERWRITTEN, None)  # from here on nobody writes progress over in a file
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.close(log)

@@ -42,7 +42,10 @@ def test_a_detached_study_goes_on_and_stops_on_request(tmp_path):
     assert (stopped.returncode, stopped.stdout.startswith(study.id)) == (0, True)
     wait_until(lambda: read_status(study).state in ENDED)
     assert [read_status(folder).state for folder in list_runs(runs, studies=True)] == ["stopped", "stopped"]
-    assert "stopping the members" in study.log.read_text(encoding="utf-8")
+    logs = [study.log, *(study.root / "log").iterdir()]
+    said = "".join(path.read_bytes().decode() for path in logs)
+    assert "stopping the members" in said
+    assert "\r" not in said
     assert "there is no trainer to ask" in medtui("stop", str(study.root)).stderr
 
 
