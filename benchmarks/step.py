@@ -1,8 +1,8 @@
 """Training steps against plain PyTorch and MONAI: ``python -m benchmarks.step``.
 
-Each row trains the same task in turns: one step of medtui's network, loss and step, one of the peer's in
-the default layout, and so on; the ratio is the median of the ratios of neighbours. What stands beside it
-is the peer's. The last row is what medtui's step adds to a plain loop over the very same network.
+Each row trains the same task in turns: a step of medtui's recipe in the precision that ``train.amp = "auto"`` chooses,
+one in float32, one of the peer's in its default (float32, the default layout), and so on; ratios are medians of those
+of neighbours. The last row is what medtui's step adds to a plain loop over the very same network.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import torch
 import torchvision
@@ -18,23 +20,16 @@ from monai.losses import DiceCELoss, DiceLoss
 from monai.networks.nets import BasicUNet, UNet
 from torch import Tensor, nn
 
-from engine.device import open_device
+from engine.device import measured, open_device
 from engine.losses import build_loss
 from engine.models import build_model, output_kind
-from engine.recipe import LossTable, ModelTable, OptimizerTable, RuntimeTable, ScheduleTable
-from engine.training.engines import TrainStep, make_trainer
-from engine.training.optim import build_optimizer, build_schedule
-from engine.training.stream import EpochStream
+from engine.network import Network
+from engine.recipe import load_recipe
+from engine.training.engines import build_step
 
+RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 ROUNDS = 5
 Step = Callable[[], object]
-
-
-class NoLoader:
-    """A loader that the trainer asks for nothing."""
-
-    def __len__(self) -> int:
-        return 1
 
 
 def plain(model: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], image: Tensor, label: Tensor) -> Step:
@@ -45,37 +40,27 @@ def plain(model: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], image: Ten
     def step() -> float:
         optimizer.zero_grad()
         value = loss(model(image), label)
-        value.backward()
+        value.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         return float(value.detach())
 
     return step
 
 
-def ours(table: ModelTable, loss: LossTable, task: str, image: Tensor, label: Tensor, classes: int) -> Step:  # noqa: PLR0917
-    """A training step as a recipe makes it."""
-    device = open_device(RuntimeTable(), "off")
-    dims = image.ndim - 2
-    model = build_model(
-        table, task=task, channels=image.shape[1], classes=classes, spatial_dims=dims, size=image.shape[2:], root=Path()
-    )
-    model = model.to(memory_format=device.layout(image.ndim))
-    optimizer = build_optimizer(OptimizerTable(lr=1e-4), model)
-    kind = output_kind(table, task, classes)
-    labels = classes + (task == "segmentation")
-    step = TrainStep(
-        model=model,
-        weights=model,
-        criterion=build_loss(loss, task=task, output=kind, labels=labels),
-        optimizer=optimizer,
-        schedule=build_schedule(ScheduleTable(), optimizer, iterations=100, iterations_per_epoch=10),
-        scaler=torch.amp.GradScaler("cpu", enabled=False),
-        device=device,
-        labels=labels,
-    )
-    trainer = make_trainer(step, EpochStream(NoLoader(), 1))
-    batch = {"image": image, "label": label, "id": [str(n) for n in range(len(image))]}
-    return lambda: step(trainer, [batch])
+def ours(recipe_name: str, image: Tensor, label: Tensor, classes: int, *overrides: str, auto: bool) -> tuple[Step, str]:
+    """A training step as a recipe makes it, and its precision."""
+    recipe = load_recipe(RECIPES / f"{recipe_name}.toml", overrides)
+    device, labels = open_device(recipe.runtime, "off"), classes + (recipe.task == "segmentation")
+    about: dict[str, Any] = {"task": recipe.task, "classes": classes}
+    shape: dict[str, Any] = {"channels": image.shape[1], "spatial_dims": image.ndim - 2, "size": image.shape[2:]}
+    model = build_model(recipe.model, **about, **shape, root=Path()).to(memory_format=device.layout(image.ndim))
+    device = measured(device, model, image.shape) if auto else device
+    kind = output_kind(recipe.model, **about)
+    loss = build_loss(recipe.loss, task=recipe.task, output=kind, labels=labels)
+    step = build_step(recipe, Network(model, loss, kind, labels, device), labels, 1000)
+    batch: Any = {"image": image, "label": label, "id": [str(n) for n in range(len(image))]}
+    engine: Any = SimpleNamespace(state=SimpleNamespace(iteration=2, epoch=1, max_epochs=1))
+    return (lambda: step(engine, [batch])), device.precision
 
 
 def seconds(step: Step) -> float:
@@ -84,59 +69,56 @@ def seconds(step: Step) -> float:
     return time.perf_counter() - start
 
 
-def compare(name: str, mine: Step, peer: Step) -> None:
-    for step in (mine, peer):
+def compare(name: str, steps: tuple[Step, Step, Step], precision: str) -> None:
+    for step in steps:
         step()
-    pairs = [(seconds(mine), seconds(peer)) for _ in range(ROUNDS)]
-    ratios = sorted(b / a for a, b in pairs)
-    a, b = (statistics.median(times) for times in zip(*pairs, strict=True))
-    print(
-        f"{name:58}{a:8.3f} s{b:8.3f} s   {statistics.median(ratios):5.2f}  ({ratios[0]:.2f} to {ratios[-1]:.2f})",
-        flush=True,
-    )
+    rounds = [[seconds(step) for step in steps] for _ in range(ROUNDS)]
+    times = "".join(f"{statistics.median(column):9.3f} s" for column in zip(*rounds, strict=True))
+    print(f"{name:54}{precision:>9}{times}{_ratio(rounds, 1)}{_ratio(rounds, 2)}", flush=True)
+
+
+def _ratio(rounds: list[list[float]], other: int) -> str:
+    ratios = sorted(row[other] / row[0] for row in rounds)
+    return f"{statistics.median(ratios):7.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+
+
+def row(name: str, recipe: str, image: Tensor, label: Tensor, classes: int, peer: Step, *overrides: str) -> None:  # noqa: PLR0917
+    """Measure one recipe in both precisions beside a peer, and print it."""
+    mine, precision = ours(recipe, image, label, classes, *overrides, auto=True)
+    wide, _ = ours(recipe, image, label, classes, *overrides, auto=False)
+    compare(name, (mine, wide, peer), precision)
 
 
 def main() -> None:
     torch.manual_seed(0)
-    print(f"{'':58}{'medtui':>10}{'peer':>10}   peer / medtui, median (range) of {ROUNDS}")
-    image = torch.randn(4, 1, 40, 56, 40)
-    label = torch.randint(0, 3, (4, 40, 56, 40))
-    monai_unet = UNet(3, 1, 3, (32, 64, 128, 256), (2, 2, 2), num_res_units=2, norm="instance")
-    compare(
-        "hippocampus: resunet / MONAI UNet 32-256, Dice + CE",
-        ours(
-            ModelTable(name="resunet", channels=(32, 64, 128)),
-            LossTable(name="dice_ce"),
-            "segmentation",
-            image,
-            label,
-            2,
-        ),
-        plain(monai_unet, DiceCELoss(softmax=True, to_onehot_y=True), image, label[:, None]),
+    print(
+        f"{'':54}{'auto':>9}{'medtui':>11}{'float32':>11}{'peer':>11}   float32 / medtui    peer / medtui, of {ROUNDS}"
     )
-    image = torch.randn(1, 1, 64, 64, 48)
-    label = torch.randint(0, 2, (1, 64, 64, 48))
+    image, label = torch.randn(4, 1, 40, 56, 40), torch.randint(0, 3, (4, 40, 56, 40))
+    unet = UNet(3, 1, 3, (32, 64, 128, 256), (2, 2, 2), num_res_units=2, norm="instance")
+    peer = plain(unet, DiceCELoss(softmax=True, to_onehot_y=True), image, label[:, None])
+    row("hippocampus, 4 of 40x56x40 / MONAI UNet 32-256", "hippocampus", image, label, 2, peer)
+
+    image, label = torch.randn(2, 1, 112, 112, 80), torch.randint(0, 2, (2, 112, 112, 80))
+    unet = UNet(3, 1, 1, (16, 32, 64, 128, 256), (2, 2, 2, 2), num_res_units=2, norm="instance")
+    peer = plain(unet, DiceCELoss(sigmoid=True), image, label[:, None].float())
+    row("seg_best, 2 of 112x112x80 / MONAI UNet 16-256", "seg_best", image, label, 1, peer)
+
+    image, label = torch.randn(1, 1, 64, 64, 64), torch.randint(0, 2, (1, 64, 64, 64))
     basic = BasicUNet(3, 1, 1, (32, 64, 128, 256, 512, 32))
-    compare(
-        "atrium, a part: unet3d / MONAI BasicUNet, Dice",
-        ours(ModelTable(name="unet3d"), LossTable(name="dice"), "segmentation", image, label, 1),
-        plain(basic, DiceLoss(sigmoid=True), image, label[:, None].float()),
-    )
-    image, label = torch.randn(8, 3, 224, 224), torch.randint(0, 7, (8,))
-    compare(
-        "skin: resnet50 / torchvision ResNet50, cross entropy",
-        ours(ModelTable(name="resnet50"), LossTable(name="cross_entropy"), "classification", image, label, 7),
-        plain(torchvision.models.resnet50(num_classes=7), nn.CrossEntropyLoss(), image, label),
-    )
-    torch.manual_seed(0)
-    table = ModelTable(name="resnet18")
+    peer = plain(basic, DiceLoss(sigmoid=True), image, label[:, None].float())
+    row("seg_dice (unet3d), 64x64x64 / MONAI BasicUNet", "seg_dice", image, label, 1, peer, "data.size=[64,64,64]")
+
+    image, label = torch.randn(16, 3, 224, 224), torch.randint(0, 7, (16,))
+    peer = plain(torchvision.models.resnet50(num_classes=7), nn.CrossEntropyLoss(), image, label)
+    row("cls_ce (ResNet50), 16 of 224x224 / torchvision", "cls_ce", image, label, 7, peer, "model.pretrained=false")
+
+    small = ("model.name=resnet18", "model.pretrained=false", "data.size=[64,64]")
+    table = load_recipe(RECIPES / "cls_ce.toml", small).model
     model = build_model(table, task="classification", channels=3, classes=7, spatial_dims=2, size=(64, 64), root=Path())
     image, label = torch.randn(16, 3, 64, 64).to(memory_format=torch.channels_last), torch.randint(0, 7, (16,))
-    compare(
-        "cost of the step itself: resnet18 at 64x64 / a plain loop",
-        ours(table, LossTable(name="cross_entropy"), "classification", image, label, 7),
-        plain(model.to(memory_format=torch.channels_last), nn.CrossEntropyLoss(), image, label),
-    )
+    peer = plain(model.to(memory_format=torch.channels_last), nn.CrossEntropyLoss(), image, label)
+    row("resnet18, 16 of 64x64 / a plain loop over it", "cls_ce", image, label, 7, peer, *small)
 
 
 if __name__ == "__main__":
