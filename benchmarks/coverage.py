@@ -124,7 +124,7 @@ def image_rows(count: int) -> Iterator[tuple[str, list[float]]]:
                 bounds = found[name].interval if name in found else None
                 if bounds is not None:
                     defined[name] += 1
-                    hits[name] += bounds[0] <= truth[name] <= bounds[1]
+                    hits[name] += bounds[0] <= (truth[name] or 0.0) <= bounds[1]
         yield f"n = {n}, {share:.0%} positive", [hits[name] / max(defined[name], 1) for name in IMAGES]
 
 
@@ -162,8 +162,8 @@ def lesion_rows(count: int) -> Iterator[tuple[str, list[float]]]:
         pair = np.stack([1 - second, second], axis=2)
         right = pair.argmax(axis=2) == targets
         for column, groups in enumerate((lesions, None)):
-            tests = classification_differences(targets, *pair, groups, resamples=400, seed=seed)
-            tests["accuracy"] = mcnemar(*right, groups)
+            tests = classification_differences(targets, pair[0], pair[1], groups, resamples=400, seed=seed)
+            tests["accuracy"] = mcnemar(right[0], right[1], groups)
             for name, values in hits.items():
                 values[column] += (tests[name].p or 1.0) < 0.05
     yield from ((name, [value / count for value in values]) for name, values in hits.items())

@@ -215,13 +215,13 @@ def against_plotext(_: Path) -> None:
     options = ChartOptions(Steps("iteration", 100, (0.0,), (0.0,)), window, step_axis(0, count, 90), smoothing=0.01)
     draw_chart(chart, 100, 30, options)
     times = []
-    for _ in range(20):
+    for _turn in range(20):
         begin = time.perf_counter()
         draw_chart(chart, 100, 30, options)
         times.append(time.perf_counter() - begin)
     say("raster: a chart of 100x30", statistics.median(times) * 1e3, "ms")
     times = []
-    for _ in range(5):
+    for _turn in range(5):
         begin = time.perf_counter()
         cells = reduce(table, "loss", search(table, "iteration", np.linspace(0, count, 201)))
         places = np.linspace(0, count, 200)

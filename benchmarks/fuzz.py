@@ -137,7 +137,8 @@ def _write_stream(folder: Path) -> list[Path]:
     for step in range(1, 13):
         writer.write(Iteration(iteration=step, epoch=(step + 3) // 4, loss=1 / step, lr=0.001, cases_per_s=3.0))
         if step % 4 == 0:
-            dice, cases = {"dice": 0.5}, [{"id": "case 1", "dice": 0.5}]
+            dice: dict[str, float | str | None] = {"dice": 0.5}
+            cases = [{"id": "case 1", "dice": 0.5}]
             event = Validation(epoch=step // 4, iteration=step, metrics=dice, per_class={"a": dice}, cases=cases)
             writer.write(event)
     writer.write(Log(message="a line"))
@@ -177,9 +178,9 @@ def _read_all(readers: Iterable[Callable[[], object]]) -> None:
         raise told
 
 
-def _read_recipes(folder: Path) -> object:
+def _read_recipes(folder: Path) -> None:
     names = ("recipe.toml", "other.toml")
-    return _read_all(partial(load_recipe, folder / name, ["train.batch_size=3"]) for name in names)
+    _read_all(partial(load_recipe, folder / name, ["train.batch_size=3"]) for name in names)
 
 
 def _write_checkpoint(folder: Path) -> list[Path]:
@@ -258,11 +259,11 @@ _TABLES = (
 )
 
 
-def _read_data(folder: Path) -> object:
+def _read_data(folder: Path) -> None:
     def read(task: str, table: DataTable) -> object:
         return check_dataset(open_dataset(table, task, folder), table)
 
-    return _read_all(partial(read, task, table) for task, table in _TABLES)
+    _read_all(partial(read, task, table) for task, table in _TABLES)
 
 
 KINDS = {

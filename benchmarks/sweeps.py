@@ -78,6 +78,7 @@ def killed(place: Path, data: Path, kills: int) -> int:
     draw, met = random.Random(0), 0
     process = begin(place, data)
     while met < kills:
+        code: int | None
         try:
             code = process.wait(draw.uniform(0.5, LONGEST_S))
         except subprocess.TimeoutExpired:
