@@ -19,11 +19,12 @@ from engine.diagnosis.facts import (
     windows,
 )
 from engine.diagnosis.plateau import plateau
+from engine.diagnosis.quality import guesses
 from engine.events import number
 
 _ABSURD = 1e6  # no loss of classes or overlaps is as great, however bad the network
 _ABOVE_START = 10.0
-_COLLAPSE, _BACK = 4.0, 0.75
+_COLLAPSE, _BACK, _ABOVE_GUESSES = 4.0, 0.75, 1.3  # of a classification the first loss is that of guesses: at_chance
 _LOSS_STEPS = 10
 _FOLLOWS = 0.5  # of the rise of the validation loss: a training loss that rises by more goes with it
 _SURE = 3.5
@@ -48,7 +49,8 @@ def _diverging(facts: Facts) -> Iterator[Finding]:
         of_steps.append((int(steps.epoch[-1]), float(steps.loss[-1])))
     checks = [(v.epoch, number(v.metrics["loss"])) for v in facts.validations if v.metrics.get("loss") is not None]
     begun = first_level(steps.loss)
-    blown = _blown_up("training", of_steps or facts.train, start=begun)
+    back = _BACK if facts.task != "classification" else _ABOVE_GUESSES
+    blown = _blown_up("training", of_steps or facts.train, back=back, start=begun)
     blown = blown or _blown_up("validation", checks, 100.0, math.inf)
     if blown is None:
         return
@@ -70,6 +72,8 @@ def _blown_up(
     levels: Sequence[tuple[int, float]],
     above: float = _ABOVE_START,
     collapse: float = _COLLAPSE,
+    *,
+    back: float = _BACK,
     start: float = math.inf,
 ) -> tuple[str, int, float, float, float] | None:
     """(name, epoch since which, first, lowest, newest level) where the levels have blown up, and are so now.
@@ -81,7 +85,7 @@ def _blown_up(
     for _, level in levels:
         blown = not math.isfinite(level) or level > _ABSURD
         if 0 < start < math.inf:
-            blown |= level > above * start or (level >= _BACK * start and level > collapse * low)
+            blown |= level > above * start or (level >= back * start and level > collapse * low)
         flags.append(blown)
         if not blown:
             start, low = (level if start == math.inf else start), min(low, level)
@@ -142,6 +146,8 @@ def _overfitting(facts: Facts) -> Iterator[Finding]:
     lowest = min(range(len(values)), key=values.__getitem__, default=0)
     after = len(values) - 1 - lowest
     if after < IN_A_ROW or (lowest == 0 and after < 2 * IN_A_ROW and curve[-IN_A_ROW][0] <= facts.grace):
+        return
+    if guesses(facts, facts.validations[-1]):  # which is told when it has lasted
         return
     monitored = [value if facts.monitor_up else -value for _, value in series(facts.validations, facts.monitor)]
     newest = monitored[-IN_A_ROW:]

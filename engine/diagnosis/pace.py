@@ -12,7 +12,7 @@ _LEAST_STEP_S = 0.005  # below it a stream without durations was not written by 
 _BOUND, _GROWN_SHARE, _GROWN = 0.5, 0.2, 4.0
 _SLOWER, _ALL_SLOWER, _STILL = 1.7, 1.5, 1.35
 _TO_THE_END = 0.1  # of a session: a run that is over was slow to its end, not only in its last steps
-_PIECES = 10
+_PIECES, _STEPS = 10, 15
 _LEAST_S = {"train": 5.0, "validation": 10.0}
 _LEAST_OF_PHASE_S, _UNKNOWN_S = 30.0, 300.0
 _FULL, _FULL_GPU, _FREE = 0.9, 0.96, 0.08
@@ -30,14 +30,15 @@ def pace(facts: Facts, now_s: float) -> Iterator[Finding]:
 
 
 def _stalled(facts: Facts, now_s: float) -> Iterator[Finding]:
-    """Nothing has happened for ten times what a step, or a case of a validation, takes.
+    """Nothing has happened for fifteen times what a step, or ten times what a case of a validation, takes.
 
     Below some seconds a reader cannot tell; where the run has no rhythm yet, it is given minutes.
     """
     if not facts.live or facts.paused or not facts.sign_s:
         return
     least = next((s for name, s in _LEAST_S.items() if facts.phase.startswith(name)), _LEAST_OF_PHASE_S)
-    allowed = max(least, _PIECES * facts.piece_s) if facts.piece_s else _UNKNOWN_S
+    pieces = _STEPS if facts.phase.startswith("train") else _PIECES
+    allowed = max(least, pieces * facts.piece_s) if facts.piece_s else _UNKNOWN_S
     silent = now_s - facts.sign_s
     if not facts.halted and silent <= allowed:
         return

@@ -157,8 +157,10 @@ def _stopped(values: Sequence[float], after: int, late: float = 0.0) -> tuple[fl
     left = max(1e-18, sum(value * value for value in window) - stopped)
     variance = (left + 4 * noise(values[-4 * _STEADY :]) ** 2) / (size + after + 1) + (0.05 * step) ** 2
     stands = window[-after - (late == 0.0) :]
-    rise = line(stands)[0] * math.sqrt((len(stands) ** 3 - len(stands)) / 12 / variance)
-    return (stopped - slowed) / 2 / variance, rise
+    slope, _, off = line(stands)
+    sure = {2: math.inf, 3: 6.0}.get(len(stands), 2.0)  # of so few, what is left of a line may be small by chance
+    jumps = min(variance, (sure * max(off, 0.01 * step)) ** 2)  # a rise that was no line before tells little of noise
+    return (stopped - slowed) / 2 / variance, slope * math.sqrt((len(stands) ** 3 - len(stands)) / 12 / jumps)
 
 
 @lru_cache(1024)

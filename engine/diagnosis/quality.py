@@ -1,9 +1,11 @@
 """Rules on what is predicted: class_never_predicted, at_chance, case_always_bad."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from statistics import fmean
 
-from engine.diagnosis.facts import IN_A_ROW, Facts, Finding, brief, known, since
+from engine.diagnosis.facts import IN_A_ROW, Facts, Finding, brief, known, noise, series, since
 from engine.errors import some
 from engine.events import Metrics, Validation, number
 from engine.measures import find, leading
@@ -12,13 +14,14 @@ _FEW = 5  # cases of a class: of fewer, none may be found by chance
 _ENOUGH = 20  # of a class, over the validations in a row
 _ABOVE_CHANCE = 0.1
 _RANKED = 0.6  # standard error of an area under the curve, in that of an accuracy, at most
+_FALLS, _FOLLOWS = 8, 0.4  # validations over which losses fall together; the share that of validation has of it
 _BAD, _GOOD = 0.1, 0.5
 
 
 def quality(facts: Facts) -> Iterator[Finding]:
     """The findings on what is predicted; of a network that guesses it is not said which classes it never guesses."""
     chance, never = list(_at_chance(facts)), list(_never_predicted(facts))
-    if len(facts.classes) == 2 and never:
+    if len(facts.classes) == 2 and never and "auc" not in facts.validations[-1].metrics:
         chance = []
     elif facts.validations[-1:] and guesses(facts, facts.validations[-1]):
         never = []
@@ -39,7 +42,8 @@ def _never_predicted(facts: Facts) -> Iterator[Finding]:
     begun = {}
     for label, newest in labels.items():
         flags = [
-            _absent(v.per_class.get(label, {}), facts.task) and (v.epoch >= facts.grace or _others_found(v, label))
+            _absent(v.per_class.get(label, {}), facts.task)
+            and (v.epoch >= facts.grace or (_others_found(v, label) and not guesses(facts, v)))
             for v in facts.validations
         ]
         row = max(IN_A_ROW, math.ceil(_ENOUGH / next(known(newest, "support"), _ENOUGH))) if flags[-1] else 0
@@ -78,14 +82,20 @@ def _at_chance(facts: Facts) -> Iterator[Finding]:
     classes = len(facts.classes)
     if facts.task != "classification" or classes < 2:
         return
-    flags = [guesses(facts, v) for v in facts.validations]
+    flags: list[bool] = []
+    for at, v in enumerate(facts.validations):  # one odd validation is no end of it
+        lasts = flags[-IN_A_ROW:] == [True] * IN_A_ROW
+        flags.append(guesses(facts, v) or (lasts and guesses(facts, *facts.validations[at + 1 - IN_A_ROW : at + 1])))
     epoch = _begun(facts, flags)
     if epoch is None or ((all(flags) or epoch <= 2 * facts.grace) and _falls(facts)):
         return
     ranked = "auc" in facts.validations[-1].metrics
     late = facts.grace if ranked else max(facts.grace, facts.epochs / 10)
     settled = _begun(facts, [flag and v.epoch >= late for flag, v in zip(flags, facts.validations, strict=True)])
-    if not (_knows_nothing(facts) if settled is None else _within(facts, _ABOVE_CHANCE, 0.35)):
+    errors = 1.0 if flags[-IN_A_ROW - 1 :] == [True] * (IN_A_ROW + 1) else 0.35  # of what was not said before
+    if not (_knows_nothing(facts) if settled is None else _within(facts, _ABOVE_CHANCE, errors)):
+        return
+    if all(flags) and facts.warming and facts.validations[-1].epoch <= facts.epochs / 10:
         return
     metrics = facts.validations[-1].metrics
     words = [
@@ -104,12 +114,15 @@ def _at_chance(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def guesses(facts: Facts, validation: Validation) -> bool:
-    """Whether accuracy lies within a tenth of the way from chance to perfect, and so does the ranking; a standard
-    error more, and half of one, where few cases are measured, and twice that where the loss is that of guesses."""
+def guesses(facts: Facts, *row: Validation) -> bool:
+    """Whether accuracy, the mean of a ``row`` of validations, lies within a tenth of the way from chance to perfect,
+    and so does the ranking; a standard error more, and half of one, where few cases are measured, and twice that where
+    the newest loss is that of guesses."""
+    if facts.task != "classification":
+        return False
     chance = 1 / max(2, len(facts.classes))
-    accuracy, auc = _told_apart(validation)
-    error = (2 if _guessed(facts, number(validation.metrics.get("loss"))) else 1) * _by_chance(facts)
+    accuracy, auc = map(fmean, zip(*map(_told_apart, row), strict=True))
+    error = (2 if _guessed(facts, number(row[-1].metrics.get("loss"))) else 1) * _by_chance(facts)
     limit = chance + _ABOVE_CHANCE * (1 - chance) + error
     return accuracy <= limit and not auc > 0.5 + _ABOVE_CHANCE + _RANKED * error
 
@@ -141,9 +154,31 @@ def _losses(facts: Facts) -> tuple[float, float, float, float]:
 
 def _falls(facts: Facts) -> bool:
     """Whether there is a beginning: over three validations the loss of validation falls by 3 %, and by 5 % together
-    with that of training."""
+    with that of training; or over up to eight that of training surely does, and that of validation goes with it."""
     first, newest, before, now = _losses(facts)
-    return newest < 0.97 * first and newest * now < 0.95 * first * before
+    jumps = noise([math.log(loss) for _, loss in series(facts.validations[-40:], "loss") if loss > 0])
+    if newest < first * math.exp(-max(0.03, 2.5 * jumps)) and newest * now < 0.95 * first * before:
+        return True
+    row = [v for v in facts.validations[-_FALLS:] if number(v.metrics.get("loss")) > 0]
+    if len(row) < IN_A_ROW:
+        return False
+    checked = [number(v.metrics["loss"]) for v in row]
+    start, end = (bisect_left(facts.steps.epoch, epoch) for epoch in (row[0].epoch, row[-1].epoch + 1))
+    fall, error = _fall([loss for loss in facts.steps.loss[start:end] if 0 < loss < math.inf])
+    return fall > 2.5 * error > 0 and _fall(checked)[0] > _FOLLOWS * fall
+
+
+def _fall(values: Sequence[float]) -> tuple[float, float]:
+    """By how much the second half of ``values`` is below the first on average, and the standard error of that."""
+    half = len(values) // 2
+    if half < 1:
+        return 0.0, 0.0
+    parts = values[:half], values[-half:]
+    first, second = map(fmean, parts)
+    spread = sum(
+        fmean([(value - mean) ** 2 for value in part]) for part, mean in zip(parts, (first, second), strict=True)
+    )
+    return first - second, math.sqrt(spread / max(1, half - 1))
 
 
 def _knows_nothing(facts: Facts) -> bool:
@@ -163,7 +198,7 @@ def _within(facts: Facts, share: float, errors: float) -> bool:
     """Whether three validations are on average no further than ``share`` on the way from guessing to perfect, and
     ``errors`` standard errors of one of them."""
     row, chance, by_chance = facts.validations[-IN_A_ROW:], 1 / len(facts.classes), errors * _by_chance(facts)
-    accuracy, auc = (sum(values) / len(row) for values in zip(*map(_told_apart, row), strict=True))
+    accuracy, auc = map(fmean, zip(*map(_told_apart, row), strict=True))
     return accuracy <= chance + share * (1 - chance) + by_chance and not auc > 0.5 + share + by_chance
 
 

@@ -2,7 +2,6 @@
 
 import socket
 import time
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,8 @@ from engine.readers.run_view import RESOURCE_COLUMNS, RunView
 from engine.runfolder import ENDED, RunFolder, Status, read_status
 
 _RECENT = 200
+_EARLY_S, _SLOW_S = 2.0, 20.0  # a piece where the rhythm is hardly known: of steps at least, of anything at most
+_PARTS = 6  # of a validation: the pieces of one that tells of none
 _HALTED = "SIGSTOP"
 
 
@@ -125,24 +126,30 @@ def _piece_s(view: RunView) -> float:
     if phase is None:
         return 0.0
     if phase.phase.startswith("train"):
-        return _step_s(view)
-    each = (progress.time_s - phase.time_s) / progress.done if progress is not None and progress.done > 0 else 0.0
+        return _step_s(view, phase.time_s)
     cases = view.started.cases.get("validation", 0) if view.started else 0
-    before = [v.seconds / cases for v in view.validations[-3:] if cases and phase.phase == "validation"]
-    return max([each, *before])
+    before = [v.seconds for v in view.validations[-3:] if cases]
+    known = []
+    if progress is not None and progress.done > 0:
+        known.append((progress.time_s - phase.time_s) / progress.done)
+    if phase.phase == "validation":  # one that has not told of its progress may never do so
+        known += [seconds / (min(cases, _PARTS) if progress is None else cases) for seconds in before]
+    slow = max([_step_s(view, phase.time_s), *(seconds / cases for seconds in before)])
+    return max(known, default=slow if slow > _SLOW_S else 0.0)  # where steps are long, the unknown is too
 
 
-def _step_s(view: RunView) -> float:
-    """What a step takes at its usual, and a tenth of the longest that one has lately taken."""
+def _step_s(view: RunView, begun_s: float) -> float:
+    """What a step takes at its usual, and a fifth of what two have lately taken: one alone may have been a pause."""
     first = int(np.searchsorted(view.steps["time_s"], view.session_s))
-    at = view.steps["time_s"][first:][-_RECENT:]
-    gaps = np.diff(at)
+    at, of = (view.steps[name][first:][-_RECENT:] for name in ("time_s", "iteration"))
+    measured = {v.iteration: v.seconds for v in view.validations[-_RECENT:]}
+    gaps = np.diff(at) - [measured.get(int(number), 0.0) for number in of[:-1]]
     if len(gaps) < 5:
-        return 0.0
+        return max(_EARLY_S, min(_SLOW_S, at[0] - begun_s), *gaps) if len(at) else 0.0
     same = np.diff(view.steps["epoch"][first:][-_RECENT:]) == 0
     last_of_epoch = view.iterations_per_epoch > 0 and view.iteration_in_epoch == view.iterations_per_epoch
     counted = gaps[same] if same.any() and not last_of_epoch else gaps
-    return max(float(median(gaps.tolist())), float(counted.max()) / 5)
+    return max(float(np.median(gaps)), float(np.sort(counted)[-2:][0]) / 5)
 
 
 def time_shares(view: RunView) -> dict[str, float]:

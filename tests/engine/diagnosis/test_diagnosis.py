@@ -308,6 +308,90 @@ def test_guessing_from_the_start_is_said_at_the_third_validation_unless_the_loss
     assert (min(seen) if seen else None) == said
 
 
+def classified(
+    validations: int, curve: Callable[[int], tuple[float, float, float]], lr: Callable[[int], float] = lambda _: 1e-3
+) -> list[ev.Event]:
+    """A run of 40 epochs of 40 steps on three classes of 20 cases; ``curve`` gives accuracy, AUC and the losses."""
+    events: list[ev.Event] = [
+        ev.RunStarted(name="a", task="classification", classes=["a", "b", "c"], epochs=40, iterations_per_epoch=40)
+    ]
+    events[0] = structs.replace(events[0], cases={"validation": 60}, monitor="balanced_accuracy")
+    for epoch in range(1, validations + 1):
+        accuracy, auc, loss = curve(epoch)
+        events += [
+            ev.Iteration(
+                iteration=40 * (epoch - 1) + n,
+                epoch=epoch,
+                loss=loss * (1 + 0.1 * JUMPS[n % 6]),
+                lr=lr(40 * epoch + n),
+            )
+            for n in range(1, 41)
+        ]
+        events.append(
+            ev.Validation(
+                epoch=epoch,
+                iteration=40 * epoch,
+                metrics={"loss": loss * (1 + 0.002 * JUMPS[epoch % 6]), "balanced_accuracy": accuracy, "auc": auc},
+                per_class={name: {"recall": accuracy, "support": 20.0} for name in "abc"},
+            )
+        )
+    return [structs.replace(event, seq=at, time_s=float(at)) for at, event in enumerate(events, 1)]
+
+
+def chances(events: list[ev.Event]) -> set[str]:
+    return codes(findings_of(fold(EMPTY, events), Status(state="running"), 0.0))
+
+
+@pytest.mark.parametrize(("falls", "said"), [(0.99, set()), (1.0, {"at_chance"})])
+def test_losses_that_fall_slowly_and_surely_are_a_beginning(falls, said):
+    for seen in range(6, 11):
+        assert chances(classified(seen, lambda epoch: (1 / 3, 0.5, 1.1 * falls**epoch))) == said, seen
+
+
+def test_one_odd_validation_is_no_end_of_guessing_and_two_good_ones_are():
+    accuracies = [1 / 3] * 12 + [0.56] + [1 / 3] * 3 + [0.8] * 3
+
+    def curve(epoch: int) -> tuple[float, float, float]:
+        accuracy = accuracies[epoch - 1]
+        return accuracy, 0.9 if accuracy == 0.8 else 0.5, 0.5 if accuracy == 0.8 else 1.1
+
+    for seen in range(5, 20):
+        assert seen == 17 or chances(classified(seen, curve)) == ({"at_chance"} if seen <= 16 else set()), seen
+
+
+def test_a_network_whose_learning_rate_still_rises_has_a_tenth_of_the_run_to_begin():
+    seen = [chances(classified(n, lambda _: (1 / 3, 0.5, 1.1), lambda n: 1e-5 * n)) for n in range(1, 8)]
+    assert seen == [set()] * 4 + [{"at_chance"}] * 3
+
+
+def test_a_classifier_that_falls_back_to_guessing_is_at_chance_and_does_not_diverge():
+    def collapses(epoch: int) -> tuple[float, float, float]:
+        return (0.9, 0.97, 0.2) if 1 < epoch < 10 else (1 / 3, 0.5, 1.1)
+
+    seen = [chances(classified(n, collapses)) for n in range(9, 16)]
+    assert seen == [set()] * 3 + [{"at_chance"}] * 4
+
+
+def test_two_classes_of_which_one_is_guessed_in_the_beginning_are_no_missing_class():
+    def majority(now: Moment) -> None:
+        now.quality, now.classes = 0.5, {"no": 1.0, "yes": 0.0}
+        now.loss = now.val_loss = 0.69 * 0.97**now.epoch
+
+    plan = replace(PLANS["two classes"], epochs=300, per_epoch=4, onset=1, end=10, fault=majority)
+    assert [found for _, found in looks(plan, 9) if found] == []
+
+
+def test_a_steep_beginning_whose_progress_goes_on_slowly_is_no_plateau():
+    """A logistic rise around the fifth epoch to 0.6, and from there by a hundredth an epoch; the losses go with it."""
+
+    def curve(epoch: int) -> tuple[float, float]:
+        steep = 1 / (1 + math.exp(-(epoch - 5) / 0.6))
+        return 0.02 + 0.6 * steep + 0.01 * epoch, 1.3 * math.exp(-1.3 * steep - 0.02 * epoch)
+
+    for seen in range(6, 25):
+        assert findings_of(fold(EMPTY, rising(seen, curve, 0.002)), Status(state="running"), 0.0) == (), seen
+
+
 def decayed(plan: Plan, epoch: int) -> list[ev.Event]:
     return [
         structs.replace(event, lr=1e-5) if isinstance(event, ev.Iteration) and event.epoch > epoch else event

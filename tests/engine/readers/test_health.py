@@ -37,7 +37,7 @@ def codes(status: Status, later_s: float, *more: ev.Event) -> list[str]:
 @pytest.mark.parametrize(
     ("status", "later_s", "said"),
     [
-        (Status(state="running"), 10 * STEP_S, []),
+        (Status(state="running"), 15 * STEP_S, []),
         (Status(state="running"), 47 * 60, ["stalled"]),
         (Status(state="paused"), 47 * 60, []),
         (Status(state="lost"), 47 * 60, []),
@@ -61,6 +61,50 @@ def test_a_long_validation_that_goes_on_is_not_stalled() -> None:
         later.append(ev.Progress(phase="validation", done=case, total=50, time_s=at))
         assert codes(Status(state="running"), 90.0, *later) == []
     assert codes(Status(state="running"), 700.0, *later) == ["stalled"]
+
+
+def test_a_validation_that_tells_of_no_progress_may_take_as_long_as_the_last_one() -> None:
+    begun = ev.Phase(phase="validation", total=8, time_s=END_S)
+    for seconds, later_s, said in (
+        (100.0, 150.0, []),
+        (100.0, 180.0, ["stalled"]),
+        (1.0, 9.0, []),
+        (1.0, 11.0, ["stalled"]),
+    ):
+        measured = ev.Validation(epoch=6, iteration=72, metrics={"dice": 0.5}, seconds=seconds, time_s=END_S)
+        assert codes(Status(state="running"), later_s, measured, begun) == said
+
+
+@pytest.mark.parametrize(("step_s", "quiet_s", "silent_s"), [(0.02, 4.0, 6.0), (2.0, 29.0, 31.0), (40.0, 590.0, 610.0)])
+def test_steps_of_any_length_are_given_fifteen_of_them(step_s: float, quiet_s: float, silent_s: float) -> None:
+    clock = END_S
+    steps: list[ev.Event] = [ev.RunStarted(name="a", task="segmentation", epochs=2, iterations_per_epoch=99)]
+    for number in range(1, 40):
+        clock += step_s + (3600.0 if number == 30 else 0.0)  # an hour's pause
+        steps.append(ev.Iteration(iteration=number, epoch=1, loss=1.0, time_s=clock))
+        steps += [ev.Phase(phase="training", time_s=clock)] * (number == 1)
+    for later_s, said in ((quiet_s, False), (silent_s, True)):
+        found = findings_of(fold(EMPTY, steps), Status(state="running"), clock + later_s)
+        assert ("stalled" in {finding.code for finding in found}) == said
+
+
+def test_what_stands_at_its_third_step_or_after_a_long_validation_is_said() -> None:
+    """Half a minute is enough for steps of 0.2 s, however long the caching or the validation before them took."""
+    start = ev.RunStarted(name="a", task="segmentation", epochs=9, iterations_per_epoch=3, cases={"validation": 8})
+    events: list[ev.Event] = [start, ev.Phase(phase="training", time_s=END_S)]
+    clock = END_S
+    for number in range(1, 13):
+        clock += 0.2
+        events.append(ev.Iteration(iteration=number, epoch=(number + 2) // 3, loss=1.0, time_s=clock))
+        if number % 3 == 0:
+            clock += 200.0
+            events += [
+                ev.Validation(epoch=number // 3, iteration=number, metrics={"dice": 0.1}, seconds=200.0, time_s=clock),
+                ev.Phase(phase="training", time_s=clock),
+            ]
+        for later_s, said in ((4.0, False), (31.0, True)):
+            found = findings_of(fold(EMPTY, events), Status(state="running"), clock + later_s)
+            assert ("stalled" in {finding.code for finding in found}) == said, number
 
 
 def test_samples_of_resources_are_no_sign_of_work() -> None:
