@@ -205,9 +205,9 @@ def find_run(runs: Path, run: str | None, *, studies: bool = False) -> RunFolder
     Raises:
         UsageError: there is none, more than one, or a study where none can be.
     """
-    if run and any(os.path.exists(os.path.join(run, file)) for file in ("events.jsonl", "study.toml")[: 1 + studies]):
+    if run and any(os.path.exists(os.path.join(run, file)) for file in ("events.jsonl", "study.toml")):
         named = Path(run)
-        return RunFolder(named if named.name not in {"", ".."} else Path(os.path.abspath(run)))
+        return _refuse_study(RunFolder(named if named.name not in {"", ".."} else Path(os.path.abspath(run))), studies)
     if run and any(os.path.isdir(place) and not _readable(place) for place in (run, runs / run)):
         raise UsageError(f"{run} is another user's, and may not be read", "its owner can open it: chmod -R a+rX")
     known = list_runs(runs, studies=run is not None)
@@ -223,16 +223,20 @@ def find_run(runs: Path, run: str | None, *, studies: bool = False) -> RunFolder
     matches = [folder for folder in matches if folder.id == run] or matches
     if not studies and len(matches) > 1:
         matches = [folder for folder in matches if not folder.is_study]
-    if len(matches) == 1 and matches[0].is_study and not studies:
-        raise UsageError(f"{matches[0].id} is a study", "name one of its members: medtui runs lists them")
     if len(matches) == 1:
-        return matches[0]
+        return _refuse_study(matches[0], studies)
     if not matches:
         raise UsageError(
             f'no run in {runs} is called "{run}"', "see them with: medtui runs; on another machine it is HOST:RUN"
         )
     some = "\n".join(f"  {folder.id}" for folder in matches[-8:])
     raise UsageError(f'"{run}" means {len(matches)} runs:\n{some}', "name one of them by a longer part of its id")
+
+
+def _refuse_study(folder: RunFolder, studies: bool) -> RunFolder:
+    if folder.is_study and not studies:
+        raise UsageError(f"{folder.id} is a study", "name one of its members: medtui runs lists them")
+    return folder
 
 
 def size_of(path: Path) -> int:

@@ -207,3 +207,13 @@ def test_a_run_of_another_user_is_not_listed_as_lost():
             if root:
                 os.setresuid(0, 0, 0)
             folders[1].root.chmod(0o700)
+
+
+@pytest.mark.parametrize("named", ["20260101-120000-heart.study", "heart", "{runs}/20260101-120000-heart.study/"])
+def test_a_study_is_refused_as_such_where_a_run_is_meant(tmp_path, named):
+    study = tmp_path / "20260101-120000-heart.study"
+    study.mkdir()
+    (study / "study.toml").touch()
+    with pytest.raises(UsageError, match=r"heart\.study is a study"):
+        find_run(tmp_path, named.format(runs=tmp_path))
+    assert find_run(tmp_path, named.format(runs=tmp_path), studies=True).root.samefile(study)
