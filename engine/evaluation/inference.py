@@ -50,7 +50,7 @@ class Predictor:
         for group in (flips[first : first + count] for first in range(0, len(flips), count)):
             dims = [[axis + 2 for axis in axes] for axes in group]
             batch = self.device.move(torch.cat([images.flip(each) for each in dims]))
-            with self.device.autocast():
+            with self.device.autocast(), self.device.alone(batch):
                 logits = self.model(batch).float()
             for each, part in zip(dims, logits.split(len(images)), strict=True):
                 turned = part.flip(each) if each and part.ndim == images.ndim else part

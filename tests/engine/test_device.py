@@ -71,3 +71,18 @@ def test_a_resumed_run_and_its_evaluation_keep_the_precision_that_was_chosen(tmp
 def test_flags_are_those_of_this_processor():
     flags = cpu_flags()
     assert not flags or any(name in flags for name in ("sse2", "fpu", "asimd", "fp"))
+
+
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_one_volume_is_predicted_as_two_are_in_their_layout(dilation):
+    device = Device(torch.device("cpu"), None, channels_last=True)
+    network = nn.Sequential(nn.Conv3d(2, 8, 3, padding=dilation, dilation=dilation), nn.Conv3d(8, 8, 3, 2))
+    network = network.to(memory_format=torch.channels_last_3d)
+    one = device.move(torch.randn(1, 2, 12, 10, 8))
+    with torch.inference_mode():
+        expected = network(torch.cat((one, one)))[:1]
+        with device.alone(one):
+            found = network(one)
+    torch.testing.assert_close(found, expected)
+    assert not network(one).is_contiguous(memory_format=torch.channels_last_3d)  # else torch needs no help any more
+    assert found.is_contiguous(memory_format=torch.channels_last_3d)
