@@ -44,7 +44,8 @@ class DropLinear(nn.Linear):
 
 def _dropping(layer: nn.Linear, share: float) -> DropLinear:
     """``layer`` with a dropout of ``share`` before it; nothing random is drawn."""
-    dropping: DropLinear = skip_init(DropLinear, layer.in_features, layer.out_features)  # type: ignore[no-untyped-call]
+    sizes, device = (layer.in_features, layer.out_features), layer.weight.device  # meta, where weights are counted
+    dropping: DropLinear = skip_init(DropLinear, *sizes, device=device)  # type: ignore[no-untyped-call]
     dropping.load_state_dict(layer.state_dict())
     dropping.dropout = nn.Dropout(share)
     return dropping

@@ -108,6 +108,12 @@ def test_one_class_is_nothing_to_learn(tmp_path):
     assert caught.value.problems[0].key == "data.classes"
 
 
+def test_weights_are_counted_without_any_also_with_dropout(tmp_path):
+    with torch.device("meta"):
+        model = build(tmp_path, dropout=0.5)
+    assert model.fc.weight.is_meta
+
+
 def test_dropout_is_for_training_only(tmp_path):
     model = build(tmp_path, dropout=0.5)
     image = torch.randn(2, 3, 64, 64)
