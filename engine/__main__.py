@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from engine.console import guarded
+from engine.hardware import unwatched
 from engine.requests import REQUESTS, Request, decode, options_of
 
 _USAGE = """\
@@ -37,7 +38,8 @@ def _main(words: list[str]) -> int:
 
 def function_of(request: type[Request]) -> Callable[[Request], int]:
     """The function that answers a request: found by its name, and imported only now."""
-    module = importlib.import_module(f"engine.commands.{request.command.partition('-')[0]}")
+    with unwatched():
+        module = importlib.import_module(f"engine.commands.{request.command.partition('-')[0]}")
     function: Callable[[Request], int] = getattr(module, request.command.replace("-", "_"))
     return function
 

@@ -17,7 +17,7 @@ from engine.console import OVERWRITTEN, show_progress, tell
 from engine.data import Dataset, check_dataset, data_root, open_dataset
 from engine.data.identity import split_rows
 from engine.errors import Problem, RecipeError, printable
-from engine.hardware import launched_place
+from engine.hardware import launched_place, unwatched
 from engine.recipe import Recipe, load_recipe, memory_advice, placed, recipe_toml, refuse_dead
 from engine.requests import Resume, Sweep, Train, encode
 from engine.runfolder import RunFolder, create, take_lock, update_manifest, write_splits, write_text
@@ -132,8 +132,8 @@ def open_checked(recipe: Recipe, root: Path, *, fits: bool = True) -> Dataset:
     if not fits:
         if "torch" not in sys.modules:
             tell("loading PyTorch")
-        from engine.network import refuse_misfits
-
+        with unwatched():
+            from engine.network import refuse_misfits
         refuse_misfits(recipe, dataset, root)
     return check_dataset(dataset, recipe.data, progress=show_progress("checking the data"))
 

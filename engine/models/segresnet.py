@@ -3,6 +3,7 @@
 from torch import nn
 
 from engine.errors import misfit
+from engine.hardware import unwatched
 from engine.models.base import build, require_multiples, require_room
 from engine.models.layers import GROUPS, MONAI_NORMS
 from engine.recipe.models import SegResNetTable
@@ -19,8 +20,8 @@ def build_segresnet(table: SegResNetTable, channels: int, outputs: int, size: tu
     Raises:
         RecipeError: features that do not double, or a size that the levels do not divide.
     """
-    from monai.networks.nets import SegResNet
-
+    with unwatched():
+        from monai.networks.nets import SegResNet
     features = table.channels or CHANNELS
     wanted = [features[0] * 2**level for level in range(len(features))]
     if list(features) != wanted:
