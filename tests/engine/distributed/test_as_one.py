@@ -5,6 +5,7 @@ In float64 the rounding of sums leaves nothing to argue about: what differs is c
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -152,7 +153,9 @@ def work(rank: int, folder: Path) -> None:
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("two")
-    torch.multiprocessing.spawn(work, (folder,), nprocs=2)
+    # A server imports what they stand on, once, and forks them.
+    multiprocessing.set_forkserver_preload([__name__, "monai.networks.nets"])
+    torch.multiprocessing.start_processes(work, (folder,), nprocs=2, start_method="forkserver")
     return folder
 
 

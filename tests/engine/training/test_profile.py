@@ -33,7 +33,8 @@ def test_a_stopwatch_gives_each_part_its_time():
 
 
 @pytest.mark.parametrize("text", [SEGMENTATION, CLASSIFICATION])
-def test_check_says_where_the_time_goes(tmp_path, capsys, text):
+def test_check_says_where_the_time_goes(tmp_path, capsys, monkeypatch, text):
+    monkeypatch.setattr("engine.commands.check._PROFILED_MINUTES", 0.3)  # a second of steps
     asked = request(tmp_path, text)
     assert check(Check(recipe=asked.recipe, data=asked.data, profile=True)) == 0
     said = capsys.readouterr().out

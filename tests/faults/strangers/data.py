@@ -83,7 +83,7 @@ def _nifti(folder: Path, shape: tuple[int, ...], begin: float = 352.0, kind: typ
     header.set_data_dtype(kind)
     header["dim"][: len(shape) + 1] = (len(shape), *shape)
     header["magic"], header["vox_offset"] = b"n+1", begin
-    packed = zlib.compressobj(wbits=31)
+    packed = zlib.compressobj(1, wbits=31)
     content = packed.compress(header.binaryblock + b"\1\0\0\0" + struct.pack("<ii", 2**31 - 16, 4))
     (folder / "odd" / "images" / "0.nii.gz").write_bytes(content + packed.compress(bytes(size)) + packed.flush())
     return act

@@ -139,7 +139,7 @@ class Evil:
 
 
 def zip_of(path: Path, members: dict[str, bytes], kind: int = zipfile.ZIP_DEFLATED) -> None:
-    with zipfile.ZipFile(path, "w", kind) as archive:
+    with zipfile.ZipFile(path, "w", kind, compresslevel=1) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
 
