@@ -132,7 +132,7 @@ def save(figure: Figure, path: Path, dpi: int, *, vector: bool = True) -> None:
     """Write ``path`` (PNG) and, where lines rather than pixels are shown, the SVG beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # laid out once: solving it again for each file takes longer than drawing
+    figure.set_layout_engine(None)  # laid out once: solving it again, or drawing to see, takes longer than the file
     box = figure.get_tightbbox().padded(0.06)
     metadata = {"Software": "medtui"}
     write_with(path, lambda target: figure.savefig(target, dpi=dpi, metadata=metadata, bbox_inches=box))
