@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -36,8 +37,23 @@ def _page(folder: RunFolder) -> Page:
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> RunFolder:
+def fresh(tmp_path: Path) -> RunFolder:
+    """A run of which nothing is drawn yet: its report draws the curves."""
     return recorded_runs.segmentation_run(tmp_path, cases=3, epochs=3, settings="[figures]\ndpi = 60")
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    settings = "[figures]\ndpi = 60"
+    folder = recorded_runs.segmentation_run(tmp_path_factory.mktemp("drawn"), cases=3, epochs=3, settings=settings)
+    draw_all(folder, only={"curves"})
+    return folder
+
+
+@pytest.fixture
+def small(drawn: RunFolder, tmp_path: Path) -> RunFolder:
+    """A run of the test's own with its curves, which a report draws again only where the stream is newer."""
+    return RunFolder(shutil.copytree(drawn.root, tmp_path / drawn.id))
 
 
 def test_name_and_note_that_people_gave_stand_on_top(small: RunFolder) -> None:
@@ -113,24 +129,24 @@ def test_missed_cases_and_absent_classes_are_told(tmp_path: Path) -> None:
     assert "Classes without a case among the test cases: DF, VASC." in _page(absent).text
 
 
-def test_a_loss_that_was_not_finite_is_told(small: RunFolder) -> None:
-    writer = EventWriter(small.events)
+def test_a_loss_that_was_not_finite_is_told(fresh: RunFolder) -> None:
+    writer = EventWriter(fresh.events)
     writer.write(ev.Iteration(iteration=16, epoch=4, loss=float("nan")))
     writer.write(ev.Log(level="warning", message="the gradient exploded"))
     writer.close()
-    text = _page(small).text
+    text = _page(fresh).text
     assert "not finite in 1 of 16 iterations" in text
     assert "the gradient exploded" in text
 
 
 @pytest.mark.parametrize("state", ["running", "paused", "stopped", "failed", "lost", "starting"])
-def test_a_run_is_reported_in_any_state(small: RunFolder, state: str) -> None:
-    for path in (small.metrics, small.cases, small.manifest):
+def test_a_run_is_reported_in_any_state(fresh: RunFolder, state: str) -> None:
+    for path in (fresh.metrics, fresh.cases, fresh.manifest):
         path.unlink()
     pid = 0 if state == "lost" else __import__("os").getpid()
     status = Status(state=state, pid=pid, host=__import__("socket").gethostname(), name="seg", task="segmentation")  # type: ignore[arg-type]
-    write_status(small, status)
-    page = _page(small)
+    write_status(fresh, status)
+    page = _page(fresh)
     assert page.problems == []
     expected = {"stopped": "stopped by a person", "failed": "The run failed", "lost": "without a word"}
     assert expected.get(state, f"not over ({state}") in page.text
@@ -143,21 +159,21 @@ def test_a_folder_with_nothing_in_it_still_gives_a_page(tmp_path: Path) -> None:
     assert "What was trained" in page.text
 
 
-def test_damaged_files_read_as_missing(small: RunFolder) -> None:
-    for path in (small.metrics, small.manifest, small.status, small.recipe):
+def test_damaged_files_read_as_missing(fresh: RunFolder) -> None:
+    for path in (fresh.metrics, fresh.manifest, fresh.status, fresh.recipe):
         path.write_bytes(b"\xff\x00{")
-    small.cases.write_bytes(b"id,split\n\xff,test\n")
-    page = _page(small)
+    fresh.cases.write_bytes(b"id,split\n\xff,test\n")
+    page = _page(fresh)
     assert page.problems == []
 
 
-def test_curves_of_a_run_that_went_on_are_drawn_again(small: RunFolder) -> None:
-    draw_all(small, only={"curves"})
-    curves = small.figures / "curves.png"
+def test_curves_of_a_run_that_went_on_are_drawn_again(fresh: RunFolder) -> None:
+    draw_all(fresh, only={"curves"})
+    curves = fresh.figures / "curves.png"
     import os
 
     os.utime(curves, (0, 0))
-    write_report(small)
+    write_report(fresh)
     assert curves.stat().st_mtime > 1000
 
 
@@ -250,10 +266,10 @@ def test_figures_that_failed_are_told_together(tmp_path: Path) -> None:
     assert text.count("there is no checkpoint") == 1
 
 
-def test_a_report_imports_no_torch(small: RunFolder) -> None:
+def test_a_report_imports_no_torch(fresh: RunFolder) -> None:
     code = (
         "import sys; from pathlib import Path; from engine.report import write_report; "
-        f"from engine.runfolder import RunFolder; write_report(RunFolder(Path({str(small.root)!r}))); "
+        f"from engine.runfolder import RunFolder; write_report(RunFolder(Path({str(fresh.root)!r}))); "
         "print([name for name in ('torch', 'monai', 'pyvista') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
