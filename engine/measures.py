@@ -70,7 +70,7 @@ _TABLE: dict[str, Measure] = {
     measure.name: measure
     for measure in (
         _of_images("accuracy", "Accuracy", "acc", rank=2, decides=True),
-        _of_images("balanced_accuracy", "Balanced accuracy", "bal ac", rank=1, decides=True, chance="1/classes"),
+        _of_images("balanced_accuracy", "Balanced accuracy", "BAcc", rank=1, decides=True, chance="1/classes"),
         _of_images("precision", "Precision", "prec", per_class=True),
         _of_images("recall", "Recall", per_class=True, chance="1/classes"),
         _of_images("sensitivity", "Sensitivity", "sens", of_two=1),
@@ -238,8 +238,9 @@ def title(name: str, unit: str = "") -> str:
 
 
 def spoken(name: str, unit: str = "") -> str:
-    """A name among others words: ``balanced_accuracy`` -> ``balanced accuracy``, ``hd95`` -> ``hd95 mm``."""
-    measure, text = find(name), name.replace("_", " ")
+    """A name among others words: ``balanced_accuracy`` -> ``balanced accuracy``, ``hd95`` -> ``hd95 mm``; cases that
+    papers call FP are so too."""
+    measure, text = find(name), name.replace("_", " ").replace("false positive", "FP")
     if unit == "pixel" and measure.beside == "volume":
         return text.replace("volume", "area")
     return f"{text} {unit}" if unit and measure.kind == "distance" else text

@@ -13,13 +13,16 @@ def diagnose(facts: Facts, now_s: float) -> tuple[Finding, ...]:
     The time decides on ``stalled`` alone; all else is measured in steps, epochs and validations of the run itself.
     """
     found = [*learning(facts), *quality(facts), *pace(facts, now_s)]
-    codes = {finding.code for finding in found}
-    kept = [finding for finding in found if not codes & _EXPLAINED_BY.get(finding.code, frozenset())]
+    begun = {finding.code: finding.since_epoch for finding in found}
+    kept = [finding for finding in found if not begun.keys() & _EXPLAINED_BY.get(finding.code, frozenset())]
+    vanished = begun.get("class_never_predicted", -1)  # a class that is lost raises the validation loss
+    kept = [finding for finding in kept if finding.code != "overfitting" or finding.since_epoch > vanished]
     return tuple(sorted(kept, key=lambda finding: (_ORDER.index(finding.severity), CODES.index(finding.code))))
 
 
 _ORDER: tuple[Severity, ...] = ("error", "warning", "note")
 _EXPLAINED_BY: dict[Code, frozenset[Code]] = {
+    "gradient_exploding": frozenset({"diverging"}),
     "at_chance": frozenset({"diverging"}),
     "class_never_predicted": frozenset({"diverging"}),
     "overfitting": frozenset({"diverging", "at_chance"}),

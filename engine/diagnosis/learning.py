@@ -94,7 +94,7 @@ def _blown_up(
 
 
 def _exploding(facts: Facts) -> Iterator[Finding]:
-    """The norm of the gradient is twenty times what it ever was up to two epochs ago."""
+    """The norm of the gradient is twenty times the greatest up to two epochs ago, in the newer half of them."""
     steps = facts.steps
     size = min(_GRADIENT_STEPS, max(IN_A_ROW, len(steps)))
     found = [window for window in windows(steps.grad_norm, size) if not math.isnan(window.level)]
@@ -131,7 +131,7 @@ def _calm(calm: Sequence[Window], window: Window, epochs: Sequence[int]) -> floa
     epoch = epochs[window.stop - 1]
     older = [before.level for before in calm if epochs[before.stop - 1] <= epoch - 2]
     if older:
-        limit = _EXPLODED * max(older)
+        limit = _EXPLODED * max(older[len(older) // 2 :])  # norms fall while a network learns
         return limit if len(older) >= IN_A_ROW else max(limit, 1.0)
     early = [before.level for before in calm if before.stop <= window.stop - 2 * _GRADIENT_STEPS]
     times = _EXPLODED_EARLY if len(early) < IN_A_ROW else 2 * _EXPLODED

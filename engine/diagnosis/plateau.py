@@ -14,6 +14,7 @@ from engine.measures import default_monitor, find, spoken
 
 _WAIT, _GOOD, _LEARNED, _LEARNED_EARLY = 5, 0.85, 0.3, 0.2
 _STEADY, _BEFORE, _SURE, _RISES, _LATE, _KEPT = 5, 8, 7.0, 1.5, 0.6, 3
+_LEFT = 0.05  # of the whole way, that may still come where a curve stands
 
 
 def plateau(facts: Facts) -> Iterator[Finding]:
@@ -60,19 +61,58 @@ def _goes_on(values: Sequence[float], at: int) -> bool:
 
 
 def _stands(facts: Facts, curve: Sequence[tuple[int, float]], values: Sequence[float]) -> int | None:
-    """The validation since which nothing got better, where that is a tenth of those that are planned."""
-    every = max(1.0, median(b[0] - a[0] for a, b in pairwise(curve)))
-    wait = max(_WAIT, math.ceil(facts.epochs / every / 10))
+    """The validation since which nothing got better, where that is a tenth of those that are planned. What still rose
+    at first after the best was reached, is left out."""
+    wait = max(_WAIT, math.ceil(facts.epochs / _every(curve) / 10))
     tolerance = max(2 * noise(values), 0.01 * (max(values) - min(values)))
     reached = next(at for at, value in enumerate(values) if value >= max(values) - tolerance)
-    epoch = curve[reached][0]
-    stood = sum(max(epoch, facts.epochs / 10) < at <= facts.decayed for at, _ in curve)
-    rises = 0.0
+    while sum(max(curve[reached][0], facts.epochs / 10) < at <= facts.decayed for at, _ in curve) >= wait:
+        if _rises(facts, curve, values, reached) <= _RISES and _left(facts, curve, values, reached) <= _LEFT:
+            return reached
+        reached += max(1, (len(curve) - reached) // 2)
+    return None
+
+
+def _rises(facts: Facts, curve: Sequence[tuple[int, float]], values: Sequence[float], at: int) -> float:
+    """Standard errors by which metric and losses rise since ``at``, together."""
+    rises = _rise_of(values, len(values) - at, 0.05)
     for losses in (facts.train, series(facts.validations, "loss")):
-        found = [(at, -math.log(loss)) for at, loss in losses if loss > 0]
-        rises += _rise_of([loss for _, loss in found], sum(at > epoch for at, _ in found), 0.1, 0.04)
-    rises += _rise_of(values, len(values) - reached, 0.05)
-    return None if stood < wait or rises > _RISES else reached
+        found = [(epoch, -math.log(loss)) for epoch, loss in losses if loss > 0]
+        rises += _rise_of([loss for _, loss in found], sum(epoch > curve[at][0] for epoch, _ in found), 0.1, 0.04)
+    return rises
+
+
+def _every(curve: Sequence[tuple[int, float]]) -> float:
+    """Epochs from one validation to the next."""
+    return max(1.0, median(after[0] - before[0] for before, after in pairwise(curve)))
+
+
+def _left(facts: Facts, curve: Sequence[tuple[int, float]], values: Sequence[float], at: int) -> float:
+    """The share of the whole way that the rest of the schedule, of a quarter of the run at least, would bring at the
+    pace since ``at``, by a standard error: of metric and validation loss, each weighted by what is known of it."""
+    rest = max(facts.epochs / 4, min(facts.decayed, facts.epochs) - curve[-1][0]) / _every(curve)
+    losses = dict(series(facts.validations, "loss"))
+    logs = [-math.log(losses[epoch]) for epoch, _ in curve if losses.get(epoch, 0.0) > 0]
+    gains, weights = 0.0, 1e-12
+    for seen in (values, logs):
+        size, jump = len(seen) - at, noise(seen[-4 * _STEADY :])
+        if len(seen) != len(values) or size < IN_A_ROW:
+            continue
+        scale = min(rest, _reach(seen[at:], jump)) / max(1e-12, max(seen) - min(seen))
+        error = scale * jump * math.sqrt(12 / (size**3 - size)) + 1e-6
+        gains, weights = gains + scale * line(seen[at:])[0] / error**2, weights + 1 / error**2
+    return gains / weights + math.sqrt(1 / weights)
+
+
+def _reach(values: Sequence[float], jump: float) -> float:
+    """Validations at its mean pace that a rise still brings which slows down as surely as it does from the first half
+    of ``values`` to the second; infinity where it does not."""
+    half = len(values) // 2
+    if half <= 1:
+        return math.inf
+    before, now = (line(part)[0] for part in (values[:half], values[-half:]))
+    slower = now + 3 * jump * math.sqrt(12 / (half**3 - half))
+    return half / (1 - max(0.0, slower / before)) if before > slower else math.inf
 
 
 def _rise_of(values: Sequence[float], newest: int, share: float, most: float = math.inf) -> float:
@@ -98,7 +138,7 @@ def _flattens(facts: Facts, curve: Sequence[tuple[int, float]], values: Sequence
         pace = 0.1 * (len(high) - 1 - at) / at
         share = min(0.03, pace)
         if all(_level(seen, at, share) for seen in level) and _level(trained, at, 2 * pace, 0):
-            return at
+            return at if _left(facts, curve, values, at) <= _LEFT else None
     return None
 
 

@@ -15,7 +15,9 @@ _ENOUGH = 20  # of a class, over the validations in a row
 _ABOVE_CHANCE = 0.1
 _RANKED = 0.6  # standard error of an area under the curve, in that of an accuracy, at most
 _FALLS, _FOLLOWS = 8, 0.4  # validations over which losses fall together; the share that of validation has of it
+_LAGS = 6  # validations that running averages of the weights may come late
 _BAD, _GOOD = 0.1, 0.5
+_OFTEN = 0.75  # of the validations; a case that has failed in more is as good as always bad
 
 
 def quality(facts: Facts) -> Iterator[Finding]:
@@ -39,6 +41,7 @@ def _never_predicted(facts: Facts) -> Iterator[Finding]:
     """A class that validation cases have is nowhere in the predictions, after the beginning or while the others are
     found."""
     labels = facts.validations[-1].per_class if facts.validations else {}
+    begins = bool(labels) and (_falls(facts) or _warms_up(facts))
     begun = {}
     for label, newest in labels.items():
         flags = [
@@ -46,6 +49,9 @@ def _never_predicted(facts: Facts) -> Iterator[Finding]:
             and (v.epoch >= facts.grace or (_others_found(v, label) and not guesses(facts, v)))
             for v in facts.validations
         ]
+        told = _others_found(facts.validations[-1], label) and (facts.task == "segmentation" or len(labels) > 2)
+        if begins and all(_absent(v.per_class.get(label, {}), facts.task) for v in facts.validations) and not told:
+            continue  # nothing is found yet: the network begins to learn
         row = max(IN_A_ROW, math.ceil(_ENOUGH / next(known(newest, "support"), _ENOUGH))) if flags[-1] else 0
         if (epoch := _begun(facts, flags, row)) is not None:
             begun[label] = epoch
@@ -95,7 +101,7 @@ def _at_chance(facts: Facts) -> Iterator[Finding]:
     errors = 1.0 if flags[-IN_A_ROW - 1 :] == [True] * (IN_A_ROW + 1) else 0.35  # of what was not said before
     if not (_knows_nothing(facts) if settled is None else _within(facts, _ABOVE_CHANCE, errors)):
         return
-    if all(flags) and facts.warming and facts.validations[-1].epoch <= facts.epochs / 10:
+    if all(flags) and (_warms_up(facts) or _lags(facts)):
         return
     metrics = facts.validations[-1].metrics
     words = [
@@ -181,6 +187,21 @@ def _fall(values: Sequence[float]) -> tuple[float, float]:
     return first - second, math.sqrt(spread / max(1, half - 1))
 
 
+def _warms_up(facts: Facts) -> bool:
+    """Whether the learning rate still rises, in the first tenth of the epochs."""
+    return facts.warming and facts.validations[-1].epoch <= facts.epochs / 10
+
+
+def _lags(facts: Facts) -> bool:
+    """Whether in the first validations the training loss has left that of guesses, and that of validation has not moved
+    at all: running averages of the weights come later; of what is learned by heart it rises."""
+    losses = [number(v.metrics.get("loss")) for v in facts.validations]
+    if len(losses) > _LAGS or not facts.train:
+        return False
+    now = dict(facts.train).get(facts.validations[-1].epoch, math.nan)
+    return now < 0.9 * losses[0] and max(losses) < 1.01 * min(losses)
+
+
 def _knows_nothing(facts: Facts) -> bool:
     """Whether three validations say that not even a beginning is made: accuracy and ranking are those of guesses, the
     losses are too, or stand."""
@@ -210,11 +231,12 @@ def _always_bad(facts: Facts) -> Iterator[Finding]:
     if facts.task != "segmentation" or len(facts.validations) < IN_A_ROW:
         return
     failed = [_failed(v, facts.cases) for v in facts.validations]
-    begun = {
-        case: facts.validations[at].epoch
-        for case in failed[-1]
-        if (at := since([case in names for names in failed])) is not None and len(failed) - at >= IN_A_ROW
-    }
+    begun = {}
+    for case in failed[-1] or ():
+        flags = [names is not None and case in names for names in failed]
+        at = since(flags) or 0
+        if len(flags) - at >= _unlikely(sum(flags[:at]), sum(names is not None for names in failed[:at])):
+            begun[case] = facts.validations[at].epoch
     if not begun:
         return
     yield Finding(
@@ -222,16 +244,23 @@ def _always_bad(facts: Facts) -> Iterator[Finding]:
         code="case_always_bad",
         message=f"Dice near 0 in every validation, though the others are good: {some(begun, 4)}",
         since_epoch=min(begun.values()),
-        evidence=f"Dice {brief(min(failed[-1].values()))} beside a mean of "
+        evidence=f"Dice {brief(min((failed[-1] or {}).values()))} beside a mean of "
         f"{brief(number(facts.validations[-1].metrics.get('dice')))}",
         remedy="look at this case and its truth: wrong mask, orientation, spacing or intensities",
         key="4",
     )
 
 
-def _failed(validation: Validation, cases: int) -> dict[str, float]:
-    """Cases with a Dice near 0, by name, where the mean of the others is good."""
+def _unlikely(failed: int, of: int) -> int:
+    """Failures in a row that a case has by chance once in twenty, which ``failed`` in so many ``of`` the validations
+    before; three at least."""
+    share = min(failed / max(1, of), _OFTEN)
+    return max(IN_A_ROW, math.ceil(math.log(0.05) / math.log(share))) if share else IN_A_ROW
+
+
+def _failed(validation: Validation, cases: int) -> dict[str, float] | None:
+    """Cases with a Dice near 0, by name; None where the mean of the others is not good."""
     bad = {str(case.get("id")): value for case in validation.cases for value in known(case, "dice") if value <= _BAD}
     mean, count = number(validation.metrics.get("dice")), cases or len(validation.cases)
     others = (mean * count - sum(bad.values())) / (count - len(bad)) if count > len(bad) else math.nan
-    return bad if others >= _GOOD else {}
+    return bad if others >= _GOOD else None

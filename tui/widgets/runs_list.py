@@ -257,9 +257,9 @@ def _inset(row: RunRow, *, opened: bool = False) -> str:
 
 def _best(row: RunRow, width: int) -> str:
     """``dice 0.881``; the metric's name is short, or gives way, where the room is too small for it."""
-    value, name = figure(row.status.best), spoken(one_line(row.status.metric))
-    room = max(0, width - len(value) - 1)
-    name = name if len(name) <= room else shorten(find(name).short or name, room)
+    value, metric = figure(row.status.best), one_line(row.status.metric)
+    room, name = max(0, width - len(value) - 1), spoken(metric)
+    name = name if len(name) <= room else shorten(find(metric).short or name, room)
     return f"{name} {value}" if len(name) > 2 else value
 
 

@@ -47,6 +47,13 @@ async def test_a_long_metric_leaves_room_for_the_age(tmp_path: Path) -> None:
         await see(pilot, "balanced accuracy 0.500", " age▾", "10 min ")
 
 
+async def test_a_long_metric_has_its_short_name_where_the_list_is_narrow(tmp_path: Path) -> None:
+    name = "skin_lesions_of_seven_kinds"
+    run(tmp_path, 1, name=name, metric="balanced_accuracy", best=0.5, started_s=time.time() - 600)
+    async with home(tmp_path).run_test(size=(80, 24)) as pilot:
+        await see(pilot, "BAcc 0.500")
+
+
 async def test_an_empty_folder_says_what_to_type(tmp_path: Path) -> None:
     app = home(tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:

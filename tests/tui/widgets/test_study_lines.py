@@ -40,7 +40,7 @@ def test_folds_have_the_result_out_of_fold_their_spread_and_a_curve_each(tmp_pat
     folder.metrics.write_text(json.dumps({"out_of_fold": part, "test_members": part | {"false_positive_cases": 2}}))
     lines = said(folder)
     assert any(line.startswith("test, mean of members  dice 0.800") for line in lines), lines
-    assert "false positive cases 2" in " ".join(lines)
+    assert "FP cases 2" in " ".join(lines)
     assert lines[0] == "3 folds   members 1 failed   1 finished   1 waiting"
     assert lines[1] == "out of fold dice 0.800   (0.700 to 0.900)   SD over seeds 0.020   n 12"
     assert f"medtui resume {folder.address}" in "".join(lines).replace("next", "")
