@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,15 +34,18 @@ settings.register_profile("medtui", explore, derandomize=True)
 settings.load_profile("medtui")
 
 
-def pytest_sessionstart() -> None:
-    """What the imports make stays for good: walking it for garbage is a third of the time that they take."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What the imports make stays for good: walking it for garbage is a third of their time, and need not be later.
+
+    statsmodels asks for many collections.
+    """
     gc.disable()
-
-
-def pytest_collection_finish() -> None:
-    """Nor need it be walked later (statsmodels asks for many collections)."""
-    gc.enable()
-    gc.freeze()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -80,6 +80,7 @@ def _body(
     os.dup2(log, 2)
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
+    sys.dont_write_bytecode = True  # where a file may not grow, Python 3.11 leaves half of it
     arrange()
     if folder is None:
         asked = Train(
