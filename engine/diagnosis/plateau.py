@@ -25,7 +25,7 @@ def plateau(facts: Facts) -> Iterator[Finding]:
     shares = {facts.monitor} if facts.monitor_up else set()
     shares |= {default_monitor(facts.task)} if facts.task else set()
     seen = [value for name in shares if find(name).kind == "share" for _, value in series(facts.validations, name)]
-    if len(curve) <= _WAIT or max(seen, default=0.0) >= _GOOD:
+    if len(curve) <= _WAIT or max(seen, default=0.0) >= _GOOD or facts.warming:
         return
     if any(guesses(facts, validation) for validation in facts.validations[-IN_A_ROW:]):
         return

@@ -392,6 +392,17 @@ def test_a_steep_beginning_whose_progress_goes_on_slowly_is_no_plateau():
         assert findings_of(fold(EMPTY, rising(seen, curve, 0.002)), Status(state="running"), 0.0) == (), seen
 
 
+def test_a_progress_that_halts_while_the_learning_rate_rises_is_no_plateau_yet():
+    def looked(lr: Callable[[int], float]) -> set[str]:
+        events = rising(26, lambda epoch: cut(epoch, 20), 0.002)
+        seen = [structs.replace(e, lr=lr(e.epoch)) if isinstance(e, ev.Iteration) else e for e in events]
+        seen[0] = structs.replace(seen[0], iterations_per_epoch=2)
+        return codes(findings_of(fold(EMPTY, seen), Status(state="running"), 0.0))
+
+    assert looked(lambda epoch: 1e-3) == {"plateau"}
+    assert looked(lambda epoch: 1e-4 * epoch) == set()
+
+
 def test_a_slow_tail_is_no_plateau_while_a_twentieth_of_the_way_is_left():
     """By a power law: at the thirtieth of a hundred epochs the rest brings 10 % more, at the seventieth 3 %."""
 
