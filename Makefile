@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.medtui
 DEV_STAMP := $(VENV)/.medtui-dev
 DATA ?= data
-# Each worker of the tests is one thread: they share the cores, and so do the kernels of torch.
-WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n : 4)))
+# Each worker of the tests is one thread: they share the cores, and so do the kernels of torch. One more than there are
+# cores, as a third of the time goes in waiting for the processes that tests start.
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n + 1 : 4)))
 
 export MEDTUI_PYTHON
 
