@@ -134,4 +134,6 @@ def _caption(run: RunData, volume: Volume, rendering: Rendering, role: str, case
         mean, most = digits(rendering.mean), short(rendering.maximum)
         text += f" Over both surfaces the mean distance is {mean}, the largest {most} {units(volume.unit)}; "
         text += "the scale ends at the 99th percentile."
+    if run.recipe and getattr(run.recipe.evaluate, "mode", "") == "center_crop":
+        text += " Only the centre crop was predicted and measured; the truth outside of it is shown, and counts here."
     return text

@@ -97,12 +97,12 @@ def test_painted_pictures_hide_what_lies_behind() -> None:
 def test_without_opengl_surfaces_are_painted_and_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in NO_OPENGL.items():
         monkeypatch.setenv(name, value)
-    folder = recorded_runs.segmentation_run(
-        tmp_path, cases=1, epochs=2, classes=("a", "b"), settings="[figures]\ndpi = 72"
-    )
+    settings = '[figures]\ndpi = 72\n[evaluate]\nmode = "center_crop"'
+    folder = recorded_runs.segmentation_run(tmp_path, cases=1, epochs=2, classes=("a", "b"), settings=settings)
     (result,) = draw_all(folder, only={"surface"})
     assert result.ok
     assert "without OpenGL" in result.message
+    assert "Only the centre crop was predicted" in result.caption  # the truth outside of it is drawn too
     assert looks_drawn(folder.root / result.path)
 
 
@@ -113,6 +113,7 @@ def test_with_whatever_this_machine_has_surfaces_come_out(atrium: RunFolder, mon
     worst = next(result for result in results if "worst" in result.title)
     assert "case03: the prediction is empty" in worst.message
     assert all(looks_drawn(atrium.root / result.path) for result in results)
+    assert not any("centre crop" in result.caption for result in results)
 
 
 def test_two_empty_masks_are_one_plain_line() -> None:
