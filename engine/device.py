@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from engine.console import memory_ran_out
 from engine.errors import Problem, RecipeError, RunError
-from engine.hardware import cores, cpu_flags, memory_words, unwatched
+from engine.hardware import cores, cpu_flags, memory_words
 from engine.recipe import RuntimeTable
 
 BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
@@ -101,8 +101,7 @@ def open_device(table: RuntimeTable, amp: Literal["off", "auto", "bf16", "fp16"]
     torch.backends.cudnn.benchmark = not table.deterministic
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
     # Some 3-D kernels have no deterministic form on a GPU: then torch warns, and the log shows it.
-    with unwatched():  # it imports torch's compilers
-        torch.use_deterministic_algorithms(table.deterministic, warn_only=True)
+    torch.use_deterministic_algorithms(table.deterministic, warn_only=True)
     # Filling new memory with NaN, which that switch brings, finds bugs in kernels and costs time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     dtype = _amp(device, amp)

@@ -6,7 +6,6 @@ from typing import Any
 from torch import Tensor, nn
 
 from engine.errors import misfit
-from engine.hardware import unwatched
 from engine.models.base import build, require_multiples
 from engine.models.layers import GROUPS, MONAI_NORMS, Output, supervised, with_levels
 from engine.recipe.models import DynUNetTable
@@ -54,9 +53,9 @@ def build_dynunet(table: DynUNetTable, channels: int, outputs: int, size: tuple[
     Raises:
         RecipeError: the size allows fewer levels than the recipe's features have, or fewer than three.
     """
-    with unwatched():
-        from monai.networks.blocks.dynunet_block import UnetOutBlock
-        from monai.networks.nets import DynUNet
+    from monai.networks.blocks.dynunet_block import UnetOutBlock
+    from monai.networks.nets import DynUNet
+
     strides, filters = _levels(size, table.channels)
     if table.norm == "group" and any(n % GROUPS for n in filters):
         raise misfit("model.channels", f"found {filters}", f"multiples of {GROUPS}, for its {GROUPS} groups")

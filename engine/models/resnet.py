@@ -3,7 +3,6 @@
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from engine.hardware import unwatched
 from engine.models.base import build
 from engine.models.weights import load_imagenet
 from engine.recipe.models import ResNetTable
@@ -16,8 +15,8 @@ def build_resnet(table: ResNetTable, channels: int, outputs: int, size: tuple[in
     With MONAI's defaults the same weights load and compute something else (a stem of stride 1), or
     have four keys more (a bias in the shortcuts). ``table.dropout`` is of the pooled features. Errors: `load_imagenet`.
     """
-    with unwatched():
-        from monai.networks import nets
+    from monai.networks import nets
+
     model: nn.Module = getattr(nets, table.name)(
         spatial_dims=2,
         n_input_channels=channels,

@@ -3,7 +3,6 @@
 from torch import nn
 
 from engine.errors import misfit
-from engine.hardware import unwatched
 from engine.models.base import build, require_multiples, require_room
 from engine.models.layers import GROUPS, MONAI_NORMS
 from engine.recipe.models import SegResNetTable
@@ -20,8 +19,8 @@ def build_segresnet(table: SegResNetTable, channels: int, outputs: int, size: tu
     Raises:
         RecipeError: features that do not double, or a size that the levels do not divide.
     """
-    with unwatched():
-        from monai.networks.nets import SegResNet
+    from monai.networks.nets import SegResNet
+
     features = table.channels or CHANNELS
     wanted = [features[0] * 2**level for level in range(len(features))]
     if list(features) != wanted:
