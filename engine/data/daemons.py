@@ -26,7 +26,8 @@ def tell_slow(seconds: float) -> None:
 
 
 WAITING: ContextVar[Callable[[float], None]] = ContextVar("WAITING", default=tell_slow)
-"""Is told four times a second for how many seconds data has been waited for; what it raises ends the waiting."""
+"""Is told four times a second for how many seconds data has been waited for, and 0 once it came; what it raises
+ends the waiting."""
 
 
 class Daemons(Generic[Job, Made]):
@@ -57,13 +58,19 @@ class Daemons(Generic[Job, Made]):
     def result(self, future: Future[Made]) -> Made:
         """What was made, or what was raised instead."""
         start = time.monotonic()
+        late = False
         while True:
             try:
-                return future.result(_LOOK_S)
+                made = future.result(_LOOK_S)
             except TimeoutError:
                 if future.done():  # it is the job's own
                     raise
+                late = True
                 WAITING.get()(time.monotonic() - start)
+            else:
+                if late:
+                    WAITING.get()(0.0)
+                return made
 
     def map(self, jobs: Iterable[Job]) -> Iterator[Made]:
         """What is made of each of ``jobs``, in their order."""

@@ -103,7 +103,10 @@ class Session:
             StopRequested: the run was asked to stop.
         """
         if seconds < STALLED_S:
-            self._stalled = False
+            if self._stalled:
+                self._stalled = False
+                self.board.set(message="")
+                self.log("data comes again")
         elif not self._stalled:
             self._stalled = True
             shared = "" if self.recipe.runtime.workers == 0 else ", or /dev/shm is full"

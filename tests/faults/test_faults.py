@@ -123,6 +123,15 @@ class Place:
             time.sleep(0.002)
         raise AssertionError(f"no {piece}")
 
+    def wait_until(self, holds: Callable[[Status], bool]) -> None:
+        """Until the status of a trainer that lives is so."""
+        end = time.monotonic() + LIMIT_S
+        while not holds(read_status(self.folder)):
+            assert self.process is not None
+            assert self.process.is_alive(), self.said[-2000:]
+            assert time.monotonic() < end, read_status(self.folder)
+            time.sleep(0.01)
+
     def end(self) -> int | None:
         assert self.process is not None
         self.process.join(LIMIT_S)
@@ -312,18 +321,24 @@ def test_a_file_that_breaks_in_the_middle_is_named_and_skipped_only_if_the_recip
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_mount_that_hangs_is_noticed_and_a_stop_is_answered(place, tmp_path, workers):
+def test_a_mount_that_hangs_is_noticed_until_it_answers_and_a_stop_is_heard(place, tmp_path, workers):
     place.data = phantom_root(tmp_path / "data", "left_atrium", cases=4)
     place.start(f"runtime.workers={workers}", "train.epochs=500", arrange=_dead_mount)
     place.wait_for('"iteration":3,')
-    (place.root / "dead").touch()
-    place.wait_for("the disk or mount of")
-    assert "does not answer" in read_status(place.folder).message
+    dead = place.root / "dead"
+    dead.touch()
+    place.wait_until(lambda status: "does not answer" in status.message)
     assert read_status(place.folder).state == "running"
+    dead.unlink()
+    place.wait_until(lambda status: not status.message)
+    dead.touch()
+    place.wait_until(lambda status: "does not answer" in status.message)
     request = send(place.folder, "stop")  # after an epoch that never ends: at once
     assert place.end() == 3, place.said[-2000:]
     assert read_status(place.folder).state == "stopped"
     assert any(isinstance(event, Control) and event.request == request.id for event in events(place.folder))
+    told = [event.message for event in events(place.folder) if isinstance(event, Log)]
+    assert told.count("data comes again") < sum("the disk or mount of" in message for message in told)
     last = max(event.iteration for event in events(place.folder) if isinstance(event, Iteration))
     assert load_checkpoint(place.folder.last)["iteration"] == last
 
