@@ -66,13 +66,18 @@ class CompareTable(Pane):
     def _measure(self, width: int) -> None:
         """Widths of the first column and of the others, and how many of those fit."""
         names = max((cell_len(one_line(row.name)) for row in self.rows if not row.head), default=8)
-        self._first_cells = max(8, min(names + 2, width // 3 + 2))
+        self._first_cells = max(8, min(names + 1, width // 3 + 2))
         cells = max((cell_len(cell) + 3 for row in self.rows for cell in row.cells), default=_LEAST)
-        wanted = min(_MOST, max(_LEAST, cells, *(cell_len(label) + 4 for label in self.labels)))
+        wanted = min(_MOST, max(_LEAST, cells, *(cell_len(label) + self._beside for label in self.labels)))
         room = max(1, width - self._first_cells)
         self._run_cells = min(room, max(_LEAST, min(wanted, room // max(1, len(self.labels)))))
         self._fit = max(1, min(len(self.labels), room // self._run_cells))
         self.left = max(0, min(self.left, len(self.labels) - self._fit))
+
+    @property
+    def _beside(self) -> int:
+        """Cells of a column's head beside the name: its mark and a space, and where the star of a number is."""
+        return 4 if self.RIGHT else 3
 
     def _shown(self) -> range:
         return range(self.left, min(len(self.labels), self.left + self._fit))
@@ -82,7 +87,7 @@ class CompareTable(Pane):
         lines: list[Line] = [[(fit(part, width), "warning")] for text in self.warnings for part in wrapped(text, width)]
         line: Line = [(" " * self._first_cells, "ink")]
         for at in self._shown():
-            name = shorten(self.labels[at], self._run_cells - 4)
+            name = shorten(self.labels[at], self._run_cells - self._beside)
             pad = max(0, self._run_cells - 2 - cell_len(name) - 1)
             before, after = (pad, 1) if self.RIGHT else (0, pad + 1)
             line += [(" " * before + mark(at) + " ", f"{at} bold"), (name + " " * after, "ink")]
