@@ -1,6 +1,8 @@
 """What is wrong with a run, since when, and what to do: a pure function of what is known of it. docs/findings.md has
 the rules with their reasons."""
 
+import contextlib
+
 from engine.diagnosis.facts import CODES, Code, Facts, Finding, Severity, Steps
 from engine.diagnosis.learning import learning
 from engine.diagnosis.pace import pace
@@ -12,7 +14,10 @@ def diagnose(facts: Facts, now_s: float) -> tuple[Finding, ...]:
 
     The time decides on ``stalled`` alone; all else is measured in steps, epochs and validations of the run itself.
     """
-    found = [*learning(facts), *quality(facts), *pace(facts, now_s)]
+    found: list[Finding] = []
+    for rules in (learning(facts), quality(facts), pace(facts, now_s)):
+        with contextlib.suppress(ArithmeticError):  # numbers beyond all arithmetic tell nothing, and end no training
+            found.extend(rules)
     begun = {finding.code: finding.since_epoch for finding in found}
     kept = [finding for finding in found if not begun.keys() & _EXPLAINED_BY.get(finding.code, frozenset())]
     vanished = begun.get("class_never_predicted", -1)  # a class that is lost raises the validation loss

@@ -29,6 +29,8 @@ CODES: tuple[Code, ...] = get_args(Code)
 Severity: TypeAlias = Literal["error", "warning", "note"]
 IN_A_ROW = 3
 """Validations that have to agree: the first may be chance, and the third is the second after the onset."""
+AFTER_GOOD = 2
+"""Validations that have to agree where as many as `IN_A_ROW` before them surely said otherwise."""
 MOST_WINDOWS = 60
 """Windows that are looked at over a whole session, however long it is."""
 

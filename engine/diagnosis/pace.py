@@ -103,7 +103,7 @@ def _slower(facts: Facts) -> Iterator[Finding]:
         known = sorted(t for t in times[window.start : window.stop] if not math.isnan(t))
         slow = bool(known) and window.level > _SLOWER * limit and known[len(known) // 5] > _ALL_SLOWER * limit
         flags.append(slow or (flags[-1:] == [True] and window.level > _STILL * limit))
-        if window.level <= _STILL * limit:  # half slow is not usual
+        if 0 < window.level <= _STILL * limit:  # half slow is not usual
             usual.append(window.level)
     at = _at(facts, flags)
     if at is None or not (facts.live or found[-1].level > _SLOWER * median(usual)):

@@ -112,7 +112,7 @@ def _reach(values: Sequence[float], jump: float) -> float:
         return math.inf
     before, now = (line(part)[0] for part in (values[:half], values[-half:]))
     slower = now + 3 * jump * math.sqrt(12 / (half**3 - half))
-    return half / (1 - max(0.0, slower / before)) if before > slower else math.inf
+    return half / (1 - max(0.0, slower) / before) if before > max(0.0, slower) else math.inf
 
 
 def _rise_of(values: Sequence[float], newest: int, share: float, most: float = math.inf) -> float:

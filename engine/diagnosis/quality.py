@@ -5,7 +5,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from statistics import fmean
 
-from engine.diagnosis.facts import IN_A_ROW, Facts, Finding, brief, known, noise, series, since
+from engine.diagnosis.facts import AFTER_GOOD, IN_A_ROW, Facts, Finding, brief, known, noise, series, since
 from engine.errors import some
 from engine.events import Metrics, Validation, number
 from engine.measures import find, leading
@@ -15,6 +15,7 @@ _ENOUGH = 20  # of a class, over the validations in a row
 _ABOVE_CHANCE = 0.1
 _RANKED = 0.6  # standard error of an area under the curve, in that of an accuracy, at most
 _FALLS, _FOLLOWS = 8, 0.4  # validations over which losses fall together; the share that of validation has of it
+_SURELY, _LOOKS_BACK = 0.2, 5  # share found, or told apart beyond chance, in each of so many validations before
 _LAGS = 6  # validations that running averages of the weights may come late
 _BAD, _GOOD = 0.1, 0.5
 _OFTEN = 0.75  # of the validations; a case that has failed in more is as good as always bad
@@ -37,12 +38,20 @@ def _begun(facts: Facts, flags: Sequence[bool], row: int = IN_A_ROW) -> int | No
     return None if at is None or len(flags) - at < row else facts.validations[at].epoch
 
 
+def _row(before: Sequence[float], least: float) -> int:
+    """Validations that have to agree, where those ``before`` gave such values: fewer where each was ``least`` or more,
+    since what was surely good is not bad by chance."""
+    newest = before[-_LOOKS_BACK:]
+    return AFTER_GOOD if len(newest) >= IN_A_ROW and min(newest) >= least else IN_A_ROW
+
+
 def _never_predicted(facts: Facts) -> Iterator[Finding]:
     """A class that validation cases have is nowhere in the predictions, after the beginning or while the others are
     found."""
     labels = facts.validations[-1].per_class if facts.validations else {}
     begins = bool(labels) and (_falls(facts) or _warms_up(facts))
-    begun = {}
+    begun: dict[str, int] = {}
+    rows: list[int] = []
     for label, newest in labels.items():
         flags = [
             _absent(v.per_class.get(label, {}), facts.task)
@@ -52,9 +61,14 @@ def _never_predicted(facts: Facts) -> Iterator[Finding]:
         told = _others_found(facts.validations[-1], label) and (facts.task == "segmentation" or len(labels) > 2)
         if begins and all(_absent(v.per_class.get(label, {}), facts.task) for v in facts.validations) and not told:
             continue  # nothing is found yet: the network begins to learn
-        row = max(IN_A_ROW, math.ceil(_ENOUGH / next(known(newest, "support"), _ENOUGH))) if flags[-1] else 0
-        if (epoch := _begun(facts, flags, row)) is not None:
-            begun[label] = epoch
+        at = since(flags)
+        if at is None:
+            continue
+        found = [_found(v.per_class.get(label, {})) for v in facts.validations[:at]]
+        row = max(_row(found, _SURELY), math.ceil(_ENOUGH / next(known(newest, "support"), _ENOUGH)))
+        if len(flags) - at >= row:
+            begun[label] = facts.validations[at].epoch
+            rows.append(len(flags) - at)
     if not begun:
         return
     yield Finding(
@@ -62,10 +76,15 @@ def _never_predicted(facts: Facts) -> Iterator[Finding]:
         code="class_never_predicted",
         message=f"never predicted: {some(begun, 4)}",
         since_epoch=min(begun.values()),
-        evidence=f"in none of the last {IN_A_ROW} validations or more, though there are cases of it",
+        evidence=f"in none of the last {min(rows)} validations, though there are cases of it",
         remedy='loss.class_weights = "balanced", of images data.balance = "class", or focal loss; look at its labels',
         key="2",
     )
+
+
+def _found(row: Metrics) -> float:
+    """The share of a class that is found; 0 where it is not known."""
+    return next(known(row, "recall", "dice"), 0.0)
 
 
 def _absent(row: Metrics, task: str) -> bool:
@@ -89,17 +108,20 @@ def _at_chance(facts: Facts) -> Iterator[Finding]:
     if facts.task != "classification" or classes < 2:
         return
     flags: list[bool] = []
-    for at, v in enumerate(facts.validations):  # one odd validation is no end of it
+    for end, v in enumerate(facts.validations, 1):  # one odd validation is no end of it
         lasts = flags[-IN_A_ROW:] == [True] * IN_A_ROW
-        flags.append(guesses(facts, v) or (lasts and guesses(facts, *facts.validations[at + 1 - IN_A_ROW : at + 1])))
-    epoch = _begun(facts, flags)
-    if epoch is None or ((all(flags) or epoch <= 2 * facts.grace) and _falls(facts)):
+        flags.append(guesses(facts, v) or (lasts and guesses(facts, *facts.validations[end - IN_A_ROW : end])))
+    at = since(flags)
+    told = [_told_apart(v)[0] for v in facts.validations[:at]]
+    row = _row(told, 1 / classes + _SURELY * (1 - 1 / classes) + 2 * _by_chance(facts))
+    epoch = _begun(facts, flags, row)
+    if at is None or epoch is None or ((all(flags) or epoch <= 2 * facts.grace) and _falls(facts)):
         return
     ranked = "auc" in facts.validations[-1].metrics
     late = facts.grace if ranked else max(facts.grace, facts.epochs / 10)
-    settled = _begun(facts, [flag and v.epoch >= late for flag, v in zip(flags, facts.validations, strict=True)])
+    settled = _begun(facts, [flag and v.epoch >= late for flag, v in zip(flags, facts.validations, strict=True)], row)
     errors = 1.0 if flags[-IN_A_ROW - 1 :] == [True] * (IN_A_ROW + 1) else 0.35  # of what was not said before
-    if not (_knows_nothing(facts) if settled is None else _within(facts, _ABOVE_CHANCE, errors)):
+    if not (_knows_nothing(facts) if settled is None else _within(facts, _ABOVE_CHANCE, errors, len(flags) - at)):
         return
     if all(flags) and (_warms_up(facts) or _lags(facts)):
         return
@@ -181,9 +203,8 @@ def _fall(values: Sequence[float]) -> tuple[float, float]:
         return 0.0, 0.0
     parts = values[:half], values[-half:]
     first, second = map(fmean, parts)
-    spread = sum(
-        fmean([(value - mean) ** 2 for value in part]) for part, mean in zip(parts, (first, second), strict=True)
-    )
+    pairs = zip(parts, (first, second), strict=True)
+    spread = sum(fmean([(value - mean) * (value - mean) for value in part]) for part, mean in pairs)
     return first - second, math.sqrt(spread / max(1, half - 1))
 
 
@@ -215,10 +236,11 @@ def _knows_nothing(facts: Facts) -> bool:
     return nothing and late and not begins and not facts.warming and _within(facts, 0.03, 0.6)
 
 
-def _within(facts: Facts, share: float, errors: float) -> bool:
-    """Whether three validations are on average no further than ``share`` on the way from guessing to perfect, and
-    ``errors`` standard errors of one of them."""
-    row, chance, by_chance = facts.validations[-IN_A_ROW:], 1 / len(facts.classes), errors * _by_chance(facts)
+def _within(facts: Facts, share: float, errors: float, most: int = IN_A_ROW) -> bool:
+    """Whether three validations, or ``most``, are on average no further than ``share`` on the way from guessing to
+    perfect, and ``errors`` standard errors of one of them."""
+    row = facts.validations[-min(most, IN_A_ROW) :]
+    chance, by_chance = 1 / len(facts.classes), errors * _by_chance(facts)
     accuracy, auc = map(fmean, zip(*map(_told_apart, row), strict=True))
     return accuracy <= chance + share * (1 - chance) + by_chance and not auc > 0.5 + share + by_chance
 
@@ -228,14 +250,16 @@ def _always_bad(facts: Facts) -> Iterator[Finding]:
 
     Segmentation only: an image whose class is not found is no more than one that is hard, and there are always some.
     """
-    if facts.task != "segmentation" or len(facts.validations) < IN_A_ROW:
+    if facts.task != "segmentation" or not facts.validations:
         return
     failed = [_failed(v, facts.cases) for v in facts.validations]
     begun = {}
     for case in failed[-1] or ():
         flags = [names is not None and case in names for names in failed]
         at = since(flags) or 0
-        if len(flags) - at >= _unlikely(sum(flags[:at]), sum(names is not None for names in failed[:at])):
+        others_good = [v for v, names in zip(facts.validations[:at], failed[:at], strict=True) if names is not None]
+        row = _row([_dice_of(v, case) for v in others_good], _GOOD)
+        if len(flags) - at >= max(row, _unlikely(sum(flags[:at]), len(others_good))):
             begun[case] = facts.validations[at].epoch
     if not begun:
         return
@@ -253,9 +277,15 @@ def _always_bad(facts: Facts) -> Iterator[Finding]:
 
 def _unlikely(failed: int, of: int) -> int:
     """Failures in a row that a case has by chance once in twenty, which ``failed`` in so many ``of`` the validations
-    before; three at least."""
+    before."""
     share = min(failed / max(1, of), _OFTEN)
-    return max(IN_A_ROW, math.ceil(math.log(0.05) / math.log(share))) if share else IN_A_ROW
+    return math.ceil(math.log(0.05) / math.log(share)) if share else 0
+
+
+def _dice_of(validation: Validation, name: str) -> float:
+    """Of a case; 1 where it is not listed, as the worst are."""
+    rows = (case for case in validation.cases if str(case.get("id")) == name)
+    return next((value for case in rows for value in known(case, "dice")), 1.0)
 
 
 def _failed(validation: Validation, cases: int) -> dict[str, float] | None:

@@ -369,7 +369,42 @@ def test_a_classifier_that_falls_back_to_guessing_is_at_chance_and_does_not_dive
         return (0.9, 0.97, 0.2) if 1 < epoch < 10 else (1 / 3, 0.5, 1.1)
 
     seen = [chances(classified(n, collapses)) for n in range(9, 16)]
-    assert seen == [set()] * 3 + [{"at_chance"}] * 4
+    assert seen == [set()] * 2 + [{"at_chance"}] * 5
+
+
+SUDDEN = [
+    ("class_never_predicted", streams.missing_class, PLANS["two structures"]),
+    ("class_never_predicted", streams.missing_class, replace(SKINS, cases=100)),
+    ("at_chance", streams.guessing, SKINS),
+    ("case_always_bad", streams.bad_case, PLANS["long"]),
+]
+
+
+@pytest.mark.parametrize(("before", "row"), [(0, 2), (2, 3)])
+@pytest.mark.parametrize(("code", "fault", "plan"), SUDDEN)
+def test_what_was_good_before_is_said_at_the_second_validation_and_else_at_the_third(code, fault, plan, before, row):
+    """It also was bad in the validation two before the onset, or was not."""
+
+    def sudden(now: Moment) -> None:
+        if now.epoch >= plan.onset or now.epoch == plan.onset - before:
+            fault(now)
+
+    bad = replace(plan, onset=plan.onset - before, fault=sudden)
+    said = [e.epoch for e, found in looks(bad) if isinstance(e, ev.Validation) and codes(found) == {code}]
+    assert min(said) == plan.onset + row - 1
+
+
+def test_a_metric_that_stands_to_the_last_digit_and_then_falls_can_be_judged():
+    """As accuracies of few cases do."""
+
+    def stands(now: Moment) -> None:
+        now.quality = 0.6 - 0.002 * max(0, now.age - 8)
+        now.cases = dict.fromkeys(now.cases, now.quality)
+        now.loss = now.val_loss = 0.5 - 0.002 * max(0, 8 - now.age)
+
+    for every in (1, 2):
+        plan = Plan(epochs=60, every=every, onset=10, noise=0.0, fault=stands)
+        assert {code for _, found in looks(plan) for code in codes(found)} <= {"plateau", "overfitting"}
 
 
 def test_two_classes_of_which_one_is_guessed_in_the_beginning_are_no_missing_class():
