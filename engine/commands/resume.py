@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from engine import runfolder
 from engine.commands.train import build, facts_of, in_processes, open_checked, refuse_uneven, shake_hands
@@ -81,12 +83,21 @@ def _go_on(request: Resume, handshake: Handshake, processes: int) -> int:
             runfolder.update_manifest(folder, **first_manifest(recipe, dataset, command_line()))
         if not known:
             runfolder.write_splits(folder, split_rows(dataset.cases))
-        runfolder.update_manifest(folder, sessions=manifest.sessions + 1, measured=False)
-        runfolder.update_manifest(folder, **facts_of(network, recipe, root))
+        now = facts_of(network, recipe, root)
+        earlier = _earlier(manifest, now)
+        runfolder.update_manifest(folder, sessions=manifest.sessions + 1, measured=False, earlier=earlier, **now)
     except BaseException:
         runfolder.release_lock(lock)
         raise
     return work(folder, recipe, dataset, network, handshake, lock=lock, resume=True)
+
+
+def _earlier(manifest: runfolder.Manifest, now: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The machines of the sessions before, but for the one that the run goes on with."""
+    machines = [*manifest.earlier, runfolder.Machine(hardware=manifest.hardware, device=manifest.device)]
+    here = msgspec.convert({name: now[name] for name in ("hardware", "device")}, runfolder.Machine)
+    found = [machine for machine in machines if machine.device and machine != here]
+    return [msgspec.to_builtins(machine) for at, machine in enumerate(found) if machine not in found[:at]]
 
 
 def _fork(request: Resume, handshake: Handshake, processes: int) -> int:

@@ -21,7 +21,7 @@ from engine.hardware import launched_place, unwatched
 from engine.recipe import Recipe, load_recipe, memory_advice, placed, recipe_toml, refuse_dead
 from engine.requests import Resume, Sweep, Train, encode
 from engine.runfolder import RunFolder, create, take_lock, update_manifest, write_splits, write_text
-from engine.training.manifest import command_line, first_manifest
+from engine.training.manifest import command_line, first_manifest, hardware_facts
 from engine.training.webhook import keep_webhook, stored_webhook
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def facts_of(network: Network, recipe: Recipe, root: Path) -> dict[str, Any]:
         | ({"counts": network.counts} if network.counts else {}),
         "device": device.name,
         "precision": precision_of(device),  # for resume and evaluate: they compute as the run did
-        "hardware": {"gpu": gpu},
+        "hardware": hardware_facts(gpu),
         "data_root": str(root.resolve()),  # for resume and evaluate; reports leave it out
         "processes": world(),
     }

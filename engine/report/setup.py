@@ -11,7 +11,7 @@ from engine.readers.run import RunData
 from engine.recipe import Recipe, applies
 from engine.report.blocks import Block, Code, Facts, Section, Table, Text
 from engine.runfolder import Manifest
-from engine.runfolder.manifest import CheckpointFacts
+from engine.runfolder.manifest import CheckpointFacts, Hardware
 
 _SPLITS = ("train", "validation", "test")
 
@@ -182,14 +182,19 @@ def _cost(run: RunData) -> str:
 
 
 def _hardware(run: RunData) -> str:
-    part, memory = run.manifest.hardware, run.view.resources["memory_mb"]
+    manifest, memory = run.manifest, run.view.resources["memory_mb"]
+    highest = f"highest memory {memory.max() / 1024:.1f} GB" if len(memory) and memory.max() else ""
+    last = ", ".join(filter(None, (_machine(manifest.hardware, manifest.device), highest)))
+    return "; before that: ".join([last, *(_machine(one.hardware, one.device) for one in manifest.earlier[::-1])])
+
+
+def _machine(part: Hardware, device: str) -> str:
     pieces = [
         part.gpu or "",
         part.cpu or "",
         counted(part.cores, "core") if part.cores else "",
         f"{part.memory_gb:.0f} GB memory" if part.memory_gb is not None else "",
-        f"trained on {run.manifest.device}" if run.manifest.device else "",
-        f"highest memory {memory.max() / 1024:.1f} GB" if len(memory) and memory.max() else "",
+        f"trained on {device}" if device else "",
     ]
     return ", ".join(piece for piece in pieces if piece)
 

@@ -6,7 +6,7 @@ from engine.runfolder.cases import CaseRow, read_cases, read_cells
 from engine.runfolder.control import Request, send, take
 from engine.runfolder.label import Label, read_label, shown_name, write_label
 from engine.runfolder.lock import is_locked, release_lock, take_lock
-from engine.runfolder.manifest import DataFacts, Manifest, read_manifest, update_manifest
+from engine.runfolder.manifest import DataFacts, Machine, Manifest, read_manifest, update_manifest
 from engine.runfolder.names import example_file, file_name
 from engine.runfolder.paths import RunFolder, create, find_run, list_runs, refuse_links, size_of, sweep
 from engine.runfolder.splits import SplitRow, read_splits, write_splits

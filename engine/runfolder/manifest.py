@@ -22,6 +22,13 @@ class Hardware(msgspec.Struct, frozen=True, kw_only=True):
     gpu: str | None = None
 
 
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a session of a run computed, and on how much of it."""
+
+    hardware: Hardware = Hardware()
+    device: str = ""
+
+
 class DataFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The data that a run was trained on."""
 
@@ -94,7 +101,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     python: str = ""
     versions: dict[str, str | None] = {}
     git_commit: str | None = None
-    hardware: Hardware = Hardware()
+    hardware: Hardware = Hardware()  # of the last session, as device is
+    earlier: list[Machine] = []  # other ones, of the sessions before
     command: list[str] = []
     seed: Count | None = None
     data: DataFacts = DataFacts()

@@ -37,12 +37,7 @@ def first_manifest(recipe: Recipe, dataset: Dataset, command: Sequence[str]) -> 
         "python": platform.python_version(),
         "versions": _versions(),
         "git_commit": _git_commit(),
-        "hardware": {
-            "cpu": cpu_name(),
-            "cores": cores(),
-            "memory_gb": round(total_memory() / 1e9, 1),
-            "gpu": None,
-        },
+        "hardware": hardware_facts(),
         "command": list(command),
         "seed": recipe.seed,
         "data": {
@@ -62,6 +57,12 @@ def first_manifest(recipe: Recipe, dataset: Dataset, command: Sequence[str]) -> 
         "started_s": round(time.time(), 3),
         "sessions": 1,
     }
+
+
+def hardware_facts(gpu: str | None = None) -> dict[str, Any]:
+    """The machine, as the manifest has it."""
+    memory = round(total_memory() / 1e9, 1)
+    return {"cpu": cpu_name(), "cores": cores(), "memory_gb": memory, "gpu": gpu}
 
 
 def _versions() -> dict[str, str]:

@@ -19,8 +19,18 @@ from engine.commands.resume import resume
 from engine.errors import DataError, RecipeError, RunError, UsageError
 from engine.events import Control, Note, RunStarted
 from engine.hardware import JOB
+from engine.report import write_report
 from engine.requests import Evaluate, Resume
-from engine.runfolder import RunFolder, read_label, read_status, send, take_lock
+from engine.runfolder import (
+    Machine,
+    RunFolder,
+    read_label,
+    read_manifest,
+    read_status,
+    send,
+    take_lock,
+    update_manifest,
+)
 from tests.engine.runs import CLASSIFICATION, SEGMENTATION, events, go_on, learned, run, same_weights
 
 HARD = ("train.accumulate=2", "data.samples_per_case=3", "train.early_stop=20", "model.dropout=0.2")
@@ -91,6 +101,25 @@ def test_a_run_without_a_checkpoint_starts_from_its_beginning(tmp_path, alone):
     assert go_on(folder, tmp_path / "data") == 0
     assert same_weights(folder.last, alone.last)
     assert learned(folder) == learned(alone)
+
+
+def test_a_run_that_goes_on_elsewhere_names_all_its_machines(tmp_path):
+    def stop_at_once(folder: RunFolder) -> None:
+        send(folder, "stop_now")
+
+    code, folder = run(tmp_path, SEGMENTATION, then=stop_at_once)
+    assert code == 3
+    here = read_manifest(folder)
+    assert here.earlier == []
+    update_manifest(folder, hardware={"cores": 64}, device="cpu x64")  # as if it had begun on another machine
+    elsewhere = read_manifest(folder)
+    assert go_on(folder, tmp_path / "data") == 0
+    after = read_manifest(folder)
+    assert (after.hardware, after.device) == (here.hardware, here.device)
+    assert after.earlier == [Machine(hardware=elsewhere.hardware, device="cpu x64")]
+    page = next(path for path in write_report(folder) if path.suffix == ".md")
+    words = next(line for line in page.read_text().splitlines() if "Hardware" in line)
+    assert words.index(f"trained on {here.device}") < words.index("before that: ") < words.index("trained on cpu x64")
 
 
 def test_notes_survive_and_the_cut_lines_are_kept(tmp_path):
