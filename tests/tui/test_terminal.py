@@ -84,7 +84,7 @@ def test_few_bytes_in_the_steady_state_and_sighup_ends_the_viewer_only(tmp_path:
         assert 0 < count < 5 * 8000
         before = (folder / "events.jsonl").stat().st_size
         os.close(terminal.master)  # the terminal goes: the kernel sends SIGHUP
-        assert terminal.process.wait(timeout=10) is not None
+        assert terminal.process.wait(timeout=60) is not None
         time.sleep(1.5)
         assert trainer.poll() is None
         assert (folder / "events.jsonl").stat().st_size > before
@@ -100,7 +100,7 @@ def test_a_terminal_that_goes_without_a_signal_ends_the_viewer(tmp_path: Path, b
     try:
         assert b"finished" in terminal.read(20, until=b"finished")
         os.close(terminal.master)
-        assert terminal.process.wait(timeout=10) == 0
+        assert terminal.process.wait(timeout=60) == 0
         assert (tmp_path / "medtui" / "dashboard.json").is_file()  # it ended as by q: the place is remembered
     finally:
         terminal.close()
@@ -117,7 +117,7 @@ def test_the_end_of_a_run_rings_and_is_told(tmp_path: Path, plan: recorded.Plan)
         assert b"\x1b]9;seg_best: failed\x07" in seen
         assert seen.replace(b"failed\x07", b"").count(b"\x07") >= 1
         os.write(terminal.master, b"q")
-        assert terminal.process.wait(timeout=10) == 0
+        assert terminal.process.wait(timeout=60) == 0
     finally:
         terminal.close()
 
