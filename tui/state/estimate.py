@@ -58,13 +58,16 @@ def _training(view: RunView) -> bool:
 
 
 def _step_s(view: RunView) -> float | None:
-    gaps = np.diff(view.steps["time_s"][-RECENT_STEPS:])
+    times = view.steps["time_s"][-RECENT_STEPS:]
+    here = times[times >= view.session_s]  # a session before may have been on another machine
+    times = here if len(here) > 2 else times
+    gaps = np.diff(times)
     gaps = gaps[gaps > 0]
     if len(gaps) < 2:
         return None
     # a mean without the slowest tenth: the median of gaps that are rounded to milliseconds may be 0
     kept = np.sort(gaps)[: max(2, math.ceil(len(gaps) * 0.9))]
-    return float(kept.mean()) * (len(gaps) / max(1, len(view.steps["time_s"][-RECENT_STEPS:]) - 1))
+    return float(kept.mean()) * (len(gaps) / max(1, len(times) - 1))
 
 
 def _epoch_s(view: RunView) -> float | None:

@@ -69,6 +69,15 @@ def test_elapsed_leaves_out_the_time_between_sessions() -> None:
     assert elapsed_s(ended, now_s=9999.0) == pytest.approx(50.0)
 
 
+def test_left_of_a_run_that_goes_on_elsewhere_is_by_its_pace_there() -> None:
+    resumed = RunStarted(
+        time_s=1000.0, name="a", task="t", epochs=10, iterations_per_epoch=10, resumed=True, first_iteration=20,
+        first_epoch=3,
+    )  # fmt: skip
+    steps = [Iteration(time_s=1000.0 + 0.5 * at, iteration=20 + at, epoch=3, loss=1.0) for at in range(1, 6)]
+    assert left_s(fold(run(2), [resumed, *steps]), 1002.5) == pytest.approx(75 * 0.5)
+
+
 def test_shares() -> None:
     assert done_share(run(5)) == 0.5
     assert done_share(EMPTY) is None
