@@ -194,7 +194,7 @@ def _machine(part: Hardware, device: str) -> str:
         part.cpu or "",
         counted(part.cores, "core") if part.cores else "",
         f"{part.memory_gb:.0f} GB memory" if part.memory_gb is not None else "",
-        f"trained on {device}" if device else "",
+        f"computed on {device}" if device else "",
     ]
     return ", ".join(piece for piece in pieces if piece)
 

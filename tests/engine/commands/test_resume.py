@@ -119,7 +119,7 @@ def test_a_run_that_goes_on_elsewhere_names_all_its_machines(tmp_path):
     assert after.earlier == [Machine(hardware=elsewhere.hardware, device="cpu x64")]
     page = next(path for path in write_report(folder) if path.suffix == ".md")
     words = next(line for line in page.read_text().splitlines() if "Hardware" in line)
-    assert words.index(f"trained on {here.device}") < words.index("before that: ") < words.index("trained on cpu x64")
+    assert words.index(f"computed on {here.device}") < words.index("before that: ") < words.index("computed on cpu x64")
 
 
 def test_notes_survive_and_the_cut_lines_are_kept(tmp_path):

@@ -20,7 +20,7 @@ SHAPES: list[Callable[[random.Random, float], ev.Number]] = [
     lambda r, last: r.choice([0.0, 0.25, 0.5, 0.75, 1.0]),
     lambda r, last: last if r.random() < 0.7 else round(r.random(), 1),
     lambda r, last: max(0.0, min(1.0, last + r.choice([-0.1, 0.0, 0.0, 0.1]))),
-    lambda r, last: r.choice(["nan", "inf", None, 0.0, -1.0, 1e-300, 1e300, last]),
+    lambda r, last: r.choice(["nan", "inf", "-inf", None, 0.0, -1.0, 1e-300, 1e300, last]),
     lambda r, last: 0.0,
     lambda r, last: r.random(),
     lambda r, last: min(1.0, last + 0.01),
