@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import msgspec
 from rich.segment import Segment
 from rich.text import Text
+from textual._compositor import CompositorUpdate  # Textual has no public name for it
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.color import Color
@@ -21,6 +22,7 @@ from textual.screen import Screen
 from engine.runfolder import RunFolder
 from tui import terminal
 from tui.ascii import to_ascii, wants_ascii
+from tui.plotting.shown import Shown
 from tui.screens.answers import listen, outlive_the_terminal
 from tui.screens.help import Help
 from tui.screens.home import HomeScreen
@@ -75,6 +77,7 @@ class MedtuiApp(App[None]):
         self.ascii_only = wants_ascii() if ascii_only is None else ascii_only
         if self.ascii_only:
             self._filters.append(_Ascii())
+        self._shown = Shown()
         self.settings = load_settings()
         plain = self.ascii_only or self.no_color or not terminal.is_here()
         self.pictures = Pictures() if plain else pictures()
@@ -82,7 +85,15 @@ class MedtuiApp(App[None]):
         if self.pictures.ask:
             listen(partial(self.call_later, self._answered))
 
+    def _display(self, screen: Screen[Any], renderable: Any) -> None:
+        """Send an update to the terminal, of it what is not shown already; Textual's own way has no such step."""
+        sent = self.is_running and self._driver is not None and not self.is_headless and not self._batch_count
+        if sent and isinstance(renderable, CompositorUpdate):
+            renderable = self._shown.lessened(renderable)
+        super()._display(screen, renderable)
+
     def on_mount(self) -> None:
+        self.app_resume_signal.subscribe(self, lambda _: self._shown.forget(), immediate=True)
         for palette in PALETTES.values():
             self.register_theme(textual_theme(palette))
         self.theme = self.settings.theme if self.settings.theme in PALETTES else DARK.name
@@ -104,7 +115,8 @@ class MedtuiApp(App[None]):
             self.set_timer(_DRAWN_S, _collect_again)
 
     def on_resize(self) -> None:
-        """Letters of another size change what a picture has room for."""
+        """Letters of another size change what a picture has room for; a terminal of another size may show anything."""
+        self._shown.forget()
         if self.pictures.protocol and min(cell := terminal.cell_size(1)) > 0:
             self.pictures = replace(self.pictures, cell=cell)
 

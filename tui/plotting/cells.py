@@ -4,7 +4,9 @@ A `Line` is a list of (text, look); a look is what `tui.theme.style_of` takes, s
 knows the theme. All of it passes `to_strip`, which makes text from files harmless.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import TypeAlias
 
 from rich.cells import cell_len, set_cell_size
@@ -17,6 +19,8 @@ from tui.theme import style_of
 
 Span: TypeAlias = tuple[str, str]
 Line: TypeAlias = list[Span]
+Cell: TypeAlias = tuple[str, Style | None]
+_NEAR = 12  # cells between two changes that cost less than to move there and name the colours again
 PLACEHOLDER = "\U0010eeee"  # a cell in which kitty shows a piece of a picture; Unicode has no such letter
 
 
@@ -125,27 +129,44 @@ def changed(old: Strip, new: Strip) -> tuple[int, int] | None:
     """First and last-plus-one cell that differ between two strips of one width; ``None`` where none does."""
     if old is new or list(old) == list(new):
         return None
-    before, after = _cells(old), _cells(new)
-    if len(before) != len(after):
-        return 0, new.cell_length
-    first = next((i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b), None)
-    if first is None:
-        return None
-    last = next(i for i in range(len(before) - 1, -1, -1) if before[i] != after[i])
-    return first, last + 1
+    spans = differing(cells(old), cells(new))
+    return (spans[0][0], spans[-1][1]) if spans else None
 
 
-def _cells(strip: Strip) -> list[tuple[str, Style | None]]:
-    cells: list[tuple[str, Style | None]] = []
+def differing(old: Sequence[Cell], new: Sequence[Cell]) -> list[tuple[int, int]]:
+    """Where two rows of one width differ: spans of cells (first, last plus one), near ones as one."""
+    if len(old) != len(new):
+        return [(0, len(new))]
+    spans: list[tuple[int, int]] = []
+    for at in (i for i, (a, b) in enumerate(zip(old, new, strict=True)) if a != b):
+        end = at + 1
+        while end < len(new) and not new[end][0]:  # the right half of a wide letter
+            end += 1
+        if spans and at - spans[-1][1] <= _NEAR:
+            spans[-1] = spans[-1][0], end
+        else:
+            spans.append((at, end))
+    return spans
+
+
+def cells(strip: Strip) -> list[Cell]:
+    """The cells of a strip: a letter with its marks, and "" for the right half of a wide one."""
+    found: list[Cell] = []
     for text, style, _ in strip:
         if text.isascii():
-            cells += [(c, style) for c in text]
+            found += [(c, style) for c in text]
             continue
         for char in text:
             size = cell_len(char)
-            if size == 0 and cells:
-                cells[-1] = (cells[-1][0] + char, style)
+            if size == 0 and found:
+                found[-1] = (found[-1][0] + char, style)
                 continue
-            cells.append((char, style))
-            cells += [("", style)] * (size - 1)
-    return cells
+            found.append((char, style))
+            found += [("", style)] * (size - 1)
+    return found
+
+
+def joined(row: Sequence[Cell]) -> Strip:
+    """Cells as a strip again."""
+    parts = (Segment("".join(letter for letter, _ in same), style) for style, same in groupby(row, itemgetter(1)))
+    return Strip(parts, len(row))
