@@ -175,6 +175,13 @@ class MedtuiApp(App[None]):
         path = write_fault("dashboard", error)
         self.panic(Text(f"the dashboard failed: {in_short(error)}; the training goes on; details in {path}"))
 
+    async def run_action(self, *arguments: Any, **options: Any) -> bool:
+        """Do what a key does; after it other keys may have a meaning."""
+        done = await super().run_action(*arguments, **options)
+        if isinstance(self.screen, TiledScreen):
+            self.screen.name_keys()
+        return done
+
     def action_help_quit(self) -> None:
         """Ctrl+C, which ends other programs: say how to leave this one, and what that leaves alone."""
         words = keyed("<quit:q> closes the dashboard and the training goes on; <stop:s> stops the training")

@@ -139,6 +139,7 @@ class TiledScreen(Screen[None]):
 
     def on_screen_resume(self) -> None:
         self.repaint()
+        self.name_keys()
 
     def on_screen_suspend(self) -> None:
         for pane in self.query(SharpPane):  # a picture would show through what lies over it
@@ -205,8 +206,9 @@ class TiledScreen(Screen[None]):
         return tuple(part for part in parts if part[1])
 
     def name_keys(self) -> None:
-        """Say what can be pressed now."""
-        self._keys.set_keys(self._desk.named())
+        """Say what can be pressed now; what lies over the screen would be asked in its place."""
+        if self.is_active:
+            self._keys.set_keys(self._desk.named())
 
     def commands(self) -> list[tuple[str, str, Callable[[], object]]]:
         """What the command palette offers here: (title, help, call)."""

@@ -301,3 +301,14 @@ async def test_the_legend_names_all_of_eight_compared_runs_on_a_small_screen(tmp
         await pilot.press(*["space"] * 8, "c")
         screen = await see(pilot, *(f"{mark} a_long_…a_run_{7 - at}" for at, mark in enumerate("●▲■◆▼★○△")))
         assert [line.count("…a_run_") for line in screen.splitlines()[:2]] == [4, 4]
+
+
+async def test_keys_of_the_list_are_named_for_it_and_not_for_what_lies_over_it(tmp_path: Path) -> None:
+    run(tmp_path, 1)
+    async with home(tmp_path).run_test(size=(160, 40)) as pilot:
+        assert "r runs" not in await see(pilot, "q close")
+        await pilot.press("question_mark")
+        await see(pilot, "Esc closes")
+        await pilot.resize_terminal(170, 36)
+        await pilot.press("escape")
+        assert "r runs" not in await see(pilot, "q close", "c compare")
