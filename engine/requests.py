@@ -157,6 +157,28 @@ class Check(_OfRecipe, frozen=True):
     ] = False
 
 
+class New(Request, frozen=True, kw_only=True):
+    """Write a recipe for a data set. It looks at the data and at this machine, and says why beside each key.
+
+    DATA is a folder, or a name below the data root; how it is laid out is found out.
+    """
+
+    examples = (
+        "medtui new my_data",
+        "medtui new ~/scans/livers -o liver.toml --minutes 240",
+        "medtui new clinic --source csv",
+    )
+
+    folder: Annotated[Path, Option("folder of the data set", "DATA", place=None)]
+    output: Annotated[Path | None, Option("the file (DATA.toml, here)", "RECIPE", flag=("-o", "--output"))] = None
+    minutes: Annotated[int, Option("minutes of training that it is for (60)", "N", high=100_000)] = 60
+    source: Annotated[
+        str | None, Option("layout of the folder, by its name in docs/data.md (found out)", "LAYOUT")
+    ] = None
+    data: Data = None
+    force: Annotated[bool, Option("write over a file that is there")] = False
+
+
 class _OfWeights(Request, frozen=True):
     studies = True
 

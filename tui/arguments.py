@@ -28,7 +28,7 @@ Ask = Callable[[argparse.Namespace], Request]
 
 _WIDTH = 79
 _ORDER = (
-    *("run", "attach", "runs", "findings", "control", "resume", "label"),
+    *("new", "run", "attach", "runs", "findings", "control", "resume", "label"),
     *("evaluate", "predict", "figures", "report", "sweep", "check"),
 )
 """The commands and the files of several as the help lists them; others follow."""

@@ -58,7 +58,7 @@ def survey(dataset: Dataset, table: DataTable) -> Survey:
     spacings = [each.spacing for each in facts if each.spacing is not None]
     counts = {split: len(dataset.split(split)) for split in SPLITS}
     classes = {split: _present(dataset, split) for split in SPLITS if counts[split]}
-    trip = _round_trip(dataset, table)
+    trip = round_trip(dataset, table)
     orientations = Counter(each.orientation for each in facts if each.orientation)
     return Survey(
         name=dataset.name,
@@ -173,7 +173,7 @@ def _coarse(trip: dict[str, float]) -> Iterator[Advice]:
         yield Advice(what, "no network can score higher than that: a finer data.spacing loses less")
 
 
-def _round_trip(dataset: Dataset, table: DataTable) -> dict[str, float]:
+def round_trip(dataset: Dataset, table: DataTable) -> dict[str, float]:
     """Class -> mean Dice between masks and the same after the network's voxels, of a few cases that have it."""
     scores: dict[str, list[float]] = {}
     if not dataset.dense or table.spacing is None:

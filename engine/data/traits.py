@@ -25,8 +25,8 @@ _TRAITS = {plain(column): trait for trait, columns in _COLUMNS.items() for colum
 _IMAGES = ("image", "imageid", "isicid", "imagename", "id", "case", "caseid", "path", "file", "filename")
 _PATIENTS = ("participantid", "patientid", "subject", "patient")
 _IDS = (*_IMAGES, *_PATIENTS)
-_GROUPS = (*_PATIENTS, "patid", "patientno", "patientnr", "patnr", "pid", "mrn", "subjectid", "lesionid", "lesion")
-_SPLITS = ("split", "set", "subset", "partition", "fold")
+GROUPS = (*_PATIENTS, "patid", "patientno", "patientnr", "patnr", "pid", "mrn", "subjectid", "lesionid", "lesion")
+SPLIT_COLUMNS = ("split", "set", "subset", "partition", "fold")
 _MOST_TABLES = 20
 _LONGEST = 60
 
@@ -49,7 +49,7 @@ def other_columns(folder: Path, *, splits: bool = False) -> Iterator[tuple[str, 
 
     ``splits``: that names an image and its split.
     """
-    wanted = _SPLITS if splits else _GROUPS
+    wanted = SPLIT_COLUMNS if splits else GROUPS
     for path in _tables(folder):
         with suppress(DataError):
             header = next(table_rows(path, folder, (*_IMAGES, *wanted)), (1, [""]))[1]

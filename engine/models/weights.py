@@ -28,17 +28,22 @@ def load_imagenet(model: nn.Module, name: str, version: str = "V1") -> None:
     Raises:
         RecipeError: there is no such file in the cache, and it cannot be downloaded.
     """
-    import torchvision
-
-    weights = torchvision.models.get_model_weights(name)[f"IMAGENET1K_{version}"]
-    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
+    url, path = imagenet_file(name, version)
     if not path.is_file():
-        _download(weights.url, path)
+        _download(url, path)
     state = read_state(path, "model.pretrained")
     channels = model.get_parameter("conv1.weight").shape[1]
     state["conv1.weight"] = adapt_channels(state["conv1.weight"], channels)
     head = [key for key in state if key.startswith("fc.")]
     load_state(model, {key: value for key, value in state.items() if key not in head}, path, "model.pretrained", "fc.")
+
+
+def imagenet_file(name: str, version: str = "V1") -> tuple[str, Path]:
+    """Where the ImageNet weights of the ResNet ``name`` come from, and their file in the cache of torch hub."""
+    import torchvision
+
+    weights = torchvision.models.get_model_weights(name)[f"IMAGENET1K_{version}"]
+    return weights.url, Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
 
 
 def adapt_channels(weight: Tensor, channels: int) -> Tensor:

@@ -1,0 +1,188 @@
+"""``medtui new``: a look at the data and the machine, and a recipe that says why."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.console import show_progress, tell
+from engine.data import Dataset, data_root, open_dataset
+from engine.errors import DataError, MedtuiError, UsageError, counted, printable, some
+from engine.hardware import unwatched
+from engine.planning.facts import Facts, cases_words, classes_of_masks, gather, words_of_sizes
+from engine.planning.layouts import Layout, find_layout, place_of
+from engine.planning.plan import Line, Lines, Plan, Wish
+from engine.planning.text import named, recipe_text
+from engine.recipe import parse_recipe, refuse_dead
+from engine.requests import New
+from engine.runfolder import write_text
+
+if TYPE_CHECKING:
+    from engine.planning.machine import Machine, Pace
+
+
+def new(request: New) -> int:
+    """Write the recipe, and print what was seen, what was decided, and what to do next.
+
+    Raises:
+        UsageError: the file is there already, or the folder can be read in several ways.
+        DataError: the folder is in no known layout, or its data cannot be used.
+    """
+    root, place = place_of(request.folder, data_root(request.data))
+    folder = root / place
+    name = named(request.output.stem if request.output else folder.resolve().name)
+    target = request.output or Path(f"{name}.toml")
+    _refuse_taken(target, force=request.force)
+    tell(f"looking at {folder}")
+    layout, others = find_layout(folder, request.source)
+    layout, facts = _facts(layout, root, place)
+    machine = _machine()
+    plan = _plan(Wish(facts, machine, request.minutes), root, place)
+    ways = shlex.join(["--data", str(root)]) if _elsewhere(root) else ""
+    commands = [" ".join(["medtui", verb, shlex.quote(str(target)), ways]).strip() for verb in ("check", "run")]
+    saw = _saw(facts, layout, others)
+    text = recipe_text(_head(request, facts, machine, saw, commands), _lines(plan, name, place, layout, facts))
+    refuse_dead(parse_recipe(text, str(target)), facts.dataset.facts)
+    _refuse_taken(target, force=request.force)
+    write_text(target, text)
+    _print([*saw, *plan.said], [f"wrote {target}; next:", *(f"  {command}" for command in commands)])
+    return 0
+
+
+def _refuse_taken(target: Path, *, force: bool) -> None:
+    if target.is_dir():
+        raise UsageError(f"{target} is a folder", "name a file with -o")
+    if os.path.lexists(target) and not force:
+        raise UsageError(f"{target} is there already", "name another file with -o, or write over it with --force")
+    if not target.absolute().parent.is_dir():
+        raise UsageError(f"there is no folder {target.parent}", "make it first, or name another file with -o")
+
+
+def _facts(layout: Layout, root: Path, place: str) -> tuple[Layout, Facts]:
+    """What is known of the data, with classes for masks that nothing names."""
+    if not layout.named:
+        index = layout.index
+        classes = classes_of_masks(index.cases, index.spatial_dims, root / place, show_progress)
+        layout = replace(layout, keys={**layout.keys, "classes": classes})
+    splits = {case.split for case in layout.index.cases}
+    given = "train" in splits and len(splits - {""}) > 1
+    own = "validation" in splits and given
+    keys = {"split": "given"} if given else {"split": "fraction"}
+    rest = len({case.group_key for case in layout.index.cases if not given or case.split == "train"})
+    if not given and rest < 2:
+        keys["test_fraction"] = 0.0  # type: ignore[assignment]
+    if not own and rest > 2:
+        keys["validation_fraction"] = 0.1  # type: ignore[assignment]
+    table = layout.table(place, **keys)
+    dataset = open_dataset(table, layout.task, root)
+    facts = gather(dataset, table, layout, show_progress)
+    if not any(facts.present.values()):
+        raise DataError(f"no case in {root / place} has any of the classes", "look at its masks")
+    return layout, facts
+
+
+def _machine() -> Machine:
+    if "torch" not in sys.modules:
+        tell("loading PyTorch")
+    with unwatched():
+        from engine.planning.machine import this_machine
+
+        return this_machine()
+
+
+def _plan(wish: Wish, root: Path, place: str) -> Plan:
+    from engine.planning.machine import measure
+
+    dataset = wish.facts.dataset
+    known: list[str] = []
+
+    def pace(lines: Lines) -> Pace | None:
+        tell(f"timing steps of {_sizes(lines)}")
+        recipe = parse_recipe(recipe_text([], _whole(lines, "trial", place, dataset)), "plan")
+        found = measure(recipe, dataset, root, known[0] if known else "")
+        known[:] = known or ([found.precision] if found else [])
+        return found
+
+    if dataset.dense:
+        from engine.planning.segmentation import plan_segmentation
+
+        return plan_segmentation(wish, pace, partial(_trip, wish.facts, place))
+    from engine.planning.classification import plan_classification
+    from engine.planning.machine import ready_weights
+
+    return plan_classification(wish, pace, ready_weights())
+
+
+def _trip(facts: Facts, place: str, spacing: tuple[float, ...]) -> float:
+    """The Dice of masks with themselves after resampling to ``spacing`` and back, of the class that loses most."""
+    from engine.data.survey import round_trip
+    from engine.recipe import DataTable
+
+    size = (8,) * len(spacing)
+    table = DataTable(**{**facts.keys, "root": place, "size": size, "spacing": spacing})
+    tell(f"resampling a few masks to {' x '.join(f'{side:g}' for side in spacing)}")
+    return min(round_trip(facts.dataset, table).values(), default=1.0)
+
+
+def _whole(lines: Lines, name: str, place: str, dataset: Dataset) -> list[Line]:
+    top = [Line("name", name), Line("task", dataset.task), Line("seed", 0)]
+    return [*top, *(Line(line.key, place) if line.key == "data.root" else line for line in lines)]
+
+
+def _lines(plan: Plan, name: str, place: str, layout: Layout, facts: Facts) -> list[Line]:
+    top, *rest = _whole(plan.lines, name, place, facts.dataset)
+    text = f"{layout.task.capitalize()} of {some(facts.dataset.classes, 7)} in {facts.dataset.name}."
+    return [top, *rest[:2], Line("description", text[:2000]), *rest[2:]]
+
+
+def _head(request: New, facts: Facts, machine: Machine, saw: list[str], commands: list[str]) -> list[str]:
+    data = facts.dataset
+    return [
+        f"{data.task.capitalize()} of {some(data.classes, 7)} in {cases_words(facts)}, in "
+        f"{counted(request.minutes, 'minute')} of training.",
+        "",
+        f"Written by medtui new, which looked at the data and at this machine ({machine}).",
+        *saw,
+        *commands,
+        "Every key: docs/recipes.md.",
+        "What the comments call measured, or worse, stands in docs/benchmarks.md.",
+    ]
+
+
+def _saw(facts: Facts, layout: Layout, others: tuple[str, ...]) -> list[str]:
+    data = facts.dataset
+    also = f" (it can be read as {', '.join(others)} too: --source)" if others else ""
+    channels = f", {counted(data.channels, 'channel')}" if data.channels > 1 else ""
+    unit = "voxels" if data.spatial_dims == 3 else "pixels"
+    rows = [
+        f"{cases_words(facts)}, laid out as {layout.source}{also}; {unit}: {words_of_sizes(facts)}{channels}",
+    ]
+    if len(facts.seen) < len(data.cases):
+        rows.append(f"headers of all were read, and {len(facts.seen)} cases whole: medtui check reads every one")
+    absent = [name for name, count in facts.present.items() if not count]
+    if absent:
+        where = "of the cases that were read whole " if data.dense and len(facts.seen) < len(data.cases) else ""
+        rows.append(f"no case {where}has the class {some(absent)}")
+    return rows
+
+
+def _sizes(lines: Lines) -> str:
+    known = {line.key: line.value for line in lines}
+    size = "x".join(map(str, known["data.size"]))
+    channels = known.get("model.channels")
+    return f"{known['model.name']} on {size}" + (f", from {channels[0]} features" if channels else "")
+
+
+def _elsewhere(root: Path) -> bool:
+    """Whether the data root has to be said with --data."""
+    return root.resolve() != data_root(None).resolve()
+
+
+def _print(said: list[str], last: list[str]) -> None:
+    for line in [*said, *last]:
+        print(printable(line), flush=True)

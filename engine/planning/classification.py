@@ -1,0 +1,155 @@
+"""The plan of a classification: size of the pictures and network, as far as the minutes go."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from engine.errors import DataError
+from engine.planning.facts import Facts
+from engine.planning.machine import Pace
+from engine.planning.plan import Line, Measure, Plan, Wish, data_lines, pace_words, planned_steps, time_lines
+
+_SIZES = (224, 192, 160, 128, 96, 64)  # sides: ImageNet's down to the least that cls_best_hour begins with
+_LEAST = 30  # passes over the cases: what cls_best has
+_BATCH, _FEWEST = 64, 16
+_STEPS = 10  # an epoch has at least so many, where the cases allow
+_GROWN = 0.75
+"""Time of pictures that grow from half the side, as a share of that of full ones: a quarter of it over no third."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A network and what it sees."""
+
+    name: str
+    side: int
+
+
+def plan_classification(wish: Wish, measure: Measure, pretrained: frozenset[str]) -> Plan:
+    """The plan for ``wish``.
+
+    Args:
+        pretrained: networks of which ImageNet weights are here already: nothing is fetched.
+
+    Raises:
+        DataError: no network classifies such images, or there are fewer than two classes.
+    """
+    facts = wish.facts
+    if facts.dataset.spatial_dims != 2:
+        raise DataError("no network here classifies volumes", "pictures of slices can be classified; see docs/data.md")
+    if sum(count > 0 for count in facts.present.values()) < 2:
+        names = ", ".join(facts.dataset.classes)
+        raise DataError(f"all cases are of one class: {names}", "a classification needs two classes or more")
+    best: tuple[Shape, Pace] | None = None
+    for shape in _shapes(wish):
+        pace = measure(_lines(wish, shape, None, pretrained))
+        if pace is None:
+            continue
+        best = (shape, pace)
+        if _steps(wish, shape, pace) >= _LEAST * _epoch(facts):
+            break
+    if best is None:
+        raise DataError("no network of this plan fits into the memory of this machine", "free some of it")
+    shape, pace = best
+    start = "from ImageNet weights" if shape.name in pretrained else "from random weights"
+    said = (f"pictures of {shape.side}x{shape.side}, {shape.name} {start}; {pace_words(pace, wish.machine)}",)
+    return Plan(tuple(_lines(wish, shape, pace, pretrained)), said)
+
+
+def _shapes(wish: Wish) -> Iterator[Shape]:
+    longest = max(wish.facts.size)
+    sides = [side for side in _SIZES if side <= longest] or [max(32, longest // 32 * 32)]
+    if wish.machine.gpu:
+        yield Shape("resnet50", sides[0])
+    yield from (Shape("resnet18", side) for side in sides)
+
+
+def _batch(facts: Facts) -> int:
+    train = facts.count("train")
+    return min(_BATCH, max(_FEWEST, 2 ** int(math.log2(max(1, train / _STEPS))))) if train >= _FEWEST else max(1, train)
+
+
+def _epoch(facts: Facts) -> int:
+    return -(-facts.count("train") // _batch(facts))
+
+
+def _steps(wish: Wish, shape: Shape, pace: Pace) -> int:
+    return round(planned_steps(wish, pace) / (_GROWN if _grows(shape) else 1))
+
+
+def _grows(shape: Shape) -> bool:
+    return shape.side % 32 == 0 and shape.side >= 64
+
+
+def _lines(wish: Wish, shape: Shape, pace: Pace | None, pretrained: frozenset[str]) -> list[Line]:
+    facts, ready = wish.facts, shape.name in pretrained
+    epoch = _epoch(facts)
+    steps = _steps(wish, shape, pace) if pace else _LEAST * epoch
+    height, width = facts.size
+    seen = f"pictures are {height}x{width} in the median; {pace_words(pace, wish.machine)}" if pace else ""
+    colour = facts.dataset.colour
+    normal = "as the ImageNet weights know them" if ready else "colours by fixed means, so that tints stay what they are"
+    lines = [
+        *data_lines(facts),
+        Line("data.size", [shape.side] * 2, seen),
+        Line("data.resize", "stretch", "the whole picture: nothing at its border is lost"),
+        Line("data.intensity", "imagenet", normal) if colour else Line("data.intensity", "zscore", "each picture by itself"),
+        *_model_lines(shape, ready=ready),
+        *_loss_lines(facts),
+        *_optimizer_lines(ready=ready),
+        *time_lines(wish, steps, epoch, batch=Line("train.batch_size", _batch(facts), f"{epoch} steps an epoch")),
+        *_augment_lines(facts, shape, batch=_batch(facts)),
+    ]
+    few = "of few cases of the rare classes the best epoch would be chance: the averaged weights of the end"
+    return [*lines, Line("evaluate.checkpoint", "last", few)]
+
+
+def _model_lines(shape: Shape, *, ready: bool) -> list[Line]:
+    return [
+        Line("model.name", shape.name, "small: it is passes over the cases that count" if shape.name == "resnet18" else ""),
+        Line(
+            "model.pretrained",
+            ready,
+            "ImageNet weights, which are here already"
+            if ready
+            else "true fetches ImageNet weights: better where pictures are few; then optimizer.lr = 3e-4",
+        ),
+        Line("model.dropout", 0.2),
+    ]
+
+
+def _loss_lines(facts: Facts) -> list[Line]:
+    counts = {name: count for name, count in facts.present.items() if count}
+    most, least = max(counts, key=lambda name: counts[name]), min(counts, key=lambda name: counts[name])
+    lines = [Line("loss.name", "cross_entropy")]
+    if counts[most] > 1.1 * counts[least]:
+        why = f"{most} has {counts[most]:,} cases and {least} {counts[least]:,}: none is to be favoured for being frequent"
+        lines.append(Line("loss.logit_adjustment", 0.8, why))
+    return lines
+
+
+def _optimizer_lines(*, ready: bool) -> list[Line]:
+    lines = [
+        Line("optimizer.name", "adamw"),
+        Line("optimizer.lr", 3e-4 if ready else 0.002, "at which ImageNet weights survive" if ready else ""),
+        Line("optimizer.weight_decay", 0.05),
+    ]
+    if ready:
+        return [*lines, Line("schedule.name", "cosine"), Line("schedule.warmup_epochs", 1.0)]
+    return [*lines, Line("schedule.name", "one_cycle")]
+
+
+def _augment_lines(facts: Facts, shape: Shape, batch: int) -> list[Line]:
+    grown = [Line("augment.grow_from", 0.5, "small pictures first: quick, and first things are learned from them")]
+    mixed = [Line("augment.mixup", 0.2, "keeps the network from being sure"), Line("augment.mix_probability", 0.5)]
+    return [
+        Line("augment.rotate_degrees", 20.0),
+        Line("augment.affine_probability", 0.5),
+        Line("augment.flip", [], "[0, 1], and rotate90 = true, where a picture has no upright (skin, cells)"),
+        Line("augment.crop_scale", 0.5, "a random part of each picture, at least half"),
+        Line("augment.brightness", 0.2),
+        Line("augment.contrast", 0.2),
+        *([Line("augment.saturation", 0.2)] if facts.dataset.colour else []),
+        *(grown if _grows(shape) else []),
+        *(mixed if batch > 1 else []),
+    ]

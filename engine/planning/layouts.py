@@ -1,0 +1,218 @@
+"""Which of the known layouts a folder is in: each source of the registry is asked to read it."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from engine.data.cases import Case, DatasetIndex
+from engine.data.sources import open_source
+from engine.data.sources.dataset_json import FILE
+from engine.data.sources.index import files_below, hidden, split_named
+from engine.data.unread import unread
+from engine.errors import DataError, UsageError, counted, some
+from engine.planning.tables import table_keys
+from engine.recipe.base import Values
+from engine.recipe.model import refresh
+from engine.recipe.sources import DataTable
+
+PLACEHOLDER = "foreground"
+"""The class of masks that nothing names: which values they hold, only they can tell."""
+_MASKS = re.compile(r"mask|label|seg|truth|annot|target|(^|[-_ ])gt($|[-_ ])", re.IGNORECASE)
+_MOST_FOLDERS = 24
+_MOST_FILES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A folder as one of the sources reads it."""
+
+    task: str  # "segmentation" or "classification"
+    keys: Values  # of [data]: the source, and what differs from its defaults
+    index: DatasetIndex
+    whole: int  # cases of which all files are there
+    named: bool  # whether the classes have names; else they are `PLACEHOLDER`
+
+    @property
+    def source(self) -> str:
+        return str(self.keys["source"])
+
+    def table(self, root: str, **keys: Any) -> DataTable:
+        """[data] with the least that it must have, and ``keys``."""
+        size = (8,) * self.index.spatial_dims
+        return DataTable(**{**self.keys, "root": root, "size": size, **keys})
+
+
+def find_layout(folder: Path, source: str | None = None) -> tuple[Layout, tuple[str, ...]]:
+    """The layout of ``folder``, and the names of the others that it could be read in.
+
+    Args:
+        folder: is there.
+        source: the only one to look for; None: all.
+
+    Raises:
+        DataError: it is in none of the known ones, or ``source`` is another.
+        UsageError: it is in several, of which none is the better guess; or there is no ``source`` of that name.
+    """
+    refresh()
+    known = DataTable.members
+    if source is not None and source not in known:
+        raise UsageError(f'"{source}" is no layout', f"one of: {', '.join(known)}")
+    found: list[Layout] = []
+    reasons: dict[str, str] = {}
+    for name in known if source is None else [source]:
+        own, reasons[name] = _readings(name, folder)
+        found += own
+    if not found:
+        raise _none(folder, reasons)
+    names = tuple(dict.fromkeys(each.source for each in found))
+    best = [each for each in found if not _by_folders(each, folder)] or found
+    most = max(each.whole for each in best)
+    best = [each for each in best if each.whole == most]
+    if len({frozenset((case.images, case.label, case.target) for case in each.index.cases) for each in best}) > 1:
+        lines = [f"  --source {each.source}: {_words(each)}" for each in best]
+        raise UsageError(f"{folder} can be read in several ways", "\n".join(["say which is meant:", *lines]))
+    return best[0], tuple(name for name in names if name != best[0].source)
+
+
+def _readings(name: str, folder: Path) -> tuple[list[Layout], str]:
+    """The best reading of ``folder`` by the source ``name`` for each of its tasks, and why there is none."""
+    member = DataTable.members[name]
+    found: list[Layout] = []
+    reason = "no table (.csv, .tsv, .txt) in which a column holds paths of files that are there, and one their truth"
+    for task in sorted(member.tasks, reverse=True):
+        tried: list[Layout] = []
+        for keys in _variants(member.model_fields.keys(), folder, task):
+            for named in (True, False)[: 1 + (task == "segmentation" and "classes" not in keys)]:
+                classes = {} if named else {"classes": (PLACEHOLDER,)}
+                try:
+                    tried.append(_read({"source": name, **keys, **classes}, folder, task, named=named))
+                    break
+                except (DataError, ValidationError, OSError) as error:
+                    if named:
+                        reason = _reason(error, folder)
+        whole = [each for each in tried if each.whole]
+        if tried and not whole:
+            case = tried[0].index.cases[0] if tried[0].index.cases else None
+            away = next((path.name for path in case.files if not path.exists()), "") if case else ""
+            reason = f"no case with all its files: {away} is not there" if away else "no cases in it"
+        found += sorted(whole, key=lambda each: -each.whole)[:1]
+    return found, reason
+
+
+def _read(keys: Values, folder: Path, task: str, *, named: bool) -> Layout:
+    dims = (3, 2)
+    for place, axes in enumerate(dims):
+        table = DataTable(**{**keys, "root": folder.name or "data", "size": (8,) * axes})
+        index = open_source(table, folder, task)
+        if index.spatial_dims == axes or place:
+            break
+    whole = sum(all(path.is_file() for path in case.files) for case in index.cases)
+    return Layout(task, keys, index, whole, named)
+
+
+def _variants(fields: Any, folder: Path, task: str) -> Iterator[Values]:
+    """Keys of [data] with which the folder could be meant, beside the defaults of a source that has ``fields``."""
+    if "path_column" in fields:
+        yield from table_keys(folder, task)
+        return
+    yield {}
+    if {"images", "labels"} <= {*fields}:
+        names = _folders(folder)
+        masks = [name for name in names if _MASKS.search(name)]
+        yield from ({"images": name, "labels": mask} for mask in masks for name in names if name not in masks)
+        yield from ({"images": name, "labels": name} for name in names)
+
+
+def _folders(folder: Path) -> list[str]:
+    """Names of the folders that may hold images or masks: those in ``folder``, or in its parts of a split."""
+    above = [path for path in sorted(folder.iterdir()) if path.is_dir() and not hidden(path.name)]
+    inner = [
+        sub.name
+        for path in above
+        if split_named(path.name)
+        for sub in sorted(path.iterdir())
+        if sub.is_dir() and not hidden(sub.name)
+    ]
+    return list(dict.fromkeys([*(path.name for path in above if not split_named(path.name)), *inner]))[:_MOST_FOLDERS]
+
+
+def _by_folders(layout: Layout, folder: Path) -> bool:
+    """Whether all that says the truth are names of folders: any folders of pictures can be read so."""
+
+    def said(case: Case) -> bool:
+        name = "" if case.target is None else layout.index.classes[case.target]
+        return name in case.images[0].relative_to(folder).parts[:-1]
+
+    return layout.task == "classification" and len(layout.keys) == 1 and all(map(said, layout.index.cases))
+
+
+def _words(layout: Layout) -> str:
+    rest = ", ".join(f"{key} = {value}" for key, value in layout.keys.items() if key not in {"source", "classes"})
+    cases, what = counted(len(layout.index.cases), "case"), f"{layout.task} of {', '.join(layout.index.classes[:5])}"
+    return f"{cases}, {what}" + (f" ({rest})" if rest else "")
+
+
+def _reason(error: Exception, folder: Path) -> str:
+    if isinstance(error, DataError):
+        problem = f" {error.problems[0]}" if error.problems else ""
+        text = f"{error.message}{problem}".replace("\n", ";")
+        return re.sub(r" +", " ", text.replace(f"{folder}/", "").replace(str(folder), "the folder"))
+    return error.strerror or str(error) if isinstance(error, OSError) else "its keys cannot be guessed"
+
+
+def _none(folder: Path, reasons: dict[str, str]) -> DataError:
+    lines = [f"{folder} is in no layout that medtui reads" if len(reasons) > 1 else f"{folder} is not in this layout"]
+    lines += [f"there: {seen(folder)}", "layouts, and what each misses:"]
+    for name, reason in reasons.items():
+        wants = (DataTable.members[name].__doc__ or "").strip().splitlines()[0]
+        lines += [f"  {name:14}{wants}", f"  {'':14}{reason}"]
+    files = islice((path for path in folder.rglob("*") if path.is_file()), _MOST_FILES)
+    kinds = {problem.where: problem for problem in (*unread(files, 3),) if problem.allowed[:7] == "convert"}
+    hint = "docs/data.md draws the folders of each"
+    return DataError("\n".join(lines), hint, tuple(kinds.values()))
+
+
+def seen(folder: Path) -> str:
+    """What lies in ``folder``: its folders, and how many files of each ending are below it."""
+    folders = [path.name for path in sorted(folder.iterdir()) if path.is_dir() and not hidden(path.name)]
+    files = files_below(folder)[:_MOST_FILES]
+    endings = Counter("".join(path.suffixes[-2:] if path.suffix == ".gz" else path.suffixes[-1:]) for path in files)
+    kinds = [f"{count} {name.lower() or 'without an ending'}" for name, count in endings.most_common(5)]
+    if not files and not folders:
+        return "nothing"
+    inside = f"the folders {some(folders, 6)}" if len(folders) > 1 else f"the folder {folders[0]}" if folders else ""
+    counts = f"{counted(len(files), 'file')} ({', '.join(kinds)})" if files else "no file"
+    table = f"; {FILE}" if (folder / FILE).is_file() else ""
+    return "; ".join(filter(None, (inside, counts))) + table
+
+
+def place_of(typed: Path, root: Path) -> tuple[Path, str]:
+    """The data root and the data set's folder below it that ``typed`` means: a folder, or a name below ``root``.
+
+    Raises:
+        DataError: it is neither, or cannot be read.
+    """
+    folder = typed if typed.exists() else root / typed
+    if not folder.exists():
+        raise DataError(f"no folder {typed}, here or in {root}", "name the folder of the data set, or say --data DIR")
+    if not folder.is_dir():
+        beside = folder.absolute().parent
+        raise DataError(f"{folder} is not a folder", f"name the folder that holds the data set, such as {beside}")
+    try:
+        os.scandir(folder).close()
+    except OSError as error:
+        raise DataError(f"cannot read {folder}: {error.strerror}", "ask its owner for the right to read it") from None
+    whole, above = folder.resolve(), root.resolve()
+    if whole.is_relative_to(above) and whole != above:
+        return root, whole.relative_to(above).as_posix()
+    full = Path(os.path.abspath(folder))
+    if full == full.parent:
+        raise DataError(f"{folder} is the root of the file system", "name the folder of one data set")
+    return full.parent, full.name
