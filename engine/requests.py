@@ -172,9 +172,9 @@ class New(Request, frozen=True, kw_only=True):
     folder: Annotated[Path, Option("folder of the data set", "DATA", place=None)]
     output: Annotated[Path | None, Option("the file (DATA.toml, here)", "RECIPE", flag=("-o", "--output"))] = None
     minutes: Annotated[int, Option("minutes of training that it is for (60)", "N", high=100_000)] = 60
-    source: Annotated[
-        str | None, Option("layout of the folder, by its name in docs/data.md (found out)", "LAYOUT")
-    ] = None
+    source: Annotated[str | None, Option("layout of the folder, by its name in docs/data.md (found out)", "LAYOUT")] = (
+        None
+    )
     data: Data = None
     force: Annotated[bool, Option("write over a file that is there")] = False
 

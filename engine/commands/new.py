@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from engine.console import show_progress, tell
 from engine.data import Dataset, data_root, open_dataset
-from engine.errors import DataError, MedtuiError, UsageError, counted, printable, some
+from engine.errors import DataError, UsageError, counted, printable, some
 from engine.hardware import unwatched
 from engine.planning.facts import Facts, cases_words, classes_of_masks, gather, words_of_sizes
 from engine.planning.layouts import Layout, find_layout, place_of
@@ -142,15 +142,16 @@ def _lines(plan: Plan, name: str, place: str, layout: Layout, facts: Facts) -> l
 
 def _head(request: New, facts: Facts, machine: Machine, saw: list[str], commands: list[str]) -> list[str]:
     data = facts.dataset
+    what = f"{data.task.capitalize()} of {some(data.classes, 7)} in {cases_words(facts)}"
     return [
-        f"{data.task.capitalize()} of {some(data.classes, 7)} in {cases_words(facts)}, in "
-        f"{counted(request.minutes, 'minute')} of training.",
+        f"{what}, in {counted(request.minutes, 'minute')} of training.",
         "",
-        f"Written by medtui new, which looked at the data and at this machine ({machine}).",
+        f"Written by medtui new for this machine: {machine}.",
         *saw,
-        *commands,
-        "Every key: docs/recipes.md.",
-        "What the comments call measured, or worse, stands in docs/benchmarks.md.",
+        "",
+        *(f"  {command}" for command in commands),
+        "",
+        "Every key: docs/recipes.md. What was found to be better or worse: docs/benchmarks.md.",
     ]
 
 

@@ -88,12 +88,16 @@ def _lines(wish: Wish, shape: Shape, pace: Pace | None, pretrained: frozenset[st
     height, width = facts.size
     seen = f"pictures are {height}x{width} in the median; {pace_words(pace, wish.machine)}" if pace else ""
     colour = facts.dataset.colour
-    normal = "as the ImageNet weights know them" if ready else "colours by fixed means, so that tints stay what they are"
+    normal = (
+        "as the ImageNet weights know them" if ready else "colours by fixed means, so that tints stay what they are"
+    )
     lines = [
         *data_lines(facts),
         Line("data.size", [shape.side] * 2, seen),
         Line("data.resize", "stretch", "the whole picture: nothing at its border is lost"),
-        Line("data.intensity", "imagenet", normal) if colour else Line("data.intensity", "zscore", "each picture by itself"),
+        Line("data.intensity", "imagenet", normal)
+        if colour
+        else Line("data.intensity", "zscore", "each picture by itself"),
         *_model_lines(shape, ready=ready),
         *_loss_lines(facts),
         *_optimizer_lines(ready=ready),
@@ -106,7 +110,11 @@ def _lines(wish: Wish, shape: Shape, pace: Pace | None, pretrained: frozenset[st
 
 def _model_lines(shape: Shape, *, ready: bool) -> list[Line]:
     return [
-        Line("model.name", shape.name, "small: it is passes over the cases that count" if shape.name == "resnet18" else ""),
+        Line(
+            "model.name",
+            shape.name,
+            "small: it is passes over the cases that count" if shape.name == "resnet18" else "",
+        ),
         Line(
             "model.pretrained",
             ready,
@@ -123,7 +131,7 @@ def _loss_lines(facts: Facts) -> list[Line]:
     most, least = max(counts, key=lambda name: counts[name]), min(counts, key=lambda name: counts[name])
     lines = [Line("loss.name", "cross_entropy")]
     if counts[most] > 1.1 * counts[least]:
-        why = f"{most} has {counts[most]:,} cases and {least} {counts[least]:,}: none is to be favoured for being frequent"
+        why = f"{most} has {counts[most]:,} cases, {least} {counts[least]:,}: none is to be favoured for being frequent"
         lines.append(Line("loss.logit_adjustment", 0.8, why))
     return lines
 

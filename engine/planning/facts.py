@@ -130,7 +130,9 @@ def classes_of_masks(cases: Sequence[Case], dims: int, folder: Path, progress: P
         values |= found
     values -= {0}
     if not values:
-        raise DataError(f"all masks in {folder} are empty", "a mask holds 0 for the background, and 1, 2, ... for classes")
+        raise DataError(
+            f"all masks in {folder} are empty", "a mask holds 0 for the background, and 1, 2, ... for classes"
+        )
     if values in ({255}, {65_535}, {1}):
         return ("foreground",)
     whole = sorted(int(value) for value in values if float(value).is_integer() and value > 0)

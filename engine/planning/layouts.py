@@ -113,7 +113,10 @@ def _read(keys: Values, folder: Path, task: str, *, named: bool) -> Layout:
         index = open_source(table, folder, task)
         if index.spatial_dims == axes or place:
             break
-    whole = sum(all(path.is_file() for path in case.files) for case in index.cases)
+    own = "images" in keys  # a picture beside no mask would be its own
+    whole = sum(
+        all(path.is_file() for path in case.files) and not (own and case.label in case.images) for case in index.cases
+    )
     return Layout(task, keys, index, whole, named)
 
 
@@ -212,7 +215,7 @@ def place_of(typed: Path, root: Path) -> tuple[Path, str]:
     whole, above = folder.resolve(), root.resolve()
     if whole.is_relative_to(above) and whole != above:
         return root, whole.relative_to(above).as_posix()
-    full = Path(os.path.abspath(folder))
+    full = folder.absolute()
     if full == full.parent:
         raise DataError(f"{folder} is the root of the file system", "name the folder of one data set")
     return full.parent, full.name

@@ -59,7 +59,9 @@ def data_lines(facts: Facts) -> list[Line]:
     groups = {case.group for case in dataset.cases if case.group}
     by = f"by group ({len(groups)} known), which is never cut" if groups else "case by case: no patients are known"
     if facts.given:
-        parts = ", ".join(f"{n} {name}" for name, n in (("train", train), ("validation", validation), ("test", test)) if n)
+        parts = ", ".join(
+            f"{n} {name}" for name, n in (("train", train), ("validation", validation), ("test", test)) if n
+        )
         lines.append(Line("data.split", "given", f"the data set's own: {parts}"))
         if not test:
             lines[-1] = Line("data.split", "given", f"the data set's own: {parts}; it has no test part")
@@ -77,7 +79,11 @@ def data_lines(facts: Facts) -> list[Line]:
         lines.append(Line("data.validation_fraction", 0.0 if few else VALIDATION_FRACTION, why))
     if facts.empty:
         lines.append(
-            Line("data.unreadable", "skip", f"{facts.empty} of {len(facts.seen)} masks are empty, and stay; damaged cases are left out")
+            Line(
+                "data.unreadable",
+                "skip",
+                f"{facts.empty} of {len(facts.seen)} masks are empty, and stay; damaged cases are left out",
+            )
         )
     return lines
 
@@ -86,15 +92,26 @@ def time_lines(wish: Wish, steps: int, epoch: int, *, batch: Line) -> list[Line]
     """[train], for about so many ``steps`` of which ``epoch`` make one."""
     slow = steps >= 4500
     lines = [
-        Line("train.minutes", wish.minutes, f"about {steps:,} steps here; the schedule ends with them, the test comes after"),
+        Line(
+            "train.minutes",
+            wish.minutes,
+            f"about {steps:,} steps here; the schedule ends with them, the test comes after",
+        ),
         batch,
         Line("train.clip_norm", 5.0, "a rare steep gradient does not throw the weights off"),
         Line("train.amp", "auto", "half precision where this machine is faster with it"),
-        Line("train.ema", 0.998 if slow else 0.99, f"averaged weights, over the last {500 if slow else 100} steps, are tested"),
+        Line(
+            "train.ema",
+            0.998 if slow else 0.99,
+            f"averaged weights, over the last {500 if slow else 100} steps, are tested",
+        ),
     ]
     validated = wish.facts.count("validation") > 0
     every = max(1, round(steps / epoch / VALIDATIONS))
-    return [*lines, *([Line("train.validate_every", every, f"about {VALIDATIONS} looks in a run")] if validated else [])]
+    return [
+        *lines,
+        *([Line("train.validate_every", every, f"about {VALIDATIONS} looks in a run")] if validated else []),
+    ]
 
 
 def planned_steps(wish: Wish, pace: Pace) -> int:

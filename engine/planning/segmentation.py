@@ -19,6 +19,7 @@ _BUDGETS = {(3, False): 112 * 112 * 80, (3, True): 128**3, (2, False): 256**2, (
 _WIDE, _NARROW = 32, 16  # features of the top level
 _ENOUGH, _LEAST = 2000, 700
 """Steps that a wide network must have in the minutes, and a crop of its size."""
+_QUICKER = 2  # times the steps that a smaller network or crop must make: at equal steps the larger one is better
 _EPOCH = 28  # steps of an epoch at least: fewer, and its end takes more than its steps
 _SMALLEST = 4  # voxels left along each axis of the lowest level
 _COARSEST = 0.95  # round trip that a coarser grid must keep, as `engine.data.survey` advises
@@ -65,20 +66,23 @@ def plan_segmentation(wish: Wish, measure: Measure, trip: RoundTrip) -> Plan:
         pace = measure(_lines(wish, shape, None))
         if pace is None:
             continue
-        best = (shape, pace)
-        if planned_steps(wish, pace) >= least:
+        steps = planned_steps(wish, pace)
+        if best is None or steps >= _QUICKER * planned_steps(wish, best[1]):
+            best = (shape, pace)
+        if planned_steps(wish, best[1]) >= least:
             break
     if best is None:
         raise DataError("no network of this plan fits into the memory of this machine", "free some of it")
     shape, pace = best
     lines, facts = _lines(wish, shape, pace), wish.facts
     held = "whole images" if shape.held >= 1 else f"{shape.held:.0%} of a median image"
-    said = [
-        f"crops of {_x(shape.size)}, {held}" + (f", at voxels of {_mm(facts, shape.spacing)}" if shape.spacing else ""),
-        f"{'DynUNet' if shape.flat else 'residual U-Net'} of {shape.levels} levels, {shape.channels[0]} to "
-        f"{shape.channels[-1]} features; {pace_words(pace, wish.machine)}",
-    ]
-    return Plan(tuple(lines), tuple(said))
+    steps = f", at voxels of {_mm(facts, shape.spacing)}" if shape.spacing else ""
+    network, widths = (
+        "DynUNet" if shape.flat else "residual U-Net",
+        f"{shape.channels[0]} to {shape.channels[-1]} features",
+    )
+    words = f"{network} of {shape.levels} levels, {widths}; {pace_words(pace, wish.machine)}"
+    return Plan(tuple(lines), (f"crops of {_x(shape.size)}, {held}{steps}", words))
 
 
 def _shapes(wish: Wish, trip: RoundTrip) -> Iterator[tuple[Shape, int]]:
@@ -158,14 +162,20 @@ def _lines(wish: Wish, shape: Shape, pace: Pace | None) -> list[Line]:
     steps = planned_steps(wish, pace) if pace else _ENOUGH
     whole = shape.held >= 1
     what = "scan" if len(shape.size) == 3 else "picture"
-    holds = f"a median {what} ({_x(shape.median)}) fits" if whole else f"{shape.held:.0%} of a median {what} of {_x(shape.median)}"
+    holds = (
+        f"a median {what} ({_x(shape.median)}) fits"
+        if whole
+        else f"{shape.held:.0%} of a median {what} of {_x(shape.median)}"
+    )
     held = f"{holds}; {pace_words(pace, wish.machine)}" if pace else holds
     lines = [*data_lines(facts), *_spacing_line(facts, shape), Line("data.size", list(shape.size), held)]
     if whole:
         lines.append(Line("data.crop", "random"))
     else:
         lines.append(Line("data.crop", "foreground", "so that classes are seen however small they are"))
-        lines.append(Line("data.foreground_share", 0.5, "the other half from anywhere: what looks alike has to be unlearned"))
+        lines.append(
+            Line("data.foreground_share", 0.5, "the other half from anywhere: what looks alike has to be unlearned")
+        )
     if samples > 1:
         lines.append(Line("data.samples_per_case", samples, f"{train} cases a pass are few: an epoch is {epoch} steps"))
     lines += [*_intensity_lines(facts), *_model_lines(shape), *_loss_lines(facts, whole)]
@@ -202,7 +212,11 @@ def _intensity_lines(facts: Facts) -> list[Line]:
     blank = sorted(each.blank for each in facts.seen)[middle]
     if normal:
         return [Line("data.intensity", "none", "every image has mean 0 and deviation 1 already")]
-    if (named or 2 * air > len(facts.seen)) and facts.dataset.channels == 1 and any(each.foreground for each in facts.seen):
+    if (
+        (named or 2 * air > len(facts.seen))
+        and facts.dataset.channels == 1
+        and any(each.foreground for each in facts.seen)
+    ):
         low, high = percentiles(facts)
         if high > low:
             why = "CT: " + ("the data set says so" if named else "air is near -1000")
@@ -226,7 +240,9 @@ def _model_lines(shape: Shape) -> list[Line]:
     )
     lines.append(Line("model.channels", shape.channels, why))
     if shape.levels > 3:
-        lines.append(Line("model.deep_supervision", True, "every level learns from the truth: a short way for the gradient"))
+        lines.append(
+            Line("model.deep_supervision", True, "every level learns from the truth: a short way for the gradient")
+        )
     return lines
 
 
@@ -270,7 +286,7 @@ def _evaluate_lines(facts: Facts) -> list[Line]:
     lines = [Line("evaluate.checkpoint", "last", "the best of a few validations would be chance")]
     whole = in_one_piece(facts)
     if whole >= _WHOLE:
-        why = f"the truth is in one piece a class ({whole:.2%} of it): predictions keep their largest"
+        why = f"the truth is in one piece a class ({whole:.1%} of it): predictions keep their largest"
         lines.append(Line("evaluate.largest_component", True, why))
     return lines
 

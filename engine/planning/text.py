@@ -38,4 +38,3 @@ def named(text: str) -> str:
     """``text`` as the name of a recipe: what may not be in one becomes a dash."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:64]
     return name or "recipe"
-

@@ -1,0 +1,120 @@
+"""How a folder is laid out is found out; what is in no layout, or in several, is said."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine.data.phantom import PHANTOMS, make_phantom
+from engine.errors import DataError, UsageError
+from engine.planning.layouts import find_layout, place_of
+from tests.engine.data import builders
+
+
+def pair(folder: Path, images: str, masks: str, cases: int = 4) -> Path:
+    for index in range(cases):
+        builders.picture(folder / images / f"{index}.png", index)
+        (folder / masks).mkdir(parents=True, exist_ok=True)
+        pixels = np.zeros((16, 20), np.uint8)
+        pixels[4:9, 5:12] = 255
+        Image.fromarray(pixels).save(folder / masks / f"{index}_mask.png")
+    return folder
+
+
+@pytest.mark.parametrize("name", PHANTOMS)
+def test_every_phantom_is_found_in_the_layout_that_it_was_made_in(name, tmp_path):
+    make_phantom(name, tmp_path / name, seed=0, cases=8)
+    layout, _ = find_layout(tmp_path / name)
+    assert (layout.source, layout.task) == (PHANTOMS[name].source, PHANTOMS[name].task)
+
+
+def test_the_folders_of_nnunet_and_of_pairs(tmp_path):
+    assert find_layout(builders.nnunet(tmp_path / "n"))[0].source == "nnunet"
+    pairs, _ = find_layout(builders.pairs(tmp_path / "p"))
+    assert (pairs.source, pairs.named, pairs.whole) == ("nifti_pairs", False, 4)
+
+
+def test_folders_of_pictures_are_classes_unless_they_are_masks(tmp_path):
+    assert find_layout(builders.image_folder(tmp_path / "f"))[0].source == "image_folder"
+    layout, others = find_layout(pair(tmp_path / "p", "photos", "masks"))
+    assert (layout.source, layout.keys["images"], others) == ("image_pairs", "photos", ("image_folder",))
+    assert find_layout(tmp_path / "p", "image_folder")[0].source == "image_folder"
+
+
+def test_the_columns_of_a_table_are_told_by_what_they_hold(tmp_path):
+    folder = tmp_path / "t"
+    rows = []
+    for index in range(6):
+        builders.picture(folder / "scans" / f"{index}.png", index)
+        rows.append(f"p{index // 2},scans/{index}.png,{'ab'[index % 2]},{'train' if index < 4 else 'test'}")
+    builders.csv_table(folder, rows, header="Patient-ID,file,diagnosis,part")
+    (folder / "table.csv").rename(folder / "cases.csv")
+    layout, _ = find_layout(folder)
+    wanted = {"source": "csv", "table": "cases.csv", "path_column": "file", "label_column": "diagnosis"}
+    assert layout.keys == {**wanted, "group_column": "Patient-ID"}  # "part" is no name of a split's column
+    assert layout.index.classes == ("a", "b")
+
+
+def test_a_table_of_masks_is_a_segmentation(tmp_path):
+    pair(tmp_path / "d", "a", "b")
+    builders.csv_table(tmp_path / "d", [f"a/{at}.png,b/{at}_mask.png,train" for at in range(4)], "path,truth,split")
+    layout, _ = find_layout(tmp_path / "d", "csv")
+    assert (layout.task, layout.keys["label_column"], layout.keys["split_column"]) == ("segmentation", "truth", "split")
+
+
+def test_a_one_hot_table_names_its_classes(tmp_path):
+    for index in range(4):
+        builders.picture(tmp_path / "d" / f"{index}.png", index)
+    builders.csv_table(tmp_path / "d", [f"{at}.png,{at % 2},{1 - at % 2}" for at in range(4)], "path,nevus,melanoma")
+    layout, _ = find_layout(tmp_path / "d")
+    assert layout.keys["classes"] == ("nevus", "melanoma")
+
+
+def test_several_readings_of_other_cases_are_for_the_user_to_choose_from(tmp_path):
+    folder = builders.decathlon(tmp_path / "d")
+    builders.pairs(folder)
+    shutil.rmtree(folder / "labelsTr")
+    (folder / "labelsTr").mkdir()
+    with pytest.raises(DataError, match="is not in this layout"):
+        find_layout(folder, "decathlon")
+    pictures = builders.image_folder(tmp_path / "two")
+    rows = [f"{kind}/{kind}{at}.png,{'xy'[at % 2]}" for kind in ("cat", "dog") for at in range(4)]
+    builders.csv_table(pictures, rows)
+    pair(pictures, "images", "masks", cases=8)
+    with pytest.raises(UsageError, match="can be read in several ways") as caught:
+        find_layout(pictures)
+    assert "--source image_pairs: 8 cases" in str(caught.value)
+    assert "--source csv: 8 cases, classification of x, y" in str(caught.value)
+
+
+def test_what_is_in_no_layout_is_described(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="there: nothing") as caught:
+        find_layout(tmp_path / "empty")
+    assert "nnunet" in str(caught.value) and "has no dataset.json" in str(caught.value)
+    (tmp_path / "odd" / "a").mkdir(parents=True)
+    (tmp_path / "odd" / "a" / "scan.dcm").touch()
+    with pytest.raises(DataError, match="dcm2niix") as caught:
+        find_layout(tmp_path / "odd")
+    assert "the folder a; 1 file (1 .dcm)" in str(caught.value)
+    with pytest.raises(UsageError, match='"nnu" is no layout'):
+        find_layout(tmp_path, "nnu")
+
+
+def test_a_folder_as_typed_or_below_the_data_root(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data" / "sub" / "mine").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "file").touch()
+    root = Path("data")
+    assert place_of(Path("sub/mine"), root) == (root, "sub/mine")
+    assert place_of(Path("data/sub/mine"), root) == (root, "sub/mine")
+    assert place_of(Path("other"), root) == (tmp_path, "other")
+    with pytest.raises(DataError, match="file is not a folder"):
+        place_of(Path("file"), root)
+    with pytest.raises(DataError, match="no folder absent, here or in data"):
+        place_of(Path("absent"), root)
