@@ -16,7 +16,7 @@ from engine.errors import DataError, UsageError, counted, printable, some
 from engine.hardware import unwatched
 from engine.planning.facts import Facts, cases_words, classes_of_masks, gather, words_of_sizes
 from engine.planning.layouts import Layout, find_layout, place_of
-from engine.planning.plan import Line, Lines, Plan, Wish
+from engine.planning.plan import FEW, Line, Lines, Plan, Wish
 from engine.planning.text import named, recipe_text
 from engine.recipe import parse_recipe, refuse_dead
 from engine.requests import New
@@ -76,7 +76,7 @@ def _facts(layout: Layout, root: Path, place: str) -> tuple[Layout, Facts]:
     rest = len({case.group_key for case in layout.index.cases if not given or case.split == "train"})
     if not given and rest < 2:
         keys["test_fraction"] = 0.0  # type: ignore[assignment]
-    if not own and rest > 2:
+    if not own and rest >= FEW:
         keys["validation_fraction"] = 0.1  # type: ignore[assignment]
     table = layout.table(place, **keys)
     dataset = open_dataset(table, layout.task, root)

@@ -10,7 +10,7 @@ from engine.planning.facts import Facts
 from engine.planning.machine import Machine, Pace
 
 TEST_FRACTION, VALIDATION_FRACTION = 0.2, 0.1
-_FEW = 30  # training cases: of fewer, a tenth shows nothing
+FEW = 30  # training cases or groups: of fewer, a tenth shows nothing
 VALIDATIONS = 12  # in a run
 MARGIN = 0.97  # of the minutes that are steps, as `engine.training.pace` plans
 
@@ -70,7 +70,7 @@ def data_lines(facts: Facts) -> list[Line]:
         why = f"{counted(test, 'case')} for the test" if test else "one case alone: nothing can be tested"
         lines.append(Line("data.test_fraction", TEST_FRACTION if test else 0.0, why))
     if not dataset.own_validation and train + validation > 1:
-        few = train + validation < _FEW
+        few = not validation
         why = (
             f"{train + validation} cases: each is needed for training"
             if few

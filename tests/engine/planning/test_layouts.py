@@ -95,7 +95,8 @@ def test_what_is_in_no_layout_is_described(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="there: nothing") as caught:
         find_layout(tmp_path / "empty")
-    assert "nnunet" in str(caught.value) and "has no dataset.json" in str(caught.value)
+    assert "nnunet" in str(caught.value)
+    assert "has no dataset.json" in str(caught.value)
     (tmp_path / "odd" / "a").mkdir(parents=True)
     (tmp_path / "odd" / "a" / "scan.dcm").touch()
     with pytest.raises(DataError, match="dcm2niix") as caught:
