@@ -76,13 +76,13 @@ def plan_segmentation(wish: Wish, measure: Measure, trip: RoundTrip) -> Plan:
     shape, pace = best
     lines, facts = _lines(wish, shape, pace), wish.facts
     held = "whole images" if shape.held >= 1 else f"{shape.held:.0%} of a median image"
-    steps = f", at voxels of {_mm(facts, shape.spacing)}" if shape.spacing else ""
+    grid = f", at voxels of {_mm(facts, shape.spacing)}" if shape.spacing else ""
     network, widths = (
         "DynUNet" if shape.flat else "residual U-Net",
         f"{shape.channels[0]} to {shape.channels[-1]} features",
     )
     words = f"{network} of {shape.levels} levels, {widths}; {pace_words(pace, wish.machine)}"
-    return Plan(tuple(lines), (f"crops of {_x(shape.size)}, {held}{steps}", words))
+    return Plan(tuple(lines), (f"crops of {_x(shape.size)}, {held}{grid}", words))
 
 
 def _shapes(wish: Wish, trip: RoundTrip) -> Iterator[tuple[Shape, int]]:
