@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.console import show_progress, tell
 from engine.data import Dataset, data_root, open_dataset
@@ -16,7 +16,7 @@ from engine.errors import DataError, UsageError, counted, printable, some
 from engine.hardware import unwatched
 from engine.planning.facts import Facts, cases_words, classes_of_masks, gather, words_of_sizes
 from engine.planning.layouts import Layout, find_layout, place_of
-from engine.planning.plan import FEW, Line, Lines, Plan, Wish
+from engine.planning.plan import FEW, VALIDATION_FRACTION, Line, Lines, Plan, Wish
 from engine.planning.text import named, recipe_text
 from engine.recipe import parse_recipe, refuse_dead
 from engine.requests import New
@@ -50,7 +50,8 @@ def new(request: New) -> int:
     refuse_dead(parse_recipe(text, str(target)), facts.dataset.facts)
     _refuse_taken(target, force=request.force)
     write_text(target, text)
-    _print([*saw, *plan.said], [f"wrote {target}; next:", *(f"  {command}" for command in commands)])
+    for line in (*saw, *plan.said, f"wrote {target}; next:", *(f"  {command}" for command in commands)):
+        print(printable(line), flush=True)
     return 0
 
 
@@ -61,6 +62,8 @@ def _refuse_taken(target: Path, *, force: bool) -> None:
         raise UsageError(f"{target} is there already", "name another file with -o, or write over it with --force")
     if not target.absolute().parent.is_dir():
         raise UsageError(f"there is no folder {target.parent}", "make it first, or name another file with -o")
+    if not os.access(target.absolute().parent, os.W_OK):
+        raise UsageError(f"nothing can be written in {target.absolute().parent}", "name another file with -o")
 
 
 def _facts(layout: Layout, root: Path, place: str) -> tuple[Layout, Facts]:
@@ -71,18 +74,17 @@ def _facts(layout: Layout, root: Path, place: str) -> tuple[Layout, Facts]:
         layout = replace(layout, keys={**layout.keys, "classes": classes})
     splits = {case.split for case in layout.index.cases}
     given = "train" in splits and len(splits - {""}) > 1
-    own = "validation" in splits and given
-    keys = {"split": "given"} if given else {"split": "fraction"}
     rest = len({case.group_key for case in layout.index.cases if not given or case.split == "train"})
+    keys: dict[str, Any] = {"split": "given" if given else "fraction"}
     if not given and rest < 2:
-        keys["test_fraction"] = 0.0  # type: ignore[assignment]
-    if not own and rest >= FEW:
-        keys["validation_fraction"] = 0.1  # type: ignore[assignment]
+        keys["test_fraction"] = 0.0
+    if rest >= FEW and not (given and "validation" in splits):
+        keys["validation_fraction"] = VALIDATION_FRACTION
     table = layout.table(place, **keys)
     dataset = open_dataset(table, layout.task, root)
     facts = gather(dataset, table, layout, show_progress)
-    if not any(facts.present.values()):
-        raise DataError(f"no case in {root / place} has any of the classes", "look at its masks")
+    if not any(facts.present.values()) and len(facts.seen) == len(dataset.cases):
+        raise DataError(f"no case in {root / place} has any of the classes", "a mask is 0 for the background only")
     return layout, facts
 
 
@@ -182,8 +184,3 @@ def _sizes(lines: Lines) -> str:
 def _elsewhere(root: Path) -> bool:
     """Whether the data root has to be said with --data."""
     return root.resolve() != data_root(None).resolve()
-
-
-def _print(said: list[str], last: list[str]) -> None:
-    for line in [*said, *last]:
-        print(printable(line), flush=True)

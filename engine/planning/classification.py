@@ -7,14 +7,25 @@ from dataclasses import dataclass
 from engine.errors import DataError
 from engine.planning.facts import Facts
 from engine.planning.machine import Pace
-from engine.planning.plan import Line, Measure, Plan, Wish, data_lines, pace_words, planned_steps, time_lines
+from engine.planning.plan import (
+    UNMIRRORED,
+    Line,
+    Measure,
+    Plan,
+    Wish,
+    about,
+    data_lines,
+    pace_words,
+    planned_steps,
+    time_lines,
+    warmup_lines,
+)
 
 _SIZES = (224, 192, 160, 128, 96, 64)  # sides: ImageNet's down to the least that cls_best_hour begins with
 _LEAST = 30  # passes over the cases: what cls_best has
-_BATCH, _FEWEST = 64, 16
-_STEPS = 10  # an epoch has at least so many, where the cases allow
-_GROWN = 0.75
-"""Time of pictures that grow from half the side, as a share of that of full ones: a quarter of it over no third."""
+_BATCH, _FEWEST = 64, 16  # cls_best_hour's, and the least that batch norm and MixUp are worth something with
+_STEPS = 10  # an epoch has at least so many, where the cases allow: of few cases smaller batches, not fewer steps
+_UNLIKE = 1.1  # times the cases of the rarest class, from which the loss weighs them
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +57,14 @@ def plan_classification(wish: Wish, measure: Measure, pretrained: frozenset[str]
         if pace is None:
             continue
         best = (shape, pace)
-        if _steps(wish, shape, pace) >= _LEAST * _epoch(facts):
+        if planned_steps(wish, pace) >= _LEAST * _epoch(facts):
             break
     if best is None:
         raise DataError("no network of this plan fits into the memory of this machine", "free some of it")
     shape, pace = best
     start = "from ImageNet weights" if shape.name in pretrained else "from random weights"
-    said = (f"pictures of {shape.side}x{shape.side}, {shape.name} {start}; {pace_words(pace, wish.machine)}",)
-    return Plan(tuple(_lines(wish, shape, pace, pretrained)), said)
+    words = f"pictures of {shape.side}x{shape.side}, {shape.name} {start}; {pace_words(pace, wish.machine)}"
+    return Plan(tuple(_lines(wish, shape, pace, pretrained)), (words, UNMIRRORED))
 
 
 def _shapes(wish: Wish) -> Iterator[Shape]:
@@ -73,10 +84,6 @@ def _epoch(facts: Facts) -> int:
     return -(-facts.count("train") // _batch(facts))
 
 
-def _steps(wish: Wish, shape: Shape, pace: Pace) -> int:
-    return round(planned_steps(wish, pace) / (_GROWN if _grows(shape) else 1))
-
-
 def _grows(shape: Shape) -> bool:
     return shape.side % 32 == 0 and shape.side >= 64
 
@@ -84,44 +91,32 @@ def _grows(shape: Shape) -> bool:
 def _lines(wish: Wish, shape: Shape, pace: Pace | None, pretrained: frozenset[str]) -> list[Line]:
     facts, ready = wish.facts, shape.name in pretrained
     epoch = _epoch(facts)
-    steps = _steps(wish, shape, pace) if pace else _LEAST * epoch
+    steps = planned_steps(wish, pace) if pace else _LEAST * epoch
     height, width = facts.size
     seen = f"pictures are {height}x{width} in the median; {pace_words(pace, wish.machine)}" if pace else ""
-    colour = facts.dataset.colour
-    normal = (
-        "as the ImageNet weights know them" if ready else "colours by fixed means, so that tints stay what they are"
-    )
-    lines = [
+    normal = "as the ImageNet weights know them" if ready else "by fixed means, so that tints stay what they are"
+    few = "the averaged weights of the end: nothing is chosen by validation, which has few cases of a rare class"
+    return [
         *data_lines(facts),
         Line("data.size", [shape.side] * 2, seen),
         Line("data.resize", "stretch", "the whole picture: nothing at its border is lost"),
         Line("data.intensity", "imagenet", normal)
-        if colour
+        if facts.dataset.colour
         else Line("data.intensity", "zscore", "each picture by itself"),
-        *_model_lines(shape, ready=ready),
+        *_model_lines(shape, about(steps / epoch), ready=ready),
         *_loss_lines(facts),
-        *_optimizer_lines(ready=ready),
+        *_optimizer_lines(steps, epoch, ready=ready),
         *time_lines(wish, steps, epoch, batch=Line("train.batch_size", _batch(facts), f"{epoch} steps an epoch")),
         *_augment_lines(facts, shape, batch=_batch(facts)),
+        Line("evaluate.checkpoint", "last", few),
     ]
-    few = "of few cases of the rare classes the best epoch would be chance: the averaged weights of the end"
-    return [*lines, Line("evaluate.checkpoint", "last", few)]
 
 
-def _model_lines(shape: Shape, *, ready: bool) -> list[Line]:
+def _model_lines(shape: Shape, passes: str, *, ready: bool) -> list[Line]:
+    fetch = "true fetches ImageNet weights, which is not done unasked; then optimizer.lr = 3e-4, as cls_best.toml has"
     return [
-        Line(
-            "model.name",
-            shape.name,
-            "small: it is passes over the cases that count" if shape.name == "resnet18" else "",
-        ),
-        Line(
-            "model.pretrained",
-            ready,
-            "ImageNet weights, which are here already"
-            if ready
-            else "true fetches ImageNet weights: better where pictures are few; then optimizer.lr = 3e-4",
-        ),
+        Line("model.name", shape.name, f"about {passes} passes over the cases in the minutes"),
+        Line("model.pretrained", ready, "ImageNet weights, which are here already" if ready else fetch),
         Line("model.dropout", 0.2),
     ]
 
@@ -130,26 +125,32 @@ def _loss_lines(facts: Facts) -> list[Line]:
     counts = {name: count for name, count in facts.present.items() if count}
     most, least = max(counts, key=lambda name: counts[name]), min(counts, key=lambda name: counts[name])
     lines = [Line("loss.name", "cross_entropy")]
-    if counts[most] > 1.1 * counts[least]:
-        why = f"{most} has {counts[most]:,} cases, {least} {counts[least]:,}: none is to be favoured for being frequent"
+    if counts[most] > _UNLIKE * counts[least]:
+        shares = f"{most} has {counts[most]:,} cases, {least} {counts[least]:,}"
+        why = f"{shares}: none is to be favoured for being frequent (Menon et al. 2021)"
         lines.append(Line("loss.logit_adjustment", 0.8, why))
     return lines
 
 
-def _optimizer_lines(*, ready: bool) -> list[Line]:
+def _optimizer_lines(steps: int, epoch: int, *, ready: bool) -> list[Line]:
     lines = [
         Line("optimizer.name", "adamw"),
         Line("optimizer.lr", 3e-4 if ready else 0.002, "at which ImageNet weights survive" if ready else ""),
         Line("optimizer.weight_decay", 0.05),
     ]
     if ready:
-        return [*lines, Line("schedule.name", "cosine"), Line("schedule.warmup_epochs", 1.0)]
+        return [*lines, Line("schedule.name", "cosine"), *warmup_lines(steps, epoch)]
     return [*lines, Line("schedule.name", "one_cycle")]
 
 
 def _augment_lines(facts: Facts, shape: Shape, batch: int) -> list[Line]:
-    grown = [Line("augment.grow_from", 0.5, "small pictures first: quick, and first things are learned from them")]
-    mixed = [Line("augment.mixup", 0.2, "keeps the network from being sure"), Line("augment.mix_probability", 0.5)]
+    grown = [
+        Line("augment.grow_from", 0.5, "pictures grow from half the side, which takes less time (Tan and Le 2021)")
+    ]
+    mixed = [
+        Line("augment.mixup", 0.2, "keeps the network from being sure (Zhang et al. 2018)"),
+        Line("augment.mix_probability", 0.5),
+    ]
     return [
         Line("augment.rotate_degrees", 20.0),
         Line("augment.affine_probability", 0.5),

@@ -48,6 +48,7 @@ class Seen:
     mean: float
     deviation: float
     low: float
+    integer: bool  # whether all values that were looked at are whole numbers
     blank: float  # share of the voxels that are 0 or the least value
     foreground: tuple[float, ...]  # values of some voxels of the foreground; of none where there is no mask
     pieces: tuple[tuple[int, int, int], ...]  # of each class there: its index, voxels, those of its largest piece
@@ -203,6 +204,7 @@ def _look(dataset: Dataset, case: Case) -> Seen:
         mean=float(some.mean()),
         deviation=float(some.std()),
         low=low,
+        integer=bool((some == np.rint(some)).all()),
         blank=float(np.mean((some == 0) | (some == low))),
         foreground=tuple(float(value) for value in inside),
         pieces=_pieces(raw),
@@ -229,9 +231,9 @@ def percentiles(facts: Facts) -> tuple[float, float]:
 
 
 def in_one_piece(facts: Facts) -> float:
-    """The share of the truth that lies in the largest piece of its class, over all sampled masks."""
+    """The share of its class that the largest piece of it holds, of the class and the sampled mask with the least."""
     pieces = [piece for each in facts.seen for piece in each.pieces]
-    return sum(largest for _, _, largest in pieces) / max(1, sum(whole for _, whole, _ in pieces))
+    return min((largest / whole for _, whole, largest in pieces), default=0.0)
 
 
 def words_of_sizes(facts: Facts) -> str:

@@ -88,7 +88,11 @@ def _readings(name: str, folder: Path) -> tuple[list[Layout], str]:
     reason = "no table (.csv, .tsv, .txt) in which a column holds paths of files that are there, and one their truth"
     for task in sorted(member.tasks, reverse=True):
         tried: list[Layout] = []
-        for keys in _variants(member.model_fields.keys(), folder, task):
+        try:
+            variants = [*_variants(member.model_fields.keys(), folder, task)]
+        except OSError as error:
+            reason, variants = _reason(error, folder), []
+        for keys in variants:
             for named in (True, False)[: 1 + (task == "segmentation" and "classes" not in keys)]:
                 classes = {} if named else {"classes": (PLACEHOLDER,)}
                 try:
@@ -164,10 +168,13 @@ def _words(layout: Layout) -> str:
 
 def _reason(error: Exception, folder: Path) -> str:
     if isinstance(error, DataError):
-        problem = f" {error.problems[0]}" if error.problems else ""
-        text = f"{error.message}{problem}".replace("\n", ";")
-        return re.sub(r" +", " ", text.replace(f"{folder}/", "").replace(str(folder), "the folder"))
-    return error.strerror or str(error) if isinstance(error, OSError) else "its keys cannot be guessed"
+        text = f"{error.message} {error.problems[0]}" if error.problems else error.message
+    elif isinstance(error, OSError):
+        text = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    else:
+        return "its keys cannot be guessed"
+    text = text.replace("\n", ";").replace(f"{folder}/", "").replace(str(folder), "the folder")
+    return re.sub(r" +", " ", text)
 
 
 def _none(folder: Path, reasons: dict[str, str]) -> DataError:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +13,10 @@ from engine.hardware import cores, total_memory
 if TYPE_CHECKING:
     from engine.recipe import Recipe
 
-_STEPS, _MOST_S = 5, 4.0
-"""Steps that are timed, after one that warms up, and seconds after which no further one is begun."""
+_MINUTES = 0.2  # of training, as if: `engine.training.pace` spends half a second on it, and three steps at least
+_BATCHES = (
+    2  # of cases that steps are timed on, over and over: cached, as those of a training are from its second epoch
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,39 +59,39 @@ def this_machine() -> Machine:
 
 
 def measure(recipe: Recipe, dataset: Dataset, root: Path, precision: str = "") -> Pace | None:
-    """Time steps of ``recipe`` on random images, forward, backward and the optimizer's; None where memory runs out.
+    """Time steps of ``recipe`` as a training does, its loader included; None where memory runs out.
 
     Args:
         precision: what was found before, see `Pace`; without it, it is found out first.
+
+    Raises:
+        DataError: a case cannot be read.
     """
     import torch
-    from ignite.engine import Engine
 
+    from engine.data.loaders import build_train_loader
     from engine.device import memory_errors
     from engine.network import build_network, precision_of
-    from engine.training.engines import build_step
+    from engine.training.pace import measure_pace
+    from engine.training.stream import EpochStream
 
-    count, size = recipe.train.batch_size, recipe.data.size
+    count, cases = recipe.train.batch_size, dataset.split("train")
+    few = replace(dataset, cases=tuple(cases[:: max(1, len(cases) // (_BATCHES * count))][: _BATCHES * count]))
     try:
         with memory_errors(""):
-            network = build_network(recipe, dataset, root, precision or None, counts=[1] * dataset.labels)
+            network = build_network(recipe, few, root, precision or None, counts=[1] * dataset.labels)
             gpu = network.device.device if network.device.device.type == "cuda" else None
             if gpu:
                 torch.cuda.reset_peak_memory_stats(gpu)
-            step = build_step(recipe, network, dataset.labels, _STEPS)
-            trainer = Engine(step)
-            trainer.state.epoch = trainer.state.max_epochs = 1
-            image = torch.randn(count, dataset.channels, *size)
-            label = torch.randint(dataset.labels, (count, *size) if dataset.dense else (count,))
-            taken: list[float] = []
-            while len(taken) <= _STEPS and sum(taken[1:]) < _MOST_S:
-                start = time.perf_counter()
-                step(trainer, [{"image": image, "label": label, "id": [""] * count}])
-                taken.append(time.perf_counter() - start)
+            loader = build_train_loader(few, recipe.data, recipe.augment, recipe.runtime, batch_size=count, seed=0)
+            try:
+                found = measure_pace(recipe, network, few, EpochStream(loader, 1), _MINUTES)
+            finally:
+                loader.close()
             peak = torch.cuda.max_memory_allocated(gpu) if gpu else 0
     except RunError:
         return None
-    return Pace(statistics.median(taken[1:]), int(peak), precision_of(network.device))
+    return Pace(found.step_s, int(peak), precision_of(network.device))
 
 
 def ready_weights() -> frozenset[str]:

@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import counted
-from engine.planning.facts import Facts
+from engine.planning.facts import Facts, rounded
 from engine.planning.machine import Machine, Pace
 
 TEST_FRACTION, VALIDATION_FRACTION = 0.2, 0.1
-FEW = 30  # training cases or groups: of fewer, a tenth shows nothing
-VALIDATIONS = 12  # in a run
+FEW = 30  # training cases or groups: a tenth of fewer is one or two, by which nothing can be watched
+VALIDATIONS = 12  # in a run: points enough for a curve, as hippocampus.toml has
+SHORT_MEMORY, LONG_MEMORY = 100, 500  # steps that averaged weights reach back: those of hippocampus, and of seg_best
+_LONG_RUN = 3000  # steps from which the long one is meant: between those recipes' 1,800 and 4,200
+WARM_UP = 0.1  # of the steps, at most
 MARGIN = 0.97  # of the minutes that are steps, as `engine.training.pace` plans
+UNMIRRORED = "nothing is mirrored; where sides are alike, more is learned with augment.flip: only you can tell"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,70 +52,69 @@ class Wish:
 
 def data_lines(facts: Facts) -> list[Line]:
     """How the data is found, read and split."""
-    dataset, keys = facts.dataset, {**facts.keys}
+    keys = {**facts.keys}
     lines = [Line("data.source", keys.pop("source")), Line("data.root", None)]
     classes = keys.pop("classes", None)
     lines += [Line(f"data.{key}", value) for key, value in keys.items()]
     if classes:
         why = "" if facts.named else "nothing names them: put in names of your own, for the mask values 1, 2, ..."
         lines.append(Line("data.classes", list(classes), why))
-    train, validation, test = (facts.count(split) for split in ("train", "validation", "test"))
-    groups = {case.group for case in dataset.cases if case.group}
-    by = f"by group ({len(groups)} known), which is never cut" if groups else "case by case: no patients are known"
-    if facts.given:
-        parts = ", ".join(
-            f"{n} {name}" for name, n in (("train", train), ("validation", validation), ("test", test)) if n
-        )
-        lines.append(Line("data.split", "given", f"the data set's own: {parts}"))
-        if not test:
-            lines[-1] = Line("data.split", "given", f"the data set's own: {parts}; it has no test part")
-    else:
-        lines.append(Line("data.split", "fraction", f"the data set has none; drawn {by}"))
-        why = f"{counted(test, 'case')} for the test" if test else "one case alone: nothing can be tested"
-        lines.append(Line("data.test_fraction", TEST_FRACTION if test else 0.0, why))
-    if not dataset.own_validation and train + validation > 1:
-        few = not validation
-        why = (
-            f"{train + validation} cases: each is needed for training"
-            if few
-            else f"{counted(validation, 'case')} to watch the training by; nothing is chosen by them"
-        )
-        lines.append(Line("data.validation_fraction", 0.0 if few else VALIDATION_FRACTION, why))
+    lines += _split_lines(facts)
     if facts.empty:
-        lines.append(
-            Line(
-                "data.unreadable",
-                "skip",
-                f"{facts.empty} of {len(facts.seen)} masks are empty, and stay; damaged cases are left out",
-            )
-        )
+        why = f"{facts.empty} of {len(facts.seen)} masks are empty, and stay; damaged cases are left out"
+        lines.append(Line("data.unreadable", "skip", why))
+    return lines
+
+
+def _split_lines(facts: Facts) -> list[Line]:
+    parts = {split: facts.count(split) for split in ("train", "validation", "test")}
+    train, validation, test = parts.values()
+    if facts.given:
+        why = "the data set's own: " + ", ".join(f"{count} {split}" for split, count in parts.items() if count)
+        lines = [Line("data.split", "given", why if test else f"{why}; it has no test part")]
+    else:
+        groups = {case.group for case in facts.dataset.cases if case.group}
+        by = f"by group ({len(groups)} known), which is never cut" if groups else "case by case: no patients are known"
+        why = f"{counted(test, 'case')} for the test" if test else "one case or group alone: nothing can be tested"
+        lines = [
+            Line("data.split", "fraction", f"the data set has none; drawn {by}"),
+            Line("data.test_fraction", TEST_FRACTION if test else 0.0, why),
+        ]
+    if not facts.dataset.own_validation and train + validation > 1:
+        why = f"{train + validation} cases: each is needed for training"
+        if validation:
+            why = f"{counted(validation, 'case')} to watch the training by; nothing is chosen by them"
+        lines.append(Line("data.validation_fraction", VALIDATION_FRACTION if validation else 0.0, why))
     return lines
 
 
 def time_lines(wish: Wish, steps: int, epoch: int, *, batch: Line) -> list[Line]:
     """[train], for about so many ``steps`` of which ``epoch`` make one."""
-    slow = steps >= 4500
-    lines = [
-        Line(
-            "train.minutes",
-            wish.minutes,
-            f"about {steps:,} steps here; the schedule ends with them, the test comes after",
-        ),
+    reach = LONG_MEMORY if steps >= _LONG_RUN else SHORT_MEMORY
+    every = max(1, round(steps / epoch / VALIDATIONS))
+    looks = Line("train.validate_every", every, f"about {VALIDATIONS} looks in a run")
+    minutes = f"about {about(steps)} steps here; the schedule ends with them, the test comes after"
+    if steps < epoch:
+        minutes = f"{about(steps)} steps here, and a pass over the cases takes {about(epoch)}: give it more"
+    return [
+        Line("train.minutes", wish.minutes, minutes),
         batch,
         Line("train.clip_norm", 5.0, "a rare steep gradient does not throw the weights off"),
-        Line("train.amp", "auto", "half precision where this machine is faster with it"),
-        Line(
-            "train.ema",
-            0.998 if slow else 0.99,
-            f"averaged weights, over the last {500 if slow else 100} steps, are tested",
-        ),
+        Line("train.amp", "auto", "half precision where a short trial finds it faster"),
+        Line("train.ema", 1 - 1 / reach, f"the weights that are tested are averages, over about {reach} steps"),
+        *([looks] if wish.facts.count("validation") and every > 1 else []),
     ]
-    validated = wish.facts.count("validation") > 0
-    every = max(1, round(steps / epoch / VALIDATIONS))
-    return [
-        *lines,
-        *([Line("train.validate_every", every, f"about {VALIDATIONS} looks in a run")] if validated else []),
-    ]
+
+
+def warmup_lines(steps: int, epoch: int) -> list[Line]:
+    """[schedule], its warm-up: an epoch, but at most a tenth of the steps."""
+    epochs = min(1.0, rounded(WARM_UP * steps / epoch, 2))
+    return [Line("schedule.warmup_epochs", epochs)] if epochs * epoch >= 2 else []
+
+
+def about(number: float) -> str:
+    """``2,400`` for 2,437: as many figures as a short measurement is worth."""
+    return f"{rounded(number, 2):,g}"
 
 
 def planned_steps(wish: Wish, pace: Pace) -> int:

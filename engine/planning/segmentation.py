@@ -1,80 +1,65 @@
-"""The plan of a segmentation: voxels, crop, network and loss from the data, as far as the minutes go.
+"""The plan of a segmentation: crop, network and loss from the data, as far as the minutes go.
 
 Rules are those of nnU-Net (Isensee et al. 2021) where one is named, else what docs/benchmarks.md measured.
 """
 
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import functools
+from collections.abc import Iterator, Sequence
 
-from engine.errors import DataError
-from engine.planning.facts import Facts, in_one_piece, percentiles, rounded
+from engine.errors import DataError, counted
+from engine.planning.facts import Facts, Seen, in_one_piece, percentiles, rounded
 from engine.planning.machine import Pace
-from engine.planning.plan import Line, Measure, Plan, Wish, data_lines, pace_words, planned_steps, time_lines
+from engine.planning.plan import (
+    UNMIRRORED,
+    Line,
+    Measure,
+    Plan,
+    Wish,
+    about,
+    data_lines,
+    pace_words,
+    planned_steps,
+    time_lines,
+    warmup_lines,
+)
+from engine.planning.shapes import BUDGETS, NARROW, WIDE, RoundTrip, Shape, shape_of
 
-RoundTrip = Callable[[tuple[float, ...]], float]
-"""The Dice of the truth, of the worst class, with itself after resampling to a spacing and back."""
-_BUDGETS = {(3, False): 112 * 112 * 80, (3, True): 128**3, (2, False): 256**2, (2, True): 512**2}
-"""Voxels of the largest crop by the axes of an image and whether there is a GPU."""
-_WIDE, _NARROW = 32, 16  # features of the top level
-_ENOUGH, _LEAST = 2000, 700
-"""Steps that a wide network must have in the minutes, and a crop of its size."""
-_QUICKER = 2  # times the steps that a smaller network or crop must make: at equal steps the larger one is better
-_EPOCH = 28  # steps of an epoch at least: fewer, and its end takes more than its steps
-_SMALLEST = 4  # voxels left along each axis of the lowest level
-_COARSEST = 0.95  # round trip that a coarser grid must keep, as `engine.data.survey` advises
-_HELD = 4  # a scan of more than so many crops is resampled to a coarser grid: nnU-Net's rule
+_ENOUGH = 2400  # steps for a wide network: with so many one had a good Dice (docs/benchmarks.md, time to a Dice)
+_LEAST = 700  # steps for a crop: with so many a large one was better than a smaller one with 1,800 (docs/benchmarks.md)
+_QUICKER = 2  # times the steps that a smaller network or crop must make to be worth it: no measurement, a caution
+_BATCH = {3: 2, 2: 8}  # by the axes of an image: as hippocampus_hour, and as pictures of quickstart_2d
+_EPOCH = 28  # steps of an epoch at least: seg_best's; fewer, and its end takes more than its steps
 _PADDED = 0.25  # share of empty voxels from which they are left out of the scale: nnU-Net's rule
-_WHOLE = 0.999  # share of the truth in its largest piece from which predictions keep one piece
+_WHOLE = 0.999  # share of the truth in its largest piece from which predictions keep one piece: a few stray voxels
 _AIR = (-1100.0, -900.0)  # in Hounsfield units
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """A network and what it sees."""
-
-    size: tuple[int, ...]
-    spacing: tuple[float, ...] | None  # to which images are resampled
-    median: tuple[int, ...]  # size of an image there
-    levels: int
-    top: int
-    flat: bool  # whether an axis is too short to be halved with the others
-    trip: float = 1.0  # what resampling keeps of the truth
-
-    @property
-    def channels(self) -> list[int]:
-        return [min(self.top * 2**level, 320) for level in range(self.levels)]
-
-    @property
-    def held(self) -> float:
-        """The share of a median image that a crop holds."""
-        return math.prod(min(a, b) / b for a, b in zip(self.size, self.median, strict=True))
+_PADDING = -2000.0  # and below: what scanners fill the corners of a CT with
+_NEAR_ZERO, _NEAR_ONE = 3.0, (0.3, 3.0)
+"""Mean, and deviation, of the real numbers of an image that was normalised before, and perhaps cropped afterwards."""
 
 
 def plan_segmentation(wish: Wish, measure: Measure, trip: RoundTrip) -> Plan:
     """The plan for ``wish``.
 
     Raises:
-        DataError: no network learns from this data on this machine.
+        DataError: no network of a plan fits into the memory.
     """
     best: tuple[Shape, Pace] | None = None
-    tried: list[Shape] = []
-    for shape, least in _shapes(wish, trip):
+    tried: dict[Shape, int | None] = {}  # steps in the minutes; None: no memory
+    for shape, least in _shapes(wish, functools.cache(trip)):
         if shape in tried:
             continue
-        tried.append(shape)
-        pace = measure(_lines(wish, shape, None))
+        pace = measure(_lines(wish, shape, None, ""))
+        tried[shape] = planned_steps(wish, pace) if pace else None
         if pace is None:
             continue
-        steps = planned_steps(wish, pace)
-        if best is None or steps >= _QUICKER * planned_steps(wish, best[1]):
+        if best is None or planned_steps(wish, pace) >= _QUICKER * planned_steps(wish, best[1]):
             best = (shape, pace)
         if planned_steps(wish, best[1]) >= least:
             break
     if best is None:
         raise DataError("no network of this plan fits into the memory of this machine", "free some of it")
     shape, pace = best
-    lines, facts = _lines(wish, shape, pace), wish.facts
+    lines, facts = _lines(wish, shape, pace, _width_words(wish, shape, tried)), wish.facts
     held = "whole images" if shape.held >= 1 else f"{shape.held:.0%} of a median image"
     grid = f", at voxels of {_mm(facts, shape.spacing)}" if shape.spacing else ""
     network, widths = (
@@ -82,107 +67,69 @@ def plan_segmentation(wish: Wish, measure: Measure, trip: RoundTrip) -> Plan:
         f"{shape.channels[0]} to {shape.channels[-1]} features",
     )
     words = f"{network} of {shape.levels} levels, {widths}; {pace_words(pace, wish.machine)}"
-    return Plan(tuple(lines), (f"crops of {_x(shape.size)}, {held}{grid}", words))
+    return Plan(tuple(lines), (f"crops of {_x(shape.size)}, {held}{grid}", words, UNMIRRORED))
 
 
 def _shapes(wish: Wish, trip: RoundTrip) -> Iterator[tuple[Shape, int]]:
     """What may be trained, from the most that is wanted down, and how many steps of it are worth it."""
-    budget = _BUDGETS[wish.facts.dataset.spatial_dims, bool(wish.machine.gpu)]
-    yield _shape(wish.facts, budget, _WIDE, trip), _ENOUGH
+    budget = BUDGETS[wish.facts.dataset.spatial_dims, bool(wish.machine.gpu)]
+    yield shape_of(wish.facts, budget, WIDE, trip), _ENOUGH
     for part in (1, 2, 4):
-        yield _shape(wish.facts, budget // part, _NARROW, trip), _LEAST
+        yield shape_of(wish.facts, budget // part, NARROW, trip), _LEAST
 
 
-def _shape(facts: Facts, budget: int, top: int, trip: RoundTrip) -> Shape:
-    spacing, median, kept = _grid(facts, budget, trip)
-    steps = spacing or facts.spacing or (1.0,) * len(median)
-    for levels in (4, 3, 2):
-        size = _crop(median, steps, budget, [2**levels] * len(median))
-        if min(size) >= _SMALLEST * 2**levels:
-            break
-    flat = levels == 2 and max(size) >= 64 and len(size) == 3
-    if flat:
-        size = _crop(median, steps, budget, [16 if side >= 64 else 4 for side in median])
-        levels = 5
-    return Shape(size, spacing, median, levels, top, flat, kept)
+def _width_words(wish: Wish, shape: Shape, tried: dict[Shape, int | None]) -> str:
+    """Why the network is as wide as it is, by what was timed."""
+    if shape.top == WIDE:
+        return f"from {WIDE} features at the top, as nnU-Net's"
+    wide = next((steps for each, steps in tried.items() if each.top == WIDE), None)
+    found = (
+        f"would make {about(wide)} steps in {counted(wish.minutes, 'minute')}" if wide else "does not fit the memory"
+    )
+    return f"half the width of nnU-Net's, which {found}"
 
 
-def _grid(facts: Facts, budget: int, trip: RoundTrip) -> tuple[tuple[float, ...] | None, tuple[int, ...], float]:
-    """Spacing to resample to, the median size there, and how much of the truth is kept."""
-    own, median = facts.spacing, facts.size
-    if facts.mixed and own is not None:
-        sides = zip(zip(*facts.sizes, strict=True), zip(*facts.spacings, strict=True), own, strict=True)
-        median = tuple(round(sorted(n * s / to for n, s in zip(a, b, strict=True))[len(a) // 2]) for a, b, to in sides)
-    if facts.dataset.spacing_unit == "voxel":
-        return None, median, 1.0
-    start = own or (1.0,) * len(median)
-    mixed = tuple(rounded(side) for side in start) if facts.mixed else None
-    coarse = _coarser(start, median, _HELD * budget)
-    for _ in range(3):
-        kept = 1.0 if coarse == start else trip(coarse)
-        if coarse == start or kept >= _COARSEST:
-            break
-        coarse = tuple(rounded(math.sqrt(a * b)) for a, b in zip(coarse, start, strict=True))
-    else:
-        coarse, kept = start, 1.0
-    if coarse == start:
-        return mixed, median, trip(mixed) if mixed else 1.0
-    return coarse, tuple(max(1, round(n * a / b)) for n, a, b in zip(median, start, coarse, strict=True)), kept
-
-
-def _coarser(spacing: Sequence[float], median: Sequence[int], most: int) -> tuple[float, ...]:
-    """``spacing`` made coarser until the median image has ``most`` voxels: at first along the finer axes only."""
-    left, sides = list(spacing), list(map(float, median))
-    if math.prod(sides) <= 1.1 * most:
-        return tuple(spacing)
-    while math.prod(sides) > most:
-        finer = [axis for axis, side in enumerate(left) if 2 * side <= max(left)] or range(len(left))
-        for axis in finer:
-            left[axis], sides[axis] = left[axis] * 1.02, sides[axis] / 1.02
-    return tuple(rounded(side) for side in left)
-
-
-def _crop(median: Sequence[int], spacing: Sequence[float], budget: int, multiples: Sequence[int]) -> tuple[int, ...]:
-    """The median image, or as much of it as ``budget`` voxels hold: the longest side in mm is cut first."""
-    size = [max(8, -(-side // multiple) * multiple) for side, multiple in zip(median, multiples, strict=True)]
-    while math.prod(size) > budget:
-        free = [axis for axis, side in enumerate(size) if side > _SMALLEST * multiples[axis]]
-        if not free:
-            break
-        longest = max(free, key=lambda axis: size[axis] * spacing[axis])
-        size[longest] -= multiples[longest]
-    return tuple(size)
-
-
-def _lines(wish: Wish, shape: Shape, pace: Pace | None) -> list[Line]:
+def _lines(wish: Wish, shape: Shape, pace: Pace | None, width: str) -> list[Line]:
     facts = wish.facts
-    batch, train = (2 if len(shape.size) == 3 else 8), facts.count("train")
+    batch, train = _BATCH[len(shape.size)], facts.count("train")
     samples = max(1, -(-_EPOCH * batch // train))
     epoch = -(-train * samples // batch)
     steps = planned_steps(wish, pace) if pace else _ENOUGH
-    whole = shape.held >= 1
+    few = f"{counted(train, 'case')} a pass: an epoch is {epoch} steps"
+    why = "on the hippocampus as many cases in batches of 2 were better than of 4 (docs/benchmarks.md)"
+    return [
+        *data_lines(facts),
+        *_spacing_line(facts, shape),
+        *_crop_lines(wish, shape, pace),
+        *([Line("data.samples_per_case", samples, few)] if samples > 1 else []),
+        *_intensity_lines(facts),
+        *_model_lines(shape, width),
+        *_loss_lines(facts, whole=shape.held >= 1),
+        Line("optimizer.name", "adamw"),
+        Line("optimizer.lr", 0.002, "as hippocampus.toml; one cycle up to 0.004 was worse there (docs/benchmarks.md)"),
+        Line("optimizer.weight_decay", 0.01),
+        Line("schedule.name", "polynomial"),
+        *warmup_lines(steps, epoch),
+        *time_lines(wish, steps, epoch, batch=Line("train.batch_size", batch, why if batch == 2 else "")),
+        *_augment_lines(facts),
+        *_evaluate_lines(facts),
+    ]
+
+
+def _crop_lines(wish: Wish, shape: Shape, pace: Pace | None) -> list[Line]:
     what = "scan" if len(shape.size) == 3 else "picture"
-    holds = (
-        f"a median {what} ({_x(shape.median)}) fits"
-        if whole
-        else f"{shape.held:.0%} of a median {what} of {_x(shape.median)}"
-    )
-    held = f"{holds}; {pace_words(pace, wish.machine)}" if pace else holds
-    lines = [*data_lines(facts), *_spacing_line(facts, shape), Line("data.size", list(shape.size), held)]
-    if whole:
-        lines.append(Line("data.crop", "random"))
-    else:
-        lines.append(Line("data.crop", "foreground", "so that classes are seen however small they are"))
-        lines.append(
-            Line("data.foreground_share", 0.5, "the other half from anywhere: what looks alike has to be unlearned")
-        )
-    if samples > 1:
-        lines.append(Line("data.samples_per_case", samples, f"{train} cases a pass are few: an epoch is {epoch} steps"))
-    lines += [*_intensity_lines(facts), *_model_lines(shape), *_loss_lines(facts, whole)]
-    why = "small steps, many of them: batches of 2 were better than of 4 (docs/benchmarks.md)" if batch == 2 else ""
-    lines += _optimizer_lines(epoch)
-    lines += time_lines(wish, steps, epoch, batch=Line("train.batch_size", batch, why))
-    return [*lines, *_augment_lines(facts), *_evaluate_lines(facts)]
+    held = f"a median {what} ({_x(shape.median)}) fits"
+    if shape.held < 1:
+        held = f"{shape.held:.0%} of a median {what} of {_x(shape.median)}"
+    size = Line("data.size", list(shape.size), f"{held}; {pace_words(pace, wish.machine)}" if pace else held)
+    if shape.held >= 1:
+        return [size, Line("data.crop", "random")]
+    share = "the other half from anywhere: what looks alike has to be told apart"
+    return [
+        size,
+        Line("data.crop", "foreground", "so that classes are seen however small they are"),
+        Line("data.foreground_share", 0.5, share),
+    ]
 
 
 def _spacing_line(facts: Facts, shape: Shape) -> list[Line]:
@@ -205,48 +152,55 @@ def _intensity_lines(facts: Facts) -> list[Line]:
     if facts.dataset.colour:
         return [Line("data.intensity", "imagenet", "colours by fixed means, so that light and tint stay what they are")]
     means = sorted(each.mean for each in facts.seen)
-    middle = len(means) // 2
-    normal = all(abs(each.mean) < 0.05 and abs(each.deviation - 1) < 0.05 for each in facts.seen)
-    air = sum(_AIR[0] <= each.low <= _AIR[1] or each.low <= -2000 for each in facts.seen)
-    named = any(name.strip().lower() == "ct" for name in facts.dataset.channel_names)
-    blank = sorted(each.blank for each in facts.seen)[middle]
-    if normal:
-        return [Line("data.intensity", "none", "every image has mean 0 and deviation 1 already")]
-    if (
-        (named or 2 * air > len(facts.seen))
-        and facts.dataset.channels == 1
-        and any(each.foreground for each in facts.seen)
-    ):
-        low, high = percentiles(facts)
-        if high > low:
-            why = "CT: " + ("the data set says so" if named else "air is near -1000")
-            window = Line("data.window", [rounded(low), rounded(high)], "99 % of the voxels of the classes lie between")
-            return [Line("data.intensity", "window", why), window]
+    blank = sorted(each.blank for each in facts.seen)[len(means) // 2]
+    spread = f"means run from {means[0]:.3g} to {means[-1]:.3g}"
+    if all(map(_normalised, facts.seen)):
+        deviations = [each.deviation for each in facts.seen]
+        about_one = f"deviations from {min(deviations):.2g} to {max(deviations):.2g}"
+        return [Line("data.intensity", "none", f"values below 0, {about_one}: they were normalised before")]
+    if window := _window_lines(facts):
+        return window
     if blank >= _PADDED:
         return [Line("data.intensity", "body", f"{blank:.0%} of an image is empty, which must not set the scale")]
-    why = f"each image by itself: means run from {means[0]:.3g} to {means[-1]:.3g}"
-    return [Line("data.intensity", "zscore", why)]
+    return [Line("data.intensity", "zscore", f"each image by itself: {spread}")]
 
 
-def _model_lines(shape: Shape) -> list[Line]:
+def _normalised(image: Seen) -> bool:
+    """Whether somebody normalised it: then a crop must not be normalised again, by how much of what is in it."""
+    near = abs(image.mean) < _NEAR_ZERO and _NEAR_ONE[0] < image.deviation < _NEAR_ONE[1]
+    return near and image.low < 0 and not image.integer
+
+
+def _window_lines(facts: Facts) -> list[Line]:
+    """The window of a CT; none where it is no CT."""
+    air = sum(_AIR[0] <= each.low <= _AIR[1] or each.low <= _PADDING for each in facts.seen)
+    named = any(name.strip().lower() == "ct" for name in facts.dataset.channel_names)
+    shown = any(each.foreground for each in facts.seen)
+    if not (named or 2 * air > len(facts.seen)) or facts.dataset.channels > 1 or not shown:
+        return []
+    low, high = map(rounded, percentiles(facts))
+    if high <= low:
+        return []
+    why = "CT: " + ("the data set says so" if named else "air is near -1000")
+    return [
+        Line("data.intensity", "window", why),
+        Line("data.window", [low, high], "99 % of the voxels of the classes lie between: nnU-Net's rule"),
+    ]
+
+
+def _model_lines(shape: Shape, width: str) -> list[Line]:
+    why = "residual U-Net: on the hippocampus, in equal time, ahead of nnU-Net's network (docs/benchmarks.md)"
+    lines = [Line("model.name", "resunet", why)]
     if shape.flat:
-        lines = [Line("model.name", "dynunet", f"nnU-Net's: halves the long axes only, as {_x(shape.size)} asks for")]
-    else:
-        lines = [Line("model.name", "resunet", "residual U-Net, the fastest here to a good Dice (docs/benchmarks.md)")]
-    why = f"{shape.levels} levels; " + (
-        f"{shape.top} features at the top: wider ones would make too few steps in the time"
-        if shape.top == _NARROW
-        else "as wide as the time allows"
-    )
-    lines.append(Line("model.channels", shape.channels, why))
+        lines = [Line("model.name", "dynunet", f"nnU-Net's: halves the long axes of {_x(shape.size)} only")]
+    lines.append(Line("model.channels", shape.channels, f"{shape.levels} levels, {width}" if width else ""))
     if shape.levels > 3:
-        lines.append(
-            Line("model.deep_supervision", True, "every level learns from the truth: a short way for the gradient")
-        )
+        why = "every level learns from the truth (Lee et al. 2015), as in nnU-Net"
+        lines.append(Line("model.deep_supervision", True, why))
     return lines
 
 
-def _loss_lines(facts: Facts, whole: bool) -> list[Line]:
+def _loss_lines(facts: Facts, *, whole: bool) -> list[Line]:
     one = len(facts.dataset.classes) == 1
     why = "overlap, which small classes count in as large ones do, and every voxel by itself"
     crops = "a batch" if whole else "crops without a class have no Dice of their own: a batch"
@@ -256,26 +210,24 @@ def _loss_lines(facts: Facts, whole: bool) -> list[Line]:
     ]
 
 
-def _optimizer_lines(epoch: int) -> list[Line]:
-    return [
-        Line("optimizer.name", "adamw"),
-        Line("optimizer.lr", 0.002, "one cycle up to 0.004 was worse (docs/benchmarks.md)"),
-        Line("optimizer.weight_decay", 0.01),
-        Line("schedule.name", "polynomial"),
-        *([Line("schedule.warmup_epochs", 1.0)] if epoch > 1 else []),
-    ]
-
-
 def _augment_lines(facts: Facts) -> list[Line]:
     shades = ["noise", "blur", "brightness", "contrast", "gamma"]
     sizes = {"noise": 0.1, "blur": 1.0}
     colour = [Line("augment.saturation", 0.2)] if facts.dataset.colour else []
     return [
-        Line("augment.rotate_degrees", 20.0, "what seg_best has; stronger changes did harm (docs/benchmarks.md)"),
+        Line(
+            "augment.rotate_degrees",
+            20.0,
+            "as seg_best.toml; on the left atrium stronger changes did harm (docs/benchmarks.md)",
+        ),
         Line("augment.scale", 0.2),
         Line("augment.translate", 0.05),
         Line("augment.affine_probability", 0.7),
-        Line("augment.flip", [], "no mirroring: it did harm where sides differ; give axes where they do not"),
+        Line(
+            "augment.flip",
+            [],
+            "mirroring did harm on the left atrium (docs/benchmarks.md); [0], say, where sides are alike",
+        ),
         *[Line(f"augment.{name}", sizes.get(name, 0.2)) for name in shades],
         *colour,
         Line("augment.intensity_probability", 0.3),
@@ -283,10 +235,10 @@ def _augment_lines(facts: Facts) -> list[Line]:
 
 
 def _evaluate_lines(facts: Facts) -> list[Line]:
-    lines = [Line("evaluate.checkpoint", "last", "the best of a few validations would be chance")]
-    whole = in_one_piece(facts)
-    if whole >= _WHOLE:
-        why = f"the truth is in one piece a class ({whole:.1%} of it): predictions keep their largest"
+    lines = [Line("evaluate.checkpoint", "last", "the averaged weights of the end: nothing is chosen by validation")]
+    if in_one_piece(facts) >= _WHOLE:
+        masks = counted(len(facts.seen), "mask")
+        why = f"each class is in one piece in the {masks} that were read: predictions keep their largest"
         lines.append(Line("evaluate.largest_component", True, why))
     return lines
 

@@ -4,6 +4,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Sequence
 
+from engine.errors import printable
 from engine.planning.plan import Line
 from engine.recipe import toml_value
 
@@ -13,7 +14,7 @@ _PARAGRAPH = _WIDTH - 2
 
 def recipe_text(head: Sequence[str], lines: Iterable[Line]) -> str:
     """``head`` as comments, then the keys by their tables, each with its reason beside it or above."""
-    rows = [f"# {row}".rstrip() for text in head for row in (textwrap.wrap(text, _PARAGRAPH) or [""])] + [""]
+    rows = [f"# {row}".rstrip() for text in head for row in (textwrap.wrap(printable(text), _PARAGRAPH) or [""])] + [""]
     tables: dict[str, list[Line]] = {}
     for line in lines:
         tables.setdefault(line.key.rpartition(".")[0], []).append(line)
@@ -28,7 +29,7 @@ def _rows(line: Line) -> list[str]:
     text = f"{line.key.rpartition('.')[2]} = {toml_value(line.value)}"
     if not line.why:
         return [text]
-    why = " ".join(line.why.split())
+    why = printable(" ".join(line.why.split()))
     if len(text) < _COLUMN and _COLUMN + 2 + len(why) <= _WIDTH:
         return [f"{text:{_COLUMN}}# {why}"]
     return [*(f"# {row}" for row in textwrap.wrap(why, _PARAGRAPH)), text]
