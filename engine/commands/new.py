@@ -40,7 +40,7 @@ def new(request: New) -> int:
     _refuse_taken(target, force=request.force)
     tell(f"looking at {folder}")
     layout, others = find_layout(folder, request.source)
-    layout, facts = _facts(layout, root, place)
+    layout, facts = facts_of(layout, root, place)
     machine = _machine()
     plan = _plan(Wish(facts, machine, request.minutes), root, place)
     ways = shlex.join(["--data", str(root)]) if _elsewhere(root) else ""
@@ -66,7 +66,7 @@ def _refuse_taken(target: Path, *, force: bool) -> None:
         raise UsageError(f"nothing can be written in {target.absolute().parent}", "name another file with -o")
 
 
-def _facts(layout: Layout, root: Path, place: str) -> tuple[Layout, Facts]:
+def facts_of(layout: Layout, root: Path, place: str) -> tuple[Layout, Facts]:
     """What is known of the data, with classes for masks that nothing names."""
     if not layout.named:
         index = layout.index

@@ -16,7 +16,7 @@ SHORT_MEMORY, LONG_MEMORY = 100, 500  # steps that averaged weights reach back: 
 _LONG_RUN = 3000  # steps from which the long one is meant: between those recipes' 1,800 and 4,200
 WARM_UP = 0.1  # of the steps, at most
 MARGIN = 0.97  # of the minutes that are steps, as `engine.training.pace` plans
-UNMIRRORED = "nothing is mirrored; where sides are alike, more is learned with augment.flip: only you can tell"
+UNMIRRORED = "nothing is mirrored: augment.flip names the axes along which sides are alike, which only you can tell"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from engine.commands.check import check
-from engine.commands.new import new
+from engine.commands.new import facts_of, new
+from engine.data import data_root
 from engine.data.phantom import make_phantom
 from engine.errors import DataError, UsageError
+from engine.planning.layouts import find_layout
+from engine.planning.machine import Machine, Pace
+from engine.planning.plan import Wish
+from engine.planning.segmentation import plan_segmentation
 from engine.recipe import load_recipe
 from engine.requests import Check, New
 from tests.engine.data import builders
+from tests.engine.planning.made_up import recipe_of
 
 
 @pytest.fixture
@@ -23,32 +30,62 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-def made(folder: Path, **options: object):
-    assert new(New(folder=folder, minutes=1, **options)) == 0
-    return load_recipe(Path(f"{folder.name}.toml"))
+def planned(place: Path):
+    """The recipe of a data set below ./data, by a machine whose steps take a tenth of a second."""
+    root, name = data_root(None), place.name
+    layout, facts = facts_of(find_layout(place)[0], root, name)
+    plan = plan_segmentation(Wish(facts, Machine(2, 2**33), 60), lambda _lines: Pace(0.1), lambda _spacing: 1.0)
+    assert layout.source == facts.dataset.source
+    return recipe_of(plan, facts)
 
 
-@pytest.mark.parametrize("name", ["hippocampus", "lesions", "isic2018", "left_atrium"])
-def test_a_recipe_of_every_phantom_passes_the_check(name, here, capsys):
-    make_phantom(name, here / "data" / name, seed=0, cases=30 if name == "isic2018" else 8)
-    recipe = made(Path(name))
-    assert recipe.train.minutes == 1
+def one_scan(folder: Path) -> None:
+    builders.pairs(folder, cases=1)
+
+
+def photos(folder: Path) -> None:
+    builders.image_folder(folder, each=20)
+
+
+@pytest.mark.parametrize("make", [one_scan, photos])
+def test_a_recipe_is_written_that_passes_the_check(make, here, capsys):
+    name = make.__name__
+    make(here / "data" / name)
+    assert new(New(folder=Path(name), minutes=120)) == 0
+    recipe = load_recipe(Path(f"{name}.toml"))
+    assert recipe.train.minutes == 120
     assert recipe.data.root == name
     said = capsys.readouterr().out
     assert f"wrote {name}.toml" in said
     assert f"medtui check {name}.toml" in said
     assert "--data" not in said
-    assert check(Check(recipe=Path(f"{name}.toml"))) == 0
     text = Path(f"{name}.toml").read_text()
     assert all(len(line) <= 120 for line in text.splitlines())
     assert sum("#" in line for line in text.splitlines()) > 15
+    if make is one_scan:
+        short = "train.minutes=0.1"  # else it measures for longer
+        assert check(Check(recipe=Path(f"{name}.toml"), overrides=(short,))) == 0
 
 
-def test_data_elsewhere_is_told_with_its_root(here, capsys):
-    builders.decathlon(here / "my data" / "scans", cases=5)
-    recipe = made(here / "my data" / "scans")
-    assert recipe.data.root == "scans"
+def test_data_elsewhere_is_told_with_its_root_and_a_file_that_is_there_stays(here, capsys):
+    folder = builders.decathlon(here / "my data" / "scans", cases=5)
+    Path("scans.toml").write_text("mine")
+    with pytest.raises(UsageError, match="is there already"):
+        new(New(folder=folder))
+    assert Path("scans.toml").read_text() == "mine"
+    assert new(New(folder=folder, force=True)) == 0
+    assert load_recipe(Path("scans.toml")).data.root == "scans"
     assert f"medtui run scans.toml --data '{here}/my data'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "intensity"), [("left_atrium", "none"), ("hippocampus", "zscore"), ("lesions", "imagenet")]
+)
+def test_a_phantom_is_planned_for_by_what_is_in_its_files(name, intensity, here):
+    make_phantom(name, here / "data" / name, seed=0, cases=6)
+    recipe = planned(here / "data" / name)
+    assert recipe.data.intensity == intensity
+    assert len(recipe.data.size) == (2 if name == "lesions" else 3)
 
 
 def test_mixed_voxels_are_resampled_to_the_medians_and_classes_are_named_by_their_values(here):
@@ -58,13 +95,13 @@ def test_mixed_voxels_are_resampled_to_the_medians_and_classes_are_named_by_thei
             array = builders.volume(index) if name == "images" else builders.mask()
             builders.rewrite(folder / name / f"{index}.nii.gz", array, builders.affine(1, 2, 1))
     builders.rewrite(folder / "labels" / "3.nii.gz", builders.mask(value=2))
-    recipe = made(Path("mixed"))
+    recipe = planned(folder)
     assert recipe.data.spacing == (1.0, 2.0, 3.0)
     assert recipe.data.classes == ("class 1", "class 2")
     assert recipe.loss.name == "dice_ce"
     builders.rewrite(folder / "labels" / "4.nii.gz", builders.mask(value=7))
     with pytest.raises(DataError, match="hold the values 1, 2, 7") as caught:
-        new(New(folder=Path("mixed"), force=True))
+        planned(folder)
     assert '{"labels": {"class 1": 1, "class 2": 2, "class 7": 7}}' in str(caught.value)
 
 
@@ -74,27 +111,60 @@ def test_air_at_minus_a_thousand_is_ct(here):
         image = 100 * builders.volume(index)
         image[:2] = -1000
         builders.rewrite(folder / "images" / f"{index}.nii.gz", image)
-    recipe = made(Path("ct"))
+    recipe = planned(folder)
     assert recipe.data.intensity == "window"
     values = np.concatenate([100 * builders.volume(index)[builders.mask() > 0] for index in range(4)])
     assert recipe.data.window == pytest.approx(np.percentile(values, (0.5, 99.5)), rel=0.01)
 
 
-def test_one_case_is_trained_on_and_nothing_is_tested(here):
-    builders.pairs(here / "data" / "one", cases=1)
-    recipe = made(Path("one"))
-    assert recipe.data.test_fraction == 0.0
-    assert recipe.data.validation_fraction == 0.0
-    assert check(Check(recipe=Path("one.toml"))) == 0
+def test_a_case_without_a_lesion_stays_and_masks_without_any_are_refused(here):
+    folder = builders.decathlon(here / "data" / "some", cases=4)
+    builders.rewrite(folder / "labelsTr" / "c1.nii.gz", 0 * builders.mask())
+    assert planned(folder).data.unreadable == "skip"
+    for index in range(4):
+        builders.rewrite(folder / "labelsTr" / f"c{index}.nii.gz", 0 * builders.mask())
+    with pytest.raises(DataError, match="no case in data/some has any of the classes"):
+        new(New(folder=Path("some")))
+    unnamed = builders.pairs(here / "data" / "none")
+    for index in range(4):
+        builders.rewrite(unnamed / "labels" / f"{index}.nii.gz", 0 * builders.mask())
+    with pytest.raises(DataError, match="all masks in data/none are empty"):
+        new(New(folder=Path("none")))
 
 
-def test_a_file_that_is_there_stays(here):
+def test_what_cannot_be_is_one_message_and_nothing_is_written(here):
     builders.pairs(here / "data" / "p")
-    Path("p.toml").write_text("mine")
-    with pytest.raises(UsageError, match="is there already"):
+    (here / "a.toml").mkdir()
+    (here / "data" / "odd").mkdir()
+    refused = [
+        (New(folder=Path("absent")), "no folder absent, here or in data"),
+        (New(folder=Path("odd")), "is in no layout that medtui reads"),
+        (New(folder=Path("p"), source="nnunet"), "is not in this layout"),
+        (New(folder=Path("p"), source="dicom"), '"dicom" is no layout'),
+        (New(folder=Path("p"), output=Path("a.toml")), "a.toml is a folder"),
+        (New(folder=Path("p"), output=Path("no/b.toml")), "there is no folder no"),
+    ]
+    for request, message in refused:
+        with pytest.raises((DataError, UsageError), match=message) as caught:
+            new(request)
+        assert caught.value.exit_code == 2
+        assert caught.value.hint
+    assert sorted(path.name for path in here.iterdir()) == ["a.toml", "data"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may do all")
+def test_folders_without_rights_are_named(here):
+    builders.pairs(here / "data" / "p")
+    (here / "mine").mkdir(mode=0o500)
+    with pytest.raises(UsageError, match="nothing can be written in"):
+        new(New(folder=Path("p"), output=Path("mine/p.toml")))
+    (here / "data" / "p" / "train").mkdir(mode=0o000)
+    (here / "data" / "p" / "images").rename(here / "data" / "p" / "imgs")
+    with pytest.raises(DataError, match="train: Permission denied"):
         new(New(folder=Path("p")))
-    assert Path("p.toml").read_text() == "mine"
-    assert new(New(folder=Path("p"), minutes=1, force=True)) == 0
+    (here / "data" / "p").chmod(0)
+    with pytest.raises(DataError, match="cannot read"):
+        new(New(folder=Path("p")))
 
 
 def test_damaged_data_is_told_as_the_check_tells_it_and_nothing_is_written(here):

@@ -1,0 +1,72 @@
+"""The plan of a classification: as large as the minutes let it be seen often enough."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from engine.errors import DataError
+from engine.planning.classification import plan_classification
+from tests.engine.planning.made_up import CPU, GPU, paces, pictures, reasons, recipe_of, volumes, wish
+
+
+def planned(facts, machine=CPU, minutes=60, seconds=lambda _tables: 0.01, ready=()):
+    plan = plan_classification(wish(facts, machine, minutes), paces(seconds), frozenset(ready))
+    return recipe_of(plan, facts), plan
+
+
+def test_pictures_are_as_large_as_thirty_passes_allow():
+    facts = pictures(train=6400)  # 100 steps a pass
+
+    def by_size(tables):
+        return (tables["data"]["size"][0] / 128) ** 2
+
+    recipe, plan = planned(facts, seconds=by_size)
+    assert recipe.data.size == (128, 128)  # 3,492 steps; of 160 pixels 2,235
+    assert reasons(plan)["model.name"] == "about 35 passes over the cases in the minutes"
+    assert planned(facts, minutes=600, seconds=by_size)[0].data.size == (224, 224)
+    assert planned(facts, minutes=1, seconds=by_size)[0].data.size == (64, 64)  # the least there is
+
+
+def test_pictures_are_not_enlarged():
+    assert planned(pictures((100, 120)))[0].data.size == (96, 96)
+    assert planned(pictures((28, 28)))[0].data.size == (32, 32)
+
+
+def test_a_gpu_takes_the_large_network_where_it_is_quick_enough():
+    assert planned(pictures(), GPU)[0].model.name == "resnet50"
+    assert planned(pictures(), GPU, seconds=lambda t: None if t["model"]["name"] == "resnet50" else 0.1)[
+        0
+    ].model.name == ("resnet18")
+
+
+def test_weights_that_are_here_are_used_and_none_are_fetched():
+    recipe, _ = planned(pictures(), ready=["resnet18"])
+    assert (recipe.model.pretrained, recipe.optimizer.lr, recipe.schedule.name) == (True, 3e-4, "cosine")
+    recipe, plan = planned(pictures(), ready=["resnet50"])
+    assert (recipe.model.pretrained, recipe.optimizer.lr, recipe.schedule.name) == (False, 0.002, "one_cycle")
+    assert "true fetches ImageNet weights" in reasons(plan)["model.pretrained"]
+
+
+def test_the_loss_knows_of_rare_classes_and_of_none_that_never_is_there():
+    recipe, plan = planned(pictures(counts=(400, 100, 0)))
+    assert recipe.loss.logit_adjustment == 0.8
+    assert reasons(plan)["loss.logit_adjustment"].startswith("a has 400 cases, b 100")
+    assert planned(pictures(counts=(250, 250)))[0].loss.logit_adjustment == 0
+
+
+def test_grey_pictures_and_few_of_them():
+    recipe, _ = planned(pictures(channels=1, train=40))
+    assert (recipe.data.intensity, recipe.augment.saturation, recipe.train.batch_size) == ("zscore", 0, 16)
+    assert planned(pictures(train=5))[0].train.batch_size == 5
+
+
+def test_what_cannot_be_classified_is_said():
+    facts = volumes()
+    with pytest.raises(DataError, match="no network here classifies volumes"):
+        planned(replace(facts, dataset=replace(facts.dataset, task="classification")))
+    with pytest.raises(DataError, match="one class"):
+        planned(pictures(counts=(500, 0)))
+    with pytest.raises(DataError, match="fits into the memory"):
+        planned(pictures(), seconds=lambda _tables: None)

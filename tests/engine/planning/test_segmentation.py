@@ -1,0 +1,130 @@
+"""The plan of a segmentation follows from sizes, spacings, values, minutes and machine."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from engine.errors import DataError
+from engine.models.dynunet import plan_strides
+from engine.planning.segmentation import plan_segmentation
+from engine.planning.shapes import crop_size
+from tests.engine.planning.made_up import CPU, GPU, SEEN, paces, reasons, recipe_of, volumes, wish
+
+
+def kept(_spacing: tuple[float, ...]) -> float:
+    return 1.0
+
+
+def planned(facts, machine=CPU, minutes=60, seconds=lambda _tables: 0.1, trip=kept):
+    plan = plan_segmentation(wish(facts, machine, minutes), paces(seconds), trip)
+    return recipe_of(plan, facts), plan
+
+
+def test_a_crop_is_a_whole_image_or_nearly_a_cube_of_it_with_nothing_filled_up():
+    assert crop_size((35, 50, 36), (1, 1, 1), 10**6, (8, 8, 8)) == (40, 56, 40)
+    assert crop_size((192, 143, 88), (1, 1, 1), 112 * 112 * 80, (16, 16, 16)) == (112, 112, 80)
+    thick = crop_size((512, 512, 128), (0.5, 0.5, 2.0), 128**3, (16, 16, 16))
+    assert math.prod(thick) <= 128**3
+    assert thick[0] == thick[1] > thick[2]  # in mm as nearly a cube as it may be
+
+
+def test_a_machine_with_a_gpu_sees_more_at_once():
+    facts = volumes((256, 256, 256))
+    small, _ = planned(facts)
+    large, plan = planned(facts, GPU)
+    assert math.prod(small.data.size) <= 112 * 112 * 80 < math.prod(large.data.size) <= 128**3
+    assert large.model.channels == (32, 64, 128, 256)
+    assert reasons(plan)["model.channels"] == "4 levels, from 32 features at the top, as nnU-Net's"
+
+
+def test_a_wide_network_is_left_for_one_that_makes_many_more_steps():
+    facts = volumes((64, 64, 64))
+
+    def slow(tables):
+        return 6.0 if tables["model"]["channels"][0] == 32 else 2.0
+
+    recipe, plan = planned(facts, seconds=slow)
+    assert recipe.model.channels[0] == 16
+    assert "which would make 580 steps in 60 minutes" in reasons(plan)["model.channels"]  # 0.97 * 3600 / 6
+    assert planned(facts, minutes=600, seconds=slow)[0].model.channels[0] == 32
+    assert planned(facts, seconds=lambda tables: 1.6 if slow(tables) == 6.0 else 1.0)[0].model.channels[0] == 32
+
+
+def test_crops_shrink_where_steps_are_few_or_memory_short():
+    facts = volumes((112, 112, 80), spacings=((1.0, 1.0, 1.0),), unit="voxel")
+
+    def by_size(tables):
+        return 30.0 * math.prod(tables["data"]["size"]) / (112 * 112 * 80)
+
+    whole = 112 * 112 * 80
+    assert math.prod(planned(facts, seconds=by_size)[0].data.size) <= whole / 2
+    assert planned(facts, minutes=600, seconds=by_size)[0].data.size == (112, 112, 80)
+
+    def no_memory(tables):
+        return 0.1 if math.prod(tables["data"]["size"]) <= whole / 2 else None
+
+    assert whole / 4 < math.prod(planned(facts, seconds=no_memory)[0].data.size) <= whole / 2
+    with pytest.raises(DataError, match="fits into the memory"):
+        planned(facts, seconds=lambda _tables: None)
+
+
+def test_flat_volumes_are_halved_along_their_long_axes_only():
+    facts = volumes((256, 256, 20), spacings=((1.0, 1.0, 1.0),))
+    recipe, _ = planned(facts)
+    assert (recipe.model.name, recipe.data.size[2]) == ("dynunet", 20)
+    strides = plan_strides(recipe.data.size, len(recipe.model.channels))
+    assert len(strides) == len(recipe.model.channels)  # else no such network can be built
+    assert (strides[1], strides[-1]) == ((2, 2, 2), (2, 2, 1))
+
+
+def test_a_scan_of_many_crops_gets_coarser_voxels_as_far_as_the_truth_allows():
+    facts = volumes((512, 512, 100), spacings=((0.8, 0.8, 5.0),))
+    recipe, plan = planned(facts)
+    assert recipe.data.spacing[2] == 5.0  # the coarse axis stays
+    assert recipe.data.spacing[0] == recipe.data.spacing[1] > 1.6
+    held = 512 * 512 * 100 * 0.8**2 / math.prod(recipe.data.spacing[:2])
+    assert held == pytest.approx(4 * 112 * 112 * 80, rel=0.05)
+    assert "coarser than the 0.8 x 0.8 x 5 mm" in reasons(plan)["data.spacing"]
+    assert planned(facts, trip=lambda _spacing: 0.9)[0].data.spacing is None
+    finer, _ = planned(facts, trip=lambda spacing: 1.0 if spacing[0] < 1.5 else 0.9)
+    assert 0.8 < finer.data.spacing[0] < 1.5
+
+
+def test_voxels_that_differ_are_made_alike():
+    recipe, plan = planned(volumes((64, 64, 40), spacings=((1.0, 1.0, 1.0), (1.0, 1.0, 3.0), (1.0, 1.0, 2.0))))
+    assert recipe.data.spacing == (1.0, 1.0, 2.0)
+    assert "1 x 1 x 1 to 3 mm" in reasons(plan)["data.spacing"]
+
+
+@pytest.mark.parametrize(
+    ("image", "modality", "intensity"),
+    [
+        (SEEN, "MRI", "zscore"),
+        (replace(SEEN, blank=0.4), "MRI", "body"),
+        (replace(SEEN, mean=1.3, deviation=1.4, low=-0.8, integer=False), "MRI", "none"),
+        (replace(SEEN, mean=1.3, deviation=1.4, low=-1.0), "MRI", "zscore"),  # whole numbers were not normalised
+        (replace(SEEN, low=-1024.0, foreground=(10.0, 50.0)), "unknown", "window"),
+        (replace(SEEN, low=20.0, foreground=(10.0, 50.0)), "CT", "window"),
+        (replace(SEEN, low=20.0, foreground=(10.0, 10.0)), "CT", "zscore"),  # a window of no width
+        (replace(SEEN, low=-1024.0), "CT", "zscore"),  # nothing of any class was seen
+    ],
+)
+def test_intensities_are_told_by_values_and_modality(image, modality, intensity):
+    assert planned(volumes(seen=(image,) * 3, modality=modality))[0].data.intensity == intensity
+
+
+def test_one_piece_is_kept_only_where_every_mask_has_one():
+    assert planned(volumes())[0].evaluate.largest_component
+    tumours = replace(SEEN, pieces=((0, 1_000_000, 1_000_000), (1, 100, 60)))
+    assert not planned(volumes(seen=(SEEN, tumours)))[0].evaluate.largest_component
+    assert not planned(volumes(seen=(replace(SEEN, pieces=()),)))[0].evaluate.largest_component
+
+
+def test_many_cases_are_not_warmed_up_for_longer_than_is_trained():
+    facts = volumes(train=9000)
+    recipe, plan = planned(facts, minutes=10, seconds=lambda _tables: 0.5)
+    assert recipe.schedule.warmup_epochs * 4500 == pytest.approx(0.1 * 0.97 * 600 / 0.5, rel=0.02)
+    assert reasons(plan)["train.minutes"] == "1,200 steps here, and a pass over the cases takes 4,500: give it more"
