@@ -62,7 +62,7 @@ def _refuse_taken(target: Path, *, force: bool) -> None:
         raise UsageError(f"{target} is there already", "name another file with -o, or write over it with --force")
     if not target.absolute().parent.is_dir():
         raise UsageError(f"there is no folder {target.parent}", "make it first, or name another file with -o")
-    if not os.access(target.absolute().parent, os.W_OK):
+    if not os.access(target.absolute().parent, os.W_OK, effective_ids=True):
         raise UsageError(f"nothing can be written in {target.absolute().parent}", "name another file with -o")
 
 

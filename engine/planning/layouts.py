@@ -179,7 +179,9 @@ def _reason(error: Exception, folder: Path) -> str:
 
 def _none(folder: Path, reasons: dict[str, str]) -> DataError:
     lines = [f"{folder} is in no layout that medtui reads" if len(reasons) > 1 else f"{folder} is not in this layout"]
-    lines += [f"there: {seen(folder)}", "layouts, and what each misses:"]
+    closed = [path.name for path in sorted(folder.iterdir()) if path.is_dir() and not _open(path)]
+    lines += [f"there: {seen(folder)}", *([f"not to be read: {some(closed)}"] if closed else [])]
+    lines.append("layouts, and what each misses:")
     for name, reason in reasons.items():
         wants = (DataTable.members[name].__doc__ or "").strip().splitlines()[0]
         lines += [f"  {name:14}{wants}", f"  {'':14}{reason}"]
@@ -187,6 +189,10 @@ def _none(folder: Path, reasons: dict[str, str]) -> DataError:
     kinds = {problem.where: problem for problem in (*unread(files, 3),) if problem.allowed[:7] == "convert"}
     hint = "docs/data.md draws the folders of each"
     return DataError("\n".join(lines), hint, tuple(kinds.values()))
+
+
+def _open(folder: Path) -> bool:
+    return os.access(folder, os.R_OK | os.X_OK, effective_ids=True)
 
 
 def seen(folder: Path) -> str:

@@ -160,8 +160,9 @@ def test_folders_without_rights_are_named(here):
         new(New(folder=Path("p"), output=Path("mine/p.toml")))
     (here / "data" / "p" / "train").mkdir(mode=0o000)
     (here / "data" / "p" / "images").rename(here / "data" / "p" / "imgs")
-    with pytest.raises(DataError, match="train: Permission denied"):
+    with pytest.raises(DataError, match="train: Permission denied") as caught:
         new(New(folder=Path("p")))
+    assert "not to be read: train" in str(caught.value)
     (here / "data" / "p").chmod(0)
     with pytest.raises(DataError, match="cannot read"):
         new(New(folder=Path("p")))
