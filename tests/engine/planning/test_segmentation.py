@@ -93,6 +93,16 @@ def test_a_scan_of_many_crops_gets_coarser_voxels_as_far_as_the_truth_allows():
     assert 0.8 < finer.data.spacing[0] < 1.5
 
 
+def test_pixels_of_large_pictures_are_taken_together():
+    facts = volumes((2000, 3000), unit="pixel")
+    dataset = replace(facts.dataset, spatial_dims=2, channels=3, source="image_pairs")
+    recipe, plan = planned(replace(facts, dataset=dataset, keys={"source": "image_pairs", "classes": ("a",)}))
+    assert recipe.data.spacing[0] == recipe.data.spacing[1] == pytest.approx((6e6 / 4 / 256**2) ** 0.5, rel=0.03)
+    assert math.prod(recipe.data.size) <= 256**2
+    assert recipe.data.intensity == "imagenet"
+    assert reasons(plan)["data.spacing"].startswith("pixels taken together")
+
+
 def test_voxels_that_differ_are_made_alike():
     recipe, plan = planned(volumes((64, 64, 40), spacings=((1.0, 1.0, 1.0), (1.0, 1.0, 3.0), (1.0, 1.0, 2.0))))
     assert recipe.data.spacing == (1.0, 1.0, 2.0)
