@@ -74,6 +74,8 @@ def facts_of(layout: Layout, root: Path, place: str) -> tuple[Layout, Facts]:
         layout = replace(layout, keys={**layout.keys, "classes": classes})
     splits = {case.split for case in layout.index.cases}
     given = "train" in splits and len(splits - {""}) > 1
+    if not given:  # a column that says of all that they are for training
+        layout = replace(layout, keys={key: value for key, value in layout.keys.items() if key != "split_column"})
     rest = len({case.group_key for case in layout.index.cases if not given or case.split == "train"})
     keys: dict[str, Any] = {"split": "given" if given else "fraction"}
     if not given and rest < 2:

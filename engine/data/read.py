@@ -213,7 +213,7 @@ def _load(dataset: Dataset, path: Path, what: str, problems: list[Problem]) -> t
         problems.append(Problem(where, f"{what}: {_missing(path)}"))
         return None
     except UNREADABLE as error:
-        problems.append(Problem(where, f"{what} cannot be read: {_why(error)}"))
+        problems.append(Problem(where, f"{what} cannot be read: {why(error)}"))
         return None
     problem = _fault(where, what, array, shape, affine)
     if problem is not None or array is None:
@@ -253,7 +253,7 @@ def _other_grid(
     return [Problem(where, f"affine other than that of {of}: up to {apart:.3g} mm apart", "the same grid")]
 
 
-def _why(error: BaseException) -> str:
+def why(error: BaseException) -> str:
     """One line on what went wrong, without the path that the message names already."""
     text = (getattr(error, "strerror", None) or str(error) or type(error).__name__).split("\n")[0]
     text = text.removesuffix(" from ")  # nibabel's words on a stream without a name

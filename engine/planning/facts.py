@@ -19,8 +19,8 @@ from engine.data.cases import Case, Dataset
 from engine.data.checks import check_dataset
 from engine.data.daemons import Daemons
 from engine.data.pictures import open_picture, read_mask_picture
-from engine.data.read import UNREADABLE, RawCase, read_case
-from engine.errors import DataError, counted
+from engine.data.read import UNREADABLE, RawCase, read_case, why
+from engine.errors import DataError, Problem, counted
 from engine.hardware import cores
 from engine.planning.layouts import Layout
 from engine.runfolder import open_regular
@@ -123,13 +123,20 @@ def classes_of_masks(cases: Sequence[Case], dims: int, folder: Path, progress: P
     """Names for the values 1, 2, ... that the masks of ``cases`` hold, where nothing else names them.
 
     Raises:
-        DataError: they hold other values, or none.
+        DataError: they hold other values, or none, or none of them can be read.
     """
     some_cases = _spread([case for case in cases if case.label is not None], _MASKS)
     values: set[float] = set()
-    for found in _each(partial(_values, dims), some_cases, progress("looking for classes in the masks")):
-        values |= found
+    problems: list[Problem] = []
+    found = _each(partial(_values, dims), some_cases, progress("looking for classes in the masks"))
+    for case, held in zip(some_cases, found, strict=True):
+        if isinstance(held, str):
+            problems.append(Problem(str(case.label.relative_to(folder) if case.label else folder), held))
+        else:
+            values |= held
     values -= {0}
+    if not values and problems:
+        raise DataError(f"no classes are known of the masks in {folder}:", "mend the files", tuple(problems))
     if not values:
         raise DataError(
             f"all masks in {folder} are empty", "a mask holds 0 for the background, and 1, 2, ... for classes"
@@ -160,13 +167,14 @@ def _spread(cases: Sequence[Case], most: int) -> list[Case]:
     return [cases[int(at * step)] for at in range(min(len(cases), most))]
 
 
-def _values(dims: int, case: Case) -> set[float]:
+def _values(dims: int, case: Case) -> set[float] | str:
+    """What a mask holds, or why it cannot be read."""
     if case.label is None:
         return set()
     try:
         mask = read_mask_picture(case.label) if dims == 2 else volumes.read_volume(case.label, "label")[0]
-    except UNREADABLE:
-        return set()  # said when the case is read whole
+    except UNREADABLE as error:
+        return f"label cannot be read: {why(error)}"
     return {float(value) for value in np.unique(mask)[: _MOST_CLASSES + 1]}
 
 

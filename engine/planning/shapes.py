@@ -18,6 +18,7 @@ was trained there; of pictures, by no measurement, a quarter of its batch in one
 WIDE, NARROW = 32, 16  # features of the top level: nnU-Net's and seg_best's; those of seg_best_hour
 _MOST = 320  # features of any level: nnU-Net's
 _SMALLEST = 4  # voxels left along each axis of the lowest level: nnU-Net's
+_THINNEST = 8  # voxels: what a recipe allows
 _LONG = 64  # voxels of an axis that five levels halve to so many
 _COARSEST = 0.95  # round trip that a coarser grid must keep, as `engine.data.survey` advises
 _HELD = 4  # a scan of more than so many crops is resampled to a coarser grid: as nnU-Net's 3d_lowres is
@@ -105,9 +106,9 @@ def crop_size(
     Of an image that does not fit nothing is filled up, and the longest side in mm is cut first: crops are as nearly
     cubes as the image lets them be, which on the left atrium were better than long ones (docs/benchmarks.md).
     """
-    size = [max(8, -(-side // multiple) * multiple) for side, multiple in zip(median, multiples, strict=True)]
+    size = [max(_THINNEST, -(-side // multiple) * multiple) for side, multiple in zip(median, multiples, strict=True)]
     if math.prod(size) > budget:
-        least = [max(8, multiple) for multiple in multiples]
+        least = [max(_THINNEST, multiple) for multiple in multiples]
         size = [max(low, side // step * step) for low, side, step in zip(least, median, multiples, strict=True)]
     while math.prod(size) > budget:
         free = [axis for axis, side in enumerate(size) if side > _SMALLEST * multiples[axis]]

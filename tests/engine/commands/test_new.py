@@ -78,6 +78,15 @@ def test_data_elsewhere_is_told_with_its_root_and_a_file_that_is_there_stays(her
     assert f"medtui run scans.toml --data '{here}/my data'" in capsys.readouterr().out
 
 
+def test_a_table_that_has_all_for_training_is_split(here):
+    for index in range(10):
+        builders.picture(here / "data" / "t" / f"{index}.png", index)
+    builders.csv_table(here / "data" / "t", [f"{at}.png,{'ab'[at % 2]},train" for at in range(10)], "path,label,split")
+    layout, facts = facts_of(find_layout(here / "data" / "t")[0], here / "data", "t")
+    assert "split_column" not in layout.keys | facts.keys
+    assert facts.count("test") == 2
+
+
 @pytest.mark.parametrize(
     ("name", "intensity"), [("left_atrium", "none"), ("hippocampus", "zscore"), ("lesions", "imagenet")]
 )

@@ -87,6 +87,10 @@ def test_classes_are_named_by_the_values_of_masks_where_they_run_from_one(tmp_pa
         classes(1, 3, 4)
     with pytest.raises(DataError, match="are empty"):
         classes(0, 0, 0)
+    for at in range(3):
+        (folder / "labels" / f"{at}.nii.gz").write_bytes(b"no volume")
+    with pytest.raises(DataError, match=r"(?s)no classes are known.*labels/0\.nii\.gz: label cannot be read"):
+        classes()
 
 
 def test_a_class_in_pieces_counts_whatever_its_size():

@@ -80,6 +80,11 @@ def test_flat_volumes_are_halved_along_their_long_axes_only():
     assert (strides[1], strides[-1]) == ((2, 2, 2), (2, 2, 1))
 
 
+def test_a_crop_has_at_least_the_eight_voxels_that_a_recipe_allows():
+    assert planned(volumes((64, 64, 1)))[0].data.size == (64, 64, 8)
+    assert planned(volumes((5, 5, 5)))[0].data.size == (8, 8, 8)
+
+
 def test_a_scan_of_many_crops_gets_coarser_voxels_as_far_as_the_truth_allows():
     facts = volumes((512, 512, 100), spacings=((0.8, 0.8, 5.0),))
     recipe, plan = planned(facts)
