@@ -179,10 +179,13 @@ class New(Request, frozen=True, kw_only=True):
     force: Annotated[bool, Option("write over a file that is there")] = False
 
 
+_Weights = Annotated[Literal["best", "last"] | None, Option("which weights (as the recipe says)")]
+
+
 class _OfWeights(Request, frozen=True):
     studies = True
 
-    checkpoint: Annotated[Literal["best", "last"] | None, Option("which weights (as the recipe says)")] = None
+    checkpoint: _Weights = None
     device: Annotated[str | None, Option("auto, cpu, cuda, cuda:1 (as the recipe says)", "D")] = None
 
 
@@ -223,6 +226,21 @@ class Predict(_OfWeights, frozen=True, kw_only=True):
     def refuse_absent(self) -> None:
         if missing := [path for path in self.inputs if not path.exists()]:
             raise absent_input(missing[0])
+
+
+class Export(Request, frozen=True, kw_only=True):
+    """Write a folder that predicts with ONNX Runtime: neither PyTorch nor medtui is needed there.
+
+    It holds the networks, one readable script, what they expect, and a README with the results of the test.
+    """
+
+    studies = True
+    examples = ("medtui export seg_dice -o seg_dice_onnx", "python seg_dice_onnx/predict.py scans/*.nii.gz -o masks")
+
+    run: Annotated[Path, Option(A_RUN, "RUN", place=None)]
+    output: Annotated[Path, Option("the folder to be made", "DIR", flag=("-o", "--output"))]
+    checkpoint: _Weights = None
+    force: Annotated[bool, Option("replace an export that is there")] = False
 
 
 class Figures(Request, frozen=True):

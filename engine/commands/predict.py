@@ -5,6 +5,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from engine.console import show_progress
@@ -19,7 +20,7 @@ from engine.errors import DataError, UsageError, absent_input, printable, raised
 from engine.evaluation.evaluator import evaluate_split, open_evaluation
 from engine.evaluation.protocol import EvalJob
 from engine.evaluation.results import is_predicted, mask_path
-from engine.evaluation.trained import Trained, as_trained, load_predictors, network_for, open_trained
+from engine.evaluation.trained import Trained, as_trained, inputs_of, load_predictors, network_for, open_trained
 from engine.requests import Predict
 from engine.runfolder import RunFolder
 
@@ -86,23 +87,9 @@ def _dataset(trained: Trained, inputs: Sequence[Path]) -> Dataset:
         raise DataError("the inputs hold no files to predict", hint, others)
     if foreign := unread(files, dims):
         raise DataError("inputs cannot be read:", "name only files that can be, or convert them", foreign)
-    channels = trained.manifest.data.channels or (1 if dims == 3 else 3)
-    cases = _cases(files, channels if dims == 3 else 1)  # the colours of a picture are in one file
-    values = tuple(trained.manifest.data.label_values or range(1, len(trained.classes) + 1))
-    return Dataset(
-        task=trained.recipe.task,
-        name="inputs",
-        source=trained.recipe.data.source,
-        cases=cases,
-        classes=trained.classes,
-        label_values=values,
-        channels=channels,
-        spatial_dims=dims,
-        spacing_unit="voxel" if dims == 3 else "pixel",
-        phantom=False,
-        published_split=None,
-        channel_names=_channel_names(files),
-    )
+    dataset = inputs_of(trained)
+    cases = _cases(files, dataset.channels if dims == 3 else 1)  # the colours of a picture are in one file
+    return replace(dataset, cases=cases, channel_names=_channel_names(files))
 
 
 def _channel_names(files: Sequence[Path]) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from engine.recipe import DataTable
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 """Of RGB images from 0 to 1: the values with which torchvision's weights were trained."""
-_CLIP = (0.5, 99.5)
+CLIP = (0.5, 99.5)  # percentiles to which volumes are clipped before they are standardised
 _SAMPLE = 1_000_000
 
 
@@ -134,7 +134,7 @@ def normalise(volume: Array, table: DataTable) -> Floats:
         return (values - np.float32(low)) / np.float32(max(high - low, 1e-12))
     body = np.asarray(_body(values, table), np.float32)
     step = max(1, body.size // _SAMPLE)
-    low, high = np.percentile(body.ravel()[::step], _CLIP)
+    low, high = np.percentile(body.ravel()[::step], CLIP)
     if high > low:
         values = np.clip(values, low, high)
         body = values if table.intensity == "zscore" else np.clip(body, low, high)

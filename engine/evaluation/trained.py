@@ -74,6 +74,24 @@ def _refuse_weightless(folder: RunFolder, checkpoint: str | None) -> None:
         raise UsageError(f"{folder.id} has no checkpoint {checkpoint}", "use the other one: --checkpoint last or best")
 
 
+def inputs_of(trained: Trained) -> Dataset:
+    """The data set of new images for the network of a run; its cases have yet to be put in."""
+    known, dims = trained.manifest.data, len(trained.recipe.data.size)
+    return Dataset(
+        task=trained.recipe.task,
+        name="inputs",
+        source=trained.recipe.data.source,
+        cases=(),
+        classes=trained.classes,
+        label_values=tuple(known.label_values or range(1, len(trained.classes) + 1)),
+        channels=known.channels or (1 if dims == 3 else 3),
+        spatial_dims=dims,
+        spacing_unit="voxel" if dims == 3 else "pixel",
+        phantom=False,
+        published_split=None,
+    )
+
+
 def as_trained(dataset: Dataset, trained: Trained) -> Dataset:
     """``dataset`` as the network knows its images: channels by their names, of pictures the values of black and white.
 

@@ -1,0 +1,1 @@
+"""A trained network as a folder that predicts without torch and without medtui: ONNX, and one script."""

@@ -1,0 +1,644 @@
+#!/usr/bin/env python3
+"""Predict new images with the network in this folder: neither PyTorch nor medtui is needed.
+
+    pip install -r requirements.txt
+    python predict.py IMAGE... -o OUT
+
+An IMAGE is a file, or a folder of files: NIfTI of volumes, PNG, JPEG, TIFF, BMP or WebP of pictures. Several files
+<case>_0000, <case>_0001, ... are the channels of one volume. Masks have the geometry of their input; classes come as
+one table, OUT/predictions.csv. What the network expects stands in model.json, and here is what is done with it. This
+is no medical device.
+"""
+
+import argparse
+import csv
+import gzip
+import hashlib
+import io
+import itertools
+import json
+import math
+import os
+import re
+import sys
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+HERE = Path(__file__).resolve().parent
+MADE_BY = "predicted by medtui"
+PICTURES = (".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".bmp", ".webp")
+VOLUMES = (".nii.gz", ".nii")
+DEEP = {"I", "I;16", "I;16B", "I;16L", "I;16N", "F"}  # Pillow's names of pictures of more than 8 bits
+GREY = {"1", "L", "LA", "La", *DEEP}
+LOW_BYTES = {f"{kind};16{own}": f"{kind};16{other}" for kind in ("RGB", "RGBA") for own, other in ("BL", "LB", "NB")}
+COLOURS = (
+    (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167),
+)  # fmt: skip
+
+
+class UnusableError(Exception):
+    """What cannot be done, in a line for people."""
+
+
+@dataclass
+class Case:
+    """One image as its files have it."""
+
+    name: str
+    files: list[Path]
+    values: Array = field(default_factory=lambda: np.zeros(0))  # (C, *S)
+    affine: Array | None = None  # (4, 4), from voxels to mm
+    header: Any = None  # of the NIfTI file
+
+    @property
+    def spacing(self) -> tuple[float, ...] | None:
+        """Size of a voxel along each axis in mm."""
+        return None if self.affine is None else tuple(np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0)).tolist())
+
+
+@dataclass
+class Seen:
+    """One image on the network's grid, and what leads back to its own."""
+
+    image: Array  # float32 (C, *N)
+    inner: tuple[slice, ...]  # the part of N that is no padding
+    turned: tuple[int, ...]  # shape of the file's grid with its axes in the network's order
+    turn: Array | None  # how they were turned, as nibabel has it
+
+
+# Reading
+
+
+def find_cases(inputs: Sequence[Path], axes: int, channels: int) -> list[Case]:
+    """The cases in files and folders, by name."""
+    endings = VOLUMES if axes == 3 else PICTURES
+    files: list[Path] = []
+    for path in inputs:
+        if path.is_dir():
+            files += sorted(p for p in path.iterdir() if p.name.lower().endswith(endings) and p.name[0] != ".")
+        elif not path.is_file():
+            raise UnusableError(f"no input at {path}")
+        elif not path.name.lower().endswith(endings):
+            raise UnusableError(f"{path} is not read: convert it to one of {' '.join(endings)}")
+        else:
+            files.append(path)
+    cases: dict[tuple[Path, str], dict[int, Path]] = {}
+    for path in dict.fromkeys(files):
+        stem = re.sub(r"(?i)(\.nii)?\.[^.]+$", "", path.name)
+        part = re.match(r"^(.+)_(\d{4})$", stem) if axes == 3 and channels > 1 else None
+        if part and int(part[2]) < channels:
+            cases.setdefault((path.parent, part[1]), {})[int(part[2])] = path
+        else:
+            cases[path, stem] = dict.fromkeys(range(channels), path)
+    names = [name for _, name in cases]
+    if not names:
+        raise UnusableError(f"the inputs hold no files to predict: {' '.join(endings)}")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UnusableError(
+            f"several inputs are called {twice[0]}: predict them one after the other, each with its own -o"
+        )
+    if short := [name for (_, name), own in cases.items() if len(own) < channels]:
+        raise UnusableError(f"{short[0]} lacks channels: a case is one file, or {channels} files {short[0]}_0000, ...")
+    found = [Case(name, list(dict.fromkeys(own[n] for n in sorted(own)))) for (_, name), own in cases.items()]
+    return sorted(found, key=lambda case: case.name)
+
+
+def read_volume(case: Case, expected: dict[str, Any]) -> None:
+    """Fill ``case`` from its NIfTI files."""
+    parts: list[Array] = []
+    for path in case.files:
+        values, affine, header = read_nifti(path)
+        if parts and values.shape[1:] != parts[0].shape[1:]:
+            raise UnusableError(f"{path.name} has another shape than {case.files[0].name}")
+        if case.affine is None:
+            case.affine, case.header = affine, header
+        ends = np.array([*itertools.product(*((0, side - 1) for side in values.shape[1:]))])
+        apart = np.abs((affine - case.affine)[:3] @ np.c_[ends, np.ones(len(ends))].T).max()
+        if apart > 0.1 * min(case.spacing or (math.inf,)):
+            raise UnusableError(f"{path.name} lies up to {apart:.3g} mm from {case.files[0].name}")
+        parts.append(values)
+    image = np.concatenate(parts)
+    if len(image) != expected["channels"]:
+        raise UnusableError(f"{len(image)} channels; the network takes {expected['channels']}")
+    if order := channel_order(case.files[0].absolute().parent, expected["channel_names"]):
+        image = image[order]
+    case.values = np.ascontiguousarray(image, dtype=np.float32)
+
+
+def read_nifti(path: Path) -> tuple[Array, Array, Any]:
+    """Values (C, *S), affine in mm, and header."""
+    import nibabel
+
+    kinds = [kind for kind in (nibabel.Nifti1Image, nibabel.Nifti2Image) if kind.path_maybe_image(path)[0]]
+    if not kinds:
+        raise UnusableError(f"{path.name} is no NIfTI file")
+    with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as stream:
+        file = kinds[0].from_stream(stream)
+        values = np.asanyarray(file.dataobj)
+        while stream.read(1 << 20):  # to the check sum of gzip
+            pass
+    if values.dtype.kind not in "biuf":
+        raise UnusableError(f"{path.name} holds {values.dtype}, in place of integers or real numbers")
+    affine = np.array(file.affine, dtype=np.float64)
+    affine[:3] *= {1: 1e3, 3: 1e-3}.get(int(file.header["xyzt_units"]) & 7, 1.0)  # from metres, from micrometres
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) <= 1e-12:
+        raise UnusableError(f"{path.name} has an affine that is not invertible")
+    if values.ndim == 5 and values.shape[3] == 1:
+        values = values[:, :, :, 0]
+    if values.ndim not in {3, 4} or not values.size:
+        raise UnusableError(f"{path.name} has the shape {'x'.join(map(str, values.shape))}")
+    return values[None] if values.ndim == 3 else np.moveaxis(values, -1, 0), affine, file.header
+
+
+def channel_order(folder: Path, wanted: Sequence[str]) -> list[int]:
+    """Which channel stands first, second, ...: where a dataset.json beside or above the files names them otherwise."""
+    own: list[str] = []
+    for path in (folder / "dataset.json", folder.parent / "dataset.json"):
+        if not own and path.is_file():
+            table = json.loads(path.read_text(encoding="utf-8"))
+            names = table.get("channel_names") or table.get("modality") or []
+            names = [names[key] for key in sorted(names, key=int)] if isinstance(names, dict) else names
+            own = [folded(name) for name in names]
+    known = [folded(name) for name in wanted]
+    if not own or not known or own == known or len(own) == len(known) == 1:
+        return []
+    if set(own) != set(known):
+        raise UnusableError(f"dataset.json names the channels {', '.join(own)}; the network has {', '.join(wanted)}")
+    return [own.index(name) for name in known]
+
+
+def folded(name: str) -> str:
+    """``name`` without what people write now so, now so."""
+    return unicodedata.normalize("NFC", " ".join(name.split()).casefold())
+
+
+def read_picture(path: Path, channels: int) -> Array:
+    """A picture upright, at the depth of its file, (channels, H, W)."""
+    from PIL import Image, ImageOps
+
+    with Image.open(path, formats=("PNG", "JPEG", "TIFF", "BMP", "WEBP")) as file:
+        # Of colours of 16 bits Pillow gives the high bytes. Read in the other order of bytes, it gives the low ones.
+        low = [tile for tile in getattr(file, "tile", []) if raw_mode(tile) in LOW_BYTES]
+        ImageOps.exif_transpose(file, in_place=True)
+        if file.mode in DEEP:
+            values: Array = np.asarray(file)
+            values = values.astype(values.dtype.newbyteorder("="), copy=False)
+        else:
+            values = np.asarray(file.convert("L" if file.mode in GREY else "RGB"))
+    if low:
+        with Image.open(path) as file:
+            setattr(file, "tile", [tile._replace(args=lower(tile.args)) for tile in low])  # noqa: B010
+            ImageOps.exif_transpose(file, in_place=True)
+            values = values.astype(np.uint16) << 8 | np.asarray(file.convert("RGB"))
+    if values.ndim == 2:
+        return np.repeat(values[None], channels, axis=0)
+    if channels == 3:
+        return np.ascontiguousarray(np.moveaxis(values, -1, 0))
+    if values.dtype != np.uint8:
+        return np.asarray((values @ np.array([0.299, 0.587, 0.114], np.float32))[None])
+    return np.asarray(Image.fromarray(values).convert("L"))[None]
+
+
+def is_deep(path: Path) -> bool:
+    """Whether a picture has more than 8 bits, by its header."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as file:
+            return file.mode in DEEP or any(raw_mode(tile) in LOW_BYTES for tile in getattr(file, "tile", []))
+    except (OSError, ValueError, SyntaxError):
+        return False
+
+
+def raw_mode(tile: Any) -> str:
+    """How the values of a tile lie in the file."""
+    return str(tile.args if isinstance(tile.args, str) else (tile.args or ("",))[0])
+
+
+def lower(args: Any) -> Any:
+    """The arguments of a decoder that takes the low bytes."""
+    return LOW_BYTES[args] if isinstance(args, str) else (LOW_BYTES[args[0]], *args[1:])
+
+
+def read(case: Case, expected: dict[str, Any]) -> None:
+    """Fill ``case`` from its files; a picture keeps the values of its file."""
+    if expected["axes"] == 3:
+        read_volume(case, expected)
+    else:
+        case.values = read_picture(case.files[0], expected["channels"])
+        if case.values.dtype != np.uint8:
+            case.values = case.values.astype(np.float32)
+    flat = case.values.reshape(len(case.values), -1)
+    even = flat.min(axis=1) == flat.max(axis=1)
+    if not np.isfinite(flat).all():
+        raise UnusableError("it has NaN or infinite values")
+    if even.all() if flat.dtype == np.uint8 else even.any():
+        raise UnusableError("a channel of it has one value throughout")
+
+
+# To the network's grid and intensities
+
+
+def normalised(volume: Array, how: dict[str, Any]) -> Array:
+    """One channel of a volume as the network sees it."""
+    values = volume.astype(np.float32)
+    if how["intensity"] == "none":
+        return values
+    if how["intensity"] == "window":
+        low, high = how["window"]
+        return np.asarray((np.clip(values, low, high) - np.float32(low)) / np.float32(high - low))
+    if how["intensity"] == "minmax":
+        low, high = float(values.min()), float(values.max())
+        return np.asarray((values - np.float32(low)) / np.float32(max(high - low, 1e-12)))
+    part = np.asarray(body(values, how), np.float32)
+    step = max(1, part.size // 1_000_000)
+    low, high = np.percentile(part.ravel()[::step], how["percentiles"])
+    if high > low:
+        values = np.clip(values, low, high)
+        part = values if how["intensity"] == "zscore" else np.clip(part, low, high)
+    mean, deviation = float(part.mean(dtype=np.float64)), float(part.std(dtype=np.float64))
+    return np.asarray((values - np.float32(mean)) / np.float32(max(deviation, 1e-12)))
+
+
+def body(values: Array, how: dict[str, Any]) -> Array:
+    """The values that statistics are of: all; with "body" those that are neither 0 nor the least."""
+    if how["intensity"] != "body":
+        return values
+    found = values[(values != 0) & (values != values.min())]
+    return found if found.size else values
+
+
+def shaded(image: Array, part: Array, how: dict[str, Any]) -> Array:
+    """A picture (C, H, W) of shades from 0 to 255 as the network sees it; ``part``: what of it statistics are of."""
+    scale, shift = np.ones(len(image)), np.zeros(len(image))
+    if how["intensity"] == "imagenet":
+        scale = 1 / np.array(how["std"])
+        shift = -np.array(how["mean"]) * scale
+    elif how["intensity"] in {"zscore", "body"}:
+        found = body(part, how)
+        deviation = max(float(found.std(dtype=np.float64)) / 255, 1e-6)
+        scale, shift = scale / deviation, shift - float(found.mean(dtype=np.float64)) / 255 / deviation
+    elif how["intensity"] == "minmax":
+        low, high = float(part.min()), float(part.max())
+        extent = max(high - low, 1 if part.dtype == np.uint8 else 1e-6)
+        scale, shift = scale * 255 / extent, shift - low / extent
+    elif how["intensity"] == "window":
+        low, high = how["window"]
+        scale, shift = scale * 255 / (high - low), shift - low / (high - low)
+    scale, shift = scale.astype(np.float32)[:, None, None], shift.astype(np.float32)[:, None, None]
+    values = image.astype(np.float32) / np.float32(255) * scale + shift
+    return np.asarray(np.clip(values, 0, 1) if how["intensity"] == "window" else values)
+
+
+def to_shades(picture: Array, ends: Sequence[float] | None) -> Array:
+    """``picture`` from 0 (black) to 255 (white), with all its depth."""
+    if picture.dtype == np.uint8 or ends is None:
+        return picture
+    low, high = ends
+    return np.clip((picture - np.float32(low)) * np.float32(255 / max(high - low, 1e-12)), 0, 255)
+
+
+def range_of(pictures: Iterable[Array]) -> tuple[float, float] | None:
+    """Black and white of pictures of more than 8 bits, where those of training had 8."""
+    low, high, whole = math.inf, -math.inf, True
+    for picture in pictures:
+        if picture.dtype != np.uint8:
+            low, high = min(low, float(picture.min())), max(high, float(picture.max()))
+            whole = whole and bool((picture == np.rint(picture)).all())
+    if low > high:
+        return None
+    if whole and low >= 0:
+        return 0.0, float(next((2**bits - 1 for bits in (8, 10, 12, 14, 16) if high < 2**bits), high))
+    return (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
+
+
+def shrunk(image: Array, how: dict[str, Any]) -> Array:
+    """A picture (C, H, W) at the network's size: stretched, or its centre."""
+    (rows, columns), (height, width) = image.shape[1:], how["size"]
+    if (rows, columns) == (height, width):
+        return image
+    left, top, right, bottom = 0.0, 0.0, float(columns), float(rows)
+    if how["resize"] == "crop":
+        scale = min(rows / height, columns / width)
+        top, left = (rows - height * scale) / 2, (columns - width * scale) / 2
+        right, bottom = left + width * scale, top + height * scale
+    return np.stack([resized(channel, (height, width), (left, top, right, bottom)) for channel in image])
+
+
+def resized(channel: Array, shape: Sequence[int], box: tuple[float, ...] | None = None) -> Array:
+    """One channel of a picture (H, W) on a grid of ``shape``: each new pixel the mean of what it covers."""
+    from PIL import Image
+
+    picture = Image.fromarray(np.ascontiguousarray(channel))
+    return np.asarray(picture.resize((shape[1], shape[0]), Image.Resampling.BILINEAR, box=box))
+
+
+def resampled(volume: Array, shape: Sequence[int]) -> Array:
+    """``volume`` on a grid of ``shape`` over the same extent: linear, of a coarser one smoothed before."""
+    from scipy import ndimage
+
+    if volume.shape == tuple(shape):
+        return volume
+    factors = [new / old for old, new in zip(volume.shape, shape, strict=True)]
+    deviations = [math.sqrt(max(factor**-2 - 1, 0) / (8 * math.log(2))) for factor in factors]
+    if any(deviations):
+        volume = ndimage.gaussian_filter(volume, deviations, mode="nearest", truncate=4.0)
+    return np.asarray(ndimage.zoom(volume, factors, order=1, mode="nearest", grid_mode=True))
+
+
+def prepared(case: Case, how: dict[str, Any]) -> Seen:
+    """An image as a network of masks sees it: turned to RAS+, at the network's spacing, normalised, padded."""
+    image, turn, spacing, size = case.values, None, case.spacing, how["size"]
+    if case.affine is not None:
+        from nibabel.orientations import apply_orientation, io_orientation
+
+        turn = io_orientation(case.affine)
+        image = np.stack([apply_orientation(channel, turn) for channel in image])
+        spacing = tuple(np.array(case.spacing)[np.argsort(turn[:, 0])].tolist())
+    turned = image.shape[1:]
+    shape = turned
+    spacing = (1.0, 1.0) if how["axes"] == 2 else spacing
+    if how["spacing"] and spacing:
+        shape = tuple(max(1, round(n * a / b)) for n, a, b in zip(turned, spacing, how["spacing"], strict=True))
+    if how["axes"] == 3:
+        image = np.stack([resampled(normalised(channel, how), shape) for channel in image]).astype(np.float32)
+    elif shape != turned:
+        image = np.stack([resized(channel.astype(np.float32), shape) for channel in image])
+    outer = tuple(max(side, least) for side, least in zip(shape, size, strict=True))
+    inner = tuple(slice((a - b) // 2, (a - b) // 2 + b) for a, b in zip(outer, shape, strict=True))
+    padded = np.zeros((len(image), *outer), image.dtype)
+    padded[(slice(None), *inner)] = image
+    if how["axes"] == 2:
+        padded = shaded(padded, image, how)
+    return Seen(padded, inner, turned, turn)
+
+
+# The network
+
+
+class Network:
+    """The networks of this folder, which vote by their mean probability."""
+
+    def __init__(self, folder: Path = HERE, *, threads: int = 0, cpu: bool = False) -> None:
+        import onnxruntime
+
+        self.facts: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        self.expected, self.output = self.facts["image"], self.facts["output"]
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        own = [name for name in onnxruntime.get_available_providers() if name.startswith(("CUDA", "CPU"))]
+        self.sessions = []
+        for member in self.facts["networks"]:
+            content = (folder / member["file"]).read_bytes()
+            if hashlib.sha256(content).hexdigest() != member["sha256"]:
+                raise UnusableError(f"{member['file']} is not the file that was exported: copy the folder again")
+            providers = ["CPUExecutionProvider"] if cpu else own
+            self.sessions.append(onnxruntime.InferenceSession(content, options, providers=providers))
+
+    def logits(self, session: Any, image: Array) -> Array:
+        """Of an image (C, *size), without a batch: the mean over mirrored inputs."""
+        axes, total = self.output["mirror_axes"], 0
+        flips = [each for n in range(len(axes) + 1) for each in itertools.combinations(axes, n)]
+        for each in flips:
+            turned = [axis + 1 for axis in each]
+            (found,) = session.run(None, {"image": np.ascontiguousarray(np.flip(image, turned))[None]})
+            total = total + (np.flip(found[0], turned) if found[0].ndim == image.ndim else found[0])
+        return np.asarray(total / np.float32(len(flips)), np.float32)
+
+    def windows(self, session: Any, image: Array) -> Array:
+        """Logits (O, *N) of an image (C, *N): the mean of overlapping windows, weighted by Gaussians."""
+        size, shape = tuple(self.expected["size"]), image.shape[1:]
+        if shape == size:
+            return self.logits(session, image)
+        steps = [
+            side if side == length else max(1, int(side * (1 - self.output["overlap"])))
+            for length, side in zip(shape, size, strict=True)
+        ]
+        starts = [
+            [min(i * step, length - side) for i in range(math.ceil((length - side) / step) + 1)]
+            for length, side, step in zip(shape, size, steps, strict=True)
+        ]
+        gaussian = np.ones((), np.float32)
+        for side in size:
+            axis = np.arange(side, dtype=np.float32) - (side - 1) / 2
+            gaussian = gaussian[..., None] * np.exp(axis**2 / (-2 * (0.125 * side) ** 2)).astype(np.float32)
+        gaussian = np.maximum(gaussian, max(float(gaussian.min()), 1e-3))
+        total, weight = np.zeros((0, *shape), np.float32), np.zeros(shape, np.float32)
+        for corner in itertools.product(*starts):
+            box = tuple(slice(start, start + side) for start, side in zip(corner, size, strict=True))
+            found = self.logits(session, image[(slice(None), *box)])
+            total = total if len(total) else np.zeros((len(found), *shape), np.float32)
+            total[(slice(None), *box)] += found * gaussian
+            weight[box] += gaussian
+        total /= weight
+        return total
+
+    def probabilities(self, logits: Array) -> Array:
+        """Of logits whose first axis is that of the classes."""
+        if self.output["activation"] == "sigmoid":
+            return np.asarray(1 / (1 + np.exp(-logits)))
+        powers = np.exp(logits - logits.max(axis=0))
+        return np.asarray(powers / powers.sum(axis=0))
+
+    def mask(self, seen: Seen) -> Array:
+        """Class indices (*S) of an image, on the grid of its file."""
+        alone, same = len(self.sessions) == 1, tuple(s.stop - s.start for s in seen.inner) == seen.turned
+        scores: Array | None = None
+        for session in self.sessions:
+            found = self.windows(session, seen.image)[(slice(None), *seen.inner)]
+            if not (alone and same and self.output["activation"] == "softmax"):  # there the greatest logit decides
+                found = self.probabilities(found)
+            scores = found if scores is None else scores + found
+        assert scores is not None  # noqa: S101  (a folder has a network)
+        scores /= np.float32(len(self.sessions))
+        mask = self.decided(resampled(channel, seen.turned) for channel in scores)
+        if seen.turn is not None:
+            from nibabel.orientations import apply_orientation
+
+            back = np.zeros_like(seen.turn)
+            for axis, (place, sign) in enumerate(seen.turn):
+                back[int(place)] = (axis, sign)
+            mask = np.ascontiguousarray(apply_orientation(mask, back))
+        return self.cleaned(mask) if self.output["largest_component"] else mask
+
+    def decided(self, channels: Iterator[Array]) -> Array:
+        """Class indices of the scores of each channel, of which the greatest so far is kept."""
+        best = next(channels)
+        if self.output["activation"] == "sigmoid":
+            return np.asarray(best >= self.output["threshold"], np.uint8)
+        mask = np.zeros(best.shape, np.uint8 if len(self.facts["classes"]) <= 255 else np.int32)
+        for index, scores in enumerate(channels, 1):
+            mask[scores > best] = index
+            best = np.maximum(best, scores)
+        return mask
+
+    def cleaned(self, mask: Array) -> Array:
+        """``mask`` with only the largest connected component of each class."""
+        from scipy import ndimage
+
+        kept = np.zeros_like(mask)
+        touching = ndimage.generate_binary_structure(mask.ndim, 1 if self.output["connectivity"] == 6 else mask.ndim)
+        for value, box in enumerate(ndimage.find_objects(mask, len(self.facts["classes"])), 1):
+            if box is not None:
+                labels, _ = ndimage.label(mask[box] == value, touching)
+                sizes = np.bincount(labels.ravel())
+                sizes[0] = 0
+                kept[box][labels == sizes.argmax()] = value
+        return kept
+
+    def shares(self, image: Array) -> Array:
+        """Probabilities of the classes of a picture (C, H, W)."""
+        logits = [self.logits(session, image).astype(np.float64) for session in self.sessions]
+        return np.asarray(np.mean([self.probabilities(own) for own in logits], axis=0))
+
+
+# Writing
+
+
+def write_mask(path: Path, mask: Array, case: Case, values: Sequence[int]) -> None:
+    """Class indices as a file with the label values of training, in the geometry of the input."""
+    data = np.array([0, *values], np.uint16 if max(values, default=1) > 255 else np.uint8)[mask]
+    beside = path.with_name(f".writing.{path.name}")
+    try:
+        if path.suffix == ".png":
+            from PIL import Image
+            from PIL.PngImagePlugin import PngInfo
+
+            note, picture = PngInfo(), Image.fromarray(data)
+            note.add_text("Description", MADE_BY)
+            if data.dtype == np.uint8:
+                palette = np.zeros((256, 3), np.uint8)
+                palette[list(values)] = [COLOURS[index % len(COLOURS)] for index in range(len(values))]
+                picture.putpalette(palette.ravel().tolist())
+            picture.save(beside, format="PNG", pnginfo=note)
+        else:
+            import nibabel
+
+            image = nibabel.Nifti1Image(data, None, case.header.copy())
+            image.set_data_dtype(data.dtype)
+            image.header.set_slope_inter(1, 0)
+            image.header["descrip"] = MADE_BY
+            nibabel.save(image, beside)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_table(path: Path, rows: Sequence[Sequence[str]]) -> None:
+    """A CSV file; a name that a spreadsheet would take for a formula gets an apostrophe before it."""
+    text = io.StringIO()
+    for row in rows:
+        kind = csv.QUOTE_ALL if any("\r" in cell for cell in row) else csv.QUOTE_MINIMAL
+        csv.writer(text, lineterminator="\n", quoting=kind).writerow([escaped(cell) for cell in row])
+    path.write_text(text.getvalue(), encoding="utf-8", newline="")
+
+
+def escaped(cell: str) -> str:
+    """``cell`` as text for a spreadsheet."""
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}" if re.match(r"'*[=+\-@\t\r]", cell) else cell
+    return cell
+
+
+def warned(case: Case, known: dict[str, Sequence[float]]) -> Iterator[str]:
+    """In what an image is unlike those that the network was trained on."""
+    image = case.values
+    if not {"low", "high", "blank"} <= known.keys():
+        return
+    low, high, extent = float(image.min()), float(image.max()), known["high"][1] - known["low"][0]
+    narrow = high - low < (known["high"][0] - known["low"][1]) / 10
+    if image.ndim == 4 and (narrow or low < known["low"][0] - extent or high > known["high"][1] + extent):
+        yield f"values from {low:g} to {high:g}; trained on values from {known['low'][0]:g} to {known['high'][1]:g}"
+    rows = image[:, :: max(1, image.shape[1] // 16)]
+    blank = np.count_nonzero((rows == 0) | (rows == image.dtype.type(low)) if low else rows == 0) / rows.size
+    if blank > known["blank"][1] + 0.2:
+        yield f"{blank:.0%} of it is 0 or its least value; in training at most {known['blank'][1]:.0%}"
+    for axis, side in enumerate(case.spacing or ()):
+        least, most = known.get(f"spacing {axis}", (side, side))
+        if not least / 1.1 <= side <= most * 1.1:
+            yield f"voxels of {side:.4g} mm along axis {axis}; trained on {least:.4g} to {most:.4g} mm"
+
+
+# The command
+
+
+def predict(network: Network, cases: Sequence[Case], output: Path, *, overwrite: bool) -> int:
+    """Predict ``cases``, tell where the results are, and how many cases could not be read."""
+    how, masks = network.expected, network.facts["task"] == "segmentation"
+    ending = ".nii.gz" if how["axes"] == 3 else ".png"
+    targets = [output / f"{case.name}{ending}" for case in cases] if masks else [output / "predictions.csv"]
+    sources = {os.path.realpath(path) for case in cases for path in case.files}
+    if over := [path for path in targets if os.path.realpath(path) in sources]:
+        raise UnusableError(f"{over[0]} is an input: the result would be written over it; name another folder with -o")
+    if there := [path for path in targets if path.exists() and not overwrite]:
+        raise UnusableError(f"{there[0]} is there already: name another folder with -o, or add --overwrite")
+    left, ends, rows = 0, how["value_range"], []
+    if how["axes"] == 2 and ends is None:
+        ends = range_of(case.values for case in cases if is_deep(case.files[0]) and not unreadable(case, how))
+    for case in cases:
+        if problem := unreadable(case, how):
+            print(f"left out: case {case.name}: {problem}", file=sys.stderr)
+            left += 1
+            continue
+        for note in warned(case, network.facts["ranges"]):
+            print(f"case {case.name}: {note}", file=sys.stderr)
+        if how["axes"] == 2:
+            case.values = to_shades(case.values, ends)
+        if masks:
+            mask = network.mask(prepared(case, how))
+            output.mkdir(parents=True, exist_ok=True)
+            write_mask(output / f"{case.name}{ending}", mask, case, network.facts["label_values"])
+            print(output / f"{case.name}{ending}")
+        else:
+            image = shrunk(case.values, how)
+            shares = network.shares(shaded(image, image, how))
+            if not np.isfinite(shares).all():
+                raise UnusableError(f"the network gives values that are not finite for {case.name}")
+            rows.append([case.name, network.facts["classes"][int(shares.argmax())], *map(repr, shares.tolist())])
+        case.values = np.zeros(0)
+    if rows:
+        output.mkdir(parents=True, exist_ok=True)
+        write_table(targets[0], [["id", "predicted", *(f"prob:{name}" for name in network.facts["classes"])], *rows])
+        print(targets[0])
+    return left
+
+
+def unreadable(case: Case, how: dict[str, Any]) -> str:
+    """Read a case; what keeps it from being predicted, or nothing."""
+    try:
+        read(case, how)
+    except Exception as error:  # noqa: BLE001  (damaged files raise anything, and cost no other case)
+        return (str(error) or type(error).__name__).splitlines()[0]
+    return ""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Exit code: 0 done, 1 some inputs could not be read and were left out, 2 nothing was predicted."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="IMAGE", help="files, or folders of files")
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="OUT", help="folder of the results")
+    parser.add_argument("--overwrite", action="store_true", help="replace results that are there")
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads of the network (all cores)")
+    parser.add_argument("--cpu", action="store_true", help="use no GPU, also where onnxruntime-gpu is installed")
+    asked = parser.parse_args(words)
+    try:
+        network = Network(threads=asked.threads, cpu=asked.cpu)
+        cases = find_cases(asked.inputs, network.expected["axes"], network.expected["channels"])
+        left = predict(network, cases, asked.output, overwrite=asked.overwrite)
+    except (UnusableError, ImportError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0 if not left else 1 if left < len(cases) else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

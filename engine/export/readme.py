@@ -1,0 +1,172 @@
+"""``README.md`` of an exported folder: what the network is, for which images, how good, and how to run it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from engine.errors import counted, printable
+from engine.evaluation.trained import Trained
+from engine.measures import find, in_tables, title
+from engine.readers.numbers import digits, interval
+from engine.runfolder import SplitSummary, read_metrics
+
+_HALF = {"bf16", "fp16"}
+_TEXT = """\
+# {name}
+
+{what}
+
+**This is for research. It is no medical device: nothing that it gives may decide about a patient.**
+
+## How to run it
+
+Python 3.11 or newer; neither PyTorch nor medtui.
+
+```sh
+pip install -r requirements.txt
+python predict.py {example} -o OUT
+```
+
+{result} `python predict.py --help` has every option. With `onnxruntime-gpu` in place of `onnxruntime` it computes on a
+GPU. Exit codes: 0 done, 1 some inputs could not be read and were left out, 2 nothing was predicted.
+
+## For which images
+
+{images}
+
+An image that is unlike those of training is predicted all the same, with a warning on stderr.
+
+## How good it is
+
+{results}
+
+## Where it comes from
+
+{origin}
+
+## Files
+
+| file | what |
+|---|---|
+{files}
+"""
+
+
+def readme(trained: Trained, content: Mapping[str, Any]) -> str:
+    """The text, from what ``model.json`` says and what was measured."""
+    masks, volumes = content["task"] == "segmentation", content["image"]["axes"] == 3
+    kind = "scan" if volumes else "picture"
+    result = f"Each {kind} gets a mask in its own geometry"
+    labels = ", ".join(
+        f"{value} {name}" for value, name in zip(content["label_values"], content["classes"], strict=False)
+    )
+    result += f" (0 background, {labels})." if masks else ""
+    table = "`OUT/predictions.csv` has a row an image: the class, and the probability of each."
+    text = _TEXT.format(
+        name=content["name"],
+        what=_what(trained, content),
+        example="scans/*.nii.gz" if volumes else "pictures",
+        result=result if masks else table,
+        images="\n".join(f"- {line}" for line in _images(content)),
+        results="\n".join(_results(trained)),
+        origin="\n".join(f"- {line}" for line in _origin(trained, content)),
+        files="\n".join(f"| `{name}` | {words} |" for name, words in _files(content)),
+    )
+    return printable(text)
+
+
+def _what(trained: Trained, content: Mapping[str, Any]) -> str:
+    lines = [trained.recipe.description] if trained.recipe.description else []
+    how = "a mask" if content["task"] == "segmentation" else "a class"
+    members = len(content["networks"])
+    vote = f" {members} networks vote by their mean probability." if members > 1 else ""
+    names = ", ".join(content["classes"])
+    return " ".join([*lines, f"The network ({trained.recipe.model.name}) gives {how} of: {names}.{vote}"])
+
+
+def _images(content: Mapping[str, Any]) -> Iterator[str]:
+    image, known = content["image"], content["ranges"]
+    volumes = image["axes"] == 3
+    names = f" ({', '.join(image['channel_names'])})" if image["channel_names"] else ""
+    if volumes:
+        yield f"NIfTI (`.nii`, `.nii.gz`) of {counted(image['channels'], 'channel')}{names}"
+        if image["channels"] > 1:
+            yield "The channels of a case are one file, or `<case>_0000.nii.gz`, `<case>_0001.nii.gz`, ... in order"
+    else:
+        yield f"PNG, JPEG, TIFF, BMP or WebP, taken as {'RGB' if image['channels'] == 3 else 'grey values'}"
+    sides = [_ends(known[f"size {axis}"]) for axis in range(image["axes"]) if f"size {axis}" in known]
+    if sides:
+        yield f"In training: {' x '.join(sides)} {'voxels' if volumes else 'pixels'}"
+    if spacing := [_ends(known[f"spacing {axis}"]) for axis in range(image["axes"]) if f"spacing {axis}" in known]:
+        yield f"In training: voxels of {' x '.join(spacing)} mm; they are not resampled"
+    if image["spacing"]:
+        unit = "mm" if volumes else "pixels of the file"
+        yield f"Resampled to {' x '.join(f'{side:g}' for side in image['spacing'])} {unit}, and the mask back"
+    if "low" in known:
+        yield f"Values in training: {known['low'][0]:.4g} to {known['high'][1]:.4g}; intensity `{image['intensity']}`"
+    yield f"Trained on: {content['data'].get('title') or content['data']['name'] or 'a data set that is not named'}"
+    if setting := content["data"].get("setting"):
+        yield f"Setting: {setting}"
+    if prepared := content["data"].get("preparation"):
+        yield f"Prepared before: {prepared}"
+
+
+def _ends(pair: list[float]) -> str:
+    low, high = pair
+    return f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
+
+
+def _results(trained: Trained) -> Iterator[str]:
+    """The table of the test split, or of what was measured in its place."""
+    measured = read_metrics(trained.folder)
+    split = next((name for name in ("test", "out_of_fold", "validation") if name in measured), "")
+    if not split:
+        yield "It was not measured."
+        return
+    summary = measured[split]
+    place = {"test": "the test split", "out_of_fold": "cases out of fold"}.get(
+        split, "the validation split, which chose it"
+    )
+    yield f"{counted(summary.n or 0, 'case')} of {place} ({summary.protocol}), with 95 % intervals:"
+    yield ""
+    classes = list(summary.per_class) if len(summary.per_class) > 1 else []
+    yield "| | mean |" + "".join(f" {name} |" for name in classes)
+    yield "|---|---|" + "---|" * len(classes)
+    shown = [name for name in in_tables(trained.recipe.task) if summary.value(name) is not None]
+    for name in shown:
+        cells = [_cell(summary, name, label) for label in (None, *classes)]
+        yield f"| {title(name, summary.unit if find(name).kind == 'distance' else '')} | " + " | ".join(cells) + " |"
+    if summary.missed is not None:
+        yield f"\nMissed (in the truth, and nowhere in the mask): {summary.missed}."
+
+
+def _cell(summary: SplitSummary, name: str, label: str | None) -> str:
+    ends = interval(summary.interval(name, label))
+    return digits(summary.value(name, label)) + (f" ({ends})" if ends else "")
+
+
+def _origin(trained: Trained, content: Mapping[str, Any]) -> Iterator[str]:
+    data = content["data"]
+    runs = ", ".join(f"`{network['run']}` ({network['checkpoint']})" for network in content["networks"])
+    yield f"Trained by medtui {trained.manifest.medtui}: {runs}; exported by {content['made_by']}"
+    yield f"Licence of the data: {data.get('licence') or 'not stated'}; terms of the data may bind what learned from it"
+    if citation := data.get("citation"):
+        yield f"Citation of the data: {citation}"
+    differences = [network.get("difference_from_torch") for network in content["networks"]]
+    known = [value for value in differences if value is not None]
+    if len(known) == len(differences):
+        yield f"Compared with PyTorch on a random image: logits differ by at most {max(known):.1e}"
+    else:
+        yield "Not compared with PyTorch: onnxruntime was not installed where it was exported"
+    if _HALF & {*(trained.manifest.precision or "").split()}:
+        yield (
+            "It was trained in mixed precision, in which `medtui predict` also computes; here all is float32, so that "
+            "single voxels at a border, and the last digits of probabilities, may differ"
+        )
+
+
+def _files(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "predict.py", "the program; one file, to be read"
+    yield "model.json", "what the network expects and gives, and what it comes from"
+    for network in content["networks"]:
+        yield network["file"], "the network, with its weights: `image` (1, C, size) to `logits`, float32"
+    yield "requirements.txt", "the libraries that it needs"
