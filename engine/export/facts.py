@@ -23,7 +23,7 @@ def facts(trained: Trained, predictor: Predictor, networks: Sequence[dict[str, A
     return {
         "format": 1,
         "made_by": f"medtui {engine.__version__}",
-        "name": trained.recipe.name,
+        "name": trained.folder.name,
         "run": trained.folder.id,
         "task": trained.recipe.task,
         "classes": list(trained.classes),

@@ -41,12 +41,15 @@ def write_network(path: Path, model: nn.Module, shape: Sequence[int], name: str)
     """
     if 4 * count_parameters(model) > _MOST_BYTES:
         raise RunError(f"{name} has more than the 2 GB of weights that an ONNX file holds")
-    model = model.to("cpu", torch.float32, memory_format=torch.contiguous_format).eval().requires_grad_(False)
+    model = model.to("cpu", torch.float32).to(memory_format=torch.contiguous_format)
+    model = model.eval().requires_grad_(False)
     image = torch.randn(1, *shape, generator=torch.Generator().manual_seed(0))
     try:
         with _quiet():
-            names = {"input_names": ["image"], "output_names": ["logits"]}
-            program = torch.onnx.export(model, (image,), None, **names, dynamo=True, external_data=False, verbose=False)
+            program = torch.onnx.export(
+                model, (image,), input_names=["image"], output_names=["logits"], dynamo=True, external_data=False,
+                verbose=False,
+            )  # fmt: skip
             if program is None:  # says the type only
                 raise RuntimeError("nothing was exported")
             program.save(path)

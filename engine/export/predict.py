@@ -291,8 +291,8 @@ def shaded(image: Array, part: Array, how: dict[str, Any]) -> Array:
     elif how["intensity"] == "window":
         low, high = how["window"]
         scale, shift = scale * 255 / (high - low), shift - low / (high - low)
-    scale, shift = scale.astype(np.float32)[:, None, None], shift.astype(np.float32)[:, None, None]
-    values = image.astype(np.float32) / np.float32(255) * scale + shift
+    factor, offset = (part.astype(np.float32)[:, None, None] for part in (scale, shift))
+    values = image.astype(np.float32) / np.float32(255) * factor + offset
     return np.asarray(np.clip(values, 0, 1) if how["intensity"] == "window" else values)
 
 
@@ -301,7 +301,7 @@ def to_shades(picture: Array, ends: Sequence[float] | None) -> Array:
     if picture.dtype == np.uint8 or ends is None:
         return picture
     low, high = ends
-    return np.clip((picture - np.float32(low)) * np.float32(255 / max(high - low, 1e-12)), 0, 255)
+    return np.asarray(np.clip((picture - np.float32(low)) * np.float32(255 / max(high - low, 1e-12)), 0, 255))
 
 
 def range_of(pictures: Iterable[Array]) -> tuple[float, float] | None:
@@ -331,7 +331,7 @@ def shrunk(image: Array, how: dict[str, Any]) -> Array:
     return np.stack([resized(channel, (height, width), (left, top, right, bottom)) for channel in image])
 
 
-def resized(channel: Array, shape: Sequence[int], box: tuple[float, ...] | None = None) -> Array:
+def resized(channel: Array, shape: Sequence[int], box: tuple[float, float, float, float] | None = None) -> Array:
     """One channel of a picture (H, W) on a grid of ``shape``: each new pixel the mean of what it covers."""
     from PIL import Image
 
@@ -407,7 +407,7 @@ class Network:
         axes, total = self.output["mirror_axes"], 0
         flips = [each for n in range(len(axes) + 1) for each in itertools.combinations(axes, n)]
         for each in flips:
-            turned = [axis + 1 for axis in each]
+            turned = tuple(axis + 1 for axis in each)
             (found,) = session.run(None, {"image": np.ascontiguousarray(np.flip(image, turned))[None]})
             total = total + (np.flip(found[0], turned) if found[0].ndim == image.ndim else found[0])
         return np.asarray(total / np.float32(len(flips)), np.float32)
@@ -535,8 +535,10 @@ def write_table(path: Path, rows: Sequence[Sequence[str]]) -> None:
     """A CSV file; a name that a spreadsheet would take for a formula gets an apostrophe before it."""
     text = io.StringIO()
     for row in rows:
-        kind = csv.QUOTE_ALL if any("\r" in cell for cell in row) else csv.QUOTE_MINIMAL
-        csv.writer(text, lineterminator="\n", quoting=kind).writerow([escaped(cell) for cell in row])
+        odd = any("\r" in cell for cell in row)
+        csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL if odd else csv.QUOTE_MINIMAL).writerow(
+            [escaped(cell) for cell in row]
+        )
     path.write_text(text.getvalue(), encoding="utf-8", newline="")
 
 

@@ -10,6 +10,13 @@ from engine.readers.numbers import digits, interval
 from engine.runfolder import SplitSummary, read_metrics
 
 _HALF = {"bf16", "fp16"}
+_PLACES = {
+    "test": "the test split",
+    "test_members": "the test split, by single members of the vote",
+    "out_of_fold": "the folds, each by a member that was not trained on it",
+    "validation": "the validation split, on which the training was chosen",
+}
+"""Which result is told, the first that there is."""
 _TEXT = """\
 # {name}
 
@@ -26,8 +33,10 @@ pip install -r requirements.txt
 python predict.py {example} -o OUT
 ```
 
-{result} `python predict.py --help` has every option. With `onnxruntime-gpu` in place of `onnxruntime` it computes on a
-GPU. Exit codes: 0 done, 1 some inputs could not be read and were left out, 2 nothing was predicted.
+{result}
+
+`python predict.py --help` has every option. With `onnxruntime-gpu` in place of `onnxruntime` it computes on a GPU. Exit
+codes: 0 done, 1 some inputs could not be read and were left out, 2 nothing was predicted.
 
 ## For which images
 
@@ -118,15 +127,12 @@ def _ends(pair: list[float]) -> str:
 def _results(trained: Trained) -> Iterator[str]:
     """The table of the test split, or of what was measured in its place."""
     measured = read_metrics(trained.folder)
-    split = next((name for name in ("test", "out_of_fold", "validation") if name in measured), "")
+    split = next((name for name in _PLACES if name in measured), "")
     if not split:
         yield "It was not measured."
         return
     summary = measured[split]
-    place = {"test": "the test split", "out_of_fold": "cases out of fold"}.get(
-        split, "the validation split, which chose it"
-    )
-    yield f"{counted(summary.n or 0, 'case')} of {place} ({summary.protocol}), with 95 % intervals:"
+    yield f"{counted(summary.n or 0, 'case')} of {_PLACES[split]} ({summary.protocol}), with 95 % intervals:"
     yield ""
     classes = list(summary.per_class) if len(summary.per_class) > 1 else []
     yield "| | mean |" + "".join(f" {name} |" for name in classes)
@@ -136,7 +142,7 @@ def _results(trained: Trained) -> Iterator[str]:
         cells = [_cell(summary, name, label) for label in (None, *classes)]
         yield f"| {title(name, summary.unit if find(name).kind == 'distance' else '')} | " + " | ".join(cells) + " |"
     if summary.missed is not None:
-        yield f"\nMissed (in the truth, and nowhere in the mask): {summary.missed}."
+        yield f"\nMissed (a class in the truth, and nowhere in the mask): {summary.missed}."
 
 
 def _cell(summary: SplitSummary, name: str, label: str | None) -> str:
@@ -159,8 +165,8 @@ def _origin(trained: Trained, content: Mapping[str, Any]) -> Iterator[str]:
         yield "Not compared with PyTorch: onnxruntime was not installed where it was exported"
     if _HALF & {*(trained.manifest.precision or "").split()}:
         yield (
-            "It was trained in mixed precision, in which `medtui predict` also computes; here all is float32, so that "
-            "single voxels at a border, and the last digits of probabilities, may differ"
+            "`medtui predict` computes in the mixed precision of the training, and this in float32: single voxels at a "
+            "border differ, and probabilities from the third decimal on"
         )
 
 

@@ -219,9 +219,9 @@ def other(folder: RunFolder, name: str) -> RunFolder:
     for path in (copy.best, copy.last):
         if path.exists():
             content = load_checkpoint(path)
-            for weights in content["model"].values():
-                if weights.is_floating_point() and weights.ndim > 1:
-                    weights += 0.05 * torch.randn(weights.shape, generator=generator)
+            layers = [weights for weights in content["model"].values() if weights.is_floating_point()]
+            for weights in layers:
+                weights.add_(0.05 * torch.randn(weights.shape, generator=generator).abs())
             save_checkpoint(path, content)
     update_manifest(copy, name=name)
     return copy
@@ -247,7 +247,6 @@ def test_members_of_a_study_vote_in_one_table(tmp_path):
     (wanted, known), (got, found) = shares(ours), shares(theirs)
     assert got == wanted
     assert np.abs(found - known).max() < 1e-4
-    assert len(np.unique(found.argmax(axis=1))) > 0
     predict(Predict(run=first.root, inputs=tuple(images), output=tmp_path / "one"))
     assert np.abs(shares(tmp_path / "one")[1] - found[:-1][: len(images)]).max() > 1e-3
 
