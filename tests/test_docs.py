@@ -21,7 +21,7 @@ NO_NAMES = {
     "data.data_fetch",
     "optimizer.register",
 }  # a wrong key and its file, functions
-ENDINGS = {"csv", "html", "json", "jsonl", "log", "md", "py", "toml"}
+ENDINGS = {"csv", "html", "json", "jsonl", "log", "md", "onnx", "py", "toml"}
 
 
 def leaves(part: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:

@@ -32,7 +32,7 @@ REQUIREMENTS = {"numpy": "1.26", "onnxruntime": "1.20", "scipy": "1.11", "nibabe
 """The oldest versions that ``predict.py`` is meant for."""
 
 
-def write_folder(trained: Trained, output: Path, *, force: bool = False) -> list[float | None]:
+def write_folder(trained: Trained, output: Path, *, force: bool = False) -> list[float]:
     """Write the networks of a run or of a study, and all that is needed to predict with them, to ``output``.
 
     Returns:
@@ -54,7 +54,7 @@ def write_folder(trained: Trained, output: Path, *, force: bool = False) -> list
         for index, (predictor, entry) in enumerate(zip(predictors, _entries(trained), strict=True)):
             path, shape = folder / entry["file"], (dataset.channels, *trained.recipe.data.size)
             differences.append(write_network(path, predictor.model, shape, trained.recipe.model.name))
-            networks.append({**entry, "sha256": _sum(path)} | _compared(differences[-1]))
+            networks.append({**entry, "sha256": _sum(path), "difference_from_torch": differences[-1]})
             progress(index + 1, len(predictors))
         _write_texts(folder, trained, predictors[0], networks, dataset.channels)
     return differences
@@ -86,10 +86,6 @@ def _entries(trained: Trained) -> Iterator[dict[str, Any]]:
             "epoch": content.get("epoch"),
             "trained_by": f"medtui {read_manifest(run).medtui}",
         }
-
-
-def _compared(difference: float | None) -> dict[str, float]:
-    return {} if difference is None else {"difference_from_torch": difference}
 
 
 def _write_texts(

@@ -19,12 +19,12 @@ _TOLERANCE = 1e-3  # of the greatest logit: rounding stays far below it, another
 
 
 def refuse_missing() -> None:
-    """Raises: UsageError: the libraries that write ONNX are not installed."""
-    if missing := [name for name in ("onnx", "onnxscript") if find_spec(name) is None]:
-        raise UsageError(f"export needs {' and '.join(missing)}", 'pip install "medtui[export]"')
+    """Raises: UsageError: the libraries that write ONNX and compute with it are not installed."""
+    if missing := [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]:
+        raise UsageError(f"export needs {', '.join(missing)}", 'pip install "medtui[export]"')
 
 
-def write_network(path: Path, model: nn.Module, shape: Sequence[int], name: str) -> float | None:
+def write_network(path: Path, model: nn.Module, shape: Sequence[int], name: str) -> float:
     """Write ``model`` in float32, with its weights inside: ``image`` (1, C, *size) to ``logits``.
 
     Args:
@@ -34,7 +34,7 @@ def write_network(path: Path, model: nn.Module, shape: Sequence[int], name: str)
         name: of the network, for messages.
 
     Returns:
-        The greatest difference of a logit of a random image from torch's; None without onnxruntime, which tells it.
+        The greatest difference of a logit of a random image from torch's.
 
     Raises:
         RunError: it cannot be written as ONNX, or what was written computes something else.
@@ -60,9 +60,7 @@ def write_network(path: Path, model: nn.Module, shape: Sequence[int], name: str)
     return _difference(path, model, image, name)
 
 
-def _difference(path: Path, model: nn.Module, image: torch.Tensor, name: str) -> float | None:
-    if find_spec("onnxruntime") is None:
-        return None
+def _difference(path: Path, model: nn.Module, image: torch.Tensor, name: str) -> float:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
