@@ -28,8 +28,8 @@ from engine.export.readme import readme
 from engine.runfolder import read_manifest
 
 SCRIPT = Path(__file__).with_name("predict.py")
-REQUIREMENTS = {"numpy": "1.26", "onnxruntime": "1.20", "scipy": "1.11", "nibabel": "5.2", "pillow": "10.3"}
-"""The oldest versions that ``predict.py`` is meant for."""
+REQUIREMENTS = {"numpy": "1.26", "onnxruntime": "1.20", "scipy": "1.11", "nibabel": "5.2", "pillow": "11.0"}
+"""The oldest versions with which ``predict.py`` was tried."""
 
 
 def write_folder(trained: Trained, output: Path, *, force: bool = False) -> list[float]:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import nibabel
 import numpy as np
 import pytest
@@ -258,11 +259,14 @@ def test_masks_of_pictures_are_those_of_medtui_predict(tmp_path):
     images = sorted((tmp_path / "data").rglob("*.jpg"))[:2]
     pixels = np.random.default_rng(0).integers(0, 4000, (40, 90)).astype(np.uint16)
     Image.fromarray(pixels).save(tmp_path / "deep.png")
+    colours = np.random.default_rng(1).integers(0, 65536, (60, 70, 3)).astype(np.uint16)
+    assert cv2.imwrite(str(tmp_path / "colours.png"), colours)
     with Image.open(images[0]) as picture:
         exif = picture.getexif()
         exif[0x0112] = 6  # to be turned by 90 degrees
         picture.save(tmp_path / "turned.jpg", exif=exif)
-    ours, theirs = both(finished, folder, [*images, tmp_path / "deep.png", tmp_path / "turned.jpg"], tmp_path)
+    odd = [tmp_path / name for name in ("deep.png", "colours.png", "turned.jpg")]
+    ours, theirs = both(finished, folder, [*images, *odd], tmp_path)
     found = 0
     for path in ours.iterdir():
         with Image.open(path) as wanted, Image.open(theirs / path.name) as got:
