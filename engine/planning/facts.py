@@ -48,7 +48,6 @@ class Seen:
     mean: float
     deviation: float
     low: float
-    integer: bool  # whether all values that were looked at are whole numbers
     blank: float  # share of the voxels that are 0 or the least value
     foreground: tuple[float, ...]  # values of some voxels of the foreground; of none where there is no mask
     pieces: tuple[tuple[int, int, int], ...]  # of each class there: its index, voxels, those of its largest piece
@@ -212,7 +211,6 @@ def _look(dataset: Dataset, case: Case) -> Seen:
         mean=float(some.mean()),
         deviation=float(some.std()),
         low=low,
-        integer=bool((some == np.rint(some)).all()),
         blank=float(np.mean((some == 0) | (some == low))),
         foreground=tuple(float(value) for value in inside),
         pieces=_pieces(raw),

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Iterator, Sequence
 
 from engine.errors import DataError, counted
-from engine.planning.facts import Facts, Seen, in_one_piece, percentiles, rounded
+from engine.planning.facts import Facts, in_one_piece, percentiles, rounded
 from engine.planning.machine import Pace
 from engine.planning.plan import (
     UNMIRRORED,
@@ -33,8 +33,6 @@ _PADDED = 0.25  # share of empty voxels from which they are left out of the scal
 _WHOLE = 0.999  # share of the truth in its largest piece from which predictions keep one piece: a few stray voxels
 _AIR = (-1100.0, -900.0)  # in Hounsfield units
 _PADDING = -2000.0  # and below: what scanners fill the corners of a CT with
-_NEAR_ZERO, _NEAR_ONE = 3.0, (0.3, 3.0)
-"""Mean, and deviation, of the real numbers of an image that was normalised before, and perhaps cropped afterwards."""
 
 
 def plan_segmentation(wish: Wish, measure: Measure, trip: RoundTrip) -> Plan:
@@ -153,22 +151,11 @@ def _intensity_lines(facts: Facts) -> list[Line]:
         return [Line("data.intensity", "imagenet", "colours by fixed means, so that light and tint stay what they are")]
     means = sorted(each.mean for each in facts.seen)
     blank = sorted(each.blank for each in facts.seen)[len(means) // 2]
-    spread = f"means run from {means[0]:.3g} to {means[-1]:.3g}"
-    if all(map(_normalised, facts.seen)):
-        deviations = [each.deviation for each in facts.seen]
-        about_one = f"deviations from {min(deviations):.2g} to {max(deviations):.2g}"
-        return [Line("data.intensity", "none", f"values below 0, {about_one}: they were normalised before")]
     if window := _window_lines(facts):
         return window
     if blank >= _PADDED:
         return [Line("data.intensity", "body", f"{blank:.0%} of an image is empty, which must not set the scale")]
-    return [Line("data.intensity", "zscore", f"each image by itself: {spread}")]
-
-
-def _normalised(image: Seen) -> bool:
-    """Whether somebody normalised it: then a crop must not be normalised again, by how much of what is in it."""
-    near = abs(image.mean) < _NEAR_ZERO and _NEAR_ONE[0] < image.deviation < _NEAR_ONE[1]
-    return near and image.low < 0 and not image.integer
+    return [Line("data.intensity", "zscore", f"each image by itself: means run from {means[0]:.3g} to {means[-1]:.3g}")]
 
 
 def _window_lines(facts: Facts) -> list[Line]:

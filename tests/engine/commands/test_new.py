@@ -88,7 +88,7 @@ def test_a_table_that_has_all_for_training_is_split(here):
 
 
 @pytest.mark.parametrize(
-    ("name", "intensity"), [("left_atrium", "none"), ("hippocampus", "zscore"), ("lesions", "imagenet")]
+    ("name", "intensity"), [("left_atrium", "zscore"), ("hippocampus", "zscore"), ("lesions", "imagenet")]
 )
 def test_a_phantom_is_planned_for_by_what_is_in_its_files(name, intensity, here):
     make_phantom(name, here / "data" / name, seed=0, cases=6)

@@ -14,7 +14,7 @@ from engine.recipe import Recipe, parse_recipe, refuse_dead
 
 CPU = Machine(2, 8 * 2**30)
 GPU = Machine(16, 64 * 2**30, "A Card", 24 * 2**30)
-SEEN = Seen(mean=300.0, deviation=90.0, low=0.0, integer=True, blank=0.0, foreground=(), pieces=((0, 90, 90),))
+SEEN = Seen(mean=300.0, deviation=90.0, low=0.0, blank=0.0, foreground=(), pieces=((0, 90, 90),))
 
 
 def volumes(
