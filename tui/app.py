@@ -63,6 +63,14 @@ class MedtuiApp(App[None]):
         Binding("r", "runs", "runs", tooltip="all runs"),
         Binding("D", "theme", "theme", show=False, tooltip="dark or light"),
         Binding("ctrl+p", "command_palette", "commands", key_display="Ctrl+P", show=False, tooltip="commands by name"),
+        Binding(
+            "ctrl+l",
+            "redraw",
+            "redraw",
+            key_display="Ctrl+L",
+            show=False,
+            tooltip="draw the screen again, whatever wrote over it",
+        ),
         Binding("q,ctrl+q", "quit", "close", tooltip="close the dashboard; the training goes on"),
         Binding("question_mark,f1", "help", "help"),
     ]
@@ -190,6 +198,11 @@ class MedtuiApp(App[None]):
     def action_help(self) -> None:
         if not isinstance(self.screen, Help):
             self.push_screen(Help())
+
+    def action_redraw(self) -> None:
+        """Send the whole screen: another program may have written to the terminal."""
+        self._shown.forget()
+        self.screen.refresh()
 
     def action_theme(self) -> None:
         self.theme = LIGHT.name if self.theme == DARK.name else DARK.name

@@ -4,6 +4,7 @@ A `Line` is a list of (text, look); a look is what `tui.theme.style_of` takes, s
 knows the theme. All of it passes `to_strip`, which makes text from files harmless.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
@@ -20,6 +21,7 @@ from tui.theme import style_of
 Span: TypeAlias = tuple[str, str]
 Line: TypeAlias = list[Span]
 Cell: TypeAlias = tuple[str, Style | None]
+_ODD = re.compile("[^ -~\xa0-\u02ff\u2190-\u2193\u2500-\u25fc\u2800-\u28ff]")  # what may be of no cell, or of two
 _NEAR = 12  # cells between two changes that cost less than to move there and name the colours again
 PLACEHOLDER = "\U0010eeee"  # a cell in which kitty shows a piece of a picture; Unicode has no such letter
 
@@ -149,20 +151,33 @@ def differing(old: Sequence[Cell], new: Sequence[Cell]) -> list[tuple[int, int]]
     return spans
 
 
-def cells(strip: Strip) -> list[Cell]:
-    """The cells of a strip: a letter with its marks, and "" for the right half of a wide one."""
+def cells(strip: Strip, first: int = 0, last: int | None = None) -> list[Cell]:
+    """The cells of a strip from ``first`` to before ``last``: a letter with its marks, "" right of a wide one."""
+    last = strip.cell_length if last is None else last
     found: list[Cell] = []
+    at = 0
     for text, style, _ in strip:
-        if text.isascii():
-            found += [(c, style) for c in text]
+        if at >= last:
+            break
+        if _ODD.search(text):
+            row = _odd_cells(text, style)
+            found += row[max(0, first - at) : last - at]
+            at += len(row)
+        else:
+            found += [(letter, style) for letter in text[max(0, first - at) : last - at]]
+            at += len(text)
+    return found
+
+
+def _odd_cells(text: str, style: Style | None) -> list[Cell]:
+    found: list[Cell] = []
+    for letter in text:
+        size = cell_len(letter)
+        if size == 0 and found:
+            found[-1] = (found[-1][0] + letter, style)
             continue
-        for char in text:
-            size = cell_len(char)
-            if size == 0 and found:
-                found[-1] = (found[-1][0] + char, style)
-                continue
-            found.append((char, style))
-            found += [("", style)] * (size - 1)
+        found.append((letter, style))
+        found += [("", style)] * (size - 1)
     return found
 
 

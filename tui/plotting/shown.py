@@ -15,6 +15,8 @@ from tui.plotting.cells import PLACEHOLDER, Cell, cells, differing, joined
 
 _Piece = tuple[int, int, list[Cell]]  # a row, the column that it begins at, and what stands there
 
+_Part = tuple[int, int, Strip, int, int | None]  # a row and a column, and of what strip, from where to where
+
 
 class _Written(CompositorUpdate):
     """Pieces of rows, each sent to its place."""
@@ -43,15 +45,15 @@ class Shown:
     def lessened(self, update: CompositorUpdate) -> CompositorUpdate:
         """The update without the cells that stand there already; as it is where a picture is part of it."""
         if isinstance(update, LayoutUpdate):
-            strips = [(row, 0, Strip.join(parts)) for row, parts in enumerate(update.strips)]
+            parts: list[_Part] = [(row, 0, Strip.join(strips), 0, None) for row, strips in enumerate(update.strips)]
         elif isinstance(update, ChopsUpdate):
-            strips = list(_pieces(update))
+            parts = [*_parts(update)]
         else:
             return update
-        if any(_draws(strip) for _, _, strip in strips):
+        if any(_draws(strip) for _, _, strip, _, _ in parts):
             self.forget()
             return update
-        pieces = [(row, column, cells(strip)) for row, column, strip in strips]
+        pieces = [(row, column, cells(strip, first, last)) for row, column, strip, first, last in parts]
         rows = [piece for _, _, piece in pieces]
         if isinstance(update, LayoutUpdate) and [*map(len, rows)] != [*map(len, self._rows)]:
             self._rows = rows
@@ -63,17 +65,20 @@ class Shown:
     def _taken(self, row: int, column: int, piece: list[Cell]) -> list[_Piece]:
         """Take what a piece shows from now on; gives what of it is to be sent."""
         shown, end = self._rows[row], column + len(piece)
-        spans = differing(shown[column:end], piece)
+        before = shown[column:end]
+        if before == piece:
+            return []
         shown[column:end] = piece
-        return [(row, column + first, piece[first:last]) for first, last in spans]
+        return [(row, column + first, piece[first:last]) for first, last in differing(before, piece)]
 
 
-def _pieces(update: ChopsUpdate) -> Iterable[tuple[int, int, Strip]]:
-    """What a partial update writes: of each span, whole fragments of a line up to the end of the span."""
+def _parts(update: ChopsUpdate) -> Iterable[_Part]:
+    """What a partial update changes: of each of its spans, the fragments of the line that are in it."""
     for row, first, last in update.spans:
         for end, (column, strip) in zip(update.chop_ends[row], update.chops[row].items(), strict=False):
             if strip is not None and column < last and end > first:
-                yield row, column, strip if end <= last else strip.crop(0, last - column)
+                begin = max(column, first)
+                yield row, begin, strip, begin - column, min(end, last) - column
 
 
 def _draws(strip: Strip) -> bool:

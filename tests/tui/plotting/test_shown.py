@@ -20,7 +20,7 @@ from tui.plotting.cells import Line, cells, differing
 from tui.plotting.shown import Shown
 from tui.widgets.canvas import Canvas
 
-WORDS = ("Dice 0.81", "──────", "日本語", "e", "e\u0301", "⣀⣤⣶", "   ", "loss")
+WORDS = ("Dice 0.81", "──────", "日本語", "e", "\u00e9", "⣀⣤⣶", "   ", "loss")
 LOOKS = ("ink", "faint", "accent bold", "error")
 CONSOLE = Console(color_system="truecolor", force_terminal=True, width=60)
 
@@ -151,6 +151,8 @@ def test_a_sharp_picture_is_sent_as_it_is_and_all_after_it() -> None:
         ("0.50 -- 12", "0.51 -- 13", [(3, 10)]),  # near ones are cheaper as one
         ("日本 a", "月本 a", [(0, 2)]),  # never half a letter
         ("short", "longer", [(0, 6)]),
+        ("e\u0301x", "e\u0301y", [(1, 2)]),  # a mark is part of its letter
+        ("ex", "e\u0301x", [(0, 1)]),
     ],
 )
 def test_spans_that_differ(old: str, new: str, spans: list[tuple[int, int]]) -> None:
