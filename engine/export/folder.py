@@ -129,4 +129,6 @@ def _whole(output: Path, *, force: bool) -> Iterator[Path]:
                 output.rename(beside / "old")
             folder.rename(output)
     finally:
+        if (beside / "old").exists() and not output.exists():  # cut off between the two: nothing is lost
+            (beside / "old").rename(output)
         shutil.rmtree(beside, ignore_errors=True)

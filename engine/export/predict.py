@@ -639,6 +639,9 @@ def main(words: Sequence[str] | None = None) -> int:
     except (UnusableError, ImportError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except (ValueError, KeyError) as error:
+        print(f"error: {HERE / 'model.json'} is damaged, copy the folder again: {error!r}", file=sys.stderr)
+        return 2
     return 0 if not left else 1 if left < len(cases) else 2
 
 

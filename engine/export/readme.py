@@ -106,7 +106,8 @@ def _images(content: Mapping[str, Any]) -> Iterator[str]:
     if sides:
         yield f"In training: {' x '.join(sides)} {'voxels' if volumes else 'pixels'}"
     if spacing := [_ends(known[f"spacing {axis}"]) for axis in range(image["axes"]) if f"spacing {axis}" in known]:
-        yield f"In training: voxels of {' x '.join(spacing)} mm; they are not resampled"
+        same = "" if image["spacing"] else "; they are not resampled"
+        yield f"In training: voxels of {' x '.join(spacing)} mm{same}"
     if image["spacing"]:
         unit = "mm" if volumes else "pixels of the file"
         yield f"Resampled to {' x '.join(f'{side:g}' for side in image['spacing'])} {unit}, and the mask back"

@@ -159,6 +159,8 @@ def test_the_folder_says_what_the_network_is(volumes):
     assert facts["networks"][0]["difference_from_torch"] < 1e-4
     text = (folder / "README.md").read_text()
     assert "no medical device" in text
+    assert "Resampled to 1.5 x 1.2 x 1" in text
+    assert "not resampled" not in text
     assert "| Dice |" in text
     assert (folder / "requirements.txt").read_text().split() == [
         "numpy>=1.26", "onnxruntime>=1.20", "scipy>=1.11", "nibabel>=5.2"
@@ -194,6 +196,8 @@ def test_a_network_that_was_changed_is_not_used(volumes, tmp_path):
     done = alone(folder, scan(tmp_path / "in" / "x.nii.gz", "RAS", (1, 1, 1), cut=20), "-o", tmp_path / "out")
     assert done.returncode == 2
     assert "not the file that was exported" in done.stderr
+    (folder / "model.json").write_text("{")
+    assert "model.json is damaged" in alone(folder, tmp_path / "in", "-o", tmp_path / "out").stderr
     assert not (tmp_path / "out").exists()
 
 
