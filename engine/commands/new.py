@@ -140,7 +140,8 @@ def _whole(lines: Lines, name: str, place: str, dataset: Dataset) -> list[Line]:
 
 def _lines(plan: Plan, name: str, place: str, layout: Layout, facts: Facts) -> list[Line]:
     top, *rest = _whole(plan.lines, name, place, facts.dataset)
-    text = f"{layout.task.capitalize()} of {some(facts.dataset.classes, 7)} in {facts.dataset.name}."
+    classes, data = some(facts.dataset.classes, 7), facts.dataset.name
+    text = f"{layout.task.capitalize()} of {classes}{f' in {data}' if data != classes else ''}."
     return [top, *rest[:2], Line("description", text[:2000]), *rest[2:]]
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 from nibabel import Nifti1Image
 from nibabel.openers import ImageOpener
+from PIL import ExifTags
 
 from engine.data.pictures import PICTURES, open_picture
 from engine.data.read import UNREADABLE
 from engine.data.volumes import AFFINE_TOLERANCE, corners_apart, invertible, open_nifti, spacing_of
 
-_ORIENTATION = 0x0112
 _BLURRED = (
     "a mask as JPEG, which blurs values: black and white are told apart, and a class that is grey in areas under 8 by "
     "8 pixels would not be noticed; PNG keeps what was drawn"
@@ -43,7 +43,7 @@ def _found(path: Path, pictures: tuple[str, ...]) -> list[str]:
     with open_picture(path) as picture:
         if (pages := getattr(picture, "n_frames", 1)) > 1:
             found.append(f"{pages} pages, of which the first is read")
-        if picture.getexif().get(_ORIENTATION, 1) != 1:
+        if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:
             found.append("turned upright, as its EXIF data says; a mask without such data must be upright itself")
     return found
 

@@ -5,21 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.errors import DataError
+from engine.planning import plan
 from engine.planning.facts import Facts
 from engine.planning.machine import Pace
-from engine.planning.plan import (
-    UNMIRRORED,
-    Line,
-    Measure,
-    Plan,
-    Wish,
-    about,
-    data_lines,
-    pace_words,
-    planned_steps,
-    time_lines,
-    warmup_lines,
-)
+from engine.planning.plan import Line, Measure, Plan, Wish
 
 _SIZES = (224, 192, 160, 128, 96, 64)  # sides: ImageNet's down to the least that cls_best_hour begins with
 _LEAST = 30  # passes over the cases: what cls_best has
@@ -57,14 +46,14 @@ def plan_classification(wish: Wish, measure: Measure, pretrained: frozenset[str]
         if pace is None:
             continue
         best = (shape, pace)
-        if planned_steps(wish, pace) >= _LEAST * _epoch(facts):
+        if plan.planned_steps(wish, pace) >= _LEAST * _epoch(facts):
             break
     if best is None:
         raise DataError("no network of this plan fits into the memory of this machine", "free some of it")
     shape, pace = best
     start = "from ImageNet weights" if shape.name in pretrained else "from random weights"
-    words = f"pictures of {shape.side}x{shape.side}, {shape.name} {start}; {pace_words(pace, wish.machine)}"
-    return Plan(tuple(_lines(wish, shape, pace, pretrained)), (words, UNMIRRORED))
+    words = f"pictures of {shape.side}x{shape.side}, {shape.name} {start}; {plan.pace_words(pace, wish.machine)}"
+    return Plan(tuple(_lines(wish, shape, pace, pretrained)), (words, plan.UNMIRRORED))
 
 
 def _shapes(wish: Wish) -> Iterator[Shape]:
@@ -91,22 +80,22 @@ def _grows(shape: Shape) -> bool:
 def _lines(wish: Wish, shape: Shape, pace: Pace | None, pretrained: frozenset[str]) -> list[Line]:
     facts, ready = wish.facts, shape.name in pretrained
     epoch = _epoch(facts)
-    steps = planned_steps(wish, pace) if pace else _LEAST * epoch
+    steps = plan.planned_steps(wish, pace) if pace else _LEAST * epoch
     height, width = facts.size
-    seen = f"pictures are {height}x{width} in the median; {pace_words(pace, wish.machine)}" if pace else ""
+    seen = f"pictures are {height}x{width} in the median; {plan.pace_words(pace, wish.machine)}" if pace else ""
     normal = "as the ImageNet weights know them" if ready else "by fixed means, so that tints stay what they are"
     few = "the averaged weights of the end: nothing is chosen by validation, which has few cases of a rare class"
     return [
-        *data_lines(facts),
+        *plan.data_lines(facts),
         Line("data.size", [shape.side] * 2, seen),
         Line("data.resize", "stretch", "the whole picture: nothing at its border is lost"),
         Line("data.intensity", "imagenet", normal)
         if facts.dataset.colour
         else Line("data.intensity", "zscore", "each picture by itself"),
-        *_model_lines(shape, about(steps / epoch), ready=ready),
+        *_model_lines(shape, plan.about(steps / epoch), ready=ready),
         *_loss_lines(facts),
         *_optimizer_lines(steps, epoch, ready=ready),
-        *time_lines(wish, steps, epoch, batch=Line("train.batch_size", _batch(facts), f"{epoch} steps an epoch")),
+        *plan.time_lines(wish, steps, epoch, batch=Line("train.batch_size", _batch(facts), f"{epoch} steps an epoch")),
         *_augment_lines(facts, shape, batch=_batch(facts)),
         Line("evaluate.checkpoint", "last", few),
     ]
@@ -139,7 +128,7 @@ def _optimizer_lines(steps: int, epoch: int, *, ready: bool) -> list[Line]:
         Line("optimizer.weight_decay", 0.05),
     ]
     if ready:
-        return [*lines, Line("schedule.name", "cosine"), *warmup_lines(steps, epoch)]
+        return [*lines, Line("schedule.name", "cosine"), *plan.warmup_lines(steps, epoch)]
     return [*lines, Line("schedule.name", "one_cycle")]
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 from nibabel.orientations import io_orientation
+from PIL import ExifTags
 from scipy import ndimage
 
 from engine.data import volumes
@@ -37,7 +38,6 @@ _MASKS = 1000  # of which the values are looked at where nothing names the class
 _VOXELS = 4000  # of an image, by which its values are judged
 _CLIP = (0.5, 99.5)
 _TURNED = {5, 6, 7, 8}  # values of EXIF's tag of orientation that exchange height and width
-_ORIENTATION = 0x0112
 _MOST_CLASSES = 1000
 
 
@@ -186,7 +186,7 @@ def _header(dataset: Dataset, case: Case) -> tuple[tuple[int, ...], tuple[float,
         if dataset.spatial_dims == 2:
             with open_picture(path) as file:
                 height, width = file.height, file.width
-                turned = file.getexif().get(_ORIENTATION) in _TURNED
+                turned = file.getexif().get(ExifTags.Base.Orientation) in _TURNED
                 return ((width, height) if turned else (height, width)), None
         if path.suffix.lower() in {".h5", ".hdf5"}:
             with open_regular(path) as stream, h5py.File(stream, "r") as held:

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from engine.recipe import Recipe
 
 _MINUTES = 0.2  # of training, as if: `engine.training.pace` spends half a second on it, and three steps at least
-_BATCHES = (
-    2  # of cases that steps are timed on, over and over: cached, as those of a training are from its second epoch
-)
+_BATCHES = 2  # of cases that steps are timed on, over and over: cached, as in a training from its second epoch on
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,21 +7,10 @@ import functools
 from collections.abc import Iterator, Sequence
 
 from engine.errors import DataError, counted
+from engine.planning import plan
 from engine.planning.facts import Facts, in_one_piece, percentiles, rounded
 from engine.planning.machine import Pace
-from engine.planning.plan import (
-    UNMIRRORED,
-    Line,
-    Measure,
-    Plan,
-    Wish,
-    about,
-    data_lines,
-    pace_words,
-    planned_steps,
-    time_lines,
-    warmup_lines,
-)
+from engine.planning.plan import Line, Measure, Plan, Wish
 from engine.planning.shapes import BUDGETS, NARROW, WIDE, RoundTrip, Shape, shape_of
 
 _ENOUGH = 2400  # steps for a wide network: with so many one had a good Dice (docs/benchmarks.md, time to a Dice)
@@ -47,12 +36,12 @@ def plan_segmentation(wish: Wish, measure: Measure, trip: RoundTrip) -> Plan:
         if shape in tried:
             continue
         pace = measure(_lines(wish, shape, None, ""))
-        tried[shape] = planned_steps(wish, pace) if pace else None
+        tried[shape] = plan.planned_steps(wish, pace) if pace else None
         if pace is None:
             continue
-        if best is None or planned_steps(wish, pace) >= _QUICKER * planned_steps(wish, best[1]):
+        if best is None or plan.planned_steps(wish, pace) >= _QUICKER * plan.planned_steps(wish, best[1]):
             best = (shape, pace)
-        if planned_steps(wish, best[1]) >= least:
+        if plan.planned_steps(wish, best[1]) >= least:
             break
     if best is None:
         raise DataError("no network of this plan fits into the memory of this machine", "free some of it")
@@ -60,12 +49,10 @@ def plan_segmentation(wish: Wish, measure: Measure, trip: RoundTrip) -> Plan:
     lines, facts = _lines(wish, shape, pace, _width_words(wish, shape, tried)), wish.facts
     held = "whole images" if shape.held >= 1 else f"{shape.held:.0%} of a median image"
     grid = f", at voxels of {_mm(facts, shape.spacing)}" if shape.spacing else ""
-    network, widths = (
-        "DynUNet" if shape.flat else "residual U-Net",
-        f"{shape.channels[0]} to {shape.channels[-1]} features",
-    )
-    words = f"{network} of {shape.levels} levels, {widths}; {pace_words(pace, wish.machine)}"
-    return Plan(tuple(lines), (f"crops of {_x(shape.size)}, {held}{grid}", words, UNMIRRORED))
+    network = "DynUNet" if shape.flat else "residual U-Net"
+    widths = f"{shape.channels[0]} to {shape.channels[-1]} features"
+    words = f"{network} of {shape.levels} levels, {widths}; {plan.pace_words(pace, wish.machine)}"
+    return Plan(tuple(lines), (f"crops of {_x(shape.size)}, {held}{grid}", words, plan.UNMIRRORED))
 
 
 def _shapes(wish: Wish, trip: RoundTrip) -> Iterator[tuple[Shape, int]]:
@@ -81,10 +68,8 @@ def _width_words(wish: Wish, shape: Shape, tried: dict[Shape, int | None]) -> st
     if shape.top == WIDE:
         return f"from {WIDE} features at the top, as nnU-Net's"
     wide = next((steps for each, steps in tried.items() if each.top == WIDE), None)
-    found = (
-        f"would make {about(wide)} steps in {counted(wish.minutes, 'minute')}" if wide else "does not fit the memory"
-    )
-    return f"half the width of nnU-Net's, which {found}"
+    found = f"would make {plan.about(wide)} steps in {counted(wish.minutes, 'minute')}" if wide else ""
+    return f"half the width of nnU-Net's, which {found or 'does not fit the memory'}"
 
 
 def _lines(wish: Wish, shape: Shape, pace: Pace | None, width: str) -> list[Line]:
@@ -92,11 +77,11 @@ def _lines(wish: Wish, shape: Shape, pace: Pace | None, width: str) -> list[Line
     batch, train = _BATCH[len(shape.size)], facts.count("train")
     samples = max(1, -(-_EPOCH * batch // train))
     epoch = -(-train * samples // batch)
-    steps = planned_steps(wish, pace) if pace else _ENOUGH
+    steps = plan.planned_steps(wish, pace) if pace else _ENOUGH
     few = f"{counted(train, 'case')} a pass: an epoch is {epoch} steps"
     why = "on the hippocampus as many cases in batches of 2 were better than of 4 (docs/benchmarks.md)"
     return [
-        *data_lines(facts),
+        *plan.data_lines(facts),
         *_spacing_line(facts, shape),
         *_crop_lines(wish, shape, pace),
         *([Line("data.samples_per_case", samples, few)] if samples > 1 else []),
@@ -107,8 +92,8 @@ def _lines(wish: Wish, shape: Shape, pace: Pace | None, width: str) -> list[Line
         Line("optimizer.lr", 0.002, "as hippocampus.toml; one cycle up to 0.004 was worse there (docs/benchmarks.md)"),
         Line("optimizer.weight_decay", 0.01),
         Line("schedule.name", "polynomial"),
-        *warmup_lines(steps, epoch),
-        *time_lines(wish, steps, epoch, batch=Line("train.batch_size", batch, why if batch == 2 else "")),
+        *plan.warmup_lines(steps, epoch),
+        *plan.time_lines(wish, steps, epoch, batch=Line("train.batch_size", batch, why if batch == 2 else "")),
         *_augment_lines(facts),
         *_evaluate_lines(facts),
     ]
@@ -119,7 +104,7 @@ def _crop_lines(wish: Wish, shape: Shape, pace: Pace | None) -> list[Line]:
     held = f"a median {what} ({_x(shape.median)}) fits"
     if shape.held < 1:
         held = f"{shape.held:.0%} of a median {what} of {_x(shape.median)}"
-    size = Line("data.size", list(shape.size), f"{held}; {pace_words(pace, wish.machine)}" if pace else held)
+    size = Line("data.size", list(shape.size), f"{held}; {plan.pace_words(pace, wish.machine)}" if pace else held)
     if shape.held >= 1:
         return [size, Line("data.crop", "random")]
     share = "the other half from anywhere: what looks alike has to be told apart"

@@ -14,7 +14,6 @@ from textual.strip import Strip
 from tui.plotting.cells import PLACEHOLDER, Cell, cells, differing, joined
 
 _Piece = tuple[int, int, list[Cell]]  # a row, the column that it begins at, and what stands there
-
 _Part = tuple[int, int, Strip, int, int | None]  # a row and a column, and of what strip, from where to where
 
 
