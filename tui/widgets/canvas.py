@@ -91,6 +91,7 @@ class Canvas(Widget):
         if not fits:
             self.refresh()
             return
+        # Spans and not rows: beside a sharp picture Textual sends them as they are.
         spans = [(row, changed(old, new)) for row, (old, new) in enumerate(zip(before, strips, strict=True))]
         regions = [Region(span[0], row, span[1] - span[0], 1) for row, span in spans if span]
         if regions:
