@@ -70,7 +70,7 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["rnu"], ['"rnu" is no command; did you mean "run"?', "one of: run, attach"]),
+        (["rnu"], ['"rnu" is no command; did you mean "run"?', "one of: new, run, attach"]),
         (["run", "x.toml", "--epochs", "5"], ['"--epochs"; it is a key of the recipe: --set train.epochs=...']),
         (["run", "x.toml", "--plian"], ['medtui run has no option "--plian"; did you mean "--plain"?']),
         (["run", "x.toml", "y.toml"], ['medtui run has no argument "y.toml"']),
