@@ -42,12 +42,16 @@ class Picture:
     left: int = 0  # first column of the plot area
     columns: int = 0
     log: bool = False
+    labels: int = 4  # cells of the labels at the left
 
 
-def draw_chart(chart: Chart, width: int, height: int, manner: ChartOptions) -> Picture:
-    """``chart`` in ``width`` x ``height`` cells, frame included."""
+def draw_chart(chart: Chart, width: int, height: int, manner: ChartOptions, labels: int = 4) -> Picture:
+    """``chart`` in ``width`` x ``height`` cells, frame included; ``labels``: cells that those at its left may take.
+
+    They take what they need: with their number of last time the chart is measured once and not twice.
+    """
     rows = height - 2
-    plotted, axis, left = _measure(chart, width, rows, manner)
+    plotted, axis, left = _measure(chart, width, rows, manner, labels)
     manner = replace(manner, log=axis.log if axis else bool(manner.log))
     if axis is None:
         return Picture(_empty(chart, width, height, manner))
@@ -68,14 +72,15 @@ def draw_chart(chart: Chart, width: int, height: int, manner: ChartOptions) -> P
         text = ticks.get(rows - 1 - row)
         label = [((text or "").rjust(left), "muted"), ("│" if text is None else "┤", "faint")]
         lines.append([("│", border), *label, *cells, ("│", border)])
-    return Picture([*lines, _bottom(width, left + 1, columns, manner)], left + 2, columns, manner.log or False)
+    return Picture([*lines, _bottom(width, left + 1, columns, manner)], left + 2, columns, manner.log or False, left)
 
 
-def _measure(chart: Chart, width: int, rows: int, manner: ChartOptions) -> tuple[list[Plotted], Axis | None, int]:
+def _measure(
+    chart: Chart, width: int, rows: int, manner: ChartOptions, left: int
+) -> tuple[list[Plotted], Axis | None, int]:
     """The curves by column, the vertical axis, and its cells; no axis where there is nothing to draw or no room."""
     if rows < 2 or width < 20 or chart.empty:
         return [], None, 0
-    left = 4
     for turn in count():  # the plot's width follows from the labels, the labels from the range
         plotted = [plot(c, manner.steps, manner.window, width - 3 - left, manner.smoothing) for c in chart.curves]
         found = value_range(chart, plotted, log=bool(manner.log))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import ClassVar
 
 from textual import events
@@ -44,6 +45,8 @@ class Canvas(Widget):
     fault = ""  # why it draws nothing, where it failed
 
     _strips: Sequence[Strip] = ()
+    _texts: Sequence[Line] = ()  # of which the strips are made
+    _palette = ""  # in whose colours
 
     def __init__(self) -> None:
         super().__init__(id=self.ID or None)
@@ -100,7 +103,13 @@ class Canvas(Widget):
     def _strips_of(self, width: int, height: int) -> list[Strip]:
         lines = self._drawn(width, height)[:height]
         lines += [[] for _ in range(height - len(lines))]
-        return [to_strip(line, width, self.app.theme) for line in lines]
+        palette = self.app.theme
+        same = self._palette == palette and self._has_its_size()
+        before = zip(self._texts, self._strips, strict=True) if same else repeat((None, Strip([])), height)
+        drawn = zip(lines, before, strict=True)
+        strips = [kept if line == old else to_strip(line, width, palette) for line, (old, kept) in drawn]
+        self._texts, self._palette = lines, palette
+        return strips
 
     def _has_its_size(self) -> bool:
         """Whether what was drawn has the size that the widget has now."""

@@ -165,7 +165,7 @@ class Curves(NavigatedPane):
         before = self._pictures.get(chart.name)
         if before is not None and before[0] == key and same_points(before[1], chart):
             return before[2]
-        picture = draw_chart(chart, box.width, box.height, manner)
+        picture = draw_chart(chart, box.width, box.height, manner, before[2].labels if before else 4)
         self._pictures[chart.name] = key, chart, picture
         return picture
 
