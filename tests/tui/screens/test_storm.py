@@ -26,7 +26,8 @@ from tui.screens.tiled import TiledScreen
 from tui.widgets.keymap import usual_keys
 
 EVENTS = int(os.environ.get("MEDTUI_STORM", "60"))
-"""Of one storm. A thorough look takes 1,000: ``MEDTUI_STORM=1000 pytest tests/tui/screens/test_storm.py``."""
+SEEDS = 4 if EVENTS < 1000 else 10
+"""``MEDTUI_STORM=1000 pytest tests/tui/screens/test_storm.py`` is a thorough look: ten storms of 1,000 events."""
 SIZES = ((20, 240), (5, 70))
 LEAVES = {"q", "ctrl+q", "ctrl+c"}
 KEYS = sorted({key for part in usual_keys().values() for each in part for key in each.key.split(",")} - LEAVES)
@@ -107,7 +108,7 @@ def runs_of_all_kinds(runs: Path) -> tuple[recorded.Recorder, list[RunFolder]]:
     return live, [live.folder, classified, *found]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(SEEDS))
 async def test_no_size_key_click_or_wheel_ends_it(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", shutil.which("false"))  # what would start a trainer is refused at once
     live, folders = runs_of_all_kinds(tmp_path)
