@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from engine.console import memory_ran_out
-from engine.errors import Problem, RecipeError, RunError
+from engine.errors import MemoryShortError, Problem, RecipeError, RunError
 from engine.hardware import cores, cpu_flags, memory_words
 from engine.recipe import RuntimeTable
 
@@ -189,19 +189,19 @@ TOO_SMALL = "Expected more than 1 value per channel when training"
 
 @contextlib.contextmanager
 def memory_errors(advice: str) -> Iterator[None]:
-    """Turn running out of memory, on the GPU or the CPU, into a `RunError` with ``advice``.
+    """Turn running out of memory, on the GPU or the CPU, into a `MemoryShortError` with ``advice``.
 
-    And a batch that is too small for batch norm into another: that depends on size, depth and cases together.
+    And a batch that is too small for batch norm into a `RunError`: that depends on size, depth and cases together.
     """
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise RunError(f"the GPU ran out of memory: {str(error).split('. ')[0]}", advice) from error
+        raise MemoryShortError(f"the GPU ran out of memory: {str(error).split('. ')[0]}", advice) from error
     except (MemoryError, RuntimeError, OSError, ImportError) as error:
         if memory_ran_out(error):
-            raise RunError(f"the machine ran out of memory; {memory_words()}", advice) from error
+            raise MemoryShortError(f"the machine ran out of memory; {memory_words()}", advice) from error
         if str(error) == "can't start new thread":  # its stack is memory too, and ulimit -u counts it
-            raise RunError("the machine ran out of memory, or of threads (ulimit -u)", advice) from error
+            raise MemoryShortError("the machine ran out of memory, or of threads (ulimit -u)", advice) from error
         raise
     except ValueError as error:
         if not str(error).startswith(TOO_SMALL):

@@ -151,6 +151,10 @@ class RunError(MedtuiError):
     """The run failed. Exit code 1."""
 
 
+class MemoryShortError(RunError):
+    """It failed for want of memory, of the GPU or of the machine."""
+
+
 @contextmanager
 def raised_as(kind: type[MedtuiError], what: str, hint: str = "") -> Iterator[None]:
     """Raise an error of the system as one for the user: ``what`` cannot be done, and what the system says of it."""

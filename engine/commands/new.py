@@ -14,7 +14,7 @@ from engine.console import show_progress, tell
 from engine.data import Dataset, data_root, open_dataset
 from engine.errors import DataError, UsageError, counted, printable, some
 from engine.hardware import unwatched
-from engine.planning.facts import Facts, cases_words, classes_of_masks, gather, words_of_sizes
+from engine.planning.facts import Facts, cases_words, classes_of_masks, gather, learned, words_of_sizes
 from engine.planning.layouts import Layout, find_layout, place_of
 from engine.planning.plan import FEW, VALIDATION_FRACTION, Line, Lines, Plan, Wish
 from engine.planning.text import named, recipe_text
@@ -85,7 +85,7 @@ def facts_of(layout: Layout, root: Path, place: str) -> tuple[Layout, Facts]:
     table = layout.table(place, **keys)
     dataset = open_dataset(table, layout.task, root)
     facts = gather(dataset, table, layout, show_progress)
-    if not any(facts.present.values()) and len(facts.seen) == len(dataset.cases):
+    if not any(facts.present.values()) and facts.whole:
         raise DataError(f"no case in {root / place} has any of the classes", "a mask is 0 for the background only")
     return layout, facts
 
@@ -105,10 +105,10 @@ def _plan(wish: Wish, root: Path, place: str) -> Plan:
     dataset = wish.facts.dataset
     known: list[str] = []
 
-    def pace(lines: Lines) -> Pace | None:
-        tell(f"timing steps of {_sizes(lines)}")
+    def pace(lines: Lines, watched: bool) -> Pace | None:
+        tell(f"timing {'a validation' if watched else 'steps'} of {_sizes(lines)}")
         recipe = parse_recipe(recipe_text([], _whole(lines, "trial", place, dataset)), "plan")
-        found = measure(recipe, dataset, root, known[0] if known else "")
+        found = measure(recipe, dataset, root, known[0] if known else "", watched=watched)
         known[:] = known or ([found.precision] if found else [])
         return found
 
@@ -130,7 +130,7 @@ def _trip(facts: Facts, place: str, spacing: tuple[float, ...]) -> float:
     size = (8,) * len(spacing)
     table = DataTable(**{**facts.keys, "root": place, "size": size, "spacing": spacing})
     tell(f"resampling a few masks to {' x '.join(f'{side:g}' for side in spacing)}")
-    return min(round_trip(facts.dataset, table).values(), default=1.0)
+    return min(round_trip(learned(facts.dataset), table).values(), default=1.0)
 
 
 def _whole(lines: Lines, name: str, place: str, dataset: Dataset) -> list[Line]:
@@ -168,11 +168,11 @@ def _saw(facts: Facts, layout: Layout, others: tuple[str, ...]) -> list[str]:
     rows = [
         f"{cases_words(facts)}, laid out as {layout.source}{also}; {unit}: {words_of_sizes(facts)}{channels}",
     ]
-    if len(facts.seen) < len(data.cases):
-        rows.append(f"headers of all were read, and {len(facts.seen)} cases whole: medtui check reads every one")
+    if not facts.whole:
+        rows.append(f"headers of all were read, and {counted(facts.read, 'case')} whole: medtui check reads every one")
     absent = [name for name, count in facts.present.items() if not count]
     if absent:
-        where = "of the cases that were read whole " if data.dense and len(facts.seen) < len(data.cases) else ""
+        where = "of the cases that were read whole " if data.dense and not facts.whole else ""
         rows.append(f"no case {where}has the class {some(absent)}")
     return rows
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from engine.errors import DataError
+from engine.errors import DataError, counted
 from engine.planning import plan
 from engine.planning.facts import Facts
 from engine.planning.machine import Pace
@@ -40,9 +40,12 @@ def plan_classification(wish: Wish, measure: Measure, pretrained: frozenset[str]
     if sum(count > 0 for count in facts.present.values()) < 2:
         names = ", ".join(facts.dataset.classes)
         raise DataError(f"all cases are of one class: {names}", "a classification needs two classes or more")
+    targets = {case.target for case in facts.dataset.split("train")}
+    if len(targets) < 2:
+        raise DataError("all training cases are of one class", "add cases, or give a split with classes in each part")
     best: tuple[Shape, Pace] | None = None
     for shape in _shapes(wish):
-        pace = measure(_lines(wish, shape, None, pretrained))
+        pace = measure(_lines(wish, shape, None, pretrained), False)
         if pace is None:
             continue
         best = (shape, pace)
@@ -50,7 +53,7 @@ def plan_classification(wish: Wish, measure: Measure, pretrained: frozenset[str]
             break
     if best is None:
         raise DataError("no network of this plan fits into the memory of this machine", "free some of it")
-    shape, pace = best
+    shape, pace = best[0], plan.watched(wish, best[1], _lines(wish, best[0], None, pretrained), measure)
     start = "from ImageNet weights" if shape.name in pretrained else "from random weights"
     words = f"pictures of {shape.side}x{shape.side}, {shape.name} {start}; {plan.pace_words(pace, wish.machine)}"
     return Plan(tuple(_lines(wish, shape, pace, pretrained)), (words, plan.UNMIRRORED))
@@ -80,11 +83,11 @@ def _grows(shape: Shape) -> bool:
 def _lines(wish: Wish, shape: Shape, pace: Pace | None, pretrained: frozenset[str]) -> list[Line]:
     facts, ready = wish.facts, shape.name in pretrained
     epoch = _epoch(facts)
+    batch = Line("train.batch_size", _batch(facts), f"{counted(epoch, 'step')} an epoch")
     steps = plan.planned_steps(wish, pace) if pace else _LEAST * epoch
     height, width = facts.size
     seen = f"pictures are {height}x{width} in the median; {plan.pace_words(pace, wish.machine)}" if pace else ""
     normal = "as the ImageNet weights know them" if ready else "by fixed means, so that tints stay what they are"
-    few = "the averaged weights of the end: nothing is chosen by validation, which has few cases of a rare class"
     return [
         *plan.data_lines(facts),
         Line("data.size", [shape.side] * 2, seen),
@@ -95,9 +98,9 @@ def _lines(wish: Wish, shape: Shape, pace: Pace | None, pretrained: frozenset[st
         *_model_lines(shape, plan.about(steps / epoch), ready=ready),
         *_loss_lines(facts),
         *_optimizer_lines(steps, epoch, ready=ready),
-        *plan.time_lines(wish, steps, epoch, batch=Line("train.batch_size", _batch(facts), f"{epoch} steps an epoch")),
+        *plan.time_lines(wish, pace, steps, epoch, batch=batch),
         *_augment_lines(facts, shape, batch=_batch(facts)),
-        Line("evaluate.checkpoint", "last", few),
+        plan.LAST,
     ]
 
 

@@ -61,9 +61,10 @@ class Facts:
     keys: dict[str, Any]  # of [data]: how it is read
     sizes: tuple[tuple[int, ...], ...]  # of the images, in voxels
     spacings: tuple[tuple[float, ...], ...]  # in mm; none where files have none
-    seen: tuple[Seen, ...]  # of a sample of the cases
-    present: dict[str, int]  # class -> cases that have it: of all cases in a classification, else of the sampled
-    empty: int  # sampled masks without foreground
+    read: int  # cases that were read whole: a sample
+    seen: tuple[Seen, ...]  # of those of them that are not for the test, whose truth may decide nothing
+    present: dict[str, int]  # class -> cases that have it: of all cases in a classification, else of those read
+    empty: int  # masks without foreground among those read
     given: bool  # whether the data set has a split of its own
     named: bool  # whether the classes have names of their own
 
@@ -82,6 +83,11 @@ class Facts:
         """Whether voxels differ between cases by more than a tenth along some axis."""
         return any(max(side) > 1.1 * min(side) for side in zip(*self.spacings, strict=True))
 
+    @property
+    def whole(self) -> bool:
+        """Whether every case was read whole."""
+        return self.read == len(self.dataset.cases)
+
     def count(self, split: str) -> int:
         return len(self.dataset.split(split))
 
@@ -95,12 +101,13 @@ def gather(dataset: Dataset, table: DataTable, layout: Layout, progress: Progres
     cases = dataset.cases
     headers = list(_each(partial(_header, dataset), cases, progress("reading the headers")))
     suspect = [case for case, found in zip(cases, headers, strict=True) if found is None]
-    sample = _spread(cases, _VOLUMES if dataset.spatial_dims == 3 else _PICTURES)
+    most = _VOLUMES if dataset.spatial_dims == 3 else _PICTURES
+    sample = [*_spread(learned(dataset).cases, most), *_spread(dataset.split("test"), most // 4)]
     sample = [*sample, *(case for case in suspect[:_PICTURES] if case not in sample)]
     checked = check_dataset(
         replace(dataset, cases=tuple(sample)), table, progress=progress("reading a sample of the cases"), measured=True
     )
-    seen = tuple(_each(partial(_look, checked), checked.cases, progress("measuring them")))
+    seen = tuple(_each(partial(_look, checked), learned(checked).cases, progress("measuring them")))
     known = [found for found in headers if found is not None]
     spacings = [spacing for _, spacing in known if spacing is not None]
     masks = Counter(index for case in checked.cases if case.facts for index in case.facts.present)
@@ -110,12 +117,18 @@ def gather(dataset: Dataset, table: DataTable, layout: Layout, progress: Progres
         keys=layout.keys,
         sizes=tuple(size for size, _ in known),
         spacings=tuple(spacings) if len(spacings) == len(known) else (),
+        read=len(checked.cases),
         seen=seen,
         present={name: counts[index] for index, name in enumerate(dataset.classes)},
         empty=sum(case.facts is not None and not case.facts.present for case in checked.cases),
         given=table.split == "given",
         named=layout.named,
     )
+
+
+def learned(dataset: Dataset) -> Dataset:
+    """``dataset`` without its test cases."""
+    return replace(dataset, cases=tuple(case for case in dataset.cases if case.split != "test"))
 
 
 def classes_of_masks(cases: Sequence[Case], dims: int, folder: Path, progress: Progress) -> tuple[str, ...]:

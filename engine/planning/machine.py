@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.data import Dataset
-from engine.errors import RunError, counted
+from engine.errors import MemoryShortError, counted
 from engine.hardware import cores, total_memory
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Pace:
     step_s: float
     memory: int = 0  # bytes of the GPU at the peak; 0 on a CPU
     precision: str = ""  # what ``train.amp = "auto"`` was found to mean
+    validation_s: float = 0.0  # of all validation cases; 0 where none was timed
 
 
 def this_machine() -> Machine:
@@ -56,14 +57,16 @@ def this_machine() -> Machine:
     return Machine(cores(), total_memory(), facts.name, facts.total_memory)
 
 
-def measure(recipe: Recipe, dataset: Dataset, root: Path, precision: str = "") -> Pace | None:
+def measure(recipe: Recipe, dataset: Dataset, root: Path, precision: str = "", *, watched: bool = False) -> Pace | None:
     """Time steps of ``recipe`` as a training does, its loader included; None where memory runs out.
 
     Args:
         precision: what was found before, see `Pace`; without it, it is found out first.
+        watched: a validation is timed too, by one of its cases.
 
     Raises:
         DataError: a case cannot be read.
+        RunError: the step fails, but not for want of memory.
     """
     import torch
 
@@ -74,7 +77,8 @@ def measure(recipe: Recipe, dataset: Dataset, root: Path, precision: str = "") -
     from engine.training.stream import EpochStream
 
     count, cases = recipe.train.batch_size, dataset.split("train")
-    few = replace(dataset, cases=tuple(cases[:: max(1, len(cases) // (_BATCHES * count))][: _BATCHES * count]))
+    some = cases[:: max(1, len(cases) // (_BATCHES * count))][: _BATCHES * count]
+    few = replace(dataset, cases=(*some, *(dataset.split("validation") if watched else ())))
     try:
         with memory_errors(""):
             network = build_network(recipe, few, root, precision or None, counts=[1] * dataset.labels)
@@ -87,9 +91,9 @@ def measure(recipe: Recipe, dataset: Dataset, root: Path, precision: str = "") -
             finally:
                 loader.close()
             peak = torch.cuda.max_memory_allocated(gpu) if gpu else 0
-    except RunError:
+    except MemoryShortError:
         return None
-    return Pace(found.step_s, int(peak), precision_of(network.device))
+    return Pace(found.step_s, int(peak), precision_of(network.device), found.validation_s)
 
 
 def ready_weights() -> frozenset[str]:

@@ -11,7 +11,8 @@ from engine.planning.machine import Machine, Pace
 
 TEST_FRACTION, VALIDATION_FRACTION = 0.2, 0.1
 FEW = 30  # training cases or groups: a tenth of fewer is one or two, by which nothing can be watched
-VALIDATIONS = 12  # in a run: points enough for a curve, as hippocampus.toml has
+_VALIDATIONS = 12  # in a run: points enough for a curve, as hippocampus.toml has
+_WATCHED = 0.1  # of the minutes, at most, for all validations together: they choose nothing
 SHORT_MEMORY, LONG_MEMORY = 100, 500  # steps that averaged weights reach back: those of hippocampus, and of seg_best
 _LONG_RUN = 3000  # steps from which the long one is meant: between those recipes' 1,800 and 4,200
 WARM_UP = 0.1  # of the steps, at most
@@ -28,9 +29,11 @@ class Line:
     why: str = ""  # its comment
 
 
+LAST = Line("evaluate.checkpoint", "last", "the averaged weights of the end: nothing is chosen by validation")
 Lines = Sequence[Line]
-Measure = Callable[[Lines], Pace | None]
-"""How fast a recipe of these lines is on the machine; None where it does not fit into the memory."""
+Measure = Callable[[Lines, bool], Pace | None]
+"""How fast a recipe of these lines is on the machine, and whether its validation is timed too; None where it does not
+fit into the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ def data_lines(facts: Facts) -> list[Line]:
         lines.append(Line("data.classes", list(classes), why))
     lines += _split_lines(facts)
     if facts.empty:
-        why = f"{facts.empty} of {len(facts.seen)} masks are empty, and stay; damaged cases are left out"
+        why = f"{facts.empty} of {facts.read} masks that were read are empty, and stay; damaged cases are left out"
         lines.append(Line("data.unreadable", "skip", why))
     return lines
 
@@ -88,11 +91,14 @@ def _split_lines(facts: Facts) -> list[Line]:
     return lines
 
 
-def time_lines(wish: Wish, steps: int, epoch: int, *, batch: Line) -> list[Line]:
+def time_lines(wish: Wish, pace: Pace | None, steps: int, epoch: int, *, batch: Line) -> list[Line]:
     """[train], for about so many ``steps`` of which ``epoch`` make one."""
     reach = LONG_MEMORY if steps >= _LONG_RUN else SHORT_MEMORY
-    every = max(1, round(steps / epoch / VALIDATIONS))
-    looks = Line("train.validate_every", every, f"about {VALIDATIONS} looks in a run")
+    every = max(1, round(steps / epoch / (_looks(wish, pace) if pace else _VALIDATIONS)))
+    cost = f", of {pace.validation_s:.2g} s each" if pace and pace.validation_s else ""
+    looks = Line(
+        "train.validate_every", every, f"about {counted(max(1, round(steps / epoch / every)), 'look')} in a run{cost}"
+    )
     minutes = f"about {about(steps)} steps here; the schedule ends with them, the test comes after"
     if steps < epoch:
         minutes = f"{about(steps)} steps here, and a pass over the cases takes {about(epoch)}: give it more"
@@ -118,8 +124,20 @@ def about(number: float) -> str:
 
 
 def planned_steps(wish: Wish, pace: Pace) -> int:
-    """How many steps end within the minutes."""
-    return max(1, math.floor(wish.minutes * 60 * MARGIN / pace.step_s))
+    """How many steps end within the minutes, beside the validations."""
+    room = wish.minutes * 60 * MARGIN - _looks(wish, pace) * pace.validation_s
+    return max(1, math.floor(room / pace.step_s))
+
+
+def _looks(wish: Wish, pace: Pace) -> int:
+    """How many validations a run has."""
+    most = _WATCHED * wish.minutes * 60 / pace.validation_s if pace.validation_s else _VALIDATIONS
+    return max(1, min(_VALIDATIONS, math.floor(most)))
+
+
+def watched(wish: Wish, pace: Pace, lines: Lines, measure: Measure) -> Pace:
+    """``pace`` of the recipe of ``lines``, with what its validations cost."""
+    return (measure(lines, True) if wish.facts.count("validation") else None) or pace
 
 
 def nested(lines: Iterable[Line]) -> dict[str, Any]:

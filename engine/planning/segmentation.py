@@ -4,6 +4,7 @@ Rules are those of nnU-Net (Isensee et al. 2021) where one is named, else what d
 """
 
 import functools
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from engine.errors import DataError, counted
@@ -20,6 +21,8 @@ _BATCH = {3: 2, 2: 8}  # by the axes of an image: as hippocampus_hour, and as pi
 _EPOCH = 28  # steps of an epoch at least: seg_best's; fewer, and its end takes more than its steps
 _PADDED = 0.25  # share of empty voxels from which they are left out of the scale: nnU-Net's rule
 _WHOLE = 0.999  # share of the truth in its largest piece from which predictions keep one piece: a few stray voxels
+_FLAT = 3  # times the short axis that a long one has, from which crops are turned in their plane only: nnU-Net's
+_MASKS = 30  # in one piece each, before it is believed: then it holds of 90 % at least (95 % confidence, 3 of 30)
 _AIR = (-1100.0, -900.0)  # in Hounsfield units
 _PADDING = -2000.0  # and below: what scanners fill the corners of a CT with
 
@@ -35,7 +38,7 @@ def plan_segmentation(wish: Wish, measure: Measure, trip: RoundTrip) -> Plan:
     for shape, least in _shapes(wish, functools.cache(trip)):
         if shape in tried:
             continue
-        pace = measure(_lines(wish, shape, None, ""))
+        pace = measure(_lines(wish, shape, None, ""), False)
         tried[shape] = plan.planned_steps(wish, pace) if pace else None
         if pace is None:
             continue
@@ -45,7 +48,7 @@ def plan_segmentation(wish: Wish, measure: Measure, trip: RoundTrip) -> Plan:
             break
     if best is None:
         raise DataError("no network of this plan fits into the memory of this machine", "free some of it")
-    shape, pace = best
+    shape, pace = best[0], plan.watched(wish, best[1], _lines(wish, best[0], None, ""), measure)
     lines, facts = _lines(wish, shape, pace, _width_words(wish, shape, tried)), wish.facts
     held = "whole images" if shape.held >= 1 else f"{shape.held:.0%} of a median image"
     grid = f", at voxels of {_mm(facts, shape.spacing)}" if shape.spacing else ""
@@ -93,8 +96,8 @@ def _lines(wish: Wish, shape: Shape, pace: Pace | None, width: str) -> list[Line
         Line("optimizer.weight_decay", 0.01),
         Line("schedule.name", "polynomial"),
         *plan.warmup_lines(steps, epoch),
-        *plan.time_lines(wish, steps, epoch, batch=Line("train.batch_size", batch, why if batch == 2 else "")),
-        *_augment_lines(facts),
+        *plan.time_lines(wish, pace, steps, epoch, batch=Line("train.batch_size", batch, why if batch == 2 else "")),
+        *_augment_lines(facts, shape),
         *_evaluate_lines(facts),
     ]
 
@@ -123,9 +126,9 @@ def _spacing_line(facts: Facts, shape: Shape) -> list[Line]:
     coarse = facts.spacing is None or any(a > 1.1 * b for a, b in zip(shape.spacing, facts.spacing, strict=True))
     kept = f"; masks keep a Dice of {shape.trip:.3f} by it"
     if coarse and facts.spacing is None:
-        why = f"pixels taken together, so that a crop holds a quarter of a picture of {_x(facts.size)}{kept}"
+        why = f"pixels taken together, so that a crop holds {shape.held:.0%} of a picture of {_x(facts.size)}{kept}"
     elif coarse:
-        why = f"coarser than the {found} mm of the files, so that a crop holds a quarter of a scan{kept}"
+        why = f"coarser than the {found} mm of the files, so that a crop holds {shape.held:.0%} of a scan{kept}"
     else:
         why = f"the medians: voxels are {found} mm{kept}"
     return [Line("data.spacing", list(shape.spacing), why)]
@@ -153,7 +156,8 @@ def _window_lines(facts: Facts) -> list[Line]:
     low, high = map(rounded, percentiles(facts))
     if high <= low:
         return []
-    why = "CT: " + ("the data set says so" if named else "air is near -1000")
+    least = sorted(each.low for each in facts.seen)[len(facts.seen) // 2]
+    why = "CT: " + ("the data set says so" if named else f"values begin at {least:.5g}, as air or a scanner's padding")
     return [
         Line("data.intensity", "window", why),
         Line("data.window", [low, high], "99 % of the voxels of the classes lie between: nnU-Net's rule"),
@@ -164,7 +168,8 @@ def _model_lines(shape: Shape, width: str) -> list[Line]:
     why = "residual U-Net: on the hippocampus, in equal time, ahead of nnU-Net's network (docs/benchmarks.md)"
     lines = [Line("model.name", "resunet", why)]
     if shape.flat:
-        lines = [Line("model.name", "dynunet", f"nnU-Net's: halves the long axes of {_x(shape.size)} only")]
+        why = f"nnU-Net's: halves an axis of {_x(shape.size)} only while 4 voxels are left along it"
+        lines = [Line("model.name", "dynunet", why)]
     lines.append(Line("model.channels", shape.channels, f"{shape.levels} levels, {width}" if width else ""))
     if shape.levels > 3:
         why = "every level learns from the truth (Lee et al. 2015), as in nnU-Net"
@@ -182,7 +187,7 @@ def _loss_lines(facts: Facts, *, whole: bool) -> list[Line]:
     ]
 
 
-def _augment_lines(facts: Facts) -> list[Line]:
+def _augment_lines(facts: Facts, shape: Shape) -> list[Line]:
     shades = ["noise", "blur", "brightness", "contrast", "gamma"]
     sizes = {"noise": 0.1, "blur": 1.0}
     colour = [Line("augment.saturation", 0.2)] if facts.dataset.colour else []
@@ -192,6 +197,7 @@ def _augment_lines(facts: Facts) -> list[Line]:
             20.0,
             "as seg_best.toml; on the left atrium stronger changes did harm (docs/benchmarks.md)",
         ),
+        *_plane_line(shape),
         Line("augment.scale", 0.2),
         Line("augment.translate", 0.05),
         Line("augment.affine_probability", 0.7),
@@ -206,11 +212,22 @@ def _augment_lines(facts: Facts) -> list[Line]:
     ]
 
 
+def _plane_line(shape: Shape) -> list[Line]:
+    """The plane of the two long axes, where the third is short: turned into it, a slice would leave the crop."""
+    short = min(range(len(shape.size)), key=lambda axis: shape.size[axis])
+    if len(shape.size) < 3 or max(shape.size) <= _FLAT * shape.size[short]:
+        return []
+    plane = [axis for axis in range(3) if axis != short]
+    why = f"nnU-Net's rule: an axis of {shape.size[short]} voxels is not turned into one of {max(shape.size)}"
+    return [Line("augment.rotate_plane", plane, why)]
+
+
 def _evaluate_lines(facts: Facts) -> list[Line]:
-    lines = [Line("evaluate.checkpoint", "last", "the averaged weights of the end: nothing is chosen by validation")]
-    if in_one_piece(facts) >= _WHOLE:
-        masks = counted(len(facts.seen), "mask")
-        why = f"each class is in one piece in the {masks} that were read: predictions keep their largest"
+    lines = [plan.LAST]
+    masks = Counter(index for each in facts.seen for index, _, _ in each.pieces)
+    fewest = min(masks[index] for index in range(len(facts.dataset.classes)))
+    if fewest >= _MASKS and in_one_piece(facts) >= _WHOLE:
+        why = f"each class is in one piece wherever it was seen ({fewest} masks or more): predictions keep the largest"
         lines.append(Line("evaluate.largest_component", True, why))
     return lines
 

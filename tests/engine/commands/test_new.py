@@ -34,7 +34,9 @@ def planned(place: Path):
     """The recipe of a data set below ./data, by a machine whose steps take a tenth of a second."""
     root, name = data_root(None), place.name
     layout, facts = facts_of(find_layout(place)[0], root, name)
-    plan = plan_segmentation(Wish(facts, Machine(2, 2**33), 60), lambda _lines: Pace(0.1), lambda _spacing: 1.0)
+    plan = plan_segmentation(
+        Wish(facts, Machine(2, 2**33), 60), lambda _lines, _watched: Pace(0.1), lambda _spacing: 1.0
+    )
     assert layout.source == facts.dataset.source
     return recipe_of(plan, facts)
 
@@ -122,7 +124,10 @@ def test_air_at_minus_a_thousand_is_ct(here):
         builders.rewrite(folder / "images" / f"{index}.nii.gz", image)
     recipe = planned(folder)
     assert recipe.data.intensity == "window"
-    values = np.concatenate([100 * builders.volume(index)[builders.mask() > 0] for index in range(4)])
+    dataset = facts_of(find_layout(folder)[0], data_root(None), "ct")[1].dataset
+    learned = [int(case.id) for case in dataset.cases if case.split != "test"]
+    assert len(learned) == 3
+    values = np.concatenate([100 * builders.volume(index)[builders.mask() > 0] for index in learned])
     assert recipe.data.window == pytest.approx(np.percentile(values, (0.5, 99.5)), rel=0.01)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from engine.data.cases import Case, Dataset
 from engine.planning.facts import Facts, Seen
 from engine.planning.machine import Machine, Pace
-from engine.planning.plan import Line, Lines, Plan, Wish, nested
+from engine.planning.plan import Line, Lines, Measure, Plan, Wish, nested
 from engine.planning.text import recipe_text
 from engine.recipe import Recipe, parse_recipe, refuse_dead
 
@@ -50,7 +50,7 @@ def pictures(
     names = tuple("abcdefg"[: len(counts)])
     dataset = Dataset(
         name="made up",
-        cases=_cases({"train": train, "validation": 50, "test": 50}, target=0),
+        cases=_cases({"train": train, "validation": 50, "test": 50}, len(names)),
         classes=names,
         channels=channels,
         spatial_dims=2,
@@ -63,9 +63,9 @@ def pictures(
     return _facts(dataset, (size,) * len(dataset.cases), (), (SEEN,), present)
 
 
-def _cases(counts: dict[str, int], target: int | None = None) -> tuple[Case, ...]:
+def _cases(counts: dict[str, int], classes: int = 0) -> tuple[Case, ...]:
     return tuple(
-        Case(f"{split}{at}", (Path(f"{split}{at}"),), target=target, split=split)
+        Case(f"{split}{at}", (Path(f"{split}{at}"),), target=at % classes if classes else None, split=split)
         for split, count in counts.items()
         for at in range(count)
     )
@@ -77,6 +77,7 @@ def _facts(dataset: Dataset, sizes, spacings, seen, present: dict[str, int]) -> 
         keys={"source": dataset.source, "classes": dataset.classes},
         sizes=sizes,
         spacings=spacings,
+        read=len(seen),
         seen=seen,
         present=present,
         empty=0,
@@ -89,12 +90,12 @@ def wish(facts: Facts, machine: Machine = CPU, minutes: int = 60) -> Wish:
     return Wish(facts, machine, minutes)
 
 
-def paces(seconds: Callable[[dict[str, dict[str, object]]], float | None]) -> Callable[[Lines], Pace | None]:
-    """A clock by which a step of a recipe takes so many ``seconds``; None: no memory."""
+def paces(seconds: Callable[[dict[str, dict[str, object]]], float | None], validation: float = 0.0) -> Measure:
+    """A clock by which a step of a recipe takes so many ``seconds``, and a validation; None: no memory."""
 
-    def measure(lines: Lines) -> Pace | None:
+    def measure(lines: Lines, watched: bool) -> Pace | None:
         taken = seconds(nested(lines))
-        return None if taken is None else Pace(taken)
+        return None if taken is None else Pace(taken, validation_s=validation if watched else 0.0)
 
     return measure
 

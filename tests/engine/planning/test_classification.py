@@ -68,5 +68,7 @@ def test_what_cannot_be_classified_is_said():
         planned(replace(facts, dataset=replace(facts.dataset, task="classification")))
     with pytest.raises(DataError, match="one class"):
         planned(pictures(counts=(500, 0)))
+    with pytest.raises(DataError, match="all training cases are of one class"):
+        planned(pictures(train=1))
     with pytest.raises(DataError, match="fits into the memory"):
         planned(pictures(), seconds=lambda _tables: None)

@@ -98,3 +98,22 @@ def test_a_class_in_pieces_counts_whatever_its_size():
 
 def test_numbers_are_rounded_as_a_person_would():
     assert [rounded(value) for value in (0.0, 1.23456, -98765, 0.00123456)] == [0.0, 1.23, -98800, 0.00123]
+
+
+def test_the_truth_of_test_cases_decides_nothing_and_damage_in_them_is_told(tmp_path):
+    folder = builders.pairs(tmp_path / "d", parts=("train", "test"), cases=3)
+    for index in range(3):  # 100 times as bright, and in two pieces
+        mask = builders.mask()
+        mask[10, 12, 8] = 1
+        builders.rewrite(folder / "labels" / "test" / f"test{index}.nii.gz", mask)
+        builders.rewrite(folder / "images" / "test" / f"test{index}.nii.gz", 100 * builders.volume(100 + index))
+    layout, _ = find_layout(folder)
+    table = replace(layout, keys={**layout.keys, "classes": ("a",)}).table("d", split="given")
+    dataset = open_dataset(table, "segmentation", tmp_path)
+    facts = gather(dataset, table, layout, quiet)
+    assert (facts.read, len(facts.seen), facts.whole) == (6, 3, True)
+    assert in_one_piece(facts) == 1
+    assert percentiles(facts)[1] < 5
+    (folder / "images" / "test" / "test1.nii.gz").write_bytes(b"no volume")
+    with pytest.raises(DataError, match="1 case of 6"):
+        gather(dataset, table, layout, quiet)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -40,6 +42,11 @@ def test_a_step_is_timed_with_the_cases_that_it_is_made_of(tmp_path):
     pace = measure(recipe, dataset, tmp_path)
     assert pace is not None
     assert pace.step_s > 0
+    assert pace.validation_s == 0
+    watched = replace(dataset, cases=(dataset.cases[0], replace(dataset.cases[1], split="validation")))
+    found = measure(recipe, watched, tmp_path, pace.precision, watched=True)
+    assert found is not None
+    assert found.validation_s > 0
     assert pace.precision.startswith("cuda" if torch.cuda.is_available() else "cpu")
     (folder / "images" / "0.nii.gz").unlink()
     with pytest.raises(DataError, match=r"0\.nii\.gz"):

@@ -130,10 +130,38 @@ def test_intensities_are_told_by_values_and_modality(image, modality, intensity)
 
 
 def test_one_piece_is_kept_only_where_every_mask_has_one():
-    assert planned(volumes())[0].evaluate.largest_component
-    tumours = replace(SEEN, pieces=((0, 1_000_000, 1_000_000), (1, 100, 60)))
-    assert not planned(volumes(seen=(SEEN, tumours)))[0].evaluate.largest_component
-    assert not planned(volumes(seen=(replace(SEEN, pieces=()),)))[0].evaluate.largest_component
+    def kept_whole(*seen):
+        return planned(volumes(seen=seen))[0].evaluate.largest_component
+
+    many = (SEEN,) * 40
+    assert kept_whole(*many)
+    assert not kept_whole(*many, replace(SEEN, pieces=((0, 100, 60),)))
+    assert not kept_whole(*[replace(SEEN, pieces=())] * 40)
+    assert not kept_whole(*[SEEN] * 5)  # of five lesions alone in their scans the sixth may have a neighbour
+
+
+def test_a_class_that_few_masks_show_is_not_believed_to_be_one_piece():
+    facts = volumes(seen=(SEEN,) * 40 + (replace(SEEN, pieces=((0, 9, 9), (1, 9, 9))),) * 3)
+    facts = replace(facts, dataset=replace(facts.dataset, classes=("organ", "tumour"), label_values=(1, 2)))
+    assert not planned(facts)[0].evaluate.largest_component
+
+
+def test_crops_of_a_flat_volume_are_turned_in_their_plane_only():
+    recipe, plan = planned(volumes((256, 20, 256), spacings=((0.5, 5.0, 0.5),)))
+    assert recipe.augment.rotate_plane == (0, 2)
+    assert f"20 voxels is not turned into one of {max(recipe.data.size)}" in reasons(plan)["augment.rotate_plane"]
+    assert planned(volumes((64, 64, 40)))[0].augment.rotate_plane is None
+
+
+def test_validations_take_a_tenth_of_the_minutes_at_most_and_are_paid_for():
+    facts = volumes()  # 40 training cases: an epoch is 28 steps
+    tables = paces(lambda _tables: 1.0, validation=90.0)
+    plan = plan_segmentation(wish(facts), tables, kept)
+    recipe = recipe_of(plan, facts)
+    steps = 0.97 * 3600 - 4 * 90  # a tenth of an hour is 4 validations
+    assert recipe.train.validate_every == round(steps / 40 / 4)
+    assert reasons(plan)["train.validate_every"] == "about 4 looks in a run, of 90 s each"
+    assert reasons(plan)["train.minutes"].startswith("about 3,100 steps here")
 
 
 def test_many_cases_are_not_warmed_up_for_longer_than_is_trained():
