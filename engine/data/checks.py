@@ -181,6 +181,7 @@ def _refused(dataset: Dataset, findings: list[Finding], *, measured: bool = Fals
         hint += ", and to keep those with an empty label: slices beside the organ, patients without a lesion"
     if len(findings) == len(dataset.cases):
         hint = "it is so in every case: look first at what [data] in the recipe says of them"
+        hint = "it is so in every case: mend the files, or say with --source what they are" if measured else hint
     return DataError(
         f"{counted(len(findings), 'case')} of {len(dataset.cases)} in {dataset.root} cannot be used:",
         hint,

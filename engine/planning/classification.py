@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from engine.data.order import batch_count
 from engine.errors import DataError, counted
 from engine.planning import plan
 from engine.planning.facts import Facts
@@ -14,6 +15,7 @@ _SIZES = (224, 192, 160, 128, 96, 64)  # sides: ImageNet's down to the least tha
 _LEAST = 30  # passes over the cases: what cls_best has
 _BATCH, _FEWEST = 64, 16  # cls_best_hour's, and the least that batch norm and MixUp are worth something with
 _STEPS = 10  # an epoch has at least so many, where the cases allow: of few cases smaller batches, not fewer steps
+_OF_ONE = 2  # cases of a class in the mean, at least: one to learn it by and one to test it
 _UNLIKE = 1.1  # times the cases of the rarest class, from which the loss weighs them
 
 
@@ -40,6 +42,9 @@ def plan_classification(wish: Wish, measure: Measure, pretrained: frozenset[str]
     if sum(count > 0 for count in facts.present.values()) < 2:
         names = ", ".join(facts.dataset.classes)
         raise DataError(f"all cases are of one class: {names}", "a classification needs two classes or more")
+    if len(facts.dataset.classes) * _OF_ONE > len(facts.dataset.cases):
+        found = f"{counted(len(facts.dataset.classes), 'class')} for {counted(len(facts.dataset.cases), 'case')}"
+        raise DataError(f"{found}: too few to learn and to test one", "are these classes? Numbers and names are none")
     targets = {case.target for case in facts.dataset.split("train")}
     if len(targets) < 2:
         raise DataError("all training cases are of one class", "add cases, or give a split with classes in each part")
@@ -73,7 +78,7 @@ def _batch(facts: Facts) -> int:
 
 
 def _epoch(facts: Facts) -> int:
-    return -(-facts.count("train") // _batch(facts))
+    return batch_count(facts.count("train"), _batch(facts))
 
 
 def _grows(shape: Shape) -> bool:

@@ -17,7 +17,7 @@ from engine.data.sources.dataset_json import FILE
 from engine.data.sources.index import files_below, hidden, split_named
 from engine.data.unread import unread
 from engine.errors import DataError, UsageError, counted, some
-from engine.planning.tables import table_keys
+from engine.planning.tables import listing, table_keys
 from engine.recipe.base import Values
 from engine.recipe.model import refresh
 from engine.recipe.sources import DataTable
@@ -69,8 +69,12 @@ def find_layout(folder: Path, source: str | None = None) -> tuple[Layout, tuple[
     for name in known if source is None else [source]:
         own, reasons[name] = _readings(name, folder)
         found += own
+    if source is None:
+        found = [each for each in found if not _one_folder(each, reasons)]
     if not found:
         raise _none(folder, reasons)
+    if source is None and all(_by_folders(each, folder) for each in found):
+        _refuse_unread_table(folder, reasons["csv"])
     names = tuple(dict.fromkeys(each.source for each in found))
     best = [each for each in found if not _by_folders(each, folder)] or found
     most = max(each.whole for each in best)
@@ -90,7 +94,9 @@ def _readings(name: str, folder: Path) -> tuple[list[Layout], str]:
         tried: list[Layout] = []
         try:
             variants = [*_variants(member.model_fields.keys(), folder, task)]
-        except OSError as error:
+            if "path_column" in member.model_fields and not variants:
+                reason = listing(folder)[0] or reason
+        except (OSError, DataError) as error:
             reason, variants = _reason(error, folder), []
         for keys in variants:
             for named in (True, False)[: 1 + (task == "segmentation" and "classes" not in keys)]:
@@ -160,6 +166,25 @@ def _by_folders(layout: Layout, folder: Path) -> bool:
     return layout.task == "classification" and len(layout.keys) == 1 and all(map(said, layout.index.cases))
 
 
+def _one_folder(layout: Layout, reasons: dict[str, str]) -> bool:
+    """Whether all cases are of one class, which only the name of their folder says; then that is the reason."""
+    one = layout.source == "image_folder" and len({case.target for case in layout.index.cases}) == 1
+    if one:
+        names = ", ".join(layout.index.classes)
+        reasons[layout.source] = f"all pictures are in one folder, {names}: a classification needs two classes"
+    return one
+
+
+def _refuse_unread_table(folder: Path, reason: str) -> None:
+    """Refuse to take names of folders for classes where a table says others, and cannot be read."""
+    _, column = listing(folder)
+    if column:
+        way = "mend the table, or say --source image_folder: then names of folders are the classes"
+        raise UsageError(
+            f'a table in {folder} has the classes of the pictures, as "{column}", and is not read: {reason}', way
+        )
+
+
 def _words(layout: Layout) -> str:
     rest = ", ".join(f"{key} = {value}" for key, value in layout.keys.items() if key not in {"source", "classes"})
     cases, what = counted(len(layout.index.cases), "case"), f"{layout.task} of {', '.join(layout.index.classes[:5])}"
@@ -187,7 +212,7 @@ def _none(folder: Path, reasons: dict[str, str]) -> DataError:
         lines += [f"  {name:14}{wants}", f"  {'':14}{reason}"]
     files = islice((path for path in folder.rglob("*") if path.is_file()), _MOST_FILES)
     kinds = {problem.where: problem for problem in (*unread(files, 3),) if problem.allowed[:7] == "convert"}
-    hint = "docs/data.md draws the folders of each"
+    hint = "docs/data.md draws the folders of each; a table.csv there, with the columns path and label, reads any other"
     return DataError("\n".join(lines), hint, tuple(kinds.values()))
 
 

@@ -60,7 +60,8 @@ def data_lines(facts: Facts) -> list[Line]:
     classes = keys.pop("classes", None)
     lines += [Line(f"data.{key}", value) for key, value in keys.items()]
     if classes:
-        why = "" if facts.named else "nothing names them: put in names of your own, for the mask values 1, 2, ..."
+        values = ", for the mask values 1, 2, ..." if len(classes) > 1 else ""
+        why = "" if facts.named else f"nothing names them: put in names of your own{values}"
         lines.append(Line("data.classes", list(classes), why))
     lines += _split_lines(facts)
     if facts.empty:

@@ -7,6 +7,7 @@ import functools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from engine.data.order import batch_count
 from engine.errors import DataError, counted
 from engine.planning import plan
 from engine.planning.facts import Facts, in_one_piece, percentiles, rounded
@@ -79,7 +80,7 @@ def _lines(wish: Wish, shape: Shape, pace: Pace | None, width: str) -> list[Line
     facts = wish.facts
     batch, train = _BATCH[len(shape.size)], facts.count("train")
     samples = max(1, -(-_EPOCH * batch // train))
-    epoch = -(-train * samples // batch)
+    epoch = batch_count(train * samples, batch)
     steps = plan.planned_steps(wish, pace) if pace else _ENOUGH
     few = f"{counted(train, 'case')} a pass: an epoch is {epoch} steps"
     why = "on the hippocampus as many cases in batches of 2 were better than of 4 (docs/benchmarks.md)"

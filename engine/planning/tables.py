@@ -1,11 +1,11 @@
 """What the columns of a table beside the images are: paths, classes or masks, patients, splits."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from engine.data.sources.index import inside, missing, split_named
+from engine.data.sources.index import files_below, inside, missing, split_named, stem
 from engine.data.sources.rows import plain, table_rows
 from engine.data.traits import GROUPS, SPLIT_COLUMNS
 from engine.errors import DataError
@@ -24,31 +24,67 @@ def table_keys(folder: Path, task: str) -> Iterator[Values]:
         task: "segmentation": another column holds such paths too; "classification": another one holds classes, or a
             column a class holds 0 and 1.
     """
+    for name, header, columns in _tables(folder):
+        keys = _keys(folder, columns, task) if len(columns) == len(header) else None
+        if keys is not None:
+            yield {"table": name, **keys} if name != "table.csv" else keys
+
+
+def listing(folder: Path) -> tuple[str, str]:
+    """Of the first table in ``folder`` that names its files: what keeps it from being read, and what it calls a class.
+
+    Each is "" where there is none.
+    """
+    known = {name: path for path in files_below(folder)[:_MOST_ROWS] for name in _short(path.relative_to(folder))}
+    for name, header, columns in _tables(folder):
+        paths = [column for column, cells in columns.items() if _are_files(folder, cells)]
+        bare = [column for column, cells in columns.items() if _are(cells, known.__contains__)]
+        if not paths and not bare:
+            continue
+        label = _named([column for column in header if column not in paths], _CLASSES) or ""
+        if len(columns) < len(header):
+            return f"{name}: a column is there twice, or has no name", label
+        if not paths:
+            cell = next(cell for cell in columns[bare[0]] if cell in known)
+            path = known[cell].relative_to(folder).as_posix()
+            return f"{name}: {bare[0]} does not hold paths below the folder: {path} instead of {cell}", label
+        if not label:
+            return f'{name}: which column holds the classes? Call it "label"', ""
+        return "", label
+    return "", ""
+
+
+def _short(path: Path) -> tuple[str, ...]:
+    """What people call a file beside its path: without its folders, without its ending, without both."""
+    return path.name, stem(path), path.with_name(stem(path)).as_posix()
+
+
+def _tables(folder: Path) -> Iterator[tuple[str, list[str], dict[str, list[str]]]]:
+    """Name, header and columns of each table in ``folder`` that has rows."""
     names = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in _ENDINGS and path.is_file()]
     for path in names[:_MOST_TABLES]:
         with suppress(DataError):
             lines = list(islice(table_rows(path, folder, ("path", "label")), _MOST_ROWS))
-            header, rows = lines[0][1], [cells for _, cells in lines[1:]]
-            keys = _keys(folder, header, rows, task) if rows else None
-            if keys is not None:
-                yield {"table": path.name, **keys} if path.name != "table.csv" else keys
+            header, rows = (lines[0][1] if lines else []), [cells for _, cells in lines[1:]]
+            if rows:
+                columns = {name: [row[at] if at < len(row) else "" for row in rows] for at, name in enumerate(header)}
+                yield path.name, header, columns
 
 
-def _keys(folder: Path, header: Sequence[str], rows: Sequence[Sequence[str]], task: str) -> Values | None:
-    columns = {name: [row[at] if at < len(row) else "" for row in rows] for at, name in enumerate(header)}
+def _keys(folder: Path, columns: Mapping[str, Sequence[str]], task: str) -> Values | None:
     paths = [name for name, cells in columns.items() if _are_files(folder, cells)]
-    if not paths or len(columns) < len(header):
+    if not paths:
         return None
     image, masks = paths[0], paths[1:]
     keys: Values = {} if plain(image) == "path" else {"path_column": image}
     if (task == "segmentation") != bool(masks):
         return None
-    rest = [name for name in header if name not in paths]
+    rest = [name for name in columns if name not in paths]
     label = masks[0] if masks else _named(rest, _CLASSES)
     if label is not None:
         keys |= {} if plain(label) == "label" else {"label_column": label}
     elif hot := [name for name in rest if {*columns[name]} <= {"0", "1", "0.0", "1.0"}]:
-        if any(sum(columns[name][at][0] == "1" for name in hot) != 1 for at in range(len(rows))):
+        if any(sum(columns[name][at][0] == "1" for name in hot) != 1 for at in range(len(columns[image]))):
             return None
         keys["classes"] = tuple(hot)
     else:
@@ -62,8 +98,12 @@ def _keys(folder: Path, header: Sequence[str], rows: Sequence[Sequence[str]], ta
 
 
 def _are_files(folder: Path, cells: Sequence[str]) -> bool:
-    looked = [inside(folder, cell) for cell in cells[:_LOOKED_AT] if cell and not missing(cell)]
-    return 2 * sum(path is not None and path.is_file() for path in looked) > len(looked)
+    return _are(cells, lambda cell: (path := inside(folder, cell)) is not None and path.is_file())
+
+
+def _are(cells: Sequence[str], known: Callable[[str], bool]) -> bool:
+    looked = [cell for cell in cells[:_LOOKED_AT] if cell and not missing(cell)]
+    return 2 * sum(map(known, looked)) > len(looked)
 
 
 def _named(header: Sequence[str], wanted: Sequence[str]) -> str | None:

@@ -68,6 +68,9 @@ def test_what_cannot_be_classified_is_said():
         planned(replace(facts, dataset=replace(facts.dataset, task="classification")))
     with pytest.raises(DataError, match="one class"):
         planned(pictures(counts=(500, 0)))
+    few = pictures(counts=(1,) * 7)
+    with pytest.raises(DataError, match="7 classes for 13 cases: too few"):
+        planned(replace(few, dataset=replace(few.dataset, cases=few.dataset.cases[:13])))
     with pytest.raises(DataError, match="all training cases are of one class"):
         planned(pictures(train=1))
     with pytest.raises(DataError, match="fits into the memory"):

@@ -59,6 +59,38 @@ def test_the_columns_of_a_table_are_told_by_what_they_hold(tmp_path):
     assert layout.index.classes == ("a", "b")
 
 
+@pytest.mark.parametrize(
+    ("header", "row", "reason"),
+    [
+        ("path,label", "scans/{0}.png,a", "the image of table.csv:2 again"),
+        ("path,label", "scans/{0}.png,", "label: found nothing"),
+        ("path,severity", "scans/{0}.png,a", 'which column holds the classes? Call it "label"'),
+        ("image,label", "{0}.png,a", "image does not hold paths below the folder: scans/0.png instead of 0.png"),
+        ("id,label", "{0},a", "scans/0.png instead of 0"),
+        ("path,label", "scans/{0},a", "scans/0.png instead of scans/0"),
+        ("path,label,label", "scans/{0}.png,a,b", "a column is there twice"),
+    ],
+)
+def test_why_a_table_is_not_read_is_said_and_one_folder_is_no_class(header, row, reason, tmp_path):
+    for index in range(4):
+        builders.picture(tmp_path / "d" / "scans" / f"{index}.png", index)
+    builders.csv_table(tmp_path / "d", [row.format(at) for at in (0, 1, 2, 3, 0)], header)
+    with pytest.raises(DataError, match=r"all pictures are in one folder, scans") as caught:
+        find_layout(tmp_path / "d")
+    assert reason in str(caught.value)
+
+
+def test_folders_are_no_classes_where_a_table_that_cannot_be_read_has_some(tmp_path):
+    folder = builders.image_folder(tmp_path / "d")
+    rows = [f"{kind}{at},{'xy'[at % 2]}" for kind in ("cat", "dog") for at in range(4)]
+    builders.csv_table(folder, rows, "id,diagnosis")
+    with pytest.raises(UsageError, match=r'as "diagnosis", and is not read: table\.csv: id does not hold paths'):
+        find_layout(folder)
+    assert find_layout(folder, "image_folder")[0].index.classes == ("cat", "dog")
+    builders.csv_table(folder, [f"cat{at},{30 + at}" for at in range(4)], "id,age")  # says nothing of classes
+    assert find_layout(folder)[0].source == "image_folder"
+
+
 def test_a_table_of_masks_is_a_segmentation(tmp_path):
     pair(tmp_path / "d", "a", "b")
     builders.csv_table(tmp_path / "d", [f"a/{at}.png,b/{at}_mask.png,train" for at in range(4)], "path,truth,split")

@@ -164,6 +164,13 @@ def test_validations_take_a_tenth_of_the_minutes_at_most_and_are_paid_for():
     assert reasons(plan)["train.minutes"].startswith("about 3,100 steps here")
 
 
+def test_an_epoch_has_as_many_steps_as_the_loader_makes_of_it():
+    _, plan = planned(volumes(train=3))
+    assert (
+        reasons(plan)["data.samples_per_case"] == "3 cases a pass: an epoch is 28 steps"
+    )  # 57 crops: one is left over
+
+
 def test_many_cases_are_not_warmed_up_for_longer_than_is_trained():
     facts = volumes(train=9000)
     recipe, plan = planned(facts, minutes=10, seconds=lambda _tables: 0.5)
