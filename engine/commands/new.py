@@ -58,6 +58,8 @@ def new(request: New) -> int:
 def _refuse_taken(target: Path, *, force: bool) -> None:
     if target.is_dir():
         raise UsageError(f"{target} is a folder", "name a file with -o")
+    if target.exists() and not target.is_file():
+        raise UsageError(f"{target} is a device or a pipe", "name a file with -o")
     if os.path.lexists(target) and not force:
         raise UsageError(f"{target} is there already", "name another file with -o, or write over it with --force")
     if not target.absolute().parent.is_dir():

@@ -253,7 +253,7 @@ def place_of(typed: Path, root: Path) -> tuple[Path, str]:
     whole, above = folder.resolve(), root.resolve()
     if whole.is_relative_to(above) and whole != above:
         return root, whole.relative_to(above).as_posix()
-    full = folder.absolute()
+    full = folder.resolve() if ".." in folder.parts else folder.absolute()  # a link keeps the name that was typed
     if full == full.parent:
         raise DataError(f"{folder} is the root of the file system", "name the folder of one data set")
     return full.parent, full.name

@@ -11,6 +11,7 @@ from engine.planning.machine import Machine, Pace
 
 TEST_FRACTION, VALIDATION_FRACTION = 0.2, 0.1
 FEW = 30  # training cases or groups: a tenth of fewer is one or two, by which nothing can be watched
+_FEW_TESTED = 10  # test cases: below, `medtui check` says the same
 _VALIDATIONS = 12  # in a run: points enough for a curve, as hippocampus.toml has
 _WATCHED = 0.1  # of the minutes, at most, for all validations together: they choose nothing
 SHORT_MEMORY, LONG_MEMORY = 100, 500  # steps that averaged weights reach back: those of hippocampus, and of seg_best
@@ -80,6 +81,8 @@ def _split_lines(facts: Facts) -> list[Line]:
         groups = {case.group for case in facts.dataset.cases if case.group}
         by = f"by group ({len(groups)} known), which is never cut" if groups else "case by case: no patients are known"
         why = f"{counted(test, 'case')} for the test" if test else "one case or group alone: nothing can be tested"
+        if 0 < test < _FEW_TESTED:
+            why += ', which say little; split = "kfold" tests every case once, in a run for each fold'
         lines = [
             Line("data.split", "fraction", f"the data set has none; drawn {by}"),
             Line("data.test_fraction", TEST_FRACTION if test else 0.0, why),

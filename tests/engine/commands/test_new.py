@@ -157,6 +157,7 @@ def test_what_cannot_be_is_one_message_and_nothing_is_written(here):
         (New(folder=Path("p"), source="dicom"), '"dicom" is no layout'),
         (New(folder=Path("p"), output=Path("a.toml")), "a.toml is a folder"),
         (New(folder=Path("p"), output=Path("no/b.toml")), "there is no folder no"),
+        (New(folder=Path("p"), output=Path("/dev/null"), force=True), "is a device or a pipe"),
     ]
     for request, message in refused:
         with pytest.raises((DataError, UsageError), match=message) as caught:

@@ -147,6 +147,8 @@ def test_a_folder_as_typed_or_below_the_data_root(tmp_path, monkeypatch):
     assert place_of(Path("sub/mine"), root) == (root, "sub/mine")
     assert place_of(Path("data/sub/mine"), root) == (root, "sub/mine")
     assert place_of(Path("other"), root) == (tmp_path, "other")
+    (tmp_path / "other" / "inner").mkdir()
+    assert place_of(Path("other/inner/.."), root) == (tmp_path.resolve(), "other")
     with pytest.raises(DataError, match="file is not a folder"):
         place_of(Path("file"), root)
     with pytest.raises(DataError, match="no folder absent, here or in data"):

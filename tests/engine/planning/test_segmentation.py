@@ -171,6 +171,14 @@ def test_an_epoch_has_as_many_steps_as_the_loader_makes_of_it():
     )  # 57 crops: one is left over
 
 
+def test_few_test_cases_are_said_to_say_little():
+    facts = volumes()
+    assert reasons(planned(facts)[1])["data.test_fraction"] == "10 cases for the test"
+    cases = tuple(case for case in facts.dataset.cases if case.id not in {"test0", "test1"})
+    _, plan = planned(replace(facts, dataset=replace(facts.dataset, cases=cases)))
+    assert reasons(plan)["data.test_fraction"].startswith("8 cases for the test, which say little; split = ")
+
+
 def test_many_cases_are_not_warmed_up_for_longer_than_is_trained():
     facts = volumes(train=9000)
     recipe, plan = planned(facts, minutes=10, seconds=lambda _tables: 0.5)
