@@ -91,7 +91,7 @@ def _lines(wish: Wish, shape: Shape, pace: Pace | None, width: str) -> list[Line
         *([Line("data.samples_per_case", samples, few)] if samples > 1 else []),
         *_intensity_lines(facts),
         *_model_lines(shape, width),
-        *_loss_lines(facts, whole=shape.held >= 1),
+        *_loss_lines(facts, whole=shape.whole),
         Line("optimizer.name", "adamw"),
         Line("optimizer.lr", 0.002, "as hippocampus.toml; one cycle up to 0.004 was worse there (docs/benchmarks.md)"),
         Line("optimizer.weight_decay", 0.01),
@@ -108,8 +108,10 @@ def _crop_lines(wish: Wish, shape: Shape, pace: Pace | None) -> list[Line]:
     held = f"a median {what} ({_x(shape.median)}) fits"
     if shape.held < 1:
         held = f"{shape.held:.0%} of a median {what} of {_x(shape.median)}"
+    elif not shape.whole:
+        held += f", and {shape.least:.1%} of the largest"
     size = Line("data.size", list(shape.size), f"{held}; {plan.pace_words(pace, wish.machine)}" if pace else held)
-    if shape.held >= 1:
+    if shape.whole:
         return [size, Line("data.crop", "random")]
     share = "the other half from anywhere: what looks alike has to be told apart"
     return [

@@ -20,6 +20,9 @@ _MOST = 320  # features of any level: nnU-Net's
 _SMALLEST = 4  # voxels left along each axis of the lowest level: nnU-Net's
 _THINNEST = 8  # voxels: what a recipe allows
 _LONG = 64  # voxels of an axis that five levels halve to so many
+_MOSTLY = (
+    0.5  # of every image in a crop: then what is to be found is in most crops wherever they are, by no measurement
+)
 _COARSEST = 0.95  # round trip that a coarser grid must keep, as `engine.data.survey` advises
 _HELD = 4  # a scan of more than so many crops is resampled to a coarser grid: as nnU-Net's 3d_lowres is
 _ROOM = 1.1  # a scan that is a little larger is no reason to resample
@@ -37,6 +40,7 @@ class Shape:
     top: int
     flat: bool  # whether an axis is too short to be halved with the others
     trip: float = 1.0  # what resampling keeps of the truth
+    least: float = 1.0  # the share of an image that a crop holds, of that with the least
 
     @property
     def channels(self) -> list[int]:
@@ -45,7 +49,12 @@ class Shape:
     @property
     def held(self) -> float:
         """The share of a median image that a crop holds."""
-        return math.prod(min(a, b) / b for a, b in zip(self.size, self.median, strict=True))
+        return _share(self.size, self.median)
+
+    @property
+    def whole(self) -> bool:
+        """Whether a crop is a whole image, or most of it."""
+        return self.held >= 1 and self.least >= _MOSTLY
 
 
 def shape_of(facts: Facts, budget: int, top: int, trip: RoundTrip) -> Shape:
@@ -60,7 +69,21 @@ def shape_of(facts: Facts, budget: int, top: int, trip: RoundTrip) -> Shape:
     if flat:
         size = crop_size(median, steps, budget, [16 if side >= _LONG else 4 for side in median])
         levels = 5
-    return Shape(size, spacing, median, levels, top, flat, kept)
+    return Shape(size, spacing, median, levels, top, flat, kept, _least(facts, size, spacing))
+
+
+def _share(size: Sequence[int], image: Sequence[float]) -> float:
+    return math.prod(min(a, b) / b for a, b in zip(size, image, strict=True))
+
+
+def _least(facts: Facts, size: Sequence[int], spacing: Sequence[float] | None) -> float:
+    """The least share of an image, resampled to ``spacing``, that a crop of ``size`` holds."""
+    to = spacing or (1.0,) * len(size)
+    own = facts.spacings if spacing and facts.spacings else [(1.0,) * len(size)] * len(facts.sizes)
+    images = {
+        tuple(n * s / t for n, s, t in zip(*each, to, strict=True)) for each in zip(facts.sizes, own, strict=True)
+    }
+    return min(_share(size, image) for image in images)
 
 
 def _grid(facts: Facts, budget: int, trip: RoundTrip) -> tuple[tuple[float, ...] | None, tuple[int, ...], float]:

@@ -108,6 +108,16 @@ def test_pixels_of_large_pictures_are_taken_together():
     assert reasons(plan)["data.spacing"].startswith("pixels taken together")
 
 
+def test_crops_look_for_classes_where_some_images_are_much_larger_than_a_crop():
+    facts = volumes((64, 64, 64))
+    assert planned(replace(facts, sizes=(*facts.sizes, (80, 80, 80))))[0].data.crop == "random"
+    recipe, plan = planned(replace(facts, sizes=(*facts.sizes[1:], (128, 128, 128))))
+    assert recipe.data.crop == "foreground"
+    assert "fits, and 12.5% of the largest" in reasons(plan)["data.size"]
+    fine = replace(facts, sizes=(*facts.sizes[1:], (128,) * 3), spacings=(*facts.spacings[1:], (0.5,) * 3))
+    assert planned(fine)[0].data.crop == "random"  # at the spacing of the others it is as large as they are
+
+
 def test_voxels_that_differ_are_made_alike():
     recipe, plan = planned(volumes((64, 64, 40), spacings=((1.0, 1.0, 1.0), (1.0, 1.0, 3.0), (1.0, 1.0, 2.0))))
     assert recipe.data.spacing == (1.0, 1.0, 2.0)
