@@ -14,28 +14,40 @@ import argparse
 import csv
 import gzip
 import hashlib
+import importlib
 import io
 import itertools
 import json
+import logging
 import math
 import os
 import re
 import sys
+import tempfile
 import unicodedata
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-import numpy as np
+try:
+    import numpy as np
+except ImportError as absent:
+    print(f"error: {absent}: pip install -r {Path(__file__).with_name('requirements.txt')}", file=sys.stderr)
+    sys.exit(2)
 
 Array = np.ndarray[Any, Any]
 HERE = Path(__file__).resolve().parent
 MADE_BY = "predicted by medtui"
+FORMAT = 1  # of model.json
+KEYS = {"format", "task", "classes", "label_values", "image", "output", "networks", "ranges"}
 PICTURES = (".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".bmp", ".webp")
 VOLUMES = (".nii.gz", ".nii")
 DEEP = {"I", "I;16", "I;16B", "I;16L", "I;16N", "F"}  # Pillow's names of pictures of more than 8 bits
 GREY = {"1", "L", "LA", "La", *DEEP}
+MOST_PACKED = 1100  # times the size of a file: deflate packs a byte of a thousand at best
 LOW_BYTES = {f"{kind};16{own}": f"{kind};16{other}" for kind in ("RGB", "RGBA") for own, other in ("BL", "LB", "NB")}
 COLOURS = (
     (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167),
@@ -55,6 +67,7 @@ class Case:
     values: Array = field(default_factory=lambda: np.zeros(0))  # (C, *S)
     affine: Array | None = None  # (4, 4), from voxels to mm
     header: Any = None  # of the NIfTI file
+    notes: list[str] = field(default_factory=list)  # what its reader should tell
 
     @property
     def spacing(self) -> tuple[float, ...] | None:
@@ -126,8 +139,8 @@ def read_volume(case: Case, expected: dict[str, Any]) -> None:
     image = np.concatenate(parts)
     if len(image) != expected["channels"]:
         raise UnusableError(f"{len(image)} channels; the network takes {expected['channels']}")
-    if order := channel_order(case.files[0].absolute().parent, expected["channel_names"]):
-        image = image[order]
+    order, case.notes = channel_order(case.files[0].absolute().parent, expected["channel_names"])
+    image = image[order] if order else image
     case.values = np.ascontiguousarray(image, dtype=np.float32)
 
 
@@ -140,9 +153,10 @@ def read_nifti(path: Path) -> tuple[Array, Array, Any]:
         raise UnusableError(f"{path.name} is no NIfTI file")
     with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as stream:
         file = kinds[0].from_stream(stream)
+        if math.prod(file.shape) * file.get_data_dtype().itemsize > MOST_PACKED * path.stat().st_size:
+            raise UnusableError(f"the header of {path.name} asks for {file.shape} voxels, far more than it holds")
         values = np.asanyarray(file.dataobj)
-        while stream.read(1 << 20):  # to the check sum of gzip
-            pass
+        read_to_the_end(stream)
     if values.dtype.kind not in "biuf":
         raise UnusableError(f"{path.name} holds {values.dtype}, in place of integers or real numbers")
     affine = np.array(file.affine, dtype=np.float64)
@@ -156,21 +170,45 @@ def read_nifti(path: Path) -> tuple[Array, Array, Any]:
     return values[None] if values.ndim == 3 else np.moveaxis(values, -1, 0), affine, file.header
 
 
-def channel_order(folder: Path, wanted: Sequence[str]) -> list[int]:
-    """Which channel stands first, second, ...: where a dataset.json beside or above the files names them otherwise."""
-    own: list[str] = []
-    for path in (folder / "dataset.json", folder.parent / "dataset.json"):
-        if not own and path.is_file():
-            table = json.loads(path.read_text(encoding="utf-8"))
-            names = table.get("channel_names") or table.get("modality") or []
-            names = [names[key] for key in sorted(names, key=int)] if isinstance(names, dict) else names
-            own = [folded(name) for name in names]
-    known = [folded(name) for name in wanted]
-    if not own or not known or own == known or len(own) == len(known) == 1:
-        return []
+def read_to_the_end(stream: Any) -> None:
+    """To where gzip keeps its check sum; other bytes behind what is packed do not matter, as to gzip itself."""
+    try:
+        while stream.read(1 << 20):
+            pass
+    except gzip.BadGzipFile as error:
+        if "gzipped" not in str(error):
+            raise
+
+
+def channel_order(folder: Path, wanted: Sequence[str]) -> tuple[list[int], list[str]]:
+    """Which channel of the files stands first, second, ..., by a dataset.json beside or above them; and what to tell.
+
+    An empty order: as they are.
+    """
+    found = channel_names(folder) or channel_names(folder.parent)
+    own, known = [folded(name) for name in found], [folded(name) for name in wanted]
+    if not own or not known or own == known:
+        return [], []
+    names, trained = ", ".join(found), ", ".join(wanted)
+    if len(own) == len(known) == 1:  # nothing can be in another order: MR, MRI and T1 may be the same
+        return [], [f"dataset.json calls the channel {names}; in training it was {trained}"]
     if set(own) != set(known):
-        raise UnusableError(f"dataset.json names the channels {', '.join(own)}; the network has {', '.join(wanted)}")
-    return [own.index(name) for name in known]
+        raise UnusableError(f"dataset.json names the channels {names}; the network takes {trained}")
+    order = [own.index(name) for name in known]
+    return order, [f"its channels lie in another order ({names}) than in training: put in order by their names"]
+
+
+def channel_names(folder: Path) -> list[str]:
+    """What the dataset.json of a folder calls the channels; nothing where it does not say so, or says it twice."""
+    try:
+        table = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+        names = table.get("channel_names") or table.get("modality")
+    except (OSError, ValueError, AttributeError):
+        return []
+    names = [names.get(str(place)) for place in range(len(names))] if isinstance(names, dict) else names
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return []
+    return names if len({*map(folded, names)}) == len(names) else []
 
 
 def folded(name: str) -> str:
@@ -182,7 +220,7 @@ def read_picture(path: Path, channels: int) -> Array:
     """A picture upright, at the depth of its file, (channels, H, W)."""
     from PIL import Image, ImageOps
 
-    with Image.open(path, formats=("PNG", "JPEG", "TIFF", "BMP", "WEBP")) as file:
+    with open_picture(path) as file:
         # Of colours of 16 bits Pillow gives the high bytes. Read in the other order of bytes, it gives the low ones.
         low = [tile for tile in getattr(file, "tile", []) if raw_mode(tile) in LOW_BYTES]
         ImageOps.exif_transpose(file, in_place=True)
@@ -192,8 +230,8 @@ def read_picture(path: Path, channels: int) -> Array:
         else:
             values = np.asarray(file.convert("L" if file.mode in GREY else "RGB"))
     if low:
-        with Image.open(path) as file:
-            setattr(file, "tile", [tile._replace(args=lower(tile.args)) for tile in low])  # noqa: B010
+        with open_picture(path) as file:
+            setattr(file, "tile", [tile._replace(args=low_bytes(tile.args)) for tile in low])  # noqa: B010
             ImageOps.exif_transpose(file, in_place=True)
             values = values.astype(np.uint16) << 8 | np.asarray(file.convert("RGB"))
     if values.ndim == 2:
@@ -205,14 +243,19 @@ def read_picture(path: Path, channels: int) -> Array:
     return np.asarray(Image.fromarray(values).convert("L"))[None]
 
 
-def is_deep(path: Path) -> bool:
-    """Whether a picture has more than 8 bits, by its header."""
+def open_picture(path: Path) -> Any:
+    """A picture, of which the header is read; Pillow also knows formats that run programs (PostScript)."""
     from PIL import Image
 
+    return Image.open(path, formats=("PNG", "JPEG", "TIFF", "BMP", "WEBP"))
+
+
+def is_deep(path: Path) -> bool:
+    """Whether a picture has more than 8 bits, by its header."""
     try:
-        with Image.open(path) as file:
+        with open_picture(path) as file:
             return file.mode in DEEP or any(raw_mode(tile) in LOW_BYTES for tile in getattr(file, "tile", []))
-    except (OSError, ValueError, SyntaxError):
+    except Exception:  # noqa: BLE001  (`unreadable` says what)
         return False
 
 
@@ -221,7 +264,7 @@ def raw_mode(tile: Any) -> str:
     return str(tile.args if isinstance(tile.args, str) else (tile.args or ("",))[0])
 
 
-def lower(args: Any) -> Any:
+def low_bytes(args: Any) -> Any:
     """The arguments of a decoder that takes the low bytes."""
     return LOW_BYTES[args] if isinstance(args, str) else (LOW_BYTES[args[0]], *args[1:])
 
@@ -235,10 +278,10 @@ def read(case: Case, expected: dict[str, Any]) -> None:
         if case.values.dtype != np.uint8:
             case.values = case.values.astype(np.float32)
     flat = case.values.reshape(len(case.values), -1)
-    even = flat.min(axis=1) == flat.max(axis=1)
+    constant = flat.min(axis=1) == flat.max(axis=1)
     if not np.isfinite(flat).all():
         raise UnusableError("it has NaN or infinite values")
-    if even.all() if flat.dtype == np.uint8 else even.any():
+    if constant.all() if flat.dtype == np.uint8 else constant.any():
         raise UnusableError("a channel of it has one value throughout")
 
 
@@ -291,7 +334,7 @@ def shaded(image: Array, part: Array, how: dict[str, Any]) -> Array:
     elif how["intensity"] == "window":
         low, high = how["window"]
         scale, shift = scale * 255 / (high - low), shift - low / (high - low)
-    factor, offset = (part.astype(np.float32)[:, None, None] for part in (scale, shift))
+    factor, offset = (each.astype(np.float32)[:, None, None] for each in (scale, shift))
     values = image.astype(np.float32) / np.float32(255) * factor + offset
     return np.asarray(np.clip(values, 0, 1) if how["intensity"] == "window" else values)
 
@@ -382,13 +425,26 @@ def prepared(case: Case, how: dict[str, Any]) -> Seen:
 # The network
 
 
+def read_facts(path: Path) -> dict[str, Any]:
+    """What ``model.json`` says."""
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UnusableError(f"{path} is damaged, copy the folder again: {error}") from error
+    if not isinstance(facts, dict) or KEYS - facts.keys() or not facts["networks"]:
+        raise UnusableError(f"{path} is damaged, copy the folder again: it lacks what a network needs")
+    if facts["format"] != FORMAT:
+        raise UnusableError(f"{path} is of another version than this predict.py: take both from one folder")
+    return facts
+
+
 class Network:
     """The networks of this folder, which vote by their mean probability."""
 
     def __init__(self, folder: Path = HERE, *, threads: int = 0, cpu: bool = False) -> None:
         import onnxruntime
 
-        self.facts: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        self.facts = read_facts(folder / "model.json")
         self.expected, self.output = self.facts["image"], self.facts["output"]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -400,7 +456,13 @@ class Network:
             if hashlib.sha256(content).hexdigest() != member["sha256"]:
                 raise UnusableError(f"{member['file']} is not the file that was exported: copy the folder again")
             providers = ["CPUExecutionProvider"] if cpu else own
-            self.sessions.append(onnxruntime.InferenceSession(content, options, providers=providers))
+            try:
+                self.sessions.append(onnxruntime.InferenceSession(content, options, providers=providers))
+            except Exception as error:
+                why = f"{member['file']} cannot be used by onnxruntime {onnxruntime.__version__}: {first_line(error)}"
+                raise UnusableError(why) from error
+            if self.sessions[-1].get_inputs()[0].shape != [1, self.expected["channels"], *self.expected["size"]]:
+                raise UnusableError(f"{folder / 'model.json'} does not fit {member['file']}: copy the folder again")
 
     def logits(self, session: Any, image: Array) -> Array:
         """Of an image (C, *size), without a batch: the mean over mirrored inputs."""
@@ -408,7 +470,10 @@ class Network:
         flips = [each for n in range(len(axes) + 1) for each in itertools.combinations(axes, n)]
         for each in flips:
             turned = tuple(axis + 1 for axis in each)
-            (found,) = session.run(None, {"image": np.ascontiguousarray(np.flip(image, turned))[None]})
+            try:
+                (found,) = session.run(None, {"image": np.ascontiguousarray(np.flip(image, turned))[None]})
+            except Exception as error:
+                raise UnusableError(f"the network cannot be run: {first_line(error)}") from error
             total = total + (np.flip(found[0], turned) if found[0].ndim == image.ndim else found[0])
         return np.asarray(total / np.float32(len(flips)), np.float32)
 
@@ -502,11 +567,31 @@ class Network:
 # Writing
 
 
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A file beside ``path``, which takes its place when all of it is written."""
+    beside = path.with_name(f".writing.{path.name}")
+    try:
+        yield beside
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """A folder that can be written to: to be told before hours of work."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        why = f"cannot write into {path}: {error.strerror or error}; name another folder with -o"
+        raise UnusableError(why) from error
+
+
 def write_mask(path: Path, mask: Array, case: Case, values: Sequence[int]) -> None:
     """Class indices as a file with the label values of training, in the geometry of the input."""
     data = np.array([0, *values], np.uint16 if max(values, default=1) > 255 else np.uint8)[mask]
-    beside = path.with_name(f".writing.{path.name}")
-    try:
+    with whole(path) as beside:
         if path.suffix == ".png":
             from PIL import Image
             from PIL.PngImagePlugin import PngInfo
@@ -526,9 +611,6 @@ def write_mask(path: Path, mask: Array, case: Case, values: Sequence[int]) -> No
             image.header.set_slope_inter(1, 0)
             image.header["descrip"] = MADE_BY
             nibabel.save(image, beside)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def write_table(path: Path, rows: Sequence[Sequence[str]]) -> None:
@@ -539,7 +621,8 @@ def write_table(path: Path, rows: Sequence[Sequence[str]]) -> None:
         csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL if odd else csv.QUOTE_MINIMAL).writerow(
             [escaped(cell) for cell in row]
         )
-    path.write_text(text.getvalue(), encoding="utf-8", newline="")
+    with whole(path) as beside:  # names that are no Unicode are spelt out
+        beside.write_text(text.getvalue(), encoding="utf-8", errors="backslashreplace", newline="")
 
 
 def escaped(cell: str) -> str:
@@ -553,6 +636,7 @@ def escaped(cell: str) -> str:
 
 def warned(case: Case, known: dict[str, Sequence[float]]) -> Iterator[str]:
     """In what an image is unlike those that the network was trained on."""
+    yield from case.notes
     image = case.values
     if not {"low", "high", "blank"} <= known.keys():
         return
@@ -585,21 +669,21 @@ def predict(network: Network, cases: Sequence[Case], output: Path, *, overwrite:
         raise UnusableError(f"{there[0]} is there already: name another folder with -o, or add --overwrite")
     left, ends, rows = 0, how["value_range"], []
     if how["axes"] == 2 and ends is None:
-        ends = range_of(case.values for case in cases if is_deep(case.files[0]) and not unreadable(case, how))
+        ends = range_of(deep_pictures(cases, how))
     for case in cases:
         if problem := unreadable(case, how):
-            print(f"left out: case {case.name}: {problem}", file=sys.stderr)
+            say(f"left out: case {case.name}: {problem}", sys.stderr)
             left += 1
             continue
         for note in warned(case, network.facts["ranges"]):
-            print(f"case {case.name}: {note}", file=sys.stderr)
+            say(f"case {case.name}: {note}", sys.stderr)
+        make_folder(output)
         if how["axes"] == 2:
             case.values = to_shades(case.values, ends)
         if masks:
             mask = network.mask(prepared(case, how))
-            output.mkdir(parents=True, exist_ok=True)
             write_mask(output / f"{case.name}{ending}", mask, case, network.facts["label_values"])
-            print(output / f"{case.name}{ending}")
+            say(output / f"{case.name}{ending}")
         else:
             image = shrunk(case.values, how)
             shares = network.shares(shaded(image, image, how))
@@ -608,10 +692,17 @@ def predict(network: Network, cases: Sequence[Case], output: Path, *, overwrite:
             rows.append([case.name, network.facts["classes"][int(shares.argmax())], *map(repr, shares.tolist())])
         case.values = np.zeros(0)
     if rows:
-        output.mkdir(parents=True, exist_ok=True)
         write_table(targets[0], [["id", "predicted", *(f"prob:{name}" for name in network.facts["classes"])], *rows])
-        print(targets[0])
+        say(targets[0])
     return left
+
+
+def deep_pictures(cases: Iterable[Case], how: dict[str, Any]) -> Iterator[Array]:
+    """The values of each picture of more than 8 bits; one at a time is held."""
+    for case in cases:
+        if is_deep(case.files[0]) and not unreadable(case, how):
+            yield case.values
+            case.values = np.zeros(0)
 
 
 def unreadable(case: Case, how: dict[str, Any]) -> str:
@@ -619,8 +710,29 @@ def unreadable(case: Case, how: dict[str, Any]) -> str:
     try:
         read(case, how)
     except Exception as error:  # noqa: BLE001  (damaged files raise anything, and cost no other case)
-        return (str(error) or type(error).__name__).splitlines()[0]
+        return first_line(error)
     return ""
+
+
+def first_line(error: Exception) -> str:
+    """What an error says."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
+def say(text: object, stream: TextIO | None = None) -> None:
+    """Print a line, with what could move the cursor of a terminal, or cannot be printed, spelt out."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    print(shown, file=stream, flush=True)
+
+
+def be_quiet() -> None:
+    """Let libraries tell no details of a header or of rounding, and let no name be one that cannot be printed."""
+    warnings.simplefilter("ignore")
+    np.seterr(all="ignore")
+    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -632,15 +744,23 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads of the network (all cores)")
     parser.add_argument("--cpu", action="store_true", help="use no GPU, also where onnxruntime-gpu is installed")
     asked = parser.parse_args(words)
+    be_quiet()
     try:
         network = Network(threads=asked.threads, cpu=asked.cpu)
+        importlib.import_module("nibabel" if network.expected["axes"] == 3 else "PIL")  # once, not for every case
         cases = find_cases(asked.inputs, network.expected["axes"], network.expected["channels"])
         left = predict(network, cases, asked.output, overwrite=asked.overwrite)
-    except (UnusableError, ImportError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except ImportError as error:
+        say(f"error: {error}: pip install -r {HERE / 'requirements.txt'}", sys.stderr)
         return 2
-    except (ValueError, KeyError) as error:
-        print(f"error: {HERE / 'model.json'} is damaged, copy the folder again: {error!r}", file=sys.stderr)
+    except (UnusableError, OSError) as error:
+        say(f"error: {error}", sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        say("interrupted: what is written is whole", sys.stderr)
+        return 130
+    except Exception as error:  # noqa: BLE001  (the boundary: nobody sees a traceback)
+        say(f"error: {error!r}: copy the folder again, or tell those who make medtui", sys.stderr)
         return 2
     return 0 if not left else 1 if left < len(cases) else 2
 
