@@ -203,9 +203,11 @@ def channel_names(folder: Path) -> list[str]:
     try:
         table = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
         names = table.get("channel_names") or table.get("modality")
+        if isinstance(names, dict):
+            places = {float(place): name for place, name in names.items()}
+            names = [places.get(place) for place in range(len(names))]
     except (OSError, ValueError, AttributeError):
         return []
-    names = [names.get(str(place)) for place in range(len(names))] if isinstance(names, dict) else names
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return []
     return names if len({*map(folded, names)}) == len(names) else []
