@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.console import show_progress, tell
 from engine.data import Dataset, data_root, open_dataset
-from engine.errors import DataError, UsageError, counted, printable, some
+from engine.errors import DataError, UsageError, counted, printable, raised_as, some
 from engine.hardware import unwatched
 from engine.planning.facts import Facts, cases_words, classes_of_masks, gather, learned, words_of_sizes
 from engine.planning.layouts import Layout, find_layout, place_of
@@ -49,10 +49,18 @@ def new(request: New) -> int:
     text = recipe_text(_head(request, facts, machine, saw, commands), _lines(plan, name, place, layout, facts))
     refuse_dead(parse_recipe(text, str(target)), facts.dataset.facts)
     _refuse_taken(target, force=request.force)
-    write_text(target, text)
+    with raised_as(UsageError, f"cannot write {target}", "name another file with -o"):
+        write_text(target, text)
+        target.chmod(0o666 & ~_umask())  # no file of a run, which are for their owner alone
     for line in (*saw, *plan.said, f"wrote {target}; next:", *(f"  {command}" for command in commands)):
         print(printable(line), flush=True)
     return 0
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def _refuse_taken(target: Path, *, force: bool) -> None:

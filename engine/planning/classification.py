@@ -44,7 +44,8 @@ def plan_classification(wish: Wish, measure: Measure, pretrained: frozenset[str]
         raise DataError(f"all cases are of one class: {names}", "a classification needs two classes or more")
     if len(facts.dataset.classes) * _OF_ONE > len(facts.dataset.cases):
         found = f"{counted(len(facts.dataset.classes), 'class')} for {counted(len(facts.dataset.cases), 'case')}"
-        raise DataError(f"{found}: too few to learn and to test one", "are these classes? Numbers and names are none")
+        way = f"{_OF_ONE} cases of each class or more; a column of measured numbers, or of names, has no classes"
+        raise DataError(f"{found}: too few to learn and to test one", way)
     targets = {case.target for case in facts.dataset.split("train")}
     if len(targets) < 2:
         raise DataError("all training cases are of one class", "add cases, or give a split with classes in each part")

@@ -27,6 +27,7 @@ PLACEHOLDER = "foreground"
 _MASKS = re.compile(r"mask|label|seg|truth|annot|target|(^|[-_ ])gt($|[-_ ])", re.IGNORECASE)
 _MOST_FOLDERS = 24
 _MOST_FILES = 20_000
+_DEEPEST = 8  # folders in folders
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +213,20 @@ def _none(folder: Path, reasons: dict[str, str]) -> DataError:
         lines += [f"  {name:14}{wants}", f"  {'':14}{reason}"]
     files = islice((path for path in folder.rglob("*") if path.is_file()), _MOST_FILES)
     kinds = {problem.where: problem for problem in (*unread(files, 3),) if problem.allowed[:7] == "convert"}
+    inner = _inner(folder)
+    lines += [f"perhaps what lies in it is meant: {inner}"] if inner != folder else []
     hint = "docs/data.md draws the folders of each; a table.csv there, with the columns path and label, reads any other"
     return DataError("\n".join(lines), hint, tuple(kinds.values()))
+
+
+def _inner(folder: Path) -> Path:
+    """The first folder down from ``folder`` that holds more than one folder: archives are often unpacked so."""
+    for _ in range(_DEEPEST):
+        inside = [path for path in folder.iterdir() if not hidden(path.name)]
+        if len(inside) != 1 or not inside[0].is_dir() or not _open(inside[0]):
+            break
+        folder = inside[0]
+    return folder
 
 
 def _open(folder: Path) -> bool:

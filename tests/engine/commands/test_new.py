@@ -77,6 +77,8 @@ def test_data_elsewhere_is_told_with_its_root_and_a_file_that_is_there_stays(her
     assert Path("scans.toml").read_text() == "mine"
     assert new(New(folder=folder, force=True)) == 0
     assert load_recipe(Path("scans.toml")).data.root == "scans"
+    Path("by_hand").touch()
+    assert Path("scans.toml").stat().st_mode == Path("by_hand").stat().st_mode
     assert f"medtui run scans.toml --data '{here}/my data'" in capsys.readouterr().out
 
 

@@ -134,6 +134,9 @@ def test_what_is_in_no_layout_is_described(tmp_path):
     with pytest.raises(DataError, match="dcm2niix") as caught:
         find_layout(tmp_path / "odd")
     assert "the folder a; 1 file (1 .dcm)" in str(caught.value)
+    builders.pairs(tmp_path / "unpacked" / "unpacked" / "mine")
+    with pytest.raises(DataError, match=r"perhaps what lies in it is meant: .*unpacked/unpacked/mine"):
+        find_layout(tmp_path / "unpacked")
     with pytest.raises(UsageError, match='"nnu" is no layout'):
         find_layout(tmp_path, "nnu")
 
