@@ -51,7 +51,7 @@ def plan_segmentation(wish: Wish, measure: Measure, trip: RoundTrip) -> Plan:
         raise DataError("no network of this plan fits into the memory of this machine", "free some of it")
     shape, pace = best[0], plan.watched(wish, best[1], _lines(wish, best[0], None, ""), measure)
     lines, facts = _lines(wish, shape, pace, _width_words(wish, shape, tried)), wish.facts
-    held = "whole images" if shape.held >= 1 else f"{shape.held:.0%} of a median image"
+    held = "whole images" if shape.least >= 1 else f"{shape.held:.0%} of a median image"
     grid = f", at voxels of {_mm(facts, shape.spacing)}" if shape.spacing else ""
     network = "DynUNet" if shape.flat else "residual U-Net"
     widths = f"{shape.channels[0]} to {shape.channels[-1]} features"

@@ -35,8 +35,10 @@ def listing(folder: Path) -> tuple[str, str]:
 
     Each is "" where there is none.
     """
-    known = {name: path for path in files_below(folder)[:_MOST_ROWS] for name in _short(path.relative_to(folder))}
-    for name, header, columns in _tables(folder):
+    tables = list(_tables(folder))
+    files = files_below(folder) if tables else []
+    known = {name: path for path in files for name in _short(path.relative_to(folder))}
+    for name, header, columns in tables:
         paths = [column for column, cells in columns.items() if _are_files(folder, cells)]
         bare = [column for column, cells in columns.items() if _are(cells, known.__contains__)]
         if not paths and not bare:
