@@ -226,7 +226,8 @@ def _fault(where: str, what: str, array: Array | None, shape: Sequence[int], aff
     """What keeps an array that was read from being an image or a mask."""
     found = "x".join(map(str, shape))
     if array is None:
-        return Problem(where, f"{what} of shape {found}", "3 axes, or for an image a 4th with the channels")
+        slices = "; slices are read as pictures (PNG, TIFF), or with a third axis of 1" if len(shape) == 2 else ""
+        return Problem(where, f"{what} of shape {found}", f"3 axes, or for an image a 4th with the channels{slices}")
     if array.size == 0:
         return Problem(where, f"{what} has no voxels: shape {found}")
     if array.dtype.kind not in "biuf":

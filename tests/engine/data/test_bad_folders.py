@@ -158,7 +158,10 @@ BAD: dict[str, tuple[Callable[[Path], Bad], tuple[str, ...]]] = {
         _decathlon(lambda d: b.rewrite(d / LABEL, b.mask() * np.float32(0.4))),
         (LABEL, "label value 0.4"),
     ),
-    "2-D image": (_decathlon(lambda d: b.rewrite(d / IMAGE, b.volume(shape=(9, 9)))), (IMAGE, "shape 9x9", "3 axes")),
+    "2-D image": (
+        _decathlon(lambda d: b.rewrite(d / IMAGE, b.volume(shape=(9, 9)))),
+        (IMAGE, "shape 9x9", "third axis of 1"),
+    ),
     "channels": (
         _decathlon(lambda d: b.rewrite(d / IMAGE, b.volume(shape=(*b.SHAPE, 2)))),
         (IMAGE, "2 channels", "1, as the data set says"),
