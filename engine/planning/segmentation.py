@@ -23,7 +23,7 @@ _EPOCH = 28  # steps of an epoch at least: seg_best's; fewer, and its end takes 
 _PADDED = 0.25  # share of empty voxels from which they are left out of the scale: nnU-Net's rule
 _WHOLE = 0.999  # share of the truth in its largest piece from which predictions keep one piece: a few stray voxels
 _FLAT = 3  # times the short axis that a long one has, from which crops are turned in their plane only: nnU-Net's
-_MASKS = 30  # in one piece each, before it is believed: then it holds of 90 % at least (95 % confidence, 3 of 30)
+_MASKS = 10  # in one piece each, before it is believed: islands far from an organ are what a short training makes
 _AIR = (-1100.0, -900.0)  # in Hounsfield units
 _PADDING = -2000.0  # and below: what scanners fill the corners of a CT with
 
