@@ -60,7 +60,7 @@ def write_mask(path: Path, mask: Masks, *, case: Case, dataset: Dataset, affine:
         write_with(path, lambda temporary: picture.save(temporary, format="PNG", pnginfo=note))
         return
     source = case.images[0]
-    if source.name.endswith((".nii", ".nii.gz")):
+    if source.name.lower().endswith((".nii", ".nii.gz")):
         header = open_nifti(source).header.copy()
         image = nibabel.Nifti1Image(data, None, header)
     else:

@@ -32,6 +32,7 @@ def test_masks_are_those_of_medtui_predict_voxel_for_voxel(volumes, tmp_path):
         scan(tmp_path / "in" / "plain.nii.gz", "RAS", (1.0, 1.0, 1.0)),
         scan(tmp_path / "in" / "turned.nii.gz", "PSL", (0.9, 1.6, 2.0)),
         scan(tmp_path / "in" / "small.nii", "LPI", (1.5, 1.2, 1.0), cut=11),
+        scan(tmp_path / "in" / "LOUD.NII.GZ", "RAS", (1.0, 1.0, 1.0), cut=12),
     ]
     ours, theirs = both(*volumes, inputs, tmp_path, alone)
     found = set()
