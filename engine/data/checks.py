@@ -180,8 +180,8 @@ def _refused(dataset: Dataset, findings: list[Finding], *, measured: bool = Fals
     if not all(finding.fatal for finding in findings):
         hint += ", and to keep those with an empty label: slices beside the organ, patients without a lesion"
     if len(findings) == len(dataset.cases):
-        hint = "it is so in every case: look first at what [data] in the recipe says of them"
-        hint = "it is so in every case: mend the files, or say with --source what they are" if measured else hint
+        way = "mend the files, or say with --source what they are"
+        hint = f"it is so in every case: {way if measured else 'look first at what [data] in the recipe says of them'}"
     return DataError(
         f"{counted(len(findings), 'case')} of {len(dataset.cases)} in {dataset.root} cannot be used:",
         hint,
