@@ -129,13 +129,19 @@ class Window:
 
 
 def windows(values: Sequence[float], size: int, first: int = 0, *, nan: float = math.nan) -> list[Window]:
-    """Medians over ``size`` steps in a row, evenly spread from step ``first`` to the newest, the newest last.
+    """Medians over ``size`` steps in a row from step ``first`` on: `MOST_WINDOWS` of them at most, the last ones side
+    by side, those before them evenly spread; and over the newest steps.
 
-    A value that is not a number is left out, or counts as ``nan``; nothing but such values gives nan.
+    They stay where they are while the run grows, so that what was found of them is found again. A value that is not a
+    number is left out, or counts as ``nan``; nothing but such values gives nan.
     """
-    stride = max(size, (len(values) - first) // MOST_WINDOWS)
-    stops = range(len(values), first + size - 1, -stride)
-    return [Window(stop - size, stop, _level(values[stop - size : stop], nan)) for stop in reversed(stops)]
+    count = max(0, len(values) - first) // size
+    dense = count - MOST_WINDOWS // 2
+    stride = 2 ** math.ceil(math.log2(max(1.0, 2 * dense / MOST_WINDOWS)))
+    stops = [first + (at + 1) * size for at in [*range(0, max(0, dense), stride), *range(max(0, dense), count)]]
+    if stops and stops[-1] < len(values):
+        stops.append(len(values))
+    return [Window(stop - size, stop, _level(values[stop - size : stop], nan)) for stop in stops]
 
 
 def _level(values: Sequence[float], nan: float) -> float:

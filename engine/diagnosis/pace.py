@@ -9,7 +9,7 @@ from engine.diagnosis.facts import Facts, Finding, Steps, Window, brief, since, 
 
 _PACE_STEPS = 20
 _LEAST_STEP_S = 0.005  # below it a stream without durations was not written by steps
-_BOUND, _GROWN_SHARE, _GROWN = 0.5, 0.2, 4.0
+_BOUND, _STILL_BOUND, _GROWN_SHARE, _GROWN = 0.5, 0.4, 0.2, 4.0
 _SLOWER, _ALL_SLOWER, _STILL = 1.7, 1.5, 1.35
 _TO_THE_END = 0.1  # of a session: a run that is over was slow to its end, not only in its last steps
 _PIECES, _STEPS = 10, 15
@@ -70,10 +70,10 @@ def _loader(facts: Facts) -> Iterator[Finding]:
     for wait, work in zip(waits, works, strict=True):
         part = wait.level / max(wait.level + work.level, 1e-9)
         grown = bool(usual) and part >= _GROWN_SHARE and wait.level >= _GROWN * median(usual)
-        flags.append(part >= _BOUND or grown)
+        flags.append(part >= _BOUND or grown or (flags[-1:] == [True] and part >= _STILL_BOUND))
         if not flags[-1]:
             usual.append(wait.level)
-    at = _at(facts, flags)
+    at = _at(facts, waits, flags)
     if at is None:
         return
     waited, worked = waits[-1].level, works[-1].level
@@ -105,7 +105,7 @@ def _slower(facts: Facts) -> Iterator[Finding]:
         flags.append(slow or (flags[-1:] == [True] and window.level > _STILL * limit))
         if 0 < window.level <= _STILL * limit:  # half slow is not usual
             usual.append(window.level)
-    at = _at(facts, flags)
+    at = _at(facts, found, flags)
     if at is None or not (facts.live or found[-1].level > _SLOWER * median(usual)):
         return
     others = facts.sampled("others_percent")
@@ -147,10 +147,10 @@ def _means(steps: Steps, values: Sequence[float], first: int) -> list[Window]:
     return found
 
 
-def _at(facts: Facts, flags: Sequence[bool]) -> int | None:
+def _at(facts: Facts, found: Sequence[Window], flags: Sequence[bool]) -> int | None:
     at = since(flags)
-    enough = at is not None and (facts.live or len(flags) - at >= _TO_THE_END * len(flags))
-    return at if enough else None
+    long = at is not None and found[-1].stop - found[at].start >= _TO_THE_END * (found[-1].stop - found[0].start)
+    return at if facts.live or long else None
 
 
 def _memory(facts: Facts) -> Iterator[Finding]:

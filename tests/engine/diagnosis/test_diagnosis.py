@@ -550,6 +550,18 @@ def test_steps_that_slow_down_at_the_thirteenth_are_said_twenty_later_and_to_the
     assert codes(findings_of(fold(EMPTY, events), Status(state="finished"), 0.0)) == {"slowed_down"}
 
 
+@pytest.mark.parametrize("code", ["slowed_down", "loader_bound"])
+def test_a_load_that_comes_and_goes_is_said_once_while_it_lasts(code):
+    def busy(now: Moment) -> None:
+        now.step_s = 0.2 * next(loads) if code == "slowed_down" else 0.2
+        now.data_s = 0.13 * next(loads) if code == "loader_bound" else 0.01
+
+    loads = itertools.cycle([1.4] * 23 + [1.9] * 27)
+    plan = Plan(epochs=40, per_epoch=31, every=0, onset=4 if code == "slowed_down" else 1, fault=busy)
+    said = ["".join(sorted(codes(found))) for event, found in looks(plan) if isinstance(event, ev.Iteration)]
+    assert [key for key, _ in itertools.groupby(said)] == ["", code]
+
+
 @pytest.mark.parametrize(("per_epoch", "wait"), [(6, 0.4), (9, 1.0), (9, 2.0)])
 def test_a_wait_at_the_begin_of_each_short_epoch_does_not_bind_the_steps(per_epoch, wait):
     plan = Plan(epochs=40, per_epoch=per_epoch, every=0)
