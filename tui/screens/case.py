@@ -15,7 +15,7 @@ from tui.screens.of_run import ScreenOfRun
 from tui.state.case_files import example_of, measured_cases
 from tui.state.feed import RunSnapshot
 from tui.state.images import Example
-from tui.text import figure, one_line
+from tui.text import figure, one_line, shorten
 from tui.widgets.case_image import CaseImage
 from tui.widgets.case_panes import CaseList, CaseNumbers, CaseTurned
 from tui.widgets.image_pane import ImageFile
@@ -49,12 +49,14 @@ class CaseScreen(ScreenOfRun):
 
     def head_line(self, width: int) -> Line:
         case, metric = self.cases.chosen_row(), self.cases.metric
-        line: Line = [*super().head_line(width), (one_line(self.folder.id), "ink")]
+        line: Line = []
         if case is not None:
             line += [("   case ", "muted"), (one_line(case.id), "ink bold")]
             value = case.values.get(metric)
             line += [(f"   {spoken(one_line(metric))} ", "muted"), (figure(value), "ink")] if value is not None else []
-        return line
+        before = super().head_line(width)
+        room = width - 1 - sum(len(text) for text, _ in [*before, *line])  # a number that is cut is another one
+        return [*before, (shorten(one_line(self.folder.id), max(12, room)), "ink"), *line]
 
     def placed(self, width: int, height: int, chosen: str) -> dict[str, Region]:
         if width >= 110:

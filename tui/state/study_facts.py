@@ -58,9 +58,10 @@ class StudyFacts:
         return sum(one.state not in {"finished", "pruned"} for one in self.members)
 
     def reached(self, setting: str) -> list[float]:
-        """The best validation of each member of a setting."""
-        found = (one.best for one in self.members if one.member.setting == setting)
-        return [value for value in found if value is not None]
+        """The best validation of each member of a setting that is finished; while none is, of each."""
+        found = [one for one in self.members if one.member.setting == setting and one.best is not None]
+        ended = [one for one in found if one.state == "finished"]
+        return [one.best for one in ended or found if one.best is not None]
 
 
 def read_study_facts(folder: RunFolder) -> StudyFacts | None:

@@ -156,13 +156,14 @@ class EndCard(Canvas):
 
     def _ended(self, snapshot: RunSnapshot, width: int) -> Iterator[Line]:
         message, hint = (one_line(text) for text in ending(snapshot))
+        command = one_line(self._command)  # from where it is read, which the one who wrote the hint did not know
+        hint = hint.replace(f"medtui resume {self.folder.id}", command)
         color = "warning" if snapshot.state in {"stopped", "finished"} else "error"
         yield from ([(row, color)] for row in wrapped(message, width - 2))
         yield from ([(row, "ink")] for row in wrapped(hint, width - 2))
-        command = self._command
         saved = bool(snapshot.view.checkpoints)
         named = not saved or command in f"{message} {hint}" or snapshot.state == "finished"
-        parts: list[Line] = [] if named else [[(one_line(command), "accent")]]
+        parts: list[Line] = [] if named else [[(command, "accent")]]
         if snapshot.state == "lost" and snapshot.view.time_s:
             when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(snapshot.view.time_s))
             parts.append([("last event ", "muted"), (when, "ink")])

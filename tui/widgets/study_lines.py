@@ -45,7 +45,8 @@ def study_lines(run: RunRow, facts: RunFacts, width: int, height: int) -> list[L
     lines += result_lines({split: part for split, part in results.items() if split not in pooled}, width)
     if not (run.live or run.status.hint) and (words := _next(run.folder, facts.study, results)):
         command, does = words
-        lines += flowed([[("next", "muted")], [(one_line(command), "ink")], [(does, "muted")]], width)
+        then = list(flowed([[("next", "muted")], [(one_line(command), "ink")], [(does, "muted")]], width))
+        lines += then if len(lines) + len(then) <= height else []  # half a command is none
     best, members = best_setting(study, results), _ordered(facts.study)
     curves = _curves(run.folder, members[:_COMPARED], study.monitor, width, height - len(lines) - len(members) - 1)
     return [*lines, *_members(facts.study, members, best, width, height - len(lines), marks=bool(curves)), *curves]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -186,6 +187,15 @@ async def test_a_case_of_a_live_run(size: tuple[int, int], tmp_path: Path) -> No
         await pilot.press("1")
         await see(pilot, "worst first")
         whole(text_of(app), size[0])
+
+
+async def test_the_number_of_a_case_is_whole_where_the_name_of_its_run_has_no_room(tmp_path: Path) -> None:
+    folder = recorded.live(tmp_path)
+    folder.root.rename(named := folder.root.with_name(folder.id + "-of-a-name-that-is-rather-long"))
+    app = dashboard(RunFolder(named))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        assert re.search(r"cases 2\S+…\S+long +case \d+ +dice 0\.\d{3}$", text_of(app)[0].rstrip())
 
 
 async def test_a_case_of_a_classifier(tmp_path: Path) -> None:

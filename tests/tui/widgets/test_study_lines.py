@@ -51,6 +51,7 @@ def test_folds_have_the_result_out_of_fold_their_spread_and_a_curve_each(tmp_pat
     assert lines[-3][-1] in "▆▇█"
     assert "the loss is not a number" in lines[-2]
     assert lines[-1].split() == ["fold", "2", "·", "waiting", "–", "–"]
+    assert [line[:4] for line in said(folder, height=4)].count("next") == 0  # its command has two lines
     assert "Enter shows all, 1 here" in "\n".join(said(folder, height=len(lines) - 2))
 
 
@@ -67,6 +68,16 @@ def test_settings_stand_the_best_first(tmp_path: Path) -> None:
     assert [line[:16] for line in lines[-2:]] == ["★ optimizer.lr=1", "  optimizer.lr=0"]
     assert any(line.startswith("test  dice 0.500") for line in lines)
     assert "medtui predict" in " ".join(lines)  # the test was measured
+
+
+def test_members_that_are_not_finished_do_not_lower_what_was_reached(tmp_path: Path) -> None:
+    runs = {state: create(tmp_path, state) for state in ("finished", "stopped")}
+    for state, best in (("finished", 0.9), ("stopped", 0.5)):
+        write_status(runs[state], Status(state=state, best=best))
+    members = study_of(tmp_path, *(f'fold = {at}\nrun = "{run.id}"' for at, run in enumerate(runs.values())))
+    assert not any("at their best" in line for line in said(members))  # of one nothing is spread
+    write_status(runs["finished"], Status(state="stopped", best=0.9))
+    assert said(members)[1] == "members at their best 0.500 to 0.900   mean 0.700"
 
 
 def _plan(level: float) -> recorded.Plan:
