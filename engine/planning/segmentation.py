@@ -13,7 +13,7 @@ from engine.planning import plan
 from engine.planning.facts import Facts, in_one_piece, percentiles, rounded
 from engine.planning.machine import Pace
 from engine.planning.plan import Line, Measure, Plan, Wish
-from engine.planning.shapes import BUDGETS, NARROW, WIDE, RoundTrip, Shape, shape_of
+from engine.planning.shapes import BUDGETS, NARROW, WIDE, RoundTrip, Shape, shape_of, target_spacing
 
 _ENOUGH = 2400  # steps for a wide network: with so many one had a good Dice (docs/benchmarks.md, time to a Dice)
 _LEAST = 700  # steps for a crop: with so many a large one was better than a smaller one with 1,800 (docs/benchmarks.md)
@@ -126,14 +126,18 @@ def _spacing_line(facts: Facts, shape: Shape) -> list[Line]:
         return []
     ends = [(min(side), max(side)) for side in zip(*facts.spacings, strict=True)]
     found = " x ".join(f"{low:.3g}" if high < 1.01 * low else f"{low:.3g} to {high:.3g}" for low, high in ends)
-    coarse = facts.spacing is None or any(a > 1.1 * b for a, b in zip(shape.spacing, facts.spacing, strict=True))
+    target, own = target_spacing(facts), facts.spacing
+    coarse = target is None or any(a > 1.1 * b for a, b in zip(shape.spacing, target, strict=True))
     kept = f"; masks keep a Dice of {shape.trip:.3f} by it"
-    if coarse and facts.spacing is None:
+    thin = ""
+    if target and own and any(a == rounded(b) < rounded(c) for a, b, c in zip(shape.spacing, target, own, strict=True)):
+        thin = ", of thick slices the 10th percentile: nnU-Net's rule, as the median would take thinner ones together"
+    if target is None:
         why = f"pixels taken together, so that a crop holds {shape.held:.0%} of a picture of {_x(facts.size)}{kept}"
     elif coarse:
-        why = f"coarser than the {found} mm of the files, so that a crop holds {shape.held:.0%} of a scan{kept}"
+        why = f"coarser than the {found} mm of the files{thin}, so that a crop holds {shape.held:.0%} of a scan{kept}"
     else:
-        why = f"the medians: voxels are {found} mm{kept}"
+        why = f"voxels are {found} mm: the medians{thin}{kept}"
     return [Line("data.spacing", list(shape.spacing), why)]
 
 

@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from engine.planning.facts import Facts, rounded
 
 RoundTrip = Callable[[tuple[float, ...]], float]
@@ -27,6 +29,8 @@ _COARSEST = 0.95  # round trip that a coarser grid must keep, as `engine.data.su
 _HELD = 4  # a scan of more than so many crops is resampled to a coarser grid: as nnU-Net's 3d_lowres is
 _ROOM = 1.1  # a scan that is a little larger is no reason to resample
 _FINER = 1.02  # a step of the search for that grid, along an axis
+_THICK = 3  # times the voxels of the other axes, from which those of one are thick: nnU-Net's
+_THIN = 10  # percentile of the thick axis' voxels that is taken then: nnU-Net's
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,7 @@ def _least(facts: Facts, size: Sequence[int], spacing: Sequence[float] | None) -
 
 def _grid(facts: Facts, budget: int, trip: RoundTrip) -> tuple[tuple[float, ...] | None, tuple[int, ...], float]:
     """Spacing to resample to, the median size there, and how much of the truth is kept."""
-    own, median = facts.spacing, facts.size
+    own, median = target_spacing(facts), facts.size
     if facts.mixed and own is not None:
         sides = zip(zip(*facts.sizes, strict=True), zip(*facts.spacings, strict=True), own, strict=True)
         median = tuple(round(sorted(n * s / to for n, s in zip(a, b, strict=True))[len(a) // 2]) for a, b, to in sides)
@@ -107,6 +111,24 @@ def _grid(facts: Facts, budget: int, trip: RoundTrip) -> tuple[tuple[float, ...]
     if coarse == start:
         return mixed, median, trip(mixed) if mixed else 1.0
     return coarse, tuple(max(1, round(n * a / b)) for n, a, b in zip(median, start, coarse, strict=True)), kept
+
+
+def target_spacing(facts: Facts) -> tuple[float, ...] | None:
+    """The voxels that images are made alike at: the medians, but thinner along an axis of few and thick slices.
+
+    nnU-Net's rule (Isensee et al. 2021; `determine_fullres_target_spacing` in its v2): at the median the thinner slices
+    would be taken together, of few as they are. None where files have no spacing.
+    """
+    own, size = facts.spacing, facts.size
+    if own is None or not facts.mixed:
+        return own
+    thick = max(range(len(own)), key=lambda axis: own[axis])
+    others = [axis for axis in range(len(own)) if axis != thick]
+    least = max(own[axis] for axis in others)
+    if own[thick] <= _THICK * least or _THICK * size[thick] >= min(size[axis] for axis in others):
+        return own
+    thin = float(np.percentile([spacing[thick] for spacing in facts.spacings], _THIN))
+    return tuple(max(least, thin) if axis == thick else side for axis, side in enumerate(own))
 
 
 def _coarser(spacing: Sequence[float], median: Sequence[int], most: int) -> tuple[float, ...]:

@@ -124,6 +124,49 @@ def test_voxels_that_differ_are_made_alike():
     assert "1 x 1 x 1 to 3 mm" in reasons(plan)["data.spacing"]
 
 
+THICK = ((1.0, 1.0, 3.0), (1.0, 1.0, 5.0), (1.0, 1.0, 6.0))
+
+
+@pytest.mark.parametrize(
+    ("spacings", "size", "wanted", "thinned"),  # nnU-Net's rule, worked by hand
+    [
+        (THICK, (128, 128, 30), (1.0, 1.0, 3.0), True),  # a third of them have 3 mm: so has the 10th percentile
+        ([side[::-1] for side in THICK], (30, 128, 128), (3.0, 1.0, 1.0), True),
+        (THICK, (128, 128, 43), (1.0, 1.0, 5.0), False),  # 3 x 43 > 128: slices are not few
+        (
+            ((1.0, 1.0, 2.0), (1.0, 1.0, 3.0), (1.0, 1.0, 6.0)),
+            (128, 128, 30),
+            (1.0, 1.0, 3.0),
+            False,
+        ),  # not above 3 times
+        (
+            ((1.0, 1.0, 0.5), (1.0, 1.0, 5.0), (1.0, 1.0, 6.0)),
+            (128, 128, 30),
+            (1.0, 1.0, 1.0),
+            True,
+        ),  # no thinner than wide
+        (((1.0, 1.0, 1.0), *((1.0, 1.0, 5.0),) * 10), (128, 128, 30), (1.0, 1.0, 5.0), False),  # one in eleven is thin
+    ],
+)
+def test_thick_slices_are_made_as_thin_as_the_thinner_ones(spacings, size, wanted, thinned):
+    recipe, plan = planned(volumes(size, spacings=tuple(spacings)))
+    assert recipe.data.spacing == wanted
+    assert ("10th percentile" in reasons(plan)["data.spacing"]) == thinned
+
+
+def test_slices_of_large_scans_stay_thin_while_their_plane_is_made_coarser():
+    spacings = ((0.4, 0.4, 3.0), (0.4, 0.4, 5.0), (0.4, 0.4, 6.0))
+    recipe, plan = planned(volumes((512, 512, 40), spacings=spacings))
+    assert recipe.data.spacing[2] == 3.0
+    assert 0.4 < recipe.data.spacing[0] == recipe.data.spacing[1] < 1.5
+    why = reasons(plan)["data.spacing"]
+    assert why.startswith("coarser than the 0.4 x 0.4 x 3 to 6 mm")
+    assert "10th percentile" in why
+    recipe, plan = planned(volumes((1200, 1200, 200), spacings=spacings))
+    assert recipe.data.spacing[2] > 3.0  # so many voxels that all axes have to become coarser
+    assert "10th percentile" not in reasons(plan)["data.spacing"]
+
+
 @pytest.mark.parametrize(
     ("image", "modality", "intensity"),
     [
