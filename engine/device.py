@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from engine.console import memory_ran_out
 from engine.errors import MemoryShortError, Problem, RecipeError, RunError
-from engine.hardware import cores, cpu_flags, memory_words
+from engine.hardware import cpu_flags, default_threads, memory_words
 from engine.recipe import RuntimeTable
 
 BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
@@ -97,7 +97,7 @@ def open_device(table: RuntimeTable, amp: Literal["off", "auto", "bf16", "fp16"]
         RecipeError: there is no such device here, or it cannot do the precision asked for.
     """
     device = _device(table.device)
-    torch.set_num_threads(table.threads or cores())
+    torch.set_num_threads(table.threads or default_threads())
     torch.backends.cudnn.benchmark = not table.deterministic
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
     # Some 3-D kernels have no deterministic form on a GPU: then torch warns, and the log shows it.

@@ -71,6 +71,14 @@ def cores() -> int:
     return max(1, min(allowed, cpu_quota()) // _sharers[0])
 
 
+def default_threads() -> int:
+    """Threads of the CPU kernels where a recipe names none: ``OMP_NUM_THREADS``, as everywhere in the field, of the
+    cores at most. ``torchrun`` sets it to 1 unasked, which says nothing."""
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    told = said.isdigit() and int(said) > 0 and "TORCHELASTIC_RUN_ID" not in os.environ
+    return min(int(said), cores()) if told else cores()
+
+
 def cpu_quota(membership: Path = _CGROUP, mount: Path = _MOUNT) -> int:
     """Cores whose time the narrowest control group gives (a container with ``--cpus 2``); very many without a limit."""
     quotas = [_UNLIMITED]

@@ -256,7 +256,7 @@ class RuntimeTable(Table):
     workers: Literal["auto"] | Annotated[int, Field(ge=0, le=128)] = "auto"
     """Processes that load data. auto: by the cores and by the cache."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """Threads of the CPU kernels. Default: all cores that the process may use."""
+    """Threads of the CPU kernels. Default: `OMP_NUM_THREADS`, else all cores that the process may use."""
     channels_last: Literal["auto"] | bool = "auto"
     """Memory layout. auto: on CPUs, and on GPUs with mixed precision, where it was found to be faster."""
     compile: bool = False

@@ -7,7 +7,7 @@ from dataclasses import replace
 from engine.data import data_root, open_dataset
 from engine.data.phantom import ensure_phantom
 from engine.errors import RecipeError, UsageError
-from engine.hardware import cores
+from engine.hardware import cores, default_threads
 from engine.recipe import Recipe, load_recipe, recipe_toml
 from engine.requests import Sweep
 from engine.runfolder import RunFolder, create, update_manifest, write_text
@@ -134,6 +134,6 @@ def _words(request: Sweep, jobs: int, *, closed: bool) -> tuple[str, ...]:
     own = ["evaluate.test=false"] if closed else []
     own += [f"data.validation_folds={request.folds}"] if request.folds else []
     if jobs > 1 and request.on == "local" and given.runtime.threads is None:
-        own.append(f"runtime.threads={max(1, cores() // jobs)}")
+        own.append(f"runtime.threads={min(default_threads(), max(1, cores() // jobs))}")
     named = [f'name="{request.name}"'] if request.name else []
     return (*own, *request.overrides, *named)

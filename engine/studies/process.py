@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.hardware import cores, python_path
+from engine.hardware import cores, default_threads, python_path
 from engine.requests import Request, Resume, Train, encode
 from engine.runfolder import ENDED, RunFolder, read_manifest, read_status
 from engine.runfolder.study import Member, Study, member_folder
@@ -119,5 +119,5 @@ def _is_held(log: Path) -> bool:
 
 def _environment(jobs: int) -> dict[str, str]:
     """Of a member: a copy that runs uninstalled finds itself, and ``jobs`` members divide the cores."""
-    share = {} if jobs == 1 else {"OMP_NUM_THREADS": str(max(1, cores() // jobs))}
+    share = {} if jobs == 1 else {"OMP_NUM_THREADS": str(min(default_threads(), max(1, cores() // jobs)))}
     return {**os.environ, **share, "PYTHONPATH": python_path()}

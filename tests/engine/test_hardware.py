@@ -8,9 +8,19 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
 from engine import hardware
-from engine.hardware import MemoryGroup, cores, cpu_quota, free_memory, memory_groups, python_path, total_memory
+from engine.hardware import (
+    MemoryGroup,
+    cores,
+    cpu_quota,
+    default_threads,
+    free_memory,
+    memory_groups,
+    python_path,
+    total_memory,
+)
 
 GIB = 1 << 30
 
@@ -98,6 +108,25 @@ def test_this_machine():
     assert cores() == len(os.sched_getaffinity(0))
     assert 0 < free_memory() <= psutil.virtual_memory().total
     assert total_memory() <= psutil.virtual_memory().total
+
+
+@pytest.mark.parametrize(
+    ("said", "torchrun", "threads"),
+    [
+        ("1", False, 1),
+        ("4096", False, None),
+        ("", False, None),
+        ("four", False, None),
+        ("0", False, None),
+        ("1", True, None),
+    ],
+)
+def test_threads_are_those_that_the_environment_asks_for(said, torchrun, threads, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    if torchrun:
+        monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    assert default_threads() == (threads or cores())
 
 
 def test_another_python_finds_this_copy_and_none_of_its_rooms_as_a_package_of_its_own(tmp_path, monkeypatch):

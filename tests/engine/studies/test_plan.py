@@ -38,13 +38,18 @@ def test_the_test_split_is_closed_where_settings_are_compared(tmp_path):
 
 
 def test_jobs_divide_the_cores_unless_the_recipe_says(tmp_path, monkeypatch):
-    monkeypatch.setattr("engine.studies.plan.cores", lambda: 8)  # of this machine
+    for room in ("engine.studies.plan", "engine.hardware"):
+        monkeypatch.setattr(f"{room}.cores", lambda: 8)  # of this machine
+    monkeypatch.setenv("OMP_NUM_THREADS", "")
     text = (request(tmp_path).recipe).read_text()
     (tmp_path / "free.toml").write_text(text.replace("threads = 1", ""))
     free = asked(tmp_path, folds=2, jobs=4)
     assert plan(free)[1].runtime.threads == 1
-    study, recipe = plan(Sweep(recipe=tmp_path / "free.toml", data=free.data, folds=2, jobs=4))
+    wanted = Sweep(recipe=tmp_path / "free.toml", data=free.data, folds=2, jobs=4)
+    study, recipe = plan(wanted)
     assert (recipe.runtime.threads, study.jobs) == (2, 4)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert plan(wanted)[1].runtime.threads == 1
 
 
 def test_a_study_is_written_and_read_again(tmp_path):
