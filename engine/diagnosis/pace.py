@@ -50,10 +50,11 @@ def _stalled(facts: Facts, now_s: float) -> Iterator[Finding]:
         if facts.halted
         else f"nothing has happened for {_duration(silent)}",
         since_epoch=facts.epoch,
-        evidence=f"last sign of work {_duration(silent)} ago, in {facts.phase or 'the beginning'}{usual}",
+        evidence=f"last sign of work {_duration(silent)} ago, in {facts.phase or 'the beginning'}{usual}{_crowd(facts)}",
         remedy="kill -CONT lets it go on"
         if facts.halted
-        else "look at train.log, and at the disk of the data; if it does not come back: stop it, then medtui resume",
+        else "look at train.log, the disk of the data and other work here (top); if it does not come back: stop it, then "
+        "medtui resume",
         key="6",
     )
 
@@ -108,17 +109,21 @@ def _slower(facts: Facts) -> Iterator[Finding]:
     at = _at(facts, found, flags)
     if at is None or not (facts.live or found[-1].level > _SLOWER * median(usual)):
         return
-    others = facts.sampled("others_percent")
-    crowd = f"; others use {others:.0f} % of a core" if math.isfinite(others) and others >= 25 else ""
     yield Finding(
         severity="warning",
         code="slowed_down",
-        message=f"steps take {brief(found[-1].level / median(usual))} times as long as before{crowd}",
+        message=f"steps take {brief(found[-1].level / median(usual))} times as long as before{_crowd(facts)}",
         since_epoch=int(facts.steps.epoch[found[at].middle]),
         evidence=f"{_duration(median(usual))} → {_duration(found[-1].level)} a step",
         remedy="see who else uses this machine (top), and whether the processor is hot or the memory swaps",
         key="5",
     )
+
+
+def _crowd(facts: Facts) -> str:
+    """What others use of this machine, where that is worth a word."""
+    others = facts.sampled("others_percent")
+    return f"; others use {others:.0f} % of a core" if math.isfinite(others) and others >= 25 else ""
 
 
 def _pace(steps: Steps, first: int) -> tuple[list[Window], Sequence[float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
@@ -110,6 +111,13 @@ def test_what_stands_at_its_third_step_or_after_a_long_validation_is_said() -> N
 def test_samples_of_resources_are_no_sign_of_work() -> None:
     samples = [ev.Resources(cpu_percent=1.0, memory_mb=1.0, time_s=END_S + 3.0 * n) for n in range(100)]
     assert codes(Status(state="running"), 0.0, *samples) == ["stalled"]
+
+
+@pytest.mark.parametrize(("others", "said"), [(190.0, "others use 190 % of a core"), (10.0, ""), (math.nan, "")])
+def test_a_trainer_that_gets_no_time_may_be_told_from_one_that_hangs(others: float, said: str) -> None:
+    sample = ev.Resources(cpu_percent=1.0, memory_mb=1.0, others_percent=others, time_s=END_S)
+    (found,) = findings_of(fold(EMPTY, [*EVENTS, sample]), Status(state="running"), END_S + 2820.0)
+    assert "".join(found.evidence.partition("others")[1:]) == said
 
 
 def test_a_halted_trainer_is_said_within_ten_steps(tmp_path: Path) -> None:
