@@ -43,6 +43,7 @@ def _stalled(facts: Facts, now_s: float) -> Iterator[Finding]:
     if not facts.halted and silent <= allowed:
         return
     usual = f"; one piece of the work takes {_duration(facts.piece_s)}" if facts.piece_s else ""
+    usual += _crowd(facts)
     yield Finding(
         severity="error",
         code="stalled",
@@ -50,11 +51,10 @@ def _stalled(facts: Facts, now_s: float) -> Iterator[Finding]:
         if facts.halted
         else f"nothing has happened for {_duration(silent)}",
         since_epoch=facts.epoch,
-        evidence=f"last sign of work {_duration(silent)} ago, in {facts.phase or 'the beginning'}{usual}{_crowd(facts)}",
+        evidence=f"last sign of work {_duration(silent)} ago, in {facts.phase or 'the beginning'}{usual}",
         remedy="kill -CONT lets it go on"
         if facts.halted
-        else "look at train.log, the disk of the data and other work here (top); if it does not come back: stop it, then "
-        "medtui resume",
+        else "look at train.log, the disk of the data, other work here (top); if it does not come back: stop it, medtui resume",
         key="6",
     )
 
