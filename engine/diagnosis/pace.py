@@ -54,7 +54,7 @@ def _stalled(facts: Facts, now_s: float) -> Iterator[Finding]:
         evidence=f"last sign of work {_duration(silent)} ago, in {facts.phase or 'the beginning'}{usual}",
         remedy="kill -CONT lets it go on"
         if facts.halted
-        else "look at train.log, the disk of the data, other work here (top); if it does not come back: stop it, medtui resume",
+        else "look at train.log, the disk of the data, other work (top); if it stays so: stop it, then medtui resume",
         key="6",
     )
 
