@@ -3,10 +3,13 @@
 import contextlib
 import errno
 import os
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 
 from engine.errors import WRONG_PATH, MedtuiError, printable, well_formed
 
@@ -34,6 +37,9 @@ def guarded(command: Callable[[], int]) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
+    except EndedError as told:
+        _complain(str(told))
+        return 128 + told.number
     except BrokenPipeError:
         # The reader of a pipe has seen enough (head, less): that is no fault.
         _drop_output()
@@ -42,6 +48,52 @@ def guarded(command: Callable[[], int]) -> int:
         if os.environ.get("MEDTUI_TRACEBACK"):
             raise
         return _failed(error)
+
+
+class EndedError(BaseException):
+    """A command was told to end by a signal. No KeyboardInterrupt: where one was raised in code that is made from a
+    string, as dataclasses are, Python ends itself by SIGINT whatever was caught."""
+
+    def __init__(self, number: int, left: str) -> None:
+        super().__init__(f"{'interrupted' if number == signal.SIGINT else 'terminated'}: {left}")
+        self.number = number
+
+
+@contextlib.contextmanager
+def ends_clean(left: str) -> Iterator[None]:
+    """Ctrl-C, and SIGTERM likewise, end what is done here: what is half done is cleared away, and a line says so.
+
+    Args:
+        left: what then is there, for that line.
+
+    Raises:
+        EndedError: for `guarded`.
+    """
+    came: list[int] = []
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
+        if len(came) == 1:  # to a group of processes SIGTERM comes twice, as medtui passes it on: clear away in peace
+            raise EndedError(number, left)
+
+    def unraised(what: "sys.UnraisableHookArgs") -> None:
+        if not isinstance(what.exc_value, EndedError):
+            sys.__unraisablehook__(what)
+
+    if threading.current_thread() is not threading.main_thread():  # others may set no handlers
+        yield
+        return
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) != signal.SIG_IGN]  # nohup, "&"
+    before = {number: signal.signal(number, end) for number in numbers}
+    sys.unraisablehook, hook = unraised, sys.unraisablehook
+    try:
+        yield
+        if came:  # what is raised where Python destroys an object is lost
+            raise EndedError(came[0], left)
+    finally:
+        sys.unraisablehook = hook
+        for number, own in before.items():
+            signal.signal(number, signal.SIG_IGN if came else own)
 
 
 def _failed(error: Exception) -> int:

@@ -1,5 +1,6 @@
 """``medtui export``: a folder that predicts without PyTorch and without medtui."""
 
+from engine.console import ends_clean
 from engine.device import ELSEWHERE, memory_errors
 from engine.errors import counted, printable
 from engine.evaluation.trained import open_trained
@@ -14,13 +15,14 @@ def export(request: Export) -> int:
     """Write the folder, and say how to use it and how far it was compared with PyTorch.
 
     Raises:
-        UsageError: the folder is there and not empty, or a library is missing; nothing is written.
+        UsageError: the folder is there and not empty, or cannot be written, or a library is missing; nothing is left.
         RunError: the run has no weights, or its network cannot be exported; nothing is left.
     """
     refuse_missing()
     refuse_present(request.output, force=request.force)
-    trained = open_trained(RunFolder(request.run), checkpoint=request.checkpoint, device="cpu")
-    differences = write_folder(trained, request.output, force=request.force)
+    with ends_clean(f"nothing half written is left at {request.output}"):
+        trained = open_trained(RunFolder(request.run), checkpoint=request.checkpoint, device="cpu")
+        differences = write_folder(trained, request.output, force=request.force)
     print(printable(f"{request.output}: {counted(len(differences), 'network')} in float32"))
     print(f"logits of a random image differ from PyTorch's by at most {max(differences):.1e}")
     print(printable(f"pip install -r {request.output}/requirements.txt"))

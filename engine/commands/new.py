@@ -14,7 +14,7 @@ from engine.console import show_progress, tell
 from engine.data import Dataset, data_root, open_dataset
 from engine.errors import DataError, UsageError, counted, printable, raised_as, some
 from engine.hardware import unwatched
-from engine.planning.facts import Facts, cases_words, classes_of_masks, gather, learned, words_of_sizes
+from engine.planning.facts import Facts, cases_words, classes_of_masks, gather, learned, rounded, words_of_sizes
 from engine.planning.layouts import Layout, find_layout, place_of
 from engine.planning.plan import FEW, VALIDATION_FRACTION, Line, Lines, Plan, Wish
 from engine.planning.text import named, recipe_text
@@ -46,7 +46,7 @@ def new(request: New) -> int:
     ways = shlex.join(["--data", str(root)]) if _elsewhere(root) else ""
     commands = [" ".join(["medtui", verb, shlex.quote(str(target)), ways]).strip() for verb in ("check", "run")]
     saw = _saw(facts, layout, others)
-    text = recipe_text(_head(request, facts, machine, saw, commands), _lines(plan, name, place, layout, facts))
+    text = recipe_text(_head(plan, facts, machine, saw, commands), _lines(plan, name, place, layout, facts))
     refuse_dead(parse_recipe(text, str(target)), facts.dataset.facts)
     _refuse_taken(target, force=request.force)
     with raised_as(UsageError, f"cannot write {target}", "name another file with -o"):
@@ -155,11 +155,11 @@ def _lines(plan: Plan, name: str, place: str, layout: Layout, facts: Facts) -> l
     return [top, *rest[:2], Line("description", text[:2000]), *rest[2:]]
 
 
-def _head(request: New, facts: Facts, machine: Machine, saw: list[str], commands: list[str]) -> list[str]:
+def _head(plan: Plan, facts: Facts, machine: Machine, saw: list[str], commands: list[str]) -> list[str]:
     data = facts.dataset
     what = f"{data.task.capitalize()} of {some(data.classes, 7)} in {cases_words(facts)}"
     return [
-        f"{what}, in {counted(request.minutes, 'minute')} of training.",
+        f"{what}, in {_minutes(plan.minutes)} of training.",
         "",
         f"Written by medtui new for this machine: {machine}.",
         *saw,
@@ -168,6 +168,10 @@ def _head(request: New, facts: Facts, machine: Machine, saw: list[str], commands
         "",
         "Every key: docs/recipes.md. What was found to be better or worse: docs/benchmarks.md.",
     ]
+
+
+def _minutes(minutes: float) -> str:
+    return counted(int(minutes), "minute") if minutes == int(minutes) else f"about {rounded(minutes, 2):g} minutes"
 
 
 def _saw(facts: Facts, layout: Layout, others: tuple[str, ...]) -> list[str]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.console import show_progress
-from engine.errors import UsageError, raised_as
+from engine.errors import UsageError, raised_as, some
 from engine.evaluation.inference import Predictor
 from engine.evaluation.trained import (
     Trained,
@@ -27,6 +28,7 @@ from engine.export.network import refuse_missing, write_network
 from engine.export.readme import readme
 from engine.runfolder import read_manifest
 
+_OWN = re.compile(r"model(_\d+)?\.onnx|model\.json|predict\.py|requirements\.txt|README\.md|__pycache__")
 SCRIPT = Path(__file__).with_name("predict.py")
 REQUIREMENTS = {"numpy": "1.26", "onnxruntime": "1.20", "scipy": "1.11", "nibabel": "5.2", "pillow": "11.0"}
 """The oldest versions with which ``predict.py`` was tried."""
@@ -47,8 +49,8 @@ def write_folder(trained: Trained, output: Path, *, force: bool = False) -> list
     train = trained.recipe.train.model_copy(update={"amp": "off"})  # weights are float32 whatever training computed in
     trained = replace(trained, recipe=trained.recipe.model_copy(update={"train": train}))
     dataset = as_trained(inputs_of(trained), trained)
-    predictors, _, _ = load_predictors(trained.recipe, network_for(trained, dataset), trained.voters)
     with _whole(output, force=force) as folder:
+        predictors, _, _ = load_predictors(trained.recipe, network_for(trained, dataset), trained.voters)
         networks, differences = [], []
         progress = show_progress("exporting")
         for index, (predictor, entry) in enumerate(zip(predictors, _entries(trained), strict=True)):
@@ -61,17 +63,22 @@ def write_folder(trained: Trained, output: Path, *, force: bool = False) -> list
 
 
 def refuse_present(output: Path, *, force: bool) -> None:
-    """Raises: UsageError: ``output`` is a file, a link, or without ``force`` a folder that is not empty; or it is no
-    export, of which nobody should lose what is in it."""
+    """Raises: UsageError: ``output`` is a file, a link, or without ``force`` a folder that is not empty; or it
+    holds more than an export, of which nobody should lose anything."""
     if not os.path.lexists(output):
         return
     if output.is_symlink() or not output.is_dir():
         raise UsageError(f"{output} is there and is no folder", "name another with -o DIR")
-    if any(output.iterdir()):
-        if not force:
-            raise UsageError(f"{output} is there and not empty", "name another folder with -o DIR, or add --force")
-        if not (output / "model.json").is_file():
-            raise UsageError(f"{output} holds something else than an export: it is not replaced", "name another folder")
+    with raised_as(UsageError, f"cannot read {output}", "name another folder with -o DIR"):
+        names = sorted(path.name for path in output.iterdir())
+    if not names:
+        return
+    if not force:
+        raise UsageError(f"{output} is there and not empty", "name another folder with -o DIR, or add --force")
+    if "model.json" not in names:
+        raise UsageError(f"{output} holds something else than an export: it is not replaced", "name another folder")
+    if other := [name for name in names if not _OWN.fullmatch(name)]:
+        raise UsageError(f"{output} also holds {some(other)}: it is not replaced", "move that away, or name another")
 
 
 def _entries(trained: Trained) -> Iterator[dict[str, Any]]:
@@ -116,19 +123,20 @@ def _sum(path: Path) -> str:
 @contextmanager
 def _whole(output: Path, *, force: bool) -> Iterator[Path]:
     """A folder to be filled, which then takes the place of ``output``; on any error it is gone."""
-    with raised_as(UsageError, f"cannot write {output}", "name another folder with -o DIR"):
-        output.absolute().parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(dir=output.absolute().parent, prefix=f".{output.name}."))
+    beside: Path | None = None
     try:
-        folder = beside / "new"
-        folder.mkdir()
-        yield folder
-        refuse_present(output, force=force)
         with raised_as(UsageError, f"cannot write {output}", "name another folder with -o DIR"):
+            output.absolute().parent.mkdir(parents=True, exist_ok=True)
+            beside = Path(tempfile.mkdtemp(dir=output.absolute().parent, prefix=f".{output.name}."))
+            folder = beside / "new"
+            folder.mkdir()
+            yield folder
+            refuse_present(output, force=force)
             if output.exists():
                 output.rename(beside / "old")
             folder.rename(output)
     finally:
-        if (beside / "old").exists() and not output.exists():  # cut off between the two: nothing is lost
+        if beside and (beside / "old").exists() and not output.exists():  # cut off between the two: nothing is lost
             (beside / "old").rename(output)
-        shutil.rmtree(beside, ignore_errors=True)
+        if beside:
+            shutil.rmtree(beside, ignore_errors=True)

@@ -53,6 +53,8 @@ def write_network(path: Path, model: nn.Module, shape: Sequence[int], name: str)
             if program is None:  # says the type only
                 raise RuntimeError("nothing was exported")
             program.save(path)
+    except OSError:  # of the disk
+        raise
     except Exception as error:
         why = (str(error).strip() or type(error).__name__).splitlines()[0]
         hint = "all networks that ship can be; one of a package can where torch.export takes it"

@@ -22,8 +22,10 @@ import logging
 import math
 import os
 import re
+import signal
 import sys
 import tempfile
+import threading
 import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -37,6 +39,8 @@ try:
 except ImportError as absent:
     print(f"error: {absent}: pip install -r {Path(__file__).with_name('requirements.txt')}", file=sys.stderr)
     sys.exit(2)
+except KeyboardInterrupt:
+    sys.exit(130)
 
 Array = np.ndarray[Any, Any]
 HERE = Path(__file__).resolve().parent
@@ -56,6 +60,13 @@ COLOURS = (
 
 class UnusableError(Exception):
     """What cannot be done, in a line for people."""
+
+
+class EndedError(BaseException):
+    """A signal came that says to end: the number of it."""
+
+
+CAME: list[int] = []  # such signals
 
 
 @dataclass
@@ -499,6 +510,7 @@ class Network:
         gaussian = np.maximum(gaussian, max(float(gaussian.min()), 1e-3))
         total, weight = np.zeros((0, *shape), np.float32), np.zeros(shape, np.float32)
         for corner in itertools.product(*starts):
+            refuse_ended()
             box = tuple(slice(start, start + side) for start, side in zip(corner, size, strict=True))
             found = self.logits(session, image[(slice(None), *box)])
             total = total if len(total) else np.zeros((len(found), *shape), np.float32)
@@ -673,6 +685,7 @@ def predict(network: Network, cases: Sequence[Case], output: Path, *, overwrite:
     if how["axes"] == 2 and ends is None:
         ends = range_of(deep_pictures(cases, how))
     for case in cases:
+        refuse_ended()
         if problem := unreadable(case, how):
             say(f"left out: case {case.name}: {problem}", sys.stderr)
             left += 1
@@ -738,7 +751,8 @@ def be_quiet() -> None:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Exit code: 0 done, 1 some inputs could not be read and were left out, 2 nothing was predicted."""
+    """Exit code: 0 done, 1 some inputs could not be read and were left out, 2 something is wrong and the rest was not
+    predicted, 130 interrupted, 143 terminated."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("inputs", nargs="+", type=Path, metavar="IMAGE", help="files, or folders of files")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="OUT", help="folder of the results")
@@ -748,23 +762,67 @@ def main(words: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(words)
     be_quiet()
     try:
-        network = Network(threads=asked.threads, cpu=asked.cpu)
-        importlib.import_module("nibabel" if network.expected["axes"] == 3 else "PIL")  # once, not for every case
-        cases = find_cases(asked.inputs, network.expected["axes"], network.expected["channels"])
-        left = predict(network, cases, asked.output, overwrite=asked.overwrite)
+        with told_to_end():
+            return run(asked)
     except ImportError as error:
         say(f"error: {error}: pip install -r {HERE / 'requirements.txt'}", sys.stderr)
         return 2
-    except (UnusableError, OSError) as error:
+    except UnusableError as error:
         say(f"error: {error}", sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        say("interrupted: what is written is whole", sys.stderr)
-        return 130
+    except OSError as error:
+        say(f"error: {error}; results that are there are whole", sys.stderr)
+        return 2
+    except EndedError as told:
+        word = "interrupted" if told.args[0] == signal.SIGINT else "terminated"
+        say(f"{word}: results that are there are whole", sys.stderr)
+        return 128 + int(told.args[0])
     except Exception as error:  # noqa: BLE001  (the boundary: nobody sees a traceback)
         say(f"error: {error!r}: copy the folder again, or tell those who make medtui", sys.stderr)
         return 2
+
+
+def run(asked: argparse.Namespace) -> int:
+    """Predict what a command line asks for; the exit code."""
+    network = Network(threads=asked.threads, cpu=asked.cpu)
+    importlib.import_module("nibabel" if network.expected["axes"] == 3 else "PIL")  # once, not for every case
+    cases = find_cases(asked.inputs, network.expected["axes"], network.expected["channels"])
+    left = predict(network, cases, asked.output, overwrite=asked.overwrite)
     return 0 if not left else 1 if left < len(cases) else 2
+
+
+@contextmanager
+def told_to_end() -> Iterator[None]:
+    """Ctrl-C, and SIGTERM as a batch system sends it, raise `EndedError`: what is half written is cleared away."""
+
+    def end(number: int, _frame: Any) -> None:
+        CAME.append(number)
+        if len(CAME) == 1:  # others may not cut off what clears away
+            raise EndedError(number)
+
+    def unraised(what: Any) -> None:
+        if not isinstance(what.exc_value, EndedError):
+            sys.__unraisablehook__(what)
+
+    CAME.clear()
+    if threading.current_thread() is not threading.main_thread():  # others may set no handlers
+        yield
+        return
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) != signal.SIG_IGN]  # nohup, "&"
+    before = {number: signal.signal(number, end) for number in numbers}
+    sys.unraisablehook, hook = unraised, sys.unraisablehook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
+        for number, own in before.items():
+            signal.signal(number, own)
+
+
+def refuse_ended() -> None:
+    """Raise `EndedError` once more: what is raised where Python destroys an object is lost."""
+    if CAME:
+        raise EndedError(CAME[0])
 
 
 if __name__ == "__main__":

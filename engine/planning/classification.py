@@ -13,6 +13,7 @@ from engine.planning.plan import Line, Measure, Plan, Wish
 
 _SIZES = (224, 192, 160, 128, 96, 64)  # sides: ImageNet's down to the least that cls_best_hour begins with
 _LEAST = 30  # passes over the cases: what cls_best has
+_MOST = 600  # passes at most: the longest of the usual trainings from random weights
 _BATCH, _FEWEST = 64, 16  # cls_best_hour's, and the least that batch norm and MixUp are worth something with
 _STEPS = 10  # an epoch has at least so many, where the cases allow: of few cases smaller batches, not fewer steps
 _OF_ONE = 2  # cases of a class in the mean, at least: one to learn it by and one to test it
@@ -62,7 +63,9 @@ def plan_classification(wish: Wish, measure: Measure, pretrained: frozenset[str]
     shape, pace = best[0], plan.watched(wish, best[1], _lines(wish, best[0], None, pretrained), measure)
     start = "from ImageNet weights" if shape.name in pretrained else "from random weights"
     words = f"pictures of {shape.side}x{shape.side}, {shape.name} {start}; {plan.pace_words(pace, wish.machine)}"
-    return Plan(tuple(_lines(wish, shape, pace, pretrained)), (words, plan.UNMIRRORED))
+    time = _span(wish, pace)
+    said = (words, *plan.said(wish, time), plan.UNMIRRORED)
+    return Plan(tuple(_lines(wish, shape, pace, pretrained)), said, time.minutes)
 
 
 def _shapes(wish: Wish) -> Iterator[Shape]:
@@ -82,15 +85,23 @@ def _epoch(facts: Facts) -> int:
     return batch_count(facts.count("train"), _batch(facts))
 
 
+def _span(wish: Wish, pace: Pace | None) -> plan.Span:
+    epoch = _epoch(wish.facts)
+    why = (
+        f"{_MOST} passes over the cases, the longest of the usual trainings from random weights (Wightman et al. 2021)"
+    )
+    return plan.span(wish, pace, epoch, _MOST * epoch, why)
+
+
 def _grows(shape: Shape) -> bool:
     return shape.side % 32 == 0 and shape.side >= 64
 
 
 def _lines(wish: Wish, shape: Shape, pace: Pace | None, pretrained: frozenset[str]) -> list[Line]:
     facts, ready = wish.facts, shape.name in pretrained
-    epoch = _epoch(facts)
+    time = _span(wish, pace)
+    steps, epoch = time.steps, time.epoch
     batch = Line("train.batch_size", _batch(facts), f"{counted(epoch, 'step')} an epoch")
-    steps = plan.planned_steps(wish, pace) if pace else _LEAST * epoch
     height, width = facts.size
     seen = f"pictures are {height}x{width} in the median; {plan.pace_words(pace, wish.machine)}" if pace else ""
     normal = "as the ImageNet weights know them" if ready else "by fixed means, so that tints stay what they are"
@@ -104,7 +115,7 @@ def _lines(wish: Wish, shape: Shape, pace: Pace | None, pretrained: frozenset[st
         *_model_lines(shape, plan.about(steps / epoch), ready=ready),
         *_loss_lines(facts),
         *_optimizer_lines(steps, epoch, ready=ready),
-        *plan.time_lines(wish, pace, steps, epoch, batch=batch),
+        *plan.time_lines(wish, pace, time, batch=batch),
         *_augment_lines(facts, shape, batch=_batch(facts)),
         plan.LAST,
     ]
@@ -113,7 +124,7 @@ def _lines(wish: Wish, shape: Shape, pace: Pace | None, pretrained: frozenset[st
 def _model_lines(shape: Shape, passes: str, *, ready: bool) -> list[Line]:
     fetch = "true fetches ImageNet weights, which is not done unasked; then optimizer.lr = 3e-4, as cls_best.toml has"
     return [
-        Line("model.name", shape.name, f"about {passes} passes over the cases in the minutes"),
+        Line("model.name", shape.name, f"about {passes} passes over the cases"),
         Line("model.pretrained", ready, "ImageNet weights, which are here already" if ready else fetch),
         Line("model.dropout", 0.2),
     ]

@@ -43,6 +43,7 @@ class Plan:
 
     lines: tuple[Line, ...]
     said: tuple[str, ...]  # what was decided, for the terminal
+    minutes: float  # of training; fewer than were wished where more would add little
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,21 @@ class Wish:
     facts: Facts
     machine: Machine
     minutes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """How long is trained."""
+
+    minutes: float
+    steps: int
+    epoch: int  # steps of one
+    looks: int  # validations
+    enough: str = ""  # why no more, where the minutes hold more; "" where they end it
+
+    @property
+    def epochs(self) -> int:
+        return self.steps // self.epoch
 
 
 def data_lines(facts: Facts) -> list[Line]:
@@ -95,25 +111,56 @@ def _split_lines(facts: Facts) -> list[Line]:
     return lines
 
 
-def time_lines(wish: Wish, pace: Pace | None, steps: int, epoch: int, *, batch: Line) -> list[Line]:
-    """[train], for about so many ``steps`` of which ``epoch`` make one."""
+def span(wish: Wish, pace: Pace | None, epoch: int, most: int, why: str) -> Span:
+    """The minutes of ``wish``, or as many epochs as have ``most`` steps where those end before.
+
+    Args:
+        pace: None: it is not known yet.
+        epoch: steps of one.
+        why: what speaks against more steps.
+    """
+    most = -(-most // epoch) * epoch
+    steps = planned_steps(wish, pace) if pace else most
+    if pace is None or steps <= most:
+        return Span(wish.minutes, steps, epoch, _looks(wish.minutes, pace) if pace else _VALIDATIONS)
+    minutes = most * pace.step_s / 60
+    looks = _looks(minutes, pace)
+    return Span(minutes + looks * pace.validation_s / 60, most, epoch, looks, why)
+
+
+def time_lines(wish: Wish, pace: Pace | None, time: Span, *, batch: Line) -> list[Line]:
+    """[train], for as long as ``time``."""
+    steps, epoch = time.steps, time.epoch
     reach = LONG_MEMORY if steps >= _LONG_RUN else SHORT_MEMORY
-    every = max(1, round(steps / epoch / (_looks(wish, pace) if pace else _VALIDATIONS)))
+    every = max(1, round(steps / epoch / time.looks))
     cost = f", of {pace.validation_s:.2g} s each" if pace and pace.validation_s else ""
-    looks = Line(
+    seen = Line(
         "train.validate_every", every, f"about {counted(max(1, round(steps / epoch / every)), 'look')} in a run{cost}"
     )
     minutes = f"about {about(steps)} steps here; the schedule ends with them, the test comes after"
     if steps < epoch:
         minutes = f"{about(steps)} steps here, and a pass over the cases takes {about(epoch)}: give it more"
+    length = Line("train.minutes", wish.minutes, minutes)
+    if time.enough:
+        length = Line("train.epochs", time.epochs, f"{span_words(wish, time)}: {time.enough}")
     return [
-        Line("train.minutes", wish.minutes, minutes),
+        length,
         batch,
         Line("train.clip_norm", 5.0, "a rare steep gradient does not throw the weights off"),
         Line("train.amp", "auto", "half precision where a short trial finds it faster"),
         Line("train.ema", 1 - 1 / reach, f"the weights that are tested are averages, over about {reach} steps"),
-        *([looks] if wish.facts.count("validation") and every > 1 else []),
+        *([seen] if wish.facts.count("validation") and every > 1 else []),
     ]
+
+
+def span_words(wish: Wish, time: Span) -> str:
+    """``2,400 steps, about 9 of the 60 minutes``."""
+    return f"{about(time.steps)} steps, about {about(time.minutes)} of the {counted(wish.minutes, 'minute')}"
+
+
+def said(wish: Wish, time: Span) -> tuple[str, ...]:
+    """For the terminal, that the minutes are not all needed."""
+    return (f"trains for {span_words(wish, time)}: {time.enough}",) if time.enough else ()
 
 
 def warmup_lines(steps: int, epoch: int) -> list[Line]:
@@ -129,13 +176,13 @@ def about(number: float) -> str:
 
 def planned_steps(wish: Wish, pace: Pace) -> int:
     """How many steps end within the minutes, beside the validations."""
-    room = wish.minutes * 60 * MARGIN - _looks(wish, pace) * pace.validation_s
+    room = wish.minutes * 60 * MARGIN - _looks(wish.minutes, pace) * pace.validation_s
     return max(1, math.floor(room / pace.step_s))
 
 
-def _looks(wish: Wish, pace: Pace) -> int:
-    """How many validations a run has."""
-    most = _WATCHED * wish.minutes * 60 / pace.validation_s if pace.validation_s else _VALIDATIONS
+def _looks(minutes: float, pace: Pace) -> int:
+    """How many validations a run of so many minutes has."""
+    most = _WATCHED * minutes * 60 / pace.validation_s if pace.validation_s else _VALIDATIONS
     return max(1, min(_VALIDATIONS, math.floor(most)))
 
 

@@ -17,6 +17,10 @@ from engine.planning.shapes import BUDGETS, NARROW, WIDE, RoundTrip, Shape, shap
 
 _ENOUGH = 2400  # steps for a wide network: with so many one had a good Dice (docs/benchmarks.md, time to a Dice)
 _LEAST = 700  # steps for a crop: with so many a large one was better than a smaller one with 1,800 (docs/benchmarks.md)
+_SEEN = (
+    530  # times a case at most: on the left atrium nine times as long, which is so often, added little to three times
+)
+_MOST = 250_000  # steps at most: nnU-Net's, of all data sets
 _QUICKER = 2  # times the steps that a smaller network or crop must make to be worth it: no measurement, a caution
 _BATCH = {3: 2, 2: 8}  # by the axes of an image: as hippocampus_hour, and as pictures of quickstart_2d
 _EPOCH = 28  # steps of an epoch at least: seg_best's; fewer, and its end takes more than its steps
@@ -56,7 +60,9 @@ def plan_segmentation(wish: Wish, measure: Measure, trip: RoundTrip) -> Plan:
     network = "DynUNet" if shape.flat else "residual U-Net"
     widths = f"{shape.channels[0]} to {shape.channels[-1]} features"
     words = f"{network} of {shape.levels} levels, {widths}; {plan.pace_words(pace, wish.machine)}"
-    return Plan(tuple(lines), (f"crops of {_x(shape.size)}, {held}{grid}", words, plan.UNMIRRORED))
+    time = _span(wish, shape, pace)
+    said = (f"crops of {_x(shape.size)}, {held}{grid}", words, *plan.said(wish, time), plan.UNMIRRORED)
+    return Plan(tuple(lines), said, time.minutes)
 
 
 def _shapes(wish: Wish, trip: RoundTrip) -> Iterator[tuple[Shape, int]]:
@@ -77,12 +83,10 @@ def _width_words(wish: Wish, shape: Shape, tried: dict[Shape, int | None]) -> st
 
 
 def _lines(wish: Wish, shape: Shape, pace: Pace | None, width: str) -> list[Line]:
-    facts = wish.facts
-    batch, train = _BATCH[len(shape.size)], facts.count("train")
-    samples = max(1, -(-_EPOCH * batch // train))
-    epoch = batch_count(train * samples, batch)
-    steps = plan.planned_steps(wish, pace) if pace else _ENOUGH
-    few = f"{counted(train, 'case')} a pass: an epoch is {epoch} steps"
+    facts, batch = wish.facts, _BATCH[len(shape.size)]
+    train, samples = facts.count("train"), _samples(facts, batch)
+    time = _span(wish, shape, pace)
+    few = f"{counted(train, 'case')} a pass: an epoch is {time.epoch} steps"
     why = "on the hippocampus as many cases in batches of 2 were better than of 4 (docs/benchmarks.md)"
     return [
         *plan.data_lines(facts),
@@ -96,11 +100,25 @@ def _lines(wish: Wish, shape: Shape, pace: Pace | None, width: str) -> list[Line
         Line("optimizer.lr", 0.002, "as hippocampus.toml; one cycle up to 0.004 was worse there (docs/benchmarks.md)"),
         Line("optimizer.weight_decay", 0.01),
         Line("schedule.name", "polynomial"),
-        *plan.warmup_lines(steps, epoch),
-        *plan.time_lines(wish, pace, steps, epoch, batch=Line("train.batch_size", batch, why if batch == 2 else "")),
+        *plan.warmup_lines(time.steps, time.epoch),
+        *plan.time_lines(wish, pace, time, batch=Line("train.batch_size", batch, why if batch == 2 else "")),
         *_augment_lines(facts, shape),
         *_evaluate_lines(facts),
     ]
+
+
+def _samples(facts: Facts, batch: int) -> int:
+    """Crops of a case in an epoch."""
+    return max(1, -(-_EPOCH * batch // facts.count("train")))
+
+
+def _span(wish: Wish, shape: Shape, pace: Pace | None) -> plan.Span:
+    batch, train = _BATCH[len(shape.size)], wish.facts.count("train")
+    seen = train / shape.held / batch  # steps in which each case is seen once
+    most = min(_MOST, max(_ENOUGH, round(_SEEN * seen)))
+    why = f"each case is seen {plan.about(most / seen)} times; on the left atrium more than {_SEEN} added little"
+    why = "the steps of nnU-Net, whatever the data" if most == _MOST else f"{why} (docs/benchmarks.md)"
+    return plan.span(wish, pace, batch_count(train * _samples(wish.facts, batch), batch), most, why)
 
 
 def _crop_lines(wish: Wish, shape: Shape, pace: Pace | None) -> list[Line]:

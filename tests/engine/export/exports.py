@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import resource
 import runpy
+import signal
 import subprocess
 import sys
+import time
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import nibabel
@@ -80,3 +83,31 @@ def scan(path: Path, codes: str, sides: Sequence[float], cut: int = 100) -> Path
     path.parent.mkdir(exist_ok=True)
     nibabel.save(file, path)
     return path
+
+
+@contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """Files that take no more than ``size`` bytes: to a program as a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def ended(
+    command: Sequence[object], folder: Path, number: signal.Signals, *, once: Callable[[], bool]
+) -> subprocess.CompletedProcess[str]:
+    """``command``, which is sent a signal as soon as ``once`` is true; twice, as a group of processes is."""
+    typed = list(map(str, command))
+    with subprocess.Popen(
+        typed, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        until = time.monotonic() + 120
+        while process.poll() is None and not once() and time.monotonic() < until:
+            time.sleep(0.005)
+        for _ in range(1 if number == signal.SIGINT else 2):
+            process.send_signal(number)
+        out, err = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(typed, process.returncode, out, err)

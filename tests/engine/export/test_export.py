@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import pytest
 
 from engine.commands.export import export
 from engine.errors import RunError, UsageError
-from engine.requests import Export
+from engine.requests import Export, encode
 from engine.runfolder import RunFolder, read_manifest
+from tests.engine.export.exports import ended, full_disk
 
 for library in ("onnx", "onnxscript", "onnxruntime"):
     pytest.importorskip(library)
@@ -52,6 +54,49 @@ def test_a_folder_that_is_there_is_kept_unless_it_is_an_export_and_force_says_so
     assert export(Export(run=volumes[0].root, output=again, force=True)) == 0
     assert (again / "predict.py").read_bytes() == (volumes[1] / "predict.py").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["again", "own"]
+
+
+def test_an_export_in_which_other_things_lie_is_not_replaced(volumes, tmp_path):
+    again = Path(shutil.copytree(volumes[1], tmp_path / "again"))
+    (again / "__pycache__").mkdir()
+    assert export(Export(run=volumes[0].root, output=again, force=True)) == 0
+    (again / "masks").mkdir()
+    (again / "masks" / "a.nii.gz").write_text("hours of work")
+    with pytest.raises(UsageError, match="also holds masks: it is not replaced"):
+        export(Export(run=volumes[0].root, output=again, force=True))
+    assert (again / "masks" / "a.nii.gz").exists()
+
+
+def test_a_disk_that_takes_no_more_is_told_and_leaves_what_was_there(volumes, tmp_path):
+    again = Path(shutil.copytree(volumes[1], tmp_path / "again"))
+    before = {path.name: path.read_bytes() for path in again.iterdir()}
+    (tmp_path / "file").write_text("")
+    with full_disk(8192):
+        for output, force in ((tmp_path / "out", False), (again, True)):
+            with pytest.raises(UsageError, match=f"cannot write {output}: File too large\nname another folder"):
+                export(Export(run=volumes[0].root, output=output, force=force))
+    with pytest.raises(UsageError, match="cannot write"):
+        export(Export(run=volumes[0].root, output=tmp_path / "file" / "out"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again", "file"]
+    assert {path.name: path.read_bytes() for path in again.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("number", "word", "code"), [(signal.SIGTERM, "terminated", 143), (signal.SIGINT, "interrupted", 130)]
+)
+def test_an_export_that_is_told_to_end_leaves_nothing(volumes, tmp_path, number, word, code):
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "engine",
+        "export",
+        encode(Export(run=volumes[0].root, output=tmp_path / "out")),
+    ]
+    done = ended(command, tmp_path, number, once=lambda: any(tmp_path.glob(".out.*/new")))
+    assert done.returncode == code
+    assert done.stderr.splitlines()[-1] == f"{word}: nothing half written is left at {tmp_path / 'out'}"
+    assert not [*tmp_path.iterdir()]
 
 
 def test_what_cannot_be_exported_leaves_nothing(volumes, tmp_path):

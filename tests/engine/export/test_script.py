@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from tests.engine.export.exports import here, scan
+from tests.engine.export.exports import ended, full_disk, here, scan
 
 for library in ("onnx", "onnxscript", "onnxruntime"):
     pytest.importorskip(library)
@@ -144,3 +145,30 @@ def test_a_library_that_is_missing_is_told_with_its_command(volumes, tmp_path, m
         assert done.returncode == 2
         assert done.stderr.startswith("error: ")
         assert f"pip install -r {volumes[1] / 'requirements.txt'}" in done.stderr
+
+
+def test_a_disk_that_takes_no_more_leaves_no_half_of_a_mask(volumes, tmp_path):
+    source = scan(tmp_path / "in" / "x.nii.gz", "RAS", (1, 1, 1), cut=20)
+    with full_disk(64):
+        done = here(volumes[1], source, "-o", tmp_path / "out")
+    assert done.returncode == 2
+    assert "File too large" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not [*(tmp_path / "out").iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("number", "word", "code"), [(signal.SIGTERM, "terminated", 143), (signal.SIGINT, "interrupted", 130)]
+)
+def test_results_are_whole_when_it_is_told_to_end(volumes, tmp_path, number, word, code):
+    for at in range(40):
+        scan(tmp_path / "in" / f"{at:02}.nii.gz", "RAS", (1, 1, 1))
+    output = tmp_path / "out"
+    command = [sys.executable, volumes[1] / "predict.py", tmp_path / "in", "-o", output, "--threads", "1"]
+    done = ended(command, tmp_path, number, once=(output / "00.nii.gz").exists)
+    assert done.returncode == code
+    assert done.stderr == f"{word}: results that are there are whole\n"
+    there = sorted(path.name for path in output.iterdir())
+    assert 0 < len(there) < 40
+    for name in there:
+        assert np.asarray(nibabel.load(output / name).dataobj).shape == nibabel.load(tmp_path / "in" / name).shape

@@ -24,9 +24,23 @@ def test_pictures_are_as_large_as_thirty_passes_allow():
 
     recipe, plan = planned(facts, seconds=by_size)
     assert recipe.data.size == (128, 128)  # 3,492 steps; of 160 pixels 2,235
-    assert reasons(plan)["model.name"] == "about 35 passes over the cases in the minutes"
+    assert reasons(plan)["model.name"] == "about 35 passes over the cases"
     assert planned(facts, minutes=600, seconds=by_size)[0].data.size == (224, 224)
     assert planned(facts, minutes=1, seconds=by_size)[0].data.size == (64, 64)  # the least there is
+
+
+def test_no_case_is_seen_more_often_than_in_the_longest_usual_trainings():
+    few = pictures((64, 64), counts=(10, 10), train=16)  # one batch: an epoch is a step
+    recipe, plan = planned(few, seconds=lambda _tables: 0.1)  # 34,920 steps in the hour
+    assert (recipe.train.epochs, recipe.train.minutes, plan.minutes) == (600, None, 1.0)
+    assert reasons(plan)["train.epochs"].startswith("600 steps, about 1 of the 60 minutes: 600 passes over the cases")
+    assert any("about 1 of the 60 minutes" in line for line in plan.said)
+    recipe, plan = planned(
+        pictures((64, 64), train=1600), seconds=lambda _tables: 0.1
+    )  # 25 steps a pass: 15,000 in all
+    assert recipe.train.epochs == 600
+    assert plan.minutes == 25
+    assert planned(pictures((64, 64), train=1600), seconds=lambda _tables: 0.3)[0].train.minutes == 60  # 11,640 steps
 
 
 def test_pictures_are_not_enlarged():

@@ -232,6 +232,30 @@ def test_few_test_cases_are_said_to_say_little():
     assert reasons(plan)["data.test_fraction"].startswith("8 cases for the test, which say little; split = ")
 
 
+def test_few_cases_are_not_seen_for_as_long_as_the_minutes_are():
+    few = volumes((64, 64, 64), train=20)
+    recipe, plan = planned(few, seconds=lambda _tables: 0.1)  # 34,920 steps in the hour; 530 times 10 are enough
+    assert recipe.train.minutes is None
+    assert recipe.train.epochs * 30 == pytest.approx(5300, rel=0.01)
+    assert plan.minutes == pytest.approx(5300 / 600, rel=0.01)
+    assert "each case is seen 530 times" in reasons(plan)["train.epochs"]
+    assert planned(few, seconds=lambda _tables: 1.0)[0].train.minutes == 60  # 3,492 steps
+    one, plan = planned(volumes((64, 64, 64), train=1), seconds=lambda _tables: 0.1)
+    assert one.train.epochs * 28 == pytest.approx(2400, rel=0.01)  # a network has to learn
+    assert "each case is seen 4,800 times" in reasons(plan)["train.epochs"]
+    large = volumes((160, 160, 160), train=20)  # of which a crop holds a part: as many voxels of a case are seen
+    longer = planned(large, seconds=lambda _tables: 0.01)
+    assert longer[0].train.epochs * 30 == pytest.approx(5300 * 160**3 / math.prod(longer[0].data.size), rel=0.01)
+    _, plan = planned(volumes((256, 256, 256), train=900), seconds=lambda _tables: 0.0001)
+    assert "the steps of nnU-Net" in reasons(plan)["train.epochs"]
+
+
+def test_validations_of_a_shorter_training_take_a_tenth_of_it():
+    plan = plan_segmentation(wish(volumes(train=20)), paces(lambda _tables: 0.1, validation=9.0), kept)
+    assert reasons(plan)["train.validate_every"] == "about 5 looks in a run, of 9 s each"  # a tenth of 530 s
+    assert plan.minutes == pytest.approx((530 + 5 * 9) / 60, rel=0.02)
+
+
 def test_many_cases_are_not_warmed_up_for_longer_than_is_trained():
     facts = volumes(train=9000)
     recipe, plan = planned(facts, minutes=10, seconds=lambda _tables: 0.5)
