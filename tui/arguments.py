@@ -39,7 +39,8 @@ exit codes:
   1    the run failed
   2    the recipe, the data or the command line is wrong
   3    stopped on request
-  130  interrupted"""
+  130  interrupted
+  143  terminated by SIGTERM"""
 
 RUN_HELP = f"A RUN is {A_RUN}; where it may be left out, the newest."
 
