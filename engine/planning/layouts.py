@@ -25,6 +25,10 @@ from engine.recipe.sources import DataTable
 PLACEHOLDER = "foreground"
 """The class of masks that nothing names: which values they hold, only they can tell."""
 _MASKS = re.compile(r"mask|label|seg|truth|annot|target|(^|[-_ ])gt($|[-_ ])", re.IGNORECASE)
+_MASK_WORDS = re.compile(
+    r"(?<![a-z])(masks?|labels?|seg|segmentations?|gt|ground.?truth|annotations?)(?![a-z])", re.IGNORECASE
+)
+"""Of which a name alone says that a file is a mask: no word that a class could be called by."""
 _MOST_FOLDERS = 24
 _MOST_FILES = 20_000
 _DEEPEST = 8  # folders in folders
@@ -71,7 +75,7 @@ def find_layout(folder: Path, source: str | None = None) -> tuple[Layout, tuple[
         own, reasons[name] = _readings(name, folder)
         found += own
     if source is None:
-        found = [each for each in found if not _one_folder(each, reasons)]
+        found = [each for each in found if not _one_folder(each, reasons) and not _of_masks(each, folder, reasons)]
     if not found:
         raise _none(folder, reasons)
     if source is None and all(_by_folders(each, folder) for each in found):
@@ -93,6 +97,7 @@ def _readings(name: str, folder: Path) -> tuple[list[Layout], str]:
     reason = "no table (.csv, .tsv, .txt) in which a column holds paths of files that are there, and one their truth"
     for task in sorted(member.tasks, reverse=True):
         tried: list[Layout] = []
+        missed: list[str] = []
         try:
             variants = [*_variants(member.model_fields.keys(), folder, task)]
             if "path_column" in member.model_fields and not variants:
@@ -106,13 +111,17 @@ def _readings(name: str, folder: Path) -> tuple[list[Layout], str]:
                     tried.append(_read({"source": name, **keys, **classes}, folder, task, named=named))
                     break
                 except (DataError, ValidationError, OSError) as error:
-                    if named:
-                        reason = _reason(error, folder)
+                    why = _reason(error, folder)  # without names of classes it says what else is missing
+            else:
+                missed.append(why)
         whole = [each for each in tried if each.whole]
-        if tried and not whole:
-            case = tried[0].index.cases[0] if tried[0].index.cases else None
-            away = next((path.name for path in case.files if not path.exists()), "") if case else ""
-            reason = f"no case with all its files: {away} is not there" if away else "no cases in it"
+        case = next((each.index.cases[0] for each in tried if each.index.cases and not whole), None)
+        if away := next((path.name for path in case.files if not path.exists()), "") if case else "":
+            reason = f"no case with all its files: {away} is not there"
+        elif missed:  # at first the default folders were looked for, which may not be there
+            reason = missed[min(1, len(missed) - 1)]
+        elif tried and not whole:
+            reason = "no cases in it"
         found += sorted(whole, key=lambda each: -each.whole)[:1]
     return found, reason
 
@@ -142,6 +151,8 @@ def _variants(fields: Any, folder: Path, task: str) -> Iterator[Values]:
         masks = [name for name in names if _MASKS.search(name)]
         yield from ({"images": name, "labels": mask} for mask in masks for name in names if name not in masks)
         yield from ({"images": name, "labels": name} for name in names)
+        if any(_MASKS.search(path.stem) and path.is_file() for path in folder.iterdir()):
+            yield {"images": ".", "labels": "."}
 
 
 def _folders(folder: Path) -> list[str]:
@@ -174,6 +185,21 @@ def _one_folder(layout: Layout, reasons: dict[str, str]) -> bool:
         names = ", ".join(layout.index.classes)
         reasons[layout.source] = f"all pictures are in one folder, {names}: a classification needs two classes"
     return one
+
+
+def _of_masks(layout: Layout, folder: Path, reasons: dict[str, str]) -> bool:
+    """Whether names say that some of the pictures in folders of classes are masks; then that is the reason."""
+    if layout.source != "image_folder":
+        return False
+    names = [case.images[0].relative_to(folder).as_posix() for case in layout.index.cases]
+    masks = [name for name in names if _MASK_WORDS.search(name)]
+    if not 0 < len(masks) < len(names):
+        return False
+    reasons[layout.source] = (
+        f"{counted(len(masks), 'picture')} of {len(names)} are masks by their names ({min(masks)}); "
+        "where they are a class: --source image_folder"
+    )
+    return True
 
 
 def _refuse_unread_table(folder: Path, reason: str) -> None:

@@ -176,7 +176,7 @@ class NiftiPairsTable(DataTable):
     dims = VOLUMES
     source: Literal["nifti_pairs"]
     images: RelativePath = "images"
-    """Folder of the images, below root."""
+    """Folder of the images, below root; "." is root itself."""
     labels: RelativePath = "labels"
     """Folder of the masks, below root; file names as those of the images, or with _mask, _seg, ... after them."""
 
@@ -188,7 +188,7 @@ class ImagePairsTable(DataTable):
     dims = PICTURES
     source: Literal["image_pairs"]
     images: RelativePath = "images"
-    """Folder of the images, below root."""
+    """Folder of the images, below root; "." is root itself."""
     labels: RelativePath = "masks"
     """Folder of the masks, below root; file names as those of the images, or with _segmentation, _mask, ... after
     them. May be the folder of the images."""

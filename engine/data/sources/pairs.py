@@ -49,9 +49,13 @@ def paired(
     """
     classes, values = named_classes(folder, table)
     cases = tuple(paired_cases(folder, table.images, table.labels, endings))
-    names = [above + name for name in (table.images, table.labels) for above in ("", "*/")]
-    places = {path for name in names for path in folder.glob(name)}
-    notes = index.left_over(folder, sorted(path for path in places if path.is_dir()), cases)
+    places = {
+        path
+        for name in (table.images, table.labels)
+        for below in (False, True)
+        for path in _called(folder, name, below)
+    }
+    notes = index.left_over(folder, sorted(places), cases)
     return DatasetIndex(name=folder.name, cases=cases, classes=classes, label_values=values, notes=notes, **facts)
 
 
@@ -99,9 +103,9 @@ def named_classes(folder: Path, table: DataTable) -> tuple[tuple[str, ...], tupl
 
 def _parts(folder: Path, images: str, labels: str) -> list[tuple[str, str, str]]:
     """(folder of images, folder of masks, split) of each part; one part without a split where there are none."""
-    for above in ("", "*/"):
-        found = [path for path in sorted(folder.glob(f"{above}{images}")) if path.is_dir()]
-        named = [(path, index.split_named(path.relative_to(folder).parts[0]) or "") for path in found]
+    for above in (False, True):
+        found = _called(folder, images, above)
+        named = [(path, index.split_named("".join(path.relative_to(folder).parts[:1])) or "") for path in found]
         parts = [(path, split) for path, split in named if split or not above]
         if parts:
             break
@@ -119,6 +123,12 @@ def _parts(folder: Path, images: str, labels: str) -> list[tuple[str, str, str]]
             pair = [(place / name).relative_to(folder).as_posix() for place in (path, beside)]
             found_parts.append((pair[0], pair[1], own))
     return found_parts
+
+
+def _called(folder: Path, name: str, below: bool) -> list[Path]:
+    """The folders ``name`` in ``folder``, or ``below`` in its folders. A name is none of a pattern."""
+    above = sorted(path for path in folder.iterdir() if not index.hidden(path.name)) if below else [folder]
+    return [path / name for path in above if (path / name).is_dir()]
 
 
 def _pairs(folder: Path, images: str, labels: str, split: str, endings: Sequence[str]) -> list[Case]:

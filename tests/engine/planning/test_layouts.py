@@ -41,8 +41,35 @@ def test_the_folders_of_nnunet_and_of_pairs(tmp_path):
 def test_folders_of_pictures_are_classes_unless_they_are_masks(tmp_path):
     assert find_layout(builders.image_folder(tmp_path / "f"))[0].source == "image_folder"
     layout, others = find_layout(pair(tmp_path / "p", "photos", "masks"))
-    assert (layout.source, layout.keys["images"], others) == ("image_pairs", "photos", ("image_folder",))
+    assert (layout.source, layout.keys["images"], others) == ("image_pairs", "photos", ())
     assert find_layout(tmp_path / "p", "image_folder")[0].source == "image_folder"
+
+
+def test_masks_that_belong_to_no_image_are_no_class(tmp_path):
+    for at in range(3):
+        for name in ("images/img_{}", "masks/mask_{}"):
+            builders.picture(tmp_path / "apart" / f"{name.format(at)}.png", at)
+        for name in ("image", "mask"):
+            builders.picture(tmp_path / "cases" / f"p{at}" / f"{name}.png", at)
+        builders.picture(tmp_path / "faces" / "with_mask" / f"{at}.png", at)
+        builders.picture(tmp_path / "faces" / "without_mask" / f"{at}.png", at)
+    with pytest.raises(
+        DataError, match=r"masks by their names \(masks/mask_0.png\); where they are a class: --source"
+    ) as told:
+        find_layout(tmp_path / "apart")
+    assert "no mask in masks has the name of an image" in str(told.value)
+    with pytest.raises(DataError, match=r"3 pictures of 6 are masks by their names \(p0/mask.png\)"):
+        find_layout(tmp_path / "cases")
+    assert find_layout(tmp_path / "cases", "image_folder")[0].index.classes == ("p0", "p1", "p2")
+    assert find_layout(tmp_path / "faces")[0].index.classes == ("with_mask", "without_mask")
+
+
+def test_images_and_masks_in_one_folder_and_in_folders_of_odd_names(tmp_path):
+    pair(tmp_path / "flat", ".", ".")
+    layout, _ = find_layout(tmp_path / "flat")
+    assert (layout.source, layout.keys["images"], layout.whole) == ("image_pairs", ".", 4)
+    layout, _ = find_layout(pair(tmp_path / "odd", "Bilder [1] ü*", "Masken?"))
+    assert (layout.keys["images"], layout.keys["labels"], layout.whole) == ("Bilder [1] ü*", "Masken?", 4)
 
 
 def test_the_columns_of_a_table_are_told_by_what_they_hold(tmp_path):
@@ -127,6 +154,8 @@ def test_what_is_in_no_layout_is_described(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="there: nothing") as caught:
         find_layout(tmp_path / "empty")
+    assert "the folder has no folder images" in str(caught.value)
+    assert "names the classes" not in str(caught.value)
     assert "nnunet" in str(caught.value)
     assert "has no dataset.json" in str(caught.value)
     (tmp_path / "odd" / "a").mkdir(parents=True)
