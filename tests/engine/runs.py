@@ -132,7 +132,7 @@ def request(folder: Path, text: str = SEGMENTATION, *overrides: str, cases: int 
     """What to run: the recipe ``text`` on its phantom, everything below ``folder``."""
     data = folder / "data"
     name = next(name for name in NAMES if f'root = "{name}"' in text)
-    phantom_root(data, name, cases=cases)
+    phantom_root(data, name, cases=cases, every=2)
     return Train(recipe=write_recipe(folder, text), overrides=tuple(overrides), data=data, runs=folder / "runs")
 
 

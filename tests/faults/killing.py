@@ -29,7 +29,10 @@ def server() -> ForkServerContext:
     """The server that forks trainers."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["engine.training.loop", "engine.evaluation.tester", "engine.commands.resume", "tests.engine.runs"]
+        [
+            *("engine.training.loop", "engine.evaluation.tester", "engine.commands.resume", "tests.engine.runs"),
+            *("torch._dynamo", "engine.commands.figures"),  # what a first step of an optimizer and a report import
+        ]
     )
     return context
 

@@ -144,7 +144,7 @@ class Place:
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    data = phantom_root(tmp_path_factory.mktemp("data"), "left_atrium", cases=8)
+    data = phantom_root(tmp_path_factory.mktemp("data"), "left_atrium", cases=8, every=2)
     place = Place(tmp_path_factory.mktemp("alone"), data)
     place.start()
     assert place.end() == 0, place.said[-2000:]
@@ -322,7 +322,7 @@ def test_a_file_that_breaks_in_the_middle_is_named_and_skipped_only_if_the_recip
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_mount_that_hangs_is_noticed_until_it_answers_and_a_stop_is_heard(place, tmp_path, workers):
-    place.data = phantom_root(tmp_path / "data", "left_atrium", cases=4)
+    place.data = phantom_root(tmp_path / "data", "left_atrium", cases=4, every=2)
     place.start(f"runtime.workers={workers}", "train.epochs=500", arrange=_dead_mount)
     place.wait_for('"iteration":3,')
     dead = place.root / "dead"

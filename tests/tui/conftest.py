@@ -6,6 +6,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from textual.css.model import RuleSet
+from textual.css.stylesheet import Stylesheet
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _styles_are_parsed_once() -> Iterator[None]:
+    """An app takes the rules that another one parsed from the same text, with the same colours."""
+    parsed: dict[object, list[RuleSet]] = {}
+    parse = Stylesheet._parse_rules
+
+    def known(self: Stylesheet, css: str, *source: object, **named: object) -> list[RuleSet]:
+        key = (css, source, *sorted(named.items()), *sorted(self._variables.items()))
+        if key not in parsed:
+            parsed[key] = parse(self, css, *source, **named)  # type: ignore[arg-type]
+        return parsed[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stylesheet, "_parse_rules", known)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import json
 import os
 import random
@@ -337,35 +339,48 @@ def ellipse(size: int, centre: tuple[float, float], radii: tuple[float, float]) 
 
 def preview(recorder: Recorder, plan: Plan, epoch: int, index: int, item: dict[str, Any]) -> None:
     """An image of a few slices with a truth that the prediction misses a little."""
-    size, slices = 96, [24, 34, 44]
-    rng = np.random.default_rng(index + 7)
     path = recorder.folder.previews / f"e{epoch:05d}_{index}.npz"
-    if plan.task == "segmentation":
-        noise = rng.normal(0, 9, (len(slices), size, size))
-        body = ellipse(size, (0.5, 0.5), (0.46, 0.4)) * 70.0
-        truths, predictions, images = [], [], []
-        for at in range(len(slices)):
-            truth = ellipse(size, (0.48, 0.52), (0.2 + 0.03 * at, 0.26)).astype(np.uint8)
-            shift = 0.10 * np.exp(-epoch / 12) + 0.02
-            guess = ellipse(size, (0.48 + shift, 0.5), (0.2 + 0.02 * at, 0.25 - shift / 2)).astype(np.uint8)
-            images.append(np.clip(40 + body + truth * 70 + noise[at], 0, 255))
-            truths.append(truth)
-            predictions.append(guess)
-        np.savez(path, image=np.array(images, np.uint8), truth=np.array(truths), prediction=np.array(predictions),
-                 slices=np.array(slices))  # fmt: skip
-        value = item["dice"]
-    else:
-        skin = np.array([224, 172, 140]) + rng.normal(0, 5, (size, size, 3))
-        spot = ellipse(size, (0.5, 0.5), (0.25, 0.3))[..., None]
-        image = np.where(spot, np.array([96, 60, 44]) + rng.normal(0, 12, (size, size, 3)), skin)
-        y, x = np.mgrid[0:size, 0:size] / size
-        warm = (255 * np.exp(-((y - 0.45) ** 2 + (x - 0.6) ** 2) / 0.03)).astype(np.uint8)
-        said = {"true": np.array(item["true"]), "predicted": np.array(item["predicted"]), "probability": np.array(0.71)}
-        np.savez(
-            path, image=np.clip(image, 0, 255).astype(np.uint8)[None], slices=np.array([0]), heat=warm[None], **said
-        )
-        value = item["loss"]
+    dense = plan.task == "segmentation"
+    path.write_bytes(slices(epoch, index) if dense else photo(index, item["true"], item["predicted"]))
+    value = item["dice" if dense else "loss"]
     recorder.write(Preview(path=f"previews/{path.name}", epoch=epoch, case=item["id"], value=value))
+
+
+def packed(**arrays: Any) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+@functools.cache
+def slices(epoch: int, index: int, size: int = 96) -> bytes:
+    """The file of a preview of masks."""
+    places = [24, 34, 44]
+    noise = np.random.default_rng(index + 7).normal(0, 9, (len(places), size, size))
+    body = ellipse(size, (0.5, 0.5), (0.46, 0.4)) * 70.0
+    truths, predictions, images = [], [], []
+    for at in range(len(places)):
+        truth = ellipse(size, (0.48, 0.52), (0.2 + 0.03 * at, 0.26)).astype(np.uint8)
+        shift = 0.10 * np.exp(-epoch / 12) + 0.02
+        guess = ellipse(size, (0.48 + shift, 0.5), (0.2 + 0.02 * at, 0.25 - shift / 2)).astype(np.uint8)
+        images.append(np.clip(40 + body + truth * 70 + noise[at], 0, 255))
+        truths.append(truth)
+        predictions.append(guess)
+    return packed(image=np.array(images, np.uint8), truth=np.array(truths), prediction=np.array(predictions),
+                  slices=np.array(places))  # fmt: skip
+
+
+@functools.cache
+def photo(index: int, true: str, predicted: str, size: int = 96) -> bytes:
+    """The file of a preview of classes."""
+    rng = np.random.default_rng(index + 7)
+    skin = np.array([224, 172, 140]) + rng.normal(0, 5, (size, size, 3))
+    spot = ellipse(size, (0.5, 0.5), (0.25, 0.3))[..., None]
+    image = np.where(spot, np.array([96, 60, 44]) + rng.normal(0, 12, (size, size, 3)), skin)
+    y, x = np.mgrid[0:size, 0:size] / size
+    warm = (255 * np.exp(-((y - 0.45) ** 2 + (x - 0.6) ** 2) / 0.03)).astype(np.uint8)
+    said = {"true": np.array(true), "predicted": np.array(predicted), "probability": np.array(0.71)}
+    return packed(image=np.clip(image, 0, 255).astype(np.uint8)[None], slices=np.array([0]), heat=warm[None], **said)
 
 
 def write_state(recorder: Recorder, plan: Plan, state: str, **more: Any) -> None:

@@ -98,7 +98,7 @@ def test_another_split_and_other_data_get_names_of_their_own(segmented, tmp_path
     folder, _ = segmented
     kept = json.loads(folder.metrics.read_text())
     assert measure(folder, split="train") == 0
-    elsewhere = phantom_root(tmp_path, "left_atrium", cases=5, seed=9)
+    elsewhere = phantom_root(tmp_path, "left_atrium", cases=5, seed=9, every=2)
     assert measure(folder, data=elsewhere / "left_atrium", name="other") == 0
     assert measure(folder, data=elsewhere, split="test") == 0
     metrics = json.loads(folder.metrics.read_text())
@@ -141,7 +141,7 @@ def test_a_test_split_that_changed_is_not_measured_as_the_runs_own(segmented, tm
 
 
 def test_a_name_of_the_runs_own_splits_is_refused_for_other_data(segmented, tmp_path):
-    elsewhere = phantom_root(tmp_path, "left_atrium", cases=4, seed=9)
+    elsewhere = phantom_root(tmp_path, "left_atrium", cases=4, seed=9, every=2)
     with pytest.raises(UsageError, match="own data"):
         measure(segmented[0], data=elsewhere, name="test")
 
@@ -268,7 +268,7 @@ def test_what_does_not_fit_the_network_is_said_before_the_cases_are_read(tmp_pat
 def test_a_folder_named_like_a_split_does_not_replace_the_runs_own_result(segmented, tmp_path):
     folder, _ = segmented
     before = folder.metrics.read_bytes()
-    elsewhere = phantom_root(tmp_path, "left_atrium", cases=4, seed=9)
+    elsewhere = phantom_root(tmp_path, "left_atrium", cases=4, seed=9, every=2)
     (elsewhere / "left_atrium").rename(tmp_path / "test")
     with pytest.raises(UsageError, match="--name"):
         measure(folder, data=tmp_path / "test")

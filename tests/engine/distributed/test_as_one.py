@@ -154,7 +154,7 @@ def work(rank: int, folder: Path) -> None:
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("two")
     # A server imports what they stand on, once, and forks them.
-    multiprocessing.set_forkserver_preload([__name__, "monai.networks.nets"])
+    multiprocessing.set_forkserver_preload([__name__, "monai.networks.nets", "torch._dynamo"])
     torch.multiprocessing.start_processes(work, (folder,), nprocs=2, start_method="forkserver")
     return folder
 

@@ -17,7 +17,7 @@ from engine.training.pace import Pace
 from tests.engine.recipe.good import SEGMENTATION as GOOD
 from tests.engine.runs import CLASSIFICATION, SEGMENTATION, events, go_on, learned, request, run, same_weights
 
-MINUTES = SEGMENTATION.replace("epochs = 3", "minutes = 0.08")
+MINUTES = SEGMENTATION.replace("epochs = 3", "minutes = 0.04")
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +34,12 @@ def test_the_epochs_stand_in_the_recipe_and_everywhere(timed):
     epochs = recipe.train.epochs
     assert recipe.train.minutes is None
     started = next(event for event in events(folder) if isinstance(event, RunStarted))
-    assert (started.epochs, started.minutes) == (epochs, 0.08)
+    assert (started.epochs, started.minutes) == (epochs, 0.04)
     manifest = read_manifest(folder)
-    assert (manifest.epochs_planned, manifest.epochs_done, manifest.minutes) == (epochs, epochs, 0.08)
+    assert (manifest.epochs_planned, manifest.epochs_done, manifest.minutes) == (epochs, epochs, 0.04)
     assert read_status(folder).epochs == epochs
     said = [event.message for event in events(folder) if isinstance(event, Log)]
-    assert any(f"train.minutes = 0.08: {counted(epochs, 'epoch')} of" in text for text in said)
+    assert any(f"train.minutes = 0.04: {counted(epochs, 'epoch')} of" in text for text in said)
 
 
 def test_it_learns_what_a_run_of_so_many_epochs_learns(timed, tmp_path):
