@@ -62,7 +62,7 @@ def expected_metrics(targets, probabilities):
 
 def test_equal_scikit_learn_on_random_cases():
     rng = np.random.default_rng(0)
-    for turn in range(300):
+    for turn in range(150):
         classes = int(rng.integers(2, 6))
         absent = rng.choice(classes, size=rng.integers(0, classes), replace=False)
         targets, probabilities = random_cases(rng, int(rng.integers(1, 25)), classes, absent)
