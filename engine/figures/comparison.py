@@ -58,7 +58,10 @@ def _dpi(together: Runs) -> int:
 def _curves(together: Runs, path: Path) -> Drawn:
     views = [run.view for run in together.runs]
     names = ordered(name for view in views for name in view.validation)
-    panels = [("training loss", None), *((f"validation {title(name, together.unit)}", name) for name in names)]
+    panels = [
+        ("training loss", None),
+        *((f"validation {'loss' if name == 'loss' else title(name, together.unit)}", name) for name in names),
+    ]
     figure, grid = style.new_panels(len(panels), 3, 2.1, 0.4)
     for (heading, name), axes in zip(panels, grid, strict=True):
         for index, (view, label) in enumerate(zip(views, together.labels, strict=True)):
@@ -140,9 +143,11 @@ def _segmented(together: Runs, path: Path) -> Drawn:
         for axes, name in zip(row, metrics, strict=True):
             differences = (tables[0].numbers(name) - tables[1].numbers(name))[order]
             _bars(axes, differences, better_up(name))
-            names = f"{together.labels[first]} − {together.labels[second]}"
-            axes.set_title(f"{title(name, together.unit)}: {names}", fontsize=style.LABEL)
+            axes.set_title(title(name, together.unit), fontsize=style.LABEL)
             axes.set_yticks([])
+        # The names have a line of their own, and the whole width: they may be long.
+        names = (_in_40(together.labels[index]) for index in (first, second))
+        row[0].set_title(f"{' − '.join(names)}\n{row[0].get_title(loc='left')}", fontsize=style.LABEL)
         if named:
             labels = [together.runs[0].case_name(common[index]) for index in order]
             row[0].set_yticks(range(len(labels)), [t if len(t) <= 22 else "…" + t[-21:] for t in labels], fontsize=6)
@@ -151,6 +156,10 @@ def _segmented(together: Runs, path: Path) -> Drawn:
         f"The {counted(len(common), 'case')} of the {together.split} split that all runs measured. "
         "Blue, full: the first run is better on the case; orange, hatched: the second is. Line: mean difference."
     )
+
+
+def _in_40(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:19]}…{text[-20:]}"
 
 
 def _measured(together: Runs, name: str) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from engine.errors import counted
 from engine.figures import style
@@ -18,6 +18,7 @@ from engine.readers.run import Drawn, FigureError, Job, RunData
 from engine.readers.run_view import RunView, Tracks
 
 COLUMNS = 1500  # more points than this in one curve are drawn as the range of each column
+_FALLS = 4  # the largest loss over the smallest from which its axis is a log one
 TRAIN = {"color": style.INK, "linestyle": "-", "linewidth": 1.3}
 VALIDATION = {"color": style.ACCENT, "linestyle": "-", "linewidth": 1.6}
 
@@ -39,7 +40,7 @@ def by_epoch(run: RunData, path: Path) -> Drawn:
     figure, panels = _panels(names)
     for name, axes in zip(names, panels, strict=True):
         _both(axes, view, name, "epoch")
-        axes.set_title(title(name, run.unit))
+        axes.set_title(title(name, run.unit) + _log_scale(axes, name, [view.train, view.validation]))
         axes.set_xlabel("epoch")
         _whole_axis(axes, [view.train, view.validation], "epoch")
     style.shared_legend(figure, panels)
@@ -48,28 +49,31 @@ def by_epoch(run: RunData, path: Path) -> Drawn:
 
 
 def by_iteration(run: RunData, path: Path) -> Drawn:
-    """The loss of every step with its running mean, learning rate, gradient norm, and the metrics."""
+    """The loss of every step with its running mean, learning rate, gradient norm: what `by_epoch` has not."""
     view, steps = run.view, run.view.step_tracks
-    names = _measured([view.train, view.validation, steps])
+    names = _measured([steps])
     if not names:
         raise FigureError("no iteration has ended yet")
+    epochs = [view.train, view.validation]  # their means tell, and not the noise of steps
     figure, panels = _panels(names)
     for name, axes in zip(names, panels, strict=True):
-        step = steps.get(name)
-        if step is not None:
-            _steps(axes, step, smooth=name == "loss")
-        _both(axes, view, name, "iteration", train=step is None)
+        _steps(axes, steps[name], smooth=name == "loss")
+        _both(axes, view, name, "iteration", train=False)
         if name == "lr":
             _learning_rate(axes, steps["lr"])
-        axes.set_title(title(name, run.unit))
+        axes.set_title(
+            title(name, run.unit) + _log_scale(axes, name, [] if np.any(steps[name]["value"] <= 0) else epochs)
+        )
         axes.set_xlabel("iteration")
-        _whole_axis(axes, [view.train, view.validation, steps], "iteration")
+        _whole_axis(axes, [view.validation, steps], "iteration")
         for _, iteration in view.resumes:
             axes.axvline(iteration, color=style.MUTED, linewidth=0.7, linestyle=":")
     style.shared_legend(figure, panels)
     style.save(figure, path, run.options.dpi)
     resumed = f" Dotted lines: the run was resumed ({counted(len(view.resumes), 'time')})." if view.resumes else ""
-    return Drawn(f"The loss of every iteration (faint) and its running mean.{resumed}")
+    shown = ["the loss of each (faint) and its running mean", "the learning rate", "the norm of the whole gradient"]
+    said = "; ".join(words for words, name in zip(shown, ("loss", "lr", "grad_norm"), strict=True) if name in names)
+    return Drawn(f"By iteration: {said}.{resumed}")
 
 
 def _measured(groups: Sequence[Tracks]) -> list[str]:
@@ -89,6 +93,19 @@ def _whole_axis(axes: Axes, groups: Sequence[Tracks], place: str) -> None:
     room = max(0.05 * (high - low), 0.5)
     axes.set_xlim(low - room, high + room)
     axes.locator_params(axis="x", integer=True)
+
+
+def _log_scale(axes: Axes, name: str, groups: Sequence[Tracks]) -> str:
+    """A log axis for a loss that falls to a small part of where it began, as it would lie on the edge; its mark."""
+    found = np.concatenate([np.empty(0), *(group[name]["value"] for group in groups if name in group)])
+    found = found[np.isfinite(found)]
+    if name != "loss" or not found.size or not 0 < _FALLS * found.min() < found.max():
+        return ""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if found.max() < 1000 * found.min() else (1,)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
+    return " (log scale)"
 
 
 def _both(axes: Axes, view: RunView, name: str, place: str, *, train: bool = True) -> None:
@@ -215,4 +232,7 @@ def _caption(run: RunData) -> str:
         return _without_best(run)
     value = best.metrics.get(monitor)
     shown = f" ({title(monitor)} {short(float(value))})" if monitor and value is not None else ""
-    return f"Training (black) and validation (green) by epoch. Star and dashed line: best epoch, {best.epoch}{shown}."
+    tested = run.manifest.checkpoint
+    other = f" Tested were the weights of the last epoch, {tested.epoch}." if tested.name == "last" else ""
+    lines = "Training (black) and validation (green) by epoch"
+    return f"{lines}. Star and dashed line: best epoch, {best.epoch}{shown}.{other}"

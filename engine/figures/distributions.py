@@ -3,6 +3,7 @@
 import math
 from functools import partial
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,6 +16,7 @@ from engine.readers.run import CaseTable, Drawn, FigureError, Job, RunData
 
 A_PAGE = 60  # cases named on one sheet
 _ROW = 0.135  # inches a case
+_FEW, _MANY = 3, 6  # metrics beyond which the numbers of the axes stand aslant, and beyond which heads are set small
 _MOST_CLASSES = 200  # boxes of classes on a sheet: more make a sheet that nobody opens, of minutes
 
 
@@ -43,8 +45,10 @@ def draw(run: RunData, page: int, path: Path) -> Drawn:
     missed = cases.numbers("missed") > 0
     for column, name in enumerate(names):
         drawn = _rows(run, cases, name)
-        _spread(panels[0][column], drawn, title(name, run.unit))
+        _spread(panels[0][column], drawn)
+        _heads(panels[0][column], title(name, run.unit), drawn[0][1], len(names))
         _cases(panels[1][column], drawn[0][1], part, missed, _limits([row for _, row in drawn], missed, name))
+        panels[1][column].tick_params(axis="x", labelrotation=45 if len(names) > _FEW else 0)
     boxes = [text for text, _ in _rows(run, cases, names[0])]
     if len(boxes) > 1:
         panels[0][0].set_yticks(range(len(boxes)), boxes)
@@ -76,7 +80,7 @@ def _rows(run: RunData, cases: CaseTable, name: str) -> list[tuple[str, np.ndarr
     return rows
 
 
-def _spread(axes: Axes, rows: list[tuple[str, np.ndarray]], heading: str) -> None:
+def _spread(axes: Axes, rows: list[tuple[str, np.ndarray]]) -> None:
     """A box for each of ``rows``: the mean over the classes first, then every class where there are several."""
     axes.boxplot(
         [values[np.isfinite(values)] for _, values in rows],
@@ -101,11 +105,16 @@ def _spread(axes: Axes, rows: list[tuple[str, np.ndarray]], heading: str) -> Non
     axes.set_yticks([])
     axes.spines[["left", "bottom"]].set_visible(False)
     axes.tick_params(axis="both", length=0, labelbottom=False)
-    axes.set_title(heading, pad=26)
-    known = rows[0][1][np.isfinite(rows[0][1])]
+
+
+def _heads(axes: Axes, heading: str, values: np.ndarray, metrics: int) -> None:
+    """The metric, its mean and its median, above one of so many ``metrics`` beside each other."""
+    smaller = 1.5 if metrics > _MANY else 0.0
+    axes.set_title(fill(heading, max(10, 60 // metrics)), pad=26, fontsize=style.TITLE - smaller)
+    known = values[np.isfinite(values)]
     text = f"mean {short(float(known.mean()))}\nmedian {short(float(np.median(known)))}"
-    label = axes.text(0, 1.0, text, transform=axes.transAxes, fontsize=style.SMALL, color=style.MUTED, va="bottom")
-    label.set_in_layout(False)
+    look: style.Look = {"fontsize": style.SMALL - smaller / 2, "color": style.MUTED, "va": "bottom"}
+    axes.text(0, 1.0, text, transform=axes.transAxes, **look).set_in_layout(False)
 
 
 def _cases(axes: Axes, values: np.ndarray, part: list[int], missed: np.ndarray, limits: tuple[float, float]) -> None:

@@ -1,4 +1,4 @@
-"""What a classifier looked at: for every class images that it took rightly and wrongly, with their maps."""
+"""Class activation maps of a classifier: for every class images that it took rightly and wrongly."""
 
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from PIL import Image
 
 from engine.data.prepare import IMAGENET_MEAN, IMAGENET_STD
 from engine.figures import style
-from engine.figures.network import TrainedNetwork
+from engine.figures.network import NO_PROOF, TrainedNetwork
 from engine.readers.examples import Example, example_files
 from engine.readers.numbers import file_part
 from engine.readers.run import Drawn, FigureError, Job, RunData
@@ -163,7 +163,7 @@ def heat_bar(figure: Figure, **place: Any) -> None:
 
 def _caption(run: RunData, network: TrainedNetwork, name: str, right: int, wrong: int) -> str:
     return (
-        f"Cases of class {name} in the {run.split} split, {right} predicted rightly and {wrong} wrongly: the image, "
-        f"the {network.method_name} map of the predicted class at the last feature layer, and the map over the image. "
-        "Numbers: the network's probability."
+        f"Cases of class {name} in the {run.split} split: the {right} predicted rightly and the {wrong} predicted "
+        f"wrongly of which the network was surest. Image, {network.method_name} map of the predicted class at the last "
+        f"feature layer, and map over image. Numbers: the network's probability. {NO_PROOF}"
     )

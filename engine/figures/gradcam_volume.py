@@ -1,4 +1,4 @@
-"""What a segmentation network looked at: the map of each class on slices of the median case."""
+"""Class activation maps of a segmentation network: of each class on slices of the median case."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from engine.figures import style
 from engine.figures.gradcam import heat_bar, overlay, stems
-from engine.figures.network import TrainedNetwork
-from engine.figures.slices import across, chosen, no_examples, outline, plane_name
+from engine.figures.network import NO_PROOF, TrainedNetwork
+from engine.figures.slices import across, chosen, no_examples, of_role, outline, plane_name
 from engine.readers.examples import Example
 from engine.readers.run import Drawn, FigureError, Job, RunData
 
@@ -70,14 +70,21 @@ class Patch:
     def oriented(self) -> bool:
         return bool(self.example.arrays["affine"].shape == (4, 4))
 
+    def explained(self, label: int) -> tuple[str, np.ndarray | None]:
+        """Over what class ``label`` is explained, in words and as a mask (*N); None: over all of the crop."""
+        voxels, name = "pixels" if self.run.pictures else "voxels", self.run.classes[label - 1]
+        for how, labels in (("predicted as", self.crops.prediction), ("that are truly", self.crops.truth)):
+            if (where := labels == label).any():
+                return f"the {voxels} {how} {name}", where
+        return f"all {voxels}, as none is {name}", None
+
     def heat(self, label: int) -> np.ndarray:
-        """float32 (*N): the map of class ``label`` (counted from 1), explained over the voxels predicted as it.
+        """float32 (*N): the map of class ``label`` (counted from 1) over what `explained` gives.
 
         Its mean logit there is what is explained (Vinogradova et al., AAAI 2020: Seg-Grad-CAM).
         """
-        where = self.crops.prediction == label
-        where = where if where.any() else self.crops.truth == label
-        region = where.nonzero() if where.any() else ...
+        _, where = self.explained(label)
+        region = ... if where is None else where.nonzero()
 
         def mean_logit(output: Any) -> Any:
             channel = 0 if len(output) == 1 else label  # one sigmoid channel, or softmax with the background first
@@ -106,11 +113,10 @@ def draw(run: RunData, patch: Patch | None, index: int, path: Path) -> Drawn:
     figure = _sheet(patch, label, heat)
     style.save(figure, path, run.options.dpi, vector=False)
     name, case = run.classes[index], run.case_name(patch.example.id)
-    voxels = "pixels" if run.pictures else "voxels"
     text = (
-        f"{patch.example.role.capitalize()} case of the {run.split} split, {case}: {patch.network.method_name} of "
-        f"class {name} at the last feature layer, explained over the {voxels} predicted as {name}. Contours: truth "
-        "(solid, blue) and prediction (dashed, orange)."
+        f"{of_role(run, patch.example)}, {case}: {patch.network.method_name} of class {name} at the last feature "
+        f"layer, explained over {patch.explained(label)[0]}. Contours: truth (solid, blue) and prediction (dashed, "
+        f"orange). {NO_PROOF}"
     )
     remarks = [patch.network.remark]
     if not (patch.crops.truth == label).any():
@@ -169,3 +175,5 @@ def _contours(axes: Axes, truth: np.ndarray, prediction: np.ndarray) -> None:
     for mask, colour, dashes in ((truth, style.TRUTH, "-"), (prediction, style.PREDICTION, (0, (3.5, 1.6)))):
         if mask.any():
             outline(axes, mask, extent, colors=colour, linestyles=[dashes], linewidths=1.3)
+    axes.set_xlim(*extent[:2])  # as the map beside it: a contour takes a pixel around
+    axes.set_ylim(*extent[2:])

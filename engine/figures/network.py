@@ -29,6 +29,9 @@ METHODS = {
 _PLANAR_ONLY = frozenset({"scorecam", "eigencam"})
 
 
+NO_PROOF = "Each map has a scale of its own; it is a view of that layer, and no proof of what the network decides by."
+
+
 class TrainedNetwork:
     """The weights of a run's checkpoint in the network of its recipe; loaded when first used, once.
 

@@ -32,8 +32,9 @@ def draw(run: RunData, path: Path) -> Drawn:
     _diagram(above, confidence, right, bins, counts)
     centres = (np.arange(BINS) + 0.5) / BINS
     below.bar(centres, counts, width=0.92 / BINS, color=style.TRUTH, alpha=0.75)
-    below.axvline(float(confidence.mean()), color=style.PREDICTION, linestyle="--", label="mean confidence")
-    below.axvline(float(right.mean()), color=style.INK, linestyle="-", label="share right")
+    sure, share = float(confidence.mean()), float(right.mean())
+    below.axvline(share, color=style.INK, linestyle="-", label="share right")
+    below.axvline(sure, color=style.PREDICTION, linestyle="--", label="mean confidence")
     below.set_ylabel("cases")
     below.set_xlabel("confidence (probability of the predicted class)")
     style.grid(below)
@@ -41,14 +42,11 @@ def draw(run: RunData, path: Path) -> Drawn:
     ece = calibration_error(scores.targets, scores.probabilities, BINS)
     above.set_title(f"ECE {digits(ece)}")
     style.save(figure, path, run.options.dpi)
-    gap = float(confidence.mean() - right.mean())
-    sense = "more sure than right" if gap > 0 else "less sure than right"
-    caption = (
-        f"Cases of the {run.split} split by the probability of the predicted class, in {BINS} bins; whiskers: 95 % "
-        f"Wilson interval. Expected calibration error (ECE) {digits(ece)}. On the whole the network is {sense} by "
-        f"{digits(abs(gap))}."
+    return Drawn(
+        f"{len(right)} cases of the {run.split} split by the probability of the predicted class, in {BINS} bins; "
+        f"whiskers: 95 % Wilson interval. Expected calibration error (ECE) {digits(ece)}; mean confidence "
+        f"{digits(sure)}, share right {digits(share)}."
     )
-    return Drawn(caption)
 
 
 def _diagram(axes: Axes, confidence: np.ndarray, right: np.ndarray, bins: np.ndarray, counts: np.ndarray) -> None:
@@ -57,10 +55,11 @@ def _diagram(axes: Axes, confidence: np.ndarray, right: np.ndarray, bins: np.nda
     x = (np.bincount(bins, weights=confidence, minlength=BINS) / safe)[filled]
     y = (np.bincount(bins, weights=right, minlength=BINS) / safe)[filled]
     low, high = np.array([score_interval(right[bins == place])[1:3] for place in np.flatnonzero(filled)]).T
-    axes.plot([0, 1], [0, 1], color=style.MUTED, linestyle=":", linewidth=0.9, label="what it says")
+    axes.plot([0, 1], [0, 1], color=style.MUTED, linestyle=":", linewidth=0.9, label="perfect calibration")
     axes.vlines(x, np.minimum(x, y), np.maximum(x, y), color=style.PREDICTION, linewidth=5, alpha=0.45, label="gap")
     look: style.Look = {"color": style.TRUTH, "markersize": 4.5, "linewidth": 1.2, "elinewidth": 0.8, "capsize": 1.8}
-    axes.errorbar(x, y, yerr=np.clip([y - low, high - y], 0, None), fmt="o-", label="what is right", **look)
+    axes.errorbar(x, y, yerr=np.clip([y - low, high - y], 0, None), fmt="o-", label="share right", **look)
     style.unit_square(axes)
+    axes.set_aspect("auto")  # as wide as the bars below, so that a bin stands above its own bar
     axes.set_ylabel("share of cases that are right")
     axes.legend(loc="upper left")

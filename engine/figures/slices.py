@@ -16,7 +16,7 @@ from matplotlib.patheffects import withStroke
 
 from engine.figures import style
 from engine.figures.volume import Volume, read_volume
-from engine.readers.examples import ExampleHead
+from engine.readers.examples import Example, ExampleHead
 from engine.readers.numbers import digits, file_part, units
 from engine.readers.run import Drawn, FigureError, Job, RunData
 
@@ -24,6 +24,10 @@ ROLES = ("best", "median", "worst")
 _PLANES = {2: ("axial", "xy"), 1: ("coronal", "xz"), 0: ("sagittal", "yz")}
 _EDGES = {2: "RLPA", 1: "RLIS", 0: "APIS"}  # left, right, bottom, top of a plane in radiological view
 _MARGIN = 0.12
+_READABLE: style.Look = {  # white letters on any grey
+    "color": style.PAPER,
+    "path_effects": [withStroke(linewidth=1.6, foreground="black", alpha=0.75)],
+}
 
 
 @dataclass(frozen=True)
@@ -71,17 +75,32 @@ def draw(run: RunData, source: Path, path: Path) -> Drawn:
     example = run.example(source)
     volume = read_volume(example)
     planes = [_picture(volume)] if run.pictures else [cut(volume, axis) for axis in (2, 1, 0)]
-    where = "" if run.pictures else "In each plane the slice with the most foreground: "
     figure = _sheet(volume, planes, run)
     style.save(figure, path, run.options.dpi, vector=False)
-    dice = example.arrays.get("dice")
-    value = f" Dice {digits(float(dice))}." if dice is not None else ""
-    caption = (
-        f"{example.role.capitalize()} case of the {run.split} split, {run.case_name(example.id)}.{value} {where}"
-        f"{'The' if run.pictures else 'the'} image, contours of truth (solid, blue) and prediction (dashed, "
-        "orange), and what was missed, added or taken for another class."
+    return Drawn(_caption(run, example, planes), f"{run.case_name(example.id)}: {volume.empty}" if volume.empty else "")
+
+
+def of_role(run: RunData, example: Example) -> str:
+    """Of how many cases this is the best, the median or the worst, and its Dice, by which it is."""
+    cases, dice = run.metrics[run.split].n if run.split in run.metrics else None, example.arrays.get("dice")
+    value = f" by Dice ({digits(float(dice))})" if dice is not None else ""
+    of = f"of the {cases} cases" if cases and cases > 1 else "case"
+    return f"{example.role.capitalize()} {of} of the {run.split} split{value}"
+
+
+def _caption(run: RunData, example: Example, planes: list[Plane]) -> str:
+    where = "The" if run.pictures else "In each plane the slice with the most foreground: the"
+    other = ", added or taken for another class" if len(run.classes) > 1 else " or added"
+    text = (
+        f"{of_role(run, example)}. {where} image, framed what is seen beside it; contours of truth (solid, blue) and "
+        f"prediction (dashed, orange); {'pixels' if run.pictures else 'voxels'} that were missed{other}."
     )
-    return Drawn(caption, f"{run.case_name(example.id)}: {volume.empty}" if volume.empty else "")
+    if len(run.classes) > 1:
+        shown = [name for label, name in enumerate(run.classes, 1) if any((p.truth == label).any() for p in planes)]
+        text += f" Classes: {', '.join(f'{run.classes.index(name) + 1} {name}' for name in shown)}."
+    if any(plane.letters for plane in planes):
+        text += " The patient's right (R) is on the left; A anterior, P posterior, S superior, I inferior."
+    return text
 
 
 def _picture(volume: Volume) -> Plane:
@@ -174,7 +193,7 @@ def _whole(axes: Axes, plane: Plane) -> None:
     places = ((0.02, 0.5, "left"), (0.98, 0.5, "right"), (0.5, 0.02, "center"), (0.5, 0.98, "center"))
     for letter, (x, y, side) in zip(plane.letters, places, strict=False):
         vertical = {0.02: "bottom", 0.98: "top"}.get(y, "center")
-        axes.text(x, y, letter, transform=axes.transAxes, color=style.PAPER, fontsize=style.SMALL, ha=side, va=vertical)
+        axes.text(x, y, letter, transform=axes.transAxes, fontsize=style.LABEL, ha=side, va=vertical, **_READABLE)
 
 
 def _contours(axes: Axes, plane: Plane, classes: list[str]) -> None:
@@ -191,7 +210,7 @@ def _contours(axes: Axes, plane: Plane, classes: list[str]) -> None:
             height, width = plane.truth.shape
             x = (columns.mean() + 0.5) / width * plane.extent[1]
             y = (rows.mean() + 0.5) / height * plane.extent[3]
-            axes.text(x, y, str(label), color=style.PAPER, fontsize=style.SMALL, ha="center", va="center")
+            axes.text(x, y, str(label), fontsize=style.LABEL, ha="center", va="center", **_READABLE)
 
 
 def outline(axes: Axes, mask: np.ndarray, extent: tuple[float, ...], **look: Any) -> None:
@@ -220,8 +239,7 @@ def _scale_bar(axes: Axes, box: tuple[float, ...], unit: str) -> None:
     x, y = box[0] + 0.05 * width, box[2] + 0.06 * height
     axes.plot([x, x + length], [y, y], color=style.PAPER, linewidth=2.2, solid_capstyle="butt")
     text = f"{length:g} {units(unit) if length != 1 else unit}"
-    halo = [withStroke(linewidth=1.6, foreground="black", alpha=0.6)]
-    axes.text(x, y + 0.02 * height, text, color=style.PAPER, fontsize=style.SMALL, va="bottom", path_effects=halo)
+    axes.text(x, y + 0.02 * height, text, fontsize=style.SMALL, va="bottom", **_READABLE)
 
 
 def round_length(length: float) -> float:

@@ -131,6 +131,7 @@ def new_figure(width: float = WIDTH, height: float = 3.0, **options: Any) -> Fig
 def save(figure: Figure, path: Path, dpi: int, *, vector: bool = True) -> None:
     """Write ``path`` (PNG) and, where lines rather than pixels are shown, the SVG beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    figure.set_dpi(dpi)  # small letters are wider at some resolutions than at others
     figure.draw_without_rendering()
     figure.set_layout_engine(None)  # laid out once: solving it again, or drawing to see, takes longer than the file
     box = figure.get_tightbbox().padded(0.06)

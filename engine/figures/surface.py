@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 
 from engine.figures import style
 from engine.figures.render import Renderer, Rendering
-from engine.figures.slices import chosen, no_examples, round_length
+from engine.figures.slices import chosen, no_examples, of_role, round_length
 from engine.figures.turntable import write_gif, write_mp4
 from engine.figures.volume import Volume, read_volume
+from engine.readers.examples import Example
 from engine.readers.numbers import digits, file_part, short, units
 from engine.readers.run import Drawn, Job, RunData
 
@@ -49,12 +50,13 @@ def _rendered(run: RunData, renderer: Renderer, source: Path, frames: int) -> tu
 
 
 def _draw(run: RunData, source: Path, scene: Any, path: Path) -> Drawn:
-    volume, rendering, role = scene()
+    volume, rendering, _ = scene()
     figure = _sheet(volume, rendering)
     style.save(figure, path, run.options.dpi, vector=False)
-    case = run.case_name(run.example(source).id)
+    example = run.example(source)
+    case = run.case_name(example.id)
     remarks = [f"{case}: {volume.empty}" if volume.empty else "", rendering.message]
-    return Drawn(_caption(run, volume, rendering, role, case), "; ".join(text for text in remarks if text))
+    return Drawn(_caption(run, volume, rendering, example), "; ".join(text for text in remarks if text))
 
 
 def _turn(scene: Any, form: str, path: Path) -> Drawn:
@@ -125,10 +127,11 @@ def _colour_bar(figure: Figure, panels: np.ndarray, rendering: Rendering, unit: 
     bar.set_label(f"surface distance [{unit}]", fontsize=style.LABEL)
 
 
-def _caption(run: RunData, volume: Volume, rendering: Rendering, role: str, case: str) -> str:
+def _caption(run: RunData, volume: Volume, rendering: Rendering, example: Example) -> str:
+    tones = f", of the classes from dark to light: {', '.join(run.classes)}" if len(run.classes) > 1 else ""
     text = (
-        f"{role.capitalize()} case of the {run.split} split, {case}: surfaces of truth (blue) and prediction (orange), "
-        "and each surface coloured by its distance to the other."
+        f"{of_role(run, example)}: surfaces of truth (blue) and prediction (orange){tones}; and each surface "
+        "coloured by its distance to the other."
     )
     if np.isfinite(rendering.maximum):
         mean, most = digits(rendering.mean), short(rendering.maximum)

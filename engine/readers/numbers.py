@@ -6,12 +6,20 @@ from collections.abc import Sequence
 
 
 def digits(value: float | None, places: int = 3) -> str:
-    """Three decimals, as the papers print Dice and distances; an en dash for what was not measured."""
+    """Three decimals, as the papers print Dice, but one less for each digit from 10 on; an en dash: not measured."""
     if value is None or math.isnan(value):
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    return f"{value:.{places}f}".replace("-", "−")
+    places = max(0, places - max(0, math.floor(math.log10(abs(value) or 1.0))))
+    text = f"{value:.{places}f}".replace("-", "−")
+    return text if text.strip("−0.") else text.removeprefix("−")
+
+
+def signed(value: float, places: int = 3) -> str:
+    """`digits` of a difference, with its sign, but of what is zero when rounded."""
+    text = digits(value, places)
+    return f"+{text}" if value > 0 and text.strip("0.") else text
 
 
 def short(value: float | None) -> str:

@@ -1,6 +1,6 @@
 """What a reader must know before any number: warnings of one run, the gravest first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -22,7 +22,11 @@ NOT_PUBLISHED = "The test split is not the published one: its numbers cannot be 
 def alerts(run: RunData) -> list[Alert]:
     """Everything about ``run`` that changes how its numbers may be read."""
     parts = (_state(run), _data(run), _numbers(run), _protocol(run), _findings(run), _training(run), _log(run))
-    found = [alert for part in parts for alert in part]
+    return gravest_first(alert for part in parts for alert in part)
+
+
+def gravest_first(found: Iterable[Alert]) -> list[Alert]:
+    """Each alert once; errors before warnings, these before notes, and answers last."""
     order = {"error": 0, "warning": 1, "note": 2}
     return sorted(dict.fromkeys(found), key=lambda alert: order.get(alert.level, 3))
 
@@ -43,7 +47,7 @@ def _state(run: RunData) -> Iterator[Alert]:
         yield Alert("error", f"The run failed after {epochs}: {run.status.message or 'see train.log'}")
     elif state == "lost":
         text = f"The run ended without a word after {epochs}: {run.status.message}"
-        yield Alert("error", f"{text}. Continue it with: medtui resume")
+        yield Alert("error", f"{text}. Continue it with: medtui resume {run.folder.id}")
     elif state == "stopped" or manifest.stopped:
         yield Alert("warning", f"The run was stopped by a person after {epochs}.")
     elif manifest.early_stopped:
@@ -55,7 +59,7 @@ def _state(run: RunData) -> Iterator[Alert]:
 def _data(run: RunData) -> Iterator[Alert]:
     if run.data.phantom:
         yield Alert("warning", PHANTOM)
-    if run.data.published_split is False and run.split == "test":
+    if run.data.published_split is False and run.split == "test" and not run.result.empty:
         yield Alert("warning", NOT_PUBLISHED)
     if letters := missing_letters("".join((run.folder.id, *run.classes, *run.cases().ids))):
         text = f"No font here has the letters {letters[:20]}: figures show boxes for them. Noto Sans CJK has."

@@ -49,6 +49,7 @@ class Cards:
     """The numbers that are read first."""
 
     cards: Sequence[Card]
+    caption: str = ""  # of which cases they are, and how these were measured
 
 
 @dataclass(frozen=True, slots=True)

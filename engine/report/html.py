@@ -85,7 +85,10 @@ class _Page(Renderer):
             f"<small>{self.text(card.detail)}</small></div>"
             for card in cards.cards
         )
-        return f'<div class="cards">{"".join(one)}</div>'
+        return f'<div class="cards">{"".join(one)}</div>{self.caption(cards.caption)}'
+
+    def caption(self, text: str) -> str:
+        return f'<p class="caption">{self.text(text)}</p>' if text else ""
 
     def table(self, table: Table) -> str:
         def kind(index: int) -> str:
@@ -97,19 +100,19 @@ class _Page(Renderer):
             cells = "".join(f"<td{kind(i)}>{self.cell(cell)}</td>" for i, cell in enumerate(row))
             rule = ' class="rule"' if number in table.rule_before else ""
             rows.append(f"<tr{rule}>{cells}</tr>")
-        caption = f'<p class="caption">{self.text(table.caption)}</p>' if table.caption else ""
         looks = {"small": table.small, "wrap": table.wrap, "whole": len(table.rows) <= _SHORT_TABLE}
         small = "".join(f" {look}" for look, on in looks.items() if on)
         return (
             f'<div class="table{small}"><table><thead><tr>{heads}</tr></thead>'
-            f"<tbody>{''.join(rows)}</tbody></table>{caption}</div>"
+            f"<tbody>{''.join(rows)}</tbody></table>{self.caption(table.caption)}</div>"
         )
 
     def cell(self, cell: str | Cell) -> str:
         if isinstance(cell, str):
             return self.text(cell)
         text = f"<strong>{self.text(cell.text)}</strong>" if cell.strong else self.text(cell.text)
-        return f"{text}<small>{self.text(cell.detail)}</small>" if cell.detail else text
+        detail = self.text(cell.detail).replace(" to ", "\N{NO-BREAK SPACE}to ")
+        return f"{text}<small>{detail}</small>" if detail else text
 
     def picture(self, picture: Picture) -> str:
         source = embedded(picture.path, picture.vector)

@@ -46,11 +46,13 @@ class _Page(Renderer):
 
     def cards(self, block: Cards) -> str:
         cells = [Cell(card.value, card.detail) for card in block.cards]
-        return self.rows([card.label for card in block.cards], [cells], frozenset())
+        return self.captioned(self.rows([card.label for card in block.cards], [cells], frozenset()), block.caption)
 
     def table(self, block: Table) -> str:
-        table = self.rows(block.columns, block.rows, block.left | {0})
-        return f"{table}\n\n{self.text(block.caption)}" if block.caption else table
+        return self.captioned(self.rows(block.columns, block.rows, block.left | {0}), block.caption)
+
+    def captioned(self, table: str, caption: str) -> str:
+        return f"{table}\n\n{self.text(caption)}" if caption else table
 
     def picture(self, block: Picture) -> str:
         title = self.text(block.title)

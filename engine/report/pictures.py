@@ -18,9 +18,13 @@ _HEADINGS = {
     "slices": "Slices",
     "surface": "Surfaces",
     "distributions": "Distributions over cases",
-    "gradcam": "What the network looked at",
+    "gradcam": "Class activation maps",
 }
-_SHAPES: dict[str, Literal["", "narrow", "tall"]] = {"reliability": "narrow", "distributions": "tall"}
+_SHAPES: dict[str, Literal["", "narrow", "tall"]] = {
+    "reliability": "narrow",
+    "distributions": "tall",
+    "slices": "tall",
+}
 
 
 def load(run: RunData) -> list[FigureResult]:

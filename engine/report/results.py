@@ -25,7 +25,7 @@ def headline(run: RunData) -> Cards | None:
     result = run.result
     names = measures.headline(result.values)
     cards = [Card(title(name, run.unit), digits(result.value(name)), _spread(result, name)) for name in names]
-    return Cards(cards) if cards else None
+    return Cards(cards, of_cases(result, run.split, run.classes)) if cards else None
 
 
 def results(run: RunData) -> list[Section]:
@@ -37,7 +37,7 @@ def results(run: RunData) -> list[Section]:
 def split_results(run: RunData, split: str) -> Section:
     """The tables of one split."""
     part = run.metrics[split]
-    blocks: list[Block] = [Text(_protocol(part, split))]
+    blocks: list[Block] = [Text(of_cases(part, split))]
     reported = run.recipe.evaluate.reported if run.recipe and split == "test" else {}
     if run.task == "classification":
         blocks += [summary_table(part, run, reported), class_report(part, run.classes), *calibration_table(part)]
@@ -47,6 +47,7 @@ def split_results(run: RunData, split: str) -> Section:
     return Section(f"Results: {result_words(split)}", blocks)
 
 
+_MACRO = "Precision, recall, F1, AUC and average precision are means over the classes (macro), if not said otherwise."
 _REPORTED = "Reported before: as the recipe gives it; to be compared where the data and the settings are the same."
 
 
@@ -56,7 +57,7 @@ def summary_table(part: SplitSummary, run: RunData, reported: Mapping[str, float
     apart = _probabilities(part)
     names = ordered(name for name in names if name not in apart and not name.endswith(_CALIBRATED))
     rows = [[title(name, run.unit), digits(part.value(name)), interval(part.interval(name))] for name in names]
-    said = []
+    said = [_MACRO] if len(run.classes) > 2 else []
     if (threshold := part.value("threshold")) is not None:
         second = run.classes[1] if len(run.classes) > 1 else "the second class"
         said.append(f"Sensitivity, specificity and average precision are those of {second}.")
@@ -234,10 +235,12 @@ def _classified(run: RunData) -> Section:
     return Section("Hardest cases", [text, Table(columns, rows, left=frozenset({1, 3}), small=True)])
 
 
-def _protocol(part: SplitSummary, split: str) -> str:
+def of_cases(part: SplitSummary, split: str, classes: Sequence[str] = ()) -> str:
+    """Of how many cases of what split the numbers are, and how these were measured; ``classes`` where that is alone."""
     where = {"out_of_fold": "out of fold", "test_members": "of the test split"}.get(split, f"of the {split} split")
     text = f"{counted(part.n, 'case')} {where}" if part.n is not None else f"Cases {where}"
-    return f"{text}: {part.protocol}." if part.protocol else f"{text}."
+    text = f"{text}: {part.protocol}." if part.protocol else f"{text}."
+    return f"{text} {_MACRO}" if len(classes) > 2 and "f1" in part.values else text
 
 
 def _spread(part: SplitSummary, name: str) -> str:

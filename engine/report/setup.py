@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from engine import __version__
 from engine.errors import counted, millions
 from engine.readers.health import time_words
 from engine.readers.numbers import duration, short
@@ -31,7 +32,7 @@ def again(run: RunData) -> Section:
     blocks: list[Block] = [
         Text("This command trains, evaluates, draws and reports again; DATA is the folder that holds the data set."),
         Code(f"medtui run runs/{run.folder.id}/recipe.toml --data DATA", "sh"),
-        Text("Figures and report alone, from the run folder:"),
+        Text(f"Figures and report alone, from the run folder (this report: medtui {__version__}):"),
         Code(f"medtui figures {run.folder.id}\nmedtui report {run.folder.id}", "sh"),
     ]
     if command:

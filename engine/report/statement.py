@@ -58,11 +58,20 @@ def _images(run: RunData, known: dict[str, tuple[float, float]]) -> str:
 
     def sides(name: str) -> str:
         ends = [known[f"{name} {axis}"] for axis in range(run.data.spatial_dims) if f"{name} {axis}" in known]
-        return " x ".join(f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}" for low, high in ends)
+        return " x ".join(_ends(low, high) for low, high in ends)
 
     voxels = f", voxels of {spacing} mm" if (spacing := sides("spacing")) else ""
-    values = f", values from {known['low'][0]:.4g} to {known['high'][1]:.4g}" if "low" in known else ""
+    values = f", values from {_plain(known['low'][0])} to {_plain(known['high'][1])}" if "low" in known else ""
     return f"{sides('size')} {'pixels' if run.pictures else 'voxels'}{voxels}{values.replace('-', '−')}"
+
+
+def _ends(low: float, high: float) -> str:
+    return _plain(low) if low == high else f"{_plain(low)} to {_plain(high)}"
+
+
+def _plain(value: float) -> str:
+    """Four significant digits, but every digit of a large number: 1703936, and no 1.704e+06."""
+    return f"{value:.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.4g}"
 
 
 def _left_out(run: RunData) -> Iterator[str]:

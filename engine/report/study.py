@@ -9,14 +9,14 @@ from statistics import fmean
 from engine.errors import counted
 from engine.measures import find, in_tables, title
 from engine.metrics.intervals import mean_interval
-from engine.readers.numbers import digits, interval
+from engine.readers.numbers import digits, interval, signed
 from engine.readers.run import CaseTable, RunData
-from engine.report.alerts import PHANTOM, noted
+from engine.report.alerts import NOT_PUBLISHED, PHANTOM, gravest_first, noted
 from engine.report.blocks import Alert, Block, Card, Cards, Cell, Code, Document, Facts, Section, Table, Text
 from engine.report.checklists import appendix
 from engine.report.methods import methods
 from engine.report.page import private, write_pages
-from engine.report.results import split_results
+from engine.report.results import of_cases, split_results
 from engine.report.setup import setup
 from engine.report.shared import error_over_cases
 from engine.report.spread import subgroups
@@ -43,7 +43,7 @@ def build(run: RunData, study: Study) -> Document:
     if name in metrics:
         part = metrics[name]
         cards = [Card(title(one, part.unit), digits(part.value(one)), _detail(part, one)) for one in _ranked(part)]
-        blocks.append(Cards(cards))
+        blocks.append(Cards(cards, of_cases(part, name, run.classes)))
     best = RunData(chosen[0]).recipe if len(study.settings) > 1 and (chosen := voters(run.folder, study)) else None
     blocks += [setup(run, best), data_section(run), Section("How it was chosen", [Facts(_chosen(run, study))])]
     blocks += [_settings(study, name, metrics)] if len(study.settings) > 1 else []
@@ -53,8 +53,8 @@ def build(run: RunData, study: Study) -> Document:
     blocks += [part for part in (_spread(run, measured), subgroups(run)) if part]
     blocks += [_members(run, study), methods(run), use_section(), _again(run, study)]
     blocks.append(appendix(blocks, study.task))
-    alerts = [*_alerts(run, study, name), *_paired(run, study), *noted(run)]
-    return Document(run.name, f"{study.task} · study {run.folder.id}", alerts, blocks)
+    alerts = gravest_first([*_alerts(run, study, name), *_paired(run, study), *noted(run)])
+    return Document(run.name, f"{study.task} · study {run.folder.id} · {run.status.state}", alerts, blocks)
 
 
 def _ranked(part: SplitSummary) -> list[str]:
@@ -73,16 +73,18 @@ def _spread(run: RunData, measured: Sequence[str]) -> Section | None:
     if not rows:
         return None
     caption = (
-        "Over cases: standard error, by the 95 % interval. Over seeds: standard deviation of one training; of the "
-        "test split that over members, which differ in their fold as well."
+        "Over cases: standard error, by the 95 % interval. Over trainings: standard deviation of one, over seeds; of "
+        "the test split over members, which differ in their fold as well."
     )
-    heads = ["Spread", "mean", "over cases", "over seeds"]
+    heads = ["Spread", "mean", "over cases", "over trainings"]
     return Section("Spread over seeds and cases", [Table(heads, rows, caption)])
 
 
 def _alerts(run: RunData, study: Study, name: str) -> Iterator[Alert]:
     if run.data.phantom:
         yield Alert("warning", PHANTOM)
+    if run.data.published_split is False and {"test", "test_members"} & run.metrics.keys():
+        yield Alert("warning", NOT_PUBLISHED)
     if len(study.seeds) < 2:
         yield Alert("note", "One seed: what another training would change is not known; intervals are of the cases.")
     if left := [member for member in study.member if member.state not in {"finished", "pruned"}]:
@@ -123,10 +125,9 @@ def _paired(run: RunData, study: Study) -> Iterator[Alert]:
     cases = counted(len(measured), "case")
     words = f" (95 %: {bounds}, paired over {cases})" if bounds else f" over {cases}"
     gain = fmean(measured)
-    sign = "+" if gain > 0 else ""
     post = "; the vote is post-processed as was chosen out of fold" if study.post else ""
     text = f"On the test split, {title(metric)} of the members' vote minus that of its mean member"
-    yield Alert("answer", f"{text}: {sign}{digits(gain)}{words}{post}.")
+    yield Alert("answer", f"{text}: {signed(gain)}{words}{post}.")
 
 
 def _scores(table: CaseTable) -> list[float]:
@@ -145,7 +146,7 @@ def _detail(part: SplitSummary, metric: str) -> str:
 
 def _chosen(run: RunData, study: Study) -> list[tuple[str, str]]:
     count, known = len(study.settings), _known(run, study)
-    best = f"the best of {count} by {study.monitor}: {best_setting(study, run.metrics)}"
+    best = f"the best of {count} by {title(study.monitor)}: {best_setting(study, run.metrics)}"
     best += f"; {count - known} of them without a result" if known < count else ""
     folds = f"{study.folds}; cases by split are those of the first member" if study.folds else ""
     folds = folds or "none: the recipe's own validation split"
@@ -155,7 +156,7 @@ def _chosen(run: RunData, study: Study) -> list[tuple[str, str]]:
         *((key, ", ".join(values)) for key, values in study.grid.items()),
         *((key, values) for key, values in study.search.items()),
         ("Settings", best if count > 1 else f"one; what else was tried: {BLANK}"),
-        ("Weights", f"of each member as its recipe says; metric of validation {study.monitor}"),
+        ("Weights", f"of each member as its recipe says; metric of validation {title(study.monitor)}"),
         ("Number of cases", f"all that there were, no calculation; why that is enough: {BLANK}"),
         ("Test split", "; ".join(part for part in (_test(run), looks(run)) if part)),
         *((f"Post-processing: {key}", words) for key, words in study.tried.items()),
@@ -199,7 +200,7 @@ def _settings(study: Study, name: str, metrics: dict[str, SplitSummary]) -> Sect
 def _members(run: RunData, study: Study) -> Section:
     one = len(study.settings) == 1
     rows = [_row(run.folder, member) for member in study.member]
-    heads = ["Run", "Setting", "Fold", "Seed", "State", "Epoch", f"Best {study.monitor}", "Test"]
+    heads = ["Run", "Setting", "Fold", "Seed", "State", "Epoch", f"Best {title(study.monitor)}", "Test"]
     if one:
         heads, rows = [*heads[:1], *heads[2:]], [[*row[:1], *row[2:]] for row in rows]
     text = Text("Each is a run folder of its own beside the study, with its own report.")

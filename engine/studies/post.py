@@ -13,6 +13,7 @@ from engine.evaluation.evaluator import evaluate_split, open_evaluation
 from engine.evaluation.tester import validation_job
 from engine.evaluation.trained import as_trained, load_predictors, network_for, open_trained
 from engine.metrics.intervals import mean_interval
+from engine.readers.numbers import signed
 from engine.recipe import Recipe, SegmentationEvaluateTable, applies, load_run_recipe
 from engine.runfolder import RunFolder, read_cases, read_cells, read_manifest
 from engine.runfolder.cases import put_rows
@@ -48,8 +49,10 @@ def choose_post(folder: RunFolder, study: Study) -> Study:
         means = [fmean(gains[case]) for case in cases]
         bounds = mean_interval(means, [groups[case] for case in cases], (-1.0, 1.0)).interval
         taken = bounds is not None and bounds[0] > 0
-        spread = f" ({bounds[0]:+.4f} to {bounds[1]:+.4f})" if bounds else ""
-        said = f"{'taken' if taken else 'not taken'}: Dice {fmean(means):+.4f}{spread}" if means else "not measured"
+        spread = f" ({signed(bounds[0], 4)} to {signed(bounds[1], 4)})" if bounds else ""
+        said = (
+            f"{'taken' if taken else 'not taken'}: Dice {signed(fmean(means), 4)}{spread}" if means else "not measured"
+        )
         words |= {_text(change): said}
         show(f"post-processing {_text(change)}: {said}")
         if taken:

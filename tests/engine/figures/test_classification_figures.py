@@ -12,6 +12,7 @@ from sklearn import metrics
 from engine.figures import draw_all
 from engine.figures.gradcam import overlay, stems
 from engine.figures.roc import macro_curve
+from engine.readers.numbers import digits
 from engine.readers.run import FigureError, RunData
 from engine.readers.scores import read_scores
 from engine.runfolder import RunFolder
@@ -28,6 +29,9 @@ def test_all_four_are_drawn_and_say_which_class_is_absent(skin: RunFolder) -> No
         assert result.ok, result.message
         assert looks_drawn(skin.root / result.path)
         assert ("DF has no case in the test split" in result.message) == (kind != "reliability")
+    accuracy = RunData(skin).result.value("accuracy")
+    assert f"share right {digits(accuracy)}" in results["reliability"].caption
+    assert results["reliability"].caption.startswith("140 cases of the test split")
 
 
 def test_scores_are_read_back_as_they_were_measured(skin: RunFolder) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from engine import events as ev
-from engine.figures.curves import COLUMNS, _ranges, by_epoch, by_iteration, running_mean
+from engine.figures import style
+from engine.figures.curves import COLUMNS, _log_scale, _ranges, by_epoch, by_iteration, running_mean
 from engine.readers.run import RunData
 from engine.runfolder import EventWriter, RunFolder
 from tests.engine.figures.pictures import looks_drawn
@@ -32,6 +35,25 @@ def test_a_diverged_run_of_many_iterations_can_be_drawn(tmp_path: Path) -> None:
     assert looks_drawn(tmp_path / "steps.png")
     assert looks_drawn(tmp_path / "epochs.png", colours=8)
     assert (tmp_path / "steps.svg").stat().st_size < 600_000
+
+
+@pytest.mark.parametrize(
+    ("losses", "shown"), [([2.0, 0.1], " (log scale)"), ([0.5, 0.4], ""), ([2.0, -0.1], ""), ([math.nan], "")]
+)
+def test_a_loss_that_falls_far_has_a_log_axis(losses: list[float], shown: str) -> None:
+    axes = style.new_figure().subplots()
+    track = {"value": np.array(losses)}
+    assert _log_scale(axes, "loss", [{"loss": track}]) == shown  # type: ignore[dict-item]
+    assert axes.get_yscale() == ("log" if shown else "linear")
+    assert _log_scale(axes, "dice", [{"dice": track}]) == ""  # type: ignore[dict-item]
+
+
+def test_no_metric_is_drawn_by_iteration_again(atrium: RunFolder, tmp_path: Path) -> None:
+    drawn = by_iteration(RunData(atrium), tmp_path / "steps.png")
+    assert "the loss of each (faint) and its running mean" in drawn.caption
+    texts = re.findall("<!-- (.+?) -->", (tmp_path / "steps.svg").read_text())
+    assert "Dice" not in texts
+    assert any(text.startswith("Loss") for text in texts)
 
 
 def test_no_spike_is_lost_when_points_are_drawn_as_ranges() -> None:

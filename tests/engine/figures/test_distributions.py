@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
-from engine.figures.distributions import _in_22, _limits
+from engine.figures import style
+from engine.figures.distributions import _heads, _in_22, _limits
+from engine.measures import in_tables, title
 
 NONE = np.zeros(3, dtype=bool)
 MEAN = np.array([0.80, 0.82, 0.84])
@@ -36,3 +41,21 @@ def test_long_names_lose_their_middle():
     assert names == ["hospital-…udy-001_left", "hospital-…udy-002_left"]
     assert all(len(name) == 22 for name in names)
     assert _in_22("case 07") == "case 07"
+
+
+def test_heads_of_many_metrics_stand_beside_each_other_and_not_over() -> None:
+    names = in_tables("segmentation")
+    with style.styled():
+        figure = style.new_figure(style.WIDTH, 2.0)
+        panels = figure.subplots(1, len(names))
+        for axes, name in zip(panels, names, strict=True):
+            _heads(axes, title(name, "voxel"), np.array([0.1234]), len(names))
+        figure.draw_without_rendering()
+        ends = []
+        for axes in panels:
+            wanted = {axes.get_title(loc="left"), axes.texts[0].get_text()}
+            boxes = [text.get_window_extent() for text in axes.findobj(Text) if text.get_text() in wanted]
+            ends.append((min(box.x0 for box in boxes), max(box.x1 for box in boxes)))
+    assert len(boxes) == 2
+    assert len(names) == 8
+    assert all(before[1] < after[0] for before, after in pairwise(ends))

@@ -7,12 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from engine import events
 from engine.errors import UsageError
 from engine.figures import draw_all, style
 from engine.figures.draw import KINDS, draw_job
+from engine.figures.gradcam_volume import Crops, Patch
+from engine.figures.slices import chosen
 from engine.readers.figure_index import FigureResult, read_index
 from engine.readers.run import Drawn, FigureError, Job, RunData
 from engine.runfolder import RunFolder
@@ -203,6 +206,17 @@ def test_importing_figures_imports_neither_torch_nor_matplotlib() -> None:
     code = f"import sys, engine.figures; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_map_says_over_what_it_is_explained_where_the_class_was_not_predicted(hippocampus: RunFolder) -> None:
+    run = RunData(hippocampus)
+    patch = Patch(run, chosen(run)[0].path)
+    nothing, second = np.zeros((2, 2, 2), np.uint8), np.full((2, 2, 2), 2, np.uint8)
+    patch.__dict__["crops"] = Crops(nothing, truth=second, prediction=nothing, shown=nothing)  # as if it were read
+    assert [patch.explained(label)[0] for label in (1, 2)] == [
+        "all voxels, as none is anterior",
+        "the voxels that are truly posterior",
+    ]
 
 
 def test_a_figure_error_is_one_plain_line(atrium: RunFolder) -> None:

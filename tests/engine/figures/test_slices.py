@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.figures.slices import cut, round_length
+from engine.figures.slices import chosen, cut, draw, round_length
 from engine.figures.volume import read_volume
-from engine.readers.run import Example, FigureError
+from engine.readers.run import Example, FigureError, RunData
+from engine.runfolder import RunFolder
 
 
 def _example(affine: np.ndarray, spacing: tuple[float, ...] = (1.0, 2.0, 3.0), **changes: np.ndarray) -> Example:
@@ -78,6 +79,20 @@ def test_the_box_holds_both_masks_and_keeps_the_proportions() -> None:
     assert right <= plane.extent[1] + 1e-9
     assert top <= plane.extent[3] + 1e-9
     assert (top - bottom) / (right - left) == pytest.approx(plane.extent[3] / plane.extent[1])
+
+
+def test_a_caption_says_of_how_many_cases_and_what_the_numbers_and_letters_are(
+    atrium: RunFolder, hippocampus: RunFolder, tmp_path: Path
+) -> None:
+    captions = [
+        draw(run, chosen(run)[0].path, tmp_path / "a.png").caption for run in (RunData(atrium), RunData(hippocampus))
+    ]
+    assert captions[0].startswith("Best of the 6 cases of the test split by Dice (0.")
+    assert "Classes:" not in captions[0]
+    assert "another class" not in captions[0]
+    assert "Best of the 5 cases" in captions[1]
+    assert "Classes: 1 anterior, 2 posterior." in captions[1]
+    assert ["patient's right" in caption for caption in captions] == [False, True]
 
 
 def test_arrays_that_do_not_fit_are_refused_in_one_line() -> None:

@@ -14,15 +14,23 @@ from engine.readers import numbers
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.75849, "0.758"), (None, "–"), (math.nan, "–"), (-0.0159, "−0.016"), (math.inf, "∞"), (0.88, "0.880")],
+    [
+        *((0.75849, "0.758"), (None, "–"), (math.nan, "–"), (-0.0159, "−0.016"), (math.inf, "∞"), (0.88, "0.880")),
+        *((11.5764, "11.58"), (-149.07, "−149.1"), (12345.6, "12346"), (-0.0002, "0.000"), (0.0, "0.000")),
+    ],
 )
-def test_three_decimals(value: float | None, text: str) -> None:
+def test_three_decimals_but_fewer_of_what_is_large_and_no_negative_zero(value: float | None, text: str) -> None:
     assert numbers.digits(value) == text
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.88, "0.880"), (12.345, "12.3"), (254.4, "254"), (0.0, "0.00")])
 def test_three_significant_digits(value: float, text: str) -> None:
     assert numbers.short(value) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.0123, "+0.012"), (-0.0123, "−0.012"), (0.0001, "0.000"), (0, "0.000")])
+def test_a_difference_has_a_sign_where_it_is_one(value: float, text: str) -> None:
+    assert numbers.signed(value) == text
 
 
 def test_an_interval_that_is_not_whole_is_not_shown() -> None:

@@ -63,5 +63,5 @@ def value(cell: str) -> float:
 
 def bounds(cell: str) -> tuple[float, float]:
     """The interval of a cell."""
-    low, _, high = cell.rsplit("|", maxsplit=1)[-1].replace("−", "-").partition(" to ")
+    low, _, high = " ".join(cell.rsplit("|", maxsplit=1)[-1].replace("−", "-").split()).partition(" to ")
     return float(low), float(high)

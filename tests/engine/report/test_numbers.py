@@ -130,6 +130,17 @@ def test_the_worst_case_stands_first(atrium: Page) -> None:
     assert dice == sorted(dice)
 
 
+def test_the_first_numbers_say_of_which_cases_they_are_and_what_is_a_mean_over_classes(
+    atrium: Page, lesion: Page, atria: list[RunFolder]
+) -> None:
+    cards = r'class="cards">.+?</div></div>\n?<p class="caption">12 cases of the test split'
+    assert re.search(cards, atria[0].report_html.read_text())
+    assert "(macro)" not in atrium.text
+    assert lesion.text.count("are means over the classes (macro)") == 2  # of the cards and of the table
+    table = atria[0].report_md.read_text().split("## What was trained")[0]
+    assert table.rstrip().splitlines()[-1].startswith("12 cases of the test split")
+
+
 def test_markdown_has_the_same_numbers(atria: list[RunFolder], atrium: Page) -> None:
     text = Path(atria[0].report_md).read_text()
     dice = atrium.table("Class", "Missed")["left atrium"]["Dice"].split("|")[0].strip()

@@ -18,6 +18,8 @@ from engine import events as ev
 from engine.figures import draw_all
 from engine.readers.run import RunData
 from engine.report import html, write_report
+from engine.report.alerts import NOT_PUBLISHED, gravest_first
+from engine.report.blocks import Alert
 from engine.report.page import build
 from engine.runfolder import EventWriter, RunFolder, Status, write_label, write_status
 from tests import recorded_runs
@@ -112,6 +114,18 @@ def test_warnings_stand_on_top(small: RunFolder, change: dict[str, Any], told: s
     text = _page(small).text
     assert told in text
     assert text.index(told) < text.index("What was trained")
+
+
+def test_the_split_of_numbers_that_are_not_there_is_no_warning(small: RunFolder) -> None:
+    _manifest(small, data={"published_split": False})
+    assert NOT_PUBLISHED in _page(small).text
+    small.metrics.unlink()
+    assert NOT_PUBLISHED not in _page(small).text
+
+
+def test_the_gravest_stands_first_and_each_once() -> None:
+    found = [Alert("answer", "a"), Alert("note", "n"), Alert("warning", "w"), Alert("error", "e"), Alert("note", "n")]
+    assert [alert.level for alert in gravest_first(found)] == ["error", "warning", "note", "answer"]
 
 
 def test_nothing_is_warned_of_where_nothing_is_wrong(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_checklists_are_whole_and_point_to_sections_that_are_there(
     assert len(items) == 52
     assert [item["item"] for item in claim] == list(range(1, 45))
     figures = {"ROC", "Precision and recall", "Reliability", "Confusion", "Slices", "Distributions over cases"}
-    figures |= {"What the network looked at", "Spread over seeds and cases", "Members"}  # not drawn here; of a study
+    figures |= {"Class activation maps", "Spread over seeds and cases", "Members"}  # not drawn here; of a study
     titles = {data.strip() for _, page in (lesion, atrium) for data in page.words}
     named = {name for found in _checklists() for item in found["items"] for name in item.get("where", ())}
     assert named - figures <= {title.partition(":")[0] for title in titles}

@@ -39,9 +39,9 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, list[Run
 
 def test_the_spread_of_seeds_stands_beside_that_of_cases(study: tuple[RunFolder, list[RunFolder], Page]) -> None:
     folder, members, page = study
-    row = page.table("Spread", "over cases", "over seeds")["Dice, test, mean of members"]
+    row = page.table("Spread", "over cases", "over trainings")["Dice, test, mean of members"]
     means = [read_metrics(run)["test"].value("dice") for run in members]
-    assert value(row["over seeds"]) == pytest.approx(np.std(means, ddof=1), abs=6e-5)
+    assert value(row["over trainings"]) == pytest.approx(np.std(means, ddof=1), abs=6e-5)
     widths = []
     for run in members:
         low, high = mean_interval([case.values["dice"] for case in read_cases(run)], limits=(0, 1)).interval
@@ -70,7 +70,7 @@ def test_what_was_trained_is_the_best_setting(study: tuple[RunFolder, list[RunFo
     found = Study(recipe="seg.toml", task="segmentation", monitor="dice", seeds=[0], grid=grid, member=rows)
     best = best_setting(found, collect(folder, found))
     page = Page(write_study_report(folder, found)[0].read_text())
-    assert f"the best of 2 by dice: {best}" in page.text
+    assert f"the best of 2 by Dice: {best}" in page.text
     assert f"Optimizer adam, lr {best.removeprefix('optimizer.lr=')}" in page.text
 
 
@@ -89,7 +89,7 @@ def test_a_setting_that_failed_is_said_with_its_reason(
     collect(folder, found)
     text = Page(write_study_report(folder, found)[0].read_text()).text
     assert "1 of 2 members not finished: 9 failed (loss is NaN)" in text
-    assert "the best of 2 by dice: optimizer.lr=1; 1 of them without a result" in text
+    assert "the best of 2 by Dice: optimizer.lr=1; 1 of them without a result" in text
     assert "which is so a little too good" not in text
 
 
