@@ -31,7 +31,7 @@ def server() -> ForkServerContext:
     context.set_forkserver_preload(
         [
             *("engine.training.loop", "engine.evaluation.tester", "engine.commands.resume", "tests.engine.runs"),
-            *("torch._dynamo", "engine.commands.figures"),  # what a first step of an optimizer and a report import
+            *("torch._dynamo", "engine.commands.figures", "tests.faults.warm"),  # what a first step and a report import
         ]
     )
     return context
