@@ -7,8 +7,9 @@ from multiprocessing.context import ForkServerContext
 
 import pytest
 
+from engine.events import RunStarted
 from engine.runfolder import RunFolder
-from tests.engine.runs import SEGMENTATION
+from tests.engine.runs import SEGMENTATION, events
 from tests.faults.killing import differences, killed_again_and_again, server
 
 SHORT = ("train.epochs=3", "train.checkpoint_iterations=2", "data.samples_per_case=2", "train.accumulate=2")
@@ -32,10 +33,12 @@ def alone(context: ForkServerContext, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def test_a_run_killed_at_random_moments_ends_as_one_left_alone(context, alone, tmp_path):
-    draw = random.Random(1)
-    moments = [(draw.randint(1, 2500), draw.choice([0.0, draw.uniform(0.0, 0.03)])) for _ in range(5)]
+    draw = random.Random(3)
+    moments = [(draw.randint(1, 7000), draw.choice([0.0, draw.uniform(0.0, 0.03)])) for _ in range(5)]
     killed, kills = killed_again_and_again(context, tmp_path, SEGMENTATION, SHORT, moments)
     assert kills >= 2
+    # The first checkpoint comes after 3.7 kB of the stream; a run that begins again each time shows nothing.
+    assert any(event.resumed for event in events(killed) if isinstance(event, RunStarted))
     assert differences(alone, killed) == []
 
 
