@@ -588,6 +588,9 @@ def whole(path: Path) -> Iterator[Path]:
     try:
         yield beside
         beside.replace(path)
+    except OSError as error:
+        why = f"cannot write {path}: {error.strerror or error}; other results are whole: name another folder with -o"
+        raise UnusableError(why) from error
     finally:
         beside.unlink(missing_ok=True)
 
@@ -767,11 +770,8 @@ def main(words: Sequence[str] | None = None) -> int:
     except ImportError as error:
         say(f"error: {error}: pip install -r {HERE / 'requirements.txt'}", sys.stderr)
         return 2
-    except UnusableError as error:
+    except (UnusableError, OSError) as error:
         say(f"error: {error}", sys.stderr)
-        return 2
-    except OSError as error:
-        say(f"error: {error}; results that are there are whole", sys.stderr)
         return 2
     except EndedError as told:
         word = "interrupted" if told.args[0] == signal.SIGINT else "terminated"
