@@ -142,7 +142,9 @@ class MedtuiApp(App[None]):
             self.set_timer((timeout or self.NOTIFICATION_TIMEOUT) + 0.5, lambda: self.screen.query(SharpPane).refresh())
 
     def remember(self, **choices: Any) -> None:
-        settings = msgspec.structs.replace(self.settings, **choices)
+        """Change these, and leave alone what another dashboard has changed meanwhile: its pins, its places."""
+        settings = msgspec.structs.replace(self.settings, lists=load_settings().lists or self.settings.lists)
+        settings = msgspec.structs.replace(settings, **choices)
         if settings != self.settings:
             self.settings = settings
             save_settings(settings)

@@ -6,6 +6,8 @@ has done over there what is to be changed. In a run folder that is no mirror not
 
 import contextlib
 import hashlib
+import re
+import shlex
 import time
 import uuid
 from pathlib import Path
@@ -25,6 +27,8 @@ REFUSED = ".no"
 WATCHED_S = 20.0  # a run is watched for so long after somebody said so
 STREAM = "events.jsonl"  # asked for: that all of the stream and the small files of a run are here
 _WAIT_S, _POLL_S = 15.0, 0.05
+_REACH = frozenset({"attach", "findings", "cases", "pause", "stop", "checkpoint", "note", "rename", "delete"})
+"""Commands that take ``HOST:RUN``; the others are typed where the run is."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -56,6 +60,11 @@ def path_of(folder: RunFolder) -> str:
     return f"{place_of(folder.root.parent)}/{folder.id}" if is_mirror(folder) else str(folder.root.resolve())
 
 
+def shown_path(folder: RunFolder) -> str:
+    """The path of a run as it was named; of a mirror, whose own files are mostly empty, that of the run."""
+    return path_of(folder) if is_mirror(folder) else str(folder.root)
+
+
 def lost(runs: Path) -> str:
     """Why the machine of mirrored runs cannot be asked now; "" where it can, or where they are here."""
     return _said(runs / LOST)
@@ -64,7 +73,20 @@ def lost(runs: Path) -> str:
 def command_for(folder: RunFolder, command: str) -> str:
     """``medtui COMMAND RUN`` as it has to be typed here."""
     by_hand = _said(folder.root / MARK).partition("\n")[2]
-    return by_hand.replace("%s", f"{command} {folder.id}") if by_hand else f"medtui {command} {folder.address}"
+    if not by_hand:
+        return f"medtui {command} {folder.address}"
+    if command.split(maxsplit=1)[0] not in _REACH:
+        return by_hand.replace("%s", f"{command} {shlex.quote(folder.id)}")
+    runs = place_of(folder.root.parent).partition(":")[2]
+    there = f" --runs {shlex.quote(runs)}" if runs not in {"", "runs"} else ""
+    return f"medtui {command} {shlex.quote(f'{host_of(folder)}:{folder.id}')}{there}"
+
+
+def from_here(folder: RunFolder, hint: str) -> str:
+    """``hint`` with its ``medtui resume RUN`` as it has to be typed here, which who wrote it did not know."""
+    found = re.search(rf"medtui (resume(?: --take)?) \S*{re.escape(folder.id)}(?![\w.-])", hint)
+    command = command_for(folder, found[1]) if found else ""
+    return hint if not found or command in hint else hint[: found.start()] + command + hint[found.end() :]
 
 
 def _said(path: Path, otherwise: str = "") -> str:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,8 +54,9 @@ class RunFolder:
 
     @property
     def address(self) -> str:
-        """How a command names this run from here: by its id in ``runs/``, else by its path."""
-        return self.id if os.path.abspath(self.root.parent) == os.path.abspath("runs") else str(self.root)
+        """How a command names this run from here, as a shell takes it: by its id in ``runs/``, else by its path."""
+        known = os.path.abspath(self.root.parent) == os.path.abspath("runs")
+        return shlex.quote(self.id if known else str(self.root))
 
     def holds(self, path: Path) -> bool:
         """Whether ``path``, links followed, lies in this folder. What is no path at all does not."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engine.errors import RunError, UsageError, raised_as
 from engine.runfolder.lock import release_lock, take_lock
-from engine.runfolder.mirror import change, host_of, is_mirror
+from engine.runfolder.mirror import change, command_for, host_of, is_mirror
 from engine.runfolder.paths import RunFolder, list_runs
 from engine.runfolder.status import ENDED, read_status
 from engine.runfolder.study import study_file, study_of
@@ -32,8 +32,7 @@ def refuse_removal(runs: Path, folder: RunFolder, *, held: bool = False) -> None
         state = read_status(busy, held=held and busy is folder).state
         if busy.status.exists() and state not in ENDED:
             gone = f"if its trainer, which was elsewhere, is gone: rm -r {root}"
-            at = f"{host_of(busy)}:{busy.id}" if is_mirror(busy) else busy.address
-            stop = f"stop it first: medtui stop {at}"
+            stop = f"stop it first: {command_for(busy, 'stop')}"
             raise RunError(f"{busy.id} is {state}", gone if state == "silent" else stop)
 
 

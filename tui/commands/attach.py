@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import MedtuiError, UsageError
+from engine.errors import MedtuiError, UsageError, printable
 from engine.runfolder import RunFolder
 from tui.arguments import Commands, run_argument
 from tui.remote.reach import reached
@@ -50,6 +50,8 @@ def attach(arguments: argparse.Namespace) -> int:
         if arguments.plain:
             from tui.printed.plain import watch
 
+            if link:
+                link.say = lambda text: print(printable(text), file=sys.stderr, flush=True)
             return watch(folder)
         if not screen:
             from tui.printed.once import print_once

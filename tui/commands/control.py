@@ -7,7 +7,7 @@ from engine.errors import UsageError, printable
 from engine.events import Control
 from engine.runfolder import ENDED, EventReader, RunFolder, read_status, send, size_of, write_label
 from engine.runfolder.control import Command
-from engine.runfolder.mirror import refuse_mirror
+from engine.runfolder.mirror import host_of, is_mirror, refuse_mirror
 from tui.arguments import Commands, Parser, run_argument, seconds
 from tui.commands.label import say
 from tui.remote.reach import reached
@@ -73,7 +73,8 @@ def send_request(folder: RunFolder, command: Command, text: str = "", wait_s: fl
 
 def _refuse_ended(folder: RunFolder) -> None:
     if (state := read_status(folder).state) in ENDED:
-        raise UsageError(f"{folder.id} is {state}: there is no trainer to ask", "live runs are shown by: medtui runs")
+        listed = f"medtui runs --host {host_of(folder)}" if is_mirror(folder) else "medtui runs"
+        raise UsageError(f"{folder.id} is {state}: there is no trainer to ask", f"live runs are shown by: {listed}")
 
 
 def _stop_study(folder: RunFolder) -> int:

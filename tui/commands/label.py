@@ -4,6 +4,7 @@ import argparse
 
 from engine.errors import UsageError, printable
 from engine.runfolder import RunFolder, write_label
+from engine.runfolder.mirror import command_for
 from tui.arguments import Commands, run_argument
 from tui.commands._ask import can_ask, is_confirmed
 from tui.remote.reach import reached
@@ -30,7 +31,7 @@ def say(folder: RunFolder, what: str) -> int:
     """Say what was changed, and what has to be done so that the report has it too."""
     print(printable(f"{folder.id} {what}"))
     if folder.report_html.exists():
-        print(printable(f"its report has it once it is written again: medtui report {folder.address}"))
+        print(printable(f"its report has it once it is written again: {command_for(folder, 'report')}"))
     return 0
 
 

@@ -122,4 +122,4 @@ def _refuse_changes(arguments: argparse.Namespace, folder: RunFolder) -> None:
     """Raises: UsageError: a trainer that is at work is asked to go on in another way."""
     if any(getattr(arguments, name) for name in ("overrides", "data", "name", "nproc")):
         words = f"{folder.id} has its trainer, which goes on as it is: --set, --data, --name and --nproc do nothing"
-        raise UsageError(words, f"leave them out; or stop it first: medtui stop {folder.address}")
+        raise UsageError(words, f"leave them out; or stop it first: {command_for(folder, 'stop')}")

@@ -82,12 +82,15 @@ def _print_remote(names: list[str], runs: Path, words: str, *, as_json: bool) ->
 
     records: list[dict[str, Any]] = []
     failed = False
-    for host, found in runs_of(chosen_hosts(names), runs, words):
+    for host, found in runs_of(chosen_hosts(names, runs), words):
         if isinstance(found, MedtuiError):
             failed = True
             print(printable(f"{found.message}\n{found.hint}".strip()), file=sys.stderr)
         else:
             records += [{"host": host.name, **record} for record in found]
+            if not found:
+                which = f" has {words}" if words else "s"
+                print(printable(f"no run{which} in {host.name}:{host.runs}"), file=sys.stderr)
     if as_json:
         from tui.printed.records import print_json
 

@@ -12,6 +12,7 @@ from engine.readers.fold import read_view
 from engine.readers.health import findings_of, time_words
 from engine.readers.run_view import RunView
 from engine.runfolder import ENDED, RunFolder, Status, read_label, read_status
+from engine.runfolder.mirror import shown_path
 from tui.ascii import to_ascii, wants_ascii
 from tui.printed.curves import curve_lines
 from tui.printed.records import print_json, view_record
@@ -70,7 +71,7 @@ def lines(folder: RunFolder, status: Status, view: RunView, width: int, now_s: f
 
 def _head(folder: RunFolder, status: Status, view: RunView, width: int, now_s: float) -> Iterator[str]:
     label = read_label(folder)
-    yield f"{label.title or status.name or folder.name}  {status.state}  {folder.root}"
+    yield f"{label.title or status.name or folder.name}  {status.state}  {shown_path(folder)}"
     if label.note:
         yield f"note: {label.note}"
     if status.message:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from engine.errors import UsageError, printable
 from engine.events import AnyEvent
 from engine.runfolder import ENDED, EventReader, RunFolder, read_status, send
+from engine.runfolder.mirror import command_for, shown_path
 from tui.printed.plain_lines import PlainLines
 from tui.trainer import Interrupts, TrainerProcess
 
@@ -72,18 +73,19 @@ def outcome(folder: RunFolder) -> int:
     if status.state in {"failed", "lost"}:
         words = [f"the run {'failed' if status.state == 'failed' else 'was lost'}: {status.message}"]
         words += [status.hint] if status.hint else []
-        words.append(f"what it printed: {folder.log}")
+        if folder.log.exists():
+            words.append(f"what it printed: {folder.log}")
         if folder.last.exists():
-            words.append(f"go on from its last checkpoint: medtui resume {folder.address}")
+            words.append(f"go on from its last checkpoint: {command_for(folder, 'resume')}")
         print(printable("\n".join(words)), file=sys.stderr, flush=True)
         return 1
     lines = [f"{status.state}  {status.message}".strip()]
     if folder.figures.is_dir() and (count := sum(1 for _ in folder.figures.glob("*.png"))):
-        lines.append(f"figures  {folder.figures} ({count})")
+        lines.append(f"figures  {shown_path(folder)}/{folder.figures.name} ({count})")
     if folder.report_html.exists():
-        lines.append(f"report   {folder.report_html}")
+        lines.append(f"report   {shown_path(folder)}/{folder.report_html.name}")
     if status.state == "stopped":
-        lines.append(f"go on    medtui resume {folder.address}")
+        lines.append(f"go on    {command_for(folder, 'resume')}")
     _print("\n".join(lines))
     return _EXIT_CODES[status.state]
 

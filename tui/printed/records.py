@@ -7,11 +7,13 @@ from typing import Any
 import msgspec
 
 from engine.diagnosis import Finding
+from engine.errors import well_formed
 from engine.events import Metrics, Number, number, portable
 from engine.readers import run_view
 from engine.readers.health import findings_of, read_findings, time_shares
 from engine.readers.run_view import RunView
 from engine.runfolder import ENDED, RunFolder, Status, read_cases, read_label, read_manifest
+from engine.runfolder.mirror import shown_path
 from tui.state.case_files import measured_cases
 from tui.state.estimate import elapsed_s, left_s
 
@@ -20,8 +22,17 @@ _FINDING = ("severity", "code", "message", "since_epoch", "remedy")
 
 
 def print_json(value: object) -> None:
-    """Print ``value``; numbers that are not finite by their names."""
-    print(json.dumps(portable(value), indent=2, allow_nan=False))
+    """Print ``value``; numbers that are not finite by their names, odd bytes of file names spelt out."""
+    print(json.dumps(_spelt(portable(value)), indent=2, allow_nan=False))
+
+
+def _spelt(value: Any) -> Any:
+    """``value`` without halves of characters, which strict readers of JSON refuse the whole list for."""
+    if isinstance(value, dict):
+        return {_spelt(key): _spelt(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_spelt(item) for item in value]
+    return well_formed(value) if isinstance(value, str) else value
 
 
 def finding_record(finding: Finding, *, whole: bool = False) -> Record:
@@ -42,7 +53,7 @@ def run_record(folder: RunFolder, status: Status, found: tuple[Finding, ...], no
     label = read_label(folder)
     return {
         "id": folder.id,
-        "path": str(folder.root),
+        "path": shown_path(folder),
         "state": status.state,
         "name": status.name,
         "title": label.title,

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from engine.errors import MedtuiError
+from engine.errors import MedtuiError, counted, well_formed
 from engine.runfolder import Label, RunFolder, open_regular, write_label
 from engine.runfolder.careful import UNREADABLE
 from engine.runfolder.control import post
@@ -118,7 +118,10 @@ class Far:
                 pass
         except MedtuiError as error:
             problem = error.message
-        rows = {row.id: row for row in self._index.rows() if protocol.is_run_name(row.id)}
+        found = {row.id: row for row in self._index.rows()}
+        rows = {name: row for name, row in found.items() if protocol.is_run_name(name)}
+        if unsaid := [well_formed(name) for name in found.keys() - rows.keys()]:
+            problem = problem or f"{counted(len(unsaid), 'run')} cannot be named here: rename the folder {min(unsaid)}"
         for row in rows.values():
             self._tell(row)
         for name in self._known.keys() - rows.keys():

@@ -46,10 +46,11 @@ class Host(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         text = printable(said.decode("utf-8", "replace").strip())[-2000:]
         ended = f"its ssh here was ended by signal {-code}" if code < 0 else f"ssh ended with {code}"
         last = text.splitlines()[-1].strip().rstrip(".") if text else ended
+        table = self.name if re.fullmatch(r"[\w-]+", self.name) else f'"{self.name}"'  # as TOML has a key
         if code == 127 or (code in {1, 126} and "not found" in last):
             return UsageError(
                 f"{self.name} has no command {self.medtui}: {last}",
-                f'install medtui there, or name it in {hosts_path()}: [{self.name}] medtui = "~/venv/bin/medtui"',
+                f'install medtui there, or name it in {hosts_path()}: [{table}] medtui = "~/venv/bin/medtui"',
             )
         if code == 2 and '"tail"' in text:
             return UsageError(f"the medtui on {self.name} is too old: it has no medtui tail", "bring it up to date")

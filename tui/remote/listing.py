@@ -18,8 +18,8 @@ WAIT_S = 40.0
 MOST_BYTES = 32 << 20
 
 
-def chosen_hosts(names: Sequence[str]) -> list[Host]:
-    """The hosts of these names; of ``all`` those of the hosts file.
+def chosen_hosts(names: Sequence[str], runs: Path) -> list[Host]:
+    """The hosts of these names; of ``all`` those of the hosts file. ``runs``: the folder there, if not the usual one.
 
     Raises:
         UsageError: no host can be called so, or the file names none.
@@ -30,15 +30,12 @@ def chosen_hosts(names: Sequence[str]) -> list[Host]:
         if not hosts:
             raise UsageError(f"{hosts_path()} names no hosts", 'a table a host: [gpu1] and ssh = "anna@gpu1.example"')
         found |= hosts
-    return list(found.values())
+    there = {} if runs == Path("runs") else {"runs": str(runs)}
+    return [msgspec.structs.replace(host, **there) for host in found.values()]
 
 
-def runs_of(
-    hosts: Sequence[Host], runs: Path, words: str = ""
-) -> list[tuple[Host, list[dict[str, Any]] | MedtuiError]]:
+def runs_of(hosts: Sequence[Host], words: str = "") -> list[tuple[Host, list[dict[str, Any]] | MedtuiError]]:
     """What ``medtui runs --json --filter words`` says on each host, or why it says nothing. All are asked at once."""
-    if runs != Path("runs"):
-        hosts = [msgspec.structs.replace(host, runs=str(runs)) for host in hosts]
     with ThreadPoolExecutor(len(hosts)) as pool:
         return list(zip(hosts, pool.map(partial(_asked, words), hosts), strict=True))
 
@@ -46,7 +43,7 @@ def runs_of(
 def _asked(words: str, host: Host) -> list[dict[str, Any]] | MedtuiError:
     try:
         done = subprocess.run(
-            host.command("runs", "--json", *(("--filter", shlex.quote(words)) if words else ())),
+            host.command("runs", "--json", *([shlex.quote(f"--filter={words}")] if words else [])),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=WAIT_S,

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from engine.runfolder import ENDED, RunFolder, Status, stored_status, write_bytes, write_status
-from engine.runfolder.mirror import ASKED, LOST, MARK, REFUSED, WATCHED
+from engine.runfolder.mirror import ASKED, LOST, MARK, REFUSED, WATCHED, from_here
 from engine.runfolder.study import study_file
 from tui.remote.protocol import BEFORE, MOST_FILE, MOST_NAMES, UNASKED, FromFar, digest, is_file_name, is_run_name
 
@@ -104,10 +104,10 @@ class Mirror:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _check_room(self) -> None:
-        if shutil.disk_usage(self.root).free < LEAST_FREE or len(self.status) > MOST_RUNS:
-            raise OSError(
-                errno.ENOSPC, f"less than {LEAST_FREE >> 20} MB are free, or it has more than {MOST_RUNS} runs"
-            )
+        if shutil.disk_usage(self.root).free < LEAST_FREE:
+            raise OSError(errno.ENOSPC, f"less than {LEAST_FREE >> 20} MB are free")
+        if len(self.status) > MOST_RUNS:
+            raise OSError(errno.ENOSPC, f"it has more than {MOST_RUNS} runs")
 
     def _status(self, run: str, said: dict[str, object]) -> None:
         with contextlib.suppress(msgspec.ValidationError):
@@ -115,8 +115,9 @@ class Mirror:
             if run not in self.status:
                 self._check_room()
             # The far end has judged whether its process lives; numbers of processes mean nothing here.
-            status = msgspec.structs.replace(found, host=self._host, pid=0, kernel="")
             folder = self.folder(run)
+            hint = from_here(folder, found.hint)
+            status = msgspec.structs.replace(found, host=self._host, pid=0, kernel="", hint=hint)
             before = msgspec.structs.replace(stored_status(folder), heartbeat_s=status.heartbeat_s)
             if run not in self.followed and before != status:
                 folder.metrics.unlink(missing_ok=True)  # of another time; it can be asked for again

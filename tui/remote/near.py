@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.errors import UsageError, printable
+from engine.errors import UsageError, printable, raised_as
 from engine.runfolder import RunFolder, take
 from engine.runfolder.careful import UNREADABLE
 from engine.runfolder.mirror import ASKED, STREAM, WATCHED, WATCHED_S, Asked, fetch, watch
@@ -39,7 +39,9 @@ class Link:
         self.runs = base / digest(f"{host.ssh} {host.runs}".encode()) / "runs"
         self.say = say  # called in that thread with a line for people when the connection is lost or is back
         self._host = host
-        self._mirror = Mirror(self.runs, host.name, host.by_hand("%s"), f"{host.name}:{host.runs}")
+        self._room = f"it needs room in {base.parent}; XDG_CACHE_HOME names another place"
+        with raised_as(UsageError, f"no mirror of {host.name} can be kept here", self._room):
+            self._mirror = Mirror(self.runs, host.name, host.by_hand("%s"), f"{host.name}:{host.runs}")
         self._listed, self._stopped, self._failed = threading.Event(), threading.Event(), threading.Event()
         self._failure = UsageError(f"{host.name} does not answer", f"try it by hand: {host.by_hand()}")
         self._whole: set[str] = set()
@@ -119,7 +121,8 @@ class Link:
             try:
                 problem = _Connection(ssh, self._mirror, self._heard, self._look).follow(self._stopped)
             except OSError as error:
-                problem = f"its mirror here cannot be written: {error.strerror or error}"
+                said = f"the mirror of {self._host.name} cannot be written: {error.strerror or error}"
+                return UsageError(said, self._room)
             finally:
                 code = _end(ssh)
             if problem:

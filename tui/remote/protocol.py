@@ -20,7 +20,7 @@ SMALL = ("recipe.toml", "manifest.json", "metrics.json", "cases.csv", "splits.cs
 """What is brought of a run that is watched, besides its stream."""
 UNASKED = frozenset({*SMALL, "label.json", "study.toml"})  # what the far end may send of itself
 
-_RUN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,200}")
+_RUN = re.compile(r"\w[\w ._,()+=@:'\"-]{0,200}")
 _FILE = re.compile(r"(?:(?:previews|figures|examples)/)?\w[\w ._,()+=-]*")
 _OWN = frozenset({"status.json", "events.jsonl"})  # files that have words of their own
 
@@ -62,7 +62,7 @@ def digest(before: bytes) -> str:
 
 def is_run_name(name: str) -> bool:
     """Whether a run may have this name in a mirror."""
-    return bool(_RUN.fullmatch(name))
+    return bool(_RUN.fullmatch(name)) and len(name.encode()) < 250
 
 
 def is_file_name(name: str) -> bool:

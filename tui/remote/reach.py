@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import UsageError, printable
 from engine.runfolder import RunFolder, find_run, list_runs
-from engine.runfolder.mirror import refuse_mirror
+from engine.runfolder.mirror import place_of, refuse_mirror
 
 if TYPE_CHECKING:
     from tui.remote.hosts import Host
@@ -48,13 +49,17 @@ def reached(
 
     host, name = address
     with linked(host, runs) as link:
+        there = place_of(link.runs)
         if not list_runs(link.runs):
-            raise UsageError(f"{host.name} has no runs in {host.runs}", "name the folder there with --runs DIR")
+            words = f"{host.name} has no runs in {there.partition(':')[2]}"
+            raise UsageError(words, "name the folder there with --runs DIR")
         try:
             folder = find_run(link.runs, name, studies=studies)
         except UsageError as error:
-            there = error.message.replace(str(link.runs), f"{host.name}:{host.runs}")
-            raise UsageError(there, f"see them with: medtui runs --host {host.name}") from None
+            listed = f"medtui runs --host {host.name}"
+            listed += f" --runs {shlex.quote(str(runs))}" if runs != Path("runs") else ""
+            hint = error.hint.partition("; on another machine")[0].replace("medtui runs", listed)
+            raise UsageError(error.message.replace(str(link.runs), there), hint) from None
         if wait_s:
             link.hold(folder, wait_s)
         yield folder, link

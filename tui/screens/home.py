@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -87,7 +88,8 @@ class HomeScreen(ChangingScreen):
     # --- life ----------------------------------------------------------------------------------
 
     def on_mount(self) -> None:
-        self.listed.kept = self.app.kept(self.runs)  # type: ignore[attr-defined]
+        self.listed.fresh = partial(self.app.kept, self.runs)  # type: ignore[attr-defined]
+        self.listed.kept = self.listed.fresh()
         self._watch.start()
         self.set_interval(_AGES_S, self._ages)
 

@@ -11,7 +11,7 @@ from engine.events import number
 from engine.measures import is_count, leading, spoken
 from engine.readers.run_view import RunView, best
 from engine.runfolder import RunFolder, SplitSummary
-from engine.runfolder.mirror import command_for
+from engine.runfolder.mirror import command_for, from_here
 from tui.plotting.cells import Line, flowed
 from tui.settings import keyed
 from tui.state.feed import RunSnapshot
@@ -157,7 +157,7 @@ class EndCard(Canvas):
     def _ended(self, snapshot: RunSnapshot, width: int) -> Iterator[Line]:
         message, hint = (one_line(text) for text in ending(snapshot))
         command = one_line(self._command)  # from where it is read, which the one who wrote the hint did not know
-        hint = hint.replace(f"medtui resume {self.folder.id}", command)
+        hint = from_here(self.folder, hint)
         color = "warning" if snapshot.state in {"stopped", "finished"} else "error"
         yield from ([(row, color)] for row in wrapped(message, width - 2))
         yield from ([(row, "ink")] for row in wrapped(hint, width - 2))

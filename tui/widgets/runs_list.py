@@ -1,7 +1,7 @@
 """All runs as a table: state, recipe, task, epoch, best value, value on the test split, age."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual import events
@@ -55,6 +55,7 @@ class RunsList(RowsPane[RunRow]):
 
     wanted = RunFilter()
     kept = Kept()
+    fresh: Callable[[], Kept] | None = None  # what is kept now: another dashboard may have changed it
     shows_hidden = False
     key: SortKey = "age"
     backwards = False
@@ -123,7 +124,9 @@ class RunsList(RowsPane[RunRow]):
     def _keep(self, what: str) -> None:
         """Pin or hide the run under the cursor, or no longer; the cursor stays where it was."""
         if row := self.chosen_row():
-            at, self.kept = self.row, self.kept.turned(what, row.id)
+            at, kept = self.row, self.fresh() if self.fresh else self.kept
+            done = (row.id in getattr(kept, what)) != (row.id in getattr(self.kept, what))  # by another dashboard
+            self.kept = kept if done else kept.turned(what, row.id)
             self.fill()
             self.go(at)
             self.post_message(self.KeptChanged())

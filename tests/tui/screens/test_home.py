@@ -16,6 +16,7 @@ from tests.tui.state.test_runs_index import run, study
 from tui.app import MedtuiApp
 from tui.screens.home import HomeScreen
 from tui.screens.run import RunScreen
+from tui.settings import load_settings
 
 
 def home(runs: Path, *, ascii_only: bool = False) -> MedtuiApp:
@@ -233,6 +234,22 @@ async def test_pinned_and_hidden_are_remembered_for_this_folder(tmp_path: Path) 
     other = home(tmp_path / "other")
     async with other.run_test(size=(80, 24)) as pilot:
         assert "↑" not in await see(pilot, "1 run ")
+
+
+async def test_two_dashboards_keep_what_each_has_pinned(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for number, name in enumerate(("first", "second")):
+        run(runs, number, name=name)
+    one, two = home(runs), home(runs)
+    async with one.run_test(size=(80, 24)) as first, two.run_test(size=(80, 24)) as second:
+        await see(first, "2 runs")
+        await see(second, "2 runs")
+        await first.press("p")
+        await see(first, "↑■")
+        await second.press("G", "p")
+        await see(second, "↑■")
+        one.remember(smoothing=5)  # as it leaves a run
+    assert len(load_settings().lists[str(runs)].pinned) == 2
 
 
 async def test_rename_and_note_and_delete(tmp_path: Path) -> None:
