@@ -207,7 +207,8 @@ def find_run(runs: Path, run: str | None, *, studies: bool = False) -> RunFolder
     Raises:
         UsageError: there is none, more than one, or a study where none can be.
     """
-    if run and any(os.path.exists(os.path.join(run, file)) for file in ("events.jsonl", "study.toml")):
+    begins = run and os.path.isdir(run) and ID_PATTERN.match(os.path.basename(os.path.normpath(run)))  # no stream yet
+    if run and (begins or any(os.path.exists(os.path.join(run, file)) for file in ("events.jsonl", "study.toml"))):
         named = Path(run)
         return _refuse_study(RunFolder(named if named.name not in {"", ".."} else Path(os.path.abspath(run))), studies)
     if run and any(os.path.isdir(place) and not _readable(place) for place in (run, runs / run)):

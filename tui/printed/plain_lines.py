@@ -107,7 +107,7 @@ class PlainLines:
             case events.Control():
                 yield f"{event.command}: {event.message or event.state}"
             case events.Note():
-                yield f"note: {event.text}"
+                yield f"note: {' '.join(event.text.split())}"
             case events.Result():
                 width = shutil.get_terminal_size((_FILE_WIDTH, 24)).columns
                 yield from ["", *metric_table(event.split, event.metrics, event.per_class, self._view.unit, width), ""]

@@ -189,6 +189,8 @@ class _Connection:
             self._greeted = message.hello == VERSION
             if message.hello not in {None, VERSION}:
                 self._problem = f"its medtui tail speaks version {message.hello}, this one {VERSION}: update the older"
+            if self._greeted:
+                self._mirror.status.clear()  # all are named anew: what was removed meanwhile is not
             return
         self._mirror.hear(message)
         if message.whole:

@@ -66,6 +66,11 @@ def test_a_renamed_run_is_known_by_what_it_holds(tmp_path):
     assert find_run(tmp_path, "good").id == "the good one"
 
 
+def test_a_run_that_begins_is_found_by_its_path(tmp_path):
+    folder = create(tmp_path / "runs", "seg")  # as `runs --json` has it before there is a stream
+    assert find_run(tmp_path / "elsewhere", str(folder.root)) == folder
+
+
 def test_the_newest_run_is_that_of_the_latest_time_in_any_time_zone(tmp_path):
     early, late = create(tmp_path, "tokyo", now_s=NOW + 9 * 3600), create(tmp_path, "berlin", now_s=NOW)
     for folder, began_s in ((early, NOW), (late, NOW + 60)):

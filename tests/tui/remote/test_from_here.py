@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
+import threading
 
 import pytest
 
@@ -11,7 +14,7 @@ from engine.errors import UsageError
 from engine.runfolder import RunFolder, find_run, list_runs, read_status
 from engine.runfolder.mirror import command_for, from_here
 from tests.tui.recorded import Plan, end, record
-from tests.tui.remote.far_machine import wait_for
+from tests.tui.remote.far_machine import children, wait_for
 from tui.cli import main
 from tui.remote.hosts import Host
 from tui.remote.near import Link, linked
@@ -129,3 +132,17 @@ def test_a_hint_for_the_other_machine_is_for_this_one(far):
     assert read_status(run).state == "lost"
     with linked(Host(name="gpu1", ssh="gpu1"), far.runs.relative_to(far.home)) as link:
         assert f"ssh gpu1 medtui resume {run.id}" in read_status(find_run(link.runs, None)).hint
+
+
+def test_plain_lines_say_that_the_connection_was_lost(far, capsys):
+    far.live()
+    thread = threading.Thread(target=main, args=(["attach", "gpu1:seg_best", "--plain"],), daemon=True)
+    thread.start()
+    wait_for(lambda: capsys.readouterr().out)
+    for number in wait_for(lambda: children("tail")):
+        os.kill(number, signal.SIGKILL)
+    said = wait_for(lambda: capsys.readouterr().err)
+    assert "; trying again" in said
+    shutil.rmtree(far.runs / list_runs(far.runs)[0].id)  # ends it
+    thread.join(30)
+    assert not thread.is_alive()
