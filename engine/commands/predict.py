@@ -13,6 +13,7 @@ from engine.data import Dataset, check_dataset
 from engine.data.cases import Case
 from engine.data.familiar import unfamiliar
 from engine.data.pictures import PICTURES
+from engine.data.sources.case_folders import cases_below
 from engine.data.sources.dataset_json import channel_names
 from engine.data.unread import VOLUMES, unread
 from engine.device import ELSEWHERE, memory_errors
@@ -21,6 +22,7 @@ from engine.evaluation.evaluator import evaluate_split, open_evaluation
 from engine.evaluation.protocol import EvalJob
 from engine.evaluation.results import is_predicted, mask_path
 from engine.evaluation.trained import Trained, as_trained, inputs_of, load_predictors, network_for, open_trained
+from engine.recipe.sources import CaseFoldersTable
 from engine.requests import Predict
 from engine.runfolder import RunFolder
 
@@ -71,7 +73,12 @@ def predict(request: Predict) -> int:
 
 
 def _dataset(trained: Trained, inputs: Sequence[Path]) -> Dataset:
-    dims = len(trained.recipe.data.size)
+    table, dims = trained.recipe.data, len(trained.recipe.data.size)
+    if isinstance(table, CaseFoldersTable) and all(path.is_dir() for path in inputs):
+        found = [case for path in inputs for case in cases_below(path, table, labelled=False)]
+        if found:
+            cases = tuple(replace(case, split="chosen", group=None) for case in found)
+            return replace(inputs_of(trained), cases=_unlike(cases), channel_names=_channel_names(list(inputs)))
     endings = VOLUMES if dims == 3 else PICTURES
     files: list[Path] = []
     for path in inputs:
@@ -121,6 +128,11 @@ def _cases(files: Sequence[Path], channels: int) -> tuple[Case, ...]:
             f"a case is one file, or {channels} files <case>_0000, <case>_0001, ... in one folder",
         )
     found += [Case(name, tuple(own[n] for n in sorted(own)), split="chosen") for (_, name), own in parts.items()]
+    return _unlike(found)
+
+
+def _unlike(found: Sequence[Case]) -> tuple[Case, ...]:
+    """The cases, in order, if each has a name of its own."""
     twice = [name for name, count in Counter(case.id for case in found).items() if count > 1]
     if twice:
         raise DataError(

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from engine.data.cases import Case, DatasetIndex
 from engine.data.sources import open_source
+from engine.data.sources.case_folders import called_alike
 from engine.data.sources.dataset_json import FILE
 from engine.data.sources.index import files_below, hidden, split_named
 from engine.data.unread import unread
@@ -29,6 +30,7 @@ _MASK_WORDS = re.compile(
     r"(?<![a-z])(masks?|labels?|seg|segmentations?|gt|ground.?truth|annotations?)(?![a-z])", re.IGNORECASE
 )
 """Of which a name alone says that a file is a mask: no word that a class could be called by."""
+_ALIKE = 0.9
 _MOST_FOLDERS = 24
 _MOST_FILES = 20_000
 _DEEPEST = 8  # folders in folders
@@ -145,6 +147,9 @@ def _variants(fields: Any, folder: Path, task: str) -> Iterator[Values]:
     if "path_column" in fields:
         yield from table_keys(folder, task)
         return
+    if {"channels", "mask"} <= {*fields}:
+        yield from _case_folders(folder)
+        return
     yield {}
     if {"images", "labels"} <= {*fields}:
         names = _folders(folder)
@@ -153,6 +158,16 @@ def _variants(fields: Any, folder: Path, task: str) -> Iterator[Values]:
         yield from ({"images": name, "labels": name} for name in names)
         if any(_MASKS.search(path.stem) and path.is_file() for path in folder.iterdir()):
             yield {"images": ".", "labels": "."}
+
+
+def _case_folders(folder: Path) -> Iterator[Values]:
+    """Channels and a mask by what files are called in nine of ten of the folders that hold volumes."""
+    places = [kinds for place, kinds in called_alike(folder) if place != folder]
+    counts = Counter(kind for kinds in places for kind in kinds)
+    alike = sorted(kind for kind, count in counts.items() if len(places) > 1 and count >= _ALIKE * len(places))
+    masks = [kind for kind in alike if _MASK_WORDS.search(kind)]
+    if channels := [kind for kind in alike if kind not in masks]:
+        yield from ({"channels": tuple(channels), "mask": mask} for mask in masks)
 
 
 def _folders(folder: Path) -> list[str]:

@@ -21,6 +21,7 @@ from engine.recipe.base import (
 _SEGMENTATION = only("task", "segmentation")
 _CLASSIFICATION = only("task", "classification")
 _KFOLD = only("data.split", "kfold")
+_FileName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^/\\]+$")]
 _Level = Annotated[float, Field(ge=-1e9, le=1e9)]
 
 
@@ -179,6 +180,19 @@ class NiftiPairsTable(DataTable):
     """Folder of the images, below root; "." is root itself."""
     labels: RelativePath = "labels"
     """Folder of the masks, below root; file names as those of the images, or with _mask, _seg, ... after them."""
+
+
+class CaseFoldersTable(DataTable):
+    """A folder a case, of NIfTI files called alike in each: one a channel, and a mask (BraTS, KiTS)."""
+
+    tasks = SEGMENTATION
+    dims = VOLUMES
+    source: Literal["case_folders"]
+    channels: tuple[_FileName, ...] = Field(min_length=1, max_length=100)
+    """What the files of the channels are called, in order, without the name of their folder before it and the ending
+    behind it: ["flair", "t1", "t1ce", "t2"] for BraTS 2020, ["imaging"] for KiTS."""
+    mask: _FileName = "seg"
+    """What the mask is called, in the same way: "seg" for BraTS, "segmentation" for KiTS."""
 
 
 class ImagePairsTable(DataTable):

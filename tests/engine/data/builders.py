@@ -78,6 +78,20 @@ def pairs(folder: Path, parts: tuple[str, ...] = ("",), cases: int = 4) -> Path:
     return folder
 
 
+def case_folders(
+    folder: Path, channels: tuple[str, ...], mask_name: str, cases: int = 4, *, named: bool = True
+) -> Path:
+    """``cases`` folders, of which the files begin with the name of theirs if ``named``."""
+    for index in range(cases):
+        place = folder / f"BraTS20_{index:03d}"
+        place.mkdir(parents=True)
+        before = f"{place.name}_" if named else ""
+        for channel, name in enumerate(channels):
+            write_nifti(place / f"{before}{name}.nii.gz", volume(10 * index + channel), affine(1, 2, 3))
+        write_nifti(place / f"{before}{mask_name}.nii.gz", mask(), affine(1, 2, 3))
+    return folder
+
+
 def picture(path: Path, seed: int = 0, size: tuple[int, int] = (20, 16)) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)

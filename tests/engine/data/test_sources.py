@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from engine.data.dataset import open_elsewhere
 from engine.data.familiar import ranges, unfamiliar
 from engine.data.phantom_volumes import write_nifti
 from engine.data.read import read_case
+from engine.data.sources import open_source
 from engine.data.sources.dataset_json import labels_of
 from engine.data.sources.index import foreground, missing, spelled
 from engine.errors import DataError, Problem
@@ -177,6 +179,54 @@ def test_nifti_pairs(tmp_path: Path, parts: tuple[str, ...], wanted: tuple[int, 
     dataset = opened(tmp_path, "nifti_pairs", "segmentation", classes=("organ",), split=split)
     assert sizes(dataset) == wanted
     assert dataset.spacing_unit == "mm"
+
+
+@pytest.mark.parametrize(
+    ("channels", "mask", "named"), [(("flair", "t1", "t1ce", "t2"), "seg", True), (("imaging",), "segmentation", False)]
+)
+def test_case_folders_have_a_file_a_channel(tmp_path: Path, channels: tuple[str, ...], mask: str, named: bool) -> None:
+    b.case_folders(tmp_path / "d", channels, mask, named=named)
+    keys = {"channels": channels, "mask": mask, "classes": ("organ",), "split": "fraction"}
+    dataset = opened(tmp_path, "case_folders", "segmentation", **keys)
+    assert sizes(dataset) == (3, 0, 1)
+    assert {case.id for case in dataset.cases} == {f"BraTS20_00{at}" for at in range(4)}
+    assert dataset.channel_names == (channels if len(channels) > 1 else ())
+    case = next(case for case in dataset.cases if case.id == "BraTS20_002")
+    read = read_case(dataset, case)
+    for channel, values in enumerate(read.image):
+        np.testing.assert_array_equal(values, b.volume(20 + channel))
+    np.testing.assert_array_equal(read.label, b.mask())
+    turned = opened(tmp_path, "case_folders", "segmentation", **keys | {"channels": channels[::-1]})
+    case = next(case for case in turned.cases if case.id == "BraTS20_002")
+    np.testing.assert_array_equal(read_case(turned, case).image, read.image[::-1])
+
+
+def test_case_folders_of_patients_and_of_splits(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        for patient in ("p1", "p2"):
+            b.case_folders(tmp_path / "d" / part / f"{part}_{patient}", ("ct",), "mask", cases=2)
+    table = b.table("case_folders", channels=("CT",), mask="Mask", classes=("organ",))
+    cases = open_source(table, tmp_path / "d", "segmentation").cases
+    assert Counter(case.split for case in cases) == {"train": 4, "test": 4}
+    assert {case.group for case in cases if case.split == "train"} == {"train_p1", "train_p2"}
+    assert len({case.id for case in cases}) == 8
+    assert all(path.is_file() for case in cases for path in case.files)
+
+
+def test_case_folders_say_what_lacks(tmp_path: Path) -> None:
+    folder = b.case_folders(tmp_path / "d", ("t1", "t2"), "seg")
+    (folder / "BraTS20_001" / "BraTS20_001_t2.nii.gz").unlink()
+    (folder / "BraTS20_003" / "BraTS20_003_seg.nii.gz").unlink()
+    keys = {"channels": ("t1", "t2"), "classes": ("organ",), "split": "fraction"}
+    with pytest.raises(DataError) as caught:
+        opened(tmp_path, "case_folders", "segmentation", **keys)
+    lacking = {"BraTS20_001/BraTS20_001_t2.nii.gz", "BraTS20_003/BraTS20_003_seg.nii.gz"}
+    assert {p.where for p in caught.value.problems} == lacking
+    with pytest.raises(DataError, match=r"has a file called flair.nii.gz.*") as caught:
+        opened(tmp_path, "case_folders", "segmentation", **keys | {"channels": ("flair",), "mask": "truth"})
+    assert caught.value.hint.endswith("called alike there: t1, seg, t2")
+    with pytest.raises(DataError, match=r'"T1", is one of data.channels'):
+        opened(tmp_path, "case_folders", "segmentation", **keys | {"mask": "T1"})
 
 
 def test_nifti_pairs_need_names_for_their_classes(tmp_path: Path) -> None:

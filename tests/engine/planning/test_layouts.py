@@ -38,6 +38,16 @@ def test_the_folders_of_nnunet_and_of_pairs(tmp_path):
     assert (pairs.source, pairs.named, pairs.whole) == ("nifti_pairs", False, 4)
 
 
+@pytest.mark.parametrize(
+    ("channels", "mask", "named"),
+    [(("flair", "t1", "t1ce", "t2"), "seg", True), (("imaging",), "segmentation", False), (("ct", "pet"), "gt", True)],
+)
+def test_folders_a_case_are_known_by_what_their_files_are_called(channels, mask, named, tmp_path):
+    layout, others = find_layout(builders.case_folders(tmp_path / "f", channels, mask, named=named))
+    assert (layout.source, layout.keys["channels"], layout.keys["mask"]) == ("case_folders", channels, mask)
+    assert (layout.whole, others) == (4, ())
+
+
 def test_folders_of_pictures_are_classes_unless_they_are_masks(tmp_path):
     assert find_layout(builders.image_folder(tmp_path / "f"))[0].source == "image_folder"
     layout, others = find_layout(pair(tmp_path / "p", "photos", "masks"))
