@@ -17,7 +17,7 @@ from engine.checkpoint import load_checkpoint, save_checkpoint
 from engine.commands.evaluate import evaluate
 from engine.commands.resume import resume
 from engine.errors import DataError, RecipeError, RunError, UsageError
-from engine.events import Control, Note, RunStarted
+from engine.events import Control, Event, Note, RunStarted
 from engine.hardware import JOB
 from engine.report import write_report
 from engine.requests import Evaluate, Resume
@@ -31,6 +31,7 @@ from engine.runfolder import (
     take_lock,
     update_manifest,
 )
+from engine.runfolder.stream import EventWriter
 from tests.engine.runs import CLASSIFICATION, SEGMENTATION, events, go_on, learned, run, same_weights
 
 HARD = ("train.accumulate=2", "data.samples_per_case=3", "train.early_stop=20", "model.dropout=0.2")
@@ -59,18 +60,43 @@ def when(folder: RunFolder, seen: Callable[[str], bool], act: Callable[[], objec
     return thread
 
 
+@pytest.fixture(autouse=True)
+def no_run_ends_before_it_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests are looked for after every step: all of these runs are shorter than the usual pause."""
+    monkeypatch.setattr("engine.training.handlers.control.POLL_S", 0.0)
+
+
+@pytest.fixture
+def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[RunFolder, str, Callable[[], object]], None]:
+    """``at(folder, mark, act)``: act in the trainer itself, which has just written ``mark``: no run is over before."""
+
+    def arrange(folder: RunFolder, mark: str, act: Callable[[], object]) -> None:
+        write, done = EventWriter.write, threading.Event()
+
+        def watched(writer: EventWriter, event: Event) -> int:
+            number = write(writer, event)
+            if not done.is_set() and mark in folder.events.read_text(encoding="utf-8"):
+                done.set()
+                act()
+            return number
+
+        monkeypatch.setattr(EventWriter, "write", watched)
+
+    return arrange
+
+
 @pytest.mark.parametrize(
     "mark",
-    ['"iteration":1,', '"iteration":2,', '"kind":"validation"', '"phase":"validation","done":1', '"epoch":2,'],
+    ['"iteration":1,', '"iteration":2,', '"kind":"validation"', '"phase":"validation","done":2', '"epoch":2,'],
 )
-def test_stopped_and_resumed_is_the_same_as_left_alone(tmp_path, alone, mark):
+def test_stopped_and_resumed_is_the_same_as_left_alone(tmp_path, alone, mark, at):
     def stop_when_seen(folder: RunFolder) -> None:
-        when(folder, lambda text: mark in text, lambda: send(folder, "stop_now"))
+        at(folder, mark, lambda: send(folder, "stop_now"))
 
     code, folder = run(tmp_path, SEGMENTATION, *HARD, then=stop_when_seen)
-    if code == 3:  # a run this short may be over before the request reaches it
-        assert read_status(folder).state == "stopped"
-        assert go_on(folder, tmp_path / "data") == 0
+    assert code == 3
+    assert read_status(folder).state == "stopped"
+    assert go_on(folder, tmp_path / "data") == 0
     assert same_weights(folder.last, alone.last)
     assert same_weights(folder.best, alone.best)
     assert learned(folder) == learned(alone)
@@ -122,13 +148,13 @@ def test_a_run_that_goes_on_elsewhere_names_all_its_machines(tmp_path):
     assert words.index(f"computed on {here.device}") < words.index("before that: ") < words.index("computed on cpu x64")
 
 
-def test_notes_survive_and_the_cut_lines_are_kept(tmp_path):
+def test_notes_survive_and_the_cut_lines_are_kept(tmp_path, at):
     def note_then_stop(folder: RunFolder) -> None:
         def act() -> None:
             send(folder, "note", "look at this one")
             send(folder, "stop_now")
 
-        when(folder, lambda text: '"iteration":1,' in text, act)
+        at(folder, '"iteration":1,', act)
 
     code, folder = run(tmp_path, SEGMENTATION, then=note_then_stop)
     assert code == 3
@@ -260,7 +286,7 @@ def test_two_trainers_cannot_write_one_run_folder(tmp_path):
         take_lock(folder)
 
 
-def test_mixed_growing_pictures_are_resumed_exactly(tmp_path):
+def test_mixed_growing_pictures_are_resumed_exactly(tmp_path, at):
     changes = [
         "augment.mixup=0.4",
         "augment.cutmix=1.0",
@@ -273,9 +299,9 @@ def test_mixed_growing_pictures_are_resumed_exactly(tmp_path):
     assert code == 0
 
     def stop(folder: RunFolder) -> None:
-        when(folder, lambda text: '"iteration":3,' in text, lambda: send(folder, "stop_now"))
+        at(folder, '"iteration":3,', lambda: send(folder, "stop_now"))
 
     code, folder = run(tmp_path, CLASSIFICATION, *changes, then=stop)
-    if code == 3:
-        assert go_on(folder, tmp_path / "data") == 0
+    assert code == 3
+    assert go_on(folder, tmp_path / "data") == 0
     assert same_weights(folder.last, alone.last)

@@ -92,7 +92,9 @@ def test_two_processes_classify_as_one(tmp_path):
 
 
 @pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
-def test_a_run_goes_on_with_another_number_of_processes(tmp_path, alone, before, after):
+def test_a_run_goes_on_with_another_number_of_processes(tmp_path, alone, before, after, monkeypatch):
+    monkeypatch.setattr("engine.training.handlers.control.POLL_S", 0.0)  # the run may be shorter
+
     def stop(folder: RunFolder) -> None:
         when(folder, lambda text: '"epoch":2,' in text, lambda: send(folder, "stop_now"))
 
