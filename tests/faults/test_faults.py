@@ -250,15 +250,20 @@ def test_a_full_disk_fails_the_run_says_so_and_keeps_the_checkpoint(place, alone
 
 
 def test_a_disk_that_turns_read_only_ends_the_run_and_keeps_the_checkpoint(place, alone, small_disk):
+    # A second view of the disk, which will lie over the first at once: files that are open for writing forbid to change
+    # that one, and the second too if it could be written for a moment.
+    view = place.root / "view"
+    view.mkdir()
+    subprocess.run(["mount", "--bind", small_disk, view], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro", view], check=True)
     place.start()
     place.wait_for('"kind":"checkpoint"')
-    # A second view of the disk over the first: files that are open for writing would forbid to change that one.
-    subprocess.run(["mount", "--bind", small_disk, small_disk], check=True)
-    subprocess.run(["mount", "-o", "remount,bind,ro", small_disk], check=True)
+    subprocess.run(["mount", "--bind", view, small_disk], check=True)
     try:
         assert place.end() == 1
     finally:
         subprocess.run(["umount", "-l", small_disk], check=True)
+        subprocess.run(["umount", "-l", view], check=True)
     assert any(isinstance(event, RunEnded) and "Read-only" in event.message for event in events(place.folder))
     assert read_status(place.folder).state == "lost"
     lives_on(place, alone)
