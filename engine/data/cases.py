@@ -67,6 +67,8 @@ class DatasetIndex:
     spacing_unit: str = "mm"  # of distances: "mm" when the files carry a spacing, else "voxel" or "pixel"
     published_split: bool | None = None  # True only if the split is the published one; None where that is not known
     notes: tuple[str, ...] = ()  # what the report must say (cases that were left out, ...)
+    # what the data set calls the channels, as its files have them; empty where it does not say
+    channel_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +83,6 @@ class Dataset(DatasetIndex):
     # pictures: the values that stand for black and white in files of more than 8 bits, the same for every picture; None
     # before they are known
     value_range: tuple[float, float] | None = None
-    # what the data set calls the channels, as its files have them; empty where it does not say
-    channel_names: tuple[str, ...] = ()
     # which channel of the files stands first, second, ... in an image; empty: as in the files
     channel_order: tuple[int, ...] = ()
 

@@ -18,7 +18,6 @@ from engine.data.unread import unread
 from engine.errors import DataError, Problem, RecipeError, absent_dataset
 from engine.recipe import DataTable
 from engine.recipe.base import folded
-from engine.recipe.sources import CaseFoldersTable
 
 _LOOKED_AT = 10_000
 MARKER = "PHANTOM"  # a file of this name in a data folder says that its cases are made
@@ -104,12 +103,10 @@ def _dataset(layout: DatasetIndex, cases: tuple[Case, ...], task: str, table: Da
     known = vars(layout) | {
         "cases": with_traits(cases, folder),
         "channels": layout.channels or channels_in([case.images[0] for case in cases], layout.spatial_dims),
+        "channel_names": channel_names(folder) or layout.channel_names,
         "notes": (*layout.notes, *_renamed(layout, folder)),
     }
-    phantom, names = (folder / MARKER).is_file(), channel_names(folder)
-    if isinstance(table, CaseFoldersTable) and len(table.channels) > 1:
-        names = names or table.channels
-    dataset = Dataset(**known, task=task, source=table.source, phantom=phantom, root=folder, channel_names=names)
+    dataset = Dataset(**known, task=task, source=table.source, phantom=(folder / MARKER).is_file(), root=folder)
     _refuse_misfit(dataset, table)
     return dataset
 

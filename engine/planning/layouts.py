@@ -3,7 +3,6 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -13,25 +12,18 @@ from pydantic import ValidationError
 
 from engine.data.cases import Case, DatasetIndex
 from engine.data.sources import open_source
-from engine.data.sources.case_folders import called_alike
 from engine.data.sources.dataset_json import FILE
-from engine.data.sources.index import files_below, hidden, split_named
+from engine.data.sources.index import files_below, hidden
 from engine.data.unread import unread
 from engine.errors import DataError, UsageError, counted, some
-from engine.planning.tables import listing, table_keys
+from engine.planning.guesses import MASK_WORDS, guesses
+from engine.planning.tables import listing
 from engine.recipe.base import Values
 from engine.recipe.model import refresh
 from engine.recipe.sources import DataTable
 
 PLACEHOLDER = "foreground"
 """The class of masks that nothing names: which values they hold, only they can tell."""
-_MASKS = re.compile(r"mask|label|seg|truth|annot|target|(^|[-_ ])gt($|[-_ ])", re.IGNORECASE)
-_MASK_WORDS = re.compile(
-    r"(?<![a-z])(masks?|labels?|seg|segmentations?|gt|ground.?truth|annotations?)(?![a-z])", re.IGNORECASE
-)
-"""Of which a name alone says that a file is a mask: no word that a class could be called by."""
-_ALIKE = 0.9
-_MOST_FOLDERS = 24
 _MOST_FILES = 20_000
 _DEEPEST = 8  # folders in folders
 
@@ -101,12 +93,12 @@ def _readings(name: str, folder: Path) -> tuple[list[Layout], str]:
         tried: list[Layout] = []
         missed: list[str] = []
         try:
-            variants = [*_variants(member.model_fields.keys(), folder, task)]
-            if "path_column" in member.model_fields and not variants:
+            tried_keys = [*guesses(member.model_fields.keys(), folder, task)]
+            if "path_column" in member.model_fields and not tried_keys:
                 reason = listing(folder)[0] or reason
         except (OSError, DataError) as error:
-            reason, variants = _reason(error, folder), []
-        for keys in variants:
+            reason, tried_keys = _reason(error, folder), []
+        for keys in tried_keys:
             for named in (True, False)[: 1 + (task == "segmentation" and "classes" not in keys)]:
                 classes = {} if named else {"classes": (PLACEHOLDER,)}
                 try:
@@ -142,47 +134,6 @@ def _read(keys: Values, folder: Path, task: str, *, named: bool) -> Layout:
     return Layout(task, keys, index, whole, named)
 
 
-def _variants(fields: Any, folder: Path, task: str) -> Iterator[Values]:
-    """Keys of [data] with which the folder could be meant, beside the defaults of a source that has ``fields``."""
-    if "path_column" in fields:
-        yield from table_keys(folder, task)
-        return
-    if {"channels", "mask"} <= {*fields}:
-        yield from _case_folders(folder)
-        return
-    yield {}
-    if {"images", "labels"} <= {*fields}:
-        names = _folders(folder)
-        masks = [name for name in names if _MASKS.search(name)]
-        yield from ({"images": name, "labels": mask} for mask in masks for name in names if name not in masks)
-        yield from ({"images": name, "labels": name} for name in names)
-        if any(_MASKS.search(path.stem) and path.is_file() for path in folder.iterdir()):
-            yield {"images": ".", "labels": "."}
-
-
-def _case_folders(folder: Path) -> Iterator[Values]:
-    """Channels and a mask by what files are called in nine of ten of the folders that hold volumes."""
-    places = [kinds for place, kinds in called_alike(folder) if place != folder]
-    counts = Counter(kind for kinds in places for kind in kinds)
-    alike = sorted(kind for kind, count in counts.items() if len(places) > 1 and count >= _ALIKE * len(places))
-    masks = [kind for kind in alike if _MASK_WORDS.search(kind)]
-    if channels := [kind for kind in alike if kind not in masks]:
-        yield from ({"channels": tuple(channels), "mask": mask} for mask in masks)
-
-
-def _folders(folder: Path) -> list[str]:
-    """Names of the folders that may hold images or masks: those in ``folder``, or in its parts of a split."""
-    above = [path for path in sorted(folder.iterdir()) if path.is_dir() and not hidden(path.name)]
-    inner = [
-        sub.name
-        for path in above
-        if split_named(path.name)
-        for sub in sorted(path.iterdir())
-        if sub.is_dir() and not hidden(sub.name)
-    ]
-    return list(dict.fromkeys([*(path.name for path in above if not split_named(path.name)), *inner]))[:_MOST_FOLDERS]
-
-
 def _by_folders(layout: Layout, folder: Path) -> bool:
     """Whether all that says the truth are names of folders: any folders of pictures can be read so."""
 
@@ -207,7 +158,7 @@ def _of_masks(layout: Layout, folder: Path, reasons: dict[str, str]) -> bool:
     if layout.source != "image_folder":
         return False
     names = [case.images[0].relative_to(folder).as_posix() for case in layout.index.cases]
-    masks = [name for name in names if _MASK_WORDS.search(name)]
+    masks = [name for name in names if MASK_WORDS.search(name)]
     if not 0 < len(masks) < len(names):
         return False
     reasons[layout.source] = (

@@ -17,9 +17,7 @@ from engine.planning.shapes import BUDGETS, NARROW, WIDE, RoundTrip, Shape, shap
 
 _ENOUGH = 2400  # steps for a wide network: with so many one had a good Dice (docs/benchmarks.md, time to a Dice)
 _LEAST = 700  # steps for a crop: with so many a large one was better than a smaller one with 1,800 (docs/benchmarks.md)
-_SEEN = (
-    530  # times a case at most: on the left atrium nine times as long, which is so often, added little to three times
-)
+_SEEN = 530  # times a case at most: on the left atrium that is nine times as long, and added little to three times
 _MOST = 250_000  # steps at most: nnU-Net's, of all data sets
 _QUICKER = 2  # times the steps that a smaller network or crop must make to be worth it: no measurement, a caution
 _BATCH = {3: 2, 2: 8}  # by the axes of an image: as hippocampus_hour, and as pictures of quickstart_2d

@@ -44,6 +44,7 @@ def case_folders(table: CaseFoldersTable, folder: Path, task: str) -> DatasetInd
         classes=classes,
         label_values=values,
         channels=files if files > 1 else 0,  # one file may have several
+        channel_names=table.channels if files > 1 else (),
         notes=index.left_over(folder, sorted({case.images[0].parent for case in cases}), cases),
     )
 
