@@ -239,11 +239,12 @@ def title(name: str, unit: str = "") -> str:
 
 def spoken(name: str, unit: str = "") -> str:
     """A name among others words: ``balanced_accuracy`` -> ``balanced accuracy``, ``hd95`` -> ``hd95 mm``; cases that
-    papers call FP are so too."""
+    papers call FP are so too. A unit that the name ends with is not said again: ``hd95 all voxels``."""
     measure, text = find(name), name.replace("_", " ").replace("false positive", "FP")
     if unit == "pixel" and measure.beside == "volume":
         return text.replace("volume", "area")
-    return f"{text} {unit}" if unit and measure.kind == "distance" else text
+    said = not unit or measure.kind != "distance" or text.endswith(f"{unit}s")
+    return text if said else f"{text} {unit}"
 
 
 def short_title(name: str) -> str:

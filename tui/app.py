@@ -87,6 +87,7 @@ class MedtuiApp(App[None]):
             self._filters.append(_Ascii())
         self._shown = Shown()
         self.settings = load_settings()
+        self.unsaved = ""  # why the settings could not be written
         plain = self.ascii_only or self.no_color or not terminal.is_here()
         self.pictures = Pictures() if plain else pictures()
         outlive_the_terminal()
@@ -143,22 +144,27 @@ class MedtuiApp(App[None]):
 
     def remember(self, **choices: Any) -> None:
         """Change these, and leave alone what another dashboard has changed meanwhile: its pins, its places."""
-        settings = msgspec.structs.replace(self.settings, lists=load_settings().lists or self.settings.lists)
+        settings = msgspec.structs.replace(self.settings, lists=self._stored() or self.settings.lists)
         settings = msgspec.structs.replace(settings, **choices)
         if settings != self.settings:
             self.settings = settings
-            save_settings(settings)
+            self.unsaved = save_settings(settings)
+
+    def _stored(self) -> dict[str, Kept]:
+        """What all dashboards have kept so far; nothing where this one knows more than it could write."""
+        return {} if self.unsaved else load_settings().lists
 
     def kept(self, runs: Path) -> Kept:
         """What of a folder of runs is pinned and hidden; another dashboard may have changed that."""
-        return load_settings().lists.get(os.path.realpath(runs)) or self.settings.lists.get(
-            os.path.realpath(runs), Kept()
-        )
+        place = os.path.realpath(runs)
+        return self._stored().get(place) or self.settings.lists.get(place, Kept())
 
     def keep(self, runs: Path, kept: Kept) -> None:
         """Remember what of a folder of runs is pinned and hidden."""
-        lists = {**self.settings.lists, **load_settings().lists, os.path.realpath(runs): kept}
+        lists = {**self.settings.lists, **self._stored(), os.path.realpath(runs): kept}
         self.remember(lists=lists)
+        if self.unsaved:
+            self.notify(f"kept until the dashboard closes, no longer: {self.unsaved}", severity="warning", markup=False)
 
     def remember_place(self, run: str, pane: str, alone: bool, borders: dict[str, float]) -> None:
         """Keep which pane of a run had the focus, and where its borders stand; of the last runs only."""

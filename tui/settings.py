@@ -54,11 +54,12 @@ def load_settings() -> Settings:
         return Settings()
 
 
-def save_settings(settings: Settings) -> None:
-    """Remember; a home that cannot be written to is no reason to stop."""
+def save_settings(settings: Settings) -> str:
+    """Remember; a home that cannot be written to is no reason to stop, so its reason is returned."""
     path = settings_path()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, msgspec.json.encode(settings) + b"\n")
-    except OSError:
-        return
+    except OSError as error:
+        return f"{path}: {error.strerror or error}"
+    return ""

@@ -55,6 +55,8 @@ def test_a_volume_of_voxels_is_an_area_of_pixels() -> None:
     assert [measures.title(name, "voxel") for name in names][:2] == ["Volume error", "Absolute volume error"]
     assert [measures.spoken(name, "pixel") for name in names] == ["area error", "absolute area error", "hd95 pixel"]
     assert [measures.spoken(name) for name in names] == ["volume error", "absolute volume error", "hd95"]
+    assert measures.spoken("hd95_all_voxels", "voxel") == "hd95 all voxels"
+    assert measures.spoken("hd95_all_voxels", "mm") == "hd95 all voxels mm"
     assert measures.spoken("false_positive_cases") == measures.title("false_positive_cases") == "FP cases"
 
 

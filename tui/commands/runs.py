@@ -37,17 +37,19 @@ def register(commands: Commands) -> None:
     words = "only those with these words and values: lr<1e-3 dice>0.8 state:failed health:warning age<2d"
     command.add_argument("--filter", default="", metavar="WORDS", help=words)
     command.add_argument("--json", action="store_true", help="a JSON array, for scripts")
+    command.add_argument("--studies", action="store_true", help="--json: studies too; the table has them always")
 
 
 def _runs(arguments: argparse.Namespace) -> int:
+    studies = arguments.studies or not arguments.json
     if arguments.host:
-        return _print_remote(arguments.host, arguments.runs, arguments.filter, as_json=arguments.json)
-    return print_runs(arguments.runs, arguments.filter, as_json=arguments.json)
+        return _print_remote(arguments.host, arguments.runs, arguments.filter, studies, as_json=arguments.json)
+    return print_runs(arguments.runs, arguments.filter, studies, as_json=arguments.json)
 
 
-def print_runs(runs: Path, words: str = "", *, as_json: bool = False) -> int:
+def print_runs(runs: Path, words: str = "", studies: bool = True, *, as_json: bool = False) -> int:
     """Print the runs in ``runs`` that a filter lets through, the newest last, as a table or as a JSON array."""
-    folders = list_runs(runs, studies=not as_json)
+    folders = list_runs(runs, studies=studies)
     if words:
         from tui.state.runs_index import wanted_ids
 
@@ -76,13 +78,13 @@ def print_runs(runs: Path, words: str = "", *, as_json: bool = False) -> int:
     return 0
 
 
-def _print_remote(names: list[str], runs: Path, words: str, *, as_json: bool) -> int:
+def _print_remote(names: list[str], runs: Path, words: str, studies: bool, *, as_json: bool) -> int:
     """Print the runs of other machines, each with its host. 1 where one of them says nothing."""
     from tui.remote.listing import chosen_hosts, runs_of
 
     records: list[dict[str, Any]] = []
     failed = False
-    for host, found in runs_of(chosen_hosts(names, runs), words):
+    for host, found in runs_of(chosen_hosts(names, runs), words, studies):
         if isinstance(found, MedtuiError):
             failed = True
             print(printable(f"{found.message}\n{found.hint}".strip()), file=sys.stderr)

@@ -34,16 +34,19 @@ def chosen_hosts(names: Sequence[str], runs: Path) -> list[Host]:
     return [msgspec.structs.replace(host, **there) for host in found.values()]
 
 
-def runs_of(hosts: Sequence[Host], words: str = "") -> list[tuple[Host, list[dict[str, Any]] | MedtuiError]]:
+def runs_of(
+    hosts: Sequence[Host], words: str = "", studies: bool = False
+) -> list[tuple[Host, list[dict[str, Any]] | MedtuiError]]:
     """What ``medtui runs --json --filter words`` says on each host, or why it says nothing. All are asked at once."""
+    options = [*(["--studies"] if studies else []), *([shlex.quote(f"--filter={words}")] if words else [])]
     with ThreadPoolExecutor(len(hosts)) as pool:
-        return list(zip(hosts, pool.map(partial(_asked, words), hosts), strict=True))
+        return list(zip(hosts, pool.map(partial(_asked, options), hosts), strict=True))
 
 
-def _asked(words: str, host: Host) -> list[dict[str, Any]] | MedtuiError:
+def _asked(options: Sequence[str], host: Host) -> list[dict[str, Any]] | MedtuiError:
     try:
         done = subprocess.run(
-            host.command("runs", "--json", *([shlex.quote(f"--filter={words}")] if words else [])),
+            host.command("runs", "--json", *options),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=WAIT_S,

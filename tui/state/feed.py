@@ -4,6 +4,7 @@ A big stream is shown before it is read: the head, a few samples and the tail of
 view, while the whole is folded behind it.
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -34,6 +35,7 @@ FASTEST_POLL_S = 0.4
 SLOWEST_POLL_S = 1.0
 ENDED_POLL_S = 3.0
 HEAD_START_S = 0.2  # after the first view of a big stream the screen has the processor to itself so long
+GONE = "the folder of this run is gone: deleted, moved, or its disk is away"
 MOST_RECIPE = 200_000  # characters of a recipe that are shown
 
 
@@ -163,6 +165,8 @@ class Feed:
             self._hand_out(snapshot)
 
     def _snapshot(self, view: RunView, share: float, skipped: int = 0) -> RunSnapshot:
+        if self._last and not os.path.exists(self.folder.root):  # what is on the screen stays readable
+            return replace(self._last, problem=GONE)
         if self._recipe is None:
             self._recipe = _read_text(self.folder.recipe)
         status = read_status(self.folder)

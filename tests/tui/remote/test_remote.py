@@ -233,6 +233,16 @@ def test_the_runs_of_several_machines_stand_in_one_table(far, capsys):
     assert [record["name"] for record in json.loads(capsys.readouterr().out)] == ["seg_best"]
 
 
+def test_a_study_there_stands_in_the_table_as_it_does_here(far, capsys):
+    there = far.finished("seg.study").folder
+    (there.root / "study.toml").write_text("", encoding="utf-8")
+    assert main(["runs", "--host", "gpu1"]) == 0
+    assert there.id in capsys.readouterr().out
+    for options, ids in (([], []), (["--studies"], [there.id])):
+        assert main(["runs", "--host", "gpu1", "--json", *options]) == 0
+        assert [record["id"] for record in json.loads(capsys.readouterr().out)] == ids
+
+
 def test_name_and_note_come_along_and_are_changed_there(far, capsys):
     there = far.finished().folder
     write_label(there, title="for the paper")

@@ -252,6 +252,19 @@ async def test_two_dashboards_keep_what_each_has_pinned(tmp_path: Path) -> None:
     assert len(load_settings().lists[str(runs)].pinned) == 2
 
 
+async def test_a_pin_that_cannot_be_kept_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a file").touch()
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "a file"))
+    for number, name in enumerate(("first", "second")):
+        run(tmp_path / "runs", number, name=name)
+    app = home(tmp_path / "runs")
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await see(pilot, "2 runs")
+        await pilot.press("G", "p")
+        screen = await see(pilot, "↑■", "no longer", "Not a directory")
+        assert screen.index("first") < screen.index("second")
+
+
 async def test_rename_and_note_and_delete(tmp_path: Path) -> None:
     folder, live = run(tmp_path, 1, name="seg"), recorded.live(tmp_path)
     app = home(tmp_path)

@@ -74,6 +74,19 @@ def test_news_are_handed_out_and_nothing_where_there_are_none(tmp_path: Path, wa
     assert not any(thread.name == f"feed {folder.id}" for thread in threading.enumerate())
 
 
+def test_a_run_that_was_deleted_is_said_and_stays_readable(tmp_path: Path, watched) -> None:
+    folder = recorded.live(tmp_path)
+    feed, watcher = watched(folder)
+    first = watcher.wait(lambda s: s.view.iteration == 193)
+    folder.root.rename(tmp_path / "away")
+    feed.nudge()
+    gone = watcher.wait(lambda s: s.problem == feed_module.GONE)
+    assert (gone.view, gone.status) == (first.view, first.status)
+    (tmp_path / "away").rename(folder.root)  # a disk that comes back
+    feed.nudge()
+    watcher.wait(lambda s: not s.problem and s.view.iteration == 193)
+
+
 def test_a_stream_that_was_cut_is_folded_again(tmp_path: Path, watched) -> None:
     folder = recorded.live(tmp_path)
     feed, watcher = watched(folder)
