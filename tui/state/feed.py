@@ -165,7 +165,7 @@ class Feed:
             self._hand_out(snapshot)
 
     def _snapshot(self, view: RunView, share: float, skipped: int = 0) -> RunSnapshot:
-        if self._last and not os.path.exists(self.folder.root):  # what is on the screen stays readable
+        if self._last and not os.path.exists(self.folder.root):  # noqa: PTH110  (no error of a disk that is away)
             return replace(self._last, problem=GONE)
         if self._recipe is None:
             self._recipe = _read_text(self.folder.recipe)
