@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import nn
@@ -12,6 +12,9 @@ from engine.hardware import free_memory
 from engine.models.base import build
 from engine.plugins import load_modules, load_plugins
 from engine.recipe.models import ModelTable
+
+if TYPE_CHECKING:
+    from engine.models.weights import Start
 
 load_modules(__name__, __path__)
 
@@ -50,7 +53,15 @@ def output_channels(table: ModelTable, task: str, classes: int) -> int:
 
 
 def build_model(
-    table: ModelTable, *, task: str, channels: int, classes: int, spatial_dims: int, size: Sequence[int], root: Path
+    table: ModelTable,
+    *,
+    task: str,
+    channels: int,
+    classes: int,
+    spatial_dims: int,
+    size: Sequence[int],
+    root: Path,
+    start: "Start | None" = None,
 ) -> nn.Module:
     """The network of a recipe, on the CPU, with its first weights: random, ImageNet's, or a file's.
 
@@ -62,6 +73,7 @@ def build_model(
         classes: number of classes; for segmentation, of foreground classes.
         size: what the network sees, ``data.size``.
         root: the data root, below which ``model.weights`` is looked for.
+        start: those weights, where they were read before.
 
     Raises:
         RecipeError: the network cannot take this size or these features, or its weights cannot be had.
@@ -81,10 +93,22 @@ def build_model(
     _refuse_giant(table, channels, outputs, tuple(size))
     model = build(table, channels, outputs, tuple(size))
     if table.weights is not None:
-        from engine.models.weights import load_file
+        from engine.models.weights import load_start, read_start
 
-        load_file(model, table.weights, root, table.head)
+        first = _of_channels(table, channels, outputs, tuple(size))
+        load_start(model, start or read_start(root / table.weights), table.head, first, channels)
     return model
+
+
+def _of_channels(table: ModelTable, channels: int, outputs: int, size: tuple[int, ...]) -> list[str]:
+    """Names of the weights that other ``channels`` change: those of the first convolution, or of several that read
+    the image."""
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            some, more = (build(table.bare(), count, outputs, size).state_dict() for count in (channels, channels + 1))
+    except (RuntimeError, NotImplementedError):  # a network of a package, which needs values
+        return []
+    return [name for name in some if name in more and some[name].shape != more[name].shape]
 
 
 def _refuse_giant(table: ModelTable, channels: int, outputs: int, size: tuple[int, ...]) -> None:

@@ -1,17 +1,18 @@
 """Weights to start from: torchvision's ImageNet weights, and files of one's own."""
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from engine.checkpoint import DAMAGE, load_plain
+from engine.checkpoint import DAMAGE, Content, load_plain
 from engine.console import show_progress
 from engine.data.web import DownloadError, fetch_file
-from engine.errors import Problem, RecipeError, some
+from engine.errors import Problem, RecipeError, counted, some
 
 _LARGEST = 2 * 10**9  # bytes of a file of ImageNet weights: more than any ResNet has
 
@@ -56,19 +57,61 @@ def adapt_channels(weight: Tensor, channels: int) -> Tensor:
     return weight[:, [channel % given for channel in range(channels)]] * (given / channels)
 
 
-def load_file(model: nn.Module, file: str, root: Path, head: str) -> None:
-    """Give ``model`` the weights of ``model.weights``.
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Weights that a training starts from, and what is known of them."""
+
+    content: Content  # ``model``; where known ``recipe``, ``classes``, ``epoch``, and ``origin``: of which run they are
+    place: Path  # the file that they were read from
+
+    @property
+    def name(self) -> str:
+        """What people know them by: a run, its checkpoint and epoch, or a file."""
+        origin = self.content.get("origin", {})
+        if not origin.get("run"):
+            return self.place.name
+        return f"{origin['run']} ({origin.get('checkpoint')}, epoch {self.content.get('epoch')})"
+
+
+def read_start(path: Path) -> Start:
+    """The weights in a file, for ``model.weights``. Raises: RecipeError: as `read_state`."""
+    found, state = _read(path, "model.weights")
+    kinds = {"recipe": str, "classes": list, "epoch": int, "origin": dict}
+    return Start({"model": state} | {key: found[key] for key in kinds if isinstance(found.get(key), kinds[key])}, path)
+
+
+def load_start(model: nn.Module, start: Start, head: str, first: Collection[str] = (), channels: int = 0) -> None:
+    """Give ``model`` weights to start from, strictly but for its first and its final layer.
 
     Args:
-        file: the path in the recipe, relative to ``root``.
-        head: how the names of the final layer begin. It may be of another size, or missing; then it
+        head: how the names of the final layers begin. Each may be of another size, or missing; then it
             keeps its random start.
+        first: names of what depends on the number of ``channels`` of the images: it is adapted to them by
+            `adapt_channels`.
 
     Raises:
-        RecipeError: no such file, no state dict in it, or one of another network.
+        RecipeError: they are those of another network.
     """
-    path = root / file
-    load_state(model, read_state(path, "model.weights"), path, "model.weights", head)
+    state, known = dict(start.content["model"]), start.content.get("origin", {}).get("channels")
+    own, given = model.state_dict(), 0
+    for name in first:
+        if name in state and (parts := _of_a_channel(state[name], own[name], channels)):
+            given = state[name].shape[1] // parts
+            if known in (None, 0, given):
+                fitting = adapt_channels(state[name].unflatten(1, (given, parts)), channels)
+                state[name] = fitting.flatten(1, 2)
+    load_state(model, state, start.place, "model.weights", head, name=start.name)
+    if given:
+        said = f"; the first convolution, of {counted(given, 'channel')}, was adapted to {channels}"
+        vars(model)["first_weights"] += said
+
+
+def _of_a_channel(found: Tensor, own: Tensor, channels: int) -> int:
+    """How many values of dimension 1 belong to a channel (of a patch each of its voxels has one); 0: they differ in
+    more than in their channels, or in nothing."""
+    parts = own.shape[1] // channels if own.ndim > 1 else 0
+    same = parts and found.ndim == own.ndim and found.shape[:1] + found.shape[2:] == own.shape[:1] + own.shape[2:]
+    return parts if same and found.shape[1] != own.shape[1] and found.shape[1] % parts == 0 else 0
 
 
 def read_state(path: Path, key: str) -> dict[str, Tensor]:
@@ -79,6 +122,11 @@ def read_state(path: Path, key: str) -> dict[str, Tensor]:
     Raises:
         RecipeError: for the recipe's ``key``.
     """
+    return _read(path, key)[1]
+
+
+def _read(path: Path, key: str) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
+    """All that a file holds, and the state dict in it."""
     try:
         found: Any = load_plain(path)
     except FileNotFoundError:
@@ -89,42 +137,49 @@ def read_state(path: Path, key: str) -> dict[str, Tensor]:
     except DAMAGE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise _refuse(key, f"cannot read {path}: {reason}", "a state dict, as torch.save writes it") from None
+    content = found if isinstance(found, Mapping) else {}
     for name in ("model", "state_dict"):
         if isinstance(found, Mapping) and isinstance(found.get(name), Mapping):
             found = found[name]
     if not isinstance(found, Mapping) or not found or not all(isinstance(value, Tensor) for value in found.values()):
         raise _refuse(key, f"{path} holds no state dict", "names and tensors, bare or under `model`")
     # DistributedDataParallel puts its own name before every key.
-    return {str(name).removeprefix("module."): value for name, value in found.items()}
+    return content, {str(name).removeprefix("module."): value for name, value in found.items()}
 
 
-def load_state(model: nn.Module, state: Mapping[str, Tensor], path: Path, key: str, head: str) -> None:
-    """Load ``state``, strictly but for the final layer, whose names begin with ``head``.
+def load_state(
+    model: nn.Module, state: Mapping[str, Tensor], path: Path, key: str, head: str, *, name: str = ""
+) -> None:
+    """Load ``state``, strictly but for the final layers, whose names begin with ``head``.
 
-    What was loaded and what is new is kept for `first_weights`.
+    What was loaded, by its ``name`` (default: the file's), and what is new is kept for `first_weights`.
 
     Raises:
         RecipeError: naming the keys that are missing, unknown or of another shape.
     """
     own = model.state_dict()
-    fits = {name: value for name, value in state.items() if name in own and value.shape == own[name].shape}
-    heads = {name for name in {*own, *state} if name.startswith(head)}
-    if not heads & own.keys() <= fits.keys():
-        # A new weight with an old bias would be neither.
-        fits = {name: value for name, value in fits.items() if name not in heads}
-    other = [name for name in own if name in state and name not in heads and state[name].shape != own[name].shape]
-    shapes = [f"{name} ({_shape(state[name])}, the network has {_shape(own[name])})" for name in other]
+    fits = {key for key, value in state.items() if key in own and value.shape == own[key].shape}
+    heads = {key for key in {*own, *state} if key.startswith(head)}
+    new = {_layer(key) for key in heads & own.keys() - fits}  # a new weight with an old bias would be neither
+    fits -= {key for key in heads if _layer(key) in new}
+    other = [key for key in own if key in state and key not in heads and state[key].shape != own[key].shape]
+    shapes = [f"{key} ({_shape(state[key])}, the network has {_shape(own[key])})" for key in other]
     problems = [
-        *_listed("missing", [name for name in own if name not in state and name not in heads]),
-        *_listed("unknown", [name for name in state if name not in own and name not in heads]),
+        *_listed("missing", [key for key in own if key not in state and key not in heads]),
+        *_listed("unknown", [key for key in state if key not in own and key not in heads]),
         *_listed("of another shape", shapes),
     ]
     if problems:
         raise _refuse(key, f"{path} is of another network: {'; '.join(problems)}", "weights of the network in [model]")
-    model.load_state_dict(fits, strict=False)
-    new = [f"{name} ({_shape(own[name])}{_theirs(state.get(name), own[name])})" for name in own if name not in fits]
-    words = "".join(_listed("new, with a random start", new)) or "all of the network's"
-    vars(model)["first_weights"] = f"{len(own) - len(new)} of {len(own)} tensors from {path.name}; {words}"
+    model.load_state_dict({key: state[key] for key in fits}, strict=False)
+    random = [f"{key} ({_shape(own[key])}{_theirs(state.get(key), own[key])})" for key in own if key not in fits]
+    words = "".join(_listed("new, with a random start", random)) or "all of the network's"
+    taken = f"{len(own) - len(random)} of {len(own)} tensors from {name or path.name}"
+    vars(model)["first_weights"] = f"{taken}; {words}"
+
+
+def _layer(key: str) -> str:
+    return key.rpartition(".")[0]
 
 
 def first_weights(model: nn.Module) -> str:

@@ -76,10 +76,69 @@ def test_weights_of_another_network_are_named(tmp_path):
     state = segmenter(tmp_path).state_dict()
     state["extra"] = state.pop("down.1.0.bias")
     torch.save(state, tmp_path / "net.pt")
-    text = refused(tmp_path, channels=2)
+    text = refused(tmp_path, levels=(4, 16))
     assert "1 missing: down.1.0.bias" in text
     assert "1 unknown: extra" in text
-    assert "down.0.0.weight (4x1x3x3x3, the network has 4x2x3x3x3)" in text
+    assert "down.1.0.weight (8x4x3x3x3, the network has 16x4x3x3x3)" in text
+
+
+def built(root, table, *, channels=1, classes=1):
+    torch.manual_seed(channels)
+    kind = {"task": table_task(table), "spatial_dims": 2, "size": (32, 32)}
+    return build_model(table, channels=channels, classes=classes, root=root, **kind).eval()
+
+
+def table_task(table):
+    return "classification" if "classification" in table.tasks else "segmentation"
+
+
+NETWORKS = {
+    "resnet18": {},
+    "resunet": {"channels": (6, 12)},
+    "resunet of single voxels": {"name": "resunet", "channels": (6, 12), "patch": 1, "residual_units": 1},
+    "segresnet": {"channels": (4, 8)},
+    "dynunet": {"channels": (4, 8, 16)},
+}
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 3), (3, 1), (2, 4)])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_grey_image_gives_the_same_with_other_channels(tmp_path, name, before, after):
+    keys = {"name": name, **NETWORKS[name]}
+    first = built(tmp_path, ModelTable(**keys), channels=before, classes=2)
+    torch.save(first.state_dict(), tmp_path / "net.pt")
+    other = built(tmp_path, ModelTable(**keys, weights="net.pt"), channels=after, classes=2)
+    assert f"of {before} channel{'s' * (before > 1)}, was adapted to {after}" in first_weights(other)
+    grey = torch.rand(2, 1, 32, 32)
+    with torch.no_grad():
+        expected, found = (net(grey.expand(-1, count, -1, -1)) for net, count in ((first, before), (other, after)))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    assert expected.std() > 1e-3
+
+
+def test_a_patch_is_not_taken_for_channels(tmp_path):
+    """Of the weights it is known that they had one channel: eight times as many values are a patch."""
+    keys = {"name": "resunet", "channels": (4, 8)}
+    state = built(tmp_path, ModelTable(**keys)).state_dict()
+    torch.save({"model": state, "origin": {"channels": 1}}, tmp_path / "net.pt")
+    with pytest.raises(RecipeError, match="of another shape"):
+        built(tmp_path, ModelTable(**keys, patch=1, weights="net.pt"))
+
+
+@pytest.mark.parametrize("name", ["resunet", "dynunet"])
+def test_heads_of_deep_supervision_are_new_and_the_final_layer_is_not(tmp_path, name):
+    keys = NETWORKS[name] | {"name": name, "channels": (4, 8, 16, 32)}
+    first = built(tmp_path, ModelTable(**keys))
+    torch.save(first.state_dict(), tmp_path / "net.pt")
+    deep = built(tmp_path, ModelTable(**keys, weights="net.pt", deep_supervision=True))
+    head = next(key for key in first.state_dict() if key.startswith(ModelTable(**keys).head) and "weight" in key)
+    assert torch.equal(deep.state_dict()[head], first.state_dict()[head])
+    assert f"new, with a random start: {'final' if name == 'resunet' else 'output'}_below" in first_weights(deep)
+    torch.save(deep.state_dict(), tmp_path / "net.pt")
+    assert first_weights(built(tmp_path, ModelTable(**keys, weights="net.pt"))).endswith("all of the network's")
+    more = first_weights(built(tmp_path, ModelTable(**keys, weights="net.pt", deep_supervision=True), classes=3))
+    heads = sum(key.startswith(ModelTable(**keys).head) for key in deep.state_dict())
+    assert f"{heads} new, with a random start" in more
 
 
 def test_a_long_list_is_cut(tmp_path):
