@@ -244,8 +244,9 @@ class Export(Request, frozen=True, kw_only=True):
 
 
 class Figures(Request, frozen=True):
-    """Draw the figures of a run again, from its folder alone."""
+    """Draw the figures of a run or of a study again, from its folder alone."""
 
+    studies = True
     examples = ("medtui figures --only roc",)
 
     run: Annotated[Path, _RUN]

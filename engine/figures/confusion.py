@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
-from engine.errors import counted
 from engine.figures import style
 from engine.readers.run import Drawn, Job, RunData
 from engine.readers.scores import read_scores, remark
@@ -35,8 +34,8 @@ def draw(run: RunData, path: Path) -> Drawn:
     style.save(figure, path, run.options.dpi)
     right_count = int(np.trace(counts))
     caption = (
-        f"Rows: true class; columns: predicted class. {right_count} of {counted(int(counts.sum()), 'case')} of the "
-        f"{run.split} split are on the diagonal (right). Both matrices are shaded by the share of the row."
+        f"Rows: true class; columns: predicted class. {right_count} of {run.measured(scores.ids)} are on the diagonal "
+        "(right). Both matrices are shaded by the share of the row."
     )
     return Drawn(caption, remark(scores, run.split))
 

@@ -8,7 +8,6 @@ from textwrap import fill
 import numpy as np
 from matplotlib.axes import Axes
 
-from engine.errors import counted
 from engine.figures import style
 from engine.measures import better_up, find, in_tables, is_distance, title
 from engine.readers.numbers import short
@@ -22,7 +21,7 @@ _MOST_CLASSES = 200  # boxes of classes on a sheet: more make a sheet that nobod
 
 def plan(run: RunData) -> list[Job]:
     """A sheet for every 60 cases; each has the spread over all of them."""
-    pages = max(1, math.ceil(len(run.cases()) / A_PAGE))
+    pages = max(1, math.ceil(len(run.cases().cases) / A_PAGE))
     jobs = []
     for page in range(pages):
         suffix, of = ("", "") if page == 0 else (f"_{page + 1}", f", part {page + 1} of {pages}")
@@ -33,7 +32,7 @@ def plan(run: RunData) -> list[Job]:
 def draw(run: RunData, page: int, path: Path) -> Drawn:
     """Box and dots of each metric over all cases; below, the cases of this page, the worst first."""
     cases = run.cases()
-    names = [name for name in in_tables("segmentation") if np.isfinite(cases.numbers(name)).any()]
+    names = [name for name in in_tables("segmentation") if np.isfinite(cases.means(name)).any()]
     if not names:
         raise FigureError(f"cases.csv has no measured case of the {run.split} split yet")
     order = _order(cases, names[0])
@@ -42,7 +41,7 @@ def draw(run: RunData, page: int, path: Path) -> Drawn:
     spread = 0.3 + 0.25 * len(_rows(run, cases, names[0]))
     figure = style.new_figure(style.WIDTH, spread + rows + 1.15)
     panels = figure.subplots(2, len(names), sharex="col", height_ratios=[spread, rows], squeeze=False)
-    missed = cases.numbers("missed") > 0
+    missed = cases.means("missed") > 0
     for column, name in enumerate(names):
         drawn = _rows(run, cases, name)
         _spread(panels[0][column], drawn)
@@ -52,7 +51,7 @@ def draw(run: RunData, page: int, path: Path) -> Drawn:
     boxes = [text for text, _ in _rows(run, cases, names[0])]
     if len(boxes) > 1:
         panels[0][0].set_yticks(range(len(boxes)), boxes)
-    labels = [run.case_name(cases.ids[index]) for index in part]
+    labels = [run.case_name(cases.cases[index]) for index in part]
     panels[1][0].set_yticks(range(len(part)), [_in_22(text) for text in labels])
     for axes in panels[1][1:]:
         axes.set_yticks([])
@@ -67,16 +66,16 @@ def _in_22(text: str) -> str:
 
 def _order(cases: CaseTable, metric: str) -> list[int]:
     """Worst case first; what was not measured before everything."""
-    values = cases.numbers(metric)
+    values = cases.means(metric)
     keys = np.where(np.isnan(values), -np.inf, values if better_up(metric) else -values)
     return [int(index) for index in np.argsort(keys, kind="stable")]
 
 
 def _rows(run: RunData, cases: CaseTable, name: str) -> list[tuple[str, np.ndarray]]:
     """(label, values) of the mean over the classes, and of every class where there are several."""
-    rows = [("mean", cases.numbers(name))]
+    rows = [("mean", cases.means(name))]
     if len(run.classes) > 1:
-        rows += [(label, cases.numbers(f"{name}:{label}")) for label in run.classes[:_MOST_CLASSES]]
+        rows += [(label, cases.means(f"{name}:{label}")) for label in run.classes[:_MOST_CLASSES]]
     return rows
 
 
@@ -153,9 +152,11 @@ def _limits(rows: list[np.ndarray], missed: np.ndarray, name: str) -> tuple[floa
 
 def _caption(run: RunData, cases: CaseTable, missed: np.ndarray, page: int, shown: int) -> str:
     first = page * A_PAGE
-    which = "every case" if shown == len(cases) else f"cases {first + 1} to {first + shown} of {len(cases)}"
+    ids = cases.cases
+    which = "every case" if shown == len(ids) else f"cases {first + 1} to {first + shown} of {len(ids)}"
     text = (
-        f"Above: quartiles, median and mean (diamond) over the {counted(len(cases), 'case')} of the {run.split} split. "
+        f"Above: quartiles, median and mean (diamond) over the {run.measured(ids)}"
+        f"{', each the mean of its seeds' if len(ids) < len(cases) else ''}. "
         f"Below: {which}, the lowest Dice first; dashed: mean."
     )
     if len(run.classes) > _MOST_CLASSES:

@@ -17,18 +17,22 @@ _KINDS = {
     "classification": ("curves", "roc", "precision_recall", "confusion", "reliability", "gradcam"),
     "segmentation": ("curves", "slices", "surface", "distributions", "gradcam"),
 }
+_OF_STUDY = {  # what needs no network and no image: a study has the cases of its members, and no examples of them
+    "classification": ("members", "roc", "precision_recall", "confusion", "reliability"),
+    "segmentation": ("members", "distributions"),
+}
 _MODULES = {("segmentation", "gradcam"): "gradcam_volume"}  # the module of a kind where it has another name
-KINDS: tuple[str, ...] = tuple(dict.fromkeys(kind for kinds in _KINDS.values() for kind in kinds))
+KINDS: tuple[str, ...] = ("members", *dict.fromkeys(kind for kinds in _KINDS.values() for kind in kinds))
 """The kinds of figures, in the order in which they are drawn and reported."""
 
 
 def draw_all(
     folder: RunFolder, *, only: Collection[str] | None = None, emit: Callable[[Event], object] | None = None
 ) -> list[FigureResult]:
-    """Draw the figures of a run into ``figures/``, from the run folder alone.
+    """Draw the figures of a run or of a study into ``figures/``, from the run folder alone.
 
     Args:
-        folder: the run; what it does not hold yet is not drawn.
+        folder: the run; what it does not hold yet is not drawn. Of a study the folders of its members are read too.
         only: kinds to draw (`KINDS`); the others stay as they are.
         emit: called with a `Figure` event as soon as each figure is drawn or has failed.
 
@@ -76,7 +80,8 @@ def draw_job(job: Job, out: Path, root: Path) -> FigureResult:
 
 
 def _plan(run: RunData, only: Collection[str] | None) -> Iterator[Job]:
-    for kind in _KINDS.get(run.task, ("curves",)):
+    kinds = _OF_STUDY if run.folder.is_study else _KINDS
+    for kind in kinds.get(run.task, ("curves",)):
         if only is None or kind in only:
             yield from _jobs(run, kind)
 

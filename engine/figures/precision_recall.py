@@ -4,7 +4,6 @@ from pathlib import Path
 
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
-from engine.errors import counted
 from engine.figures import style
 from engine.readers.numbers import digits
 from engine.readers.run import Drawn, FigureError, Job, RunData
@@ -41,7 +40,7 @@ def draw(run: RunData, path: Path) -> Drawn:
     figure.legend(loc="outside right upper", title="average precision (share of cases)", alignment="left")
     style.save(figure, path, run.options.dpi)
     caption = (
-        f"Each class against all others, {counted(len(scores.targets), 'case')} of the {run.split} split. "
+        f"Each class against all others, {run.measured(scores.ids)}. "
         "Dots: the class with the largest probability is chosen. "
         "In brackets: the share of cases of the class, what chance would reach."
     )

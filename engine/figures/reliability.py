@@ -43,7 +43,7 @@ def draw(run: RunData, path: Path) -> Drawn:
     above.set_title(f"ECE {digits(ece)}")
     style.save(figure, path, run.options.dpi)
     return Drawn(
-        f"{len(right)} cases of the {run.split} split by the probability of the predicted class, in {BINS} bins; "
+        f"{run.measured(scores.ids)} by the probability of the predicted class, in {BINS} bins; "
         f"whiskers: 95 % Wilson interval. Expected calibration error (ECE) {digits(ece)}; mean confidence "
         f"{digits(sure)}, share right {digits(share)}."
     )

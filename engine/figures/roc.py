@@ -6,7 +6,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from engine.errors import counted
 from engine.figures import style
 from engine.readers.numbers import digits, interval
 from engine.readers.run import Drawn, FigureError, Job, RunData
@@ -41,7 +40,7 @@ def draw(run: RunData, path: Path) -> Drawn:
     title = "AUC (95 % interval)" if known else "AUC"
     figure.legend(loc="outside right upper", title=title, alignment="left")
     style.save(figure, path, run.options.dpi)
-    caption = f"Each class against all others, {counted(len(scores.targets), 'case')} of the {run.split} split."
+    caption = f"Each class against all others, {run.measured(scores.ids)}."
     return Drawn(caption, remark(scores, run.split))
 
 

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from engine import runfolder
-from engine.errors import RecipeError
+from engine.errors import RecipeError, counted
 from engine.readers.arrays import ArraysError
 from engine.readers.examples import Example, ExampleHead, example_files, example_heads, read_example
 from engine.readers.fold import read_view
@@ -43,6 +43,16 @@ class CaseTable:
     def numbers(self, column: str) -> np.ndarray:
         """The cells of ``column`` as float64 (n,); NaN for an empty cell."""
         return np.array([row.number(column) for row in self.rows], dtype=np.float64)
+
+    def means(self, column: str) -> np.ndarray:
+        """As `numbers`, of a case that several seeds of a study measured their mean: a value for each of `cases`."""
+        of = np.unique(self.ids, return_inverse=True)[1]
+        return np.bincount(of, self.numbers(column)) / np.bincount(of)
+
+    @property
+    def cases(self) -> list[str]:
+        """Each id once, in order."""
+        return sorted({*self.ids})
 
 
 class RunData:
@@ -158,6 +168,14 @@ class RunData:
             if name in known:
                 return name
         return "test"
+
+    def measured(self, ids: Sequence[str]) -> str:
+        """How many rows of `split` there are, for captions: several of a case where a study has several seeds."""
+        each = len(ids) // max(1, len({*ids}))
+        where = "out of fold" if self.split == "out_of_fold" else f"of the {self.split} split"
+        if each < 2:
+            return f"{counted(len(ids), 'case')} {where}"
+        return f"{counted(len(ids), 'prediction')} {where} ({each} of each case)"
 
     @cached_property
     def result(self) -> runfolder.SplitSummary:

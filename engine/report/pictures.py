@@ -10,6 +10,7 @@ from engine.readers.run import RunData
 from engine.report.blocks import Alert, Block, Picture, Section, Text
 
 _HEADINGS = {
+    "members": "Members while they trained",
     "curves": "Curves",
     "roc": "ROC",
     "precision_recall": "Precision and recall",

@@ -25,11 +25,11 @@ def spread_table(run: RunData, split: str) -> list[Table]:
     A case that a study measured with several seeds counts with its mean.
     """
     cases = run.cases(split)
-    ids, of = np.unique(cases.ids, return_inverse=True)
+    ids = cases.cases
     names = [name for name in (*in_tables("segmentation"), *beside("volume")) if name in cases.columns]
     rows: list[list[str | Cell]] = []
     for name in names:
-        values = np.bincount(of, cases.numbers(name)) / np.bincount(of)
+        values = cases.means(name)
         known = values[np.isfinite(values)]
         if not known.size:
             continue
@@ -37,7 +37,7 @@ def spread_table(run: RunData, split: str) -> list[Table]:
         bad = np.abs(values) if find(name).up is None else -values if better_up(name) else values
         worst = int(np.nanargmax(bad))
         shown = [digits(float(value)) for value in (median, low, high)]
-        rows.append([title(name, run.unit), *shown, digits(values[worst]), run.case_name(str(ids[worst]))])
+        rows.append([title(name, run.unit), *shown, digits(values[worst]), run.case_name(ids[worst])])
     if len(ids) < 2 or not rows:
         return []
     heads = ["Spread over cases", "median", "lower quartile", "upper quartile", "worst", "its case"]

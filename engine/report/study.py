@@ -7,10 +7,13 @@ from pathlib import Path
 from statistics import fmean
 
 from engine.errors import counted
+from engine.figures import draw_all
 from engine.measures import find, in_tables, title
 from engine.metrics.intervals import mean_interval
+from engine.readers.figure_index import read_index
 from engine.readers.numbers import digits, interval, signed
 from engine.readers.run import CaseTable, RunData
+from engine.report import pictures
 from engine.report.alerts import NOT_PUBLISHED, PHANTOM, gravest_first, noted
 from engine.report.blocks import Alert, Block, Card, Cards, Cell, Code, Document, Facts, Section, Table, Text
 from engine.report.checklists import appendix
@@ -26,18 +29,21 @@ from engine.runfolder.study import Member, Study, best_setting, member_folder, p
 
 
 def write_study_report(folder: RunFolder, study: Study) -> tuple[Path, Path]:
-    """Write ``report.html`` and ``report.md`` of a study from what `engine.studies.results.collect` wrote.
+    """Write ``report.html`` and ``report.md`` of a study from what `engine.studies.results.collect` wrote, after its
+    figures, which are quickly drawn.
 
     Raises:
         RunError: the files cannot be written.
     """
     run = RunData(folder)
+    if pooled_name(study) in run.metrics:
+        draw_all(folder)
     return write_pages(build(run, study), private(run), folder.report_html, folder.report_md)
 
 
 def build(run: RunData, study: Study) -> Document:
     """The report before it is rendered."""
-    metrics = run.metrics
+    metrics, figures = run.metrics, read_index(run.folder)
     name = pooled_name(study)
     blocks: list[Block] = []
     if name in metrics:
@@ -51,6 +57,8 @@ def build(run: RunData, study: Study) -> Document:
     measured = [one for one in order if one in metrics and not metrics[one].empty]
     blocks += [split_results(run, one) for one in measured]
     blocks += [part for part in (_spread(run, measured), subgroups(run)) if part]
+    blocks += pictures.sections(run, figures)
+    blocks += [missing] if (missing := pictures.failed(figures)) else []
     blocks += [_members(run, study), methods(run), use_section(), _again(run, study)]
     blocks.append(appendix(blocks, study.task))
     alerts = gravest_first([*_alerts(run, study, name), *_paired(run, study), *noted(run)])

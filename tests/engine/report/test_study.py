@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,14 @@ import pytest
 from msgspec.structs import replace
 
 from engine.metrics.intervals import mean_interval
+from engine.readers.figure_index import read_index
 from engine.readers.run import RunData
 from engine.report.spread import spread_table
 from engine.report.study import write_study_report
 from engine.runfolder import RunFolder, own_status, read_cases, read_metrics, write_status
 from engine.runfolder.cases import write_csv
-from engine.runfolder.study import Member, Study, best_setting
+from engine.runfolder.study import Member, Study, best_setting, read_study
+from engine.studies.members import save
 from engine.studies.results import TESTED, collect
 from tests import recorded_runs
 from tests.engine.report.conftest import SMALL
@@ -48,6 +51,45 @@ def test_the_spread_of_seeds_stands_beside_that_of_cases(study: tuple[RunFolder,
         widths.append(high - low)
     assert value(row["over cases"]) == pytest.approx(np.mean(widths) / 3.92, abs=6e-5)
     assert read_metrics(folder)[TESTED].spread["dice"] == pytest.approx(np.std(means, ddof=1))
+
+
+@pytest.mark.parametrize(
+    ("make", "monitor", "kinds"),
+    [
+        (recorded_runs.segmentation_run, "dice", ["members", "distributions"]),
+        (
+            recorded_runs.classification_run,
+            "balanced_accuracy",
+            ["members", "roc", "precision_recall", "confusion", "reliability"],
+        ),
+    ],
+)
+def test_a_study_has_the_figures_that_need_no_image(
+    make: Callable[..., RunFolder], monitor: str, kinds: list[str], tmp_path: Path
+) -> None:
+    members = [make(tmp_path, cases=42, seed=seed, settings=SMALL) for seed in (0, 7)]
+    for run in members:  # these have only tested
+        for path, old in ((run.cases, ",test,"), (run.metrics, '"test"')):
+            path.write_text(path.read_text().replace(old, old.replace("test", "validation")))
+    folder = RunFolder(tmp_path / "20260102-000000-both.study")
+    folder.root.mkdir()
+    folder.recipe.write_bytes(members[0].recipe.read_bytes())
+    rows = [Member(name=f"s{n}", seed=n, run=run.id, state="finished") for n, run in zip((0, 7), members, strict=True)]
+    task = RunData(members[0]).task
+    save(folder, Study(recipe="r.toml", task=task, monitor=monitor, seeds=[0, 7], member=rows))
+    collect(folder, read_study(folder))
+    page = Page(write_study_report(folder, read_study(folder))[0].read_text())
+    drawn = {figure.kind: figure for figure in read_index(folder)}
+    assert [*drawn] == kinds
+    assert all(figure.ok for figure in drawn.values())
+    assert "2 members" in drawn["members"].caption
+    assert drawn["members"].caption in page.text
+    if task == "segmentation":
+        assert "over the 42 cases of the validation split, each the mean of its seeds." in page.text
+    else:
+        assert "84 predictions of the validation split (2 of each case)" in drawn["roc"].caption
+        counts = np.array(read_metrics(folder)["validation"].confusion)
+        assert f"{np.trace(counts)} of 84 predictions" in drawn["confusion"].caption
 
 
 def test_a_case_counts_once_in_the_spread_over_cases(tmp_path: Path) -> None:
