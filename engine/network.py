@@ -82,7 +82,14 @@ def build_network(
     kind = output_kind(recipe.model, recipe.task, classes)
     counted = getattr(recipe.loss, "class_weights", "none") == "balanced" or getattr(recipe.loss, "logit_adjustment", 0)
     counts = tuple(counts or class_counts(dataset)) if counted else ()
-    criterion = build_loss(recipe.loss, task=recipe.task, output=kind, labels=dataset.labels, counts=counts)
+    criterion = build_loss(
+        recipe.loss,
+        task=recipe.task,
+        output=kind,
+        labels=dataset.labels,
+        counts=counts,
+        ignored=dataset.ignored is not None,
+    )
     deep = getattr(recipe.model, "deep_supervision", False)
     levels = level_sizes(model, (2, dataset.channels, *recipe.data.size)) if deep else [()]
     outputs, facts = 1 if kind == "sigmoid" else dataset.labels, {"model.output": kind, **dataset.facts}
@@ -134,5 +141,5 @@ def class_counts(dataset: Dataset) -> list[int]:
     for case in dataset.split("train"):
         label = read_case(dataset, case).label
         if label is not None:
-            total += np.bincount(label.ravel(), minlength=len(total))
+            total += np.bincount(label.ravel(), minlength=len(total))[: len(total)]  # without what is not known
     return [int(n) for n in total]

@@ -92,6 +92,9 @@ def _found(found: Survey) -> None:
     if found.round_trip:
         parts = ", ".join(f"{name} {value:.3f}" for name, value in found.round_trip.items())
         _say("truth", f"Dice after resampling to data.spacing and back: {parts}")
+    if found.known:
+        least, median, most = (f"{share:.1%}" for share in found.known)
+        _say("known", f"the truth of {median} of the voxels of a case in the median ({least} to {most})")
     for note in found.notes:
         _say("", note, "note")
     for advice in found.advice:

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from engine.data.cases import Case, Dataset
-from engine.data.crops import Voxels, foreground_voxels
+from engine.data.crops import Voxels, foreground_voxels, known_voxels
 from engine.data.daemons import Daemons
 from engine.data.prepare import on_grid, resize_image, shades_map
 from engine.data.read import Floats, Masks, read_case, read_image
@@ -27,10 +27,11 @@ class LoadedVolume:
     spacing: tuple[float, ...]  # of a voxel, in mm, or 1 where unknown
     # pictures: (scale, shift), see `intensity_map`; None: the image is normalised already
     intensity: tuple[Floats, Floats] | None = None
+    known: Voxels = ()  # where its truth is known; empty where it is everywhere
 
     @property
     def nbytes(self) -> int:
-        return self.image.nbytes + self.label.nbytes + sum(voxels.nbytes for voxels in self.voxels)
+        return self.image.nbytes + self.label.nbytes + sum(voxels.nbytes for voxels in (*self.voxels, *self.known))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,9 +62,10 @@ def load(dataset: Dataset, case: Case, table: DataTable, *, resize: bool) -> Loa
     label = prepared.label_net
     if label is None:
         label = np.zeros(prepared.image.shape[1:], np.uint8)
-    voxels = foreground_voxels(label) if table.crop == "foreground" else ()
+    voxels = foreground_voxels(label, dataset.ignored) if table.crop == "foreground" else ()
+    known = known_voxels(label, dataset.ignored) if table.crop != "center" else ()
     intensity = shades_map(prepared, table) if dataset.spatial_dims == 2 else None
-    return LoadedVolume(prepared.image, label, voxels, prepared.spacing_net or (1.0,) * label.ndim, intensity)
+    return LoadedVolume(prepared.image, label, voxels, prepared.spacing_net or (1.0,) * label.ndim, intensity, known)
 
 
 class CachedDataset:

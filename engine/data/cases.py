@@ -25,6 +25,7 @@ class CaseFacts:
     present: tuple[int, ...]  # indices into `Dataset.classes` of the classes that the truth holds
     blank: float = 0.0  # share of the voxels, in the same rows, that are 0 or the least value: air, or what was padded
     outside: bool = False  # whether the foreground of the mask fills its corners and more than half of it
+    known: float = 1.0  # share of the voxels whose truth is known, see `Dataset.ignore`
     remarks: tuple[tuple[str, str], ...] = ()  # what is odd in a file, and how messages name that file
 
 
@@ -79,6 +80,7 @@ class Dataset(DatasetIndex):
     source: str  # DataTable.source
     phantom: bool  # whether the data is made, and no patient's
     own_validation: bool = False  # whether the validation split, if any, is the data set's and not drawn
+    ignore: int | None = None  # segmentation: the mask value of voxels whose truth is not known; None: all are
     root: Path = Path()  # folder of the data set; files are named relative to it in messages
     # pictures: the values that stand for black and white in files of more than 8 bits, the same for every picture; None
     # before they are known
@@ -95,6 +97,12 @@ class Dataset(DatasetIndex):
     def labels(self) -> int:
         """How many indices a truth may hold: the classes, and of a mask the background."""
         return len(self.classes) + self.dense
+
+    @property
+    def ignored(self) -> int | None:
+        """What masks of `engine.data.read` hold for voxels whose truth is not known, one beyond the classes; None
+        where all are."""
+        return None if self.ignore is None else self.labels
 
     @property
     def colour(self) -> bool:

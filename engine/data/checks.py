@@ -10,6 +10,7 @@ from nibabel.orientations import aff2axcodes
 from engine.data.cases import Case, CaseFacts, Dataset
 from engine.data.daemons import Daemons
 from engine.data.identity import digest, without_copies
+from engine.data.known import known_share, without_unknown
 from engine.data.pictures import Range, full_range
 from engine.data.read import Masks, RawCase, read_case
 from engine.data.remarks import remarks
@@ -47,7 +48,8 @@ def check_dataset(
 
     With ``unreadable = "refuse"`` any of these is an error. With "skip", cases that cannot be used
     are left out, and noted. A mask without foreground can be used: "skip" keeps the case and notes
-    it, since some data sets hold cases where there is nothing to find.
+    it, since some data sets hold cases where there is nothing to find. A case of which no voxel's
+    truth is known is left out in any case, and noted.
 
     Args:
         progress: called with (cases read, all cases), from this thread.
@@ -73,7 +75,8 @@ def check_dataset(
     refused = [finding for finding in findings if finding.fatal or not measured]
     if refused and table.unreadable == "refuse":
         raise _refused(dataset, refused, measured=measured)
-    return without_copies(_skipped(dataset, findings) if findings else dataset, table)
+    dataset = _skipped(dataset, findings) if findings else dataset
+    return without_copies(dataset if dataset.ignore is None else without_unknown(dataset), table)
 
 
 def examine(dataset: Dataset, case: Case) -> tuple[Case, Finding | None]:
@@ -88,8 +91,9 @@ def examine(dataset: Dataset, case: Case) -> tuple[Case, Finding | None]:
     problems = _image_problems(dataset, case, sample, lows, highs)
     if problems:
         return case, Finding(case, tuple(problems), fatal=True)
-    case = replace(case, facts=_facts(dataset, case, sample, float(lows.min()), float(highs.max())))
-    if sample.label is not None and case.label is not None and not sample.present:
+    facts = _facts(dataset, case, sample, float(lows.min()), float(highs.max()))
+    case = replace(case, facts=facts)
+    if sample.label is not None and case.label is not None and not sample.present and facts.known:
         problem = Problem(dataset.where(case.label), "the label is empty", "a mask with foreground")
         return case, Finding(case, (problem,), fatal=False)
     return case, None
@@ -116,13 +120,16 @@ def _facts(dataset: Dataset, case: Case, sample: RawCase, low: float, high: floa
         mean=float(rows.sum()) / rows.size,
         blank=np.count_nonzero((rows == 0) | (rows == image.dtype.type(low)) if low else rows == 0) / rows.size,
         whole=bool((image == np.rint(image)).all()) if deep else None,
-        outside=truth is sample.label and _outside(sample.label),
+        outside=truth is sample.label and _outside(sample.label, dataset.ignored),
+        known=known_share(sample.label, dataset.ignored),
         present=sample.present if case.target is None else (case.target,),
     )
 
 
-def _outside(mask: Masks | None) -> bool:
+def _outside(mask: Masks | None, ignored: int | None) -> bool:
     """Whether the foreground of ``mask`` (*S) fills its corners and more than half of it."""
+    if mask is not None and ignored is not None:
+        mask = np.where(mask == ignored, 0, mask)
     if mask is None or not mask[np.ix_(*[[0, -1]] * mask.ndim)].all():
         return False
     return bool(2 * np.count_nonzero(mask) > mask.size)

@@ -20,28 +20,40 @@ Matrix = npt.NDArray[np.float64]
 MAX_VOXELS = 10_000  # voxels kept of each class as centres of foreground crops
 
 
-def foreground_voxels(label: Masks) -> Voxels:
-    """Flat indices into ``label`` (*N), at most `MAX_VOXELS` a class, evenly taken."""
-    found = []
-    for value in range(1, int(label.max(initial=0)) + 1):
-        flat = np.flatnonzero(label == value)
-        if flat.size:
-            found.append(flat[:: -(-flat.size // MAX_VOXELS)].astype(np.int32))
-    return tuple(found)
+def foreground_voxels(label: Masks, ignored: int | None = None) -> Voxels:
+    """Flat indices into ``label`` (*N), at most `MAX_VOXELS` a class, evenly taken; ``ignored`` is none."""
+    values = range(1, int(label.max(initial=0)) + 1)
+    found = (np.flatnonzero(label == value) for value in values if value != ignored)
+    return tuple(map(_some, filter(len, found)))
 
 
-def crop_start(shape: tuple[int, ...], voxels: Voxels, table: DataTable, rng: np.random.Generator) -> tuple[int, ...]:
+def known_voxels(label: Masks, ignored: int | None) -> Voxels:
+    """The same of all that is known in one; nothing where all is, or nothing."""
+    if ignored is None:
+        return ()
+    flat = np.flatnonzero(label != ignored)
+    return (_some(flat),) if 0 < flat.size < label.size else ()
+
+
+def _some(flat: npt.NDArray[np.intp]) -> npt.NDArray[np.int32]:
+    return flat[:: -(-flat.size // MAX_VOXELS)].astype(np.int32)
+
+
+def crop_start(
+    shape: tuple[int, ...], voxels: Voxels, table: DataTable, rng: np.random.Generator, known: Voxels = ()
+) -> tuple[int, ...]:
     """First voxel of a crop of ``table.size`` out of ``shape``, as ``table.crop`` says.
 
     foreground: a class of those present, each as likely, then one of its voxels, put in the middle
-    of the crop as far as the volume's border allows.
+    of the crop as far as the volume's border allows. Where not all is ``known``, other crops that are not "center" lie
+    about what is, in the same way.
     """
     spare = [whole - part for whole, part in zip(shape, table.size, strict=True)]
     if table.crop == "center":
         return tuple(room // 2 for room in spare)
     wanted = table.crop == "foreground" and rng.random() < table.foreground_share
-    if wanted and voxels:
-        own = voxels[int(rng.integers(len(voxels)))]
+    if among := voxels if wanted and voxels else known:
+        own = among[int(rng.integers(len(among)))]
         place = np.unravel_index(int(own[int(rng.integers(own.size))]), shape)
         sides = zip(place, table.size, spare, strict=True)
         return tuple(min(max(int(at) - part // 2, 0), room) for at, part, room in sides)

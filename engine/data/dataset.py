@@ -10,7 +10,7 @@ from pathlib import Path
 from engine.data.cases import Case, Dataset, DatasetIndex
 from engine.data.read import channels_in
 from engine.data.sources import open_source
-from engine.data.sources.dataset_json import FILE, channel_names, labels_of, said
+from engine.data.sources.dataset_json import FILE, channel_names, ignored_by, labels_of, said
 from engine.data.sources.index import absent, spelled
 from engine.data.splits import assign, gives_folds, refuse_duplicates
 from engine.data.traits import with_traits
@@ -107,6 +107,8 @@ def _dataset(layout: DatasetIndex, cases: tuple[Case, ...], task: str, table: Da
         "notes": (*layout.notes, *_renamed(layout, folder)),
     }
     dataset = Dataset(**known, task=task, source=table.source, phantom=(folder / MARKER).is_file(), root=folder)
+    if dataset.dense:
+        dataset = replace(dataset, ignore=table.ignore or ignored_by(said(folder).get("labels")))
     _refuse_misfit(dataset, table)
     return dataset
 
@@ -131,6 +133,10 @@ def _refuse_misfit(dataset: Dataset, table: DataTable) -> None:
     if table.intensity == "imagenet" and not dataset.colour:
         allowed = '"zscore", "body", "minmax", "window" or "none": ImageNet has means of colour images only'
         problems.append(Problem("recipe", f'found "imagenet" for {kind} without colours', allowed, "data.intensity"))
+    if dataset.ignore in dataset.label_values:
+        name = dataset.classes[dataset.label_values.index(dataset.ignore)]
+        allowed = f'a mask value that is no class: {dataset.ignore} is "{name}"'
+        problems.append(Problem("recipe", f"found {dataset.ignore}", allowed, "data.ignore"))
     if problems:
         raise RecipeError("the recipe does not fit its data:", problems=tuple(problems))
 

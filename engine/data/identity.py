@@ -46,7 +46,8 @@ def fingerprint(dataset: Dataset) -> str:
     The same data gives the same, whatever its files are called; the cases were read before.
     """
     digest = hashlib.sha256()
-    for part in (dataset.source, dataset.task, *dataset.classes, *map(str, dataset.label_values)):
+    ignore = () if dataset.ignore is None else (f"ignore {dataset.ignore}",)
+    for part in (dataset.source, dataset.task, *dataset.classes, *map(str, dataset.label_values), *ignore):
         digest.update(part.encode("utf-8", "surrogateescape") + b"\0")
     for case in sorted(dataset.cases, key=lambda case: case.id):
         facts = case.facts and (case.facts.image, case.facts.truth, case.facts.spacing)

@@ -45,7 +45,8 @@ class RawCase:
     id: str  # the case's
     # (C, *S). A volume: float32. A picture: shades from 0 to 255, uint8, or float32 where the file is deeper
     image: Array
-    label: Masks | None  # `Masks` (*S), 0 the background and i + 1 the class ``classes[i]``; None without a mask
+    # `Masks` (*S), 0 the background, i + 1 the class ``classes[i]``, `Dataset.ignored` what is not known; or no mask
+    label: Masks | None
     affine: Affine | None  # float64 (4, 4), voxel indices to mm; None where the file has none
     spacing: tuple[float, ...] | None  # voxel size in mm along the axes of S; None where the file has none
     present: tuple[int, ...] = ()  # indices of the classes that the label holds
@@ -147,13 +148,14 @@ def _label(dataset: Dataset, path: Path, image: Array | None, affine: Affine | N
 
 
 def _indices(dataset: Dataset, path: Path, mask: Array, problems: list[Problem]) -> Label:
-    """Mask values -> 0 for the background, i + 1 for the value ``label_values[i]``.
+    """Mask values -> 0 for the background, i + 1 for the value ``label_values[i]``, `Dataset.ignored` for ``ignore``.
 
     A mask of 0 and 255 (16 bits: 65,535) is one of 0 and 1 where the data set has the one class 1: so programs save
     black and white.
     """
     where = dataset.where(path)
     allowed = ", ".join(map(str, (0, *dataset.label_values[:50]))) + (", ..." if len(dataset.label_values) > 50 else "")
+    allowed += "" if dataset.ignore is None else f", {dataset.ignore} (not known)"
     if mask.dtype.kind == "f":
         if not np.isfinite(mask).all():
             problems.append(Problem(where, "label with NaN or infinite values", allowed))
@@ -162,10 +164,15 @@ def _indices(dataset: Dataset, path: Path, mask: Array, problems: list[Problem])
         mask = whole if np.abs(mask - whole).max() <= WHOLE else mask
     values = np.flatnonzero(np.bincount(mask.ravel())) if mask.dtype == np.uint8 else np.unique(mask)
     white = values.max()
-    if dataset.label_values == (1,) and white in _WHITE and set(values.tolist()) <= {0, white}:
+    if (
+        dataset.label_values == (1,)
+        and white in _WHITE
+        and white != dataset.ignore
+        and set(values.tolist()) <= {0, white}
+    ):
         return np.asarray(mask == white, np.uint8), (0,)
     places = {value: index for index, value in enumerate(dataset.label_values)}
-    wrong = [value for value in values.tolist() if value != 0 and value not in places]
+    wrong = [value for value in values.tolist() if value not in {0, dataset.ignore} and value not in places]
     if wrong:
         names = ", ".join(f"{value:.9g}" for value in wrong[:5]) + (", ..." if len(wrong) > 5 else "")
         nameable = [value for value in wrong if 0 < value <= MOST_LABELS and float(value).is_integer()]
@@ -175,10 +182,13 @@ def _indices(dataset: Dataset, path: Path, mask: Array, problems: list[Problem])
         elif nameable and dataset.source != "left_atrium":
             allowed += "; names in data.classes stand for 1, 2, ... in their order, and"
             allowed += f' "labels" of a dataset.json for any value: {{"lesion": {nameable[0]:.9g}}}'
+        if len(wrong) == len(nameable) == 1 and dataset.ignore is None:
+            allowed += f"; data.ignore = {nameable[0]:.9g} where it stands for voxels whose truth is not known"
         problems.append(Problem(where, f"label value {names}", allowed))
         return None, ()
-    present = sorted(places[value] for value in values.tolist() if value)
-    return to_indices(mask, dataset.label_values, values.tolist()), tuple(present)
+    present = sorted(places[value] for value in values.tolist() if value in places)
+    numbered = dataset.label_values if dataset.ignore is None else (*dataset.label_values, dataset.ignore)
+    return to_indices(mask, numbered, values.tolist()), tuple(present)
 
 
 def index_type(classes: int) -> type[np.integer[Any]]:

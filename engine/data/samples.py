@@ -32,7 +32,7 @@ class Transform:
         """A crop: image float32 (C, *size), as the network sees it, and label int64 (*size)."""
         size = self.table.size
         shape = volume.label.shape
-        start = crop_start(shape, volume.voxels, self.table, rng)
+        start = crop_start(shape, volume.voxels, self.table, rng, volume.known)
         draw = affine_draw(self.augmentation, len(size), moves or rng)
         flips = flip_draw(self.augmentation, moves or rng)
         degrees = turn_draw(self.augmentation, moves or rng)

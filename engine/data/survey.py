@@ -47,6 +47,7 @@ class Survey(msgspec.Struct, frozen=True):
     values: Range  # least value of all, median of the means of the cases, greatest of all, as the files have them
     # class -> mean Dice of the truth with itself, to the network's voxels and back; where resampled
     round_trip: dict[str, float]
+    known: Range | None  # share of the voxels of a case whose truth is known; None where that of all is
     notes: list[str]  # what was noted while reading, such as images that are there twice
     advice: list[Advice]  # what may go wrong
 
@@ -76,6 +77,7 @@ def survey(dataset: Dataset, table: DataTable) -> Survey:
             max(each.high for each in facts),
         ),
         round_trip=trip,
+        known=None if dataset.ignore is None else _ranges([(each.known,) for each in facts])[0],
         notes=list(dataset.notes),
         advice=[
             *([] if known else _ungrouped(dataset, table)),

@@ -15,12 +15,13 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from engine.data.cases import Case
+from engine.data.known import known_share, only_known
 from engine.data.loaders import iter_prepared
 from engine.data.pictures import displayable
 from engine.data.prepare import Prepared, prepare
 from engine.data.read import Masks, read_case
 from engine.distributed import gather, rank, world
-from engine.errors import DataError
+from engine.errors import DataError, some
 from engine.evaluation.inference import center_slices, largest_component
 from engine.evaluation.labels import Sample, predict_labels
 from engine.evaluation.previews import ExampleWriter, PreviewWriter, preview_slices
@@ -43,7 +44,7 @@ class SegmentedCase:
     mask: Mask  # class indices (*S) on the input's own grid
     mask_net: Mask  # class indices (*N)
     row: segmentation.SegmentationRow | None  # what was measured; None where nothing was to be
-    loss: float  # of the whole case; NaN likewise
+    loss: float | None  # of the whole case; None likewise
 
     @property
     def dice(self) -> float:
@@ -76,6 +77,7 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
         # Of each whole case. Their mean is the split's: a case counts as one, however many voxels it has, and how
         # cases are batched in training plays no part.
         self.losses: list[float] = []
+        self.unknown: list[str] = []  # cases of which nothing that was to be measured is known
 
     def __len__(self) -> int:
         return len(range(rank(), len(self.job.cases), world()))
@@ -94,14 +96,18 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
         with self.predicting():
             mask_net, mask = self._predict(prepared, sample)
         if self.job.purpose == "predict":
-            return SegmentedCase(prepared, mask, mask_net, None, math.nan)
+            return SegmentedCase(prepared, mask, mask_net, None, None)
         truth, measured, spacing = prepared.label, mask, prepared.spacing
         if self._mode == "center_crop" and prepared.label_net is not None:
             crop = self._crop(prepared)
             truth, measured, spacing = prepared.label_net[crop], mask_net[crop], prepared.spacing_net
         if truth is None:
             raise DataError(f"case {prepared.id} has no label to be measured against", "medtui predict needs none")
-        classes = self.job.dataset.classes
+        classes, ignored = self.job.dataset.classes, self.job.dataset.ignored
+        if not known_share(truth, ignored):
+            self.unknown.append(prepared.id)
+            return SegmentedCase(prepared, mask, mask_net, None, None)
+        truth, measured = only_known(truth, measured, ignored)
         metrics = segmentation.case_metrics(measured, truth, classes, spacing=spacing, options=self._options)
         row = segmentation.SegmentationRow(prepared.id, self.by_id[prepared.id].group, metrics)
         return SegmentedCase(prepared, mask, mask_net, row, self._loss(sample, prepared))
@@ -110,11 +116,13 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
         self.done += 1
         if output.row is not None:
             self.rows.append(output.row)
+        if output.loss is not None:
             self.losses.append(output.loss)
 
     def complete(self) -> None:
         """Bring together the cases of all processes, in the order of the split."""
         self.rows, self.losses = gather(self.rows), gather(self.losses)
+        self.unknown = gather(self.unknown)
         self.written = dict(gather(list(self.written.items())))
 
     def mask_of(self, case: Case) -> Mask:
@@ -139,11 +147,13 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
         return kept, kept if prepared.is_identity else largest_component(own, count, faces_only=faces)
 
     @torch.inference_mode()
-    def _loss(self, sample: Sample | None, prepared: Prepared) -> float:
-        """Of the whole case, or where it is too large for that, of every n-th slice."""
+    def _loss(self, sample: Sample | None, prepared: Prepared) -> float | None:
+        """Of the whole case, or where it is too large for that, of every n-th slice; None where nothing is known."""
         if sample is None or prepared.label_net is None or self.job.criterion is None:
             return math.nan
         truth = np.ascontiguousarray(prepared.label_net[self._crop(prepared)][:: sample.every])
+        if not known_share(truth, self.job.dataset.ignored):
+            return None
         return float(self.job.criterion(sample.logits[None], torch.from_numpy(truth).long()[None]))
 
     def describe(self) -> str:
@@ -158,7 +168,8 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
         if table.largest_component:
             neighbours = {(3, 26): 26, (3, 6): 6, (2, 26): 8, (2, 6): 4}[dims, table.connectivity]
             parts.append(f"largest component ({neighbours} neighbours)")
-        return ", ".join([*parts, f"checkpoint {self.job.checkpoint}"])
+        parts.append(f"checkpoint {self.job.checkpoint}")
+        return ", ".join([*parts, f"nothing known of {some(self.unknown)}"] if self.unknown else parts)
 
     def summary(self) -> SplitSummary:
         """See `engine.metrics.segmentation.summarise`; and the loss."""
@@ -187,7 +198,7 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
 
     def previews(self, writer: PreviewWriter) -> Handler:
         """A few slices of each of the worst cases."""
-        kept = _WorstCases(writer)
+        kept = _WorstCases(writer, self.job.dataset.ignored)
         return Listener(kept.collect, kept.write)
 
     def examples(self, writer: ExampleWriter) -> Handler:
@@ -217,32 +228,40 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
             case = self.by_id[name]
             sample = read_case(dataset, case)
             saved = self.written.get(name)
+            if sample.label is None:
+                continue
+            prediction = read_mask(saved, dataset) if saved else self.mask_of(case)
+            truth, prediction = only_known(sample.label, prediction, dataset.ignored)
             arrays = {
                 "image": displayable(sample.image) if dataset.spatial_dims == 2 else sample.image,
-                "truth": sample.label,
-                "prediction": read_mask(saved, dataset) if saved else self.mask_of(case),
+                "truth": truth,
+                "prediction": prediction,
                 "spacing": np.array(sample.spacing or (), np.float64),
                 "affine": np.zeros(0) if sample.affine is None else sample.affine,
                 "role": np.array(next(role for role, chosen in roles.items() if chosen == name)),
                 "dice": np.array(dice[name]),
             }
+            if dataset.ignored is not None:
+                arrays["unknown"] = sample.label == dataset.ignored
             writer.write(name, arrays)
 
 
 class _WorstCases:
     """Keeps a few small slices of the worst cases, and writes them when all are measured."""
 
-    def __init__(self, writer: PreviewWriter) -> None:
-        self._writer = writer
+    def __init__(self, writer: PreviewWriter, ignored: int | None) -> None:
+        self._writer, self._ignored = writer, ignored
         self._worst: list[tuple[float, str, dict[str, NDArray[Any]]]] = []
 
     def collect(self, done: SegmentedCase) -> None:
         full = len(self._worst) >= self._writer.count
-        if full and -done.dice <= self._worst[0][0]:
+        if done.row is None or (full and -done.dice <= self._worst[0][0]):
             return
         prepared, box = done.prepared, done.prepared.unpadded
-        truth = None if prepared.label_net is None else prepared.label_net[box]
-        slices = preview_slices(prepared.image[(slice(None), *box)], truth, done.mask_net[box])
+        truth, mask = None if prepared.label_net is None else prepared.label_net[box], done.mask_net[box]
+        if truth is not None:
+            truth, mask = only_known(truth, mask, self._ignored)
+        slices = preview_slices(prepared.image[(slice(None), *box)], truth, mask)
         entry = (-done.dice, prepared.id, slices)
         if full:
             heapq.heapreplace(self._worst, entry)

@@ -13,7 +13,9 @@ from engine.recipe.losses import LossTable
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Output = Literal["sigmoid", "softmax"]
-Weights = tuple[float, ...] | None  # one for each index of the target; None: all weigh the same
+Weights = tuple[float, ...] | None
+"""One for each index of the target, and 0 for the index of what is ignored, where there is one (`with_ignored`); None:
+all weigh the same."""
 
 TINY = 1e-12
 
@@ -43,6 +45,27 @@ def class_weights(table: LossTable, labels: int, counts: Sequence[int] | None = 
         allowed = f"{labels}, one a class; masks: the background first"
         raise misfit("loss.class_weights", f"found {len(given)} numbers", allowed)
     return tuple(given)
+
+
+def ignoring(loss: Loss, labels: int) -> Loss:
+    """``loss`` as if there were nothing of the index ``labels``, one beyond those of the classes.
+
+    A loss says how by its method ``ignoring``, which takes ``labels`` too.
+
+    Raises:
+        RecipeError: it has none.
+    """
+    without = getattr(loss, "ignoring", None)
+    if without is None:
+        allowed = 'a loss with a method "ignoring": the data has voxels whose truth is not known (data.ignore)'
+        raise misfit("loss.name", f"found {type(loss).__name__}", allowed)
+    found: Loss = without(labels)
+    return found
+
+
+def with_ignored(weights: Weights, labels: int) -> Weights:
+    """``weights`` with that of the index ``labels`` behind those of the classes: what has it counts nowhere."""
+    return (*(weights or (1.0,) * labels), 0.0)
 
 
 def flat(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

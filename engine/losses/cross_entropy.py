@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from engine.losses.base import TINY, Loss, Output, Weights, build, flat, full_precision, weight_sum
+from engine.losses.base import TINY, Loss, Output, Weights, build, flat, full_precision, weight_sum, with_ignored
 from engine.recipe.losses import BceTable, CrossEntropyTable
 
 
@@ -46,8 +46,20 @@ class CrossEntropy:
                 return functional.cross_entropy(logits, target, label_smoothing=self.smoothing)
             # PyTorch's mean of cases that all weigh nothing is 0 / 0.
             weight = logits.new_tensor(self.weights)
-            summed = functional.cross_entropy(logits, target, weight, reduction="sum", label_smoothing=self.smoothing)
+            classes = logits.shape[1]
+            summed = functional.cross_entropy(
+                logits,
+                target,
+                weight[:classes],
+                ignore_index=classes,
+                reduction="sum",
+                label_smoothing=self.smoothing,
+            )
             return summed / weight[target].sum().clamp_min(TINY)
+
+    def ignoring(self, labels: int) -> "CrossEntropy":
+        """The same without what has the index ``labels``."""
+        return replace(self, weights=with_ignored(self.weights, labels))
 
     def weight(self, target: Tensor) -> float:
         """What the mean divides by; see `engine.losses.terms`."""
@@ -59,8 +71,10 @@ class CrossEntropy:
             soft = soft * (1.0 - self.smoothing) + 0.5 * self.smoothing
         if self.weights is None:
             return functional.binary_cross_entropy_with_logits(logits, soft)
-        absent, present = self.weights
+        absent, present, *ignored = self.weights
         loss = -present * soft * functional.logsigmoid(logits) - absent * (1.0 - soft) * functional.logsigmoid(-logits)
+        if ignored:
+            loss = loss * (target < 2)
         return loss.sum() / loss.new_tensor(self.weights)[target].sum().clamp_min(TINY)
 
 

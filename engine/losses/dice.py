@@ -1,6 +1,6 @@
 """The soft Dice loss."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -38,6 +38,7 @@ class Dice:
     include_background: bool = False  # softmax: whether class 0 counts
     batch_dice: bool = False  # sum over the batch as one volume, in place of the mean over its cases
     smooth: float = 1e-5  # with 0, a class that is neither there nor predicted still scores 1
+    ignored: int | None = None  # index of what counts nowhere; a case with nothing else is none
 
     def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
         """Logits ``(B, O, *S)`` and indices ``(B, *S)`` to a scalar."""
@@ -48,18 +49,31 @@ class Dice:
                 overlap, sizes = joint(overlap.sum(0, keepdim=True)), joint(sizes.sum(0, keepdim=True))
             smooth = max(self.smooth, TINY)
             loss = 1.0 - (2.0 * overlap + smooth) / (sizes + smooth)
+            if self.ignored is not None and not self.batch_dice:  # the mean over cases of which something is known
+                known = (target != self.ignored).any(1, keepdim=True).to(loss.dtype)
+                loss = loss * (known * (len(known) / known.sum().clamp_min(1)))
             if self.weights is None or self.output == "sigmoid":
                 return loss.mean()
             weights = loss.new_tensor(self.weights[-loss.shape[1] :])
             return (loss * weights).sum(1).mean() / weights.sum().clamp_min(TINY)
 
+    def weight(self, target: Tensor) -> float:
+        """Cases of which something is known; see `engine.losses.terms`."""
+        return float(len(target) if self.ignored is None else (target != self.ignored).flatten(1).any(1).sum())
+
+    def ignoring(self, labels: int) -> "Dice":
+        """The same without what has the index ``labels``."""
+        return replace(self, ignored=labels)
+
     def _sums(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         if self.output == "sigmoid":
             shares = logits.sigmoid()
-            truths = target.to(shares.dtype).unsqueeze(1)
+            truths = (target if self.ignored is None else target == 1).to(shares.dtype).unsqueeze(1)
         else:
             first = 0 if self.include_background else 1
             shares = logits.softmax(1)[:, first:]
             classes = torch.arange(first, logits.shape[1], device=target.device)
             truths = (target.unsqueeze(1) == classes[:, None]).to(shares.dtype)
+        if self.ignored is not None:
+            shares = shares * (target != self.ignored).unsqueeze(1)
         return torch.linalg.vecdot(shares, truths), shares.sum(2) + truths.sum(2)

@@ -1,10 +1,10 @@
 """Weighted sums of two losses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from engine.losses.base import Loss, Output, Weights, build
+from engine.losses.base import Loss, Output, Weights, build, ignoring
 from engine.losses.cross_entropy import CrossEntropy
 from engine.losses.dice import Dice
 from engine.losses.focal import Focal
@@ -37,3 +37,7 @@ class Sum:
     def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
         """Logits ``(B, O, *S)`` and indices ``(B, *S)`` to a scalar."""
         return self.weights[0] * self.first(logits, target) + self.weights[1] * self.second(logits, target)
+
+    def ignoring(self, labels: int) -> "Sum":
+        """The same without what has the index ``labels``."""
+        return replace(self, first=ignoring(self.first, labels), second=ignoring(self.second, labels))

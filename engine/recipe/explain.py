@@ -135,6 +135,8 @@ _ELSEWHERE = {
     "patch_size": "data.size",
     "image_size": "data.size",
     "path": "data.root",
+    "ignore_index": "data.ignore",
+    "ignore_label": "data.ignore",
     "num_classes": "data.classes",
     "tta": "evaluate.flips",
     "features": "model.channels",

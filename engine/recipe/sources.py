@@ -124,9 +124,14 @@ class DataTable(NamedTable):
     """What the network sees: the crop of a volume (3 numbers) or the size of an image (2)."""
     crop: Annotated[Literal["center", "random", "foreground"], _SEGMENTATION] = "center"
     """Training: where the crop is taken. foreground: around a voxel of a foreground class in a share of
-    `foreground_share` of the crops, else anywhere."""
+    `foreground_share` of the crops, else anywhere. Where there are voxels whose truth is not known (`ignore`), random
+    is around one that is."""
     foreground_share: Annotated[Share, only("data.crop", "foreground")] = 0.5
     """See crop."""
+    ignore: Annotated[int, Field(ge=1, le=65_535), _SEGMENTATION] | None = None
+    """The mask value of voxels whose truth is not known, such as 255 for borders and objects nobody outlined, or what
+    lies between annotated slices: they count in no loss and in no metric. Default: the "ignore" label of a
+    dataset.json, else none."""
     samples_per_case: Annotated[int, Field(ge=1, le=1000), _SEGMENTATION] = 1
     """Crops taken of each case in an epoch."""
     resize: Annotated[Literal["stretch", "crop"], _CLASSIFICATION] = "stretch"

@@ -210,7 +210,8 @@ def _confusion(logits: Tensor, label: Tensor, labels: int) -> Tensor:
     # torch's argmax over the channels of a volume in the default layout takes eight times as long as its max
     predicted = (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.max(dim=1).indices
     flat = label.reshape(-1) * labels + predicted.reshape(-1)
-    return torch.bincount(flat, minlength=labels * labels).reshape(labels, labels).cpu()
+    counts = torch.bincount(flat, minlength=labels * labels)[: labels * labels]  # what is not known lies behind
+    return counts.reshape(labels, labels).cpu()
 
 
 def make_trainer(step: TrainStep, stream: EpochStream) -> Engine:

@@ -12,6 +12,7 @@ from engine.recipe.base import folded
 
 FILE = "dataset.json"
 FOLDS = "splits_final.json"
+IGNORE = "ignore"
 _MOST = 1_000_000
 
 
@@ -70,7 +71,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def labels_of(value: Any, problems: list[Problem], named: Sequence[str] | None = None) -> dict[int, str]:
     """Mask value -> name of the foreground classes, from ``{"1": "name"}`` or ``{"name": 1}``, also as 1.0 or "1".
 
-    Nothing where there are none and ``data.classes`` has ``named`` them.
+    Nothing where there are none and ``data.classes`` has ``named`` them. That of "ignore" is no class's: `ignored_by`.
     """
     if value is None and named:
         return {}
@@ -84,8 +85,8 @@ def labels_of(value: Any, problems: list[Problem], named: Sequence[str] | None =
         number, name = (_integer(item), str(key)) if by_name else (_integer(key), str(item))
         if number is None or not 0 <= number <= 65535:
             problems.append(Problem(FILE, f"found {key!r}: {item!r}", "one mask value a class; no regions", "labels"))
-        elif folded(name) == "ignore":
-            problems.append(Problem(FILE, "an ignore label", "labels without one: it is not supported", "labels"))
+        elif not number and folded(name) == IGNORE:
+            problems.append(Problem(FILE, "the background as what is ignored", "a value of its own", "labels"))
         elif number in said:
             problems.append(Problem(FILE, f"mask value {number} twice", "one name a value", "labels"))
         elif item is None or not folded(name) or len(name) > LONGEST_NAME:
@@ -95,10 +96,19 @@ def labels_of(value: Any, problems: list[Problem], named: Sequence[str] | None =
             problems.append(Problem(FILE, f'the name "{name}" twice', "a name of its own for every value", "labels"))
         else:
             said[number] = name
-    said.pop(0, None)
+    said = {number: name for number, name in said.items() if number and folded(name) != IGNORE}
     if not said and not problems:
         problems.append(Problem(FILE, f"found {value!r}", "at least one class beside the background", "labels"))
     return said
+
+
+def ignored_by(value: Any) -> int | None:
+    """The mask value that labels, as in `labels_of`, give to voxels whose truth is not known: nnU-Net's "ignore"."""
+    pairs = ((key, item) for key, item in value.items()) if isinstance(value, dict) else ()
+    numbers = (
+        _integer(pair[folded(str(pair[0])) == IGNORE]) for pair in pairs if IGNORE in map(folded, map(str, pair))
+    )
+    return next((number for number in numbers if number), None)
 
 
 def channels_of(value: Any) -> int:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import psutil
 import torch
 from ignite.engine import Engine, Events
@@ -40,6 +41,8 @@ class FirstMinute:
             if self._figures.previews:
                 case = batch["id"][0] if self._figures.case_names else "of the training"
                 image, label = batch["image"][0].float().numpy(), batch["label"][0].numpy()
+                if label.ndim:  # what is not known is not shown
+                    label = np.where(label > len(self._classes), 0, label)
                 write_training_crop(self._folder, self._emit, case, image, label)
         self._start = time.monotonic()
 
@@ -62,9 +65,10 @@ def describe(batch: Batch, classes: Sequence[str]) -> str:
         counts = torch.bincount(label, minlength=len(classes)).tolist()
         return words + ", ".join(f"{name} {count}" for name, count in zip(classes, counts, strict=False) if count)
     names = ("background", *classes)
-    counts = torch.bincount(label.reshape(-1).clamp(0, len(classes)), minlength=len(names)).tolist()
-    shares = [(name, count / label.numel()) for name, count in zip(names, counts, strict=True)]
-    return words + ", ".join(f"{name} {share * 100:.3g} %" for name, share in shares[:12])
+    *counts, unknown = torch.bincount(label.reshape(-1), minlength=len(names) + 1).tolist()
+    shares = [(name, count / label.numel()) for name, count in zip(names, counts, strict=True)][:12]
+    shares += [("not known", unknown / label.numel())] if unknown else []
+    return words + ", ".join(f"{name} {share * 100:.3g} %" for name, share in shares)
 
 
 def _memory() -> str:

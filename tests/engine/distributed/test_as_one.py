@@ -65,6 +65,10 @@ TABLE = {
     "dynunet, deep, balanced, dropout": flat(
         *named("dice_ce", "loss.class_weights=balanced"), *MANY, *DEEP, *DROPS, "model.name=dynunet", *NO_UNITS
     ),
+    "dice_bce weighted, deep, sparse": solid(*named("dice_bce", TWO), *DEEP, "train.accumulate=2"),
+    "dice_ce of the batch, balanced, sparse": flat(
+        *named("dice_ce", "loss.class_weights=balanced", "loss.batch_dice=true"), *MANY
+    ),
     "batch norm, clipped": flat(*named("dice_bce"), "model.norm=batch", "train.clip_norm=0.1"),
     "batch norm, deep, accumulate, dropout": solid(
         *named("bce", TWO), *DEEP, *DROPS, "model.norm=batch", "train.accumulate=3", "optimizer.name=sgd"
@@ -108,12 +112,13 @@ def steps_of(folder: Path, name: str, rank: int, world: int) -> dict[str, Tensor
     model = small_classifier(labels) if small else build_model(recipe.model, **about, **shape, root=folder)
     model.double()
     kind = output_kind(recipe.model, **about)
-    loss = build_loss(recipe.loss, task=recipe.task, output=kind, labels=labels, counts=range(9, 9 - labels, -1))
+    sparse, counts = "sparse" in name, range(9, 9 - labels, -1)
+    loss = build_loss(recipe.loss, task=recipe.task, output=kind, labels=labels, counts=counts, ignored=sparse)
     deep = getattr(recipe.model, "deep_supervision", False)
     levels = level_sizes(model, (2, channels, *size)) if deep else [()]
     cpu = Device(torch.device("cpu"), None, channels_last=False)
     step = build_step(recipe, Network(model, loss, kind, labels, cpu, levels=levels), labels, STEPS)
-    batches = dealt(size if dense else (), (channels, *size), labels, rank, world)
+    batches = dealt(size if dense else (), (channels, *size), labels, rank, world, sparse=sparse)
     for number in range(1, STEPS + 1 if small or dense else 4):
         engine: Any = SimpleNamespace(state=SimpleNamespace(iteration=number, epoch=number, max_epochs=STEPS))
         step(engine, [next(batches) for _ in range(recipe.train.accumulate)])
@@ -121,14 +126,20 @@ def steps_of(folder: Path, name: str, rank: int, world: int) -> dict[str, Tensor
     return {**model.state_dict(), **{f"average {name}": value for name, value in average.items()}}
 
 
-def dealt(label: tuple[int, ...], image: tuple[int, ...], labels: int, rank: int, world: int) -> Iterator[Batch]:
-    """Batches of four masks or eight pictures and some smaller ones; the shares of the classes differ between cases."""
+def dealt(
+    label: tuple[int, ...], image: tuple[int, ...], labels: int, rank: int, world: int, *, sparse: bool = False
+) -> Iterator[Batch]:
+    """Batches of four masks or eight pictures and some smaller ones; the shares of the classes differ between cases.
+
+    ``sparse``: nothing is known of the first case of each, nor of some voxels of the others.
+    """
     rng = torch.Generator().manual_seed(1)
     while True:
         for cases in (4, 4, 3, 4, 1) if label else (8, 7, 8, 5):
             images = torch.randn(cases, *image, generator=rng, dtype=torch.float64)
             rare = torch.rand(cases, *label, generator=rng) < torch.rand(cases, *[1 for _ in label], generator=rng) ** 2
-            truths = rare.long() * torch.randint(1, labels, (cases, *label), generator=rng)
+            truths = rare.long() * torch.randint(1, labels + sparse, (cases, *label), generator=rng)
+            truths[: 1 if sparse else 0] = labels
             own = slice(rank, None, world)
             ids = [str(k) for k in range(cases)][own]
             yield {"image": images[own], "label": truths[own], "id": ids} if ids else EMPTY  # type: ignore[misc]

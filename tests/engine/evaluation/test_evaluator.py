@@ -19,6 +19,7 @@ from engine.errors import DataError
 from engine.evaluation.evaluator import evaluate_split, open_evaluation
 from engine.evaluation.inference import Predictor
 from engine.evaluation.protocol import EvalJob
+from engine.evaluation.segmentation import Segmentation
 from engine.losses import CrossEntropy, Focal, Sum
 from engine.recipe import SegmentationEvaluateTable
 from engine.recipe.tables import ClassificationEvaluateTable
@@ -161,3 +162,75 @@ def test_the_loss_with_class_weights_does_not_depend_on_the_batch_size(tmp_path,
             of_cases = np.array(weights)[evaluation.targets]
             peer = log_loss(evaluation.targets, evaluation.probabilities, sample_weight=of_cases, labels=range(7))
             assert whole == pytest.approx(peer, rel=1e-6)
+
+
+def test_what_is_not_known_counts_in_no_number_and_is_in_no_picture(tmp_path):
+    """A network that is wrong wherever the truth is not known, and a case of which nothing is known in the crop."""
+    job = make_job(tmp_path, "left_atrium", criterion=BCE.ignoring(2))
+    folder = tmp_path / "masks"
+    plain, recorder = open_evaluation(make_job(tmp_path, "left_atrium")), Recorder()
+    evaluate_split(plain, None, [recorder])
+    unknown = {}
+    for number, output in enumerate(recorder.outputs):
+        wrong = output.mask != output.prepared.label
+        unknown[output.prepared.id] = np.ones_like(wrong) if number == 1 else wrong
+    blind = replace(job, dataset=replace(job.dataset, ignore=9))
+    evaluation, sparse = _Sparse(blind, unknown), Recorder()
+    previews = Kept(2)
+    evaluate_split(
+        evaluation, None, [sparse, evaluation.predictions(folder, str, print), evaluation.previews(previews)]
+    )
+    summary = evaluation.summary()
+    assert plain.summary().values["dice"] < 0.999
+    assert (summary.values["dice"], summary.values["assd"], summary.values["false_positive_cases"]) == (1, 0, 0)
+    assert summary.n == len(job.cases) - 1
+    assert summary.protocol.endswith(f"nothing known of {job.cases[1].id}")
+    assert len(previews.written) == 2
+    assert all((arrays["truth"] == arrays["prediction"]).all() for arrays in previews.written)
+    # predictions are whole, also where nothing is known to compare them with
+    for before, after in zip(recorder.outputs, sparse.outputs, strict=True):
+        np.testing.assert_array_equal(before.mask, after.mask)
+    losses = []
+    for output in sparse.outputs:
+        logits, truth = Brightness()(torch.from_numpy(output.prepared.image)[None]), output.prepared.label_net
+        known = torch.from_numpy(truth < 2)
+        if known.any():
+            losses.append(float(binary(logits[:, :, known], torch.from_numpy(truth)[known][None])))
+    assert summary.values["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+def test_a_split_of_which_nothing_is_known_has_no_numbers(tmp_path):
+    job = make_job(tmp_path, "left_atrium", criterion=BCE.ignoring(2))
+    job = replace(job, dataset=replace(job.dataset, ignore=9))
+    evaluation = _Sparse(job, dict.fromkeys([case.id for case in job.cases], np.True_))
+    evaluate_split(evaluation)
+    summary = evaluation.summary()
+    assert (summary.n, summary.values["dice"], summary.values["loss"]) == (0, None, None)
+
+
+BCE = CrossEntropy("sigmoid")
+
+
+class _Sparse(Segmentation):
+    """The truth of a case is not known where ``unknown`` says so."""
+
+    def __init__(self, job: EvalJob, unknown: dict[str, Any]) -> None:
+        super().__init__(job)
+        self.unknown_by_id = unknown
+
+    def items(self):
+        for prepared in super().items():
+            labels = [
+                np.where(self.unknown_by_id[prepared.id], 2, each) for each in (prepared.label, prepared.label_net)
+            ]
+            yield replace(prepared, label=labels[0], label_net=labels[1])
+
+
+class Kept:
+    """Takes what a `PreviewWriter` takes."""
+
+    def __init__(self, count: int) -> None:
+        self.count, self.written = count, []
+
+    def write(self, case: str, value: float, arrays: dict[str, Any]) -> None:
+        self.written.append(arrays)
