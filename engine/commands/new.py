@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from engine.console import show_progress, tell
 from engine.data import Dataset, data_root, open_dataset
+from engine.data.sources.dataset_json import ignored_by
+from engine.data.sources.dataset_json import said as said_in
 from engine.errors import DataError, UsageError, counted, printable, raised_as, some
 from engine.hardware import unwatched
-from engine.planning.facts import Facts, cases_words, classes_of_masks, gather, learned, rounded, words_of_sizes
+from engine.planning.facts import Facts, cases_words, gather, learned, rounded, words_of_sizes
 from engine.planning.layouts import Layout, find_layout, place_of
+from engine.planning.mask_values import classes_of_masks, ignored_in
 from engine.planning.plan import FEW, VALIDATION_FRACTION, Line, Lines, Plan, Wish
 from engine.planning.text import named, recipe_text
 from engine.recipe import parse_recipe, refuse_dead
@@ -78,10 +81,8 @@ def _refuse_taken(target: Path, *, force: bool) -> None:
 
 def facts_of(layout: Layout, root: Path, place: str) -> tuple[Layout, Facts]:
     """What is known of the data, with classes for masks that nothing names."""
-    if not layout.named:
-        index = layout.index
-        classes = classes_of_masks(index.cases, index.spatial_dims, root / place, show_progress)
-        layout = replace(layout, keys={**layout.keys, "classes": classes})
+    if layout.task == "segmentation":
+        layout = _with_values(layout, root / place)
     splits = {case.split for case in layout.index.cases}
     given = "train" in splits and len(splits - {""}) > 1
     if not given:  # a column that says of all that they are for training
@@ -98,6 +99,17 @@ def facts_of(layout: Layout, root: Path, place: str) -> tuple[Layout, Facts]:
     if not any(facts.present.values()) and facts.whole:
         raise DataError(f"no case in {root / place} has any of the classes", "a mask is 0 for the background only")
     return layout, facts
+
+
+def _with_values(layout: Layout, folder: Path) -> Layout:
+    """``layout`` with what the values of its masks mean, as far as nothing says it."""
+    index, keys = layout.index, dict[str, Any]()
+    if not layout.named:
+        keys["classes"], ignore = classes_of_masks(index.cases, index.spatial_dims, folder, show_progress)
+    else:
+        said = ignored_by(said_in(folder).get("labels"))
+        ignore = None if said else ignored_in(index, show_progress)
+    return replace(layout, keys={**layout.keys, **keys, **({"ignore": ignore} if ignore else {})})
 
 
 def _machine() -> Machine:
@@ -184,6 +196,8 @@ def _saw(facts: Facts, layout: Layout, others: tuple[str, ...]) -> list[str]:
     ]
     if not facts.whole:
         rows.append(f"headers of all were read, and {counted(facts.read, 'case')} whole: medtui check reads every one")
+    if data.ignore:
+        rows.append(f"voxels of mask value {data.ignore} are not known: they count in no loss and no metric")
     absent = [name for name, count in facts.present.items() if not count]
     if absent:
         where = "of the cases that were read whole " if data.dense and not facts.whole else ""

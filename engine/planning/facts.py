@@ -19,26 +19,23 @@ from engine.data import volumes
 from engine.data.cases import Case, Dataset
 from engine.data.checks import check_dataset
 from engine.data.daemons import Daemons
-from engine.data.pictures import open_picture, read_mask_picture
-from engine.data.read import UNREADABLE, RawCase, read_case, why
-from engine.errors import DataError, Problem, counted
+from engine.data.known import only_known
+from engine.data.pictures import open_picture
+from engine.data.read import UNREADABLE, RawCase, read_case
+from engine.errors import counted
 from engine.hardware import cores
 from engine.planning.layouts import Layout
 from engine.runfolder import open_regular
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from engine.recipe import DataTable
 
 Progress = Callable[[str], Callable[[int, int], None]]
 """What is read -> told of so many done, of so many."""
 _VOLUMES, _PICTURES = 40, 400  # of which the values are read; evenly over the cases
-_MASKS = 1000  # of which the values are looked at where nothing names the classes
 _VOXELS = 4000  # of an image, by which its values are judged
 _CLIP = (0.5, 99.5)
 _TURNED = {5, 6, 7, 8}  # values of EXIF's tag of orientation that exchange height and width
-_MOST_CLASSES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +96,15 @@ def gather(dataset: Dataset, table: DataTable, layout: Layout, progress: Progres
         DataError: with all that is wrong in the sampled cases, in the words of ``medtui check``.
     """
     cases = dataset.cases
-    headers = list(_each(partial(_header, dataset), cases, progress("reading the headers")))
+    headers = list(each_of(partial(_header, dataset), cases, progress("reading the headers")))
     suspect = [case for case, found in zip(cases, headers, strict=True) if found is None]
     most = _VOLUMES if dataset.spatial_dims == 3 else _PICTURES
-    sample = [*_spread(learned(dataset).cases, most), *_spread(dataset.split("test"), most // 4)]
+    sample = [*spread(learned(dataset).cases, most), *spread(dataset.split("test"), most // 4)]
     sample = [*sample, *(case for case in suspect[:_PICTURES] if case not in sample)]
     checked = check_dataset(
         replace(dataset, cases=tuple(sample)), table, progress=progress("reading a sample of the cases"), measured=True
     )
-    seen = tuple(_each(partial(_look, checked), learned(checked).cases, progress("measuring them")))
+    seen = tuple(each_of(partial(_look, checked), learned(checked).cases, progress("measuring them")))
     known = [found for found in headers if found is not None]
     spacings = [spacing for _, spacing in known if spacing is not None]
     masks = Counter(index for case in checked.cases if case.facts for index in case.facts.present)
@@ -131,63 +128,18 @@ def learned(dataset: Dataset) -> Dataset:
     return replace(dataset, cases=tuple(case for case in dataset.cases if case.split != "test"))
 
 
-def classes_of_masks(cases: Sequence[Case], dims: int, folder: Path, progress: Progress) -> tuple[str, ...]:
-    """Names for the values 1, 2, ... that the masks of ``cases`` hold, where nothing else names them.
-
-    Raises:
-        DataError: they hold other values, or none, or none of them can be read.
-    """
-    some_cases = _spread([case for case in cases if case.label is not None], _MASKS)
-    values: set[float] = set()
-    problems: list[Problem] = []
-    found = _each(partial(_values, dims), some_cases, progress("looking for classes in the masks"))
-    for case, held in zip(some_cases, found, strict=True):
-        if isinstance(held, str):
-            problems.append(Problem(str(case.label.relative_to(folder) if case.label else folder), held))
-        else:
-            values |= held
-    values -= {0}
-    if not values and problems:
-        raise DataError(f"no classes are known of the masks in {folder}:", "mend the files", tuple(problems))
-    if not values:
-        raise DataError(
-            f"all masks in {folder} are empty", "a mask holds 0 for the background, and 1, 2, ... for classes"
-        )
-    if values in ({255}, {65_535}, {1}):
-        return ("foreground",)
-    whole = sorted(int(value) for value in values if float(value).is_integer() and value > 0)
-    if len(whole) < len(values) or whole[-1] > max(_MOST_CLASSES, len(whole)) or whole != [*range(1, len(whole) + 1)]:
-        shown = ", ".join(f"{value:g}" for value in sorted(values)[:12]) + (", ..." if len(values) > 12 else "")
-        names = ", ".join(f'"class {value}": {value}' for value in whole[:12])
-        few = len(whole) == len(values) <= 12
-        way = f'save it as dataset.json there, with names of your own: {{"labels": {{{names}}}}}'
-        way = way if few else "a mask holds class indices: 0 for the background, and 1, 2, ... for the classes"
-        raise DataError(f"the masks in {folder} hold the values {shown}, and nothing names their classes", way)
-    return tuple(f"class {value}" for value in whole)
-
-
-def _each(look: Callable[[Case], Any], cases: Sequence[Case], progress: Callable[[int, int], None]) -> Any:
+def each_of(look: Callable[[Case], Any], cases: Sequence[Case], progress: Callable[[int, int], None]) -> Any:
+    """What ``look`` gives for each of the cases, by all cores."""
     with Daemons(cores(), lambda: look) as pool:
         for done, found in enumerate(pool.map(cases), 1):
             yield found
             progress(done, len(cases))
 
 
-def _spread(cases: Sequence[Case], most: int) -> list[Case]:
+def spread(cases: Sequence[Case], most: int) -> list[Case]:
     """At most ``most`` of the cases, evenly over them."""
     step = max(1.0, len(cases) / most)
     return [cases[int(at * step)] for at in range(min(len(cases), most))]
-
-
-def _values(dims: int, case: Case) -> set[float] | str:
-    """What a mask holds, or why it cannot be read."""
-    if case.label is None:
-        return set()
-    try:
-        mask = read_mask_picture(case.label) if dims == 2 else volumes.read_volume(case.label, "label")[0]
-    except UNREADABLE as error:
-        return f"label cannot be read: {why(error)}"
-    return {float(value) for value in np.unique(mask)[: _MOST_CLASSES + 1]}
 
 
 def _header(dataset: Dataset, case: Case) -> tuple[tuple[int, ...], tuple[float, ...] | None] | None:
@@ -215,6 +167,8 @@ def _header(dataset: Dataset, case: Case) -> tuple[tuple[int, ...], tuple[float,
 
 def _look(dataset: Dataset, case: Case) -> Seen:
     raw = read_case(dataset, case)
+    if raw.label is not None:
+        raw = replace(raw, label=only_known(raw.label, raw.label, dataset.ignored)[0])
     image = raw.image[0].ravel()
     some = image[:: max(1, image.size // _VOXELS)].astype(np.float64)
     low = float(image.min())

@@ -74,12 +74,15 @@ def data_lines(facts: Facts) -> list[Line]:
     """How the data is found, read and split."""
     keys = {**facts.keys}
     lines = [Line("data.source", keys.pop("source")), Line("data.root", None)]
-    classes = keys.pop("classes", None)
+    classes, ignore = keys.pop("classes", None), keys.pop("ignore", None)
     lines += [Line(f"data.{key}", value) for key, value in keys.items()]
     if classes:
         values = ", for the mask values 1, 2, ..." if len(classes) > 1 else ""
         why = "" if facts.named else f"nothing names them: put in names of your own{values}"
         lines.append(Line("data.classes", list(classes), why))
+    if ignore:
+        why = "it stands beside classes in masks and is none of them: borders, or what nobody outlined"
+        lines.append(Line("data.ignore", ignore, why))
     lines += _split_lines(facts)
     if facts.empty:
         why = f"{facts.empty} of {facts.read} masks that were read are empty, and stay; damaged cases are left out"

@@ -10,8 +10,9 @@ import pytest
 
 from engine.data import open_dataset
 from engine.errors import DataError
-from engine.planning.facts import classes_of_masks, gather, in_one_piece, percentiles, rounded, words_of_sizes
+from engine.planning.facts import gather, in_one_piece, percentiles, rounded, words_of_sizes
 from engine.planning.layouts import find_layout
+from engine.planning.mask_values import classes_of_masks, ignored_in
 from tests.engine.data import builders
 from tests.engine.planning.made_up import SEEN, volumes
 
@@ -77,7 +78,7 @@ def test_classes_are_named_by_the_values_of_masks_where_they_run_from_one(tmp_pa
     def classes(*values: int) -> tuple[str, ...]:
         for at, value in enumerate(values):
             builders.rewrite(folder / "labels" / f"{at}.nii.gz", builders.mask(value=value))
-        return classes_of_masks(cases, 3, folder, quiet)
+        return classes_of_masks(cases, 3, folder, quiet)[0]
 
     assert classes(1, 1, 1) == ("foreground",)
     assert classes(255, 255, 255) == ("foreground",)
@@ -90,6 +91,33 @@ def test_classes_are_named_by_the_values_of_masks_where_they_run_from_one(tmp_pa
         (folder / "labels" / f"{at}.nii.gz").write_bytes(b"no volume")
     with pytest.raises(DataError, match=r"(?s)no classes are known.*labels/0\.nii\.gz: label cannot be read"):
         classes()
+
+
+def test_white_beside_classes_is_what_nobody_outlined(tmp_path):
+    folder = builders.pairs(tmp_path / "d", cases=3)
+    index = find_layout(folder)[0].index
+
+    def put(*values: int) -> None:
+        """In the first mask all of them, in the others the first."""
+        for at in range(3):
+            label = builders.mask(value=values[0])
+            label[8 : 8 + len(values) * (at == 0), 0, 0] = values[: len(values) * (at == 0)]
+            builders.rewrite(folder / "labels" / f"{at}.nii.gz", label)
+
+    put(1, 2, 255)
+    assert classes_of_masks(index.cases, 3, folder, quiet) == (("class 1", "class 2"), 255)
+    assert ignored_in(replace(index, label_values=(1, 2)), quiet) == 255
+    assert ignored_in(replace(index, label_values=(1, 2, 255)), quiet) is None
+    put(1, 255)
+    assert classes_of_masks(index.cases, 3, folder, quiet) == (("foreground",), 255)
+    put(255)
+    assert classes_of_masks(index.cases, 3, folder, quiet) == (("foreground",), None)
+    assert ignored_in(replace(index, label_values=(1,)), quiet) is None
+    layout, _ = find_layout(folder)
+    put(1, 255)
+    table = replace(layout, keys={**layout.keys, "classes": ("a",), "ignore": 255}).table("d", split="fraction")
+    facts = gather(open_dataset(table, "segmentation", tmp_path), table, layout, quiet)
+    assert {index for each in facts.seen for index, _, _ in each.pieces} == {0}
 
 
 def test_a_class_in_pieces_counts_whatever_its_size():
