@@ -38,6 +38,7 @@ class Plane:
     box: the part around the masks, as ``extent``.
     name: of the plane and its index.
     letters: what lies left, right, below and above, or nothing.
+    unknown: (rows, columns), where the truth is not known.
     """
 
     image: np.ndarray  # (rows, columns), or (rows, columns, 3) in colour
@@ -47,6 +48,7 @@ class Plane:
     box: tuple[float, float, float, float]
     name: str
     letters: str
+    unknown: np.ndarray
 
 
 def plan(run: RunData) -> list[Job]:
@@ -98,28 +100,34 @@ def _caption(run: RunData, example: Example, planes: list[Plane]) -> str:
     if len(run.classes) > 1:
         shown = [name for label, name in enumerate(run.classes, 1) if any((p.truth == label).any() for p in planes)]
         text += f" Classes: {', '.join(f'{run.classes.index(name) + 1} {name}' for name in shown)}."
+    if any(plane.unknown.any() for plane in planes):
+        text += " Grey: the truth is not known there, and what is predicted is neither shown nor measured."
     if any(plane.letters for plane in planes):
         text += " The patient's right (R) is on the left; A anterior, P posterior, S superior, I inferior."
     return text
 
 
 def _picture(volume: Volume) -> Plane:
-    arrays = (volume.image, volume.truth, volume.prediction, volume.found)
-    image, truth, prediction, found = (array[::-1] for array in arrays)
+    image, truth, prediction, found, unknown = (array[::-1] for array in _arrays(volume))
     extent = (0.0, float(truth.shape[1]), 0.0, float(truth.shape[0]))
-    return Plane(image, truth, prediction, extent, _box(found, extent, [1.0, 1.0]), "", "")
+    return Plane(image, truth, prediction, extent, _box(found, extent, [1.0, 1.0]), "", "", unknown)
+
+
+def _arrays(volume: Volume) -> tuple[np.ndarray, ...]:
+    unknown = np.zeros(volume.truth.shape, bool) if volume.unknown is None else volume.unknown
+    return volume.image, volume.truth, volume.prediction, volume.found, unknown
 
 
 def cut(volume: Volume, axis: int) -> Plane:
     """The slice across ``axis`` with the most foreground in truth and prediction."""
-    arrays = (volume.image, volume.truth, volume.prediction, volume.found)
-    index, (image, truth, prediction, found) = across(arrays, volume.found, axis, oriented=volume.oriented)
+    index, planes = across(_arrays(volume), volume.found, axis, oriented=volume.oriented)
+    image, truth, prediction, found, unknown = planes
     step = [spacing for other, spacing in enumerate(volume.spacing) if other != axis]
     extent = (0.0, image.shape[1] * step[0], 0.0, image.shape[0] * step[1])
     where = "" if volume.oriented else f" plane, {'xyz'[axis]}"
     name = f"{plane_name(axis, oriented=volume.oriented)}{where} {index + 1}"
     letters = _EDGES[axis] if volume.oriented else ""
-    return Plane(image, truth, prediction, extent, _box(found, extent, step), name, letters)
+    return Plane(image, truth, prediction, extent, _box(found, extent, step), name, letters, unknown)
 
 
 def plane_name(axis: int, *, oriented: bool) -> str:
@@ -226,6 +234,7 @@ def outline(axes: Axes, mask: np.ndarray, extent: tuple[float, ...], **look: Any
 def _differences(axes: Axes, plane: Plane) -> None:
     truth, prediction = plane.truth, plane.prediction
     paint = np.zeros((*truth.shape, 4))
+    paint[plane.unknown] = to_rgba(style.MUTED, 0.7)
     paint[(truth > 0) & (prediction == truth)] = to_rgba(style.PAPER, 0.28)
     paint[(truth > 0) & (prediction == 0)] = to_rgba(style.TRUTH, 0.9)
     paint[(truth == 0) & (prediction > 0)] = to_rgba(style.PREDICTION, 0.9)

@@ -18,6 +18,7 @@ class Volume:
     spacing: tuple[float, ...]  # distance of voxels along the axes, in ``unit``
     unit: str  # ``mm``, or ``voxel`` or ``pixel`` where the file knows no spacing
     oriented: bool  # whether the axes run to the patient's right, front and head (RAS+)
+    unknown: np.ndarray | None = None  # bool (*S): where the truth is not known; None where it is everywhere
 
     @property
     def found(self) -> np.ndarray:
@@ -42,14 +43,19 @@ def read_volume(example: Example) -> Volume:
     if missing:
         raise FigureError(f"{example.path.name} has no {', '.join(missing)}")
     image, truth, prediction = arrays["image"], arrays["truth"], arrays["prediction"]
+    unknown = arrays.get("unknown", np.zeros(truth.shape, bool))
     if image.ndim == truth.ndim + 1:
         image = np.moveaxis(image, 0, -1) if truth.ndim == 2 and len(image) == 3 else image[0]
-    if truth.ndim not in {2, 3} or image.shape[: truth.ndim] != truth.shape or prediction.shape != truth.shape:
+    if (
+        truth.ndim not in {2, 3}
+        or image.shape[: truth.ndim] != truth.shape
+        or {prediction.shape, unknown.shape} != {truth.shape}
+    ):
         raise FigureError(
             f"{example.path.name}: image {image.shape}, truth {truth.shape}, prediction {prediction.shape}"
         )
     if truth.ndim == 2:
-        return Volume(image, truth, prediction, (1.0, 1.0), "pixel", oriented=False)
+        return Volume(image, truth, prediction, (1.0, 1.0), "pixel", False, unknown if unknown.any() else None)
     given = [float(step) for step in arrays.get("spacing", np.zeros(0))]
     known = len(given) == 3 and min(given) > 0
     spacing = (given[0], given[1], given[2]) if known else (1.0, 1.0, 1.0)
@@ -60,7 +66,8 @@ def read_volume(example: Example) -> Volume:
         from nibabel.orientations import apply_orientation, io_orientation
 
         turn = io_orientation(affine)
-        image, truth, prediction = (apply_orientation(array, turn) for array in (image, truth, prediction))
+        turned = (apply_orientation(array, turn) for array in (image, truth, prediction, unknown))
+        image, truth, prediction, unknown = turned
         place = np.argsort(turn[:, 0])
         spacing = (spacing[int(place[0])], spacing[int(place[1])], spacing[int(place[2])])
-    return Volume(image, truth, prediction, spacing, unit, oriented)
+    return Volume(image, truth, prediction, spacing, unit, oriented, unknown if unknown.any() else None)

@@ -103,3 +103,12 @@ def test_arrays_that_do_not_fit_are_refused_in_one_line() -> None:
 @pytest.mark.parametrize(("length", "bar"), [(37.0, 20.0), (50.0, 50.0), (0.9, 0.5), (1234.0, 1000.0), (2.0, 2.0)])
 def test_scale_bars_have_round_lengths(length: float, bar: float) -> None:
     assert round_length(length) == pytest.approx(bar)
+
+
+def test_where_the_truth_is_not_known_a_plane_says_so_in_the_axes_of_the_patient() -> None:
+    unknown = np.zeros((6, 8, 10), bool)
+    unknown[0, 7, 3] = True
+    plane = cut(read_volume(_example(np.diag([1.0, 2.0, 3.0, 1.0]), unknown=unknown)), 2)
+    assert np.argwhere(plane.unknown).tolist() == [[7, 5]]
+    plane = cut(read_volume(_example(np.diag([1.0, 2.0, 3.0, 1.0]))), 2)
+    assert not plane.unknown.any()
