@@ -107,8 +107,9 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
         if not known_share(truth, ignored):
             self.unknown.append(prepared.id)
             return SegmentedCase(prepared, mask, mask_net, None, None)
+        unknown = None if ignored is None else truth == ignored
         truth, measured = only_known(truth, measured, ignored)
-        metrics = segmentation.case_metrics(measured, truth, classes, spacing=spacing, options=self._options)
+        metrics = segmentation.case_metrics(measured, truth, classes, spacing, self._options, unknown=unknown)
         row = segmentation.SegmentationRow(prepared.id, self.by_id[prepared.id].group, metrics)
         return SegmentedCase(prepared, mask, mask_net, row, self._loss(sample, prepared))
 

@@ -52,6 +52,7 @@ class MaskPair:
     spacing: tuple[float, ...]  # distance of neighbouring voxels along each axis
     image: tuple[int, ...]  # shape of the whole image
     nsd_tolerance: float = 1.0  # in the unit of the spacing
+    unknown: Mask | None = None  # boolean mask (*S), where the truth is not known: neither mask has a voxel there
 
     @cached_property
     def volumes(self) -> tuple[int, int]:
@@ -65,8 +66,13 @@ class MaskPair:
 
     @cached_property
     def surfaces(self) -> Distances | None:
-        """From each surface voxel of one mask to the nearest of the other; None where a mask is empty."""
-        return surface_distances(self.prediction, self.truth, self.spacing) if all(self.volumes) else None
+        """From each surface voxel of one mask to the nearest of the other; None where a mask is empty.
+
+        There are none where a mask ends nowhere but at what is not known.
+        """
+        if not all(self.volumes):
+            return None
+        return surface_distances(self.prediction, self.truth, self.spacing, self.unknown)
 
     @cached_property
     def all_voxels(self) -> Distances | None:
@@ -159,19 +165,23 @@ def _lesion_false_positives(pair: MaskPair) -> float:
 
 
 @computes("nsd")
-def normalised_surface_dice(pair: MaskPair) -> float:
+def normalised_surface_dice(pair: MaskPair) -> float | None:
     """Share of both surfaces that lies within the tolerance of the other (Nikolov et al., JMIR 23, e26151, 2021).
 
-    Every surface voxel counts alike, as in MONAI. Both masks empty: 1; one of them: 0.
+    Every surface voxel counts alike, as in MONAI. Both masks empty: 1; one of them: 0. None without a known surface.
     """
     if pair.surfaces is None:
         return 0.0 if any(pair.volumes) else 1.0
+    if not pair.surfaces[0].size:
+        return None
     near = [np.count_nonzero(d <= pair.nsd_tolerance * (1 + _ROUNDING)) for d in pair.surfaces]
     return float(sum(near) / sum(d.size for d in pair.surfaces))
 
 
-def _of_surfaces(name: str, pair: MaskPair) -> float:
-    return pair.worst_distance() if pair.surfaces is None else REDUCTIONS[name](pair.surfaces)
+def _of_surfaces(name: str, pair: MaskPair) -> float | None:
+    if pair.surfaces is None:
+        return pair.worst_distance()
+    return REDUCTIONS[name](pair.surfaces) if pair.surfaces[0].size else None
 
 
 def _of_all_voxels(name: str, pair: MaskPair) -> float:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from engine.measures import find, in_tables, ordered
 from engine.metrics.intervals import mean_interval, parted
-from engine.metrics.masks import Spacing, bounding_box, spacing_of
+from engine.metrics.masks import Mask, Spacing, bounding_box, spacing_of
 from engine.metrics.pair import WITH_SURFACES, MaskPair, MetricOptions, measure_pair
 from engine.runfolder import SplitSummary
 
@@ -61,6 +61,8 @@ def case_metrics(
     classes: Sequence[str],
     spacing: Spacing = None,
     options: MetricOptions = WITH_SURFACES,
+    *,
+    unknown: Mask | None = None,
 ) -> dict[str, ClassMetrics]:
     """Metrics of one case for every foreground class.
 
@@ -73,6 +75,7 @@ def case_metrics(
         classes: names of the foreground classes.
         spacing: distance of neighbouring voxels along each axis; None: in voxels.
         options: what is measured besides the overlap.
+        unknown: where the truth is not known (*S): both masks hold 0 there; None: it is everywhere.
 
     Returns:
         Class -> the metrics of :mod:`engine.metrics.pair` that the options ask for, ``missed`` (in the truth,
@@ -91,9 +94,12 @@ def case_metrics(
     found = np.logical_or(prediction, truth, order="C")
     if found.any():
         box = bounding_box(found)
+        if unknown is not None:  # what is beside the masks decides where their surfaces are
+            box = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in box)
+            unknown = unknown[box]
         prediction, truth = prediction[box], truth[box]
     return {
-        name: _class_metrics(MaskPair(prediction == i, truth == i, steps, found.shape, tolerance), options)
+        name: _class_metrics(MaskPair(prediction == i, truth == i, steps, found.shape, tolerance, unknown), options)
         for i, name in enumerate(classes, start=1)
     }
 

@@ -76,30 +76,41 @@ def surface_metrics(prediction: npt.ArrayLike, truth: npt.ArrayLike, spacing: Sp
     return {name: reduce(distances) for name, reduce in REDUCTIONS.items()}
 
 
-def surface_distances(prediction: Mask, truth: Mask, spacing: Sequence[float]) -> Distances:
+def surface_distances(
+    prediction: Mask, truth: Mask, spacing: Sequence[float], unknown: Mask | None = None
+) -> Distances:
     """Distances from each surface voxel of one mask to the nearest surface voxel of the other, both ways.
 
     Args:
         prediction: boolean mask ``(*S)``, not empty.
         truth: boolean mask ``(*S)``, not empty.
         spacing: distance of neighbouring voxels along each axis.
+        unknown: boolean mask ``(*S)`` of what neither mask holds and none is outside of: where they end there is no
+            surface. None: there is nothing such.
 
     Returns:
-        Prediction to truth ``(n,)`` and truth to prediction ``(m,)``, one distance a surface voxel.
+        Prediction to truth ``(n,)`` and truth to prediction ``(m,)``, one distance a surface voxel; both empty where
+        one of them has none, which only what is unknown brings about.
     """
     if prediction.flags.f_contiguous and truth.flags.f_contiguous:  # as NIfTI is read: turn it, do not copy it
         prediction, truth, spacing = prediction.T, truth.T, tuple(reversed(spacing))
+        unknown = None if unknown is None else unknown.T
     rings = _rings(tuple(spacing))
     margin = [max(int(axis.max()), 1) for axis in np.concatenate([offsets for _, offsets in rings]).T]
     box = bounding_box(np.logical_or(prediction, truth, order="C"))
-    first, second = (_edges(mask, box, margin) for mask in (prediction, truth))
+    if unknown is not None:  # what is beside the masks counts
+        box = tuple(slice(0, side) for side in unknown.shape)
+    first, second = (_edges(mask, box, margin, unknown) for mask in (prediction, truth))
+    if unknown is not None and not (first.any() and second.any()):
+        return np.empty(0), np.empty(0)
     return _nearest(first, second, spacing, rings), _nearest(second, first, spacing, rings)
 
 
-def _edges(mask: Mask, box: tuple[slice, ...], margin: Sequence[int]) -> Mask:
+def _edges(mask: Mask, box: tuple[slice, ...], margin: Sequence[int], unknown: Mask | None) -> Mask:
     """Voxels of the mask with a face neighbour outside it: the box, with an empty margin of at least 1 around it."""
     padded = np.zeros([s.stop - s.start + 2 * m for s, m in zip(box, margin, strict=True)], dtype=np.bool_)
-    padded[tuple(slice(m, -m) for m in margin)] = mask[box]
+    place = tuple(slice(m, -m) for m in margin)
+    padded[place] = mask[box] if unknown is None else mask | unknown
     flat = padded.ravel()
     middle = slice(padded.strides[0], flat.size - padded.strides[0])  # what lies outside is margin, so no edge
     inner = flat[middle].copy()
@@ -108,6 +119,8 @@ def _edges(mask: Mask, box: tuple[slice, ...], margin: Sequence[int]) -> Mask:
         inner &= flat[middle.start + step : middle.stop + step]
     edges: Mask = np.zeros_like(padded)
     np.greater(flat[middle], inner, out=edges.reshape(-1)[middle])
+    if unknown is not None:
+        edges[place] &= mask
     return edges
 
 

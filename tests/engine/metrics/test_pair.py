@@ -13,6 +13,7 @@ from monai.metrics import compute_surface_dice
 
 from engine.errors import UsageError
 from engine.metrics.pair import MaskPair, computes, measure_pair, normalised_surface_dice
+from engine.metrics.segmentation import case_metrics
 
 EVERY = frozenset({"surface_validation", "all_voxel_distances"})
 
@@ -134,3 +135,19 @@ def test_only_what_is_asked_for_is_measured():
 def test_a_computation_needs_a_name_in_the_table():
     with pytest.raises(UsageError, match=r'no metric "dic"'):
         computes("dic")
+
+
+def test_distances_of_a_case_are_those_beside_what_is_known():
+    """A crop about the masks keeps what is beside them: the known slice alone, whose masks are a voxel apart."""
+    truth, prediction = np.zeros((20, 20, 9), np.uint8), np.zeros((20, 20, 9), np.uint8)
+    truth[5:10, 5:10, 4], prediction[6:10, 5:10, 4] = 1, 1
+    unknown = np.ones(truth.shape, np.bool_)
+    unknown[:, :, 4] = False
+    found = case_metrics(prediction, truth, ("organ",), unknown=unknown)["organ"]
+    plane = case_metrics(prediction[..., 4], truth[..., 4], ("organ",))["organ"]
+    assert {name: found[name] for name in ("dice", "assd", "hd95", "nsd")} == {
+        name: plane[name] for name in ("dice", "assd", "hd95", "nsd")
+    }
+    unknown[:, :, 4] = truth[:, :, 4] == 0  # a scribble: where it ends, nothing is known
+    found = case_metrics(truth, truth, ("organ",), unknown=unknown)["organ"]
+    assert (found["dice"], found["assd"], found["nsd"]) == (1, None, None)

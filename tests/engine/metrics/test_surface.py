@@ -251,3 +251,26 @@ def test_a_dilated_mask_is_one_voxel_away():
     truth[10:30, 10:30, 10:30] = True
     grown = binary_dilation(truth)
     assert surface_metrics(truth, grown)["asd"] == pytest.approx(1.0)
+
+
+def test_a_mask_that_ends_at_what_is_not_known_has_no_surface_there():
+    """Of one known slice in a volume the distances are those in that slice alone, by MedPy."""
+    rng = np.random.default_rng(0)
+    first, second = (gaussian_filter(rng.normal(size=(24, 20)), 2) > 0 for _ in range(2))
+    masks = np.zeros((2, 24, 20, 5), np.bool_)
+    masks[0, :, :, 2], masks[1, :, :, 2] = first, second
+    unknown = np.ones((24, 20, 5), np.bool_)
+    unknown[:, :, 2] = False
+    for order in ("C", "F"):
+        arrays = [np.asarray(each, order=order) for each in (*masks, unknown)]
+        found = surface_distances(arrays[0], arrays[1], (1.0, 2.0, 3.0), arrays[2])
+        assert REDUCTIONS["assd"](found) == pytest.approx(medpy.assd(first, second, (1.0, 2.0)))
+        assert REDUCTIONS["hd95"](found) == pytest.approx(medpy.hd95(first, second, (1.0, 2.0)))
+        cut = surface_distances(arrays[0], arrays[1], (1.0, 2.0, 3.0))
+        assert REDUCTIONS["assd"](cut) < REDUCTIONS["assd"](found)  # faces that agree in being cut
+
+
+def test_without_a_known_surface_there_is_no_distance():
+    mask = np.zeros((6, 6), np.bool_)
+    mask[2:4, 2:4] = True
+    assert [part.size for part in surface_distances(mask, mask, (1.0, 1.0), ~mask)] == [0, 0]
