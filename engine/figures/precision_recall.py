@@ -22,11 +22,11 @@ def draw(run: RunData, path: Path) -> Drawn:
         raise FigureError(f"every case of the {run.split} split has the same class: there is no precision-recall curve")
     figure = style.new_figure(style.WIDTH, 4.0)
     axes = figure.subplots()
-    for index in scores.present:
+    for index in scores.asked:
         positive, score = scores.one_hot[:, index], scores.probabilities[:, index]
         precision, recall, _ = precision_recall_curve(positive, score)
         average, share = float(average_precision_score(positive, score)), float(positive.mean())
-        look = style.line_style(index)
+        look = style.line_style(index if len(scores.asked) > 1 else 0)
         label = f"{scores.classes[index]}  {digits(average)}  ({digits(share)})"
         axes.step(recall, precision, where="post", label=label, **look)
         guessed = scores.predicted == index
@@ -40,7 +40,8 @@ def draw(run: RunData, path: Path) -> Drawn:
     figure.legend(loc="outside right upper", title="average precision (share of cases)", alignment="left")
     style.save(figure, path, run.options.dpi)
     caption = (
-        f"Each class against all others, {run.measured(scores.ids)}. "
+        f"{'Each class against all others' if scores.asked == scores.present else scores.classes[1]}, "
+        f"{run.measured(scores.ids)}. "
         "Dots: the class with the largest probability is chosen. "
         "In brackets: the share of cases of the class, what chance would reach."
     )

@@ -26,6 +26,11 @@ class Scores:
         return [index for index, count in enumerate(counts) if 0 < count < len(self.targets)]
 
     @property
+    def asked(self) -> list[int]:
+        """Those of `present` whose curves say something of their own: of two classes the second, as in metrics.json."""
+        return self.present[-1:] if len(self.classes) == 2 else self.present
+
+    @property
     def absent(self) -> list[str]:
         counts = np.bincount(self.targets, minlength=len(self.classes))
         return [name for name, count in zip(self.classes, counts, strict=True) if count == 0]

@@ -11,7 +11,7 @@ from sklearn import metrics
 
 from engine.figures import draw_all
 from engine.figures.gradcam import overlay, stems
-from engine.figures.roc import macro_curve
+from engine.figures.roc import band, macro_curve
 from engine.readers.numbers import digits
 from engine.readers.run import FigureError, RunData
 from engine.readers.scores import read_scores
@@ -50,6 +50,33 @@ def test_macro_is_the_mean_of_the_classes_at_every_false_positive_rate() -> None
     assert y[0] == 0.0
     assert np.interp(0.5, x, y) == pytest.approx(0.75)
     assert np.trapezoid(y, x) == pytest.approx((1.0 + 0.5) / 2, abs=1e-3)
+
+
+def test_two_classes_have_one_curve_with_the_band_of_their_second(tmp_path: Path) -> None:
+    folder = recorded_runs.classification_run(tmp_path, cases=60, epochs=2, classes=("nevus", "melanoma"))
+    results = {result.kind: result for result in draw_all(folder, only=LINES)}
+    summary = RunData(folder).result
+    roc = results["roc"].caption
+    assert roc.startswith("melanoma against nevus, 60 cases of the test split. Band: ")
+    assert f"sensitivity {digits(summary.value('sensitivity'))} and specificity" in roc
+    assert results["precision_recall"].caption.startswith("melanoma, 60 cases")
+    assert all(result.ok and looks_drawn(folder.root / result.path) for result in results.values())
+
+
+def test_the_band_holds_the_curve_and_is_that_of_a_share() -> None:
+    draw = np.random.default_rng(3)
+    positive = np.arange(400) % 2 == 0
+    score = draw.normal(size=400) + 1.5 * positive
+    low, high = band(positive, score)
+    x, y, _ = metrics.roc_curve(positive, score)
+    curve = np.interp(np.linspace(0, 1, 201), x, y)
+    assert np.all((low <= curve + 1e-9) & (curve <= high + 1e-9))
+    # At a fixed threshold the rate is a share of 200; where the threshold is drawn too, the interval is wider.
+    rate = curve[40]
+    assert 1.0 < (high - low)[40] / (2 * 1.96 * np.sqrt(rate * (1 - rate) / 200)) < 2.0
+    apart = band(positive, positive + 0.0)
+    assert np.all(apart[0][1:] == 1.0)
+    assert band(positive[:4], score[:4]) is None  # too few, as for every other interval
 
 
 def test_one_class_only_has_no_roc(tmp_path: Path) -> None:
