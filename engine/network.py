@@ -16,7 +16,7 @@ from engine.device import Device, measured, open_device
 from engine.distributed import world
 from engine.losses import build_loss
 from engine.models import build_model, count_parameters, output_kind
-from engine.models.weights import first_weights
+from engine.models.weights import Start, first_weights
 from engine.plugins import load_plugins
 from engine.recipe import Recipe
 
@@ -33,7 +33,9 @@ class Network:
     kind: str  # sigmoid or softmax
     outputs: int  # logits of an image or a voxel
     device: Device
-    start: str = ""  # what was loaded of a file of weights, and what is new
+    start: str = ""  # what was loaded of weights to start from, and what is new
+    doubts: tuple[str, ...] = ()  # what has to be said of these weights
+    origin: Mapping[str, Any] = field(default_factory=dict)  # of which run or file they are, for the manifest
     facts: Mapping[str, Any] = field(default_factory=dict)  # what only the data decided, see `engine.recipe.dead`
     levels: Sequence[Sequence[int]] = ((),)  # sizes of the logits of a training sample; more with deep supervision
     counts: tuple[int, ...] = ()  # cases (or voxels) of each class in training, where the loss asks for them
@@ -44,7 +46,13 @@ class Network:
 
 
 def build_network(
-    recipe: Recipe, dataset: Dataset, root: Path, precision: str | None = None, counts: Sequence[int] = ()
+    recipe: Recipe,
+    dataset: Dataset,
+    root: Path,
+    precision: str | None = None,
+    counts: Sequence[int] = (),
+    *,
+    start: Start | None = None,
 ) -> Network:
     """The untrained network of a recipe; its weights depend on ``seed`` only.
 
@@ -52,6 +60,7 @@ def build_network(
         root: the data root, for weights to start from.
         precision: what ``train.amp = "auto"`` was found to mean, in the words of `precision_of`; None: find out.
         counts: `Network.counts`, where ``dataset`` has no training split to count in.
+        start: the weights to start from, where they were read before.
 
     Raises:
         RecipeError: the network and the data, or the device, do not go together.
@@ -73,6 +82,7 @@ def build_network(
         spatial_dims=dataset.spatial_dims,
         size=recipe.data.size,
         root=root,
+        start=start,
     )
     layout = device.layout(dataset.spatial_dims + 2)
     model = model.to(device=device.device).to(memory_format=layout)
@@ -93,7 +103,8 @@ def build_network(
     deep = getattr(recipe.model, "deep_supervision", False)
     levels = level_sizes(model, (2, dataset.channels, *recipe.data.size)) if deep else [()]
     outputs, facts = 1 if kind == "sigmoid" else dataset.labels, {"model.output": kind, **dataset.facts}
-    return Network(model, criterion, kind, outputs, device, first_weights(model), facts, levels, counts)
+    begun = first_weights(model)
+    return Network(model, criterion, kind, outputs, device, begun, facts=facts, levels=levels, counts=counts)
 
 
 def level_sizes(model: nn.Module, shape: Sequence[int]) -> list[Sequence[int]]:
@@ -104,25 +115,19 @@ def level_sizes(model: nn.Module, shape: Sequence[int]) -> list[Sequence[int]]:
     return [logits.shape[2:] for logits in output]
 
 
-def fetch_weights(recipe: Recipe, dataset: Dataset, root: Path) -> None:
+def fetch_weights(recipe: Recipe, dataset: Dataset, root: Path, start: Start | None = None) -> None:
     """Get the weights that training starts from, if any: where it will run there may be no network. Raises as above."""
     if recipe.model != recipe.model.bare():
-        _rehearse(recipe, dataset, root)
+        rehearse(recipe, dataset, root, start)
 
 
-def refuse_misfits(recipe: Recipe, dataset: Dataset, root: Path) -> None:
-    """Make the network from what one case's header says: what does not fit is said before all cases are read.
-
-    Weights to start from are not looked for. Raises as above.
-    """
-    _rehearse(recipe.model_copy(update={"model": recipe.model.bare()}), dataset, root)
-
-
-def _rehearse(recipe: Recipe, dataset: Dataset, root: Path) -> None:
+def rehearse(recipe: Recipe, dataset: Dataset, root: Path, start: Start | None = None) -> None:
+    """Make the network from what one case's header says: what does not fit is said before all cases are read. Raises
+    as above."""
     here = recipe.runtime.model_copy(update={"device": "cpu"})
     train = recipe.train.model_copy(update={"amp": "off"})
     alone = recipe.model_copy(update={"runtime": here, "train": train})
-    build_network(alone, dataset, root, counts=[1] * dataset.labels)
+    build_network(alone, dataset, root, counts=[1] * dataset.labels, start=start)
 
 
 def precision_of(device: Device) -> str:

@@ -65,10 +65,11 @@ class _OfRecipe(Request, frozen=True):
     overrides: Annotated[Texts, Option("override a key of the recipe; may be given often", _SET, flag=("--set",))] = ()
     data: Data = None
     allow_outside: Annotated[bool, Option("let paths in the recipe be absolute or climb up with ..")] = False
+    start: Annotated[Path | None, Option(f"start with the weights of a run: {A_RUN}", "RUN", flag=("--from",))] = None
+    runs: Annotated[Path, Option("folder of the runs (runs)", "DIR")] = Path("runs")
 
 
 class _ToRun(_OfRecipe, frozen=True):
-    runs: Annotated[Path, Option("folder of the runs (runs)", "DIR")] = Path("runs")
     on: Annotated[Literal["local", "slurm"], Option("here, or a job of SLURM (local)")] = "local"
     slurm: Annotated[Texts, Option("--on slurm: an option of sbatch; again for more", "KEY=VALUE", beside=_SLURM)] = ()
 
@@ -85,6 +86,7 @@ class Train(_ToRun, frozen=True):
         "medtui run recipes/quickstart.toml",
         "medtui run recipes/seg_dice.toml --data ~/data --set train.epochs=10 --set optimizer.lr=1e-4",
         "medtui run recipes/cls_ce.toml --detach --name night",
+        "medtui run clinic.toml --from seg_dice",
         "medtui run recipes/cls_ce.toml --on slurm --slurm partition=gpu --slurm gpus-per-task=1 --nproc 2",
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 from engine import hardware
 from engine.console import INTERRUPTED
 from engine.requests import R, Request, encode, make
-from tui.remote.reach import found_here
+from tui.remote.reach import found_copied, found_here
 
 _LONGEST = 100_000
 """Bytes of a request that go as an argument; the kernel takes 128 KiB, and thousands of inputs are longer."""
@@ -47,6 +47,8 @@ def request_of(kind: type[R], arguments: argparse.Namespace, **found: Any) -> R:
         from engine.recipe import load_recipe
 
         load_recipe(arguments.recipe, arguments.overrides, outside=arguments.allow_outside)
+        if arguments.start is not None:
+            found["start"] = found_copied(arguments.runs, str(arguments.start)).root
     fields = (field for field in kind.__struct_fields__ if field not in found and hasattr(arguments, field))
     request = make(kind, {**{field: getattr(arguments, field) for field in fields}, **found})
     request.refuse_absent()

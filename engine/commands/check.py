@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.commands.train import open_checked, refuse_uneven
+from engine.commands.train import begin, open_checked, refuse_uneven
 from engine.data import Dataset, data_root
 from engine.data.survey import Survey, survey
 from engine.errors import RecipeError, counted, millions, printable
@@ -21,6 +21,7 @@ from engine.requests import Check
 
 if TYPE_CHECKING:
     from engine.data.train_loader import TrainLoader
+    from engine.models.weights import Start
     from engine.network import Network
 
 _PROFILED_MINUTES = 10.0  # as if training took so long: some seconds of steps are measured
@@ -50,7 +51,8 @@ def _check(request: Check) -> int:
     if not request.json:
         _say("recipe", f"{recipe.name}: {recipe.task}, {recipe.model.name}, {recipe.loss.name}")
     root = data_root(request.data)
-    dataset = open_checked(recipe, root, fits=request.json)
+    recipe, start = begin(recipe, request, root)
+    dataset = open_checked(recipe, root, fits=request.json, start=start)
     found = survey(dataset, recipe.data)
     if request.json:
         print(json.dumps(portable(msgspec.to_builtins(found)), indent=1))
@@ -61,11 +63,13 @@ def _check(request: Check) -> int:
     for note in doubts(recipe, len(dataset.split("train"))):
         _say("", note, "note")
     with memory_errors(memory_advice(recipe)):
-        network = _network(recipe, dataset, root)
+        network = _network(recipe, dataset, root, start)
         refuse_dead(recipe, network.facts)
         _say("model", f"{recipe.model.name}, {millions(network.parameters)} weights, on {network.device.name}")
         if network.start:
             _say("weights", network.start)
+        for doubt in network.doubts:
+            _say("", doubt, "note")
         if network.device.reason:
             _say("amp", network.device.reason)
         _step(recipe, dataset, network, processes)
@@ -112,16 +116,16 @@ def _say(what: str, words: str, state: str = "ok") -> None:
     print(f"{clear}{what:9}{state:5}{printable(words)}", flush=True)
 
 
-def _network(recipe: Recipe, dataset: Dataset, root: Path) -> Network:
-    from engine.network import build_network
+def _network(recipe: Recipe, dataset: Dataset, root: Path, start: Start | None) -> Network:
+    from engine.evaluation.start import start_network
 
     try:
-        return build_network(recipe, dataset, root)
+        return start_network(recipe, dataset, root, start)
     except RecipeError as error:
         if [problem.key for problem in error.problems] != ["model.pretrained"]:
             raise
         _say("weights", f"{error.problems[0].what}. {error.hint}", "note")
-        return build_network(recipe.model_copy(update={"model": recipe.model.bare()}), dataset, root)
+        return start_network(recipe.bare(), dataset, root, None)
 
 
 def _step(recipe: Recipe, dataset: Dataset, network: Network, processes: int) -> None:

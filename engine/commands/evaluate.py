@@ -16,6 +16,7 @@ from engine.data.familiar import unfamiliar
 from engine.data.identity import changed, seen_in_training, split_rows
 from engine.device import ELSEWHERE, memory_errors
 from engine.errors import DataError, RunError, UsageError, printable
+from engine.evaluation.start import trained_before
 from engine.evaluation.tester import Tester
 from engine.evaluation.trained import Trained, as_trained, network_for, open_trained
 from engine.events import Event, Log
@@ -44,7 +45,8 @@ def evaluate(request: Evaluate) -> int:
     dataset = check_dataset(dataset, trained.recipe.data, progress=show_progress("checking the data"), measured=True)
     rows = split_rows(dataset.cases, label)
     _refuse_changed(trained, rows, label)
-    dataset = seen_in_training(dataset, runfolder.read_splits(folder), label)
+    before = {image for voter in trained.voters for image in trained_before(voter)}
+    dataset = seen_in_training(dataset, runfolder.read_splits(folder), label, before)
     network = network_for(trained, dataset)
     news: list[Event] = []
     for note in (*dataset.notes, *unfamiliar(dataset, trained.manifest.data.ranges)):

@@ -56,6 +56,8 @@ def resume(request: Resume, handshake: Handshake | None = None) -> int:
 
 
 def _go_on(request: Resume, handshake: Handshake, processes: int) -> int:
+    from engine.evaluation.start import find_start
+
     folder, overrides = runfolder.RunFolder(request.run), request.overrides
     _refuse_live(folder, take=request.take)
     lock = runfolder.take_lock(folder)
@@ -76,7 +78,9 @@ def _go_on(request: Resume, handshake: Handshake, processes: int) -> int:
                 f"the data in {root / recipe.data.root} is not that of {folder.id}: {what}",
                 "bring the old data back, name it with --data, or begin a new run from here: medtui resume --fork",
             )
-        network = build(recipe, dataset, root, manifest.precision)
+        begun = folder.last.exists()  # then the weights that it started from are not needed again
+        start = None if begun else find_start(recipe, None, folder.root, root)[1]
+        network = build(recipe.bare() if begun else recipe, dataset, root, manifest.precision, start)
         if overrides:
             runfolder.write_text(folder.recipe, recipe_toml(recipe, network.facts))
         if not manifest.data.fingerprint:  # it was killed before its manifest was written
@@ -107,17 +111,21 @@ def _fork(request: Resume, handshake: Handshake, processes: int) -> int:
     the optimizer's memory and the place in training come from the checkpoint; every setting comes from
     the recipe. The old run is not touched, and may be alive or finished.
     """
+    from engine.evaluation.start import find_start, keep_start
+
     folder = runfolder.RunFolder(request.run)
     recipe = _recipe_of_fork(request, folder)
     refuse_uneven(recipe, processes)
     content, best = _one_moment(folder)
     root = data_root(request.data or _remembered_root(runfolder.read_manifest(folder)))
     dataset = open_checked(recipe, root)
-    network = build(recipe, dataset, root)
+    recipe, start = find_start(recipe, None, folder.root, root)
+    network = build(recipe.bare(), dataset, root)
     _refuse_weights(folder, network, content)
     changed = _differing(load_run_recipe(folder.recipe), recipe)
     new = runfolder.create(folder.root.parent, recipe.name)
     keep_webhook(new, stored_webhook(folder))
+    keep_start(new, recipe, start)
     content["recipe"] = recipe_toml(recipe, network.facts)
     runfolder.write_text(new.recipe, content["recipe"])
     _copy_stream(folder, new, content)

@@ -19,12 +19,13 @@ from engine.data.identity import split_rows
 from engine.errors import Problem, RecipeError, printable
 from engine.hardware import launched_place, unwatched
 from engine.recipe import Recipe, load_recipe, memory_advice, placed, recipe_toml, refuse_dead
-from engine.requests import Resume, Sweep, Train, encode
+from engine.requests import Check, Resume, Sweep, Train, encode
 from engine.runfolder import RunFolder, create, take_lock, update_manifest, write_splits, write_text
 from engine.training.manifest import command_line, first_manifest, hardware_facts
 from engine.training.webhook import keep_webhook, stored_webhook
 
 if TYPE_CHECKING:
+    from engine.models.weights import Start
     from engine.network import Network
 
 
@@ -48,7 +49,7 @@ def train(request: Train, handshake: Handshake | None = None) -> int:
 def _send(request: Train) -> int:
     """Send a run to SLURM; what is wrong with it is found here, and what it needs is fetched here."""
     from engine.data.phantom import ensure_phantom
-    from engine.network import fetch_weights
+    from engine.evaluation.start import rehearse_start
     from engine.studies.slurm import submit
 
     recipe = load_recipe(request.recipe, request.overrides, outside=request.allow_outside)
@@ -56,7 +57,7 @@ def _send(request: Train) -> int:
     root = data_root(request.data)
     ensure_phantom(recipe.data, root)
     dataset = open_dataset(recipe.data, recipe.task, root)
-    fetch_weights(recipe, dataset, root)
+    rehearse_start(recipe, dataset, root, request.start, request.recipe.parent)
     job, log = submit(structs.replace(request, data=root), request.name or recipe.name)
     print(f"job {job}; what it says until its run begins is in {log}\nwatch it when it runs: medtui attach", flush=True)
     return 0
@@ -67,13 +68,18 @@ def _train(request: Train, handshake: Handshake, processes: int) -> int:
     recipe = load_recipe(request.recipe, overrides, outside=request.allow_outside)
     refuse_uneven(recipe, processes)
     root = data_root(request.data)
-    dataset = open_checked(recipe, root, fits=False)
-    network = build(recipe, dataset, root)
+    recipe, start = begin(recipe, request, root)
+    dataset = open_checked(recipe, root, fits=False, start=start)
+    network = build(recipe, dataset, root, start=start)
     refuse_dead(recipe, network.facts)
     folder = create(request.runs, recipe.name)
     if request.study:  # first of all: a study finds its members by it, whenever they are killed
         update_manifest(folder, study=request.study)
         keep_webhook(folder, stored_webhook(RunFolder(request.runs / str(request.study.get("id", "")))))
+    if start:
+        from engine.evaluation.start import keep_start
+
+        keep_start(folder, recipe, start)
     write_text(folder.recipe, recipe_toml(recipe, network.facts))
     write_splits(folder, split_rows(dataset.cases))
     update_manifest(folder, **first_manifest(recipe, dataset, command_line()))
@@ -115,10 +121,29 @@ def refuse_uneven(recipe: Recipe, count: int) -> None:
         raise RecipeError(f"{count} processes cannot share this recipe:", problems=(problem,))
 
 
-def open_checked(recipe: Recipe, root: Path, *, fits: bool = True) -> Dataset:
+def begin(recipe: Recipe, request: Train | Check, root: Path) -> tuple[Recipe, Start | None]:
+    """The weights to start from, if any, and the recipe that names them. Raises: MedtuiError: they cannot be read."""
+    if request.start is None and recipe.model.weights is None:
+        return recipe, None
+    _load_torch()
+    from engine.evaluation.start import find_start
+
+    return find_start(recipe, request.start, request.recipe.parent, root)
+
+
+def _load_torch() -> None:
+    """What takes seconds is said."""
+    if "torch" not in sys.modules:
+        tell("loading PyTorch")
+    with unwatched():
+        import engine.network  # noqa: F401
+
+
+def open_checked(recipe: Recipe, root: Path, *, fits: bool = True, start: Start | None = None) -> Dataset:
     """The dataset of a recipe, every case of it read once; progress goes to stderr.
 
-    A phantom that is not there is made. Whether the network ``fits`` may be known already, or is of no interest.
+    A phantom that is not there is made. Whether the network ``fits``, with the weights to ``start`` from, may be known
+    already, or is of no interest.
 
     Raises:
         RecipeError: network, loss and data do not go together.
@@ -130,21 +155,22 @@ def open_checked(recipe: Recipe, root: Path, *, fits: bool = True) -> Dataset:
         tell(f"made an artificial data set: {made}")
     dataset = open_dataset(recipe.data, recipe.task, root)
     if not fits:
-        if "torch" not in sys.modules:
-            tell("loading PyTorch")
-        with unwatched():
-            from engine.network import refuse_misfits
-        refuse_misfits(recipe, dataset, root)
+        _load_torch()
+        from engine.evaluation.start import refuse_misfits
+
+        refuse_misfits(recipe, dataset, root, start)
     return check_dataset(dataset, recipe.data, progress=show_progress("checking the data"))
 
 
-def build(recipe: Recipe, dataset: Dataset, root: Path, precision: str | None = None) -> Network:
+def build(
+    recipe: Recipe, dataset: Dataset, root: Path, precision: str | None = None, start: Start | None = None
+) -> Network:
     """The untrained network of a recipe; memory that runs out is told with what to change."""
     from engine.device import memory_errors
-    from engine.network import build_network
+    from engine.evaluation.start import start_network
 
     with memory_errors(memory_advice(recipe)):
-        return build_network(recipe, dataset, root, precision)
+        return start_network(recipe, dataset, root, start, precision)
 
 
 def facts_of(network: Network, recipe: Recipe, root: Path) -> dict[str, Any]:
@@ -158,6 +184,7 @@ def facts_of(network: Network, recipe: Recipe, root: Path) -> dict[str, Any]:
         "model": {"name": recipe.model.name, "parameters": network.parameters, "output": network.kind}
         | ({"start": network.start} if network.start else {})
         | ({"counts": network.counts} if network.counts else {}),
+        **({"started_from": dict(network.origin)} if network.origin else {}),
         "device": device.name,
         "precision": precision_of(device),  # for resume and evaluate: they compute as the run did
         "hardware": hardware_facts(gpu),

@@ -29,12 +29,8 @@ def unfamiliar(dataset: Dataset, known: Ranges) -> tuple[str, ...]:
         return ()
     cases = {case.id: case.facts for case in dataset.cases if case.facts is not None}
     notes = []
-    if far := [name for name, facts in cases.items() if dataset.spatial_dims == 3 and _far(facts, known)]:
-        first = cases[far[0]]
-        notes.append(
-            f"{_named(far)}: values from {first.low:g} to {first.high:g}; the network was trained on "
-            f"values from {known['low'][0]:g} to {known['high'][1]:g}"
-        )
+    if dataset.spatial_dims == 3 and (far := far_off(cases, known)):
+        notes.append(far)
     most = known["blank"][1]
     if empty := [name for name, facts in cases.items() if facts.blank > most + _MORE_BLANK]:
         notes.append(
@@ -49,6 +45,17 @@ def unfamiliar(dataset: Dataset, known: Ranges) -> tuple[str, ...]:
             f"network was trained on {' x '.join(sides)} mm, and nothing resamples them: train with data.spacing"
         )
     return tuple(notes)
+
+
+def far_off(cases: Mapping[str, CaseFacts], known: Ranges) -> str:
+    """A note on those of ``cases`` whose values are far from ``known``; "" where there are none."""
+    if not {"low", "high"} <= known.keys() or not (far := [name for name, own in cases.items() if _far(own, known)]):
+        return ""
+    first = cases[far[0]]
+    return (
+        f"{_named(far)}: values from {first.low:g} to {first.high:g}; the network was trained on "
+        f"values from {known['low'][0]:g} to {known['high'][1]:g}"
+    )
 
 
 def _other_voxels(facts: CaseFacts, known: Ranges) -> bool:

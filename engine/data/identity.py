@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -75,9 +75,10 @@ def changed(known: Iterable[SplitRow], found: Iterable[SplitRow]) -> str:
     return "; ".join(f"{what}: {some(names)}" for what, names in parts.items() if names)
 
 
-def seen_in_training(dataset: Dataset, known: Iterable[SplitRow], label: str) -> Dataset:
-    """``dataset``, which is to be measured as ``label``, with a note on images that the run was trained on."""
-    trained = {row.image for row in known if row.split == "train"}
+def seen_in_training(dataset: Dataset, known: Iterable[SplitRow], label: str, before: Collection[str] = ()) -> Dataset:
+    """``dataset``, which is to be measured as ``label``, with a note on images that the run was trained on, or the
+    weights that it started from (``before``, by hashes)."""
+    trained = {*before, *(row.image for row in known if row.split == "train")}
     seen = [case.id for case in dataset.cases if case.facts is not None and case.facts.image in trained]
     if not seen or label == "train":
         return dataset

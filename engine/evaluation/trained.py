@@ -129,11 +129,10 @@ def network_for(trained: Trained, dataset: Dataset) -> Network:
     Nothing is fetched: weights that training started from are not needed again.
     """
     recipe, known = trained.recipe, trained.manifest
-    bare = recipe.model_copy(update={"model": recipe.model.bare()})
     counts = known.model.counts
     if not counts and not dataset.dense:  # runs of earlier versions
         counts = list(known.data.counts.get("train", {}).values())
-    return build_network(bare, dataset, trained.root, known.precision, counts)
+    return build_network(recipe.bare(), dataset, trained.root, known.precision, counts)
 
 
 def load_predictors(
@@ -157,13 +156,18 @@ def load_predictors(
     return predictors, path, content
 
 
+def chosen_path(folder: RunFolder, recipe: Recipe) -> Path:
+    """The checkpoint that is tested: best.pt where the recipe wants it and validation wrote one, else last.pt."""
+    return folder.best if recipe.evaluate.checkpoint == "best" and folder.best.exists() else folder.last
+
+
 def chosen_checkpoint(folder: RunFolder, recipe: Recipe) -> tuple[Path, Content]:
-    """The checkpoint that is tested: best.pt where the recipe wants it and validation wrote one; process 0 reads it.
+    """`chosen_path` and its content; process 0 reads it.
 
     Raises:
         RunError: there is none, it is damaged, its weights are not finite, or it is of a run with other classes.
     """
-    path = folder.best if recipe.evaluate.checkpoint == "best" and folder.best.exists() else folder.last
+    path = chosen_path(folder, recipe)
     path, content = broadcast((path, load_checkpoint(path) if rank() == 0 else {}))
     found, known = content.get("classes"), read_manifest(folder).data.classes
     if found and known and list(found) != list(known):

@@ -14,6 +14,7 @@ from engine.console import show_progress
 from engine.data.web import DownloadError, fetch_file
 from engine.errors import Problem, RecipeError, counted, some
 
+_WHERE = "a file with a state dict, beside the recipe or below the data root; for the weights of a run: --from RUN"
 _LARGEST = 2 * 10**9  # bytes of a file of ImageNet weights: more than any ResNet has
 
 
@@ -130,7 +131,7 @@ def _read(path: Path, key: str) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
     try:
         found: Any = load_plain(path)
     except FileNotFoundError:
-        raise _refuse(key, f"there is no file {path}", "a file with a state dict, relative to the data root") from None
+        raise _refuse(key, f"there is no file {path}", _WHERE) from None
     except pickle.UnpicklingError:
         found_text = f"{path} is damaged, or holds more than tensors and plain values"
         raise _refuse(key, found_text, "a state dict, as torch.save writes it") from None

@@ -186,5 +186,6 @@ def _paths(document: Document, values: Mapping[str, Any]) -> list[Problem]:
             value = given.get(name)
             if isinstance(value, str) and leaves(value):
                 key = f"{table}.{name}"
-                problems.append(Problem(document.place(key), f"found {show(value)}", allowed, key))
+                more = "; for the weights of a run: --from RUN" if key == "model.weights" else ""
+                problems.append(Problem(document.place(key), f"found {show(value)}", allowed + more, key))
     return problems

@@ -1,7 +1,7 @@
 """The whole recipe, and the rules that hold between its tables."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field
 
@@ -45,6 +45,10 @@ class Recipe(Table):
     @property
     def monitor_up(self) -> bool:
         return measures.better_up(self.monitor)
+
+    def bare(self) -> Self:
+        """The same recipe with random weights to begin with."""
+        return self.model_copy(update={"model": self.model.bare()})
 
 
 TABLES: dict[str, type[Table]] = {

@@ -22,7 +22,8 @@ class ModelTable(NamedTable):
 
     name: str
     weights: RelativePath | None = None
-    """File with weights to start from (a state dict), relative to the data root."""
+    """File with weights to start from (a state dict): beside the recipe, or below the data root. A run keeps them in
+    its folder, in start/. `--from RUN` takes those of a run."""
 
     def bare(self) -> Self:
         """The same network with random weights: nothing is read or fetched for it."""

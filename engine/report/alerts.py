@@ -12,6 +12,7 @@ from engine.readers.run import RunData
 from engine.readers.run_view import finite
 from engine.report.blocks import Alert
 from engine.report.statement import limits, times
+from engine.runfolder.manifest import StartFacts
 
 _MOST_LOGS = 8
 _FEW_CASES = 10
@@ -56,9 +57,17 @@ def _state(run: RunData) -> Iterator[Alert]:
         yield Alert("warning", f"Training ended after {epochs}.")
 
 
+def seen_before(begun: StartFacts, of: str = "") -> Iterator[Alert]:
+    """That the weights which a run, or members of a study (``of``), started from were trained on measured cases."""
+    for split, count in begun.seen.items():
+        were = f"{count} {'was' if count == 1 else 'were'} in the training of {begun.run}, whose weights training began"
+        yield Alert("warning", f"Of the {split} cases{of}, {were} with: for them the numbers are too good.")
+
+
 def _data(run: RunData) -> Iterator[Alert]:
     if run.data.phantom:
         yield Alert("warning", PHANTOM)
+    yield from seen_before(run.manifest.started_from)
     if run.data.published_split is False and run.split == "test" and not run.result.empty:
         yield Alert("warning", NOT_PUBLISHED)
     if letters := missing_letters("".join((run.folder.id, *run.classes, *run.cases().ids))):

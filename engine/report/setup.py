@@ -117,7 +117,8 @@ def _model(run: RunData, recipe: Recipe) -> str:
     if getattr(recipe.model, "pretrained", False):
         text += f", ImageNet weights {recipe.model.model_dump().get('imagenet_weights', '')}".rstrip()
     elif recipe.model.weights:
-        text += f", weights from {recipe.model.weights}"
+        known = run.manifest.started_from.run
+        text += ", weights of another run" if known else f", weights from {recipe.model.weights}"
     text += f" ({model.start})" if model.start else "" if "weights" in text else ", random weights to begin with"
     parameters = model.parameters
     if parameters is not None:

@@ -14,7 +14,7 @@ from engine.readers.figure_index import read_index
 from engine.readers.numbers import digits, interval, signed
 from engine.readers.run import CaseTable, RunData
 from engine.report import pictures
-from engine.report.alerts import NOT_PUBLISHED, PHANTOM, gravest_first, noted
+from engine.report.alerts import NOT_PUBLISHED, PHANTOM, gravest_first, noted, seen_before
 from engine.report.blocks import Alert, Block, Card, Cards, Cell, Code, Document, Facts, Section, Table, Text
 from engine.report.checklists import appendix
 from engine.report.methods import methods
@@ -24,7 +24,7 @@ from engine.report.setup import setup
 from engine.report.shared import error_over_cases
 from engine.report.spread import subgroups
 from engine.report.statement import BLANK, data_section, looks, use_section
-from engine.runfolder import RunFolder, SplitSummary, read_metrics, read_status, read_text
+from engine.runfolder import RunFolder, SplitSummary, read_manifest, read_metrics, read_status, read_text
 from engine.runfolder.study import Member, Study, best_setting, member_folder, pooled_name, result_words, voters
 
 
@@ -93,6 +93,9 @@ def _alerts(run: RunData, study: Study, name: str) -> Iterator[Alert]:
         yield Alert("warning", PHANTOM)
     if run.data.published_split is False and {"test", "test_members"} & run.metrics.keys():
         yield Alert("warning", NOT_PUBLISHED)
+    folders = [member_folder(run.folder, member) for member in study.member if member.run]
+    for folder in folders:
+        yield from seen_before(read_manifest(folder).started_from, of=f" of {folder.id}")
     if len(study.seeds) < 2:
         yield Alert("note", "One seed: what another training would change is not known; intervals are of the cases.")
     if left := [member for member in study.member if member.state not in {"finished", "pruned"}]:

@@ -65,6 +65,16 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     counts: list[Count] = []  # cases (or voxels) of each class in training, where the loss asks for them
 
 
+class StartFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The weights that a run started from."""
+
+    run: str = ""
+    checkpoint: str = ""  # of that run
+    epoch: Count | None = None
+    file: str = ""  # where they are of no run that is known
+    seen: dict[str, Count] = {}  # split -> cases of it that the weights were trained on
+
+
 class CheckpointFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The checkpoint that was tested."""
 
@@ -114,6 +124,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     ended_s: Seconds | None = None
     duration_s: float | None = None
     model: ModelFacts = ModelFacts()
+    started_from: StartFacts = StartFacts()
     checkpoint: CheckpointFacts = CheckpointFacts()
     device: str = ""
     precision: str | None = None  # what train.amp was found to mean on this device

@@ -77,6 +77,8 @@ class RunFolder:
     checkpoints = _Place("checkpoints")
     last = _Place("checkpoints/last.pt")
     best = _Place("checkpoints/best.pt")
+    start = _Place("start")
+    """Weights that the training started from."""
     metrics = _Place("metrics.json")
     cases = _Place("cases.csv")
     splits = _Place("splits.csv")

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from engine.data import data_root, open_dataset
 from engine.data.phantom import ensure_phantom
@@ -37,10 +38,10 @@ def plan(request: Sweep) -> tuple[Study, Recipe]:
     dataset = open_dataset(recipe.data, recipe.task, root)
     if not dataset.split("validation"):
         raise UsageError("the recipe has no validation split to compare members by", "name --folds K")
-    if request.on == "slurm":
-        from engine.network import fetch_weights
+    if request.on == "slurm" or request.start:
+        from engine.evaluation.start import rehearse_start
 
-        fetch_weights(recipe, dataset, root)
+        rehearse_start(recipe, dataset, root, request.start, request.recipe.parent)
     seeds = list(range(recipe.seed, recipe.seed + request.seeds))
     points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     if len(points) * len(seeds) * max(1, request.folds) > MOST_MEMBERS:
@@ -116,9 +117,13 @@ def _refuse_illegal(
 
 
 def make(request: Sweep, study: Study, recipe: Recipe) -> RunFolder:
-    """The folder of a study, with its recipe and its table."""
+    """The folder of a study, with its recipe, the weights that its members start from, and its table."""
+    from engine.evaluation.start import find_start, keep_start
+
+    recipe, start = find_start(recipe, request.start, request.recipe.parent, Path(study.data))
     folder = create(request.runs, recipe.name, study=True)
     update_manifest(folder, command=command_line(), seed=recipe.seed)
+    keep_start(folder, recipe, start)
     write_text(folder.recipe, recipe_toml(recipe, sure=True))
     keep_webhook(folder, recipe.runtime.webhook)
     save(folder, study)  # from now on it is a study

@@ -23,7 +23,7 @@ from engine.runfolder import ENDED, RunFolder, read_status
 _WAIT_S = 180.0  # longer than the trainer of the last try can look alive
 _DAY_MIN = 1440
 _NOTICE_S = 120
-_PLACES = ("recipe", "run", "runs", "data")
+_PLACES = ("recipe", "run", "runs", "data", "start")
 R = TypeVar("R", bound=Train | Resume)
 _LOOK_S, _MOST_LOOK_S = 3.0, 30.0  # a study of many members is not to keep SLURM busy with questions
 _OVER = frozenset(

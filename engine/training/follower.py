@@ -80,7 +80,7 @@ def follow() -> None:
         log = os.open(folder.log, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
         os.dup2(log, 1)
         os.dup2(log, 2)
-    recipe = job.recipe.model_copy(update={"model": job.recipe.model.bare()})
+    recipe = job.recipe.bare()
     if job.gpus:
         runtime = recipe.runtime.model_copy(update={"device": f"cuda:{launched_place().local}"})
         recipe = recipe.model_copy(update={"runtime": runtime})

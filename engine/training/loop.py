@@ -134,6 +134,8 @@ def build_training(session: Session, network: Network) -> Training:
     trainer = make_trainer(step, stream)
     if network.start:
         session.log(f"weights: {network.start}")
+    for doubt in network.doubts:
+        session.log(doubt, "warning")
     best = Best(recipe.monitor, up=recipe.monitor_up)
     epoch_metrics = EpochMetrics(session.emit, recipe.task, dataset.classes)
     clock = TimeLimit(session.emit, recipe.train.max_minutes, read_manifest(session.folder).minutes)

@@ -55,6 +55,7 @@ def sample(action: argparse.Action) -> list[str]:
 def place(tmp_path, monkeypatch):
     (tmp_path / "seg.toml").write_text(SEGMENTATION)
     create(tmp_path / "runs", "first")
+    create(tmp_path / "runs", "a-start")
     for name in ("some-inputs", "a.nii", "b.nii", "a-data"):  # what has to be there before PyTorch is loaded
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path)

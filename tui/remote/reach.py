@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import UsageError, printable
 from engine.runfolder import RunFolder, find_run, list_runs
-from engine.runfolder.mirror import place_of, refuse_mirror
+from engine.runfolder.mirror import is_mirror, place_of, refuse_mirror
 
 if TYPE_CHECKING:
     from tui.remote.hosts import Host
@@ -28,6 +28,15 @@ def found_here(runs: Path, run: str | None, command: str, *, studies: bool = Fal
         raise UsageError(f"{printable(run or '', keep='')} is on another machine", f"do this over there: {words}")
     folder = find_run(runs, run, studies=studies)
     refuse_mirror(folder, command)
+    return folder
+
+
+def found_copied(runs: Path, run: str) -> RunFolder:
+    """The run of which all files are needed here. Raises: UsageError: there is no such run, or it is elsewhere."""
+    folder = None if _elsewhere(run) else find_run(runs, run)
+    if folder is None or is_mirror(folder):
+        words = f"{printable(run, keep='')} is on another machine"
+        raise UsageError(words, "copy its folder here, such as by scp -r, and name the copy")
     return folder
 
 
