@@ -266,4 +266,6 @@ def _legend(figure: Figure, planes: list[Plane]) -> None:
     ]
     if any(((p.truth > 0) & (p.prediction > 0) & (p.truth != p.prediction)).any() for p in planes):
         handles.append(Patch(color=style.CYCLE[3], label="another class"))
+    if any(plane.unknown.any() for plane in planes):
+        handles.append(Patch(color=style.MUTED, alpha=0.7, label="not known"))
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))

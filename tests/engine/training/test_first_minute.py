@@ -29,6 +29,9 @@ def test_shares_of_classes_and_intensities() -> None:
     words = describe(batch(label), ["anterior", "posterior"])  # type: ignore[arg-type]
     assert words.startswith("2 of 5x4x2, intensities 0 to 79 (mean 39.5); ")
     assert words.endswith("background 72.5 %, anterior 2.5 %, posterior 25 %")
+    label[0, 1:] = 3  # 32 of 80, of which nobody knows the truth
+    words = describe(batch(label), ["anterior", "posterior"])  # type: ignore[arg-type]
+    assert words.endswith("background 32.5 %, anterior 2.5 %, posterior 25 %, not known 40 %")
     of_two = describe(batch(torch.tensor([1, 1])), ["nevus", "melanoma"])  # type: ignore[arg-type]
     assert of_two.endswith("; melanoma 2")
 
@@ -38,6 +41,8 @@ def test_a_crop_with_its_truth_and_then_the_cost(tmp_path: Path, dense: bool) ->
     folder = create(tmp_path, "a")
     said: list[Event] = []
     label = torch.ones(2, 6, 4, 3, dtype=torch.int64) if dense else torch.tensor([1, 0])
+    if dense:
+        label[0, 0] = 3  # not known, and not shown
     trainer = Engine(lambda *_: None)
     FirstMinute(folder, said.append, ["nevus", "melanoma"], FiguresTable(case_names=False)).attach(trainer)
     trainer.run([[batch(label)]] * 12, max_epochs=2)
@@ -45,6 +50,7 @@ def test_a_crop_with_its_truth_and_then_the_cost(tmp_path: Path, dense: bool) ->
     assert (preview.epoch, preview.split, preview.case) == (0, "train", "of the training")
     arrays = load_arrays(folder.root / preview.path)
     assert set(arrays) == {"image", "slices", "truth" if dense else "true"}
+    assert not dense or arrays["truth"].max() == 1
     messages = [event.message for event in said if isinstance(event, Log)]
     assert len(messages) == 2
     assert "s for 2 epochs of 12 steps" in messages[1]
