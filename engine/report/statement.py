@@ -11,7 +11,7 @@ from engine.report.setup import counts_table
 from engine.runfolder import list_runs, read_manifest
 
 BLANK = "[for the author to fill]"
-_LEFT_OUT = ("left out:", "kept with", "not used", "does not")
+_LEFT_OUT = ("left out:", "kept with", "not used", "does not", "count nowhere")
 """What a note has in it that says of cases or files that they do not count."""
 _USE = (
     "Intended use and clinical role",
