@@ -124,6 +124,7 @@ class Validation(Event, frozen=True, tag="validation", kw_only=True):
     iteration: int
     metrics: Metrics = {}
     per_class: dict[str, Metrics] = {}  # class -> metrics; None where the class is absent
+    per_region: dict[str, Metrics] = {}  # the same of unions of classes, where the recipe names any
     cases: list[CaseEntry] = []  # {"id": ..., "dice": ... or "loss": ...}, worst first
     best: bool = False
     seconds: float = 0.0
@@ -136,6 +137,7 @@ class Result(Event, frozen=True, tag="result", kw_only=True):
     split: str
     metrics: Metrics = {}
     per_class: dict[str, Metrics] = {}
+    per_region: dict[str, Metrics] = {}
     cases: list[CaseEntry] = []
     confusion: list[list[int]] = []
 

@@ -14,11 +14,11 @@ from engine.errors import UsageError
 from engine.plugins import load_plugins
 
 Task: TypeAlias = Literal["segmentation", "classification"]
-Key: TypeAlias = Literal["", "surface_validation", "all_voxel_distances"]
+Key: TypeAlias = Literal["", "surface_validation", "all_voxel_distances", "regions"]
 Kind: TypeAlias = Literal["share", "distance", "count", "number"]
 Value: TypeAlias = float | str | None
 """As the stream has it: None, or the name of what is not finite, in place of a number."""
-_TWINS = ("weighted", "micro", "calibrated")
+_TWINS = ("weighted", "micro", "calibrated", "regions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,7 @@ _TABLE: dict[str, Measure] = {
         _lesion("lesions", "Lesions", "lesion", "number", up=None, least=0.0),
         _lesion("lesion_sensitivity", "Lesion sensitivity", "les se"),
         _lesion("lesion_false_positives", "False lesions", "les fp", "number", up=False, if_absent=True),
+        Measure("dice_regions", "Dice (regions)", "dice ∪", tasks=("segmentation",), key="regions"),
         _count("missed", "Missed", up=False),
         _count("false_positive", "False positive", up=False),
         _count("false_positive_cases", "FP cases", up=False),
@@ -137,7 +138,7 @@ def unregister(name: str) -> None:
 
 @lru_cache(maxsize=1024)
 def find(name: str) -> Measure:
-    """The metric of that name; ``f1_weighted`` and ``auc_micro`` are made from that without the ending.
+    """The metric of that name; ``f1_weighted`` and ``hd95_regions`` are made from that without the ending.
 
     A name that nobody registered, as an older or a newer version may have written, is a number of which more is
     better.

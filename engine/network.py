@@ -18,7 +18,7 @@ from engine.losses import build_loss
 from engine.models import build_model, count_parameters, output_kind
 from engine.models.weights import Start, first_weights
 from engine.plugins import load_plugins
-from engine.recipe import Recipe
+from engine.recipe import Recipe, region_indices
 
 _AMP: dict[str, Literal["off", "bf16", "fp16"]] = {"float32": "off", "bf16": "bf16", "fp16": "fp16"}
 Criterion = Callable[[Tensor, Tensor], Tensor]
@@ -73,6 +73,7 @@ def build_network(
     if decided:
         device = open_device(recipe.runtime, _AMP[dtype])
     torch.manual_seed(recipe.seed)
+    region_indices(recipe.evaluate, dataset.classes)
     classes = len(dataset.classes)
     model = build_model(
         recipe.model,

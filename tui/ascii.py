@@ -14,7 +14,7 @@ _ASCII = str.maketrans(
         **dict(zip("━╸▀░▒▓▌▐▔", "=>^.:%||-", strict=True)),
         "🔎": "/ ",
         **dict(zip("▴▾▸←→↑↓≤⏎", "^v><>^v<<", strict=True)),
-        **dict(zip("∞−–…·×✕Δ±◌", "8--~.xxd~o", strict=True)),
+        **dict(zip("∞−–…·×✕Δ±◌∪", "8--~.xxd~oU", strict=True)),
     }
 )
 

@@ -11,6 +11,7 @@ from engine.measures import find
 
 __all__ = ["age", "clock", "figure", "one_line", "printable", "rate", "shorten", "sparkline"]
 
+UNION = "∪"  # before the name of a region
 _HUGE = 1e300  # sums and differences of what is larger overflow
 _BARS = "▁▂▃▄▅▆▇█"
 

@@ -30,7 +30,7 @@ from engine.evaluation.results import Table, mask_path, read_mask, write_mask
 from engine.events import CaseEntry
 from engine.metrics import segmentation
 from engine.metrics.pair import MetricOptions
-from engine.recipe import SegmentationEvaluateTable
+from engine.recipe import SegmentationEvaluateTable, region_indices
 from engine.runfolder import SplitSummary
 
 Mask = Masks
@@ -71,6 +71,7 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
         }
         asked = frozenset(key for key, on in keys.items() if on)
         self._options = MetricOptions(asked, table.nsd_tolerance)
+        self._regions = region_indices(table, job.dataset.classes)
         self.by_id = {case.id: case for case in job.cases}
         self.written: dict[str, Path] = {}  # the mask files; each process writes those of its cases
         self.rows: list[segmentation.SegmentationRow] = []
@@ -109,8 +110,11 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
             return SegmentedCase(prepared, mask, mask_net, None, None)
         unknown = None if ignored is None else truth == ignored
         truth, measured = only_known(truth, measured, ignored)
-        metrics = segmentation.case_metrics(measured, truth, classes, spacing, self._options, unknown=unknown)
-        row = segmentation.SegmentationRow(prepared.id, self.by_id[prepared.id].group, metrics)
+        found = segmentation.case_metrics(
+            measured, truth, classes, spacing, self._options, unknown=unknown, regions=self._regions
+        )
+        per_region = {name: found.pop(name) for name in self._regions}
+        row = segmentation.SegmentationRow(prepared.id, self.by_id[prepared.id].group, found, per_region)
         return SegmentedCase(prepared, mask, mask_net, row, self._loss(sample, prepared))
 
     def keep(self, output: SegmentedCase) -> None:
@@ -177,7 +181,12 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
         dataset, loss = self.job.dataset, float(np.mean(self.losses)) if self.losses else math.nan
         unit, how = dataset.spacing_unit, self.describe()
         summary = segmentation.summarise(
-            self.rows, dataset.classes, unit=unit, protocol=how, bootstrap=self.job.bootstrap
+            self.rows,
+            dataset.classes,
+            unit=unit,
+            protocol=how,
+            bootstrap=self.job.bootstrap,
+            regions=[*self._regions],
         )
         more: dict[str, float | None] = {"loss": loss if math.isfinite(loss) else None}
         if "nsd" in summary.values:
@@ -185,8 +194,8 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
         return replace(summary, values=summary.values | more)
 
     def table(self, name: str) -> Table:
-        """A row a case: its metrics, over the classes and of each."""
-        return segmentation.case_table(self.rows, self.job.dataset.classes, name)
+        """A row a case: its metrics, over the classes, of each, and of each region."""
+        return segmentation.case_table(self.rows, self.job.dataset.classes, name, [*self._regions])
 
     def cases(self) -> list[CaseEntry]:
         """Id and means over the classes, the worst Dice first; a case without any of several classes has none."""
@@ -194,6 +203,7 @@ class Segmentation(SplitEvaluation[Prepared, SegmentedCase]):
         cases = []
         for row in self.rows:
             values = {name: row.value(name) for name in names}
+            values |= {"dice_regions": row.value("dice", regions=True)} if self._regions else {}
             cases.append({"id": row.id, **{name: value for name, value in values.items() if value is not None}})
         return sorted(cases, key=lambda case: (case.get("dice", 1.0), case["id"]))
 

@@ -84,9 +84,16 @@ class Tester:
         write_cases(self._folder, name, evaluation.table(name))
         write_metrics(self._folder, name, summary)
         count_look(self._folder, name, evaluation.cost)
-        metrics, per_class = shown(summary.values, dataset.task), shown_per_class(summary.per_class, dataset.task)
-        worst, counts = evaluation.cases()[:WORST], streamed(summary.confusion)
-        self._emit(Result(split=name, metrics=metrics, per_class=per_class, cases=worst, confusion=counts))
+        self._emit(
+            Result(
+                split=name,
+                metrics=shown(summary.values, dataset.task),
+                per_class=shown_per_class(summary.per_class, dataset.task),
+                per_region=shown_per_class(summary.per_region, dataset.task),
+                cases=evaluation.cases()[:WORST],
+                confusion=streamed(summary.confusion),
+            )
+        )
         main = default_monitor(dataset.task)
         found = summary.value(main)
         value = "not measured" if found is None else f"{found:.4g}"

@@ -135,7 +135,7 @@ def _results(trained: Trained) -> Iterator[str]:
     summary = measured[split]
     yield f"{counted(summary.n or 0, 'case')} of {_PLACES[split]} ({summary.protocol}), with 95 % intervals:"
     yield ""
-    classes = list(summary.per_class) if len(summary.per_class) > 1 else []
+    classes = [*(summary.per_class if len(summary.per_class) > 1 else ()), *summary.per_region]
     yield "| | mean |" + "".join(f" {name} |" for name in classes)
     yield "|---|---|" + "---|" * len(classes)
     shown = [name for name in in_tables(trained.recipe.task) if summary.value(name) is not None]

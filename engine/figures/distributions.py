@@ -32,7 +32,8 @@ def plan(run: RunData) -> list[Job]:
 def draw(run: RunData, page: int, path: Path) -> Drawn:
     """Box and dots of each metric over all cases; below, the cases of this page, the worst first."""
     cases = run.cases()
-    names = [name for name in in_tables("segmentation") if np.isfinite(cases.means(name)).any()]
+    known = [name for name in in_tables("segmentation") if np.isfinite(cases.means(name)).any()]
+    names = [name for name in known if not name.endswith("_regions")]
     if not names:
         raise FigureError(f"cases.csv has no measured case of the {run.split} split yet")
     order = _order(cases, names[0])
@@ -72,15 +73,16 @@ def _order(cases: CaseTable, metric: str) -> list[int]:
 
 
 def _rows(run: RunData, cases: CaseTable, name: str) -> list[tuple[str, np.ndarray]]:
-    """(label, values) of the mean over the classes, and of every class where there are several."""
+    """(label, values) of the mean over the classes, of every class where there are several, and of every region."""
     rows = [("mean", cases.means(name))]
     if len(run.classes) > 1:
         rows += [(label, cases.means(f"{name}:{label}")) for label in run.classes[:_MOST_CLASSES]]
+    rows += [(f"∪ {label}", cases.means(f"{name}:{label}")) for label in run.regions[:_MOST_CLASSES]]
     return rows
 
 
 def _spread(axes: Axes, rows: list[tuple[str, np.ndarray]]) -> None:
-    """A box for each of ``rows``: the mean over the classes first, then every class where there are several."""
+    """A box for each of ``rows``: the mean over the classes first, then the others."""
     axes.boxplot(
         [values[np.isfinite(values)] for _, values in rows],
         orientation="horizontal",
@@ -159,6 +161,8 @@ def _caption(run: RunData, cases: CaseTable, missed: np.ndarray, page: int, show
         f"{', each the mean of its seeds' if len(ids) < len(cases) else ''}. "
         f"Below: {which}, the lowest Dice first; dashed: mean."
     )
+    if run.regions:
+        text += " ∪: regions, which are unions of classes."
     if len(run.classes) > _MOST_CLASSES:
         text += f" Of the {len(run.classes)} classes the first {_MOST_CLASSES} are drawn; all are in cases.csv."
     return (

@@ -27,21 +27,28 @@ class SegmentationRow:
     group: str | None = None  # patient the case belongs to, None if not known
     # class -> metrics, ``missed``, ``absent``, ``false_positive``, as :func:`case_metrics` gives them
     per_class: Mapping[str, Mapping[str, float | bool | None]] = field(default_factory=dict)
+    per_region: Mapping[str, Mapping[str, float | bool | None]] = field(default_factory=dict)  # the same of unions
 
     def of_class(self, metric: str, name: str) -> float | None:
-        """A class's value of a metric; None if it was not measured.
+        """A class's or region's value of a metric; None if it was not measured.
 
         Of several classes, one that is absent from the truth is not measured: two empty masks agree whatever the
         network can do, and 18 of them would hide the two organs that it misses. What is made up there has
-        :attr:`engine.measures.Measure.if_absent`.
+        :attr:`engine.measures.Measure.if_absent`. So of a region, which is of several classes always.
         """
-        metrics = self.per_class.get(name, {})
+        metrics = self.of(name)
         unmeasured = metrics.get("absent") and len(self.per_class) > 1 and not find(metric).if_absent
         return None if unmeasured else metrics.get(metric)
 
-    def value(self, metric: str) -> float | None:
-        """The case's value of a metric: the mean over its classes, see :meth:`of_class`; None if it has none."""
-        values = [v for v in (self.of_class(metric, name) for name in self.per_class) if v is not None]
+    def of(self, name: str) -> Mapping[str, float | bool | None]:
+        """All that was measured of a class or a region."""
+        return self.per_class.get(name) or self.per_region.get(name, {})
+
+    def value(self, metric: str, *, regions: bool = False) -> float | None:
+        """The case's value of a metric: the mean over its classes (or regions), see :meth:`of_class`; None if it has
+        none."""
+        names = self.per_region if regions else self.per_class
+        values = [v for v in (self.of_class(metric, name) for name in names) if v is not None]
         return float(np.mean(values)) if values else None
 
     @property
@@ -63,8 +70,9 @@ def case_metrics(
     options: MetricOptions = WITH_SURFACES,
     *,
     unknown: Mask | None = None,
+    regions: Mapping[str, Sequence[int]] | None = None,
 ) -> dict[str, ClassMetrics]:
-    """Metrics of one case for every foreground class.
+    """Metrics of one case for every foreground class, and for every region.
 
     Empty masks: both empty is Dice and Jaccard 1 and distances 0; one empty is Dice and Jaccard 0 and distances of
     the image's diagonal, so that a missed class costs the most.
@@ -76,9 +84,11 @@ def case_metrics(
         spacing: distance of neighbouring voxels along each axis; None: in voxels.
         options: what is measured besides the overlap.
         unknown: where the truth is not known (*S): both masks hold 0 there; None: it is everywhere.
+        regions: name -> the indices of its classes, 1 or more. One mask is made of them before anything is
+            measured: surfaces between its classes are none of its own.
 
     Returns:
-        Class -> the metrics of :mod:`engine.metrics.pair` that the options ask for, ``missed`` (in the truth,
+        Class or region -> the metrics of :mod:`engine.metrics.pair` that the options ask for, ``missed`` (in the truth,
         nowhere in the prediction), ``absent`` (not in the truth) and ``false_positive`` (predicted, not in the truth).
 
     Raises:
@@ -98,10 +108,20 @@ def case_metrics(
             box = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in box)
             unknown = unknown[box]
         prediction, truth = prediction[box], truth[box]
-    return {
-        name: _class_metrics(MaskPair(prediction == i, truth == i, steps, found.shape, tolerance, unknown), options)
-        for i, name in enumerate(classes, start=1)
-    }
+    members = {name: (i,) for i, name in enumerate(classes, start=1)} | dict(regions or {})
+    measured = {}
+    for name, indices in members.items():
+        pair = MaskPair(_union(prediction, indices), _union(truth, indices), steps, found.shape, tolerance, unknown)
+        measured[name] = _class_metrics(pair, options)
+    return measured
+
+
+def _union(labels: npt.NDArray[Any], indices: Sequence[int]) -> npt.NDArray[np.bool_]:
+    """Where ``labels`` has one of ``indices``."""
+    mask: npt.NDArray[np.bool_] = labels == indices[0]
+    for index in indices[1:]:
+        mask |= labels == index
+    return mask
 
 
 def _check_labels(labels: npt.NDArray[Any], name: str, classes: int) -> None:
@@ -131,7 +151,13 @@ def measured(rows: Sequence[SegmentationRow]) -> list[str]:
 
 
 def summarise(
-    rows: Sequence[SegmentationRow], classes: Sequence[str], *, unit: str, protocol: str, bootstrap: int = 1000
+    rows: Sequence[SegmentationRow],
+    classes: Sequence[str],
+    *,
+    unit: str,
+    protocol: str,
+    bootstrap: int = 1000,
+    regions: Sequence[str] = (),
 ) -> SplitSummary:
     """A split's part of metrics.json.
 
@@ -140,6 +166,7 @@ def summarise(
         unit: unit of the distances, "mm" or "voxel".
         protocol: how the predictions were made, in words.
         bootstrap: 0: no intervals; they need no resamples.
+        regions: names of those that the rows have.
 
     Returns:
         Each metric as the mean over cases of :meth:`SegmentationRow.value`, with its interval (see
@@ -147,31 +174,44 @@ def summarise(
         which a class is predicted that is not in the truth); of each class the mean over the cases that have it,
         ``n``, ``present`` and ``absent`` (cases with and without it in the truth), ``missed``,
         ``false_positive_cases``. Where there is one class, cases without it count too, as :func:`case_metrics` says.
+        Of each region what a class has; the mean over them is ``<metric>_regions``.
     """
     names = measured(rows)
     columns: dict[tuple[str, str | None], list[float | None]] = {}
     for metric in names:
         columns[metric, None] = [row.value(metric) for row in rows]
-        for name in classes:
+        if regions:
+            columns[f"{metric}_regions", None] = [row.value(metric, regions=True) for row in rows]
+        for name in (*classes, *regions):
             columns[metric, name] = [row.of_class(metric, name) for row in rows]
     means = {key: _mean(column) for key, column in columns.items()}
     groups = [row.group for row in rows]
     found = {
-        metric if name is None else f"{metric}:{name}": mean_interval(column, groups, find(metric).bounds)
+        metric if name is None else f"{metric}:{name}": mean_interval(column, groups, _bounds(metric))
         for (metric, name), column in (columns if bootstrap else {}).items()
     }
     ci95, reasons = parted(found)
+
+    def each(labels: Sequence[str]) -> dict[str, dict[str, float | int | None]]:
+        return {name: {metric: means[metric, name] for metric in names} | _counts(rows, name) for name in labels}
+
     return SplitSummary(
         n=len(rows),
         missed=sum(row.missed for row in rows),
         protocol=protocol,
         unit=unit,
-        values={metric: means[metric, None] for metric in names}
+        values={metric: mean for (metric, name), mean in means.items() if name is None}
         | {"false_positive_cases": sum(row.false_positives > 0 for row in rows)},
         ci95=ci95,
         ci95_reason=reasons,
-        per_class={name: {metric: means[metric, name] for metric in names} | _counts(rows, name) for name in classes},
+        per_class=each(classes),
+        per_region=each(regions),
     )
+
+
+def _bounds(metric: str) -> tuple[float, float]:
+    """Of the mean over the regions those of the metric itself."""
+    return find(metric.removesuffix("_regions")).bounds
 
 
 def _mean(column: Sequence[float | None]) -> float | None:
@@ -180,7 +220,7 @@ def _mean(column: Sequence[float | None]) -> float | None:
 
 
 def _counts(rows: Sequence[SegmentationRow], name: str) -> dict[str, int]:
-    measured = [row.per_class[name] for row in rows if name in row.per_class]
+    measured = [metrics for row in rows if (metrics := row.of(name))]
     absent = sum(bool(metrics.get("absent")) for metrics in measured)
     return {
         "n": len(measured),
@@ -192,23 +232,25 @@ def _counts(rows: Sequence[SegmentationRow], name: str) -> dict[str, int]:
 
 
 def case_table(
-    rows: Sequence[SegmentationRow], classes: Sequence[str], split: str
+    rows: Sequence[SegmentationRow], classes: Sequence[str], split: str, regions: Sequence[str] = ()
 ) -> tuple[list[str], list[list[str]]]:
-    """Header and cells of cases.csv: a row a case, the means over its classes first, then every class.
+    """Header and cells of cases.csv: a row a case, the means over its classes first, then every class and region.
 
     ``missed`` and ``false_positive`` count the classes that the case misses and makes up; those of a class are 0
-    or 1. An empty cell was not measured. Numbers are written so that they read back exactly.
+    or 1. An empty cell was not measured. Numbers are written so that they read back exactly. Of the means over
+    regions there is that of Dice.
     """
-    metrics = measured(rows)
-    names = (*metrics, *COUNTS)
-    header = ["id", "group", "split", *names, *(f"{metric}:{name}" for name in classes for metric in names)]
+    metrics, labels = measured(rows), (*classes, *regions)
+    names, more = (*metrics, *COUNTS), ["dice_regions"] if regions else []
+    header = ["id", "group", "split", *names, *more, *(f"{metric}:{name}" for name in labels for metric in names)]
     body = []
     for row in rows:
         of_classes: list[float | None] = []
-        for name in classes:
+        for name in labels:
             of_classes += [row.of_class(metric, name) for metric in metrics]
-            of_classes += [row.per_class.get(name, {}).get(count) for count in COUNTS]
-        values = [*(row.value(metric) for metric in metrics), row.missed, row.false_positives, *of_classes]
+            of_classes += [row.of(name).get(count) for count in COUNTS]
+        values = [*(row.value(metric) for metric in metrics), row.missed, row.false_positives]
+        values += [*(row.value("dice", regions=True) for _ in more), *of_classes]
         body.append([row.id, row.group or "", split, *(_cell(value) for value in values)])
     return header, body
 

@@ -145,6 +145,8 @@ class EventBatch:
         self._points(event, field_name, "", event.metrics)
         for label, metrics in event.per_class.items():
             self._points(event, f"{field_name}_classes", label, metrics)
+        for label, metrics in (event.per_region if isinstance(event, events.Validation) else {}).items():
+            self._points(event, f"{field_name}_regions", label, metrics)
 
     def _points(
         self, event: events.EpochDone | events.Validation, field_name: str, label: str, metrics: events.Metrics
@@ -155,7 +157,7 @@ class EventBatch:
 
     def _tracks(self, view: RunView) -> dict[str, Any]:
         fields: dict[str, Any] = {}
-        classes = (*view.train_classes.values(), *view.validation_classes.values())
+        classes = [each for name in _OF_LABELS for each in getattr(view, name).values()]
         room = MOST_TRACKS - sum(map(len, (view.train, view.validation, *classes)))
         for (name, label, metric), points in self.rows.items():
             columns = dict(zip(TRACK_COLUMNS, zip(*points, strict=True), strict=True))
@@ -164,11 +166,11 @@ class EventBatch:
                 continue
             if name not in fields:
                 fields[name] = dict(getattr(view, name))
-            known = fields[name].get(label, {}) if name.endswith("_classes") else fields[name]
+            known = fields[name].get(label, {}) if name in _OF_LABELS else fields[name]
             room -= metric not in known
             if room < 0 and metric not in known:
                 continue
-            if name.endswith("_classes"):
+            if name in _OF_LABELS:
                 tracks = dict(fields[name].get(label, {}))
                 tracks[metric] = _grown(tracks.get(metric, _NO_TRACK), columns)
                 fields[name][label] = tracks
@@ -178,7 +180,12 @@ class EventBatch:
 
 
 def _values(event: events.EpochDone | events.Validation) -> int:
-    return len(event.metrics) + len(event.per_class) + sum(map(len, event.per_class.values()))
+    rows = [*event.per_class.values(), *(event.per_region.values() if isinstance(event, events.Validation) else ())]
+    return len(event.metrics) + len(rows) + sum(map(len, rows))
+
+
+_OF_LABELS = ("train_classes", "validation_classes", "validation_regions")
+"""Fields of a view that have tracks of each class, or region."""
 
 
 _WORK = (events.EpochDone, events.Validation, events.CheckpointSaved, events.Result, events.RunEnded)
@@ -248,6 +255,7 @@ def _taken_back(view: RunView, iteration: int, epoch: int) -> RunView:
         validation=cut(view.validation),
         train_classes={label: cut(tracks) for label, tracks in view.train_classes.items()},
         validation_classes={label: cut(tracks) for label, tracks in view.validation_classes.items()},
+        validation_regions={label: cut(tracks) for label, tracks in view.validation_regions.items()},
         validations=validations,
         checkpoints=tuple(event for event in view.checkpoints if event.iteration <= iteration),
         previews=tuple(event for event in view.previews if event.epoch <= epoch),

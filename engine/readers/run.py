@@ -151,6 +151,11 @@ class RunData:
         return self.data.classes or (started.classes if started else []) or list(self.result.per_class)
 
     @cached_property
+    def regions(self) -> list[str]:
+        """Names of the unions of classes that were measured."""
+        return list(self.result.per_region)
+
+    @cached_property
     def unit(self) -> str:
         """Unit of the surface distances: ``mm``, ``voxel`` or ``pixel``."""
         started = self.view.started

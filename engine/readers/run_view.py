@@ -53,6 +53,7 @@ class RunView:
     validation: Tracks = field(default_factory=dict)
     train_classes: Mapping[str, Tracks] = field(default_factory=dict)  # class -> metric -> points
     validation_classes: Mapping[str, Tracks] = field(default_factory=dict)
+    validation_regions: Mapping[str, Tracks] = field(default_factory=dict)  # the same of unions of classes
     best: events.Validation | None = None  # the newest that was the best so far
     validations: tuple[events.Validation, ...] = ()  # the last VALIDATIONS; `cases` has the worst cases
     resources: Columns = field(default_factory=lambda: Columns(RESOURCE_COLUMNS))
@@ -105,6 +106,18 @@ class RunView:
         """Classes in the order of the run; those that only a later event names come last."""
         named = tuple(self.started.classes) if self.started else ()
         return named + tuple(name for name in self.validation_classes if name not in named)
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Unions of classes, in the order of the recipe."""
+        tested = [*self.results["test"].per_region] if "test" in self.results else []
+        return tuple(dict.fromkeys([*self.validation_regions, *tested]))
+
+    def of_label(self, label: str) -> tuple[Tracks, events.Metrics]:
+        """What the validations, and the test, measured of a class or a region."""
+        test = self.results.get("test")
+        tracks = self.validation_classes.get(label) or self.validation_regions.get(label, {})
+        return tracks, (test.per_class.get(label) or test.per_region.get(label, {})) if test else {}
 
     @property
     def unit(self) -> str:

@@ -6,6 +6,7 @@ from engine.recipe.losses import LossTable
 from engine.recipe.model import Recipe, memory_advice
 from engine.recipe.models import ModelTable
 from engine.recipe.optim import OptimizerTable, ScheduleTable
+from engine.recipe.regions import region_indices
 from engine.recipe.schema import json_schema
 from engine.recipe.sources import DataTable
 from engine.recipe.tables import AugmentTable, EvaluateTable, FiguresTable, RuntimeTable, SegmentationEvaluateTable

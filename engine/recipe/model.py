@@ -101,6 +101,7 @@ def contradictions(recipe: Recipe) -> Iterator[Contradiction]:
     yield from _by_task(recipe)
     yield from _weights(recipe)
     yield from _metrics(recipe)
+    yield from _regions(recipe)
     yield from _sizes(recipe)
     yield from _intensity(recipe)
     yield from _splits(recipe)
@@ -143,10 +144,22 @@ def _metrics(recipe: Recipe) -> Iterator[Contradiction]:
         if name not in known:
             yield Contradiction((place, "task"), f'"{name}" with task "{recipe.task}"', _one_of(known))
         elif key and not getattr(recipe.evaluate, key) and (place, key) != ("evaluate.reported", "surface_validation"):
-            found = f'"{name}" with evaluate.{key} = false'
-            yield Contradiction((place, f"evaluate.{key}"), found, f"{key} = true, or another metric")
+            off, on = ("{}", "with classes of each") if key == "regions" else ("false", "= true")
+            found = f'"{name}" with evaluate.{key} = {off}'
+            yield Contradiction((place, f"evaluate.{key}"), found, f"{key} {on}, or another metric")
         elif place == "evaluate.reported" and not bounds[0] <= reported[name] <= bounds[1]:
             yield Contradiction((place,), f"{name} = {reported[name]}", "from {:g} to {:g}".format(*bounds))
+
+
+def _regions(recipe: Recipe) -> Iterator[Contradiction]:
+    regions: Mapping[str, tuple[str, ...]] = getattr(recipe.evaluate, "regions", {})
+    for name, classes in regions.items():
+        if len({*classes}) < max(2, len(classes)):
+            allowed = "two classes or more, each once; a class alone is measured without being asked"
+            found = f'"{name}" of {", ".join(classes) or "no class"}'
+            yield Contradiction(("evaluate.regions",), found, allowed)
+    if len({folded(name) for name in regions}) != len(regions):
+        yield Contradiction(("evaluate.regions",), "a name twice, but for case or spaces", "every region once")
 
 
 _AXES = {2: "2 numbers: height and width of pictures", 3: "3 numbers: those of volumes"}

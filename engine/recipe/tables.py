@@ -12,6 +12,7 @@ from engine.measures import monitorable
 from engine.recipe.base import (
     CLASSIFICATION,
     SEGMENTATION,
+    ClassName,
     Count,
     NamedTable,
     Positive,
@@ -214,6 +215,9 @@ class SegmentationEvaluateTable(EvaluateTable):
     all_voxel_distances: bool = False
     """Also assd_all_voxels and hd95_all_voxels, in which every voxel of a mask counts as its surface,
     as in the experiments; not comparable with distances of surfaces."""
+    regions: dict[ClassName, tuple[ClassName, ...]] = Field(default={})
+    """Unions of classes that are measured too, as BraTS and KiTS score them: {"whole tumour" = ["oedema", "core"]}. A
+    name of its own, and two classes or more. Their mean Dice, dice_regions, can be `train.monitor`."""
     save_predictions: bool = True
     """Write the masks of the test split to predictions/."""
 

@@ -14,6 +14,7 @@ from engine.report.paired import TESTS, Comparison
 from engine.report.results import count_words
 from engine.report.shared import barrier, comparable, families, summaries
 from engine.report.verdict import p_value
+from engine.runfolder import SplitSummary
 from engine.toml import flat
 
 
@@ -76,23 +77,30 @@ def seeds(together: Runs) -> Iterator[Table]:
 
 
 def per_class(together: Runs) -> Iterator[Section]:
-    """The two leading metrics of every class in every run; nothing where there is one class."""
-    parts = summaries(together)
-    classes = [name for name in together.runs[0].classes if all(name in part.per_class for part in parts)]
-    if len(classes) < 2:
-        return
+    """The two leading metrics of every class in every run, and of every region; nothing where there is one class."""
+    parts, first = summaries(together), together.runs[0]
+    classes = [name for name in first.classes if all(name in part.per_class for part in parts)]
+    regions = [name for name in first.regions if all(name in part.per_region for part in parts)]
+    if len(classes) > 1:
+        yield Section("Classes", _of_labels(together, parts, "class", classes))
+    if regions:
+        yield Section("Regions", _of_labels(together, parts, "region", regions))
+
+
+def _of_labels(together: Runs, parts: Sequence[SplitSummary], what: str, labels: Sequence[str]) -> list[Block]:
     wanted = leading(in_tables(together.task, per_class=True))[:2]
     blocks: list[Block] = []
     for metric in wanted:
         rows: list[list[str | Cell]] = []
-        for name in classes:
+        for name in labels:
             values = [part.value(metric, name) for part in parts]
             best = _best(together, values, metric)
             cells = [Cell(digits(v), strong=i in best) for i, v in enumerate(values)]
             rows.append([name, *cells, _present(together, name)])
-        heads = ["Class", *together.labels, title("present")]
-        blocks.append(Table(heads, rows, f"{title(metric, together.unit)} of each class, and in how many cases it is."))
-    yield Section("Classes", blocks)
+        heads = [what.capitalize(), *together.labels, title("present")]
+        caption = f"{title(metric, together.unit)} of each {what}, and in how many cases it is."
+        blocks.append(Table(heads, rows, caption))
+    return blocks
 
 
 def _present(together: Runs, label: str) -> str:

@@ -17,6 +17,7 @@ from engine.runfolder.study import result_words
 
 _WORST_SHOWN = 15
 _CALIBRATED = "_calibrated"
+_REGIONS = "_regions"
 _WIDE = 7  # columns beyond which a table is set small
 
 
@@ -43,6 +44,7 @@ def split_results(run: RunData, split: str) -> Section:
         blocks += [summary_table(part, run, reported), class_report(part, run.classes), *calibration_table(part)]
     else:
         blocks.append(segmentation_table(part, run.classes, run.unit, reported))
+        blocks += [region_table(part, run)] if part.per_region else []
         blocks += [*spread_table(run, split), *detection_table(run, split)]
     return Section(f"Results: {result_words(split)}", blocks)
 
@@ -134,14 +136,9 @@ def segmentation_table(
 
     ``reported`` is what others reported before of the mean.
     """
-    per_class = part.per_class
-    names = [name for name in classes if name in per_class] or list(per_class)
-    columns = [name for name in in_tables("segmentation") if name in part.values]
-    counts = ["missed", "present", "false_positive_cases"]
-    rows: list[list[str | Cell]] = []
-    for name in names:
-        cells = [measured(part, m, name) for m in columns]
-        rows.append([name, *cells, *(count_words(per_class[name].get(count)) for count in counts)])
+    names = [name for name in classes if name in part.per_class] or list(part.per_class)
+    columns = _columns(part)
+    rows = _rows_of(part, names, columns)
     ruled: frozenset[int] = frozenset()
     if len(names) != 1:
         ruled = frozenset({len(rows)})
@@ -161,24 +158,57 @@ def segmentation_table(
     if reported:
         ruled |= {len(rows)}
         rows.append(["reported before", *(digits(reported[m]) if m in reported else "" for m in columns)])
-        rows[-1] += [""] * len(counts)
+        rows[-1] += [""] * len(_COUNTS)
         caption += f" {_REPORTED}"
-    heads = [title(m, unit) for m in columns] + [title(count) for count in counts]
+    heads = [title(m, unit) for m in columns] + [title(count) for count in _COUNTS]
     return Table(["Class", *heads], rows, caption, rule_before=ruled, small=len(heads) > _WIDE)
+
+
+_COUNTS = ("missed", "present", "false_positive_cases")
+
+
+def _columns(part: SplitSummary) -> list[str]:
+    """The metrics that classes and regions have."""
+    return [name for name in in_tables("segmentation") if name in part.values and not name.endswith(_REGIONS)]
+
+
+def _rows_of(part: SplitSummary, labels: Sequence[str], columns: Sequence[str]) -> list[list[str | Cell]]:
+    """A row of metrics and counts for each class, or region."""
+    found = part.per_class | part.per_region
+    return [
+        [name, *(measured(part, m, name) for m in columns), *(count_words(found[name].get(c)) for c in _COUNTS)]
+        for name in labels
+    ]
+
+
+def region_table(part: SplitSummary, run: RunData) -> Table:
+    """What `segmentation_table` has, of unions of classes; the recipe says of which."""
+    columns, names = _columns(part), list(part.per_region)
+    rows = _rows_of(part, names, columns)
+    if len(names) > 1:
+        means = [measured(part, m + _REGIONS, strong=True) for m in columns]
+        rows.append(["mean of regions", *means, "", "", ""])
+    members: Mapping[str, Sequence[str]] = getattr(run.recipe.evaluate, "regions", {}) if run.recipe else {}
+    said = "; ".join(f"{name}: {', '.join(own)}" for name, own in members.items() if name in names)
+    caption = "Unions of classes" + (f" ({said})" if said else "") + ", each measured as one mask, and no mean of them."
+    heads = ["Regions", *(title(m, run.unit) for m in columns), *(title(count) for count in _COUNTS)]
+    return Table(heads, rows, caption, rule_before=frozenset({len(names)}), small=len(heads) > _WIDE + 1)
 
 
 def detection_table(run: RunData, split: str) -> list[Table]:
     """Volumes, and where a class has several components in a case their detection; nothing where none was measured."""
     part, cases = run.metrics[split], run.cases(split)
     names = [name for name in run.classes if name in part.per_class] or list(part.per_class)
-    several = any(np.nanmax(cases.numbers(f"lesions:{name}"), initial=0) > 1 for name in names) if len(cases) else False
+    pieces = [cases.numbers(f"lesions:{name}") for name in (*names, *part.per_region)]
+    several = any(np.nanmax(found, initial=0) > 1 for found in pieces) if len(cases) else False
     columns = [name for name in beside("volume", *(["lesions"] if several else [])) if name in part.values]
     if not columns:
         return []
     rows: list[list[str | Cell]] = [
         [label or "mean", *(measured(part, m, label) for m in columns)]
-        for label in (*names, *([None] if len(names) != 1 else []))
+        for label in (*names, *([None] if len(names) != 1 else []), *part.per_region)
     ]
+    ruled = {len(names), *([len(rows) - len(part.per_region)] if part.per_region else [])}
     size, voxel = ("area", "pixel") if run.unit == "pixel" else ("volume", "voxel")
     caption = f"{size.capitalize()} error: predicted minus true {size}, as a share of the true one."
     if several:
@@ -186,9 +216,8 @@ def detection_table(run: RunData, split: str) -> list[Table]:
             f" Lesions: connected components of a case (a shared corner connects); one is found where any {voxel} of "
             f"it is predicted, and a predicted one without a true {voxel} is false. Means over cases."
         )
-    return [
-        Table(["Class", *(title(m, run.unit) for m in columns)], rows, caption, rule_before=frozenset({len(names)}))
-    ]
+    heads = ["Class or region" if part.per_region else "Class", *(title(m, run.unit) for m in columns)]
+    return [Table(heads, rows, caption, rule_before=frozenset(ruled))]
 
 
 def case_section(run: RunData) -> Section | None:

@@ -1,7 +1,7 @@
 """What runs can be compared by: the cases that all measured, and whether they were measured alike."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 import numpy as np
@@ -62,15 +62,20 @@ def summaries(together: Runs) -> list[SplitSummary]:
 def _segmented(together: Runs, index: int) -> SplitSummary:
     table, whole = together.table(index), together.runs[index].metrics[together.split]
     part = means_of(table)
+
+    def each(labels: Iterable[str]) -> dict[str, dict[str, float | None]]:
+        return {
+            label: {name: _mean(table, f"{name}:{label}") for name in part.values if f"{name}:{label}" in table.columns}
+            for label in labels
+        }
+
     return msgspec.structs.replace(
         part,
         missed=int(np.nansum(table.numbers("missed"))),
         protocol=whole.protocol,
         unit=whole.unit,
-        per_class={
-            label: {name: _mean(table, f"{name}:{label}") for name in part.values if f"{name}:{label}" in table.columns}
-            for label in whole.per_class
-        },
+        per_class=each(whole.per_class),
+        per_region=each(whole.per_region),
     )
 
 

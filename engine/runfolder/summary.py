@@ -27,9 +27,11 @@ class SplitSummary(msgspec.Struct, frozen=True, kw_only=True):
     unit: str = ""  # of the distances, ``mm`` or ``voxel``
     # metric -> mean over the split. In ``metrics.json`` they stand beside the other fields
     values: dict[str, Value] = {}
-    ci95: dict[str, Bounds] = {}  # metric, or ``<metric>:<class>`` -> ends of its interval
+    ci95: dict[str, Bounds] = {}  # metric, or ``<metric>:<class or region>`` -> ends of its interval
     ci95_reason: dict[str, str] = {}  # the same -> why there is none; ``metrics.json`` has null in ``ci95`` there
     per_class: dict[str, dict[str, Value]] = {}  # class -> metric or count -> value
+    # the same of each region, which is a union of classes; empty where the recipe names none
+    per_region: dict[str, dict[str, Value]] = {}
     confusion: list[list[Count]] | None = None  # rows true, columns predicted; None in segmentation
     spread: dict[str, float] = {}  # of a study: metric -> standard deviation over its seeds
 
@@ -52,8 +54,9 @@ class SplitSummary(msgspec.Struct, frozen=True, kw_only=True):
         content["ci95"] = dict.fromkeys(self.ci95_reason) | bounds
         if self.ci95_reason:
             content["ci95_reason"] = self.ci95_reason
-        rows = self.per_class.items()
-        content["per_class"] = {label: {name: _plain(value) for name, value in row.items()} for label, row in rows}
+        for key, rows in (("per_class", self.per_class), ("per_region", self.per_region)):
+            if rows or key == "per_class":
+                content[key] = {label: {name: _plain(row[name]) for name in row} for label, row in rows.items()}
         return content
 
     @property
@@ -66,12 +69,13 @@ class SplitSummary(msgspec.Struct, frozen=True, kw_only=True):
         return self.n is None and not self.values
 
     def value(self, metric: str, label: str | None = None) -> float | None:
-        """A metric of the split, or of one class; None where it was not measured."""
-        found = (self.values if label is None else self.per_class.get(label, {})).get(metric)
+        """A metric of the split, or of one class or region; None where it was not measured."""
+        of_label = self.per_class.get(label) or self.per_region.get(label, {}) if label is not None else self.values
+        found = of_label.get(metric)
         return None if found is None else float(found)
 
     def interval(self, metric: str, label: str | None = None) -> Bounds | None:
-        """The interval of a metric of the split, or of one class; None where there is none."""
+        """The interval of a metric of the split, or of one class or region; None where there is none."""
         return self.ci95.get(metric if label is None else f"{metric}:{label}")
 
 

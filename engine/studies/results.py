@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, stdev
 
 import msgspec
@@ -98,8 +98,11 @@ def summarised(rows: Sequence[CaseRow], recipe: Recipe, data: DataFacts, protoco
     """The summary of rows of cases.csv, by the functions that measure a split."""
     classes, bootstrap = data.classes, recipe.evaluate.bootstrap
     if recipe.task == "segmentation":
-        cases = [segmentation_row(row, classes) for row in rows]
-        return segmentation.summarise(cases, classes, unit=data.unit, protocol=protocol, bootstrap=bootstrap)
+        regions = [*getattr(recipe.evaluate, "regions", ())]
+        cases = [segmentation_row(row, classes, regions) for row in rows]
+        return segmentation.summarise(
+            cases, classes, unit=data.unit, protocol=protocol, bootstrap=bootstrap, regions=regions
+        )
     groups = [row.group or None for row in rows]
     targets = np.array([classes.index(row.true) for row in rows])
     shares = np.array([[row.probabilities[name] for name in classes] for row in rows])
@@ -109,15 +112,16 @@ def summarised(rows: Sequence[CaseRow], recipe: Recipe, data: DataFacts, protoco
     )
 
 
-def segmentation_row(row: CaseRow, classes: Sequence[str]) -> segmentation.SegmentationRow:
+def segmentation_row(row: CaseRow, classes: Sequence[str], regions: Sequence[str] = ()) -> segmentation.SegmentationRow:
     """A row of cases.csv as it was measured; of several classes, one without a value is absent from the truth."""
-    per_class: dict[str, dict[str, float | bool | None]] = {}
-    for name in classes:
+    found: dict[str, dict[str, float | bool | None]] = {}
+    for name in (*classes, *regions):
         numbers = {key: None if math.isnan(value) else value for key, value in row.per_class.get(name, {}).items()}
         flags = {key: bool(numbers.pop(key, 0)) for key in segmentation.COUNTS}
         absent = flags["false_positive"] or all(value is None for value in numbers.values())
-        per_class[name] = {**numbers, **flags, "absent": absent}
-    return segmentation.SegmentationRow(row.id, row.group or None, per_class)
+        found[name] = {**numbers, **flags, "absent": absent}
+    per_region = {name: found.pop(name) for name in regions}
+    return segmentation.SegmentationRow(row.id, row.group or None, found, per_region)
 
 
 def combined(parts: Sequence[SplitSummary], protocol: str) -> SplitSummary:
@@ -143,13 +147,18 @@ def combined(parts: Sequence[SplitSummary], protocol: str) -> SplitSummary:
             for name in both
         },
         ci95_reason=first.ci95_reason,
-        per_class={
-            name: {key: _mean([part.value(key, name) for part in parts]) for key in row}
-            for name, row in first.per_class.items()
-        },
+        per_class=_each(parts, first.per_class),
+        per_region=_each(parts, first.per_region),
         confusion=sum(confusions[1:], confusions[0]).tolist() if confusions else None,
         spread={name: stdev(found) for name, found in spread.items() if len(found) == len(parts)},
     )
+
+
+def _each(parts: Sequence[SplitSummary], labels: Mapping[str, Iterable[str]]) -> dict[str, dict[str, float | None]]:
+    """The mean of each number that the classes, or regions, ``labels`` have."""
+    return {
+        name: {key: _mean([part.value(key, name) for part in parts]) for key in keys} for name, keys in labels.items()
+    }
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

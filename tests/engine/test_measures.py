@@ -16,7 +16,7 @@ from engine.events import EpochDone, Result, Validation
 from engine.measures import Measure
 from tests.engine.runs import CLASSIFICATION, SEGMENTATION, events, run
 
-NOT_NUMBERS = {"protocol", "unit", "ci95", "ci95_reason", "per_class", "confusion"}
+NOT_NUMBERS = {"protocol", "unit", "ci95", "ci95_reason", "per_class", "per_region", "confusion"}
 NOT_METRICS = {"id", "group", "split", "true", "predicted", "prob"}
 _EVERY = {SEGMENTATION: ["evaluate.all_voxel_distances=true", "evaluate.surface_validation=true"]}
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,7 +76,8 @@ def test_what_can_be_monitored() -> None:
     assert measures.default_monitor("segmentation") == "dice"
     assert measures.default_monitor("classification") == "balanced_accuracy"
     assert measures.monitorable("segmentation") == [
-        "dice", "jaccard", "nsd", "asd", "assd", "hd95", "assd_all_voxels", "hd95_all_voxels", "loss",
+        "dice", "jaccard", "nsd", "asd", "assd", "hd95", "assd_all_voxels", "hd95_all_voxels",
+        "dice_regions", "loss",
     ]  # fmt: skip
 
 

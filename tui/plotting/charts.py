@@ -1,5 +1,6 @@
 """Which charts a run has, and the curves on each: `RunView` -> `Chart`. Pure."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -201,20 +202,28 @@ def _metric_chart(view: RunView, metric: str) -> Chart:
 
 
 def _class_charts(view: RunView, metric: str) -> list[Chart]:
+    """A metric by class, and by region, where there are several."""
+    of = {"class": (view.classes, view.validation_classes), "region": (view.regions, view.validation_regions)}
+    return [chart for what, (labels, known) in of.items() for chart in _label_chart(view, metric, what, labels, known)]
+
+
+def _label_chart(
+    view: RunView, metric: str, what: str, labels: Sequence[str], known: Mapping[str, Tracks]
+) -> list[Chart]:
     tracks: list[tuple[str, Tracks]] = [
-        (label, view.validation_classes[label])
-        for label in view.classes
-        if metric in view.validation_classes.get(label, {})
-        and np.isfinite(view.validation_classes[label][metric]["value"]).any()
+        (label, known[label])
+        for label in labels
+        if metric in known.get(label, {}) and np.isfinite(known[label][metric]["value"]).any()
     ]
     if len(tracks) < 2:
         return []
     if len(tracks) > MOST_CLASSES:
         tracks = sorted(tracks, key=lambda item: _standing(item[1][metric], metric))[:MOST_CLASSES]
-    places = {label: at for at, label in enumerate(view.classes)}  # the mark and colour of a class are its own
+    # The mark and colour of a class are its own.
+    places = {label: at for at, label in enumerate((*view.classes, *view.regions))}
     curves = tuple(_curve(one_line(label), t[metric], str(places[label]), places[label]) for label, t in tracks)
     unit = view.unit if is_distance(metric) else ""
-    return [Chart(f"{one_line(metric)} by class", curves, up=better_up(metric), unit=unit)]
+    return [Chart(f"{one_line(metric)} by {what}", curves, up=better_up(metric), unit=unit)]
 
 
 def _standing(track: Columns, metric: str) -> float:

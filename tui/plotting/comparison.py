@@ -153,9 +153,11 @@ def _result_rows(sides: Sequence[ComparedRun], split: str) -> list[TableRow]:
     rows = [TableRow(f"{split}, chosen checkpoint", head=True), *_rows(whole, sides)]
     classes = list(dict.fromkeys(label for result in found if result for label in result.per_class))
     main = next((side.view.monitor for side in sides if side.view.monitor), "")
+    regions = list(dict.fromkeys(label for result in found if result for label in result.per_region))
     if len(classes) > 1:
-        for label in classes:
-            parts = [result.per_class.get(label, {}) if result else {} for result in found]
+        for label in (*classes, *regions):
+            each = [result.per_class | result.per_region if result else {} for result in found]
+            parts = [labels.get(label, {}) for labels in each]
             rows += [replace(row, name=f"{row.name} · {label}") for row in _rows(parts, sides, only=main)]
     return rows
 

@@ -16,7 +16,7 @@ from engine.runfolder.mirror import shown_path
 from tui.ascii import to_ascii, wants_ascii
 from tui.printed.curves import curve_lines
 from tui.printed.records import print_json, view_record
-from tui.printed.result_table import metric_table
+from tui.printed.result_table import metric_table, of_labels
 from tui.state.estimate import done_share, elapsed_s, left_s
 from tui.text import clock, figure, finding_lines, rate, shorten, sparkline
 
@@ -122,13 +122,13 @@ def _classes(view: RunView, width: int) -> list[str]:
     if not view.validations or not view.validations[-1].per_class:
         return []
     newest = view.validations[-1]
-    return metric_table(f"validation @ {newest.epoch}", newest.metrics, newest.per_class, view.unit, width)
+    return metric_table(f"validation @ {newest.epoch}", newest.metrics, of_labels(newest), view.unit, width)
 
 
 def _results(view: RunView, width: int) -> list[str]:
     text: list[str] = []
     for split, result in view.results.items():
-        text += metric_table(split, result.metrics, result.per_class, view.unit, width)
+        text += metric_table(split, result.metrics, of_labels(result), view.unit, width)
     return text
 
 

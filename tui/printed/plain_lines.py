@@ -13,7 +13,7 @@ from engine.readers import run_view
 from engine.readers.fold import fold
 from engine.readers.health import findings_of, time_words
 from engine.runfolder import Status
-from tui.printed.result_table import metric_table
+from tui.printed.result_table import metric_table, of_labels
 from tui.state.estimate import left_s
 from tui.text import clock, figure, finding_lines, rate
 
@@ -110,7 +110,7 @@ class PlainLines:
                 yield f"note: {' '.join(event.text.split())}"
             case events.Result():
                 width = shutil.get_terminal_size((_FILE_WIDTH, 24)).columns
-                yield from ["", *metric_table(event.split, event.metrics, event.per_class, self._view.unit, width), ""]
+                yield from ["", *metric_table(event.split, event.metrics, of_labels(event), self._view.unit, width), ""]
 
     def _waiting(self, validation: events.Validation | None = None) -> Iterator[str]:
         """The line of the epoch that waits, with its validation if it had one."""

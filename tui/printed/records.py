@@ -8,7 +8,7 @@ import msgspec
 
 from engine.diagnosis import Finding
 from engine.errors import well_formed
-from engine.events import Metrics, Number, number, portable
+from engine.events import Number, Result, Validation, number, portable
 from engine.readers import run_view
 from engine.readers.health import findings_of, read_findings, time_shares
 from engine.readers.run_view import RunView
@@ -84,11 +84,9 @@ def view_record(folder: RunFolder, status: Status, view: RunView, now_s: float) 
         "left_s": None if left is None else round(left, 1),
         "device": view.started.device if view.started else "",
         "training": {name: _plain(run_view.last(track)) for name, track in view.train.items()},
-        "validation": None
-        if newest is None
-        else {"epoch": newest.epoch, **_measured(newest.metrics, newest.per_class)},
-        "best_validation": None if best is None else {"epoch": best.epoch, **_measured(best.metrics, best.per_class)},
-        "results": {split: _measured(found.metrics, found.per_class) for split, found in view.results.items()},
+        "validation": None if newest is None else {"epoch": newest.epoch, **_measured(newest)},
+        "best_validation": None if best is None else {"epoch": best.epoch, **_measured(best)},
+        "results": {split: _measured(found) for split, found in view.results.items()},
         "time": {name: round(share, 4) for name, share in time_shares(view).items()},
     }
 
@@ -104,8 +102,13 @@ def case_records(folder: RunFolder, view: RunView) -> list[Record]:
     ]
 
 
-def _measured(metrics: Metrics, per_class: dict[str, Metrics]) -> Record:
-    return {"metrics": _numbers(metrics), "per_class": {name: _numbers(row) for name, row in per_class.items()}}
+def _measured(event: Validation | Result) -> Record:
+    """The numbers of an event: of the split, of each class, of each region."""
+    return {
+        "metrics": _numbers(event.metrics),
+        "per_class": {name: _numbers(row) for name, row in event.per_class.items()},
+        "per_region": {name: _numbers(row) for name, row in event.per_region.items()},
+    }
 
 
 def _numbers(values: dict[str, Number]) -> dict[str, float | None]:

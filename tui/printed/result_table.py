@@ -3,16 +3,21 @@
 from collections.abc import Mapping
 
 from engine.errors import printable
-from engine.events import Metrics, Number, number
+from engine.events import Metrics, Number, Result, Validation, number
 from engine.measures import is_count, ordered, spoken
-from tui.text import figure, shorten
+from tui.text import UNION, figure, shorten
 
 _LABEL_WIDTH = 28
 _GAP = "  "
 
 
+def of_labels(event: Validation | Result) -> dict[str, Metrics]:
+    """The rows of an event below that of all cases: its classes, and its regions, told apart."""
+    return event.per_class | {f"{UNION} {name}": metrics for name, metrics in event.per_region.items()}
+
+
 def metric_table(split: str, metrics: Metrics, per_class: Mapping[str, Metrics], unit: str, width: int) -> list[str]:
-    """Lines of at most ``width`` characters: each metric a column, all cases and each class a row.
+    """Lines of at most ``width`` characters: each metric a column, all cases and each class or region a row.
 
     Columns that do not fit go to a block of their own below. Distances bear their unit.
     """

@@ -1,6 +1,7 @@
 """Panes of the case screen: the list of cases, and the numbers of one."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,7 +16,7 @@ from engine.runfolder import CaseRow
 from tui.plotting.cells import Line, bar, cut, fit, fitted
 from tui.settings import keyed
 from tui.state.case_files import ORDERS, Order, case_history, chosen_cases, main_metric
-from tui.text import figure, one_line, sparkline, wrapped
+from tui.text import UNION, figure, one_line, sparkline, wrapped
 from tui.widgets.pane import Pane
 from tui.widgets.rows import RowsPane
 
@@ -141,7 +142,7 @@ class CaseNumbers(Pane):
         lines += [[("of the chosen checkpoint", "muted")]] if self.chosen else []
         lines += self._said(row)
         view = self.snapshot.view if self.snapshot else None
-        lines += self._table(row, width, view.unit if view else "")
+        lines += self._table(row, width, view.unit if view else "", view.regions if view else ())
         lines += self._bars(row, width)
         return [*lines, *(self._history(row, view, width) if view else [])]
 
@@ -158,8 +159,8 @@ class CaseNumbers(Pane):
     def action_page(self, by: int) -> None:
         self.post_message(CaseTurned(by))
 
-    def _table(self, row: CaseRow, width: int, unit: str) -> list[Line]:
-        """Metrics down, the case and its classes across, in as many tables as they need."""
+    def _table(self, row: CaseRow, width: int, unit: str, regions: Sequence[str] = ()) -> list[Line]:
+        """Metrics down, the case, its classes and regions across, in as many tables as they need."""
         if not row.values:
             return []
         columns = {"case": row.values, **(row.per_class if len(row.per_class) > 1 else {})}
@@ -171,7 +172,8 @@ class CaseNumbers(Pane):
         for shown in (labels[at : at + fitting] for at in range(0, len(labels), fitting)):
             lines.append([])
             if len(columns) > 1:
-                heads = ((fit(one_line(label), size - 1, right=True) + " ", "muted") for label in shown)
+                names = (f"{UNION} {one_line(label)}" if label in regions else one_line(label) for label in shown)
+                heads = ((fit(name, size - 1, right=True) + " ", "muted") for name in names)
                 lines.append([(" " * first, "muted"), *heads])
             for name, title in titles.items():
                 cells = (fit(figure(columns[label].get(name, math.nan)), size - 1, right=True) for label in shown)

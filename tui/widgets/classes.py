@@ -1,4 +1,5 @@
-"""The table of classes: history, last, best, change since the best; classes without a case are marked."""
+"""The table of classes, and of regions after them: history, last, best, change since the best; classes without a case
+are marked."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -16,7 +17,7 @@ from tui.plotting.cells import Line, Span, cut, fit, fitted, length
 from tui.plotting.confusion import Counts, fits, matrix_lines
 from tui.state.feed import RunSnapshot
 from tui.state.reasons import no_validation
-from tui.text import figure, one_line, sparkline
+from tui.text import UNION, figure, one_line, sparkline
 from tui.theme import mark
 from tui.widgets.pane import Pane, stage
 
@@ -34,7 +35,7 @@ class _Widths:
 
 
 class Classes(Pane):
-    """One row a class."""
+    """One row a class, and one a region."""
 
     ID = NAME = TITLE = "classes"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -56,7 +57,7 @@ class Classes(Pane):
 
     def depends_on(self, snapshot: RunSnapshot) -> tuple[object, ...]:
         view = snapshot.view
-        return *stage(snapshot), view.validation_classes, view.validations, view.results
+        return *stage(snapshot), view.validation_classes, view.validation_regions, view.validations, view.results
 
     def metrics(self, view: RunView) -> list[str]:
         """Metrics that are measured by class, the monitored or else the leading one first."""
@@ -133,6 +134,7 @@ class Classes(Pane):
         if self.cell is not None:
             return [(f"confusion, {self._split()}", "muted")]
         parts: list[Line] = [[(f"validation epoch {view.validations[-1].epoch}", "muted")]]
+        parts += [[(f"{UNION} regions", "muted")]] if view.regions else []
         if view.unit and any(map(is_distance, self.metrics(view))):
             parts.append([(f"distances in {_MANY.get(view.unit, view.unit)}", "muted")])
         return fitted(parts, self.size.width - len(self.TITLE) - 9, 2)
@@ -150,17 +152,18 @@ class Classes(Pane):
         if counts and self.cell is not None:
             self.top = 0
             return matrix_lines(counts, view.classes, (width, height), self.cell)
-        if len(view.classes) * (len(names) + 1) + 1 <= height:
+        rows = len(view.classes) + len(view.regions)
+        if rows * (len(names) + 1) + 1 <= height:
             return self._grouped(view, names, width)
-        self.top = max(0, min(self.top, len(view.classes) + 1 - height))
+        self.top = max(0, min(self.top, rows + 1 - height))
         return self._compact(view, names, width, range(self.top - 1, self.top + height))
 
     def _grouped(self, view: RunView, names: list[str], width: int) -> list[Line]:
         titles = {name: "  " + spoken(one_line(name), view.unit) for name in names}
         widths = _widths(width, max(map(len, titles.values())), second=False, test="test" in view.results)
         lines = [_header(widths, "last", "")]
-        for at, label in enumerate(view.classes):
-            head: Line = [(f"{mark(at)} ", str(at)), (one_line(label), "ink bold"), (_present(view, label), "muted")]
+        for at, label in enumerate(_labels(view)):
+            head: Line = [_mark(view, at), (one_line(label), "ink bold"), (_present(view, label), "muted")]
             lines.append(cut(head, width))
             lines += [_values(view, at, name, [(title, "muted")], widths) for name, title in titles.items()]
         return lines
@@ -169,18 +172,29 @@ class Classes(Pane):
         """One metric and a second one, a line a class; of a thousand classes those in ``seen`` are drawn."""
         metric = self.metric if self.metric in names else names[0]
         second = next((m for m in names if m != metric), "")
-        longest = max((cell_len(one_line(label)) for label in view.classes), default=8) + 2
-        support = {label: _support(view, label) for label in view.classes}
+        labels = _labels(view)
+        longest = max((cell_len(one_line(label)) for label in labels), default=8) + 2
+        support = {label: _support(view, label) for label in labels}
         known = any(support.values())
         widths = _widths(width - 6 * known, longest, second=bool(second), test="test" in view.results)
         widths = replace(widths, count=6 * known)
         lines = [_header(widths, metric, second)]
-        for at, label in enumerate(view.classes):
-            title: Line = [(f"{mark(at)} ", str(at)), (one_line(label), "ink")]
+        for at, label in enumerate(labels):
+            title: Line = [_mark(view, at), (one_line(label), "ink")]
             values = _values(view, at, metric, title, widths, second=second) if at in seen else []
             gap = (" " * max(0, length(lines[0]) - 6 - length(values)), "ink")
             lines.append([*values, gap, (f"{support[label]:>6}", "muted")] if values and known else values)
         return lines
+
+
+def _labels(view: RunView) -> tuple[str, ...]:
+    """The rows of the table."""
+    return *view.classes, *view.regions
+
+
+def _mark(view: RunView, at: int) -> Span:
+    """Before the name in a row: of a class its own, of a region that of a union."""
+    return f"{mark(at) if at < len(view.classes) else UNION} ", str(at)
 
 
 _MANY = {"voxel": "voxels", "pixel": "pixels"}
@@ -188,8 +202,7 @@ _MANY = {"voxel": "voxels", "pixel": "pixels"}
 
 def _support(view: RunView, label: str) -> str:
     """In how many cases of the newest validation, or else of the test, a class is."""
-    tracks = view.validation_classes.get(label, {})
-    tested = view.results["test"].per_class.get(label, {}) if "test" in view.results else {}
+    tracks, tested = view.of_label(label)
     found = [last(tracks.get("support")), last(tracks.get("present"))]
     found += [number(tested.get("support")), number(tested.get("present"))]
     return next((f"{n:.0f}" for n in found if np.isfinite(n)), "")
@@ -197,7 +210,7 @@ def _support(view: RunView, label: str) -> str:
 
 def _present(view: RunView, label: str) -> str:
     """In how many cases of the newest validation a class is, and in how many it was made up."""
-    tracks = view.validation_classes.get(label, {})
+    tracks, _ = view.of_label(label)
     made_up, support = last(tracks.get("false_positive_cases")), last(tracks.get("support"))
     there = last(tracks.get("present")) if np.isnan(support) else support
     text = f"  in {counted(round(there), 'case')}" if np.isfinite(there) else ""
@@ -216,9 +229,8 @@ def _header(widths: _Widths, metric: str, second: str) -> Line:
 
 def _values(view: RunView, at: int, metric: str, title: Line, widths: _Widths, *, second: str = "") -> Line:
     """A line of the table: ``metric`` of the class at a place."""
-    label = view.classes[at]
-    tracks = view.validation_classes.get(label, {})
-    tested = view.results["test"].per_class.get(label, {}) if widths.test else {}
+    tracks, tested = view.of_label(_labels(view)[at])
+    tested = tested if widths.test else {}
     test, track = number(tested.get(metric)), tracks.get(metric)
     name = cut(title, widths.label)
     line: Line = [*name, (" " * (widths.label - length(name)), "ink")]

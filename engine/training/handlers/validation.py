@@ -98,6 +98,7 @@ class Validate:
                 iteration=iteration,
                 metrics=metrics,
                 per_class=shown_per_class(summary.per_class, task),
+                per_region=shown_per_class(summary.per_region, task),
                 cases=measured.cases()[:WORST],
                 best=is_best,
                 confusion=streamed(summary.confusion),
