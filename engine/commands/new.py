@@ -105,7 +105,8 @@ def _with_values(layout: Layout, folder: Path) -> Layout:
     """``layout`` with what the values of its masks mean, as far as nothing says it."""
     index, keys = layout.index, dict[str, Any]()
     if not layout.named:
-        keys["classes"], ignore = classes_of_masks(index.cases, index.spatial_dims, folder, show_progress)
+        called = layout.keys.get("channels", ())
+        keys["classes"], ignore = classes_of_masks(index.cases, index.spatial_dims, folder, show_progress, called)
     else:
         said = ignored_by(said_in(folder).get("labels"))
         ignore = None if said else ignored_in(index, show_progress)

@@ -70,6 +70,14 @@ class DatasetIndex:
     notes: tuple[str, ...] = ()  # what the report must say (cases that were left out, ...)
     # what the data set calls the channels, as its files have them; empty where it does not say
     channel_names: tuple[str, ...] = ()
+    # what it calls several classes together, and their mask values; empty where it has no such name
+    regions: tuple[tuple[str, tuple[int, ...]], ...] = ()
+
+    @property
+    def unions(self) -> dict[str, list[str]]:
+        """The regions by the names of their classes, as [evaluate] has them; without those of which a class lacks."""
+        named = dict(zip(self.label_values, self.classes, strict=False))
+        return {name: [named[v] for v in values] for name, values in self.regions if {*values} <= {*named}}
 
 
 @dataclass(frozen=True, kw_only=True)

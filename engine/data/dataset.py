@@ -10,7 +10,7 @@ from pathlib import Path
 from engine.data.cases import Case, Dataset, DatasetIndex
 from engine.data.read import channels_in
 from engine.data.sources import open_source
-from engine.data.sources.dataset_json import FILE, channel_names, ignored_by, labels_of, said
+from engine.data.sources.dataset_json import FILE, channel_names, ignored_by, labels_of, regions_of, said
 from engine.data.sources.index import absent, spelled
 from engine.data.splits import assign, gives_folds, refuse_duplicates
 from engine.data.traits import with_traits
@@ -104,6 +104,7 @@ def _dataset(layout: DatasetIndex, cases: tuple[Case, ...], task: str, table: Da
         "cases": with_traits(cases, folder),
         "channels": layout.channels or channels_in([case.images[0] for case in cases], layout.spatial_dims),
         "channel_names": channel_names(folder) or layout.channel_names,
+        "regions": regions_of(folder) if task == "segmentation" else (),
         "notes": (*layout.notes, *_renamed(layout, folder)),
     }
     dataset = Dataset(**known, task=task, source=table.source, phantom=(folder / MARKER).is_file(), root=folder)

@@ -25,6 +25,7 @@ from engine.data.read import UNREADABLE, RawCase, read_case
 from engine.errors import counted
 from engine.hardware import cores
 from engine.planning.layouts import Layout
+from engine.planning.published import Published, published
 from engine.runfolder import open_regular
 
 if TYPE_CHECKING:
@@ -84,6 +85,11 @@ class Facts:
     def whole(self) -> bool:
         """Whether every case was read whole."""
         return self.read == len(self.dataset.cases)
+
+    @property
+    def published(self) -> Published | None:
+        """The challenge whose files these are, where that is sure."""
+        return published(self.dataset.cases, self.keys.get("channels", ()), self.dataset.label_values)
 
     def count(self, split: str) -> int:
         return len(self.dataset.split(split))

@@ -12,6 +12,7 @@ from engine.data.pictures import read_mask_picture
 from engine.data.read import UNREADABLE, why
 from engine.errors import DataError, Problem
 from engine.planning.facts import Progress, each_of, spread
+from engine.planning.published import published
 
 _MASKS, _NAMED = 1000, 20  # masks that are looked at where nothing names the classes, and where something does
 _MOST_CLASSES = 1000
@@ -19,9 +20,11 @@ _WHITE = (255, 65_535)
 
 
 def classes_of_masks(
-    cases: Sequence[Case], dims: int, folder: Path, progress: Progress
+    cases: Sequence[Case], dims: int, folder: Path, progress: Progress, channels: Sequence[str] = ()
 ) -> tuple[tuple[str, ...], int | None]:
     """Names for the values 1, 2, ... that the masks of ``cases`` hold, where nothing else names them; see `ignored_in`.
+
+    ``channels``: what their files are called, by which they may be a challenge's (`published`).
 
     Raises:
         DataError: they hold other values, or none, or none of them can be read.
@@ -44,14 +47,17 @@ def classes_of_masks(
     if values in ({255}, {65_535}, {1}):
         return ("foreground",), ignore
     whole = sorted(int(value) for value in values if float(value).is_integer() and value > 0)
+    known = published(cases, channels, whole)
+    names = {value: known.classes[value] if known else f"class {value}" for value in whole}
     if len(whole) < len(values) or whole[-1] > max(_MOST_CLASSES, len(whole)) or whole != [*range(1, len(whole) + 1)]:
         shown = ", ".join(f"{value:g}" for value in sorted(values)[:12]) + (", ..." if len(values) > 12 else "")
-        names = ", ".join(f'"class {value}": {value}' for value in whole[:12])
+        said = ", ".join(f'"{names[value]}": {value}' for value in whole[:12])
+        whose = f"as {known.name} numbers them" if known else "with names of your own"
         few = len(whole) == len(values) <= 12
-        way = f'save it as dataset.json there, with names of your own: {{"labels": {{{names}}}}}'
+        way = f'save it as dataset.json there, {whose}: {{"labels": {{{said}}}}}'
         way = way if few else "a mask holds class indices: 0 for the background, and 1, 2, ... for the classes"
         raise DataError(f"the masks in {folder} hold the values {shown}, and nothing names their classes", way)
-    return tuple(f"class {value}" for value in whole), ignore
+    return tuple(names.values()), ignore
 
 
 def ignored_in(index: DatasetIndex, progress: Progress) -> int | None:

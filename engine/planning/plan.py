@@ -78,7 +78,8 @@ def data_lines(facts: Facts) -> list[Line]:
     lines += [Line(f"data.{key}", value) for key, value in keys.items()]
     if classes:
         values = ", for the mask values 1, 2, ..." if len(classes) > 1 else ""
-        why = "" if facts.named else f"nothing names them: put in names of your own{values}"
+        own = f"nothing names them: put in names of your own{values}"
+        why = "" if facts.named else f"as {known.name} numbers them" if (known := facts.published) else own
         lines.append(Line("data.classes", list(classes), why))
     if ignore:
         why = "it stands beside classes in masks and is none of them: borders, or what nobody outlined"

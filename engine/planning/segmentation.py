@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from engine.data.order import batch_count
+from engine.data.sources.dataset_json import FILE
 from engine.errors import DataError, counted
 from engine.planning import plan
 from engine.planning.facts import Facts, in_one_piece, percentiles, rounded
@@ -252,7 +253,21 @@ def _evaluate_lines(facts: Facts) -> list[Line]:
     if fewest >= _MASKS and in_one_piece(facts) >= _WHOLE:
         why = f"each class is in one piece wherever it was seen ({fewest} masks or more): predictions keep the largest"
         lines.append(Line("evaluate.largest_component", True, why))
-    return lines
+    return [*lines, *_region_lines(facts)]
+
+
+def _region_lines(facts: Facts) -> list[Line]:
+    """What is scored beside the classes, where the data set says it, or is known for it."""
+    dataset, known = facts.dataset, facts.published
+    if unions := dataset.unions:
+        return [
+            Line("evaluate.regions", unions, f"labels of several mask values in {FILE}: measured beside the classes")
+        ]
+    if known is None:
+        return []
+    named = dict(zip(dataset.label_values, dataset.classes, strict=True))
+    unions = {name: [named[value] for value in values] for name, values in known.regions.items()}
+    return [Line("evaluate.regions", unions, f"unions of classes that {known.name} scores beside them")]
 
 
 def _x(size: Sequence[int]) -> str:

@@ -72,6 +72,7 @@ def labels_of(value: Any, problems: list[Problem], named: Sequence[str] | None =
     """Mask value -> name of the foreground classes, from ``{"1": "name"}`` or ``{"name": 1}``, also as 1.0 or "1".
 
     Nothing where there are none and ``data.classes`` has ``named`` them. That of "ignore" is no class's: `ignored_by`.
+    Of nnU-Net's regions, see `_of_regions`.
     """
     if value is None and named:
         return {}
@@ -79,12 +80,14 @@ def labels_of(value: Any, problems: list[Problem], named: Sequence[str] | None =
         what = "no labels, and no data.classes in the recipe" if value is None else f"found {value!r}"
         problems.append(Problem(FILE, what, 'a table such as {"1": "liver"}', "labels"))
         return {}
+    if any(isinstance(item, list) for item in value.values()):
+        return _of_regions(value, problems)
     said: dict[int, str] = {}
     for key, item in value.items():
         by_name = isinstance(item, int | float) or _integer(key) is None
         number, name = (_integer(item), str(key)) if by_name else (_integer(key), str(item))
         if number is None or not 0 <= number <= 65535:
-            problems.append(Problem(FILE, f"found {key!r}: {item!r}", "one mask value a class; no regions", "labels"))
+            problems.append(Problem(FILE, f"found {key!r}: {item!r}", "one mask value a class", "labels"))
         elif not number and folded(name) == IGNORE:
             problems.append(Problem(FILE, "the background as what is ignored", "a value of its own", "labels"))
         elif number in said:
@@ -109,6 +112,41 @@ def ignored_by(value: Any) -> int | None:
         _integer(pair[folded(str(pair[0])) == IGNORE]) for pair in pairs if IGNORE in map(folded, map(str, pair))
     )
     return next((number for number in numbers if number), None)
+
+
+def _of_regions(value: dict[str, Any], problems: list[Problem]) -> dict[int, str]:
+    """Mask value -> name, where labels are regions of several values: ``{"whole": [1, 2], "core": 2}``.
+
+    A value is called by the smallest region that has it: ``core``, and of what is left of it, ``rest of whole``. Each
+    value must lie in regions of its own, or nothing tells it from another.
+    """
+    sets = _value_sets(value)
+    numbers = {number for numbers in sets.values() for number in numbers}
+    least = {v: min((r for r in sets if v in sets[r]), key=lambda r: len(sets[r])) for v in numbers}
+    said = {v: name if len(sets[name]) == 1 else f"rest of {name}" for v, name in sorted(least.items())}
+    named = {folded(name) for name in said.values()}
+    odd = not numbers or not all(sets.values()) or not all(0 < v <= 65535 for v in numbers)
+    odd = odd or ignored_by(value) in numbers
+    if odd or len(named) < len(said) or max(map(len, said.values())) > LONGEST_NAME:
+        what = f"regions by which mask values cannot be told apart: {value!r}"
+        allowed = 'a name for each mask value, as {"oedema": 1, "core": 2}; a recipe unites them in [evaluate.regions]'
+        problems.append(Problem(FILE, what, allowed, "labels"))
+        return {}
+    return said
+
+
+def _value_sets(value: Any) -> dict[str, frozenset[int]]:
+    """Label -> its mask values, without the background and what is ignored; -1 for what is none."""
+    items = value.items() if isinstance(value, dict) else ()
+    listed = {str(name): item if isinstance(item, list) else [item] for name, item in items}
+    sets = {name: frozenset(-1 if (v := _integer(i)) is None else v for i in item) for name, item in listed.items()}
+    return {name: values for name, values in sets.items() if values != {0} and folded(name) != IGNORE}
+
+
+def regions_of(folder: Path) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """The regions of several mask values that the ``dataset.json`` of ``folder`` has for labels, and these values."""
+    sets = _value_sets(said(folder).get("labels"))
+    return tuple((name, tuple(sorted(values))) for name, values in sets.items() if len(values) > 1)
 
 
 def channels_of(value: Any) -> int:

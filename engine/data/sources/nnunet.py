@@ -1,7 +1,7 @@
 """nnU-Net's raw layout, version 2: ``dataset.json``, ``imagesTr/<case>_0000.nii.gz``, ``labelsTr/<case>.nii.gz``.
 
 ``imagesTs`` and ``labelsTs`` are the given test split where both are there; ``splits_final.json`` beside them gives
-the validation folds. Regions are not supported.
+the validation folds. Labels that are regions become classes as `dataset_json` says.
 """
 
 import re

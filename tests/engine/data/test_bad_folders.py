@@ -102,7 +102,7 @@ BAD: dict[str, tuple[Callable[[Path], Bad], tuple[str, ...]]] = {
     "no folder": (lambda root: ("decathlon", "segmentation", {}), ("no data set at", "--data")),
     "no dataset.json": (_decathlon(lambda d: (d / "dataset.json").unlink()), ("has no dataset.json",)),
     "no JSON": (_decathlon(lambda d: (d / "dataset.json").write_text("{")), ("not valid JSON",)),
-    "labels with regions": (_decathlon(lambda d: _labels(d, {"whole": [1, 2]})), ("labels", "no regions")),
+    "labels with regions": (_decathlon(lambda d: _labels(d, {"whole": [1, 2]})), ("labels", "[evaluate.regions]")),
     "path climbs out": (
         _decathlon(lambda d: _edit(d / "dataset.json", "./imagesTr/c0", "../../c0")),
         ('found "../../c0.nii.gz"', "below the folder"),
