@@ -190,7 +190,8 @@ def region_table(part: SplitSummary, run: RunData) -> Table:
         rows.append(["mean of regions", *means, "", "", ""])
     members: Mapping[str, Sequence[str]] = getattr(run.recipe.evaluate, "regions", {}) if run.recipe else {}
     said = "; ".join(f"{name}: {', '.join(own)}" for name, own in members.items() if name in names)
-    caption = "Unions of classes" + (f" ({said})" if said else "") + ", each measured as one mask, and no mean of them."
+    caption = f"Unions of classes{f' ({said})' if said else ''}, each measured as one mask."
+    caption += " A region counts in the cases in which it is present."
     heads = ["Regions", *(title(m, run.unit) for m in columns), *(title(count) for count in _COUNTS)]
     return Table(heads, rows, caption, rule_before=frozenset({len(names)}), small=len(heads) > _WIDE + 1)
 

@@ -35,6 +35,7 @@ OTHER_LISTS = {
         ("dice", "mm", "Dice"),
         ("f1_weighted", "", "F1 (weighted)"),
         ("auc_micro", "", "AUC (micro)"),
+        ("hd95_regions", "mm", "95HD (regions) [mm]"),
         ("something_new", "", "something new"),
     ],
 )
@@ -76,8 +77,7 @@ def test_what_can_be_monitored() -> None:
     assert measures.default_monitor("segmentation") == "dice"
     assert measures.default_monitor("classification") == "balanced_accuracy"
     assert measures.monitorable("segmentation") == [
-        "dice", "jaccard", "nsd", "asd", "assd", "hd95", "assd_all_voxels", "hd95_all_voxels",
-        "dice_regions", "loss",
+        "dice", "dice_regions", "jaccard", "nsd", "asd", "assd", "hd95", "assd_all_voxels", "hd95_all_voxels", "loss",
     ]  # fmt: skip
 
 

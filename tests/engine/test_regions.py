@@ -132,7 +132,7 @@ def test_the_report_has_a_table_and_the_figure_boxes(member, study, tmp_path):
     for folder in (member, study):
         text = Path(folder.root / "report.md").read_text(encoding="utf-8")
         assert "| Regions | Dice |" in text
-        assert "tumour core: necrosis, enhancing), each measured as one mask" in text
+        assert "tumour core: necrosis, enhancing), each measured as one mask." in text
         assert "| mean of regions |" in text
 
 
