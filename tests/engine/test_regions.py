@@ -20,11 +20,15 @@ from engine.events import Result, Validation
 from engine.figures.distributions import draw
 from engine.readers.fold import read_view
 from engine.readers.run import RunData
+from engine.readers.together import open_runs
 from engine.report import write_report
+from engine.report.blocks import Cell, Table
+from engine.report.compare_tables import per_class
 from engine.requests import Evaluate, Sweep, Train
 from engine.runfolder import RunFolder, list_runs, read_metrics, read_status
 from tests.engine.runs import SEGMENTATION, events
 from tests.tumours import CHANNELS, CLASSES, REGIONS, tumours
+from tui.plotting.charts import charts_of
 from tui.printed.once import lines
 from tui.printed.records import view_record
 
@@ -122,6 +126,7 @@ def test_views_tell_them_from_classes(member):
     text = "\n".join(lines(member, status, view, 100, 0.0))
     assert text.count("\n∪ whole tumour ") >= 2
     assert "\nwhole tumour " not in text
+    assert {"dice by class", "dice by region"} <= {chart.name for chart in charts_of(view)}
 
 
 def test_the_report_has_a_table_and_the_figure_boxes(member, study, tmp_path):
@@ -134,6 +139,16 @@ def test_the_report_has_a_table_and_the_figure_boxes(member, study, tmp_path):
         assert "| Regions | Dice |" in text
         assert "tumour core: necrosis, enhancing), each measured as one mask." in text
         assert "| mean of regions |" in text
+
+
+def test_a_comparison_has_each_region_of_both_runs(study):
+    classes, regions = per_class(open_runs(list_runs(study.root.parent)))
+    assert (classes.title, regions.title) == ("Classes", "Regions")
+    parts = [read_metrics(folder)["test"] for folder in list_runs(study.root.parent)]
+    table = regions.blocks[0]
+    assert isinstance(table, Table)
+    shown = [[float(cell.text) for cell in row[1:3] if isinstance(cell, Cell)] for row in table.rows]
+    assert shown == [[pytest.approx(part.value("dice", name), abs=1e-3) for part in parts] for name in REGIONS]
 
 
 def test_a_wrong_name_is_refused_before_the_run(tmp_path):

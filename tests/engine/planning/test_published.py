@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from engine.errors import DataError
 from engine.planning.layouts import find_layout
 from engine.planning.plan import data_lines
 from engine.planning.segmentation import _region_lines
+from engine.planning.text import recipe_text
 from tests.tumours import tumours
 
 NEW = {"t1": "t1n", "t1ce": "t1c", "t2": "t2w", "flair": "t2f"}
@@ -40,6 +42,8 @@ def test_brats_from_2023_on_is_named_and_scored(tmp_path):
         "whole tumour": ["non-enhancing core", "oedema", "enhancing tumour"],
         "tumour core": ["non-enhancing core", "enhancing tumour"],
     }
+    written = tomllib.loads(recipe_text([], [found["evaluate.regions"]]))
+    assert written["evaluate"]["regions"] == found["evaluate.regions"].value
 
 
 def test_earlier_brats_is_told_what_its_values_are(tmp_path):

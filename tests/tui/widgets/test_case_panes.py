@@ -22,3 +22,9 @@ def test_long_names_of_metrics_leave_the_values_whole() -> None:
     row = CaseRow("07", "test", values={"lesion_false_positives": 0.125, "dice": 0.885})
     lines = ["".join(text for text, _ in line) for line in CaseNumbers()._table(row, 28, "")]
     assert [line.split()[-1] for line in lines if line] == ["0.125", "0.885"]
+
+
+def test_a_region_is_told_from_a_class() -> None:
+    row = CaseRow("07", "test", values={"dice": 0.5}, per_class={name: {"dice": 0.5} for name in ("core", "whole")})
+    lines = ["".join(text for text, _ in line) for line in CaseNumbers()._table(row, 60, "mm", ["whole"])]
+    assert lines[1].split() == ["case", "core", "∪", "whole"]
