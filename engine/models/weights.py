@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.checkpoint import DAMAGE, Content, load_plain
+from engine.checkpoint import DAMAGE, Content, load_plain, not_finite
 from engine.console import show_progress
 from engine.data.web import DownloadError, fetch_file
 from engine.errors import Problem, RecipeError, counted, some
 
 _WHERE = "a file with a state dict, beside the recipe or below the data root; for the weights of a run: --from RUN"
+_ORIGIN = {"run": str, "checkpoint": str, "channels": int, "channel_names": list, "ranges": dict, "trained": Tensor}
 _LARGEST = 2 * 10**9  # bytes of a file of ImageNet weights: more than any ResNet has
 
 
@@ -75,10 +76,22 @@ class Start:
 
 
 def read_start(path: Path) -> Start:
-    """The weights in a file, for ``model.weights``. Raises: RecipeError: as `read_state`."""
+    """The weights in a file, for ``model.weights``; what else it holds, and is of another type than ours, is left out.
+
+    Raises:
+        RecipeError: as `read_state`; or a weight is not finite.
+    """
     found, state = _read(path, "model.weights")
-    kinds = {"recipe": str, "classes": list, "epoch": int, "origin": dict}
-    return Start({"model": state} | {key: found[key] for key in kinds if isinstance(found.get(key), kinds[key])}, path)
+    if wrong := not_finite(state):
+        raise _refuse("model.weights", f"{path}: {wrong} holds values that are not finite", "weights that are numbers")
+    kept = _of_kinds(found, {"recipe": str, "classes": list, "epoch": int, "origin": dict})
+    if "origin" in kept:
+        kept["origin"] = _of_kinds(kept["origin"], _ORIGIN)
+    return Start({"model": state} | kept, path)
+
+
+def _of_kinds(found: Mapping[str, Any], kinds: Mapping[str, type]) -> Content:
+    return {key: found[key] for key, kind in kinds.items() if isinstance(found.get(key), kind)}
 
 
 def load_start(model: nn.Module, start: Start, head: str, first: Collection[str] = (), channels: int = 0) -> None:
@@ -98,7 +111,7 @@ def load_start(model: nn.Module, start: Start, head: str, first: Collection[str]
     for name in first:
         if name in state and (parts := _of_a_channel(state[name], own[name], channels)):
             given = state[name].shape[1] // parts
-            if known in (None, 0, given):
+            if known in {None, 0, given}:
                 fitting = adapt_channels(state[name].unflatten(1, (given, parts)), channels)
                 state[name] = fitting.flatten(1, 2)
     load_state(model, state, start.place, "model.weights", head, name=start.name)

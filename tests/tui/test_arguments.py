@@ -153,7 +153,7 @@ def test_a_study_is_a_run_where_its_members_can_vote(place):
     assert [run.name for run in asked(["report", study.id]).runs] == [study.id]
     assert asked(["sweep", "--resume", "mine"]).recipe == Path("mine")
     with pytest.raises(UsageError, match="is a study"):
-        asked(["figures", "mine"])
+        asked(["run", "seg.toml", "--from", "mine"])
 
 
 def test_every_request_can_be_typed_and_is_answered_by_a_function_of_its_name():

@@ -18,12 +18,12 @@ from engine.commands.train import train
 from engine.data import check_dataset, open_dataset
 from engine.errors import RecipeError, UsageError
 from engine.evaluation.start import find_start, start_network, trained_before
-from engine.events import Log
+from engine.events import Event, Iteration, Log, RunStarted
 from engine.recipe import load_recipe, load_run_recipe
 from engine.report import write_report
 from engine.requests import Check, Evaluate, Resume, Sweep
-from engine.runfolder import RunFolder, list_runs, read_manifest, read_splits
-from tests.engine.runs import CLASSIFICATION, SEGMENTATION, events, request, run, weights
+from engine.runfolder import EventWriter, RunFolder, list_runs, read_manifest, read_splits, send
+from tests.engine.runs import CLASSIFICATION, SEGMENTATION, events, go_on, request, run, same_weights, weights
 
 SHORT = ("train.epochs=1", "evaluate.test=false")
 
@@ -200,6 +200,37 @@ def test_a_network_that_had_imagenet_weights_starts_from_a_run(tmp_path):
     second = next(each for each in list_runs(asked.runs) if each.name == "second")
     assert not load_run_recipe(second.recipe).model.pretrained
     assert any("data.size is 48 x 48, and the weights were trained with 32 x 32" in text for text in warnings(second))
+
+
+@pytest.mark.parametrize("at", [RunStarted, Iteration])
+def test_a_run_that_was_cut_off_goes_on_as_if_it_was_not(first, tmp_path, at, monkeypatch):
+    """Without a checkpoint it needs the weights that it started from; with one it does not."""
+    (tmp_path / "alone").mkdir()
+    alone = started(first, tmp_path / "alone", "train.epochs=2")
+    asked = msgspec.structs.replace(request(tmp_path, SEGMENTATION, *SHORT, "train.epochs=2"), start=first.root)
+    write = EventWriter.write
+
+    def stop(writer: EventWriter, event: Event) -> int:
+        number = write(writer, event)
+        if isinstance(event, at):
+            send(list_runs(asked.runs)[-1], "stop_now")
+        return number
+
+    with monkeypatch.context() as patch:
+        patch.setattr("engine.training.handlers.control.POLL_S", 0.0)
+        patch.setattr(EventWriter, "write", stop)
+        assert train(asked, lambda _: None) == 3
+    folder = list_runs(asked.runs)[-1]
+    if at is Iteration:
+        shutil.rmtree(folder.start)
+    else:
+        folder.last.unlink(missing_ok=True)  # and what the stream says of it
+        lines = folder.events.read_text().splitlines(keepends=True)
+        folder.events.write_text("".join(line for line in lines if '"kind":"checkpoint"' not in line))
+    assert go_on(folder, tmp_path / "data") == 0
+    assert same_weights(folder.last, alone.last)
+    assert read_manifest(folder).started_from == read_manifest(alone).started_from
+    assert read_manifest(folder).model.start == read_manifest(alone).model.start != ""
 
 
 def test_a_run_without_weights_cannot_be_started_from(first, tmp_path):

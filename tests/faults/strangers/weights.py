@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from engine.checkpoint import load_checkpoint, save_checkpoint
-from engine.models.weights import read_state
+from engine.models.weights import load_start, read_start, read_state
 from tests.faults.strangers.made import (
     Act,
     Evil,
@@ -80,6 +80,18 @@ def checkpoint_of_the_first_torch(folder: Path) -> Act:
     content = {"model": {"a": torch.zeros(3)}, "epoch": float("nan")}
     torch.save(content, folder / "last.pt", _use_new_zipfile_serialization=False)
     return lambda: load_checkpoint(folder / "last.pt")
+
+
+@case
+def weights_with_an_origin_of_other_types(folder: Path) -> Act:
+    odd = {"run": 3, "channels": torch.ones(2), "trained": torch.ones(7, 7), "ranges": {"low": "x"}, "checkpoint": []}
+    torch.save({"model": {"a": torch.zeros(1)}, "origin": odd, "classes": 4, "epoch": "x"}, folder / "w.pt")
+
+    def act() -> None:
+        start = read_start(folder / "w.pt")
+        load_start(torch.nn.Linear(2, 2), start, "final.", ["weight"], 1)
+
+    return act
 
 
 @case
