@@ -104,7 +104,7 @@ def _dataset(layout: DatasetIndex, cases: tuple[Case, ...], task: str, table: Da
         "cases": with_traits(cases, folder),
         "channels": layout.channels or channels_in([case.images[0] for case in cases], layout.spatial_dims),
         "channel_names": channel_names(folder) or layout.channel_names,
-        "regions": regions_of(folder) if task == "segmentation" else (),
+        "regions": regions_of(folder),
         "notes": (*layout.notes, *_renamed(layout, folder)),
     }
     dataset = Dataset(**known, task=task, source=table.source, phantom=(folder / MARKER).is_file(), root=folder)

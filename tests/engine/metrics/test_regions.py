@@ -86,3 +86,14 @@ def test_classes_are_measured_as_they_are_without_regions():
     part = summarise(rows, CLASSES, unit="voxel", protocol="").to_json()
     assert "per_region" not in part
     assert not [name for name in part if name.endswith("_regions")]
+
+
+def test_what_is_not_known_is_in_no_region():
+    rng = np.random.default_rng(3)
+    prediction, truth = (rng.integers(0, 4, size=(9, 9, 9)).astype(np.uint8) for _ in range(2))
+    unknown = rng.random((9, 9, 9)) < 0.2
+    prediction[unknown] = truth[unknown] = 0
+    found = case_metrics(prediction, truth, CLASSES, (1.0, 1.0, 2.0), unknown=unknown, regions=REGIONS)
+    for region, members in REGIONS.items():
+        masks = np.isin(prediction, members), np.isin(truth, members)
+        assert found[region] == case_metrics(*masks, ("one",), (1.0, 1.0, 2.0), unknown=unknown)["one"]
