@@ -147,7 +147,7 @@ def measured(rows: Sequence[SegmentationRow]) -> list[str]:
         for name, value in metrics.items()
         if not isinstance(value, bool)
     }
-    return ordered(found or in_tables("segmentation"))
+    return ordered(found or in_tables("segmentation", per_class=True))
 
 
 def summarise(

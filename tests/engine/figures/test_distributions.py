@@ -44,7 +44,7 @@ def test_long_names_lose_their_middle():
 
 
 def test_heads_of_many_metrics_stand_beside_each_other_and_not_over() -> None:
-    names = in_tables("segmentation")
+    names = in_tables("segmentation", per_class=True)
     with style.styled():
         figure = style.new_figure(style.WIDTH, 2.0)
         panels = figure.subplots(1, len(names))

@@ -97,3 +97,9 @@ def test_what_is_not_known_is_in_no_region():
     for region, members in REGIONS.items():
         masks = np.isin(prediction, members), np.isin(truth, members)
         assert found[region] == case_metrics(*masks, ("one",), (1.0, 1.0, 2.0), unknown=unknown)["one"]
+
+
+def test_a_split_without_a_case_has_the_same_names():
+    part = summarise([], CLASSES, unit="voxel", protocol="", regions=[*REGIONS]).to_json()
+    assert (part["n"], part["dice_regions"], part["per_region"]["tumour core"]["dice"]) == (0, None, None)
+    assert not [name for name in part if name.count("_regions") > 1]
