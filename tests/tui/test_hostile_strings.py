@@ -56,7 +56,7 @@ def filled(kind: Any, text: str) -> Event:
             continue
         if "list[dict" in word:
             values[field.name] = [{"id": text, "dice": 0.5, "loss": 1.0, "true": text, "predicted": text, text: text}]
-        elif "dict[str, dict" in word or field.name == "per_class":
+        elif "dict[str, dict" in word or field.name in {"per_class", "per_region"}:
             values[field.name] = {text: {"dice": 0.5, text: 0.5}}
         elif word.startswith("dict"):
             values[field.name] = {text: 3} if field.name == "cases" else {"dice": 0.5, "loss": 0.5, text: 0.5}
