@@ -26,8 +26,6 @@ from engine.recipe.base import folded
 from engine.runfolder import RunFolder, file_name, read_manifest, read_splits
 from engine.runfolder.careful import lenient
 
-_FREE = frozenset({"weights", "pretrained", "imagenet_weights", "dropout", "init", "output", "deep_supervision"})
-"""Keys of [model] by which no weight gets another meaning."""
 _HASH = 16  # bytes of the hash of an image
 
 
@@ -201,7 +199,7 @@ def _other_network(recipe: Recipe, start: Start | None) -> Iterator[None]:
 
 
 def _keys(table: ModelTable) -> Mapping[str, Any]:
-    return {key: value for key, value in table.model_dump(exclude_none=True).items() if key not in _FREE}
+    return {key: value for key, value in table.model_dump(exclude_none=True).items() if key not in table.loose}
 
 
 def _refusal(start: Start, own: ModelTable, differing: Mapping[str, Any]) -> RecipeError:

@@ -13,11 +13,15 @@ class ModelTable(NamedTable):
     """The network.
 
     ``head`` is how the names of the final layer's weights begin: the part that another number of classes changes.
-    ``dims`` is how many axes its images can have.
+    ``dims`` is how many axes its images can have. ``loose`` are keys by which no weight gets another meaning: with
+    others of them, training may start from the weights of a run.
     """
 
     head: ClassVar[str] = "final."
     dims: ClassVar[frozenset[int]] = frozenset({2, 3})
+    loose: ClassVar[frozenset[str]] = frozenset(
+        {"weights", "pretrained", "imagenet_weights", "dropout", "init", "output", "deep_supervision"}
+    )
     harmless = {"pretrained": False}  # noqa: RUF012  (a ClassVar of the base)
 
     name: str
