@@ -182,13 +182,17 @@ def test_check_says_what_a_run_would_start_from(first, tmp_path, capsys):
 
 
 def test_members_of_a_study_start_from_the_run(first, tmp_path):
-    asked = request(tmp_path, SEGMENTATION, *SHORT)
+    asked = request(tmp_path, SEGMENTATION, *SHORT, "data.split_seed=2", "data.limit_train=1")
     fields = {name: getattr(asked, name) for name in ("recipe", "overrides", "data", "runs")}
     assert sweep(Sweep(**fields, seeds=2, start=first.root)) == 0
     for folder in list_runs(asked.runs):
         assert read_manifest(folder).started_from.run == first.id
         assert load_run_recipe(folder.recipe).model.weights == f"start/{first.id}.pt"
         assert (folder.root / "start" / f"{first.id}.pt").is_file()
+    (study,) = (folder for folder in list_runs(asked.runs, studies=True) if folder.is_study)
+    assert load_run_recipe(study.recipe).model.weights == f"start/{first.id}.pt"
+    page = study.report_md.read_text()
+    assert all(f"Of the validation cases of {folder.id}, " in page for folder in list_runs(asked.runs))
 
 
 def test_a_network_that_had_imagenet_weights_starts_from_a_run(tmp_path):
