@@ -25,21 +25,21 @@ _TUMOUR = ("non-enhancing core", "oedema", "enhancing tumour")
 _OLD, _NEW = dict(zip((1, 2, 4), _TUMOUR, strict=True)), dict(zip((1, 2, 3), _TUMOUR, strict=True))
 PUBLISHED = (
     Published(
-        "BraTS, 2017 to 2021",
+        "BraTS (2017 to 2021)",
         re.compile(r"brats(17|18|19|20|2021)_.+", re.IGNORECASE),
         frozenset({"t1", "t1ce", "t2", "flair"}),
         _OLD,
         {"whole tumour": (1, 2, 4), "tumour core": (1, 4)},
     ),
     Published(
-        "BraTS of adults, from 2023 on",
+        "BraTS of adults (from 2023 on)",
         re.compile(r"brats-(gli|men|met|ssa)-.+", re.IGNORECASE),
         frozenset({"t1n", "t1c", "t2w", "t2f"}),
         _NEW,
         {"whole tumour": (1, 2, 3), "tumour core": (1, 3)},
     ),
     Published(
-        "KiTS, from 2021 on",
+        "KiTS (from 2021 on)",
         re.compile(r"case_\d{5}"),
         frozenset({"imaging"}),
         {1: "kidney", 2: "tumour", 3: "cyst"},

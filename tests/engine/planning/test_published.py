@@ -50,7 +50,7 @@ def test_earlier_brats_is_told_what_its_values_are(tmp_path):
     folder = named_as(tumours(tmp_path / "d", values=(1, 2, 4)), "BraTS20_Training_", {})
     with pytest.raises(DataError, match="hold the values 1, 2, 4") as caught:
         lines(folder)
-    assert "as BraTS, 2017 to 2021 numbers them" in caught.value.hint
+    assert "as BraTS (2017 to 2021) numbers them" in caught.value.hint
     labels = caught.value.hint.partition("numbers them: ")[2]
     assert json.loads(labels) == {"labels": {"non-enhancing core": 1, "oedema": 2, "enhancing tumour": 4}}
     (folder / "dataset.json").write_text(labels.replace("oedema", "edema"))
