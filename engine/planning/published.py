@@ -15,13 +15,13 @@ class Published:
     cases: re.Pattern[str]  # what all folders of cases are called
     channels: frozenset[str]  # what their files are called
     classes: dict[int, str]  # mask value -> class
-    regions: dict[str, tuple[int, ...]]  # what is scored beside the classes
+    regions: dict[str, tuple[int, ...]]  # what is scored, and averaged
 
 
 # Baid et al., arXiv 2107.02314, for 2017 to 2021; later ones number the enhancing tumour 3. Those of children, in
 # which 1, 2 and 3 are others, and of treated gliomas, which have a fourth value, are none of these. The Decathlon's
 # brain tumours have other numbers too, and another layout.
-_TUMOUR = ("non-enhancing core", "oedema", "enhancing tumour")
+_TUMOUR = ("non-enhancing core", "oedema", "enhancing")
 _OLD, _NEW = dict(zip((1, 2, 4), _TUMOUR, strict=True)), dict(zip((1, 2, 3), _TUMOUR, strict=True))
 PUBLISHED = (
     Published(
@@ -29,21 +29,21 @@ PUBLISHED = (
         re.compile(r"brats(17|18|19|20|2021)_.+", re.IGNORECASE),
         frozenset({"t1", "t1ce", "t2", "flair"}),
         _OLD,
-        {"whole tumour": (1, 2, 4), "tumour core": (1, 4)},
+        {"whole tumour": (1, 2, 4), "tumour core": (1, 4), "enhancing tumour": (4,)},
     ),
     Published(
         "BraTS of adults (from 2023 on)",
         re.compile(r"brats-(gli|men|met|ssa)-.+", re.IGNORECASE),
         frozenset({"t1n", "t1c", "t2w", "t2f"}),
         _NEW,
-        {"whole tumour": (1, 2, 3), "tumour core": (1, 3)},
+        {"whole tumour": (1, 2, 3), "tumour core": (1, 3), "enhancing tumour": (3,)},
     ),
     Published(
         "KiTS (from 2021 on)",
         re.compile(r"case_\d{5}"),
         frozenset({"imaging"}),
         {1: "kidney", 2: "tumour", 3: "cyst"},
-        {"kidney with masses": (1, 2, 3), "masses": (2, 3)},
+        {"kidney with masses": (1, 2, 3), "masses": (2, 3), "tumour alone": (2,)},
     ),
 )
 

@@ -154,8 +154,8 @@ def _metrics(recipe: Recipe) -> Iterator[Contradiction]:
 def _regions(recipe: Recipe) -> Iterator[Contradiction]:
     regions: Mapping[str, tuple[str, ...]] = getattr(recipe.evaluate, "regions", {})
     for name, classes in regions.items():
-        if len({*classes}) < max(2, len(classes)):
-            allowed = "two classes or more, each once; a class alone is measured without being asked"
+        if len({*classes}) < max(1, len(classes)):
+            allowed = "one class or more, each once"
             found = f'"{name}" of {", ".join(classes) or "no class"}'
             yield Contradiction(("evaluate.regions",), found, allowed)
     if len({folded(name) for name in regions}) != len(regions):

@@ -216,8 +216,9 @@ class SegmentationEvaluateTable(EvaluateTable):
     """Also assd_all_voxels and hd95_all_voxels, in which every voxel of a mask counts as its surface,
     as in the experiments; not comparable with distances of surfaces."""
     regions: dict[ClassName, tuple[ClassName, ...]] = Field(default={})
-    """Unions of classes that are measured too, as BraTS and KiTS score them: {"whole tumour" = ["oedema", "core"]}. A
-    name of its own, and two classes or more. Their mean Dice, dice_regions, can be `train.monitor`."""
+    """Unions of classes that are measured too, as BraTS and KiTS score them: {"whole tumour" = ["oedema", "core"]};
+    of one class, where it belongs to their mean. Names of their own. dice_regions, their mean Dice, can be
+    `train.monitor`."""
     save_predictions: bool = True
     """Write the masks of the test split to predictions/."""
 

@@ -36,11 +36,12 @@ def lines(folder: Path):
 
 def test_brats_from_2023_on_is_named_and_scored(tmp_path):
     found = lines(named_as(tumours(tmp_path / "d"), "BraTS-GLI-00001-", NEW))
-    assert found["data.classes"].value == ["non-enhancing core", "oedema", "enhancing tumour"]
+    assert found["data.classes"].value == ["non-enhancing core", "oedema", "enhancing"]
     assert "as BraTS of adults" in found["data.classes"].why
     assert found["evaluate.regions"].value == {
-        "whole tumour": ["non-enhancing core", "oedema", "enhancing tumour"],
-        "tumour core": ["non-enhancing core", "enhancing tumour"],
+        "whole tumour": ["non-enhancing core", "oedema", "enhancing"],
+        "tumour core": ["non-enhancing core", "enhancing"],
+        "enhancing tumour": ["enhancing"],
     }
     written = tomllib.loads(recipe_text([], [found["evaluate.regions"]]))
     assert written["evaluate"]["regions"] == found["evaluate.regions"].value
@@ -52,11 +53,12 @@ def test_earlier_brats_is_told_what_its_values_are(tmp_path):
         lines(folder)
     assert "as BraTS (2017 to 2021) numbers them" in caught.value.hint
     labels = caught.value.hint.partition("numbers them: ")[2]
-    assert json.loads(labels) == {"labels": {"non-enhancing core": 1, "oedema": 2, "enhancing tumour": 4}}
+    assert json.loads(labels) == {"labels": {"non-enhancing core": 1, "oedema": 2, "enhancing": 4}}
     (folder / "dataset.json").write_text(labels.replace("oedema", "edema"))
     assert lines(folder)["evaluate.regions"].value == {
-        "whole tumour": ["non-enhancing core", "edema", "enhancing tumour"],
-        "tumour core": ["non-enhancing core", "enhancing tumour"],
+        "whole tumour": ["non-enhancing core", "edema", "enhancing"],
+        "tumour core": ["non-enhancing core", "enhancing"],
+        "enhancing tumour": ["enhancing"],
     }
 
 

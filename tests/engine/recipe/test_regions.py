@@ -22,15 +22,16 @@ def test_a_region_is_known_by_the_indices_of_its_classes():
     read = recipe(['"whole tumour" = ["oedema", "enhancing", "necrosis"]', 'core = ["necrosis", "enhancing"]'])
     assert region_indices(read.evaluate, CLASSES) == {"whole tumour": (2, 3, 1), "core": (1, 3)}
     assert parse_recipe(recipe_toml(read)) == read
+    alone = recipe(['"enhancing tumour" = ["enhancing"]'])  # a third of BraTS's mean
+    assert region_indices(alone.evaluate, CLASSES) == {"enhancing tumour": (3,)}
     assert region_indices(parse_recipe(SEGMENTATION).evaluate, CLASSES) == {}
 
 
 @pytest.mark.parametrize(
     ("region", "words"),
     [
-        ('whole = ["oedema"]', '"whole" of oedema\n    allowed: two classes or more'),
-        ("whole = []", '"whole" of no class'),
-        ('whole = ["oedema", "oedema"]', "two classes or more, each once"),
+        ("whole = []", '"whole" of no class\n    allowed: one class or more'),
+        ('whole = ["oedema", "oedema"]', "one class or more, each once"),
         ('whole = ["a", "b"]\n"Whole " = ["a", "c"]', "every region once"),
         ('whole = "oedema"', "regions: found"),
         ("whole = [1, 2]", "regions: found"),
