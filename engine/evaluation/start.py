@@ -26,6 +26,7 @@ from engine.recipe.base import folded
 from engine.runfolder import RunFolder, file_name, read_manifest, read_splits
 from engine.runfolder.careful import lenient
 
+_KINDS = {2: "pictures", 3: "volumes"}  # by the axes of data.size
 _HASH = 16  # bytes of the hash of an image
 
 
@@ -182,6 +183,10 @@ def _other_network(recipe: Recipe, start: Start | None) -> Iterator[None]:
         yield
         return
     own, theirs = recipe.model, known.model
+    if len(known.data.size) != len(recipe.data.size):
+        of, here = (_KINDS[len(one.data.size)] for one in (known, recipe))
+        message = f"{start.name} was trained on {of}, and {recipe.name} is of {here}: no key makes these weights fit"
+        raise RecipeError(message, f"start from a run on {here}")
     differing = {key: value for key, value in _keys(theirs).items() if value != getattr(own, key, None)}
     if sure := {key: value for key, value in differing.items() if getattr(own, key, None) is not None}:
         raise _refusal(start, recipe.model, sure)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace as changed
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -136,6 +137,14 @@ def test_another_network_is_one_message_with_the_way_out_and_leaves_nothing_behi
     for word in words:
         assert word in f"{caught.value.text} {caught.value.hint}"
     assert not asked.runs.exists() or list_runs(asked.runs) == []
+
+
+def test_a_network_of_volumes_fits_no_pictures_whatever_is_set(first, tmp_path):
+    quick = Path(__file__).parents[3] / "recipes/quickstart_2d.toml"
+    asked = msgspec.structs.replace(request(tmp_path, quick.read_text(encoding="utf-8")), start=first.root)
+    with pytest.raises(RecipeError, match=r"was trained on volumes, and quickstart_2d is of pictures") as caught:
+        train(asked, lambda _: None)
+    assert caught.value.hint == "start from a run on pictures"
 
 
 def test_levels_that_follow_from_the_size_are_named(first, tmp_path):
