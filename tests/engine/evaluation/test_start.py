@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace as changed
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -24,7 +23,7 @@ from engine.recipe import load_recipe, load_run_recipe
 from engine.report import write_report
 from engine.requests import Check, Evaluate, Resume, Sweep
 from engine.runfolder import EventWriter, RunFolder, list_runs, read_manifest, read_splits, send
-from tests.engine.runs import CLASSIFICATION, SEGMENTATION, events, go_on, request, run, same_weights, weights
+from tests.engine.runs import CLASSIFICATION, PICTURES, SEGMENTATION, events, go_on, request, run, same_weights, weights
 
 SHORT = ("train.epochs=1", "evaluate.test=false")
 
@@ -140,9 +139,8 @@ def test_another_network_is_one_message_with_the_way_out_and_leaves_nothing_behi
 
 
 def test_a_network_of_volumes_fits_no_pictures_whatever_is_set(first, tmp_path):
-    quick = Path(__file__).parents[3] / "recipes/quickstart_2d.toml"
-    asked = msgspec.structs.replace(request(tmp_path, quick.read_text(encoding="utf-8")), start=first.root)
-    with pytest.raises(RecipeError, match=r"was trained on volumes, and quickstart_2d is of pictures") as caught:
+    asked = msgspec.structs.replace(request(tmp_path, PICTURES), start=first.root)
+    with pytest.raises(RecipeError, match=r"was trained on volumes, and .* is of pictures") as caught:
         train(asked, lambda _: None)
     assert caught.value.hint == "start from a run on pictures"
 
