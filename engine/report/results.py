@@ -284,5 +284,7 @@ def measured(part: SplitSummary, metric: str, label: str | None = None, *, stron
 
 
 def count_words(value: float | None) -> str:
-    """A whole number; an en dash for what was not counted."""
-    return str(int(value)) if value is not None and math.isfinite(value) else "–"
+    """A whole number, a mean of such with a decimal; an en dash for what was not counted."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return str(int(value)) if value == int(value) else f"{value:.1f}"

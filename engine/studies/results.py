@@ -113,12 +113,13 @@ def summarised(rows: Sequence[CaseRow], recipe: Recipe, data: DataFacts, protoco
 
 
 def segmentation_row(row: CaseRow, classes: Sequence[str], regions: Sequence[str] = ()) -> segmentation.SegmentationRow:
-    """A row of cases.csv as it was measured; of several classes, one without a value is absent from the truth."""
+    """A row of cases.csv as it was measured. A class that the truth has not is made up, has no lesions, or, where it
+    is one of several, no Dice."""
     found: dict[str, dict[str, float | bool | None]] = {}
     for name in (*classes, *regions):
         numbers = {key: None if math.isnan(value) else value for key, value in row.per_class.get(name, {}).items()}
         flags = {key: bool(numbers.pop(key, 0)) for key in segmentation.COUNTS}
-        absent = flags["false_positive"] or all(value is None for value in numbers.values())
+        absent = flags["false_positive"] or numbers.get("dice") is None or numbers.get("lesions") == 0
         found[name] = {**numbers, **flags, "absent": absent}
     per_region = {name: found.pop(name) for name in regions}
     return segmentation.SegmentationRow(row.id, row.group or None, found, per_region)

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from engine.metrics.segmentation import SegmentationRow, case_metrics, case_table, summarise
 from engine.recipe import load_run_recipe
+from engine.report.results import count_words
 from engine.runfolder import (
     RunFolder,
     SplitSummary,
@@ -22,9 +24,9 @@ from engine.runfolder import (
     read_splits,
     update_manifest,
 )
-from engine.runfolder.cases import write_csv
+from engine.runfolder.cases import case_row, write_csv
 from engine.runfolder.study import best_setting, member_folder, read_study
-from engine.studies.results import collect, combined, summarised
+from engine.studies.results import collect, combined, segmentation_row, summarised
 from tests.engine.runs import CLASSIFICATION, SEGMENTATION, run
 
 
@@ -84,6 +86,29 @@ def test_rows_of_a_table_give_the_summary_that_was_measured(tmp_path, text, case
     keys = [key for key in found if key not in {*fitted, "ci95", "ci95_reason"}]
     assert len(keys) > 8
     assert {key: written[key] for key in keys} == {key: found[key] for key in keys}
+
+
+@pytest.mark.parametrize("classes", [["left"], ["left", "right"]])
+def test_rows_say_which_classes_a_truth_has_not(classes):
+    empty, box = np.zeros((6, 6, 6), np.uint8), np.zeros((6, 6, 6), np.uint8)
+    box[1:3, 1:3, 1:3] = 1
+    pairs = {"found": (box, box), "missed": (empty, box), "made up": (box, empty), "neither": (empty, empty)}
+    regions = {"both": (1, 2)} if len(classes) > 1 else {}
+    rows = []
+    for name, (prediction, truth) in pairs.items():
+        found = case_metrics(prediction, truth, classes, regions=regions)
+        rows.append(SegmentationRow(name, None, found, {region: found.pop(region) for region in regions}))
+    header, cells = case_table(rows, classes, "test", [*regions])
+    again = [segmentation_row(case_row(dict(zip(header, row, strict=True))), classes, [*regions]) for row in cells]
+    said = [summarise(each, classes, unit="mm", protocol="", regions=[*regions]) for each in (rows, again)]
+    assert said[0] == said[1]
+    assert (said[1].per_class["left"]["present"], said[1].per_class["left"]["absent"]) == (2, 2)
+
+
+def test_a_mean_of_counts_is_not_cut_off():
+    parts = [SplitSummary(n=4, per_class={"left": {"missed": missed}}) for missed in (1, 2)]
+    assert count_words(combined(parts, "").value("missed", "left")) == "1.5"
+    assert [count_words(value) for value in (2.0, None, float("nan"))] == ["2", "–", "–"]
 
 
 def test_seeds_are_averaged_and_their_spread_is_kept():
