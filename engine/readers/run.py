@@ -156,6 +156,12 @@ class RunData:
         return list(self.result.per_region)
 
     @cached_property
+    def unions(self) -> dict[str, frozenset[str]]:
+        """Region -> the classes of which it is the union, as the recipe has them."""
+        regions = getattr(self.recipe.evaluate, "regions", {}) if self.recipe else {}
+        return {name: frozenset(own) for name, own in regions.items() if name in self.regions}
+
+    @cached_property
     def unit(self) -> str:
         """Unit of the surface distances: ``mm``, ``voxel`` or ``pixel``."""
         started = self.view.started

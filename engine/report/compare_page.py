@@ -12,7 +12,7 @@ from engine.report.blocks import Alert, Block, Code, Document, Picture, Section
 from engine.report.compare_tables import differences, metrics_table, per_class, seeds, settings
 from engine.report.page import private, write_pages
 from engine.report.paired import compare
-from engine.report.shared import barrier
+from engine.report.shared import barrier, other_unions
 from engine.report.verdict import verdicts
 from engine.runfolder import RunFolder
 
@@ -78,6 +78,13 @@ def _alerts(together: Runs) -> Iterator[Alert]:
         yield Alert("warning", "The runs measure distances in different units.")
     if len({tuple(run.classes) for run in runs}) > 1:
         yield Alert("warning", "The runs have different classes.")
+    for name in other_unions(together):
+        of = "; ".join(
+            f"{label}: {', '.join(sorted(run.unions[name]))}"
+            for run, label in zip(runs, together.labels, strict=True)
+            if name in run.unions
+        )
+        yield Alert("warning", f'The region "{name}" is not of the same classes in all runs ({of}): not compared.')
     if split != "test":
         yield Alert("warning", f"These are numbers of the {split} split: a run may have been chosen by them.")
     if any(run.data.phantom for run in runs):

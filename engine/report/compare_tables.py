@@ -12,7 +12,7 @@ from engine.readers.together import Runs
 from engine.report.blocks import Block, Cell, Section, Table, Text
 from engine.report.paired import TESTS, Comparison
 from engine.report.results import count_words
-from engine.report.shared import barrier, comparable, families, summaries
+from engine.report.shared import barrier, comparable, families, other_unions, summaries
 from engine.report.verdict import p_value
 from engine.runfolder import SplitSummary
 from engine.toml import flat
@@ -80,7 +80,9 @@ def per_class(together: Runs) -> Iterator[Section]:
     """The two leading metrics of every class in every run, and of every region; nothing where there is one class."""
     parts, first = summaries(together), together.runs[0]
     classes = [name for name in first.classes if all(name in part.per_class for part in parts)]
-    regions = [name for name in first.regions if all(name in part.per_region for part in parts)]
+    unlike = other_unions(together)
+    shared = (name for name in first.regions if all(name in part.per_region for part in parts))
+    regions = [name for name in shared if name not in unlike]
     if len(classes) > 1:
         yield Section("Classes", _of_labels(together, parts, "class", classes))
     if regions:

@@ -41,8 +41,21 @@ def barrier(together: Runs) -> str:
 
 
 def comparable(together: Runs, metric: str) -> bool:
-    """Whether a metric has the same meaning in all runs: distances need one unit."""
+    """Whether a metric has the same meaning in all runs that have it: distances need one unit, NSD one tolerance,
+    means over regions the same unions of classes."""
+    parts = [run.metrics[together.split] for run in together.runs]
+    having = [(run, part) for run, part in zip(together.runs, parts, strict=True) if part.value(metric) is not None]
+    if metric.removesuffix("_regions") == "nsd" and len({part.value("nsd_tolerance") for _, part in having}) > 1:
+        return False
+    if metric.endswith("_regions") and len({frozenset(run.unions.values()) for run, _ in having}) > 1:
+        return False
     return not is_distance(metric) or len({run.unit for run in together.runs}) == 1
+
+
+def other_unions(together: Runs) -> list[str]:
+    """Regions that have one name in several runs, and are of other classes in each: nothing of them is compared."""
+    names = dict.fromkeys(name for run in together.runs for name in run.unions)
+    return [name for name in names if len({run.unions[name] for run in together.runs if name in run.unions}) > 1]
 
 
 def _measured(protocol: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from statistics import fmean
 
@@ -21,9 +22,13 @@ from engine.figures.distributions import draw
 from engine.readers.fold import read_view
 from engine.readers.run import RunData
 from engine.readers.together import open_runs
+from engine.recipe import load_run_recipe, recipe_toml
 from engine.report import write_report
 from engine.report.blocks import Cell, Table
+from engine.report.compare_page import write_comparison
 from engine.report.compare_tables import per_class
+from engine.report.paired import compare
+from engine.report.shared import comparable
 from engine.requests import Evaluate, Sweep, Train
 from engine.runfolder import RunFolder, list_runs, read_metrics, read_status
 from tests.engine.runs import SEGMENTATION, events
@@ -149,6 +154,33 @@ def test_a_comparison_has_each_region_of_both_runs(study):
     assert isinstance(table, Table)
     shown = [[float(cell.text) for cell in row[1:3] if isinstance(cell, Cell)] for row in table.rows]
     assert shown == [[pytest.approx(part.value("dice", name), abs=1e-3) for part in parts] for name in REGIONS]
+
+
+def test_regions_of_one_name_and_other_classes_are_not_compared(study, tmp_path):
+    one, two = (
+        RunFolder(shutil.copytree(run.root, tmp_path / "runs" / run.id)) for run in list_runs(study.root.parent)
+    )
+    asked = load_run_recipe(two.recipe, ['evaluate.regions={"whole tumour" = ["oedema", "necrosis"]}'])
+    two.recipe.write_text(recipe_toml(asked), encoding="utf-8")
+    assert evaluate(Evaluate(run=two.root)) == 0
+    text = write_comparison([one, two], tmp_path / "out")[1].read_text(encoding="utf-8")
+    assert "Regions" not in [section.title for section in per_class(open_runs([one, two]))]
+    assert 'The region "whole tumour" is not of the same classes in all runs' in text
+    assert "Dice (regions)" in text  # each its own, in the table of the runs
+    assert "dice" in {found.metric for found in compare(open_runs([one, two]))}
+    assert "dice_regions" not in {found.metric for found in compare(open_runs([one, two]))}
+
+
+def test_nsd_of_other_tolerances_is_not_compared(study, tmp_path):
+    one, two = (
+        RunFolder(shutil.copytree(run.root, tmp_path / "runs" / run.id)) for run in list_runs(study.root.parent)
+    )
+    assert comparable(open_runs([one, two]), "nsd")
+    content = json.loads(two.metrics.read_text(encoding="utf-8"))
+    content["test"]["nsd_tolerance"] *= 2
+    two.metrics.write_text(json.dumps(content), encoding="utf-8")
+    assert not comparable(open_runs([one, two]), "nsd")
+    assert comparable(open_runs([one, two]), "dice_regions")
 
 
 def test_a_wrong_name_is_refused_before_the_run(tmp_path):

@@ -158,7 +158,11 @@ def _result_rows(sides: Sequence[ComparedRun], split: str) -> list[TableRow]:
         for label in (*classes, *regions):
             each = [result.per_class | result.per_region if result else {} for result in found]
             parts = [labels.get(label, {}) for labels in each]
-            rows += [replace(row, name=f"{row.name} · {label}") for row in _rows(parts, sides, only=main)]
+            unlike = len({str(side.recipe.get(f"evaluate.regions.{label}")) for side in sides}) > 1
+            rows += [
+                replace(row, name=f"{row.name} · {label}", **({"best": frozenset()} if unlike else {}))
+                for row in _rows(parts, sides, only=main)
+            ]
     return rows
 
 
@@ -172,9 +176,12 @@ def _unit(sides: Sequence[ComparedRun]) -> str:
 
 
 def _told_apart(name: str, sides: Sequence[ComparedRun]) -> bool:
-    """Whether one value of a metric is better than another: losses of one loss, distances in one unit."""
-    if name == "loss":
-        return len({str([item for item in side.recipe.items() if item[0].startswith("loss.")]) for side in sides}) < 2
+    """Whether one value of a metric is better than another: losses of one loss, distances in one unit, means over
+    regions where these are the same."""
+    if name == "loss" or name.endswith("_regions"):
+        keys = "loss." if name == "loss" else "evaluate.regions."
+        found = {str([item for item in side.recipe.items() if item[0].startswith(keys)]) for side in sides}
+        return len(found - ({"[]"} if name != "loss" else set())) < 2  # who has no regions has no mean over them
     return find(name).up is not None and (not is_distance(name) or len(_units(sides)) < 2)
 
 

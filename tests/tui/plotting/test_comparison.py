@@ -7,6 +7,9 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+import pytest
+
 from engine.events import EpochDone, Iteration, Result, RunStarted, Validation
 from engine.readers.fold import fold
 from engine.readers.run_view import EMPTY, RunView
@@ -91,6 +94,20 @@ def test_nothing_is_the_best_of_what_has_another_loss_or_unit() -> None:
     assert rows["hd95"].best == frozenset()
     assert rows["loss"].best == frozenset()
     assert warnings([*two[:1], replace(two[1], view=view(0.9, unit=""))]) == []
+
+
+@pytest.mark.parametrize(("other", "best"), [(["left", "right"], {1}), (["left"], set())])
+def test_a_region_of_other_classes_is_no_better_one(other: list[str], best: set[int]) -> None:
+    two = []
+    for side, classes, dice in zip(sides(view(0.8), view(0.9)), (["left", "right"], other), (0.8, 0.9), strict=True):
+        labels = {"left": {"dice": dice}, "right": {"dice": dice}}
+        found = Result(
+            split="test", metrics={"dice_regions": dice}, per_class=labels, per_region={"both": {"dice": dice}}
+        )
+        recipe = {"evaluate.regions.both": classes}
+        two.append(replace(side, recipe=recipe, view=msgspec.structs.replace(side.view, results={"test": found})))
+    rows = {row.name: row for row in metric_rows(two)}
+    assert rows["dice regions"].best == rows["dice · both"].best == best
 
 
 def test_charts_have_a_curve_for_each_run_that_measured() -> None:
