@@ -7,7 +7,6 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from engine.events import EpochDone, Iteration, Result, RunStarted, Validation
@@ -105,7 +104,7 @@ def test_a_region_of_other_classes_is_no_better_one(other: list[str], best: set[
             split="test", metrics={"dice_regions": dice}, per_class=labels, per_region={"both": {"dice": dice}}
         )
         recipe = {"evaluate.regions.both": classes}
-        two.append(replace(side, recipe=recipe, view=msgspec.structs.replace(side.view, results={"test": found})))
+        two.append(replace(side, recipe=recipe, view=replace(side.view, results={"test": found})))
     rows = {row.name: row for row in metric_rows(two)}
     assert rows["dice regions"].best == rows["dice · both"].best == best
 
