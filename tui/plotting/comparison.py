@@ -159,9 +159,9 @@ def _result_rows(sides: Sequence[ComparedRun], split: str) -> list[TableRow]:
             each = [result.per_class | result.per_region if result else {} for result in found]
             parts = [labels.get(label, {}) for labels in each]
             unlike = len({str(side.recipe.get(f"evaluate.regions.{label}")) for side in sides}) > 1
+            own = _rows(parts, sides, only=main)
             rows += [
-                replace(row, name=f"{row.name} · {label}", **({"best": frozenset()} if unlike else {}))
-                for row in _rows(parts, sides, only=main)
+                replace(row, name=f"{row.name} · {label}", best=frozenset() if unlike else row.best) for row in own
             ]
     return rows
 
