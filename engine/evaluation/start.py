@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 import torch
 
-from engine.checkpoint import DAMAGE, load_checkpoint, load_plain, save_checkpoint
+from engine.checkpoint import DAMAGE, Content, load_checkpoint, load_plain, save_checkpoint
 from engine.data import Dataset
 from engine.data.started import other_values, seen_before, seen_words
-from engine.errors import MedtuiError, Problem, RecipeError
+from engine.errors import MedtuiError, Problem, RecipeError, RunError
 from engine.evaluation.trained import chosen_path, open_trained
 from engine.models.weights import Start, read_start
 from engine.network import Network, build_network, fetch_weights, rehearse
@@ -56,7 +56,7 @@ def find_start(recipe: Recipe, run: Path | None, *places: Path) -> tuple[Recipe,
     if run is not None:
         folder = RunFolder(run)
         path = chosen_path(folder, open_trained(folder).recipe)
-        start = _with_origin(Start(load_checkpoint(path), path), folder)
+        start = _with_origin(Start(_content(folder, path), path), folder)
     else:
         found = [place / str(weights) for place in places]
         start = read_start(next((path for path in found if path.is_file()), found[-1]))
@@ -68,6 +68,17 @@ def find_start(recipe: Recipe, run: Path | None, *places: Path) -> tuple[Recipe,
     pretrained = {"pretrained": False} if hasattr(recipe.model, "pretrained") else {}
     model = recipe.model.model_copy(update={"weights": f"{folder.start.name}/{name}", **pretrained})
     return recipe.model_copy(update={"model": model}), start
+
+
+def _content(folder: RunFolder, path: Path) -> Content:
+    """Of a checkpoint of a run that was named. Raises: RunError: it cannot be used, with the way to the other one."""
+    try:
+        return load_checkpoint(path)
+    except RunError as error:
+        other = folder.last if path == folder.best else folder.best
+        way = f"--allow-outside --set {shlex.quote(f'model.weights={other.resolve()}')}, in place of --from"
+        hint = f"start with its other checkpoint: {way}" if other.exists() else "start with another run"
+        raise RunError(f"{folder.id}: {error.message}", hint) from error
 
 
 def keep_start(folder: RunFolder, recipe: Recipe, start: Start | None) -> None:

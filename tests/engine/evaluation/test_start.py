@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from dataclasses import replace as changed
 
@@ -16,7 +17,7 @@ from engine.commands.resume import resume
 from engine.commands.sweep import sweep
 from engine.commands.train import train
 from engine.data import check_dataset, open_dataset
-from engine.errors import RecipeError, UsageError
+from engine.errors import RecipeError, RunError, UsageError
 from engine.evaluation.start import find_start, start_network, trained_before
 from engine.events import Event, Iteration, Log, RunStarted
 from engine.recipe import load_recipe, load_run_recipe
@@ -251,3 +252,20 @@ def test_a_run_without_weights_cannot_be_started_from(first, tmp_path):
     with pytest.raises(UsageError, match="its checkpoints are gone"):
         train(asked, lambda _: None)
     assert list_runs(asked.runs) == []
+
+
+def test_a_damaged_checkpoint_is_named_with_the_way_to_the_other_one(first, tmp_path):
+    broken = RunFolder(shutil.copytree(first.root, tmp_path / first.id))
+    broken.best.write_bytes(b"PK" * 500)
+    asked = msgspec.structs.replace(request(tmp_path, SEGMENTATION), start=broken.root)
+    with pytest.raises(RunError, match=f"{first.id}: best.pt is refused") as caught:
+        train(asked, lambda _: None)
+    words = shlex.split(caught.value.hint.partition(":")[2].partition(", in place")[0])
+    assert words[:2] == ["--allow-outside", "--set"]
+    other = msgspec.structs.replace(asked, start=None, allow_outside=True, overrides=(words[-1], "train.epochs=1"))
+    assert train(other, lambda _: None) == 0
+    [folder] = list_runs(asked.runs)
+    assert read_manifest(folder).started_from.checkpoint == "last"
+    broken.last.unlink()
+    with pytest.raises(RunError, match="start with another run"):
+        train(asked, lambda _: None)
