@@ -23,6 +23,10 @@ _SEGMENTATION = (
         "count with Dice 1 and distances 0."
     ),
 )
+_UNKNOWN = (
+    "A {voxel} whose truth is not known is in neither P nor T. A mask that ends at such {voxel}s has no surface there, "
+    "and one that ends nowhere else has no distances in that case."
+)
 _CLASSIFICATION = (
     "Precision, recall, specificity and F1 are measured for each class against all others; macro: mean over classes; "
     "weighted: mean weighted by support. Balanced accuracy: mean recall over the classes. AUC: area under the ROC "
@@ -43,7 +47,9 @@ def methods(run: RunData) -> Section:
 def _segmentation(run: RunData) -> list[str]:
     unit = "millimetres" if run.unit == "mm" else f"{run.unit}s (the files carry no {run.unit} size)"
     border, size, voxel = ("border pixels", "Area", "pixel") if run.pictures else ("surface voxels", "Volume", "voxel")
-    return [line.format(unit=unit, border=border, size=size, voxel=voxel) for line in _SEGMENTATION]
+    unknown = any("not known and count nowhere" in note for note in run.data.notes)
+    lines = [*_SEGMENTATION, *([_UNKNOWN] if unknown else [])]
+    return [line.format(unit=unit, border=border, size=size, voxel=voxel) for line in lines]
 
 
 def _intervals(run: RunData) -> str:

@@ -62,7 +62,14 @@ def build(run: RunData, study: Study) -> Document:
     blocks += [_members(run, study), methods(run), use_section(), _again(run, study)]
     blocks.append(appendix(blocks, study.task))
     alerts = gravest_first([*_alerts(run, study, name), *_paired(run, study), *noted(run)])
-    return Document(run.name, f"{study.task} · study {run.folder.id} · {run.status.state}", alerts, blocks)
+    left = _left(study)
+    # not its own state: that is "running" where the report is written as the last thing that it does
+    done = f"{len(study.member) - len(left)} of {counted(len(study.member), 'member')} " if left else ""
+    return Document(run.name, f"{study.task} · study {run.folder.id} · {done}finished", alerts, blocks)
+
+
+def _left(study: Study) -> list[Member]:
+    return [member for member in study.member if member.state not in {"finished", "pruned"}]
 
 
 def _ranked(part: SplitSummary) -> list[str]:
@@ -98,7 +105,7 @@ def _alerts(run: RunData, study: Study, name: str) -> Iterator[Alert]:
         yield from seen_before(read_manifest(folder).started_from, of=f" of {folder.id}")
     if len(study.seeds) < 2:
         yield Alert("note", "One seed: what another training would change is not known; intervals are of the cases.")
-    if left := [member for member in study.member if member.state not in {"finished", "pruned"}]:
+    if left := _left(study):
         unfinished = f"{len(left)} of {counted(len(study.member), 'member')} not finished"
         yield Alert("warning", f"{unfinished}: {'; '.join(_unfinished(run.folder, member) for member in left)}")
     if _known(run, study) > 1:

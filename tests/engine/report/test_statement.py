@@ -154,3 +154,13 @@ def test_checklists_are_whole_and_point_to_sections_that_are_there(
     assert hearts["27"] == "one network"
     assert rows["26"] == "How it was chosen"  # of CLAIM, which stands behind TRIPOD+AI
     assert rows["curves"] == BLANK  # no ROC was drawn, so nothing answers it
+
+
+def test_what_is_not_known_is_defined_where_there_is_such(tmp_path: Path) -> None:
+    folder = recorded_runs.segmentation_run(tmp_path, cases=6, settings=SMALL)
+    said = "whose truth is not known is in neither P nor T"
+    assert said not in write_report(folder)[1].read_text()
+    known = json.loads(folder.manifest.read_text())["data"]
+    known["notes"] = ["voxels of mask value 9 are not known and count nowhere: 25.0% of a case on average"]
+    update_manifest(folder, data=known)
+    assert said in write_report(folder)[1].read_text()

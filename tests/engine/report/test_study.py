@@ -15,7 +15,7 @@ from engine.metrics.intervals import mean_interval
 from engine.readers.figure_index import read_index
 from engine.readers.run import RunData
 from engine.report.spread import spread_table
-from engine.report.study import write_study_report
+from engine.report.study import build, write_study_report
 from engine.runfolder import RunFolder, own_status, read_cases, read_metrics, write_status
 from engine.runfolder.cases import write_csv
 from engine.runfolder.study import Member, Study, best_setting, read_study
@@ -51,6 +51,17 @@ def test_the_spread_of_seeds_stands_beside_that_of_cases(study: tuple[RunFolder,
         widths.append(high - low)
     assert value(row["over cases"]) == pytest.approx(np.mean(widths) / 3.92, abs=6e-5)
     assert read_metrics(folder)[TESTED].spread["dice"] == pytest.approx(np.std(means, ddof=1))
+
+
+def test_its_state_is_that_of_its_members(study: tuple[RunFolder, list[RunFolder], Page], tmp_path: Path) -> None:
+    folder, members, _ = study
+    own = RunFolder(shutil.copytree(folder.root, tmp_path / folder.id))
+    write_status(own, replace(own_status("seg", "segmentation", 2), state="running"))  # as while a report is written
+    rows = [Member(name=f"s{n}", seed=n, run=run.id, state="finished") for n, run in enumerate(members)]
+    found = Study(recipe="seg.toml", task="segmentation", monitor="dice", seeds=[0, 1], member=rows)
+    assert build(RunData(own), found).subtitle.endswith(" · finished")
+    found = replace(found, member=[rows[0], replace(rows[1], state="failed")])
+    assert build(RunData(own), found).subtitle.endswith(" · 1 of 2 members finished")
 
 
 @pytest.mark.parametrize(
