@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from engine.figures import style
 from engine.metrics.calibration import calibration_error
-from engine.metrics.intervals import score_interval
+from engine.metrics.intervals import Groups, score_interval
 from engine.readers.numbers import digits
 from engine.readers.run import Drawn, Job, RunData
 from engine.readers.scores import read_scores
@@ -29,7 +29,8 @@ def draw(run: RunData, path: Path) -> Drawn:
     counts = np.bincount(bins, minlength=BINS)
     figure = style.new_figure(4.4, 5.2)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3.2, 1])
-    _diagram(above, confidence, right, bins, counts)
+    low, high = whiskers(right, bins, scores.groups)
+    _diagram(above, confidence, right, bins, (low, high))
     centres = (np.arange(BINS) + 0.5) / BINS
     below.bar(centres, counts, width=0.92 / BINS, color=style.TRUTH, alpha=0.75)
     sure, share = float(confidence.mean()), float(right.mean())
@@ -49,12 +50,25 @@ def draw(run: RunData, path: Path) -> Drawn:
     )
 
 
-def _diagram(axes: Axes, confidence: np.ndarray, right: np.ndarray, bins: np.ndarray, counts: np.ndarray) -> None:
+def whiskers(right: np.ndarray, bins: np.ndarray, groups: Groups = None) -> tuple[np.ndarray, np.ndarray]:
+    """The 95 % interval of the share right in each bin that holds a case, low and high; groups count as such."""
+    known = None if groups is None else np.array(groups, dtype=object)
+    found = [
+        score_interval(right[bins == place], None if known is None else known[bins == place].tolist())[1:3]
+        for place in np.unique(bins)
+    ]
+    low, high = np.array(found).T
+    return low, high
+
+
+def _diagram(
+    axes: Axes, confidence: np.ndarray, right: np.ndarray, bins: np.ndarray, spread: tuple[np.ndarray, np.ndarray]
+) -> None:
+    counts, (low, high) = np.bincount(bins, minlength=BINS), spread
     filled = counts > 0
     safe = np.maximum(counts, 1)
     x = (np.bincount(bins, weights=confidence, minlength=BINS) / safe)[filled]
     y = (np.bincount(bins, weights=right, minlength=BINS) / safe)[filled]
-    low, high = np.array([score_interval(right[bins == place])[1:3] for place in np.flatnonzero(filled)]).T
     axes.plot([0, 1], [0, 1], color=style.MUTED, linestyle=":", linewidth=0.9, label="perfect calibration")
     axes.vlines(x, np.minimum(x, y), np.maximum(x, y), color=style.PREDICTION, linewidth=5, alpha=0.45, label="gap")
     look: style.Look = {"color": style.TRUTH, "markersize": 4.5, "linewidth": 1.2, "elinewidth": 0.8, "capsize": 1.8}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.errors import counted
-from engine.readers.run import FigureError, RunData
+from engine.readers.run import CaseTable, FigureError, RunData
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,8 @@ class Scores:
     targets: np.ndarray  # true class of each case, int (n,)
     probabilities: np.ndarray  # float64 (n, K)
     predicted: np.ndarray  # class of each case as it was predicted, int (n,)
-    groups: list[str | None] | None  # group of each case, or None
-    ids: list[str]  # the cases
+    groups: list[str | None] | None  # group of each case, see `_groups`, or None
+    ids: list[str]  # the cases; one that a study measured with several seeds as often
 
     @property
     def present(self) -> list[int]:
@@ -73,9 +73,16 @@ def read_scores(run: RunData, split: str | None = None) -> Scores:
         np.array([places[name] for name in true], dtype=np.intp),
         probabilities,
         np.array([places[name] for name in predicted], dtype=np.intp),
-        table.groups,
+        _groups(table),
         table.ids,
     )
+
+
+def _groups(table: CaseTable) -> list[str | None] | None:
+    """Those that are known; a case that was measured several times is a group of its own where it is in none."""
+    if len({*table.ids}) == len(table):
+        return table.groups
+    return [row.group or f"case {row.id}" for row in table.rows]
 
 
 def remark(scores: Scores, split: str) -> str:

@@ -11,6 +11,7 @@ from sklearn import metrics
 
 from engine.figures import draw_all
 from engine.figures.gradcam import overlay, stems
+from engine.figures.reliability import whiskers
 from engine.figures.roc import band, macro_curve
 from engine.readers.numbers import digits
 from engine.readers.run import FigureError, RunData
@@ -77,6 +78,26 @@ def test_the_band_holds_the_curve_and_is_that_of_a_share() -> None:
     apart = band(positive, positive + 0.0)
     assert np.all(apart[0][1:] == 1.0)
     assert band(positive[:4], score[:4]) is None  # too few, as for every other interval
+
+
+def test_a_case_that_two_seeds_measured_is_one_case_for_band_and_whiskers(tmp_path: Path) -> None:
+    folder = recorded_runs.classification_run(tmp_path, cases=60, epochs=2, classes=("no", "yes"), groups=False)
+    once = read_scores(RunData(folder))
+    header, *rows = csv.reader(folder.cases.open())
+    with folder.cases.open("w", newline="") as stream:
+        csv.writer(stream).writerows([header, *rows, *rows])
+    twice = read_scores(RunData(folder))
+    assert once.groups is None
+    assert len(twice.ids) == 2 * len(once.ids) == 120
+    found = [band(scores.one_hot[:, 1], scores.probabilities[:, 1], scores.groups) for scores in (once, twice)]
+    assert found[0] is not None
+    assert found[1] is not None
+    assert np.allclose(found[0], found[1])  # the same cases are drawn, as often
+    ends = [
+        whiskers(scores.predicted == scores.targets, np.zeros(len(scores.ids), int), scores.groups)
+        for scores in (once, twice)
+    ]
+    assert ends[1][1] - ends[1][0] == pytest.approx(ends[0][1] - ends[0][0], rel=0.1)
 
 
 def test_one_class_only_has_no_roc(tmp_path: Path) -> None:
