@@ -163,14 +163,14 @@ def _indices(dataset: Dataset, path: Path, mask: Array, problems: list[Problem])
         whole = np.rint(mask)
         mask = whole if np.abs(mask - whole).max() <= WHOLE else mask
     values = np.flatnonzero(np.bincount(mask.ravel())) if mask.dtype == np.uint8 else np.unique(mask)
-    white = values.max()
+    white, unknown = values.max(), () if dataset.ignore is None else (dataset.ignore,)
     if (
         dataset.label_values == (1,)
         and white in _WHITE
         and white != dataset.ignore
-        and set(values.tolist()) <= {0, white}
+        and set(values.tolist()) <= {0, white, *unknown}
     ):
-        return np.asarray(mask == white, np.uint8), (0,)
+        return to_indices(mask, (white, *unknown), values.tolist()), (0,)
     places = {value: index for index, value in enumerate(dataset.label_values)}
     wrong = [value for value in values.tolist() if value not in {0, dataset.ignore} and value not in places]
     if wrong:
@@ -187,8 +187,7 @@ def _indices(dataset: Dataset, path: Path, mask: Array, problems: list[Problem])
         problems.append(Problem(where, f"label value {names}", allowed))
         return None, ()
     present = sorted(places[value] for value in values.tolist() if value in places)
-    numbered = dataset.label_values if dataset.ignore is None else (*dataset.label_values, dataset.ignore)
-    return to_indices(mask, numbered, values.tolist()), tuple(present)
+    return to_indices(mask, (*dataset.label_values, *unknown), values.tolist()), tuple(present)
 
 
 def index_type(classes: int) -> type[np.integer[Any]]:

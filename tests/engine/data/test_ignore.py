@@ -99,6 +99,16 @@ def test_black_and_white_stay_a_mask_of_one_class_unless_white_is_not_known(tmp_
     assert raw.present == ()
 
 
+def test_black_and_white_may_have_grey_for_what_is_not_known(tmp_path: Path) -> None:
+    trimap = 255 * b.mask()
+    trimap[:, :, 1::2] = 128
+    dataset, table = pairs(tmp_path, trimap, classes=("one",), ignore=128)
+    raw = read_case(dataset, dataset.cases[0])
+    np.testing.assert_array_equal(raw.label, np.select([trimap == 128, trimap == 255], [2, 1], 0))
+    assert (raw.label.dtype, raw.present, dataset.ignored) == (np.uint8, (0,), 2)
+    assert [case.facts.known for case in check_dataset(dataset, table).cases] == [0.5] * 8
+
+
 def test_a_case_of_which_nothing_is_known_is_left_out_by_its_name(tmp_path: Path) -> None:
     dataset, table = pairs(tmp_path, sparse(), ignore=255)
     assert dataset.cases[1].label is not None
