@@ -17,7 +17,7 @@ from engine.data import SPLITS, data_root, fingerprint
 from engine.data.identity import changed, split_rows
 from engine.errors import DataError, Problem, RecipeError, RunError, UsageError
 from engine.readers.fold import read_view
-from engine.recipe import Recipe, load_run_recipe, parse_recipe, recipe_toml
+from engine.recipe import Recipe, load_run_recipe, parse_recipe, recipe_toml, toml_value
 from engine.requests import Resume
 from engine.toml import flat
 from engine.training.manifest import command_line, first_manifest
@@ -239,7 +239,9 @@ def _same_recipe(folder: runfolder.RunFolder, overrides: Sequence[str]) -> Recip
         return recipe
     old, new = flat(before.model_dump()), flat(recipe.model_dump())
     where = "--set" if overrides else folder.recipe.name
-    found = {key: f"{new.get(key)!r} in place of {old.get(key)!r}" for key in differing}
+    values = {key: [said.get(key) for said in (new, old)] for key in differing}
+    words = {key: ["nothing" if value is None else toml_value(value) for value in pair] for key, pair in values.items()}
+    found = {key: " in place of ".join(pair) for key, pair in words.items()}
     problems = tuple(Problem(where, what, "as it was", key) for key, what in found.items())
     hint = f"begin a new run from its checkpoint: medtui resume {folder.address} --fork --set ..."
     raise RecipeError(f"{folder.id} cannot go on with another recipe:", hint, problems)

@@ -266,6 +266,11 @@ def test_what_would_be_another_run_is_refused(tmp_path, alone):
     with pytest.raises(RecipeError, match=r"optimizer\.lr") as caught:
         go_on(folder, tmp_path / "data", "optimizer.lr=0.5", "train.epochs=9")
     assert len(caught.value.problems) == 2
+    with pytest.raises(RecipeError) as caught:  # values as a recipe has them
+        go_on(folder, tmp_path / "data", "data.size=[32,16,16]", "data.ignore=7")
+    grid, ignore = (problem.what for problem in caught.value.problems)
+    assert grid == "[32, 16, 16] in place of [16, 16, 16]"
+    assert ignore == "7 in place of nothing"
     place = next(Path(tmp_path / "data/left_atrium").glob("*/mri_norm2.h5"))
     size = place.stat().st_size
     with h5py.File(place, "r+") as file:  # one voxel, in place: the size stays
