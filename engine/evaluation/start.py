@@ -176,6 +176,8 @@ def _recipe_of(start: Start) -> Recipe | None:
 def _doubts(recipe: Recipe, dataset: Dataset, start: Start, network: Network) -> Iterator[str]:
     """What the network would learn on that its weights have not learned, and what only looks alike."""
     origin, known = _origin(start), _recipe_of(start)
+    if origin.run and not _hashes(start):
+        yield f"which images {origin.run} was trained on is not known: nor is whether cases here were among them"
     if known is not None and known.task == recipe.task:
         yield from other_values(recipe.data, known.data, dataset, origin.channel_names, origin.ranges)
     classes = [str(name) for name in start.content.get("classes", [])]

@@ -122,6 +122,13 @@ def test_a_run_that_starts_on_its_own_split_has_nothing_to_say(first, tmp_path):
     assert not [text for text in warnings(folder) if "trained" in text or "training" in text]
 
 
+def test_where_nobody_knows_what_the_weights_have_seen_that_is_said(first, tmp_path):
+    blind = RunFolder(shutil.copytree(first.root, tmp_path / first.id))
+    blind.splits.unlink()
+    [said] = [text for text in warnings(started(blind, tmp_path)) if "trained" in text]
+    assert said.startswith(f"which images {first.id} was trained on is not known")
+
+
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
