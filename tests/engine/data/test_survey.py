@@ -122,6 +122,18 @@ def test_the_round_trip_of_the_truth_is_one_minus_what_resampling_loses(tmp_path
     assert any("data.spacing loses some of the truth" in advice.what for advice in coarse.advice)
 
 
+def test_the_round_trip_knows_nothing_of_what_is_not_known(tmp_path: Path) -> None:
+    label = np.zeros((12, 14, 10), np.uint8)
+    label[2:10], label[5] = 1, 255
+    folder = pairs(tmp_path / "d", ("train", "test"))
+    for path in (folder / "labels").rglob("*.nii.gz"):
+        rewrite(path, label, affine(1, 2, 3))
+    # voxels of 2 mm join the plane 5 to its neighbour: the organ comes back whole, and over that plane too
+    assert volumes(tmp_path, ignore=255, spacing=(2.0, 2.0, 3.0)).round_trip == {"organ": 1.0}
+    coarse = volumes(tmp_path, ignore=255, spacing=(8.0, 16.0, 24.0)).advice
+    assert [advice.remedy for advice in coarse if "loses some" in advice.what] == ["a finer data.spacing loses less"]
+
+
 def test_classes_with_one_case_and_two_test_positives_are_said(tmp_path: Path) -> None:
     rows = []
     for index in range(30):
