@@ -25,7 +25,8 @@ def draw(run: RunData, path: Path) -> Drawn:
     for index in scores.asked:
         positive, score = scores.one_hot[:, index], scores.probabilities[:, index]
         precision, recall, _ = precision_recall_curve(positive, score)
-        average, share = float(average_precision_score(positive, score)), float(positive.mean())
+        known, share = run.result.value("average_precision", scores.classes[index]), float(positive.mean())
+        average = float(average_precision_score(positive, score)) if known is None else known
         look = style.line_style(index if len(scores.asked) > 1 else 0)
         label = f"{scores.classes[index]}  {digits(average)}  ({digits(share)})"
         axes.step(recall, precision, where="post", label=label, **look)
@@ -44,5 +45,6 @@ def draw(run: RunData, path: Path) -> Drawn:
         f"{run.measured(scores.ids)}. "
         "Dots: the class with the largest probability is chosen. "
         "In brackets: the share of cases of the class, what chance would reach."
+        f"{run.over_seeds('Average precision', scores.ids)}"
     )
     return Drawn(caption, remark(scores, run.split))

@@ -40,13 +40,14 @@ def draw(run: RunData, path: Path) -> Drawn:
     below.set_xlabel("confidence (probability of the predicted class)")
     style.grid(below)
     below.legend(loc="upper left")
-    ece = calibration_error(scores.targets, scores.probabilities, BINS)
+    known = run.result.value("ece")
+    ece = calibration_error(scores.targets, scores.probabilities, BINS) if known is None else known
     above.set_title(f"ECE {digits(ece)}")
     style.save(figure, path, run.options.dpi)
     return Drawn(
         f"{run.measured(scores.ids)} by the probability of the predicted class, in {BINS} bins; "
         f"whiskers: 95 % Wilson interval. Expected calibration error (ECE) {digits(ece)}; mean confidence "
-        f"{digits(sure)}, share right {digits(share)}."
+        f"{digits(sure)}, share right {digits(share)}.{run.over_seeds('ECE', scores.ids)}"
     )
 
 

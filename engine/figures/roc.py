@@ -44,6 +44,7 @@ def draw(run: RunData, path: Path) -> Drawn:
     else:
         which = f"{scores.classes[1]} against {scores.classes[0]}"
         caption = f"{which}, {run.measured(scores.ids)}.{_two(axes, run, scores)}"
+    caption += run.over_seeds("AUC", scores.ids)
     style.unit_square(axes)
     axes.set_anchor("E")
     axes.set_xlabel("false positive rate (1 − specificity)")

@@ -188,6 +188,10 @@ class RunData:
             return f"{counted(len(ids), 'case')} {where}"
         return f"{counted(len(ids), 'prediction')} {where} ({each} of each case)"
 
+    def over_seeds(self, what: str, ids: Sequence[str]) -> str:
+        """For captions: what is pooled in a figure, and is the mean over the seeds of a study in tables and here."""
+        return f" {what}: mean over the seeds." if len({*ids}) < len(ids) else ""
+
     @cached_property
     def result(self) -> runfolder.SplitSummary:
         """What metrics.json has of `split`; empty where it has nothing."""

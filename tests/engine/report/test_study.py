@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from engine.metrics.intervals import mean_interval
 from engine.readers.figure_index import read_index
+from engine.readers.numbers import digits
 from engine.readers.run import RunData
 from engine.report.spread import spread_table
 from engine.report.study import build, write_study_report
@@ -95,6 +96,13 @@ def test_a_study_has_the_figures_that_need_no_image(
     assert all(figure.ok for figure in drawn.values())
     assert "2 members" in drawn["members"].caption
     assert drawn["members"].caption in page.text
+    if task == "classification":
+        found = read_metrics(folder)["validation"].value("ece")
+        own = [read_metrics(run)["validation"].value("ece") for run in members]
+        assert found == pytest.approx(np.mean(own))
+        caption = drawn["reliability"].caption
+        assert f"(ECE) {digits(found)}; " in caption
+        assert all(drawn[kind].caption.endswith("mean over the seeds.") for kind in kinds[1:] if kind != "confusion")
     if task == "segmentation":
         assert "over the 42 cases of the validation split, each the mean of its seeds." in page.text
     else:
