@@ -57,11 +57,19 @@ def _state(run: RunData) -> Iterator[Alert]:
         yield Alert("warning", f"Training ended after {epochs}.")
 
 
-def seen_before(begun: StartFacts, of: str = "") -> Iterator[Alert]:
-    """That the weights which a run, or members of a study (``of``), started from were trained on measured cases."""
-    for split, count in begun.seen.items():
-        were = f"{count} {'was' if count == 1 else 'were'} in the training of {begun.run}, whose weights training began"
-        yield Alert("warning", f"Of the {split} cases{of}, {were} with: for them the numbers are too good.")
+def seen_before(*begun: StartFacts) -> Iterator[Alert]:
+    """That the weights which a run, or the members of a study, started from were trained on measured cases."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for one in begun:
+        for split, count in one.seen.items():
+            found.setdefault((split, one.run), []).append(count)
+    for (split, run), counts in found.items():
+        low, high = min(counts), max(counts)
+        of = f" of {len(counts)} of {len(begun)} members" if len(begun) > 1 else ""
+        each = " each" if len(counts) > 1 else ""
+        were = f"{low} to {high}{each} were" if low < high else f"{low}{each} {'was' if low == 1 else 'were'}"
+        text = f"Of the {split} cases{of}, {were} in the training of {run}, whose weights training began with"
+        yield Alert("warning", f"{text}: for them the numbers are too good.")
 
 
 def _data(run: RunData) -> Iterator[Alert]:

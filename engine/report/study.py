@@ -101,8 +101,7 @@ def _alerts(run: RunData, study: Study, name: str) -> Iterator[Alert]:
     if run.data.published_split is False and {"test", "test_members"} & run.metrics.keys():
         yield Alert("warning", NOT_PUBLISHED)
     folders = [member_folder(run.folder, member) for member in study.member if member.run]
-    for folder in folders:
-        yield from seen_before(read_manifest(folder).started_from, of=f" of {folder.id}")
+    yield from seen_before(*(read_manifest(folder).started_from for folder in folders))
     if len(study.seeds) < 2:
         yield Alert("note", "One seed: what another training would change is not known; intervals are of the cases.")
     if left := _left(study):

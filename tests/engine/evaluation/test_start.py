@@ -207,7 +207,10 @@ def test_members_of_a_study_start_from_the_run(first, tmp_path):
     (study,) = (folder for folder in list_runs(asked.runs, studies=True) if folder.is_study)
     assert load_run_recipe(study.recipe).model.weights == f"start/{first.id}.pt"
     page = study.report_md.read_text()
-    assert all(f"Of the validation cases of {folder.id}, " in page for folder in list_runs(asked.runs))
+    counts = [read_manifest(folder).started_from.seen["validation"] for folder in list_runs(asked.runs)]
+    assert len(set(counts)) == 1  # one split
+    assert page.count("whose weights training began with") == 1
+    assert f"Of the validation cases of 2 of 2 members, {counts[0]} each w" in page
 
 
 def test_a_network_that_had_imagenet_weights_starts_from_a_run(tmp_path):

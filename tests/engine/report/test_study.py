@@ -15,10 +15,12 @@ from engine.metrics.intervals import mean_interval
 from engine.readers.figure_index import read_index
 from engine.readers.numbers import digits
 from engine.readers.run import RunData
+from engine.report.alerts import seen_before
 from engine.report.spread import spread_table
 from engine.report.study import build, write_study_report
 from engine.runfolder import RunFolder, own_status, read_cases, read_metrics, write_status
 from engine.runfolder.cases import write_csv
+from engine.runfolder.manifest import StartFacts
 from engine.runfolder.study import Member, Study, best_setting, read_study
 from engine.studies.members import save
 from engine.studies.results import TESTED, collect
@@ -170,3 +172,15 @@ def test_what_a_reader_asks_before_the_numbers_is_answered(study: tuple[RunFolde
     rows = {row[0]: row[2] for table in page.tables for row in table[1:] if table[0][1:2] == ["What is asked"]}
     assert rows["chance of training"] == "Spread over seeds and cases"
     assert rows["5a"].startswith("Data")
+
+
+def test_what_the_weights_of_members_have_seen_is_one_warning_a_run() -> None:
+    begun = [StartFacts(run="first", seen={"validation": count} if count else {}) for count in (3, 5, 0)]
+    (said,) = seen_before(*begun)
+    assert said.text.startswith(
+        "Of the validation cases of 2 of 3 members, 3 to 5 each were in the training of first, "
+    )
+    (alone,) = seen_before(StartFacts(run="first", seen={"test": 1}))
+    assert alone.text.startswith(
+        "Of the test cases, 1 was in the training of first, whose weights training began with:"
+    )
