@@ -221,8 +221,9 @@ def find_run(runs: Path, run: str | None, *, studies: bool = False) -> RunFolder
         raise UsageError(f"no runs in {runs}", start)
     if run is None:
         return max(known, key=began_s)
-    matches = [folder for folder in known if run in folder.id]
-    matches = matches or [folder for folder in known if read_object(folder.label).get("title") == run]
+    # a variable of the shell that is empty names no run, nor does the "." that a path makes of it
+    matches = [folder for folder in known if run in folder.id] if run.strip(".") else []
+    matches = matches or [folder for folder in known if read_object(folder.label).get("title") == run != ""]
     # "seg_dice" is no part of an id where a run has that very name
     matches = [folder for folder in matches if folder.name == run] or matches
     matches = [folder for folder in matches if folder.id == run] or matches

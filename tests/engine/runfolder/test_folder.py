@@ -120,6 +120,9 @@ def test_what_is_not_found_is_told(tmp_path):
     with pytest.raises(UsageError, match=r'"seg" means 12 runs') as caught:
         find_run(tmp_path, "seg")
     assert str(caught.value).count("\n  ") == 8
+    for nobody in ("", "."):  # an empty variable of the shell, and what a path makes of it
+        with pytest.raises(UsageError, match="no run in"):
+            find_run(tmp_path, nobody, studies=True)
     with pytest.raises(UsageError, match=r'no run in .* is called "nothing"'):
         find_run(tmp_path, "nothing")
 
