@@ -164,7 +164,8 @@ class MedtuiApp(App[None]):
         lists = {**self.settings.lists, **self._stored(), os.path.realpath(runs): kept}
         self.remember(lists=lists)
         if self.unsaved:
-            self.notify(f"kept until the dashboard closes, no longer: {self.unsaved}", severity="warning", markup=False)
+            words = f"kept until the dashboard closes, no longer: {self.unsaved}"
+            self.notify(words, severity="warning", markup=False, timeout=15)
 
     def remember_place(self, run: str, pane: str, alone: bool, borders: dict[str, float]) -> None:
         """Keep which pane of a run had the focus, and where its borders stand; of the last runs only."""
