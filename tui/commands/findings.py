@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from engine.errors import printable
-from engine.runfolder import RunFolder, read_cases, read_status
+from engine.runfolder import CaseRow, RunFolder, read_cases, read_status
 from tui.arguments import Commands, run_argument
 from tui.commands.runs import fitting, table
 from tui.remote.reach import reached
@@ -66,7 +68,7 @@ def _cases(arguments: argparse.Namespace) -> int:
 
 
 def _lines(folder: RunFolder, view: RunView) -> list[str]:
-    from engine.measures import leading, spoken
+    from engine.measures import find, leading, spoken
     from tui.state.case_files import chosen_cases, measured_cases
 
     rows = chosen_cases(read_cases(folder) or measured_cases(view))
@@ -75,8 +77,22 @@ def _lines(folder: RunFolder, view: RunView) -> list[str]:
     names = leading({name for row in rows for name in row.values})
     heads = [spoken(name, view.unit) for name in names]
     texts = ["id", "split", *(name for name in ("true", "predicted") if rows[0].true)]
+    counts = {name for name in names if find(name).kind in {"count", "number"} and _whole(rows, name)}
     cells = [
-        (*(printable(getattr(row, name), keep="") for name in texts), *(figure(row.values.get(name)) for name in names))
+        (
+            *(printable(getattr(row, name), keep="") for name in texts),
+            *(_number(row.values.get(name, math.nan), whole=name in counts) for name in names),
+        )
         for row in rows
     ]
     return table(fitting([(*texts, *heads), *cells], heads[:0:-1], heads), heads).splitlines()
+
+
+def _whole(rows: Sequence[CaseRow], name: str) -> bool:
+    """Whether a column has whole numbers alone: those of one class are counts, those of several may be means."""
+    found = [row.values.get(name, math.nan) for row in rows]
+    return all(value.is_integer() for value in found if math.isfinite(value))
+
+
+def _number(value: float, *, whole: bool) -> str:
+    return f"{value:.0f}" if whole and math.isfinite(value) else figure(value)

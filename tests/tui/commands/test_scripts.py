@@ -63,6 +63,19 @@ def test_cases_are_those_of_the_last_validation_until_there_are_others(tmp_path,
     assert values == sorted(values)
 
 
+def test_counts_of_cases_are_whole_numbers(runs, capsys):
+    folder = next(path for path in runs.iterdir() if path.is_dir())
+    text = "id,split,dice,lesions,lesion_false_positives,missed\na,test,1.0,2.0,0.5,1\nb,test,0.9,1.0,,0\n"
+    (folder / "cases.csv").write_text(text, encoding="utf-8")
+    assert main(["cases", "--runs", str(runs)]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert rows == [
+        ["id", "split", "dice", "lesions", "lesion", "FPs", "missed"],
+        ["b", "test", "0.900", "1", "–", "0"],
+        ["a", "test", "1.00", "2", "0.500", "1"],
+    ]
+
+
 def test_an_input_that_is_not_there_is_said_before_the_engine_starts(runs, capsys):
     where = ("skin", str(runs / "nix"), "-o", str(runs / "out"), "--runs", str(runs))
     assert main(["predict", *where]) == 2
