@@ -67,13 +67,9 @@ def build_network(
         DataError: weights to start from are not there.
     """
     load_plugins("medtui.metrics")  # what cannot be loaded is said here, not at the first validation
-    device = open_device(recipe.runtime, recipe.train.amp)
-    known, _, dtype = str(precision or "").partition(" ")
-    decided = recipe.train.amp == "auto" and known == device.device.type and dtype in _AMP
-    if decided:
-        device = open_device(recipe.runtime, _AMP[dtype])
+    device, decided = _device(recipe, precision)
     torch.manual_seed(recipe.seed)
-    region_indices(recipe.evaluate, dataset.classes)
+    region_indices(recipe.evaluate, dataset.classes)  # what the data has not is said here too
     classes = len(dataset.classes)
     model = build_model(
         recipe.model,
@@ -87,7 +83,7 @@ def build_network(
     )
     layout = device.layout(dataset.spatial_dims + 2)
     model = model.to(device=device.device).to(memory_format=layout)
-    if recipe.train.amp == "auto" and not decided and device.device.type == "cpu":
+    if not decided:
         own = max(1, recipe.train.batch_size // world())
         device = measured(device, model, (own, dataset.channels, *recipe.data.size))
     kind = output_kind(recipe.model, recipe.task, classes)
@@ -106,6 +102,15 @@ def build_network(
     outputs, facts = 1 if kind == "sigmoid" else dataset.labels, {"model.output": kind, **dataset.facts}
     begun = first_weights(model)
     return Network(model, criterion, kind, outputs, device, begun, facts=facts, levels=levels, counts=counts)
+
+
+def _device(recipe: Recipe, precision: str | None) -> tuple[Device, bool]:
+    """The device, with the ``precision`` that was found before; whether nothing of it is left to be found out."""
+    found, _, dtype = str(precision or "").partition(" ")
+    device = open_device(recipe.runtime, recipe.train.amp)
+    if recipe.train.amp == "auto" and found == device.device.type and dtype in _AMP:
+        return open_device(recipe.runtime, _AMP[dtype]), True
+    return device, recipe.train.amp != "auto" or device.device.type != "cpu"
 
 
 def level_sizes(model: nn.Module, shape: Sequence[int]) -> list[Sequence[int]]:

@@ -158,8 +158,8 @@ class RunData:
     @cached_property
     def unions(self) -> dict[str, frozenset[str]]:
         """Region -> the classes of which it is the union, as the recipe has them."""
-        regions = getattr(self.recipe.evaluate, "regions", {}) if self.recipe else {}
-        return {name: frozenset(own) for name, own in regions.items() if name in self.regions}
+        known = self.recipe.regions if self.recipe else {}
+        return {name: frozenset(own) for name, own in known.items() if name in self.regions}
 
     @cached_property
     def unit(self) -> str:

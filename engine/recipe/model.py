@@ -38,6 +38,11 @@ class Recipe(Table):
     runtime: RuntimeTable = RuntimeTable()
 
     @property
+    def regions(self) -> Mapping[str, tuple[str, ...]]:
+        """Unions of classes that are measured beside them; none but in segmentation."""
+        return getattr(self.evaluate, "regions", {})
+
+    @property
     def monitor(self) -> str:
         """The validation metric that chooses best.pt."""
         return self.train.monitor or measures.default_monitor(self.task)
@@ -152,13 +157,12 @@ def _metrics(recipe: Recipe) -> Iterator[Contradiction]:
 
 
 def _regions(recipe: Recipe) -> Iterator[Contradiction]:
-    regions: Mapping[str, tuple[str, ...]] = getattr(recipe.evaluate, "regions", {})
-    for name, classes in regions.items():
+    for name, classes in recipe.regions.items():
         if len({*classes}) < max(1, len(classes)):
             allowed = "one class or more, each once"
             found = f'"{name}" of {", ".join(classes) or "no class"}'
             yield Contradiction(("evaluate.regions",), found, allowed)
-    if len({folded(name) for name in regions}) != len(regions):
+    if len({folded(name) for name in recipe.regions}) != len(recipe.regions):
         yield Contradiction(("evaluate.regions",), "a name twice, but for case or spaces", "every region once")
 
 

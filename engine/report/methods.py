@@ -47,8 +47,7 @@ def methods(run: RunData) -> Section:
 def _segmentation(run: RunData) -> list[str]:
     unit = "millimetres" if run.unit == "mm" else f"{run.unit}s (the files carry no {run.unit} size)"
     border, size, voxel = ("border pixels", "Area", "pixel") if run.pictures else ("surface voxels", "Volume", "voxel")
-    unknown = any("not known and count nowhere" in note for note in run.data.notes)
-    lines = [*_SEGMENTATION, *([_UNKNOWN] if unknown else [])]
+    lines = [*_SEGMENTATION, *([] if run.data.ignore is None else [_UNKNOWN])]
     return [line.format(unit=unit, border=border, size=size, voxel=voxel) for line in lines]
 
 

@@ -188,7 +188,7 @@ def region_table(part: SplitSummary, run: RunData) -> Table:
     if len(names) > 1:
         means = [measured(part, m + _REGIONS, strong=True) for m in columns]
         rows.append(["mean of regions", *means, "", "", ""])
-    members: Mapping[str, Sequence[str]] = getattr(run.recipe.evaluate, "regions", {}) if run.recipe else {}
+    members = run.recipe.regions if run.recipe else {}
     said = "; ".join(f"{name}: {', '.join(own)}" for name, own in members.items() if name in names)
     caption = f"Unions of classes{f' ({said})' if said else ''}, each measured as one mask."
     caption += " A region counts in the cases in which it is present."

@@ -43,6 +43,7 @@ class DataFacts(msgspec.Struct, frozen=True, kw_only=True):
     unit: str = ""
     classes: list[str] = []
     label_values: list[Count] = []
+    ignore: Count | None = None  # the mask value of voxels whose truth is not known
     spatial_dims: Count = 0
     channels: Count = 0
     channel_names: list[str] = []

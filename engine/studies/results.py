@@ -98,7 +98,7 @@ def summarised(rows: Sequence[CaseRow], recipe: Recipe, data: DataFacts, protoco
     """The summary of rows of cases.csv, by the functions that measure a split."""
     classes, bootstrap = data.classes, recipe.evaluate.bootstrap
     if recipe.task == "segmentation":
-        regions = [*getattr(recipe.evaluate, "regions", ())]
+        regions = [*recipe.regions]
         cases = [segmentation_row(row, classes, regions) for row in rows]
         return segmentation.summarise(
             cases, classes, unit=data.unit, protocol=protocol, bootstrap=bootstrap, regions=regions

@@ -26,8 +26,8 @@ _PACKAGES = (
     "pyvista", "textual", "plotext",
 )  # fmt: skip
 _OF_DATASET = (
-    *("name", "source", "phantom", "published_split", "classes", "label_values", "spatial_dims", "channels"),
-    *("channel_names", "value_range", "notes"),
+    *("name", "source", "phantom", "published_split", "classes", "label_values", "ignore", "spatial_dims"),
+    *("channels", "channel_names", "value_range", "notes"),
 )
 
 

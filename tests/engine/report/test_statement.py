@@ -161,6 +161,6 @@ def test_what_is_not_known_is_defined_where_there_is_such(tmp_path: Path) -> Non
     said = "whose truth is not known is in neither P nor T"
     assert said not in write_report(folder)[1].read_text()
     known = json.loads(folder.manifest.read_text())["data"]
-    known["notes"] = ["voxels of mask value 9 are not known and count nowhere: 25.0% of a case on average"]
+    known["ignore"] = 9
     update_manifest(folder, data=known)
     assert said in write_report(folder)[1].read_text()
