@@ -11,11 +11,12 @@ from pathlib import Path
 from engine.console import show_progress
 from engine.data import Dataset, check_dataset
 from engine.data.cases import Case
+from engine.data.endings import VOLUMES
 from engine.data.familiar import unfamiliar
 from engine.data.pictures import PICTURES
 from engine.data.sources.case_folders import cases_below
 from engine.data.sources.dataset_json import channel_names
-from engine.data.unread import VOLUMES, unread
+from engine.data.unread import unread
 from engine.device import ELSEWHERE, memory_errors
 from engine.errors import DataError, UsageError, absent_input, printable, raised_as, some
 from engine.evaluation.evaluator import evaluate_split, open_evaluation

@@ -84,7 +84,7 @@ def channels_in(paths: Sequence[Path], spatial_dims: int) -> int:
     """
     try:
         if spatial_dims == 3:
-            return volumes.volume_channels(paths[0])
+            return volumes.read_header(paths[0]).channels
         return 3 if any(picture_channels(path) == 3 for path in paths) else 1
     except UNREADABLE:
         return 1

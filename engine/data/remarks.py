@@ -8,9 +8,10 @@ from nibabel import Nifti1Image
 from nibabel.openers import ImageOpener
 from PIL import ExifTags
 
+from engine.data.endings import ITK, NIFTI
 from engine.data.pictures import PICTURES, open_picture
 from engine.data.read import UNREADABLE
-from engine.data.volumes import AFFINE_TOLERANCE, corners_apart, invertible, open_nifti, spacing_of
+from engine.data.volumes import AFFINE_TOLERANCE, Affine, corners_apart, invertible, open_nifti, read_header, spacing_of
 
 _BLURRED = (
     "a mask as JPEG, which blurs values: black and white are told apart, and a class that is grey in areas under 8 by "
@@ -21,7 +22,7 @@ _SHEARED = 0.01
 
 
 def remarks(path: Path, *, masks: bool = True, mask: bool = False) -> tuple[str, ...]:
-    """What to say of the picture or NIfTI file ``path``, from its header and its size; nothing where that fails.
+    """What to say of the picture or volume ``path``, from its header and its size; nothing where that fails.
 
     ``masks``: whether there are masks, which lie elsewhere than a turned picture. Without, what hardly ever has pages
     is not opened: of small pictures that takes a quarter of the time of reading them. ``mask``: whether this is one.
@@ -35,8 +36,10 @@ def remarks(path: Path, *, masks: bool = True, mask: bool = False) -> tuple[str,
 
 def _found(path: Path, pictures: tuple[str, ...]) -> list[str]:
     name = path.name.lower()
-    if name.endswith((".nii", ".nii.gz")):
+    if name.endswith(NIFTI):
         return _of_nifti(path, open_nifti(path))
+    if name.endswith(ITK):
+        return _of_itk(path)
     if not name.endswith(pictures):
         return []
     found = []
@@ -63,13 +66,27 @@ def _of_nifti(path: Path, file: Nifti1Image) -> list[str]:
         apart = corners_apart(qform, sform, file.shape[:3])
         if invertible(sform) and apart > AFFINE_TOLERANCE * min(spacing_of(sform)):
             found.append("qform and sform disagree: the sform is used")
-    axes = file.affine[:3, :3] / spacing_of(file.affine)
-    if np.abs(axes.T @ axes - np.eye(3)).max() > _SHEARED:
-        found.append("its axes are not at right angles: distances are measured as if they were")
+    found += _sheared(file.affine)
     wanted = int(stored["vox_offset"]) + math.prod(file.shape) * header.get_data_dtype().itemsize
     if 0 < wanted < _unpacked(path):
         found.append("holds more values than its header says: the rest is not read")
     return found
+
+
+def _of_itk(path: Path) -> list[str]:
+    from engine.data.itk import is_turned
+
+    affine = read_header(path).affine
+    found = [] if affine is None else _sheared(affine)
+    if not is_turned(path):
+        found.append("its header says nothing of its orientation: x is taken to run to the left and y to the back")
+    return found
+
+
+def _sheared(affine: Affine) -> list[str]:
+    axes = affine[:3, :3] / spacing_of(affine)
+    odd = np.abs(axes.T @ axes - np.eye(3)).max() > _SHEARED
+    return ["its axes are not at right angles: distances are measured as if they were"] if odd else []
 
 
 def _unpacked(path: Path) -> int:

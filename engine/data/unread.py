@@ -8,10 +8,9 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
+from engine.data.endings import VOLUMES
 from engine.data.pictures import PICTURES
 from engine.errors import Problem
-
-VOLUMES = (".nii.gz", ".nii", ".h5", ".hdf5")
 
 _DICOM = ("DICOM is not read", "convert each series to NIfTI with dcm2niix")
 _ITK = "convert to NIfTI (.nii.gz), for instance with SimpleITK or 3D Slicer"
@@ -19,8 +18,6 @@ _PICTURE = ("pictures of this kind are not read", "convert them to PNG, for inst
 _SLIDE = ("whole-slide images are not read", "export tiles as PNG")
 _KNOWN = {
     **dict.fromkeys((".dcm", ".dicom", ".ima"), _DICOM),
-    **dict.fromkeys((".nrrd", ".nhdr"), ("NRRD is not read", _ITK)),
-    **dict.fromkeys((".mha", ".mhd"), ("MetaImage is not read", _ITK)),
     **dict.fromkeys((".mgz", ".mgh", ".img", ".hdr", ".mnc"), ("volumes of this kind are not read", _ITK)),
     **dict.fromkeys((".gif", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".psd", ".ppm", ".pgm"), _PICTURE),
     **dict.fromkeys((".npy", ".npz"), ("arrays of NumPy are not read", "write them as NIfTI with nibabel")),

@@ -1,9 +1,10 @@
-"""Volume files (NIfTI, HDF5) as arrays, and the geometry that an affine gives them."""
+"""Volume files (NIfTI, NRRD, MetaImage, HDF5) as arrays, and the geometry that an affine gives them."""
 
 import gzip
 import logging
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from nibabel.openers import ImageOpener
 
+from engine.data.endings import HDF5, ITK
 from engine.data.signs import kind_in
 from engine.runfolder import most_unpacked, open_regular
 
@@ -27,24 +29,46 @@ _MOST_HEADER = 16 << 20
 _MOST_BEHIND = 64 << 20  # bytes behind the values that are looked through for the check sum
 logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # its remarks on headers; faults are raised
 
-_H5 = (".h5", ".hdf5")
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Header:
+    """What a file says of its volume before its values are read."""
+
+    shape: tuple[int, ...]  # of a volume three axes, S
+    channels: int
+    dtype: np.dtype[np.generic]  # of the values, as they are stored
+    affine: Affine | None  # (4, 4), from voxel indices to mm in RAS+; None where the file does not say
 
 
 def read_volume(path: Path, key: str = "image") -> tuple[Array, Affine | None]:
-    """The array (*S) or (*S, C) in a NIfTI file and its affine, or that called ``key`` in an h5 file and None.
+    """The array (*S) or (*S, C) in a file and its affine, or that called ``key`` in an h5 file and None.
 
     Raises:
         OSError, ValueError and others that a damaged file causes.
     """
-    return (_h5(path, key), None) if path.suffix.lower() in _H5 else _nifti(path, key)
+    ending = path.suffix.lower()
+    if ending in HDF5:
+        return _h5(path, key), None
+    if ending in ITK:
+        from engine.data.itk import read_itk
+
+        return read_itk(path, key)
+    return _nifti(path, key)
 
 
-def volume_channels(path: Path) -> int:
-    """Channels of the volume in ``path``, from its header."""
-    if path.suffix.lower() in _H5:
-        return 1
-    shape = open_nifti(path).shape
-    return int(shape[-1]) if len(shape) > 3 else 1
+def read_header(path: Path) -> Header:
+    """What the file ``path`` says of its volume. Raises as `read_volume`."""
+    ending = path.suffix.lower()
+    if ending in HDF5:
+        with open_regular(path) as stream, h5py.File(stream, "r") as file:
+            return Header(tuple(map(int, file["image"].shape[:3])), 1, file["image"].dtype, None)
+    if ending in ITK:
+        from engine.data.itk import itk_header
+
+        return itk_header(path)
+    file = open_nifti(path)
+    channels = int(file.shape[-1]) if len(file.shape) > 3 else 1
+    return Header(tuple(map(int, file.shape[:3])), channels, file.get_data_dtype(), affine_of(file))
 
 
 def channels_first(volume: Array) -> Array | None:
@@ -88,7 +112,7 @@ def _h5(path: Path, key: str) -> Array:
             raise ValueError(f'"{key}" has its values in another file, which is not opened')
         if item.dtype.kind not in "biuf":
             raise ValueError(f"it holds {item.dtype}, in place of integers or real numbers")
-        _refuse_huge(item.shape, item.dtype, key, stream)
+        refuse_huge(item.shape, item.dtype, key, stream)
         return np.asarray(item[...])
 
 
@@ -118,7 +142,7 @@ def open_nifti(path: Path) -> nibabel.Nifti1Image:
 def _nifti(path: Path, key: str) -> tuple[Array, Affine | None]:
     file = open_nifti(path)
     with open_regular(path) as stream:
-        _refuse_huge(file.shape, file.get_data_dtype(), key, stream)
+        refuse_huge(file.shape, file.get_data_dtype(), key, stream)
     array = _unpacked(path, file) if path.name.lower().endswith(".gz") else np.asanyarray(file.dataobj)
     if array.dtype == np.float64:
         with np.errstate(over="ignore"):  # infinite values are found, and said, as such
@@ -151,7 +175,12 @@ def affine_of(file: nibabel.Nifti1Image) -> Affine:
     return affine
 
 
-def _refuse_huge(shape: Sequence[int], dtype: np.dtype[np.generic], key: str, stream: BinaryIO) -> None:
+def refuse_huge(shape: Sequence[int], dtype: np.dtype[np.generic], key: str, stream: BinaryIO) -> None:
+    """Refuse a volume of so many values that the file in ``stream`` cannot hold them.
+
+    Raises:
+        ValueError: it would take far more memory than the file takes on the disk.
+    """
     voxels = math.prod(int(side) for side in shape)
     held = max(dtype.itemsize, 1 if key == "label" else 4)  # an image becomes float32
     if voxels > MAX_VOXELS or voxels * held > most_unpacked(stream):

@@ -12,6 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from engine.data import Dataset
 from engine.data.cases import Case
+from engine.data.endings import NIFTI
 from engine.data.pictures import open_picture, read_mask_picture
 from engine.data.read import Masks, to_indices
 from engine.data.volumes import open_nifti
@@ -43,7 +44,7 @@ def write_mask(path: Path, mask: Masks, *, case: Case, dataset: Dataset, affine:
     """Write class indices (*S) as a file with the data set's own label values, of the kind that ``path`` names.
 
     The header's geometry (sform, qform, their codes, units) is that of the input where that is a
-    NIfTI file, so that viewers lay the mask over it; the type is uint8, or uint16 where a label
+    NIfTI file, else its affine, so that viewers lay the mask over it; the type is uint8, or uint16 where a label
     value needs it. A PNG has S = (H, W), the size of the upright input: indices that are the label values,
     with a palette that gives each a colour; in 16 bits grey values.
     """
@@ -60,11 +61,15 @@ def write_mask(path: Path, mask: Masks, *, case: Case, dataset: Dataset, affine:
         write_with(path, lambda temporary: picture.save(temporary, format="PNG", pnginfo=note))
         return
     source = case.images[0]
-    if source.name.lower().endswith((".nii", ".nii.gz")):
+    if source.name.lower().endswith(NIFTI):
         header = open_nifti(source).header.copy()
         image = nibabel.Nifti1Image(data, None, header)
     else:
         image = nibabel.Nifti1Image(data, np.eye(4) if affine is None else affine)
+        if affine is not None:
+            image.set_sform(affine, 1)
+            image.set_qform(affine, 1)
+            image.header.set_xyzt_units("mm")
     image.set_data_dtype(data.dtype)
     image.header.set_slope_inter(1, 0)
     image.header["descrip"] = MADE_BY

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 from nibabel.orientations import io_orientation
 from PIL import ExifTags
@@ -26,7 +25,6 @@ from engine.errors import counted
 from engine.hardware import cores
 from engine.planning.layouts import Layout
 from engine.planning.published import Published, published
-from engine.runfolder import open_regular
 
 if TYPE_CHECKING:
     from engine.recipe import DataTable
@@ -159,14 +157,12 @@ def _header(dataset: Dataset, case: Case) -> tuple[tuple[int, ...], tuple[float,
                 height, width = file.height, file.width
                 turned = file.getexif().get(ExifTags.Base.Orientation) in _TURNED
                 return ((width, height) if turned else (height, width)), None
-        if path.suffix.lower() in {".h5", ".hdf5"}:
-            with open_regular(path) as stream, h5py.File(stream, "r") as held:
-                return tuple(int(side) for side in held["image"].shape[:3]), None
-        nifti = volumes.open_nifti(path)
-        affine = volumes.affine_of(nifti)
-        order = np.argsort(io_orientation(affine)[:, 0])
-        spacing = volumes.spacing_of(affine)
-        return tuple(int(nifti.shape[axis]) for axis in order), tuple(spacing[axis] for axis in order)
+        header = volumes.read_header(path)
+        if header.affine is None:
+            return header.shape, None
+        order = np.argsort(io_orientation(header.affine)[:, 0])
+        spacing = volumes.spacing_of(header.affine)
+        return tuple(header.shape[axis] for axis in order), tuple(spacing[axis] for axis in order)
     except UNREADABLE:
         return None
 

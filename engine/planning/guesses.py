@@ -13,9 +13,10 @@ from engine.recipe.base import Values
 
 _MASKS = re.compile(r"mask|label|seg|truth|annot|target|(^|[-_ ])gt($|[-_ ])", re.IGNORECASE)
 MASK_WORDS = re.compile(
-    r"(?<![a-z])(masks?|labels?|seg|segmentations?|gt|ground.?truth|annotations?)(?![a-z])", re.IGNORECASE
+    r"(?<![a-z])(masks?|labels?|seg|segmentations?|gt|ground.?truth|annotations?|laendo)(?![a-z])", re.IGNORECASE
 )
-"""Of which a name alone says that a file is a mask: no word that a class could be called by."""
+"""Of which a name alone says that a file is a mask: no word that a class could be called by. The masks of the
+left-atrium challenge are called laendo."""
 _ALIKE = 0.9  # of the folders of cases have what makes a channel or the mask
 _MOST_FOLDERS = 24
 

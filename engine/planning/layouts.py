@@ -89,6 +89,8 @@ def _readings(name: str, folder: Path) -> tuple[list[Layout], str]:
     member = DataTable.members[name]
     found: list[Layout] = []
     reason = "no table (.csv, .tsv, .txt) in which a column holds paths of files that are there, and one their truth"
+    if "mask" in member.model_fields:
+        reason = "no two folders of volumes that are called alike in each, one of them as masks are (seg, mask, label)"
     for task in sorted(member.tasks, reverse=True):
         tried: list[Layout] = []
         missed: list[str] = []

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.data.cases import Case, DatasetIndex
+from engine.data.endings import PLACED
 from engine.data.sources import index
 from engine.data.sources.pairs import named_classes
 from engine.errors import DataError, some
@@ -34,7 +35,7 @@ def case_folders(table: CaseFoldersTable, folder: Path, task: str) -> DatasetInd
         there = f"; called alike there: {some([kind for kind, _ in inside.most_common()], 8)}" if inside else ""
         name = table.channels[0]
         raise DataError(
-            f"no folder in {folder} has a file called {name}.nii.gz, or <folder>_{name}.nii.gz",
+            f"no folder in {folder} has a file called {name}.nii.gz, or <folder>_{name}.nii.gz (.nrrd, .mha, ...)",
             f"data.channels and data.mask say what files are called in each{there}",
         )
     files = len(table.channels)
@@ -56,7 +57,9 @@ def cases_below(folder: Path, table: CaseFoldersTable, *, labelled: bool) -> Ite
     names = Counter(place.name for place, _ in found)
     several = len({index.group_below(place, folder) for place, _ in found}) > 1
     for place, kinds in found:
-        files = [kinds.get(name, place / f"{place.name}_{name}.nii.gz") for name in wanted]
+        there = min(kinds.values())
+        ending = there.name[len(index.stem(there, PLACED)) :]
+        files = [kinds.get(name, place / f"{place.name}_{name}{ending}") for name in wanted]
         inner = place.relative_to(folder).parts
         split = index.split_named(inner[0]) if inner else None
         inner = inner[1:] if split else inner
@@ -69,9 +72,8 @@ def cases_below(folder: Path, table: CaseFoldersTable, *, labelled: bool) -> Ite
 def called_alike(folder: Path) -> Iterator[tuple[Path, dict[str, Path]]]:
     """Each folder with volumes, ``folder`` too, and these by what they are called beside its name, in lower case."""
     places: dict[Path, dict[str, Path]] = {}
-    for path in index.files_below(folder):
-        if path.name.lower().endswith(index.NIFTI):
-            name, before = index.stem(path, index.NIFTI).lower(), path.absolute().parent.name.lower()
-            kind = name.removeprefix(before).lstrip(_BETWEEN) or name
-            places.setdefault(path.parent, {})[kind] = path
+    for path in index.volumes_below(folder):
+        name, before = index.stem(path, PLACED).lower(), path.absolute().parent.name.lower()
+        kind = name.removeprefix(before).lstrip(_BETWEEN) or name
+        places.setdefault(path.parent, {})[kind] = path
     yield from sorted(places.items())

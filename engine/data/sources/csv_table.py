@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.data.cases import MOST_LABELS, Case, DatasetIndex
+from engine.data.endings import PLACED
 from engine.data.pictures import PICTURES
 from engine.data.sources import index
 from engine.data.sources.pairs import named_classes
@@ -13,7 +14,7 @@ from engine.data.sources.rows import plain, table_rows
 from engine.errors import Problem, counted
 from engine.recipe.sources import CsvTable
 
-ENDINGS = (*index.NIFTI, *PICTURES)
+ENDINGS = (*PLACED, *PICTURES)
 _COLUMNS = ("path_column", "label_column", "group_column", "split_column")
 _SAID = {"true": 1.0, "false": 0.0, "": 0.0}
 _Truths = tuple[tuple[str, ...], tuple[int, ...], list[tuple[Path | None, int | None]]]
@@ -101,7 +102,7 @@ def _geometry(rows: list[Row], problems: list[Problem]) -> tuple[int, str]:
     if pictures:
         found = f'found "{pictures[0].image.name}" beside volumes'
         problems.append(Problem(pictures[0].where, found, "all volumes, or all pictures"))
-    return 3, "mm" if all(row.image.name.lower().endswith(index.NIFTI) for row in rows) else "voxel"
+    return 3, "mm" if all(row.image.name.lower().endswith(PLACED) for row in rows) else "voxel"
 
 
 def _rows(folder: Path, table: CsvTable, problems: list[Problem], *, named: bool) -> Iterator[Row]:

@@ -10,13 +10,13 @@ from functools import singledispatch
 from pathlib import Path, PurePosixPath
 
 from engine.data.cases import Case, DatasetIndex
+from engine.data.endings import DETACHED, PLACED
 from engine.data.signs import kind_of
 from engine.errors import DataError, Problem, counted, some
 from engine.recipe.base import folded
 from engine.recipe.sources import DataTable
 from engine.runfolder import read_small
 
-NIFTI = (".nii.gz", ".nii")
 _SPLIT_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("validation", "valid", "val", "validate", "dev", "development"), "validation"),
@@ -139,6 +139,17 @@ def files_below(place: Path) -> list[Path]:
     return sorted(path for path in found if path.is_symlink() or path.is_file())
 
 
+def volumes_below(place: Path) -> list[Path]:
+    """Every volume in ``place`` and its folders; of those with one name, the one that stands for all is the last."""
+    found = [(path.name.lower(), path) for path in files_below(place)]
+    found = [(name, path) for name, path in found if name.endswith(PLACED)]
+    return [path for _, path in sorted(found, key=lambda pair: -_place_of(pair[0]))]
+
+
+def _place_of(name: str) -> int:
+    return next(place for place, ending in enumerate(PLACED) if name.endswith(ending))
+
+
 def hidden(name: str) -> bool:
     """Whether a file or folder is no part of the data: what begins with a dot, or macOS and file servers add."""
     return name[0] == "." or name in {"__MACOSX", "@eaDir"}
@@ -147,8 +158,10 @@ def hidden(name: str) -> bool:
 def left_over(folder: Path, places: Collection[Path], cases: Sequence[Case]) -> tuple[str, ...]:
     """A note that counts and names the files in ``places`` that are of no case, texts and tables apart."""
     used = {path for case in cases for path in case.files}
+    heads = {path.with_suffix("") for path in used if path.suffix.lower() in DETACHED}  # their values lie beside them
     rest = [path for place in places for path in files_below(place) if path not in used]
     rest = [path for path in rest if path.suffix and path.suffix.lower() not in _TEXTS]
+    rest = [path for path in rest if {path.with_suffix(""), path.with_suffix("").with_suffix("")}.isdisjoint(heads)]
     named = ", ".join(path.relative_to(folder).as_posix() for path in rest[:3])
     return (f"files that are not used: {len(rest)} ({named}{', ...' if len(rest) > 3 else ''})",) if rest else ()
 

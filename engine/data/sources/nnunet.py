@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.data.cases import Case, DatasetIndex
+from engine.data.endings import PLACED
 from engine.data.sources.dataset_json import FILE, channels_of, labels_of, read_folds, read_json
-from engine.data.sources.index import NIFTI, foreground, left_over, listed, read_index, refuse
+from engine.data.sources.index import foreground, left_over, listed, read_index, refuse
 from engine.errors import Problem
 from engine.recipe.sources import NnunetTable
 
@@ -31,8 +32,8 @@ def nnunet(table: NnunetTable, folder: Path, task: str) -> DatasetIndex:  # noqa
     if channels == 0:
         problems.append(Problem(FILE, "no channels", '{"0": "CT"} or the like', "channel_names"))
     ending = value.get("file_ending")
-    if ending not in NIFTI:
-        problems.append(Problem(FILE, f"found {ending!r}", '".nii.gz" or ".nii"', "file_ending"))
+    if ending not in PLACED:
+        problems.append(Problem(FILE, f"found {ending!r}", "one of " + " ".join(PLACED), "file_ending"))
     refuse(folder, problems)
     ending = str(ending)
     cases = _cases(folder, "Tr", "train", ending, channels)

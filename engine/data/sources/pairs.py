@@ -1,4 +1,4 @@
-"""Folders of images beside folders of masks, paired by the names of their files: pictures (PNG, JPEG, ...), or NIfTI.
+"""Folders of images beside folders of masks, paired by the names of their files: pictures (PNG, JPEG, ...), or volumes.
 
 A split is given by subfolders ``train``, ``validation`` and ``test``: in both folders
 (``images/train``, ``masks/train``), or above them (``train/images``, ``train/masks``). Other subfolders are those of
@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from engine.data.cases import Case, DatasetIndex
+from engine.data.endings import PLACED
 from engine.data.pictures import PICTURES
 from engine.data.sources import index
 from engine.data.sources.dataset_json import FILE, labels_of, read_json
-from engine.data.unread import VOLUMES, unread
+from engine.data.unread import unread
 from engine.errors import DataError, Problem, counted
 from engine.recipe import DataTable
 from engine.recipe.sources import ImagePairsTable, NiftiPairsTable
 
-SUFFIXES = ("_segmentation", "_mask", "_masks", "_label", "_seg", "_gt")
+SUFFIXES = ("_segmentation", "_mask", "_masks", "_label", "_seg", ".seg", "_gt")
 """What a mask's name may have after that of its image, as in ISIC's ``ISIC_0000000_segmentation.png``."""
 _CHANNEL = re.compile(r"(.+)_\d{4}")
 
@@ -34,7 +35,7 @@ def image_pairs(table: ImagePairsTable, folder: Path, task: str) -> DatasetIndex
 @index.read_index.register
 def nifti_pairs(table: NiftiPairsTable, folder: Path, task: str) -> DatasetIndex:  # noqa: ARG001  (one signature for all sources)
     """Volumes, each with its mask; see `paired`."""
-    found = paired(folder, table, index.NIFTI, channels=0)
+    found = paired(folder, table, PLACED, channels=0)
     files = max((len(case.images) for case in found.cases), default=0)
     return replace(found, channels=files if files > 1 else 0)
 
@@ -75,8 +76,7 @@ def paired_cases(folder: Path, images: str, labels: str, endings: Sequence[str])
         cases += _pairs(folder, image_folder, label_folder, split, endings)
     firsts = [case.images[0] for case in cases]
     joined = [
-        path.with_name(Path(case.id).name + path.name[len(index.stem(path, endings)) :])
-        for path, case in zip(firsts, cases, strict=True)
+        path.with_name(Path(case.id).name + _ending(path, endings)) for path, case in zip(firsts, cases, strict=True)
     ]
     names = index.identities(joined, folder, endings)
     return [replace(case, id=name) for name, case in zip(names, cases, strict=True)]
@@ -144,7 +144,7 @@ def _pairs(folder: Path, images: str, labels: str, split: str, endings: Sequence
             found = f"{first.name} and {path.name}, both in {path.parent}"
             raise DataError(f"two masks of the image {owner}: {found}", "leave one of them there; nothing says which")
     if masks and not scans:
-        foreign = unread(index.files_below(folder / images), 3 if endings[0] in VOLUMES else 2)
+        foreign = unread(index.files_below(folder / images), 3 if endings == PLACED else 2)
         raise DataError(
             f"no image that can be read in {folder / images}, beside {counted(len(masks), 'mask')}", problems=foreign
         )
@@ -155,21 +155,27 @@ def _pairs(folder: Path, images: str, labels: str, split: str, endings: Sequence
             f"{', '.join(SUFFIXES)} after it, and the channels of an image a_0000, a_0001, ... beside a mask a",
         )
     orphans = [name for name in masks if _image_of(name, scans, shared=images == labels) is None]
-    ending = endings[0]
     groups = {name: index.group_below(paths[0], folder / images) for name, paths in scans.items()}
     several = len({*groups.values()}) > 1
     cases = []
     for name, paths in scans.items():
-        mask = owners.get(name, folder / labels / f"{name}{ending}")
+        mask = owners.get(name, folder / labels / f"{name}{_ending(paths[0], endings)}")
         cases.append(Case(name, paths, mask, group=groups[name] if several else None, split=split))
-    cases += [Case(name, (folder / images / f"{name}{ending}",), masks[name], split=split) for name in orphans]
+    for name in orphans:
+        image = folder / images / f"{name}{_ending(masks[name], endings)}"
+        cases.append(Case(name, (image,), masks[name], split=split))
     return sorted(cases, key=lambda case: case.id)
 
 
 def _by_name(folder: Path, name: str, endings: Sequence[str]) -> dict[str, Path]:
     place = folder / name
-    files = [path for path in index.files_below(place) if path.name.lower().endswith(tuple(endings))]
+    below = index.volumes_below if endings == PLACED else index.files_below
+    files = [path for path in below(place) if path.name.lower().endswith(tuple(endings))]
     return {path.with_name(index.stem(path, endings)).relative_to(place).as_posix(): path for path in files}
+
+
+def _ending(path: Path, endings: Sequence[str]) -> str:
+    return path.name[len(index.stem(path, endings)) :]
 
 
 def _joined(files: dict[str, Path], masks: dict[str, Path]) -> dict[str, tuple[Path, ...]]:

@@ -325,13 +325,13 @@ def test_pairs_below_folders_of_patients_and_channels_beside_one_mask(tmp_path: 
         label = tmp_path / "d" / "masks" / f"p{index // 2}" / f"case_{index}.nii.gz"
         label.parent.mkdir(parents=True, exist_ok=True)
         write_nifti(label, b.mask(), b.affine())
-    (tmp_path / "d" / "scans" / "old.mha").write_text("x")
+    (tmp_path / "d" / "scans" / "old.mgz").write_text("x")
     changes = {"images": "scans", "labels": "masks", "classes": ("organ",), "split": "fraction", "test_fraction": 0.5}
     dataset = opened(tmp_path, "nifti_pairs", "segmentation", **changes)
     assert {case.id: case.group for case in dataset.cases} == {f"case_{i}": f"p{i // 2}" for i in range(4)}
     case = next(case for case in dataset.cases if case.id == "case_3")
     np.testing.assert_array_equal(read_case(dataset, case).image, np.stack([b.volume(30), b.volume(31)]))
-    assert "files that are not used: 1 (scans/old.mha)" in dataset.notes
+    assert "files that are not used: 1 (scans/old.mgz)" in dataset.notes
 
 
 def test_the_background_is_no_class_of_the_recipe() -> None:
