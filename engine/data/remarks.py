@@ -9,9 +9,10 @@ from nibabel.openers import ImageOpener
 from PIL import ExifTags
 
 from engine.data.endings import ITK, NIFTI
+from engine.data.headed import open_headed
 from engine.data.pictures import PICTURES, open_picture
 from engine.data.read import UNREADABLE
-from engine.data.volumes import AFFINE_TOLERANCE, Affine, corners_apart, invertible, open_nifti, read_header, spacing_of
+from engine.data.volumes import AFFINE_TOLERANCE, Affine, corners_apart, invertible, open_nifti, spacing_of
 
 _BLURRED = (
     "a mask as JPEG, which blurs values: black and white are told apart, and a class that is grey in areas under 8 by "
@@ -74,11 +75,9 @@ def _of_nifti(path: Path, file: Nifti1Image) -> list[str]:
 
 
 def _of_itk(path: Path) -> list[str]:
-    from engine.data.itk import is_turned
-
-    affine = read_header(path).affine
-    found = [] if affine is None else _sheared(affine)
-    if not is_turned(path):
+    header = open_headed(path)
+    found = _sheared(header.affine)
+    if not header.turned:
         found.append("its header says nothing of its orientation: x is taken to run to the left and y to the back")
     return found
 

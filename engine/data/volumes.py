@@ -50,9 +50,9 @@ def read_volume(path: Path, key: str = "image") -> tuple[Array, Affine | None]:
     if ending in HDF5:
         return _h5(path, key), None
     if ending in ITK:
-        from engine.data.itk import read_itk
+        from engine.data.headed import read_headed  # which takes its words from here
 
-        return read_itk(path, key)
+        return read_headed(path, key)
     return _nifti(path, key)
 
 
@@ -63,9 +63,9 @@ def read_header(path: Path) -> Header:
         with open_regular(path) as stream, h5py.File(stream, "r") as file:
             return Header(tuple(map(int, file["image"].shape[:3])), 1, file["image"].dtype, None)
     if ending in ITK:
-        from engine.data.itk import itk_header
+        from engine.data.headed import open_headed
 
-        return itk_header(path)
+        return open_headed(path).header
     file = open_nifti(path)
     channels = int(file.shape[-1]) if len(file.shape) > 3 else 1
     return Header(tuple(map(int, file.shape[:3])), channels, file.get_data_dtype(), affine_of(file))

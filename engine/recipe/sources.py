@@ -176,7 +176,7 @@ class NnunetTable(DataTable):
 
 
 class NiftiPairsTable(DataTable):
-    """Two folders of NIfTI files with the same names."""
+    """Two folders of volumes (NIfTI, NRRD, MetaImage) with the same names."""
 
     tasks = SEGMENTATION
     dims = VOLUMES
@@ -188,7 +188,7 @@ class NiftiPairsTable(DataTable):
 
 
 class CaseFoldersTable(DataTable):
-    """A folder a case, of NIfTI files called alike in each: one a channel, and a mask (BraTS, KiTS)."""
+    """A folder a case, of volumes called alike in each: one a channel, and a mask (BraTS, KiTS)."""
 
     tasks = SEGMENTATION
     dims = VOLUMES

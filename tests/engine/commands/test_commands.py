@@ -11,6 +11,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK
 
 from engine.__main__ import main
 from engine.commands.evaluate import evaluate
@@ -365,3 +366,17 @@ def test_formats_that_are_not_read_are_one_line_each(segmented, tmp_path):
         assert "DICOM is not read" in said
         assert "dcm2niix" in said
         assert len(said.splitlines()) < 8
+
+
+@pytest.mark.parametrize("ending", [".nrrd", ".mha"])
+def test_a_mask_of_an_input_of_itk_lies_on_it_and_is_that_of_the_same_image_as_nifti(segmented, tmp_path, ending):
+    same = volume(tmp_path / "same.nii.gz")
+    image = SimpleITK.ReadImage(str(same))
+    image.SetOrigin((3.25, -40.5, 7))
+    SimpleITK.WriteImage(image, str(same))
+    SimpleITK.WriteImage(image, str(tmp_path / f"scan{ending}"))
+    assert apply(segmented[0], same, tmp_path / f"scan{ending}", output=tmp_path / "out") == 0
+    wanted, found = (SimpleITK.ReadImage(str(tmp_path / "out" / f"{name}.nii.gz")) for name in ("same", "scan"))
+    np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(found), SimpleITK.GetArrayFromImage(wanted))
+    for name in ("GetOrigin", "GetSpacing", "GetDirection"):
+        np.testing.assert_allclose(getattr(found, name)(), getattr(image, name)(), atol=1e-6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import os
 import re
 from dataclasses import replace
@@ -14,7 +15,6 @@ import SimpleITK
 from scipy.spatial.transform import Rotation
 
 from engine.data import check_dataset, open_dataset
-from engine.data.itk import itk_header
 from engine.data.remarks import remarks
 from engine.data.volumes import channels_first, read_header, read_volume
 from engine.evaluation.results import write_mask
@@ -69,7 +69,7 @@ def test_components_of_a_pixel_are_channels(ending, kind, tmp_path):
     found = channels_first(values)
     wanted = SimpleITK.GetArrayFromImage(image).transpose(3, 2, 1, 0)
     np.testing.assert_array_equal(found, wanted.astype(np.float32) if kind is np.float64 else wanted)
-    header = itk_header(tmp_path / f"a{ending}")
+    header = read_header(tmp_path / f"a{ending}")
     assert (header.shape, header.channels, header.dtype) == ((8, 7, 6), 3, np.dtype(kind))
 
 
@@ -129,9 +129,65 @@ BAD = {
     "huge": (*_say("DimSize = 8 7 6", "DimSize = 80000 7000 600", ".mha"), "asks for 336000000000 values"),
     "huge nrrd": (*_say("sizes: 8 7 6", "sizes: 80000 7000 600", ".nrrd"), "asks for 336000000000 values"),
     "two axes": (*_say("dimension: 3", "dimension: 2", ".nrrd"), "wrong|axes|size"),
-    "no type": (*_say("MET_SHORT", "MET_STRING", ".mha"), "holds MET_STRING"),
-    "no place": (*_say("1 0 0 0 1 0 0 0 1", "0 0 0 0 0 0 0 0 0", ".mha"), "irection"),
+    "no type": (*_say("MET_SHORT", "MET_STRING", ".mha"), "holds values MET_STRING"),
+    "no place": (*_say("1 0 0 0 1 0 0 0 1", "0 0 nan 0 0 0 0 0 0", ".mha"), "not 9 numbers for TransformMatrix"),
+    "no direction": (*_say("[(][^)]*[)]", "none", ".nrrd"), "no direction for each axis"),
 }
+
+
+_RAW = "endian: little\nencoding: raw"
+_WHOLE = r"(?s)dimension.*space origin[^\n]*"
+_AT_END = "dimension: 4\nspace: LPS\nsizes: 8 7 3 2\nkinds: domain domain domain list\n"
+_AT_END += "space directions: (2,0,0) (0,1,0) (0,0,-1) none\nspace origin: (1,2,3)\n" + _RAW
+_INSIDE = "dimension: 4\nspace: RAS\nsizes: 8 2 7 3\nkinds: space vector space space\n"
+_INSIDE += "space directions: (2,0,0) none (0,1,0) (0,0,-1)\nspace origin: (1,2,3)\n" + _RAW
+ODD = {
+    "RAS": (".nrrd", "left-posterior-superior", "right-anterior-superior"),
+    "LAS": (".nhdr", "left-posterior-superior", "LAS"),
+    "no space": (".nrrd", "space: .*\nsizes", "space dimension: 3\nsizes"),
+    "spacings": (".nrrd", _WHOLE, "dimension: 3\nsizes: 8 7 6\nspacings: 2 3 4.5\n" + _RAW),
+    "a channel at the end": (".nrrd", _WHOLE, _AT_END),
+    "a channel in the middle": (".nrrd", _WHOLE, _INSIDE),
+    "values behind a header": (".mhd", "ElementType", "HeaderSize = 4\nElementType"),
+    "values at the end": (".mhd", "ElementType", "HeaderSize = -1\nElementType"),
+    "values after bytes": (".nhdr", "encoding", "byte skip: 6\nencoding"),
+    "values at the end of nrrd": (".nhdr", "encoding", "byte skip: -1\nencoding"),
+    "values after lines": (".nhdr", "encoding", "line skip: 2\nencoding"),
+    "synonyms": (".mha", "(?s)TransformMatrix(.*)Offset", r"Orientation\1Position"),
+    "size": (".mha", "ElementSpacing", "ElementSize"),
+    "big": (".mha", "ByteOrderMSB = False", "ByteOrderMSB = True"),
+    "big nrrd": (".nrrd", "little", "big"),
+    "bz2": (".nhdr", "raw\n", "bz2\n"),
+    "text": (".nhdr", "raw\n", "text\n"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_headers_mean_what_itk_takes_them_for(name, tmp_path):
+    ending, old, new = ODD[name]
+    image = oblique(7)
+    path = written(image, tmp_path / f"a{ending}")
+    content = path.read_bytes()
+    assert re.search(old.encode(), content)
+    path.write_bytes(re.sub(old.encode(), new.encode(), content, count=1))
+    values = tmp_path / "a.raw"
+    if "behind" in name or "after" in name or "at the end" in name:
+        values.is_file() and values.write_bytes(b"1\n34\n6"[: 4 if "behind" in name else 6] + values.read_bytes())
+    if name == "values after lines":
+        values.write_bytes(values.read_bytes()[:5] + values.read_bytes()[6:])
+    if name == "bz2":
+        values.write_bytes(bz2.compress(values.read_bytes()))
+    if name == "text":
+        values.write_text(" ".join(map(str, SimpleITK.GetArrayFromImage(image).ravel())))
+    found, affine = read_volume(path)
+    if name != "bz2":
+        image = SimpleITK.ReadImage(os.fspath(path))
+    wanted = SimpleITK.GetArrayFromImage(image)
+    np.testing.assert_array_equal(found, wanted.transpose(2, 1, 0, *range(3, wanted.ndim)))
+    assert found.dtype.isnative
+    axes = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+    np.testing.assert_allclose(affine[:3, :3], np.diag([-1, -1, 1]) @ axes, atol=1e-9)
+    np.testing.assert_allclose(affine[:3, 3], np.array(image.GetOrigin()) * (-1, -1, 1), atol=1e-9)
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -146,6 +202,13 @@ def test_what_is_damaged_or_leads_away_is_one_line(name, tmp_path, capfd):
     assert "\n" not in str(told.value)
     assert "0x" not in str(told.value)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_name_that_teem_has_no_room_for_is_passed_over(tmp_path):
+    path = written(oblique(2), tmp_path / "a.nrrd")
+    before = read_volume(path)[0]
+    path.write_bytes(path.read_bytes().replace(b"kinds", b"kinds" + 5000 * b"x"))
+    np.testing.assert_array_equal(read_volume(path)[0], before)
 
 
 @pytest.mark.parametrize(
