@@ -85,7 +85,8 @@ def open_headed(path: Path) -> Headed:
         head = stream.read(MOST_HEADER)
         known = head.startswith(b"NRRD") if nrrd else re.search(rb"^\s*NDims\s*[=:]", head, re.MULTILINE)
         if not known:
-            raise ValueError(f"it is no {'NRRD' if nrrd else 'MetaImage'} file{kind_in(stream)}")
+            name, kind = "NRRD" if nrrd else "MetaImage", kind_in(stream)
+            raise ValueError(f"it is no {name} file{'' if name in kind else kind}")
     found = of_nrrd(path, head) if nrrd else of_meta(path, head)
     open_regular(found.place).close()
     return found
@@ -126,7 +127,7 @@ def fields(lines: list[str], form: str, called: Any) -> dict[str, str]:
 def whole(text: str, name: str) -> int:
     """Raises: ValueError: ``text`` is no whole number; ``name`` is what it stands for."""
     if not re.fullmatch(r"-?\d{1,18}", text):
-        raise ValueError(f'"{text[:40]}" is no number for {name}')
+        raise ValueError(f'"{text[:40]}" is no number for {name}' if text else f"its header has no {name}")
     return int(text)
 
 
@@ -134,7 +135,8 @@ def counts(text: str, name: str, number: int) -> tuple[int, ...]:
     """Raises: ValueError: ``text`` is not so many numbers above 0, separated by spaces."""
     parts = text.split()
     if len(parts) != number or not all(part.isdecimal() and 0 < int(part[:19]) < 2**40 for part in parts):
-        raise ValueError(f'"{text[:60]}" is not {number} numbers above 0 for {name}')
+        found = f'"{text[:60]}" is not {number} numbers above 0 for {name}'
+        raise ValueError(found if text else f"its header has no {name}")
     return tuple(map(int, parts))
 
 
