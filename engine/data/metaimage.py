@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.data.headed import LPS, Headed, affine_of, counts, fields, numbers, place_of, whole
+from engine.data.headers import LPS, Headed, affine_of, counts, fields, numbers, place_of, whole
 
 _TYPES = {
     "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4",

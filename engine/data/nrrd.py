@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.data.headed import LPS, MOST_HEADER, Headed, affine_of, counts, fields, numbers, place_of, whole
-from engine.data.volumes import Affine
+from engine.data.headers import LPS, MOST_HEADER, Affine, Headed, affine_of, counts, fields, numbers, place_of, whole
 
 _TYPES = {
     "i1": "signed char|int8|int8_t",

@@ -2,11 +2,8 @@
 
 import gzip
 import logging
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import h5py
 import nibabel
@@ -15,29 +12,20 @@ import numpy.typing as npt
 from nibabel.openers import ImageOpener
 
 from engine.data.endings import HDF5, ITK
+from engine.data.headed import open_headed, read_headed
+from engine.data.headers import Header, refuse_huge
 from engine.data.signs import kind_in
-from engine.runfolder import most_unpacked, open_regular
+from engine.runfolder import open_regular
 
 Array = npt.NDArray[np.generic]
 Affine = npt.NDArray[np.float64]
 
-MAX_VOXELS = 2**31  # larger volumes are refused: a damaged header must not ask for all the memory there is
 _KINDS = (nibabel.Nifti1Image, nibabel.Nifti2Image)
 _MILLIMETRES = {1: 1e3, 3: 1e-3}  # in the units of length of NIfTI-1 that are not mm: metre and micron
 AFFINE_TOLERANCE = 0.1  # share of the smallest voxel side by which two grids may lie apart and still count as the same
 _MOST_HEADER = 16 << 20
 _MOST_BEHIND = 64 << 20  # bytes behind the values that are looked through for the check sum
 logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # its remarks on headers; faults are raised
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Header:
-    """What a file says of its volume before its values are read."""
-
-    shape: tuple[int, ...]  # of a volume three axes, S
-    channels: int
-    dtype: np.dtype[np.generic]  # of the values, as they are stored
-    affine: Affine | None  # (4, 4), from voxel indices to mm in RAS+; None where the file does not say
 
 
 def read_volume(path: Path, key: str = "image") -> tuple[Array, Affine | None]:
@@ -50,8 +38,6 @@ def read_volume(path: Path, key: str = "image") -> tuple[Array, Affine | None]:
     if ending in HDF5:
         return _h5(path, key), None
     if ending in ITK:
-        from engine.data.headed import read_headed  # which takes its words from here
-
         return read_headed(path, key)
     return _nifti(path, key)
 
@@ -63,8 +49,6 @@ def read_header(path: Path) -> Header:
         with open_regular(path) as stream, h5py.File(stream, "r") as file:
             return Header(tuple(map(int, file["image"].shape[:3])), 1, file["image"].dtype, None)
     if ending in ITK:
-        from engine.data.headed import open_headed
-
         return open_headed(path).header
     file = open_nifti(path)
     channels = int(file.shape[-1]) if len(file.shape) > 3 else 1
@@ -173,16 +157,3 @@ def affine_of(file: nibabel.Nifti1Image) -> Affine:
     affine = np.array(file.affine, dtype=np.float64)
     affine[:3] *= _MILLIMETRES.get(int(file.header["xyzt_units"]) & 7, 1.0)
     return affine
-
-
-def refuse_huge(shape: Sequence[int], dtype: np.dtype[np.generic], key: str, stream: BinaryIO) -> None:
-    """Refuse a volume of so many values that the file in ``stream`` cannot hold them.
-
-    Raises:
-        ValueError: it would take far more memory than the file takes on the disk.
-    """
-    voxels = math.prod(int(side) for side in shape)
-    held = max(dtype.itemsize, 1 if key == "label" else 4)  # an image becomes float32
-    if voxels > MAX_VOXELS or voxels * held > most_unpacked(stream):
-        way = "; masks are saved as uint8" if key == "label" and dtype.itemsize > 1 else ""
-        raise ValueError(f"its header asks for {voxels} values of {dtype}, far more than its size on the disk{way}")
