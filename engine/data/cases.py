@@ -18,10 +18,11 @@ class CaseFacts:
     shape: tuple[int, ...]  # of the image, (C, *S)
     spacing: tuple[float, ...] | None  # voxel size along the axes of S in mm; None where the file has none
     orientation: str  # where the axes of S run to, such as "RAS"; "" where the file does not say
-    low: float  # least value of the image, as the file has it
+    low: float  # least value of the image, as the file has it; in shades where it names its black and white
     high: float  # its greatest value
     mean: float  # its mean, over rows or slices that lie evenly in it
-    whole: bool | None  # pictures of more than 8 bits: whether all values are whole numbers; else None
+    # pictures of more than 8 bits that do not name their black and white: whether all values are whole; else None
+    whole: bool | None
     present: tuple[int, ...]  # indices into `Dataset.classes` of the classes that the truth holds
     blank: float = 0.0  # share of the voxels, in the same rows, that are 0 or the least value: air, or what was padded
     outside: bool = False  # whether the foreground of the mask fills its corners and more than half of it
@@ -90,8 +91,8 @@ class Dataset(DatasetIndex):
     own_validation: bool = False  # whether the validation split, if any, is the data set's and not drawn
     ignore: int | None = None  # segmentation: the mask value of voxels whose truth is not known; None: all are
     root: Path = Path()  # folder of the data set; files are named relative to it in messages
-    # pictures: the values that stand for black and white in files of more than 8 bits, the same for every picture; None
-    # before they are known
+    # pictures: the values that stand for black and white in files of more than 8 bits, but for those that name them
+    # themselves; the same for every picture; None before they are known
     value_range: tuple[float, float] | None = None
     # which channel of the files stands first, second, ... in an image; empty: as in the files
     channel_order: tuple[int, ...] = ()

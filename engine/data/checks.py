@@ -101,11 +101,12 @@ def examine(dataset: Dataset, case: Case) -> tuple[Case, Finding | None]:
 
 def _facts(dataset: Dataset, case: Case, sample: RawCase, low: float, high: float) -> CaseFacts:
     image = sample.image
-    deep = dataset.spatial_dims == 2 and image.dtype != np.uint8
+    stored = image if sample.stored is None else sample.stored
+    deep = dataset.spatial_dims == 2 and image.dtype != np.uint8 and sample.stored is None
     rows = image[:, :: max(1, image.shape[1] // 16)]  # some rows tell as much, at no cost
     truth = sample.label if case.target is None else dataset.classes[case.target]
     return CaseFacts(
-        image=digest(image),
+        image=digest(stored),
         truth="" if truth is None else digest(truth),
         remarks=tuple(
             (remark, dataset.where(path))

@@ -1,4 +1,4 @@
-"""Picture files (PNG, JPEG, TIFF, BMP, WebP) as arrays, at the full depth of the file, turned upright."""
+"""Picture files (PNG, JPEG, TIFF, BMP, WebP, DICOM) as arrays, at the full depth of the file, turned upright."""
 
 import warnings
 from collections.abc import Iterator
@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from engine.data import dicom
 from engine.data.signs import kind_in
 from engine.runfolder import most_unpacked, open_regular
 
@@ -18,14 +19,15 @@ warnings.filterwarnings("ignore", module=r"PIL\.")  # its remarks on headers; fa
 Array = npt.NDArray[np.generic]
 Range = tuple[float, float]
 
-PICTURES = (".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".bmp", ".webp")
+PICTURES = (".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".bmp", ".webp", *dicom.DICOM)
 """Endings of picture files, in lower case."""
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
-"""What is opened, whatever a file is called: Pillow also knows formats that run programs (PostScript)."""
+"""What Pillow opens, whatever a file is called: it also knows formats that run programs (PostScript)."""
 
 _GREY = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"}
 _DEEP = {"I", "I;16", "I;16B", "I;16L", "I;16N", "F"}
 _LOW_BYTES = {f"{kind};16{own}": f"{kind};16{other}" for kind in ("RGB", "RGBA") for own, other in ("BL", "LB", "NB")}
+_TURNED = {5, 6, 7, 8}  # values of EXIF's tag of orientation that exchange height and width
 _BITS = (8, 10, 12, 14, 16)
 _NOISE = 8  # what the coarsest JPEG takes from white, and adds to black
 _NOT_BLACK = 48  # a grey that no JPEG makes of an even black
@@ -52,7 +54,30 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
             yield file
 
 
+def is_picture(path: Path) -> bool:
+    """Whether ``path`` is called as pictures are, or under any other name begins as DICOM does."""
+    return path.name.lower().endswith(PICTURES) or _is_dicom(path)
+
+
+def _is_dicom(path: Path) -> bool:
+    name = path.name.lower()
+    return name.endswith(dicom.DICOM) or (not name.endswith(PICTURES) and dicom.begins_as_dicom(path))
+
+
 def read_picture(path: Path) -> Array:
+    """The values of the picture in ``path``, see `read_with_range`."""
+    return read_with_range(path)[0]
+
+
+def read_with_range(path: Path) -> tuple[Array, Range | None]:
+    """The picture in ``path``, and its values of black and white where the file says them, as DICOM may.
+
+    See `_read_plain`, and `engine.data.dicom.read_dicom`.
+    """
+    return dicom.read_dicom(path) if _is_dicom(path) else (_read_plain(path), None)
+
+
+def _read_plain(path: Path) -> Array:
     """The picture in ``path``, (H, W) in grey or (H, W, 3) in colour, turned as its EXIF data says.
 
     uint8, or what the file holds where that is deeper: uint16 (colours too), int32 or float32. Transparency is
@@ -93,8 +118,19 @@ def _low_bytes(file: Any) -> list[Any]:
 
 def picture_channels(path: Path) -> int:
     """1 for a grey picture, 3 for one in colour, from its header."""
+    if _is_dicom(path):
+        return dicom.shape_of(path)[2]
     with open_picture(path) as file:
         return 1 if file.mode in _GREY else 3
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Height and width of the upright picture, from its header."""
+    if _is_dicom(path):
+        return dicom.shape_of(path)[:2]
+    with open_picture(path) as file:
+        turned = file.getexif().get(ExifTags.Base.Orientation) in _TURNED
+        return (file.width, file.height) if turned else (file.height, file.width)
 
 
 def read_mask_picture(path: Path) -> Array:
@@ -106,6 +142,25 @@ def read_mask_picture(path: Path) -> Array:
     Raises:
         ValueError: the mask has colours, of which nothing says the classes; or what it shows is not in its values.
     """
+    values, lossy = dicom.read_mask(path) if _is_dicom(path) else _mask_values(path)
+    if not lossy:
+        return values
+    if values.max() > 255:
+        raise ValueError("a mask that was packed with losses, which blurs class indices: save it as PNG")
+    shades = np.asarray(values, np.uint8)
+    if 0 < shades.max() < 128:
+        raise ValueError(f"a JPEG mask with values up to {shades.max()}: JPEG blurs class indices; save it as PNG")
+    greys = _greys(shades)
+    dark = [grey for grey in greys if grey < 128]
+    third = _even_blocks(shades)
+    if third or len(dark) > 1 or len(greys) > len(dark) + 1 or any(grey >= _NOT_BLACK for grey in dark):
+        found = ", ".join(map(str, sorted({*greys, *third})))
+        raise ValueError(f"a JPEG mask of the greys {found}, in place of black and white: save class indices as PNG")
+    return np.where(shades < 128, 0, 255).astype(np.uint8)
+
+
+def _mask_values(path: Path) -> tuple[Array, bool]:
+    """The values of a mask, (H, W), and whether they were packed with losses."""
     with open_picture(path) as file:
         lossy = file.format in {"JPEG", "MPO"}
         ImageOps.exif_transpose(file, in_place=True)
@@ -123,18 +178,7 @@ def read_mask_picture(path: Path) -> Array:
             if (pixels != pixels[..., :1]).any():
                 raise ValueError("a mask in colours: save class indices, in grey or with a palette")
             values = pixels[..., 0]
-    if not lossy:
-        return values
-    shades = np.asarray(values, np.uint8)
-    if 0 < shades.max() < 128:
-        raise ValueError(f"a JPEG mask with values up to {shades.max()}: JPEG blurs class indices; save it as PNG")
-    greys = _greys(shades)
-    dark = [grey for grey in greys if grey < 128]
-    third = _even_blocks(shades)
-    if third or len(dark) > 1 or len(greys) > len(dark) + 1 or any(grey >= _NOT_BLACK for grey in dark):
-        found = ", ".join(map(str, sorted({*greys, *third})))
-        raise ValueError(f"a JPEG mask of the greys {found}, in place of black and white: save class indices as PNG")
-    return np.where(shades < 128, 0, 255).astype(np.uint8)
+    return values, lossy
 
 
 def _even_blocks(shades: npt.NDArray[np.uint8]) -> list[int]:

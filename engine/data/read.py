@@ -16,7 +16,7 @@ from PIL import Image
 
 from engine.data import volumes
 from engine.data.cases import MOST_LABELS, Case, Dataset
-from engine.data.pictures import picture_channels, read_mask_picture, read_picture, to_shades, with_channels
+from engine.data.pictures import Range, picture_channels, read_mask_picture, read_with_range, to_shades, with_channels
 from engine.data.unread import namesake
 from engine.data.volumes import Affine, Array
 from engine.errors import DataError, Problem, counted
@@ -50,6 +50,8 @@ class RawCase:
     affine: Affine | None  # float64 (4, 4), voxel indices to mm; None where the file has none
     spacing: tuple[float, ...] | None  # voxel size in mm along the axes of S; None where the file has none
     present: tuple[int, ...] = ()  # indices of the classes that the label holds
+    # `image` as the file has it, float32, where the file names the black and white of its shades; else None
+    stored: Array | None = None
 
 
 def read_case(dataset: Dataset, case: Case) -> RawCase:
@@ -60,12 +62,12 @@ def read_case(dataset: Dataset, case: Case) -> RawCase:
             all that was found, by file.
     """
     problems: list[Problem] = []
-    image, affine = _image(dataset, case, problems)
+    image, affine, stored = _image(dataset, case, problems)
     label, present = (None, ()) if case.label is None else _label(dataset, case.label, image, affine, problems)
     if problems or image is None:
         raise DataError(f"case {case.id} cannot be used:", problems=tuple(problems))
     spacing = None if affine is None else volumes.spacing_of(affine)
-    return RawCase(case.id, image, label, affine, spacing, present)
+    return RawCase(case.id, image, label, affine, spacing, present, stored)
 
 
 def read_image(dataset: Dataset, case: Case) -> Array:
@@ -100,14 +102,16 @@ def _missing(path: Path) -> str:
     return "no such file" + (f"; beside it is {beside.name}{which}" if beside else "")
 
 
-def _image(dataset: Dataset, case: Case, problems: list[Problem]) -> tuple[Array | None, Affine | None]:
+def _image(dataset: Dataset, case: Case, problems: list[Problem]) -> tuple[Array | None, Affine | None, Array | None]:
+    """`RawCase.image`, ``affine`` and ``stored``."""
+    ends: Range | None = None
     parts: list[Array] = []
     affine: Affine | None = None
     for path in case.images:
         loaded = _load(dataset, path, "image", problems)
         if loaded is None:
             continue
-        channels, own = loaded
+        channels, own, ends = loaded
         if parts and channels.shape[1:] != parts[0].shape[1:]:
             problems.append(_other_shape(dataset, path, channels.shape[1:], parts[0].shape[1:], "the first channel"))
             continue
@@ -116,24 +120,27 @@ def _image(dataset: Dataset, case: Case, problems: list[Problem]) -> tuple[Array
         affine = own if not parts else affine
         parts.append(channels)
     if problems or not parts:
-        return None, affine
+        return None, affine, None
     image = np.concatenate(parts) if len(parts) > 1 else parts[0]
     if image.shape[0] != dataset.channels:
         where = dataset.where(case.images[0])
         problems.append(Problem(where, counted(image.shape[0], "channel"), f"{dataset.channels}, as the data set says"))
-        return None, affine
+        return None, affine, None
     if dataset.channel_order:
         image = image[list(dataset.channel_order)]
     if dataset.spatial_dims == 2:
-        return to_shades(image, dataset.value_range), affine
-    return np.ascontiguousarray(image, dtype=np.float32), affine
+        if ends is not None:
+            stored = image.astype(np.float32)
+            return to_shades(stored, ends), affine, stored
+        return to_shades(image, dataset.value_range), affine, None
+    return np.ascontiguousarray(image, dtype=np.float32), affine, None
 
 
 def _label(dataset: Dataset, path: Path, image: Array | None, affine: Affine | None, problems: list[Problem]) -> Label:
     loaded = _load(dataset, path, "label", problems)
     if loaded is None:
         return None, ()
-    channels, own = loaded
+    channels, own, _ = loaded
     if channels.shape[0] != 1:
         found = f"a label of {counted(channels.shape[0], 'channel')}"
         problems.append(Problem(dataset.where(path), found, "one class a voxel"))
@@ -205,18 +212,21 @@ def to_indices(mask: Array, label_values: Sequence[int], found: Iterable[float])
     return label
 
 
-def _load(dataset: Dataset, path: Path, what: str, problems: list[Problem]) -> tuple[Array, Affine | None] | None:
-    """What ``path`` holds, (C, *S), and its affine; or None and a problem more."""
+def _load(
+    dataset: Dataset, path: Path, what: str, problems: list[Problem]
+) -> tuple[Array, Affine | None, Range | None] | None:
+    """What ``path`` holds, (C, *S), its affine, its own black and white; or None and a problem more."""
     where = dataset.where(path)
     affine: Affine | None = None
+    ends: Range | None = None
     try:
         array: Array | None
         if dataset.spatial_dims == 3:
             volume, affine = volumes.read_volume(path, what)
             array, shape = volumes.channels_first(volume), volume.shape
         else:
-            label = what == "label"
-            array = read_mask_picture(path)[None] if label else with_channels(read_picture(path), dataset.channels)
+            picture, ends = (read_mask_picture(path), None) if what == "label" else read_with_range(path)
+            array = picture[None] if what == "label" else with_channels(picture, dataset.channels)
             shape = array.shape
     except FileNotFoundError:
         problems.append(Problem(where, f"{what}: {_missing(path)}"))
@@ -228,7 +238,7 @@ def _load(dataset: Dataset, path: Path, what: str, problems: list[Problem]) -> t
     if problem is not None or array is None:
         problems.extend([problem] if problem else [])
         return None
-    return array, affine
+    return array, affine, ends
 
 
 def _fault(where: str, what: str, array: Array | None, shape: Sequence[int], affine: Affine | None) -> Problem | None:

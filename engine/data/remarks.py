@@ -8,6 +8,7 @@ from nibabel import Nifti1Image
 from nibabel.openers import ImageOpener
 from PIL import ExifTags
 
+from engine.data.dicom import DICOM
 from engine.data.endings import ITK, NIFTI
 from engine.data.headed import open_headed
 from engine.data.pictures import PICTURES, open_picture
@@ -41,7 +42,7 @@ def _found(path: Path, pictures: tuple[str, ...]) -> list[str]:
         return _of_nifti(path, open_nifti(path))
     if name.endswith(ITK):
         return _of_itk(path)
-    if not name.endswith(pictures):
+    if not name.endswith(pictures) or name.endswith(DICOM):
         return []
     found = []
     with open_picture(path) as picture:

@@ -3,24 +3,11 @@
 A quarter of the time of torch's ``grid_sample``, which has no vector code for volumes, and no grid is made.
 """
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any
-
-import numba
 import numpy as np
 
+from engine.data.compiled import compiled
 from engine.data.read import Floats, Masks
 from engine.data.volumes import Array
-
-
-def _compiled(function: Callable[..., None]) -> Any:
-    """``function`` compiled without the GIL; kept on disk where a folder for that can be written."""
-    compiler: Any = partial(numba.njit, nogil=True, error_model="numpy", fastmath={"contract"})
-    try:
-        return compiler(cache=True)(function)
-    except RuntimeError:
-        return compiler()(function)
 
 
 def _fill(image: Array, label: Array, move: Array, seen: Array, mask: Array) -> None:
@@ -66,7 +53,7 @@ def _fill(image: Array, label: Array, move: Array, seen: Array, mask: Array) -> 
                 ]
 
 
-_kernel = _compiled(_fill)
+_kernel = compiled(_fill, fastmath={"contract"})
 _LLVM_BYTES = 128 << 20  # what bringing the kernel from the disk takes (97 MB were seen), with something to spare
 
 

@@ -8,8 +8,9 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
+from engine.data.dicom import begins_as_dicom
 from engine.data.endings import VOLUMES
-from engine.data.pictures import PICTURES
+from engine.data.pictures import PICTURES, is_picture
 from engine.errors import Problem
 
 _DICOM = ("DICOM is not read", "convert each series to NIfTI with dcm2niix")
@@ -37,9 +38,11 @@ def unread(paths: Iterable[Path], spatial_dims: int) -> tuple[Problem, ...]:
     other = PICTURES if spatial_dims == 3 else VOLUMES
     for path in dict.fromkeys(map(_stand_in, paths)):
         ending = path.suffix.lower()
+        if spatial_dims == 2 and is_picture(path):
+            continue
         if ending in _KNOWN:
             found[f"*{path.suffix}", _KNOWN[ending]].append(path)
-        elif not ending and _is_dicom(path):
+        elif not ending and begins_as_dicom(path):
             found["without an ending", _DICOM].append(path)
         elif path.name.lower().endswith(other):
             wanted = VOLUMES if spatial_dims == 3 else PICTURES
@@ -70,14 +73,3 @@ def _by_stem(folder: Path) -> dict[str, str]:
     with suppress(OSError):
         return {_plain(name): name for name in sorted(path.name for path in folder.iterdir())}
     return {}
-
-
-def _is_dicom(path: Path) -> bool:
-    """Whether a file without an ending begins as DICOM does: 128 bytes, then ``DICM``."""
-    try:
-        if not path.is_file():
-            return False
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:
-        return False

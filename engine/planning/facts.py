@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from nibabel.orientations import io_orientation
-from PIL import ExifTags
 from scipy import ndimage
 
 from engine.data import volumes
@@ -19,7 +18,7 @@ from engine.data.cases import Case, Dataset
 from engine.data.checks import check_dataset
 from engine.data.daemons import Daemons
 from engine.data.known import only_known
-from engine.data.pictures import open_picture
+from engine.data.pictures import picture_size
 from engine.data.read import UNREADABLE, RawCase, read_case
 from engine.errors import counted
 from engine.hardware import cores
@@ -34,7 +33,6 @@ Progress = Callable[[str], Callable[[int, int], None]]
 _VOLUMES, _PICTURES = 40, 400  # of which the values are read; evenly over the cases
 _VOXELS = 4000  # of an image, by which its values are judged
 _CLIP = (0.5, 99.5)
-_TURNED = {5, 6, 7, 8}  # values of EXIF's tag of orientation that exchange height and width
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +151,7 @@ def _header(dataset: Dataset, case: Case) -> tuple[tuple[int, ...], tuple[float,
         if not all(each.is_file() for each in case.files):
             return None
         if dataset.spatial_dims == 2:
-            with open_picture(path) as file:
-                height, width = file.height, file.width
-                turned = file.getexif().get(ExifTags.Base.Orientation) in _TURNED
-                return ((width, height) if turned else (height, width)), None
+            return picture_size(path), None
         header = volumes.read_header(path)
         if header.affine is None:
             return header.shape, None

@@ -201,7 +201,7 @@ class CaseFoldersTable(DataTable):
 
 
 class ImagePairsTable(DataTable):
-    """Two folders of pictures (PNG, JPEG, TIFF, BMP, WebP): images, and masks of class indices or black and white."""
+    """Two folders of pictures (PNG, JPEG, TIFF, BMP, WebP, DICOM): images, and masks of classes or black and white."""
 
     tasks = SEGMENTATION
     dims = PICTURES

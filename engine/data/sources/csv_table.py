@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine.data.cases import MOST_LABELS, Case, DatasetIndex
 from engine.data.endings import PLACED
-from engine.data.pictures import PICTURES
+from engine.data.pictures import PICTURES, is_picture
 from engine.data.sources import index
 from engine.data.sources.pairs import named_classes
 from engine.data.sources.rows import plain, table_rows
@@ -96,7 +96,7 @@ def _geometry(rows: list[Row], problems: list[Problem]) -> tuple[int, str]:
     problems += [Problem(row.where, f'found "{row.image.name}"', "a path with its ending, as .png") for row in bare]
     if bare:
         return 2, "pixel"
-    pictures = [row for row in rows if row.image.name.lower().endswith(PICTURES)]
+    pictures = [row for row in rows if is_picture(row.image)]
     if len(pictures) == len(rows):
         return 2, "pixel"
     if pictures:

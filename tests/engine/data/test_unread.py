@@ -29,7 +29,7 @@ def test_each_format_is_one_line_with_the_way_out(tmp_path):
 SIGNS = {
     "empty": (b"", "an empty file"),
     "lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "a pointer of Git LFS"),
-    "dicom": (bytes(128) + b"DICM" + bytes(300), "DICOM: convert it to NIfTI"),
+    "dicom": (bytes(128) + b"DICM" + bytes(300), "DICOM: call it .dcm"),
     "page": (b"<!DOCTYPE html><p>404", "a web page"),
     "twice": (gzip.compress(gzip.compress(bytes(400))), "packed by gzip"),
 }
