@@ -4,10 +4,10 @@
     pip install -r requirements.txt
     python predict.py IMAGE... -o OUT
 
-An IMAGE is a file, or a folder of files: NIfTI of volumes, PNG, JPEG, TIFF, BMP or WebP of pictures. Several files
-<case>_0000, <case>_0001, ... are the channels of one volume. Masks have the geometry of their input; classes come as
-one table, OUT/predictions.csv. What the network expects stands in model.json, and here is what is done with it. This
-is no medical device.
+An IMAGE is a file, or a folder of files: NIfTI of volumes, PNG, JPEG, TIFF, BMP or WebP of pictures, and DICOM files of
+one picture each, where pydicom is there. Several files <case>_0000, <case>_0001, ... are the channels of one volume.
+Masks have the geometry of their input; classes come as one table, OUT/predictions.csv. What the network expects stands
+in model.json, and here is what is done with it. This is no medical device.
 """
 
 import argparse
@@ -47,7 +47,8 @@ HERE = Path(__file__).resolve().parent
 MADE_BY = "predicted by medtui"
 FORMAT = 1  # of model.json
 KEYS = {"format", "task", "classes", "label_values", "image", "output", "networks", "ranges"}
-PICTURES = (".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".bmp", ".webp")
+PICTURES = (".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".dicom")
+DICOM = (".dcm", ".dicom")
 VOLUMES = (".nii.gz", ".nii")
 DEEP = {"I", "I;16", "I;16B", "I;16L", "I;16N", "F"}  # Pillow's names of pictures of more than 8 bits
 GREY = {"1", "L", "LA", "La", *DEEP}
@@ -78,6 +79,7 @@ class Case:
     values: Array = field(default_factory=lambda: np.zeros(0))  # (C, *S)
     affine: Array | None = None  # (4, 4), from voxels to mm
     header: Any = None  # of the NIfTI file
+    ends: tuple[float, float] | None = None  # black and white, where the file says them (DICOM)
     notes: list[str] = field(default_factory=list)  # what its reader should tell
 
     @property
@@ -229,9 +231,73 @@ def folded(name: str) -> str:
     return unicodedata.normalize("NFC", " ".join(name.split()).casefold())
 
 
-def read_picture(path: Path, channels: int) -> Array:
-    """A picture upright, at the depth of its file, (channels, H, W)."""
-    from PIL import Image, ImageOps
+def read_dicom(path: Path) -> tuple[Array, tuple[float, float] | None]:
+    """The picture in a DICOM file, dense bright, (H, W) or (H, W, 3); and its black and white where it says them."""
+    try:
+        import pydicom
+        from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
+        from pydicom.pixels.utils import pixel_array
+    except ImportError:
+        raise UnusableError("DICOM is read by pydicom 3: pip install pydicom pylibjpeg[all]") from None
+    warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
+    held = pydicom.dcmread(path)
+    if int(held.get("NumberOfFrames") or 1) > 1:
+        raise UnusableError("it holds several frames: save each as a file of its own")
+    values, bits, kind = pixel_array(held), int(held.BitsStored), str(held.PhotometricInterpretation)
+    if kind == "PALETTE COLOR":
+        values = apply_color_lut(values, held)[..., :3]
+        return (values >> 8 if values.max() > 255 else values).astype(np.uint8), None
+    signed, whole = bool(held.get("PixelRepresentation")), bits == 8 or bits < held.BitsAllocated
+    low, high = (-(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1) if signed else (0.0, 2.0**bits - 1)
+    if values.ndim == 3:
+        return values, None if values.dtype == np.uint8 else (low, high)
+    values = values.astype(np.float64)
+    if table := held.get("ModalityLUTSequence"):
+        (values, high), low, signed, whole = looked_up(values, table[0], held), 0.0, False, True
+    else:
+        values = apply_modality_lut(values, held)
+        slope, shift = float(held.get("RescaleSlope") or 1), float(held.get("RescaleIntercept") or 0)
+        low, high = sorted((low * slope + shift, high * slope + shift))
+    ends = (low, high) if whole and not signed else None
+    window = [np.ravel(held.get(name) or 0)[0] for name in ("WindowCenter", "WindowWidth")]
+    centre, width = map(float, window)
+    function = str(held.get("VOILUTFunction") or "LINEAR").upper()
+    if function == "LINEAR":
+        centre, width = centre - 0.5, width - 1
+    if table := held.get("VOILUTSequence"):
+        (values, high), low = looked_up(values, table[0], held), 0.0
+        ends = 0.0, high
+    elif width > 0 and function == "SIGMOID":
+        values, low, high, ends = 1 / (1 + np.exp(-4 * (values - centre) / width)), 0.0, 1.0, (0.0, 1.0)
+    elif width > 0 and centre - width / 2 < values.max() and centre + width / 2 > values.min():
+        ends = centre - width / 2, centre + width / 2
+    if kind == "MONOCHROME1":
+        values, ends = low + high - values, ends and (low + high - ends[1], low + high - ends[0])
+    if ends and values.min() >= 0 and (high, bits) == (255, 8) and abs(ends[0]) <= 1 and abs(ends[1] - 255) <= 1:
+        return values.astype(np.uint8), None
+    return values.astype(np.float32), ends
+
+
+def looked_up(values: Array, item: Any, held: Any) -> tuple[Array, float]:
+    """What a table of a DICOM file has for ``values``, and the greatest value of the bits that it needs."""
+    entries = item.LUTData
+    order = "<u2" if held.original_encoding[1] else ">u2"
+    table = np.frombuffer(entries, order) if isinstance(entries, bytes) else np.asarray(entries, np.uint16)
+    places = np.clip(np.rint(values).astype(np.int64) - int(item.LUTDescriptor[1]), 0, table.size - 1)
+    return table[places].astype(np.float64), 2.0 ** max(8, int(table.max()).bit_length()) - 1
+
+
+def read_picture(path: Path, channels: int) -> tuple[Array, tuple[float, float] | None]:
+    """A picture upright, at the depth of its file, (channels, H, W); and its own black and white where it says them."""
+    if path.name.lower().endswith(DICOM):
+        values, ends = read_dicom(path)
+        return in_channels(values, channels), ends
+    return in_channels(read_plain(path), channels), None
+
+
+def read_plain(path: Path) -> Array:
+    """A picture that is not DICOM, (H, W) or (H, W, 3)."""
+    from PIL import ImageOps
 
     with open_picture(path) as file:
         # Of colours of 16 bits Pillow gives the high bytes. Read in the other order of bytes, it gives the low ones.
@@ -247,6 +313,13 @@ def read_picture(path: Path, channels: int) -> Array:
             setattr(file, "tile", [tile._replace(args=low_bytes(tile.args)) for tile in low])  # noqa: B010
             ImageOps.exif_transpose(file, in_place=True)
             values = values.astype(np.uint16) << 8 | np.asarray(file.convert("RGB"))
+    return values
+
+
+def in_channels(values: Array, channels: int) -> Array:
+    """A picture (H, W) or (H, W, 3) as (channels, H, W)."""
+    from PIL import Image
+
     if values.ndim == 2:
         return np.repeat(values[None], channels, axis=0)
     if channels == 3:
@@ -264,7 +337,9 @@ def open_picture(path: Path) -> Any:
 
 
 def is_deep(path: Path) -> bool:
-    """Whether a picture has more than 8 bits, by its header."""
+    """Whether a picture has more than 8 bits, or may have them, by its header."""
+    if path.name.lower().endswith(DICOM):
+        return True
     try:
         with open_picture(path) as file:
             return file.mode in DEEP or any(raw_mode(tile) in LOW_BYTES for tile in getattr(file, "tile", []))
@@ -287,8 +362,8 @@ def read(case: Case, expected: dict[str, Any]) -> None:
     if expected["axes"] == 3:
         read_volume(case, expected)
     else:
-        case.values = read_picture(case.files[0], expected["channels"])
-        if case.values.dtype != np.uint8:
+        case.values, case.ends = read_picture(case.files[0], expected["channels"])
+        if case.values.dtype != np.uint8 or case.ends:
             case.values = case.values.astype(np.float32)
     flat = case.values.reshape(len(case.values), -1)
     constant = flat.min(axis=1) == flat.max(axis=1)
@@ -697,7 +772,7 @@ def predict(network: Network, cases: Sequence[Case], output: Path, *, overwrite:
             say(f"case {case.name}: {note}", sys.stderr)
         make_folder(output)
         if how["axes"] == 2:
-            case.values = to_shades(case.values, ends)
+            case.values = to_shades(case.values, case.ends or ends)
         if masks:
             mask = network.mask(prepared(case, how))
             write_mask(output / f"{case.name}{ending}", mask, case, network.facts["label_values"])
@@ -718,7 +793,7 @@ def predict(network: Network, cases: Sequence[Case], output: Path, *, overwrite:
 def deep_pictures(cases: Iterable[Case], how: dict[str, Any]) -> Iterator[Array]:
     """The values of each picture of more than 8 bits; one at a time is held."""
     for case in cases:
-        if is_deep(case.files[0]) and not unreadable(case, how):
+        if is_deep(case.files[0]) and not unreadable(case, how) and not case.ends:
             yield case.values
             case.values = np.zeros(0)
 

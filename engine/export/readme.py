@@ -101,7 +101,8 @@ def _images(content: Mapping[str, Any]) -> Iterator[str]:
         if image["channels"] > 1:
             yield "The channels of a case are one file, or `<case>_0000.nii.gz`, `<case>_0001.nii.gz`, ... in order"
     else:
-        yield f"PNG, JPEG, TIFF, BMP or WebP, taken as {'RGB' if image['channels'] == 3 else 'grey values'}"
+        taken = "RGB" if image["channels"] == 3 else "grey values"
+        yield f"PNG, JPEG, TIFF, BMP or WebP, and with pydicom DICOM files of one picture, taken as {taken}"
     sides = [_ends(known[f"size {axis}"]) for axis in range(image["axes"]) if f"size {axis}" in known]
     if sides:
         yield f"In training: {' x '.join(sides)} {'voxels' if volumes else 'pixels'}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from engine.commands.predict import predict
 from engine.data.phantom_volumes import hippocampus
 from engine.requests import Predict
 from engine.runfolder import RunFolder, list_runs
+from tests.engine.data import dicoms
 from tests.engine.export.exports import VOLUMES, alone, both, exported, here, scan
 from tests.engine.export.untrained import untrained
 from tests.engine.runs import CLASSIFICATION, PICTURES
@@ -113,6 +115,40 @@ def deep(path: Path) -> Path:
     values = np.random.default_rng(0).integers(0, 4000, (40, 90)).astype(np.uint16)
     Image.fromarray(values).save(path)
     return path
+
+
+def x_rays(place: Path) -> list[Path]:
+    """The same picture of 12 bits as files of DICOM that say in other ways what is black and white."""
+    values = np.random.default_rng(0).integers(0, 4000, (40, 90)).astype(np.uint16)
+    table = dicoms.table(np.arange(4096) ** 2 // 4096, 0, 12)
+    tags = {
+        "plain": {},
+        "rescaled": {"RescaleSlope": "0.5", "RescaleIntercept": -100, "PhotometricInterpretation": "MONOCHROME1"},
+        "window": {"WindowCenter": 1500, "WindowWidth": 2000, "PhotometricInterpretation": "MONOCHROME1"},
+        "sigmoid": {"WindowCenter": 1500, "WindowWidth": 2000, "VOILUTFunction": "SIGMOID"},
+        "table": {"VOILUTSequence": [table], "PhotometricInterpretation": "MONOCHROME1"},
+        "tables": {"ModalityLUTSequence": [table], "VOILUTSequence": [table]},
+    }
+    made = [dicoms.dicom(place / f"{name}.dcm", values, bits=12, **how) for name, how in tags.items()]
+    shades = np.random.default_rng(0).integers(0, 256, (50, 60, 3)).astype(np.uint8)
+    made += [dicoms.dicom(place / "deep.dcm", values * 15), dicoms.dicom(place / "colours.dcm", shades, packed="rle")]
+    made.append(dicoms.dicom(place / "grey.dicom", shades[..., 0], PhotometricInterpretation="MONOCHROME1"))
+    return [*made, dicoms.dicom(place / "dim.dcm", shades[..., 1], WindowCenter=100, WindowWidth=90)]
+
+
+def test_dicom_is_read_as_medtui_does(tmp_path, monkeypatch):
+    text = CLASSIFICATION.replace('"imagenet"', '"none"')
+    finished = untrained(tmp_path, text, channels=3, classes=["a", "b", "c"])
+    folder = exported(finished, tmp_path / "export")
+    images = x_rays(tmp_path / "in")
+    ours, theirs = both(finished, folder, images, tmp_path, alone)
+    (wanted, known), (got, found) = shares(ours), shares(theirs)
+    assert got == wanted
+    assert len({tuple(row) for row in known.round(6)}) == len(images)
+    assert np.abs(found - known).max() < 1e-5
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    done = here(folder, images[0], "-o", tmp_path / "none")
+    assert (done.returncode, "pip install pydicom" in done.stderr) == (2, True)
 
 
 LESIONS = PICTURES.replace("overlap = 0.25", "overlap = 0.25\nthreshold = 0.45\nflips = true")
