@@ -4,9 +4,10 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from engine.console import show_progress
 from engine.data import Dataset, check_dataset
@@ -16,6 +17,7 @@ from engine.data.familiar import unfamiliar
 from engine.data.pictures import PICTURES
 from engine.data.sources.case_folders import cases_below
 from engine.data.sources.dataset_json import channel_names
+from engine.data.sources.index import volumes_below
 from engine.data.unread import unread
 from engine.device import ELSEWHERE, memory_errors
 from engine.errors import DataError, UsageError, absent_input, printable, raised_as, some
@@ -82,22 +84,25 @@ def _dataset(trained: Trained, inputs: Sequence[Path]) -> Dataset:
             return replace(inputs_of(trained), cases=_unlike(cases), channel_names=_channel_names(list(inputs)))
     endings = VOLUMES if dims == 3 else PICTURES
     files: list[Path] = []
+    series: list[tuple[Path, Path]] = []  # with the folder that was named
     for path in inputs:
         if path.is_dir():
             files += sorted(p for p in path.iterdir() if p.name.lower().endswith(endings) and p.name[0] != ".")
+            series += [(p, path) for p in volumes_below(path) if p.is_dir()] if dims == 3 else []
         elif path.is_file():
             files.append(path)
         else:
             raise absent_input(path)
-    if not files:
+    if not files and not series:
         others = unread((file for path in inputs for file in path.iterdir()), dims)
         hint = "files are known by their ending: " + " ".join(endings)
         raise DataError("the inputs hold no files to predict", hint, others)
     if foreign := unread(files, dims):
         raise DataError("inputs cannot be read:", "name only files that can be, or convert them", foreign)
     dataset = inputs_of(trained)
-    cases = _cases(files, dataset.channels if dims == 3 else 1)  # the colours of a picture are in one file
-    return replace(dataset, cases=cases, channel_names=_channel_names(files))
+    channels = dataset.channels if dims == 3 else 1  # the colours of a picture are in one file
+    cases = _cases([*files, *dict(series)], channels, _names(series))
+    return replace(dataset, cases=cases, channel_names=_channel_names([*files, *dict(series)]))
 
 
 def _channel_names(files: Sequence[Path]) -> tuple[str, ...]:
@@ -110,11 +115,22 @@ def _channel_names(files: Sequence[Path]) -> tuple[str, ...]:
     return found.pop()
 
 
-def _cases(files: Sequence[Path], channels: int) -> tuple[Case, ...]:
+def _names(series: Sequence[tuple[Path, Path]]) -> dict[Path, str]:
+    """What results of series are called: as their folders, by all folders below the named one where two share it."""
+    counts = Counter(path.absolute().name for path in dict(series))
+    return {
+        path: path.absolute().name
+        if counts[path.absolute().name] == 1 or path == named
+        else "__".join(path.relative_to(named).parts)
+        for path, named in series
+    }
+
+
+def _cases(files: Sequence[Path], channels: int, names: Mapping[Path, str] = MappingProxyType({})) -> tuple[Case, ...]:
     parts: dict[tuple[Path, str], dict[int, Path]] = {}
     found: list[Case] = []
     for path in dict.fromkeys(files):
-        stem = re.sub(r"(?i)(\.nii)?\.[^.]+$", "", path.name)
+        stem = names.get(path) or re.sub(r"(?i)(\.nii)?\.[^.]+$", "", path.name)
         match = _CHANNEL.match(stem) if channels > 1 else None
         if match and int(match["channel"]) < channels:
             parts.setdefault((path.parent, match["case"]), {})[int(match["channel"])] = path

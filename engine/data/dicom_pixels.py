@@ -77,23 +77,36 @@ def faults_told() -> Iterator[None]:
         raise OSError("its header is damaged") from None
 
 
-def read_header(path: Path, *, pixels: bool) -> "Dataset":
+def read_header(path: Path, *, pixels: bool, frames: bool = False) -> "Dataset":
     """The part of the file ``path`` that says what its picture is, with the picture if ``pixels``.
+
+    ``frames``: there may be several pictures of one size, which `decoded_frames` gives.
 
     Raises:
         OSError: it holds no picture, several, or one of absurd size. And what `faults_told` tells.
     """
     with open_regular(path) as stream:
-        if stream.read(132)[128:] != b"DICM":
-            kind = kind_in(stream) or ", or an old one without its first 132 bytes: dcmconv of DCMTK writes them"
-            raise OSError(f"it is no DICOM file{kind}")
-        header = _parsed(stream, pixels=pixels)
-        _refuse_unfit(header, most_unpacked(stream))
+        header = _parsed(stream, _TAGS, pixels=pixels)
+        _refuse_unfit(header, most_unpacked(stream), frames=frames)
     return header
 
 
-def _parsed(stream: BinaryIO, *, pixels: bool) -> "Dataset":
+@faults_told()
+def read_tags(path: Path, tags: list[str]) -> "Dataset":
+    """The ``tags`` that the file ``path`` has, without its pixels.
+
+    Raises:
+        OSError: it is no DICOM file, or damaged.
+    """
+    with open_regular(path) as stream:
+        return _parsed(stream, tags, pixels=False)
+
+
+def _parsed(stream: BinaryIO, tags: list[str], *, pixels: bool) -> "Dataset":
     library = _library()
+    if stream.read(132)[128:] != b"DICM":
+        kind = kind_in(stream) or ", or an old one without its first 132 bytes: dcmconv of DCMTK writes them"
+        raise OSError(f"it is no DICOM file{kind}")
     meta = library.filereader.read_dataset(stream, False, True, stop_when=lambda tag, _kind, _length: tag >> 16 != 2)
     if not meta.get("TransferSyntaxUID"):
         raise OSError("its header does not say how it is written (TransferSyntaxUID)")
@@ -101,7 +114,7 @@ def _parsed(stream: BinaryIO, *, pixels: bool) -> "Dataset":
         raise OSError("the whole file is deflated: unpack it, for instance with dcmconv of DCMTK")
     stream.seek(0)
     try:
-        header: Dataset = library.dcmread(stream, specific_tags=_TAGS, stop_before_pixels=not pixels)
+        header: Dataset = library.dcmread(stream, specific_tags=tags, stop_before_pixels=not pixels)
     except OSError:
         raise OSError("its header is damaged or cut off") from None
     if pixels and "PixelData" not in header:
@@ -110,11 +123,11 @@ def _parsed(stream: BinaryIO, *, pixels: bool) -> "Dataset":
     return header
 
 
-def _refuse_unfit(header: "Dataset", most: int) -> None:
+def _refuse_unfit(header: "Dataset", most: int, *, frames: bool) -> None:
     """Raise OSError for a file of which the header describes no single picture, or one of more than ``most`` bytes."""
-    frames = _whole(header, "NumberOfFrames") if header.get("NumberOfFrames") else 1
-    if frames > 1:
-        raise OSError(f"it holds {frames} frames, and one picture is read: save each as a file of its own")
+    count = _whole(header, "NumberOfFrames") if header.get("NumberOfFrames") else 1
+    if count > 1 and not frames:
+        raise OSError(f"it holds {count} frames, and one picture is read: save each as a file of its own")
     rows, columns, samples, bits = (
         _whole(header, name) for name in ("Rows", "Columns", "SamplesPerPixel", "BitsStored")
     )
@@ -165,6 +178,23 @@ def decoded(header: "Dataset") -> Array:
     if values.shape[:2] != (header.Rows, header.Columns) or values.ndim > 3:
         raise OSError(f"its pixels are {'x'.join(map(str, values.shape))}, and its header says otherwise")
     return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+def decoded_frames(path: Path) -> Iterator[Array]:
+    """The values that are stored in each frame (H, W) of the file ``path``. Raises as `read_header` and `decoded`."""
+    from pydicom.encaps import encapsulate, generate_frames
+
+    with faults_told():
+        header = read_header(path, pixels=True, frames=True)
+        count, packed = int(header.get("NumberOfFrames") or 1), header.file_meta.TransferSyntaxUID.is_compressed
+        content, size, header.NumberOfFrames = header.PixelData, _least_bytes(header), 1
+        for name in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
+            header.pop(name, None)
+        coded = generate_frames(content, number_of_frames=count) if packed else iter(())
+    for at in range(count):
+        with faults_told():
+            header.PixelData = encapsulate([next(coded)]) if packed else content[at * size : (at + 1) * size]
+        yield decoded(header)
 
 
 def _lossless(header: "Dataset") -> Array:

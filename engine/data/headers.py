@@ -15,6 +15,7 @@ from engine.runfolder import most_unpacked
 
 Affine = npt.NDArray[np.float64]
 
+AFFINE_TOLERANCE = 0.1  # share of the smallest voxel side by which two grids may lie apart and still count as the same
 MAX_VOXELS = 2**31  # larger volumes are refused: a damaged header must not ask for all the memory there is
 MOST_HEADER = 1 << 20  # bytes of a header in text
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # from ITK's axes, to the left and to the back, to RAS+
@@ -54,14 +55,19 @@ class Headed:
 
 
 def refuse_huge(shape: Sequence[int], dtype: np.dtype[np.generic], key: str, stream: BinaryIO) -> None:
-    """Refuse a volume of so many values that the file in ``stream`` cannot hold them.
+    """Refuse a volume of so many values that the file in ``stream`` cannot hold them. Raises as `refuse_more`."""
+    refuse_more(shape, dtype, key, most_unpacked(stream))
+
+
+def refuse_more(shape: Sequence[int], dtype: np.dtype[np.generic], key: str, most: int) -> None:
+    """Refuse a volume of so many values that it takes more than ``most`` bytes.
 
     Raises:
-        ValueError: it would take far more memory than the file takes on the disk.
+        ValueError: it would take far more memory than its files take on the disk.
     """
     voxels = math.prod(int(side) for side in shape)
     held = max(dtype.itemsize, 1 if key == "label" else 4)  # an image becomes float32
-    if voxels > MAX_VOXELS or voxels * held > most_unpacked(stream):
+    if voxels > MAX_VOXELS or voxels * held > most:
         way = "; masks are saved as uint8" if key == "label" and dtype.itemsize > 1 else ""
         raise ValueError(f"its header asks for {voxels} values of {dtype}, far more than its size on the disk{way}")
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from engine.data import volumes
 from engine.data.cases import MOST_LABELS, Case, Dataset
+from engine.data.headers import AFFINE_TOLERANCE
 from engine.data.pictures import Range, picture_channels, read_mask_picture, read_with_range, to_shades, with_channels
 from engine.data.unread import namesake
 from engine.data.volumes import Affine, Array
@@ -268,7 +269,7 @@ def _other_grid(
     if found is None or wanted is None:
         return []
     apart = volumes.corners_apart(found, wanted, shape)
-    if apart <= volumes.AFFINE_TOLERANCE * min(volumes.spacing_of(wanted)):
+    if apart <= AFFINE_TOLERANCE * min(volumes.spacing_of(wanted)):
         return []
     return [Problem(where, f"affine other than that of {of}: up to {apart:.3g} mm apart", "the same grid")]
 

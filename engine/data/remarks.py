@@ -11,9 +11,10 @@ from PIL import ExifTags
 from engine.data.dicom import DICOM
 from engine.data.endings import ITK, NIFTI
 from engine.data.headed import open_headed
+from engine.data.headers import AFFINE_TOLERANCE
 from engine.data.pictures import PICTURES, open_picture
 from engine.data.read import UNREADABLE
-from engine.data.volumes import AFFINE_TOLERANCE, Affine, corners_apart, invertible, open_nifti, spacing_of
+from engine.data.volumes import Affine, corners_apart, invertible, open_nifti, read_header, spacing_of
 
 _BLURRED = (
     "a mask as JPEG, which blurs values: black and white are told apart, and a class that is grey in areas under 8 by "
@@ -38,6 +39,9 @@ def remarks(path: Path, *, masks: bool = True, mask: bool = False) -> tuple[str,
 
 def _found(path: Path, pictures: tuple[str, ...]) -> list[str]:
     name = path.name.lower()
+    if path.is_dir():
+        affine = read_header(path).affine
+        return [] if affine is None else _sheared(affine)
     if name.endswith(NIFTI):
         return _of_nifti(path, open_nifti(path))
     if name.endswith(ITK):

@@ -7,7 +7,7 @@ _TABLE = "save the sheet as CSV"
 _SIGNS = (
     (0, b"version https://git-lfs", "a pointer of Git LFS: git lfs pull brings the file"),
     (0, b"/annex/objects", "a pointer of git-annex: git annex get brings the file"),
-    (128, b"DICM", "DICOM: call it .dcm"),
+    (128, b"DICM", "DICOM: call it .dcm; a volume is the folder of a series"),
     (0, b"NRRD", "NRRD: call it .nrrd"),
     (0, b"ObjectType", "MetaImage: call it .mha"),
     (0, b"PK\x03\x04", f"a ZIP archive or a workbook: unpack it, or {_TABLE}"),

@@ -13,7 +13,7 @@ from engine.data.endings import VOLUMES
 from engine.data.pictures import PICTURES, is_picture
 from engine.errors import Problem
 
-_DICOM = ("DICOM is not read", "convert each series to NIfTI with dcm2niix")
+_DICOM = ("slices of DICOM are not read one by one", "name the folder that holds their series")
 _ITK = "convert to NIfTI (.nii.gz), for instance with SimpleITK or 3D Slicer"
 _PICTURE = ("pictures of this kind are not read", "convert them to PNG, for instance with ImageMagick")
 _SLIDE = ("whole-slide images are not read", "export tiles as PNG")

@@ -1,4 +1,4 @@
-"""Volume files (NIfTI, NRRD, MetaImage, HDF5) as arrays, and the geometry that an affine gives them."""
+"""Volumes (NIfTI, NRRD, MetaImage, DICOM, HDF5) as arrays, and the geometry that an affine gives them."""
 
 import gzip
 import logging
@@ -14,6 +14,7 @@ from nibabel.openers import ImageOpener
 from engine.data.endings import HDF5, ITK
 from engine.data.headed import open_headed, read_headed
 from engine.data.headers import Header, refuse_huge
+from engine.data.series import read_series, series_header
 from engine.data.signs import kind_in
 from engine.runfolder import open_regular
 
@@ -22,19 +23,24 @@ Affine = npt.NDArray[np.float64]
 
 _KINDS = (nibabel.Nifti1Image, nibabel.Nifti2Image)
 _MILLIMETRES = {1: 1e3, 3: 1e-3}  # in the units of length of NIfTI-1 that are not mm: metre and micron
-AFFINE_TOLERANCE = 0.1  # share of the smallest voxel side by which two grids may lie apart and still count as the same
 _MOST_HEADER = 16 << 20
 _MOST_BEHIND = 64 << 20  # bytes behind the values that are looked through for the check sum
 logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # its remarks on headers; faults are raised
 
 
 def read_volume(path: Path, key: str = "image") -> tuple[Array, Affine | None]:
-    """The array (*S) or (*S, C) in a file and its affine, or that called ``key`` in an h5 file and None.
+    """The array (*S) or (*S, C) and its affine, or that called ``key`` in an h5 file and None.
+
+    Args:
+        path: a file, or the folder of a series of DICOM.
+        key: "image" or "label".
 
     Raises:
         OSError, ValueError and others that a damaged file causes.
     """
     ending = path.suffix.lower()
+    if path.is_dir():
+        return read_series(path, key)
     if ending in HDF5:
         return _h5(path, key), None
     if ending in ITK:
@@ -43,8 +49,10 @@ def read_volume(path: Path, key: str = "image") -> tuple[Array, Affine | None]:
 
 
 def read_header(path: Path) -> Header:
-    """What the file ``path`` says of its volume. Raises as `read_volume`."""
+    """What the file, or the series, ``path`` says of its volume. Raises as `read_volume`."""
     ending = path.suffix.lower()
+    if path.is_dir():
+        return series_header(path)
     if ending in HDF5:
         with open_regular(path) as stream, h5py.File(stream, "r") as file:
             return Header(tuple(map(int, file["image"].shape[:3])), 1, file["image"].dtype, None)

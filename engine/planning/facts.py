@@ -148,7 +148,7 @@ def _header(dataset: Dataset, case: Case) -> tuple[tuple[int, ...], tuple[float,
     """Size and spacing of an image along the axes of the network; None where its header cannot be read."""
     path = case.images[0]
     try:
-        if not all(each.is_file() for each in case.files):
+        if not all(each.exists() for each in case.files):
             return None
         if dataset.spatial_dims == 2:
             return picture_size(path), None

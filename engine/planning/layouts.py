@@ -131,7 +131,7 @@ def _read(keys: Values, folder: Path, task: str, *, named: bool) -> Layout:
             break
     own = "images" in keys  # a picture beside no mask would be its own
     whole = sum(
-        all(path.is_file() for path in case.files) and not (own and case.label in case.images) for case in index.cases
+        all(path.exists() for path in case.files) and not (own and case.label in case.images) for case in index.cases
     )
     return Layout(task, keys, index, whole, named)
 

@@ -5,6 +5,7 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
+from engine.data.series import is_series
 from engine.data.sources.index import files_below, inside, missing, split_named, stem
 from engine.data.sources.rows import plain, table_rows
 from engine.data.traits import GROUPS, SPLIT_COLUMNS
@@ -100,7 +101,11 @@ def _keys(folder: Path, columns: Mapping[str, Sequence[str]], task: str) -> Valu
 
 
 def _are_files(folder: Path, cells: Sequence[str]) -> bool:
-    return _are(cells, lambda cell: (path := inside(folder, cell)) is not None and path.is_file())
+    return _are(cells, lambda cell: (path := inside(folder, cell)) is not None and _is_image(path))
+
+
+def _is_image(path: Path) -> bool:
+    return path.is_file() or is_series(path)
 
 
 def _are(cells: Sequence[str], known: Callable[[str], bool]) -> bool:

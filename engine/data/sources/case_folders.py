@@ -1,6 +1,7 @@
 """A folder a case, in which the files are called alike: so come BraTS (a file a channel), KiTS, and many exports.
 
-``BraTS20_001/BraTS20_001_flair.nii.gz`` is called ``flair`` in its folder, ``case_00000/imaging.nii.gz`` ``imaging``. A
+``BraTS20_001/BraTS20_001_flair.nii.gz`` is called ``flair`` in its folder, ``case_00000/imaging.nii.gz`` ``imaging``; a
+folder with slices of DICOM is such a file, too. A
 split is given by folders ``train``, ``validation`` and ``test`` above those of the cases; other folders there are those
 of patients, whose cases stay together.
 """
@@ -57,8 +58,8 @@ def cases_below(folder: Path, table: CaseFoldersTable, *, labelled: bool) -> Ite
     names = Counter(place.name for place, _ in found)
     several = len({index.group_below(place, folder) for place, _ in found}) > 1
     for place, kinds in found:
-        there = min(kinds.values())
-        ending = there.name[len(index.stem(there, PLACED)) :]
+        endings = [path.name[len(index.stem(path, PLACED)) :] for path in sorted(kinds.values())]
+        ending = next(filter(None, endings), PLACED[0])
         files = [kinds.get(name, place / f"{place.name}_{name}{ending}") for name in wanted]
         inner = place.relative_to(folder).parts
         split = index.split_named(inner[0]) if inner else None
@@ -73,6 +74,8 @@ def called_alike(folder: Path) -> Iterator[tuple[Path, dict[str, Path]]]:
     """Each folder with volumes, ``folder`` too, and these by what they are called beside its name, in lower case."""
     places: dict[Path, dict[str, Path]] = {}
     for path in index.volumes_below(folder):
+        if path == folder:
+            continue
         name, before = index.stem(path, PLACED).lower(), path.absolute().parent.name.lower()
         kind = name.removeprefix(before).lstrip(_BETWEEN) or name
         places.setdefault(path.parent, {})[kind] = path

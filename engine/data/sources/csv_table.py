@@ -102,7 +102,12 @@ def _geometry(rows: list[Row], problems: list[Problem]) -> tuple[int, str]:
     if pictures:
         found = f'found "{pictures[0].image.name}" beside volumes'
         problems.append(Problem(pictures[0].where, found, "all volumes, or all pictures"))
-    return 3, "mm" if all(row.image.name.lower().endswith(PLACED) for row in rows) else "voxel"
+    return 3, "mm" if all(map(_placed, (row.image for row in rows))) else "voxel"
+
+
+def _placed(path: Path) -> bool:
+    """Whether the volume ``path`` says where it lies."""
+    return path.name.lower().endswith(PLACED) or path.is_dir()
 
 
 def _rows(folder: Path, table: CsvTable, problems: list[Problem], *, named: bool) -> Iterator[Row]:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from engine.data.cases import Case, DatasetIndex
 from engine.data.endings import DETACHED, PLACED
+from engine.data.series import is_slice
 from engine.data.signs import kind_of
 from engine.errors import DataError, Problem, counted, some
 from engine.recipe.base import folded
@@ -140,14 +141,19 @@ def files_below(place: Path) -> list[Path]:
 
 
 def volumes_below(place: Path) -> list[Path]:
-    """Every volume in ``place`` and its folders; of those with one name, the one that stands for all is the last."""
-    found = [(path.name.lower(), path) for path in files_below(place)]
-    found = [(name, path) for name, path in found if name.endswith(PLACED)]
-    return [path for _, path in sorted(found, key=lambda pair: -_place_of(pair[0]))]
+    """Every volume in ``place`` and its folders, a folder with slices of DICOM as one; of those with one name, the one
+    that stands for all is the last."""
+    files = files_below(place)
+    rank = {ending: -at for at, ending in enumerate(PLACED)}
+    found = [(rank[ending], path) for path in files if (ending := _ending(path))]
+    series = dict.fromkeys(path.parent for path in files if not _ending(path) and is_slice(path))
+    return [*series, *(path for _, path in sorted(found))]
 
 
-def _place_of(name: str) -> int:
-    return next(place for place, ending in enumerate(PLACED) if name.endswith(ending))
+def _ending(path: Path) -> str:
+    """That of `PLACED` which the file has, or none."""
+    name = path.name.lower()
+    return next((ending for ending in PLACED if name.endswith(ending)), "")
 
 
 def hidden(name: str) -> bool:
@@ -159,7 +165,7 @@ def left_over(folder: Path, places: Collection[Path], cases: Sequence[Case]) -> 
     """A note that counts and names the files in ``places`` that are of no case, texts and tables apart."""
     used = {path for case in cases for path in case.files}
     heads = {path.with_suffix("") for path in used if path.suffix.lower() in DETACHED}  # their values lie beside them
-    rest = [path for place in places for path in files_below(place) if path not in used]
+    rest = [path for place in places for path in files_below(place) if used.isdisjoint((path, path.parent))]
     rest = [path for path in rest if path.suffix and path.suffix.lower() not in _TEXTS]
     rest = [path for path in rest if {path.with_suffix(""), path.with_suffix("").with_suffix("")}.isdisjoint(heads)]
     named = ", ".join(path.relative_to(folder).as_posix() for path in rest[:3])
@@ -173,12 +179,12 @@ def group_below(path: Path, place: Path) -> str | None:
 
 
 def stem(path: Path, endings: Collection[str] = (".nii.gz",)) -> str:
-    """The file name without its ending, ``.nii.gz`` counting as one."""
+    """The file name without its ending, ``.nii.gz`` counting as one; that of a folder as it is."""
     name = path.name
     for ending in endings:
         if name.lower().endswith(ending):
             return name[: -len(ending)]
-    return path.stem
+    return name if path.is_dir() else path.stem
 
 
 def foreground(table: DataTable, said: dict[int, str]) -> tuple[tuple[str, ...], tuple[int, ...]]:

@@ -169,13 +169,15 @@ def _pairs(folder: Path, images: str, labels: str, split: str, endings: Sequence
 
 def _by_name(folder: Path, name: str, endings: Sequence[str]) -> dict[str, Path]:
     place = folder / name
-    below = index.volumes_below if endings == PLACED else index.files_below
-    files = [path for path in below(place) if path.name.lower().endswith(tuple(endings))]
+    if endings == PLACED:
+        files = [path for path in index.volumes_below(place) if path != place]
+    else:
+        files = [path for path in index.files_below(place) if path.name.lower().endswith(tuple(endings))]
     return {path.with_name(index.stem(path, endings)).relative_to(place).as_posix(): path for path in files}
 
 
 def _ending(path: Path, endings: Sequence[str]) -> str:
-    return path.name[len(index.stem(path, endings)) :]
+    return path.name[len(index.stem(path, endings)) :] or endings[0]  # none of a folder
 
 
 def _joined(files: dict[str, Path], masks: dict[str, Path]) -> dict[str, tuple[Path, ...]]:

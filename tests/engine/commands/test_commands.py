@@ -21,6 +21,7 @@ from engine.data import SPLITS
 from engine.errors import DataError, UsageError
 from engine.requests import Check, Evaluate, Predict, Train, encode
 from engine.runfolder import RunFolder, SplitRow, list_runs, read_manifest, read_splits, update_manifest, write_splits
+from tests.engine.data import series as dicom
 from tests.engine.data.builders import nnunet
 from tests.engine.runs import CLASSIFICATION, SEGMENTATION, request, run, write_recipe
 from tests.phantoms import phantom_root
@@ -358,14 +359,37 @@ def test_formats_that_are_not_read_are_one_line_each(segmented, tmp_path):
     for n in range(40):
         (series / f"{n}.dcm").write_bytes(b"\0" * 128 + b"DICM")
         (series / f"IM{n:04d}").write_bytes(b"\0" * 128 + b"DICM")
-    for inputs in ([series], sorted(series.iterdir())):
-        with pytest.raises(DataError) as told:
-            apply(segmented[0], *inputs, output=tmp_path / "out")
-        said = str(told.value)
-        assert said.count("40 files") == 2
-        assert "DICOM is not read" in said
-        assert "dcm2niix" in said
-        assert len(said.splitlines()) < 8
+    with pytest.raises(DataError) as told:
+        apply(segmented[0], *sorted(series.iterdir()), output=tmp_path / "out")
+    said = str(told.value)
+    assert said.count("40 files") == 2
+    assert "slices of DICOM are not read one by one" in said
+    assert len(said.splitlines()) < 8
+    with pytest.raises(DataError, match=r"series: image cannot be read: it holds no DICOM slices"):
+        apply(segmented[0], series, output=tmp_path / "out")
+
+
+def test_a_folder_of_a_series_is_a_case_and_so_is_each_of_several(segmented, tmp_path, capfd):
+    image = dicom.scan(1, (10, 14, 12), mirrored=True)
+    first = dicom.save(tmp_path / "in" / "p1" / "t1.mpr", dicom.slices(image))
+    dicom.save(tmp_path / "in" / "p2" / "t1.mpr", dicom.slices(image), "1.2.{}")
+    dicom.save(tmp_path / "in" / "p2" / "other", dicom.slices(image)[:-3])
+    assert apply(segmented[0], first, output=tmp_path / "one") == 0
+    assert [path.name for path in (tmp_path / "one").iterdir()] == ["t1.mpr.nii.gz"]
+    assert apply(segmented[0], tmp_path / "in", output=tmp_path / "all") == 0
+    names = ["other.nii.gz", "p1__t1.mpr.nii.gz", "p2__t1.mpr.nii.gz"]
+    assert sorted(path.name for path in (tmp_path / "all").iterdir()) == names
+    itk = SimpleITK.ImageSeriesReader()
+    itk.SetFileNames(itk.GetGDCMSeriesFileNames(str(first)))
+    wanted, found = itk.Execute(), SimpleITK.ReadImage(str(tmp_path / "one" / "t1.mpr.nii.gz"))
+    for name in ("GetSize", "GetOrigin", "GetSpacing", "GetDirection"):
+        np.testing.assert_allclose(getattr(found, name)(), getattr(wanted, name)(), atol=1e-5)
+    dicom.save(first, dicom.slices(dicom.scan(2, (10, 14, 12))), "second{}.dcm")
+    assert apply(segmented[0], tmp_path / "in", output=tmp_path / "some") == 1
+    said = "".join(capfd.readouterr())
+    assert "p1__t1.mpr" in said
+    assert "2 series (10 slices of number 3, 10 slices of number 3): put each into a folder of its own" in said
+    assert not any(word in said for word in ("Secret", "4711", "1970"))
 
 
 @pytest.mark.parametrize("ending", [".nrrd", ".mha"])

@@ -19,10 +19,10 @@ def test_each_format_is_one_line_with_the_way_out(tmp_path):
     plain.write_text("words")
     paths = [*(Path(f"{n}.dcm") for n in range(412)), Path("a.MGZ"), Path("b.nii.gz"), Path("b.nrrd"), odd, plain]
     lines = [str(problem) for problem in unread(paths, 3)]
-    assert lines[0].startswith("412 files *.dcm (0.dcm, ...): DICOM is not read")
-    assert "dcm2niix" in lines[0]
+    assert lines[0].startswith("412 files *.dcm (0.dcm, ...): slices of DICOM are not read")
+    assert "name the folder" in lines[0]
     assert lines[1].startswith("a.MGZ: volumes of this kind are not read")
-    assert lines[2].startswith(f"{odd}: DICOM is not read")
+    assert lines[2].startswith(f"{odd}: slices of DICOM are not read")
     assert len(lines) == 3
 
 
