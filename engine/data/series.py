@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.data.headers import AFFINE_TOLERANCE, LPS, Affine, Header, affine_of, refuse_more
 from engine.data.dicom import begins_as_dicom, read_mask
 from engine.data.dicom_pixels import decoded_frames, faults_told, read_tags
+from engine.data.headers import AFFINE_TOLERANCE, LPS, Affine, Header, affine_of, refuse_more
 from engine.errors import counted
 from engine.runfolder import most_unpacked, open_regular
 
