@@ -169,10 +169,10 @@ def test_what_is_in_no_layout_is_described(tmp_path):
     assert "nnunet" in str(caught.value)
     assert "has no dataset.json" in str(caught.value)
     (tmp_path / "odd" / "a").mkdir(parents=True)
-    (tmp_path / "odd" / "a" / "scan.dcm").touch()
-    with pytest.raises(DataError, match="dcm2niix") as caught:
+    (tmp_path / "odd" / "a" / "scan.mgz").touch()
+    with pytest.raises(DataError, match="with SimpleITK or 3D Slicer") as caught:
         find_layout(tmp_path / "odd")
-    assert "the folder a; 1 file (1 .dcm)" in str(caught.value)
+    assert "the folder a; 1 file (1 .mgz)" in str(caught.value)
     builders.pairs(tmp_path / "unpacked" / "unpacked" / "mine")
     with pytest.raises(DataError, match=r"perhaps what lies in it is meant: .*unpacked/unpacked/mine"):
         find_layout(tmp_path / "unpacked")
