@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from engine.data.cases import Case, Dataset
 from engine.data.crops import Voxels, foreground_voxels, known_voxels
 from engine.data.daemons import Daemons
-from engine.data.prepare import on_grid, resize_image, shades_map
+from engine.data.prepare import on_grid, resize_image, shades_map, whole_volume
 from engine.data.read import Floats, Masks, read_case, read_image
 from engine.data.volumes import Array
 from engine.errors import DataError
@@ -19,7 +20,8 @@ from engine.recipe import DataTable
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedVolume:
-    """A training volume or picture with its mask on the network's grid, of which crops are taken."""
+    """A training volume or picture with its mask on the network's grid, of which crops are taken; or a volume that
+    has a class as a whole, already at its size, with `_no_mask`."""
 
     image: Array  # (C, *N). A volume: float32, normalised. A picture: shades from 0 to 255, uint8 or float32
     label: Masks  # (*N)
@@ -56,6 +58,9 @@ def load(dataset: Dataset, case: Case, table: DataTable, *, resize: bool) -> Loa
         DataError: the case cannot be read.
     """
     if not dataset.dense:
+        if dataset.spatial_dims == 3:
+            volume, spacing = whole_volume(read_case(dataset, case), table)
+            return LoadedVolume(volume, _no_mask(table.size), (), spacing)
         image = read_image(dataset, case)
         return LoadedImage(resize_image(image, table) if resize else image)
     prepared = on_grid(read_case(dataset, case), table)
@@ -66,6 +71,12 @@ def load(dataset: Dataset, case: Case, table: DataTable, *, resize: bool) -> Loa
     known = known_voxels(label, dataset.ignored) if table.crop != "center" else ()
     intensity = shades_map(prepared, table) if dataset.spatial_dims == 2 else None
     return LoadedVolume(prepared.image, label, voxels, prepared.spacing_net or (1.0,) * label.ndim, intensity, known)
+
+
+@lru_cache(maxsize=1)
+def _no_mask(size: tuple[int, ...]) -> Masks:
+    """One mask of nothing for all volumes of ``size``."""
+    return np.zeros(size, np.uint8)
 
 
 class CachedDataset:

@@ -12,7 +12,7 @@ from engine.console import tell
 from engine.data.cache import CachedDataset
 from engine.data.cases import Case, Dataset
 from engine.data.daemons import Daemons
-from engine.data.prepare import Prepared, normalise_image, prepare, resize_image
+from engine.data.prepare import Prepared, normalise_image, prepare, resize_image, whole_volume
 from engine.data.read import Floats, read_case, read_image
 from engine.data.train_loader import Batch, CaseDataset, TrainLoader
 from engine.distributed import neighbours
@@ -90,6 +90,8 @@ class EvalLoader:
                 yield {"image": images, "label": targets, "id": [case.id for case in group]}
 
     def _one(self, case: Case) -> Floats:
+        if self._dataset.spatial_dims == 3:
+            return whole_volume(read_case(self._dataset, case), self._table)[0]
         return normalise_image(resize_image(read_image(self._dataset, case), self._table), self._table)
 
 

@@ -1,4 +1,4 @@
-"""Changes of a whole batch of pictures on its way into the network: its size, MixUp and CutMix."""
+"""Changes of a whole batch of images on its way into the network: its size, MixUp and CutMix."""
 
 import math
 from dataclasses import dataclass
@@ -38,20 +38,22 @@ class BatchChanges:
         return (1 - pixels) / (1 - start**2) if self.grows else 0.0
 
     def full_size(self, epochs: int) -> int:
-        """The first of ``epochs`` epochs, counted from 1, whose pictures have their full size."""
+        """The first of ``epochs`` epochs, counted from 1, whose images have their full size."""
         return math.ceil(_GROWN * epochs) + 1 if self.grows else 1
 
     def sized(self, image: Tensor, progress: float) -> Tensor:
-        """``image`` (B, C, H, W) at the size of ``progress`` (0 to 1 over the epochs), in multiples of 16."""
+        """``image`` (B, C, *S) at the size of ``progress`` (0 to 1 over the epochs), in multiples of 16."""
         start = self.table.grow_from
         share = start + (1 - start) * min(progress / _GROWN, 1.0)
         sides = [grown(side, share) for side in image.shape[2:]]
         if sides == list(image.shape[2:]):
             return image
+        if len(sides) == 3:  # torch smooths no volumes: each new voxel is the mean of what it covers
+            return functional.interpolate(image, sides, mode="area")
         return functional.interpolate(image, sides, mode="bilinear", antialias=True)
 
     def mixed(self, image: Tensor, label: Tensor, iteration: int, number: int) -> tuple[Tensor, Shares]:
-        """``image`` (B, C, H, W) mixed with its batch in another order, and the shares of the loss.
+        """``image`` (B, C, *S) mixed with its batch in another order, and the shares of the loss.
 
         The partners are drawn from the batch of all processes.
 
@@ -72,17 +74,17 @@ class BatchChanges:
         other = torch.from_numpy(rng.permutation(len(labels))[own]).to(label.device)
         if way == "mixup":
             return torch.lerp(images[other], image, share), [(share, label), (1 - share, labels[other])]
-        height, width = image.shape[2:]
-        top, bottom = _span(height, share, rng)
-        left, right = _span(width, share, rng)
+        sides = image.shape[2:]
+        box = [_span(side, (1 - share) ** (1 / len(sides)), rng) for side in sides]
+        place: tuple[slice, ...] = (slice(None), *(slice(*span) for span in box))
         image = image.clone()
-        image[:, :, top:bottom, left:right] = images[other, :, top:bottom, left:right]
-        pasted = (bottom - top) * (right - left) / (height * width)
+        image[(slice(None), *place)] = images[other][(slice(None), *place)]
+        pasted = math.prod(end - start for start, end in box) / math.prod(sides)
         return image, [(1 - pasted, label), (pasted, labels[other])]
 
 
-def _span(side: int, share: float, rng: np.random.Generator) -> tuple[int, int]:
-    """Where along an axis the rectangle lies: about a place anywhere, cut at the border."""
-    half = side * (1 - share) ** 0.5 / 2
+def _span(side: int, part: float, rng: np.random.Generator) -> tuple[int, int]:
+    """Where along an axis the ``part`` of it lies: about a place anywhere, cut at the border."""
+    half = side * part / 2
     centre = rng.uniform(0, side)
     return max(round(centre - half), 0), min(round(centre + half), side)

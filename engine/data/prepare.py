@@ -87,13 +87,33 @@ def shades_map(prepared: Prepared, table: DataTable) -> tuple[Floats, Floats]:
     return intensity_map(np.moveaxis(prepared.image[(slice(None), *prepared.unpadded)], 0, -1), table)
 
 
-def on_grid(sample: RawCase, table: DataTable) -> Prepared:
-    """Bring the image of ``sample`` to the network's grid; a picture keeps its shades from 0 to 255."""
+def whole_volume(sample: RawCase, table: DataTable) -> tuple[Floats, tuple[float, ...]]:
+    """A volume that has a class as a whole, as the network sees it: all of it or its centre, as ``table.resize`` says.
+
+    Returns:
+        The image (C, *size), and the sides of its voxels, in mm where the file has a spacing.
+    """
+    stretched = table.resize == "stretch"
+    prepared = on_grid(sample, table, table.size if stretched else None)
+    starts = [(have - want) // 2 for have, want in zip(prepared.image.shape[1:], table.size, strict=True)]
+    centre = tuple(slice(start, start + side) for start, side in zip(starts, table.size, strict=True))
+    image = np.ascontiguousarray(prepared.image[(slice(None), *centre)])
+    if prepared.spacing_net is not None:
+        return image, prepared.spacing_net
+    return image, tuple(old / new for old, new in zip(prepared.turned, prepared.resampled, strict=True))
+
+
+def on_grid(sample: RawCase, table: DataTable, stretched: tuple[int, ...] | None = None) -> Prepared:
+    """Bring the image of ``sample`` to the network's grid; a picture keeps its shades from 0 to 255.
+
+    Args:
+        stretched: the grid's shape, where it does not follow from ``table.spacing``.
+    """
     orientation = _straight(sample.image.ndim - 1) if sample.affine is None else io_orientation(sample.affine)
     image = np.stack([apply_orientation(channel, orientation) for channel in sample.image])
     label = None if sample.label is None else apply_orientation(sample.label, orientation)
     turned = image.shape[1:]
-    resampled = _resampled_shape(turned, sample.spacing, orientation, table)
+    resampled = stretched or _resampled_shape(turned, sample.spacing, orientation, table)
     if math.prod(resampled) > MAX_VOXELS:
         shape = "x".join(map(str, resampled))
         raise DataError(f"data.spacing makes {shape} voxels of case {sample.id}", "a coarser data.spacing makes fewer")

@@ -69,10 +69,11 @@ class CaseDataset(TorchDataset[Any]):
             return _Failure(error.message, error.hint, error.problems)
         case = self.cases.cases[index]
         if isinstance(loaded, LoadedImage):
-            target = -1 if case.target is None else case.target
-            image, label = self._sampler.picture(loaded, rng, moves), torch.tensor(target)
+            image, label = self._sampler.picture(loaded, rng, moves), None
         else:
             image, label = self._sampler.volume(loaded, rng, moves)
+        if label is None or not self.cases.dataset.dense:
+            label = torch.tensor(-1 if case.target is None else case.target)
         return {"image": image, "label": label, "id": case.id, "skipped": skipped}
 
     def _load(self, index: int) -> tuple[int, Loaded, list[tuple[str, str]]]:

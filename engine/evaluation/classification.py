@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ignite.engine import Engine
@@ -14,21 +13,17 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from engine.data.loaders import Batch, EvalLoader
-from engine.data.pictures import displayable
-from engine.data.prepare import normalise_image, resize_image, seen_box
-from engine.data.read import read_image
 from engine.distributed import gather, rank, world
 from engine.errors import RunError, counted
-from engine.evaluation.gradcam import enlarged, explain
+from engine.evaluation.classified import write_examples, write_previews
 from engine.evaluation.inference import voted
-from engine.evaluation.previews import ExampleWriter, PreviewWriter, shrink_step
+from engine.evaluation.previews import ExampleWriter, PreviewWriter
 from engine.evaluation.protocol import EvalJob, Handler, Listener, SplitEvaluation
 from engine.evaluation.results import Table
 from engine.events import CaseEntry
 from engine.losses import terms_of, weight_of
 from engine.metrics import classification
 from engine.metrics.calibration import fit
-from engine.recipe import DataTable
 from engine.runfolder import SplitSummary
 from engine.runfolder.cases import write_csv
 
@@ -109,7 +104,8 @@ class Classification(SplitEvaluation[Batch, ClassifiedBatch]):
     def describe(self) -> str:
         """What was looked at, and the checkpoint."""
         mirrored = ["test-time mirroring"] if self.job.table.flips else []
-        return ", ".join(["whole image", *mirrored, f"checkpoint {self.job.checkpoint}"])
+        whole = "whole image" if self.job.dataset.spatial_dims == 2 else "whole volume"
+        return ", ".join([whole, *mirrored, f"checkpoint {self.job.checkpoint}"])
 
     def _groups(self) -> list[str | None]:
         groups = {case.id: case.group for case in self.job.cases}
@@ -161,11 +157,19 @@ class Classification(SplitEvaluation[Batch, ClassifiedBatch]):
 
     def previews(self, writer: PreviewWriter) -> Handler:
         """The worst of the images that are classified wrongly, each with the evidence for its class."""
-        return Listener(end=partial(write_previews, self, writer))
+        return Listener(end=partial(self._write_previews, writer))
 
     def examples(self, writer: ExampleWriter) -> Handler:
         """Images of each class that were right, and as many that were wrong."""
-        return Listener(end=partial(write_examples, self, writer))
+        return Listener(end=partial(self._write_examples, writer))
+
+    def _write_previews(self, writer: PreviewWriter) -> None:
+        if rank() == 0:
+            write_previews(self.job, self.cases(), writer)
+
+    def _write_examples(self, writer: ExampleWriter) -> None:
+        if rank() == 0:
+            write_examples(self.job, self.ids, self.targets, self.probabilities, writer)
 
     def predictions(self, folder: Path, _name_of: Callable[[str], str], announce: Callable[[Path], None]) -> Handler:
         """One table, ``predictions.csv``."""
@@ -188,72 +192,3 @@ def _weighted_mean(values: Sequence[tuple[float, float]]) -> float:
     """The mean of (value, weight), of what weighs something (nothing has no value); 0 where all weigh nothing."""
     total = sum(weight for _, weight in values)
     return sum(value * weight for value, weight in values if weight) / total if total else 0.0
-
-
-def write_previews(evaluation: Classification, writer: PreviewWriter) -> None:
-    """The worst of the images that are classified wrongly."""
-    job = evaluation.job
-    wrong = [case for case in evaluation.cases() if case["true"] != case["predicted"]][: writer.count]
-    if not wrong or rank():
-        return
-    by_id = {case.id: case for case in job.cases}
-    images = [read_image(job.dataset, by_id[case["id"]]) for case in wrong]
-    seen = [resize_image(image, job.data) for image in images]
-    labels = np.array([job.dataset.classes.index(case["predicted"]) for case in wrong], np.int64)
-    heats = explain(job.predictor, np.stack([normalise_image(image, job.data) for image in seen]), labels)
-    for n, case in enumerate(wrong):
-        # A cropped image is shown as the network saw it: the map covers nothing else.
-        shown = seen[n] if job.data.resize == "crop" else images[n]
-        step = shrink_step(shown.shape)
-        small = displayable(shown[::step, ::step])
-        arrays: dict[str, NDArray[Any]] = {
-            "image": small[None],
-            "heat": enlarged(heats[n], small.shape[:2])[None],
-            "slices": np.zeros(1, np.int64),
-            **{name: np.array(case[name]) for name in ("true", "predicted", "probability")},
-        }
-        writer.write(case["id"], case["loss"], arrays)
-
-
-def _chosen(probabilities: NDArray[np.float64], targets: NDArray[np.int64], count: int) -> list[tuple[int, str]]:
-    """(index, role) of up to ``count`` images of each class that were right, surest first, and as many wrong."""
-    predicted = probabilities.argmax(axis=1)
-    chosen: list[tuple[int, str]] = []
-    for target in range(probabilities.shape[1]):
-        members = np.flatnonzero(targets == target)
-        sure = members[np.argsort(-probabilities[members, predicted[members]], kind="stable")]
-        chosen += [(int(i), "right") for i in sure if predicted[i] == target][:count]
-        chosen += [(int(i), "wrong") for i in sure if predicted[i] != target][:count]
-    return chosen
-
-
-def write_examples(evaluation: Classification, writer: ExampleWriter) -> None:
-    """Right and wrong images of each class, each with the evidence for its predicted class."""
-    if rank():
-        return
-    writer.clear()
-    job = evaluation.job
-    by_id = {case.id: case for case in job.cases}
-    for i, role in _chosen(evaluation.probabilities, evaluation.targets, writer.count):
-        image = read_image(job.dataset, by_id[evaluation.ids[i]])
-        seen = normalise_image(resize_image(image, job.data), job.data)
-        predicted = evaluation.probabilities[i : i + 1].argmax(axis=1)
-        (heat,) = explain(job.predictor, seen[None], predicted)
-        arrays = {
-            "image": displayable(image),
-            "input": seen,
-            "heat": _on_image(heat, image.shape[:2], job.data),
-            "true": np.array(evaluation.targets[i]),
-            "predicted": np.array(predicted[0]),
-            "probabilities": evaluation.probabilities[i],
-            "role": np.array(role),
-        }
-        writer.write(evaluation.ids[i], arrays)
-
-
-def _on_image(heat: NDArray[np.float32], shape: tuple[int, ...], data: DataTable) -> NDArray[np.uint8]:
-    """``heat`` on the part of an image of ``shape`` (H, W) that the network saw, 0 to 255; 0 elsewhere."""
-    left, top, right, bottom = (round(edge) for edge in seen_box(shape, data))
-    whole = np.zeros(shape, np.uint8)
-    whole[top:bottom, left:right] = enlarged(heat, (bottom - top, right - left))
-    return whole

@@ -10,22 +10,22 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from engine.data.read import Floats
+from engine.data.resampling import resample
 from engine.evaluation.inference import Predictor
 from engine.models import cam_layer
-
-AT_ONCE = 8  # images whose graph is held at the same time
 
 
 def grad_cam(model: nn.Module, images: Tensor, labels: NDArray[np.int64]) -> NDArray[np.float32]:
     """What of each image speaks for a class: Selvaraju et al. 2017 at the network's last feature layer.
 
     Args:
-        model: a classifier of `engine.models`, in evaluation mode; ``(B, C, H, W)`` to logits ``(B, K)``.
-        images: float32 (B, C, H, W), on the network's device.
+        model: a classifier of `engine.models`, in evaluation mode; ``(B, C, *S)`` to logits ``(B, K)``.
+        images: float32 (B, C, *S), on the network's device.
         labels: int64 (B,), the class to explain of each image.
 
     Returns:
-        float32 (B, h, w) from 0 to 1 on the layer's grid; 0 where nothing speaks for the class.
+        float32 (B, *s) from 0 to 1 on the layer's grid; 0 where nothing speaks for the class.
     """
     kept: list[Tensor] = []
 
@@ -44,32 +44,24 @@ def grad_cam(model: nn.Module, images: Tensor, labels: NDArray[np.int64]) -> NDA
     finally:
         handle.remove()
     features = kept[-1].detach().float()
-    weights = gradient.float().mean((2, 3), keepdim=True)
+    weights = gradient.float().flatten(2).mean(2).reshape(*gradient.shape[:2], *[1] * (gradient.ndim - 2))
     maps = (weights * features).sum(1).relu()
-    top = maps.amax((1, 2), keepdim=True)
+    top = maps.flatten(1).amax(1).reshape(-1, *[1] * (maps.ndim - 1))
     scaled: NDArray[np.float32] = torch.where(top > 0, maps / top, 0.0).cpu().numpy()
     return np.nan_to_num(scaled)
 
 
-def explain(predictor: Predictor, images: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
-    """`grad_cam` with the weights of ``predictor``, of any number of images.
-
-    Args:
-        images: (B, C, H, W) as the network sees them.
-        labels: (B,), the class to explain of each.
-
-    Returns:
-        (B, h, w) from 0 to 1.
-    """
+def explain(predictor: Predictor, image: Floats, label: int) -> Floats:
+    """`grad_cam` of ``image`` (C, *S), as the network sees it, with the weights of ``predictor``: (*s) from 0 to 1."""
     predictor.model.eval()
-    parts = [slice(first, first + AT_ONCE) for first in range(0, len(images), AT_ONCE)]
-    move = predictor.device.move
-    return np.concatenate(
-        [grad_cam(predictor.model, move(torch.from_numpy(images[part])), labels[part]) for part in parts]
-    )
+    batch = predictor.device.move(torch.from_numpy(image[None]))
+    (heat,) = grad_cam(predictor.model, batch, np.array([label]))
+    return np.asarray(heat)
 
 
 def enlarged(heat: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """A map (h, w) from 0 to 1 on the pixels of an image of ``shape`` (H, W), 0 to 255."""
+    """A map (*s) from 0 to 1 on the pixels or voxels of an image of ``shape`` (*S), 0 to 255."""
+    if len(shape) == 3:
+        return (resample(heat, shape).clip(0, 1) * 255).round().astype(np.uint8)
     larger = Image.fromarray(heat).resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
     return np.asarray(np.clip(np.asarray(larger), 0, 1) * 255, np.float32).round().astype(np.uint8)

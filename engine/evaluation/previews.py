@@ -24,6 +24,12 @@ def shrink_step(shape: tuple[int, ...], most: int = PIXELS) -> int:
     return max(1, -(-max(shape[:2]) // most))
 
 
+def shades(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """``values`` as uint8, from their 1st percentile to their 99th."""
+    low, high = np.percentile(values, (1, 99))
+    return np.asarray(np.clip((values - low) / max(float(high - low), 1e-6), 0, 1) * 255).astype(np.uint8)
+
+
 def preview_slices(image: NDArray[np.float32], truth: Masks | None, mask: Masks) -> dict[str, NDArray[Any]]:
     """A few slices along the last axis, spread over where truth or mask is; of a 2-D image, all of it.
 
@@ -47,10 +53,7 @@ def preview_slices(image: NDArray[np.float32], truth: Masks | None, mask: Masks)
     first, last = (depth[0], depth[-1]) if depth.size else (0, mask.shape[2] - 1)
     places = np.unique(np.linspace(first, last, SLICES).round().astype(np.int64))
     step = shrink_step(mask.shape)
-    part = image[:, ::step, ::step, places]
-    low, high = np.percentile(part, (1, 99))
-    shades = np.clip((part - low) / max(float(high - low), 1e-6), 0, 1) * 255
-    slices = np.ascontiguousarray(np.moveaxis(shades, (3, 0), (0, 3))).astype(np.uint8)
+    slices = np.ascontiguousarray(np.moveaxis(shades(image[:, ::step, ::step, places]), (3, 0), (0, 3)))
     fine = shrink_step(mask.shape, MASK_PIXELS)
     masks = {"truth": truth, "prediction": mask}
     return {

@@ -1,5 +1,6 @@
 """Class activation maps of a classifier: for every class images that it took rightly and wrongly."""
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from PIL import Image
 from engine.data.prepare import IMAGENET_MEAN, IMAGENET_STD
 from engine.figures import style
 from engine.figures.network import NO_PROOF, TrainedNetwork
+from engine.figures.slices import across
 from engine.readers.examples import Example, example_files
 from engine.readers.numbers import file_part
 from engine.readers.run import Drawn, FigureError, Job, RunData
@@ -23,7 +25,7 @@ _TEXT_ROW = 0.3  # inches above a row of images
 
 def plan(run: RunData) -> list[Job]:
     """A sheet for every class."""
-    network = TrainedNetwork(run, channels=3, volumes=False)
+    network = TrainedNetwork(run, channels=run.data.channels or 3, volumes=not run.pictures)
     parts = stems(run.classes)
     return [
         Job(f"gradcam_{parts[index]}", "gradcam", f"{network.method_name}, {name}", partial(draw, run, network, index))
@@ -41,7 +43,8 @@ def draw(run: RunData, network: TrainedNetwork, label: int, path: Path) -> Drawn
     right = [example for example in examples if example.role == "right"][:limit]
     wrong = [example for example in examples if example.role == "wrong"][:limit]
     maps = _maps(network, [*right, *wrong])
-    figure = _sheet(run, right, wrong, maps)
+    panels = {example.id: _panel(run, example, maps[example.id]) for example in [*right, *wrong]}
+    figure = _sheet(run, right, wrong, panels)
     style.save(figure, path, run.options.dpi, vector=False)
     slow = "Score-CAM is slow without a GPU: one right and one wrong example a class"
     return Drawn(_caption(run, network, name, len(right), len(wrong)), slow if network.slow else network.remark)
@@ -69,16 +72,39 @@ def _maps(network: TrainedNetwork, examples: list[Example]) -> dict[str, np.ndar
     return {example.id: values for example, values in zip(examples, maps, strict=True)}
 
 
-def _sheet(run: RunData, right: list[Example], wrong: list[Example], maps: dict[str, np.ndarray]) -> Figure:
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """What is shown of an example: a picture, or a slice of a volume."""
+
+    image: np.ndarray  # (H, W, 3) or (H, W)
+    seen: np.ndarray  # the part of it that the network saw
+    heat: np.ndarray  # (h, w), the map on that part
+    tall: float  # height of it, in widths
+    where: str  # which slice
+
+
+def _panel(run: RunData, example: Example, heat: np.ndarray) -> _Panel:
+    image = example.arrays["image"]
+    if run.pictures:
+        shown = _seen(run, example)
+        return _Panel(image, shown, _resized(heat, shown.shape[:2]), image.shape[0] / image.shape[1], "")
+    place, (shown, hot) = across([image, heat], heat, 2, oriented=run.data.unit == "mm")
+    step = example.arrays["spacing"]
+    tall = shown.shape[0] * float(step[1]) / (shown.shape[1] * float(step[0]))
+    shown, hot = shown[::-1], hot[::-1]  # rows run down, as in a picture
+    return _Panel(shown, shown, np.clip(hot, 0, 1), tall, f", slice {place + 1} of {image.shape[2]}")
+
+
+def _sheet(run: RunData, right: list[Example], wrong: list[Example], panels: dict[str, _Panel]) -> Figure:
     rows = max(len(right), len(wrong))
-    first = (right or wrong)[0].arrays["image"]
+    tallest = max(panel.tall for panel in panels.values())
     side = (style.WIDTH - 0.7) / 6
-    height = rows * (side * first.shape[0] / first.shape[1] + _TEXT_ROW) + 0.3
+    height = rows * (side * tallest + _TEXT_ROW) + 0.3
     figure = style.new_figure(style.WIDTH, max(height, 1.4), layout="none")
     bar = 0.955
     grid = figure.add_gridspec(
         rows, 7, left=0.0, right=bar - 0.015, top=1 - 0.42 / height, bottom=0.01, wspace=0.03,
-        hspace=_TEXT_ROW / side * first.shape[1] / first.shape[0], width_ratios=[1, 1, 1, 0.14, 1, 1, 1],
+        hspace=_TEXT_ROW / side / tallest, width_ratios=[1, 1, 1, 0.14, 1, 1, 1],
     )  # fmt: skip
     for offset, examples, heading in ((0, right, "predicted rightly"), (4, wrong, "predicted wrongly")):
         x = grid[0, offset].get_position(figure).x0
@@ -86,21 +112,19 @@ def _sheet(run: RunData, right: list[Example], wrong: list[Example], maps: dict[
         if not examples:
             figure.text(x, 1 - 0.3 / height, "none", fontsize=style.LABEL, color=style.MUTED, va="top")
         for row, example in enumerate(examples):
-            panels = [figure.add_subplot(grid[row, offset + column]) for column in range(3)]
-            _triple(panels, run, example, maps[example.id])
+            three = [figure.add_subplot(grid[row, offset + column]) for column in range(3)]
+            _triple(three, run, example, panels[example.id])
     tall = min(height, 2.0) / height
     heat_bar(figure, cax=figure.add_axes((bar, 0.5 - tall / 4, 0.012, tall / 2)))
     return figure
 
 
-def _triple(panels: list[Axes], run: RunData, example: Example, heat: np.ndarray) -> None:
-    image = example.arrays["image"]
-    shown = _seen(run, example)
-    heat = _resized(heat, shown.shape[:2])
-    panels[0].imshow(image)
-    panels[1].imshow(heat, cmap=style.HEAT, vmin=0, vmax=1)
-    panels[2].imshow(overlay(shown, heat))
-    if heat.max() < 1e-6:
+def _triple(panels: list[Axes], run: RunData, example: Example, shown: _Panel) -> None:
+    aspect = shown.tall * shown.image.shape[1] / shown.image.shape[0]
+    panels[0].imshow(shown.image, cmap="gray", aspect=aspect)
+    panels[1].imshow(shown.heat, cmap=style.HEAT, vmin=0, vmax=1, aspect=aspect)
+    panels[2].imshow(overlay(shown.seen, shown.heat), aspect=aspect)
+    if shown.heat.max() < 1e-6:
         panels[1].text(0.5, 0.5, "nothing positive", color=style.FAINT, fontsize=style.SMALL - 1, ha="center",
                        va="center", transform=panels[1].transAxes)  # fmt: skip
     frame = style.ACCENT if example.role == "right" else style.WARNING
@@ -111,11 +135,17 @@ def _triple(panels: list[Axes], run: RunData, example: Example, heat: np.ndarray
         panel.spines[:].set_color(frame)
         panel.spines[:].set_linewidth(1.2)
     panels[0].text(
-        0, 1.04, _title(run, example), transform=panels[0].transAxes, fontsize=style.SMALL, va="bottom", linespacing=1.1
+        0,
+        1.04,
+        _title(run, example, shown.where),
+        transform=panels[0].transAxes,
+        fontsize=style.SMALL,
+        va="bottom",
+        linespacing=1.1,
     )
 
 
-def _title(run: RunData, example: Example) -> str:
+def _title(run: RunData, example: Example, where: str) -> str:
     probabilities = np.asarray(example.arrays["probabilities"], dtype=float)
     true, predicted = int(example.arrays["true"]), int(example.arrays["predicted"])
     mark = "✓" if true == predicted else "✗"
@@ -123,7 +153,7 @@ def _title(run: RunData, example: Example) -> str:
     case = case if len(case) <= 26 else "…" + case[-25:]
     return (
         f"{mark} true {run.classes[true]} {probabilities[true]:.2f}, predicted {run.classes[predicted]} "
-        f"{probabilities[predicted]:.2f}\n{case}"
+        f"{probabilities[predicted]:.2f}\n{case}{where}"
     )
 
 
@@ -162,8 +192,9 @@ def heat_bar(figure: Figure, **place: Any) -> None:
 
 
 def _caption(run: RunData, network: TrainedNetwork, name: str, right: int, wrong: int) -> str:
+    image = "Image" if run.pictures else "The axial slice with the most of the map"
     return (
         f"Cases of class {name} in the {run.split} split: the {right} predicted rightly and the {wrong} predicted "
-        f"wrongly of which the network was surest. Image, {network.method_name} map of the predicted class at the last "
+        f"wrongly of which the network was surest. {image}, {network.method_name} map of the predicted class at the last "
         f"feature layer, and map over image. Numbers: the network's probability. {NO_PROOF}"
     )

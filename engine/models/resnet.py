@@ -4,12 +4,13 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from engine.models.base import build
+from engine.models.layers import MONAI_NORMS
 from engine.models.weights import load_imagenet
 from engine.recipe.models import ResNetTable
 
 
 @build.register
-def build_resnet(table: ResNetTable, channels: int, outputs: int, size: tuple[int, ...]) -> nn.Module:  # noqa: ARG001  (takes any size)
+def build_resnet(table: ResNetTable, channels: int, outputs: int, size: tuple[int, ...]) -> nn.Module:
     """MONAI's ResNet with the settings that make it torchvision's (He et al. 2016); with its weights where asked for.
 
     With MONAI's defaults the same weights load and compute something else (a stem of stride 1), or
@@ -18,12 +19,13 @@ def build_resnet(table: ResNetTable, channels: int, outputs: int, size: tuple[in
     from monai.networks import nets
 
     model: nn.Module = getattr(nets, table.name)(
-        spatial_dims=2,
+        spatial_dims=len(size),
         n_input_channels=channels,
         num_classes=outputs,
         shortcut_type="B",
         bias_downsample=False,
         conv1_t_stride=2,
+        norm=MONAI_NORMS[table.norm],
     )
     if table.dropout:
         model.fc = _dropping(model.fc, table.dropout)  # type: ignore[arg-type]

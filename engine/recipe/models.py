@@ -67,11 +67,10 @@ class _Supervised(_Normed):
 
 
 class ResNetTable(_Dropout):
-    """ResNet (He et al. 2016), as torchvision has it."""
+    """ResNet (He et al. 2016), as torchvision has it; of volumes the same with one axis more."""
 
     tasks = CLASSIFICATION
     head = "fc."
-    dims = frozenset({2})
 
     name: Literal["resnet18", "resnet34", "resnet50", "resnet101"]
     pretrained: bool = False
@@ -80,6 +79,9 @@ class ResNetTable(_Dropout):
         Literal["V1", "V2"], only("model.name", "resnet50", "resnet101"), any_of("model.pretrained")
     ] = "V1"
     """Which of them: V2, of a newer and longer training, exists of resnet50 and resnet101."""
+    norm: Literal["batch", "group", "instance"] = "batch"
+    """The normalisation; ImageNet's weights are of batch norm. group (8 groups): for batches of few images, as volumes
+    often ask for, whose mean and deviation say little of the others."""
 
 
 class UNet3dTable(_UNet):

@@ -71,6 +71,11 @@ _SPACED = When(
     lambda unit: None if unit is None else unit != "voxel",
     "files that carry a spacing, as NIfTI does",
 )
+_GRIDDED = When(
+    ("task", "data.resize", "data.size"),
+    lambda task, resize, size: task == "segmentation" or (resize == "crop" and len(size) == 3),
+    'task = "segmentation", or volumes (3 numbers in data.size) with data.resize = "crop"',
+)
 VOLUMES = frozenset({3})
 PICTURES = frozenset({2})
 
@@ -135,8 +140,9 @@ class DataTable(NamedTable):
     samples_per_case: Annotated[int, Field(ge=1, le=1000), _SEGMENTATION] = 1
     """Crops taken of each case in an epoch."""
     resize: Annotated[Literal["stretch", "crop"], _CLASSIFICATION] = "stretch"
-    """Stretch the whole image to size, or scale its shorter side and crop the centre."""
-    spacing: Annotated[tuple[Positive, ...] | None, Field(min_length=2, max_length=3), _SEGMENTATION, _SPACED] = None
+    """stretch: the whole image to size. crop: the centre; of a picture after its shorter side was scaled, of a volume
+    with voxels of `spacing`, or else its own, and zeros around it where it is smaller."""
+    spacing: Annotated[tuple[Positive, ...] | None, Field(min_length=2, max_length=3), _GRIDDED, _SPACED] = None
     """Resample volumes to this voxel size in mm; pictures to steps of this many of their own pixels. Predictions go
     back to their own geometry."""
     intensity: Literal["none", "zscore", "body", "minmax", "imagenet", "window"] = "zscore"
@@ -235,10 +241,9 @@ class Isic2018Table(DataTable):
 
 
 class ImageFolderTable(DataTable):
-    """Folders of images, one a class; below train, validation and test where a split is given."""
+    """Folders of images, one a class; below train, validation and test where a split is given. Pictures or volumes."""
 
     tasks = CLASSIFICATION
-    dims = PICTURES
     source: Literal["image_folder"]
 
 

@@ -50,6 +50,7 @@ _GROWS = When(
 )
 _COLOURS = When(("data.size", "data.channels"), _coloured, "pictures in colour: a data.size of 2 numbers")
 _VOLUMES = When(("data.size",), lambda size: len(size) == 3, "volumes: 3 numbers in data.size")
+_PICTURES = When(("data.size",), lambda size: len(size) == 2, "pictures: 2 numbers in data.size")
 _Axis = Annotated[int, Field(ge=0, le=2)]
 
 
@@ -128,7 +129,7 @@ class AugmentTable(Table):
     """How often rotation, zoom and shift are applied."""
     flip: tuple[_Axis, ...] = ()
     """Axes that may be mirrored, counted from 0; each half of the time."""
-    rotate90: Annotated[bool, _CLASSIFICATION] = False
+    rotate90: Annotated[bool, _CLASSIFICATION, _PICTURES] = False
     """Rotations by 90, 180 and 270 degrees."""
     draw: Annotated[
         Literal["sample", "batch"],
@@ -136,15 +137,16 @@ class AugmentTable(Table):
         _BATCHES,
     ] = "sample"
     """batch: one rotation, zoom, shift and flip for all samples of a batch."""
-    crop_scale: Annotated[float, Field(gt=0.0, le=1.0), _CLASSIFICATION] = 1.0
+    crop_scale: Annotated[float, Field(gt=0.0, le=1.0), _CLASSIFICATION, _PICTURES] = 1.0
     """Crop a random share of the area, at least this, and scale it to size."""
     grow_from: Annotated[float, Field(gt=0.0, le=1.0), _CLASSIFICATION, _GROWS] = 1.0
-    """Side of the pictures at the beginning, as a share of data.size; it grows evenly and is 1 after two thirds of the
-    epochs (progressive learning, Tan and Le 2021). Small pictures are quick, and first things are learned from them."""
+    """Side of the images at the beginning, as a share of data.size; it grows evenly and is 1 after two thirds of the
+    epochs (progressive learning, Tan and Le 2021). Small images are quick, and first things are learned from them."""
     mixup: Annotated[float, Field(ge=0.0, le=10.0), _CLASSIFICATION, *_MIXED] = 0.0
-    """Mean of two pictures and of their losses (Zhang et al. 2018), with a share from Beta(mixup, mixup)."""
+    """Mean of two images and of their losses (Zhang et al. 2018), with a share from Beta(mixup, mixup)."""
     cutmix: Annotated[float, Field(ge=0.0, le=10.0), _CLASSIFICATION, *_MIXED] = 0.0
-    """A rectangle of another picture (Yun et al. 2019), its area from Beta(cutmix, cutmix), and as much of its loss.
+    """A rectangle of another image, of a volume a box (Yun et al. 2019), its share from Beta(cutmix, cutmix), and as
+    much of its loss.
     With mixup too, one of the two is drawn for each batch."""
     mix_probability: Annotated[Share, any_of("augment.mixup", "augment.cutmix")] = 1.0
     """How often a batch is mixed."""

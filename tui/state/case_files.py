@@ -123,14 +123,17 @@ def _stack(array: Array) -> Array:
 
 def _photo(arrays: Mapping[str, Array], classes: Sequence[str]) -> PreviewImages | str:
     image = arrays["image"]
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] < 3 or not image.size:
         return "the example has another layout than this version knows"
+    volume = image.shape[2] > 3  # (X, Y, Z), else (H, W, 3)
     step = max(1, -(-max(image.shape[:2]) // LONGEST_SIDE))
     true, predicted = (class_name(int(arrays[name]), classes) for name in ("true", "predicted"))
     heat = arrays.get("heat")
-    if heat is not None and (heat.shape != image.shape[:2] or heat.dtype != np.uint8):
+    if heat is not None and (heat.shape != image.shape[: 2 + volume] or heat.dtype != np.uint8):
         return "the activation map of the example has another shape than its image"
     share = float(arrays["probabilities"][int(arrays["predicted"])]) if "probabilities" in arrays else math.nan
     words = verdict(true, predicted, share)
-    shown = None if heat is None else heat[None, ::step, ::step]
-    return PreviewImages(image[None, ::step, ::step], np.zeros(1, np.int64), None, None, words, shown)
+    shown = None if heat is None else _stack(heat[::step, ::step])
+    small = image[::step, ::step]
+    stack = _stack(small) if volume else small[None]
+    return PreviewImages(stack, np.arange(len(stack)), None, None, words, shown)

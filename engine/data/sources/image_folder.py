@@ -28,6 +28,8 @@ def image_folder(table: ImageFolderTable, folder: Path, task: str) -> DatasetInd
         raise DataError(f"{folder} has no folders of images", "put the images of each class in a folder of its name")
     classes = table.classes or tuple(sorted(found))
     targets = {name: index.class_of(name, classes) for name in found}
+    volumes = _volumes(folder, len(table.size) == 3)
+    endings = index.NIFTI if volumes else PICTURES
     problems = [
         Problem(name, "a folder of no class", f"{', '.join(classes)}, as data.classes says")
         for name, target in sorted(targets.items())
@@ -37,28 +39,34 @@ def image_folder(table: ImageFolderTable, folder: Path, task: str) -> DatasetInd
     for part, split in parts:
         for path in _folders(part):
             if (target := targets[path.name]) is not None:
-                cases += _cases(folder, path, target, split, problems)
+                files = [file for file in index.files_below(path) if file.name.lower().endswith(endings)]
+                cases += _cases(path, files, target, split)
+                if not files:
+                    where, allowed = path.relative_to(folder).as_posix(), f"files that end with {', '.join(endings)}"
+                    problems.append(Problem(where, "no images in it", allowed))
     index.refuse(folder, problems)
-    names = index.identities([case.images[0] for case in cases], folder, PICTURES)
+    names = index.identities([case.images[0] for case in cases], folder, endings)
     return DatasetIndex(
         name=folder.name,
         cases=tuple(replace(case, id=name) for name, case in zip(names, cases, strict=True)),
         classes=classes,
-        channels=3,
-        spatial_dims=2,
-        spacing_unit="pixel",
+        channels=0 if volumes else 3,  # a classifier of pictures sees colours, also where these are grey
+        spatial_dims=3 if volumes else 2,
+        spacing_unit="mm" if volumes else "pixel",
         notes=index.left_over(folder, [folder], cases),
     )
 
 
-def _cases(folder: Path, path: Path, target: int, split: str, problems: list[Problem]) -> list[Case]:
-    files = [file for file in index.files_below(path) if file.name.lower().endswith(PICTURES)]
+def _volumes(folder: Path, wanted: bool) -> bool:
+    """Whether the images are volumes: as the files are, or as ``wanted`` where both kinds are there, or neither."""
+    names = [file.name.lower() for file in index.files_below(folder)]
+    volumes, pictures = (any(name.endswith(kind) for name in names) for kind in (index.NIFTI, PICTURES))
+    return volumes if volumes != pictures else wanted
+
+
+def _cases(path: Path, files: list[Path], target: int, split: str) -> list[Case]:
     groups = {file: index.group_below(file, path) for file in files}
-    several = len({*groups.values()}) > 1
-    if not files:
-        where = path.relative_to(folder).as_posix()
-        problems.append(Problem(where, "no images in it", f"files that end with {', '.join(PICTURES)}"))
-    groups = groups if several else dict.fromkeys(files)
+    groups = groups if len({*groups.values()}) > 1 else dict.fromkeys(files)
     return [Case(file.name, (file,), target=target, group=groups[file], split=split) for file in files]
 
 
