@@ -13,7 +13,7 @@ from pathlib import Path
 
 from engine.data.dataset import MARKER
 from engine.data.phantom_skin import write_isic2018, write_lesions
-from engine.data.phantom_volumes import write_hippocampus, write_left_atrium
+from engine.data.phantom_volumes import write_hippocampus, write_left_atrium, write_nodules
 from engine.errors import UsageError, raised_as
 from engine.recipe import DataTable
 
@@ -48,6 +48,10 @@ PHANTOMS: dict[str, Phantom] = {
         Phantom(
             "lesions", "segmentation", "image_pairs", 120,
             "skin lesions with masks; corners as dark as they are", write_lesions,
+        ),
+        Phantom(
+            "nodules", "classification", "image_folder", 200,
+            "volumes of a lung with a smooth or a ragged nodule among vessels as dense", write_nodules,
         ),
     )
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Phantom volumes: a left atrium in the UA-MT layout, a hippocampus in the Decathlon layout."""
+"""Phantom volumes: a left atrium in the UA-MT layout, a hippocampus in the Decathlon layout, nodules in folders."""
 
 import gzip
 import json
@@ -12,6 +12,7 @@ from scipy import ndimage
 
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
+NODULES = ("smooth", "ragged")
 Point = npt.NDArray[np.float64]
 
 
@@ -55,6 +56,41 @@ def write_hippocampus(folder: Path, seed: int, cases: int) -> None:
         "test": [],
     }
     (folder / "dataset.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
+
+
+def write_nodules(folder: Path, seed: int, cases: int) -> None:
+    """``<split>/<class>/nodule_000.nii.gz``, the two classes in turn: about 36x36x26 voxels of 1 x 1 x 1.5 mm."""
+    tests, validations = max(2, round(0.25 * cases)), max(2, round(0.15 * cases))
+    for index in range(cases):
+        split = "test" if index < tests else "validation" if index < tests + validations else "train"
+        name = NODULES[index % 2]
+        place = folder / split / name
+        place.mkdir(parents=True, exist_ok=True)
+        image = nodule(np.random.default_rng([seed, 8, index]), ragged=name == NODULES[1])
+        write_nifti(place / f"nodule_{index:03d}.nii.gz", image, np.diag([1.0, 1.0, 1.5, 1.0]))
+
+
+def nodule(rng: np.random.Generator, *, ragged: bool) -> npt.NDArray[np.int16]:
+    """One cut-out of a lung in Hounsfield units, with a nodule among vessels as dense as it is.
+
+    A ragged one has spicules, a smooth one a vessel or two that touch it: only their number and their ends tell them.
+    """
+    shape = tuple(int(side) for side in rng.integers((34, 34, 24), (40, 40, 29)))
+    grid = [axis * step for axis, step in zip(_grid(shape), (1.0, 1.0, 1.5), strict=True)]
+    middle = (np.array(shape) * (1.0, 1.0, 1.5)) / 2 + rng.uniform(-3, 3, 3)
+    radius = rng.uniform(5, 8)
+    dense = _ellipsoid(grid, middle, radius * rng.uniform(0.8, 1.2, 3), rng.uniform(-1, 1))
+    for _ in range(int(rng.integers(9, 14)) if ragged else int(rng.integers(1, 3))):
+        way = rng.normal(size=3)
+        way /= np.linalg.norm(way)
+        end = middle + way * (radius + rng.uniform(4, 8) if ragged else 60)
+        dense |= _tube(grid, middle, end, rng.uniform(0.9, 1.5))
+    for _ in range(int(rng.integers(2, 5))):
+        start, end = rng.uniform(0, 40, 3), rng.uniform(0, 40, 3)
+        dense |= _tube(grid, start, end, rng.uniform(0.8, 1.6))
+    soft = ndimage.gaussian_filter(dense.astype(np.float64), 0.6)
+    image = -850 + soft * rng.uniform(820, 900) + rng.normal(0, 60, shape)
+    return np.asarray(np.rint(image), np.int16)
 
 
 def write_nifti(path: Path, array: npt.NDArray[np.generic], affine: npt.NDArray[np.float64]) -> None:

@@ -113,7 +113,7 @@ def _write_texts(
 def _libraries(content: dict[str, Any]) -> list[str]:
     """What ``predict.py`` imports for such images."""
     volumes, masks = content["image"]["axes"] == 3, content["task"] == "segmentation"
-    return ["numpy", "onnxruntime", *(["scipy"] if masks else []), "nibabel" if volumes else "pillow"]
+    return ["numpy", "onnxruntime", *(["scipy"] if masks or volumes else []), "nibabel" if volumes else "pillow"]
 
 
 def _sum(path: Path) -> str:

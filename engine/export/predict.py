@@ -462,6 +462,16 @@ def shrunk(image: Array, how: dict[str, Any]) -> Array:
     return np.stack([resized(channel, (height, width), (left, top, right, bottom)) for channel in image])
 
 
+def seen_whole(case: Case, how: dict[str, Any]) -> Array:
+    """An image as a network of classes sees it, (C, *size): all of it, or its centre."""
+    if how["axes"] == 2:
+        image = shrunk(case.values, how)
+        return shaded(image, image, how)
+    image = prepared(case, how, how["size"] if how["resize"] == "stretch" else None).image
+    starts = [(a - b) // 2 for a, b in zip(image.shape[1:], how["size"], strict=True)]
+    return image[(slice(None), *(slice(a, a + b) for a, b in zip(starts, how["size"], strict=True)))]
+
+
 def resized(channel: Array, shape: Sequence[int], box: tuple[float, float, float, float] | None = None) -> Array:
     """One channel of a picture (H, W) on a grid of ``shape``: each new pixel the mean of what it covers."""
     from PIL import Image
@@ -483,8 +493,8 @@ def resampled(volume: Array, shape: Sequence[int]) -> Array:
     return np.asarray(ndimage.zoom(volume, factors, order=1, mode="nearest", grid_mode=True))
 
 
-def prepared(case: Case, how: dict[str, Any]) -> Seen:
-    """An image as a network of masks sees it: turned to RAS+, at the network's spacing, normalised, padded."""
+def prepared(case: Case, how: dict[str, Any], stretched: Sequence[int] | None = None) -> Seen:
+    """An image on the network's grid: turned to RAS+, at the network's spacing or ``stretched``, normalised, padded."""
     image, turn, spacing, size = case.values, None, case.spacing, how["size"]
     if case.affine is not None:
         from nibabel.orientations import apply_orientation, io_orientation
@@ -497,6 +507,7 @@ def prepared(case: Case, how: dict[str, Any]) -> Seen:
     spacing = (1.0, 1.0) if how["axes"] == 2 else spacing
     if how["spacing"] and spacing:
         shape = tuple(max(1, round(n * a / b)) for n, a, b in zip(turned, spacing, how["spacing"], strict=True))
+    shape = shape if stretched is None else tuple(stretched)
     if how["axes"] == 3:
         image = np.stack([resampled(normalised(channel, how), shape) for channel in image]).astype(np.float32)
     elif shape != turned:
@@ -778,8 +789,7 @@ def predict(network: Network, cases: Sequence[Case], output: Path, *, overwrite:
             write_mask(output / f"{case.name}{ending}", mask, case, network.facts["label_values"])
             say(output / f"{case.name}{ending}")
         else:
-            image = shrunk(case.values, how)
-            shares = network.shares(shaded(image, image, how))
+            shares = network.shares(seen_whole(case, how))
             if not np.isfinite(shares).all():
                 raise UnusableError(f"the network gives values that are not finite for {case.name}")
             rows.append([case.name, network.facts["classes"][int(shares.argmax())], *map(repr, shares.tolist())])

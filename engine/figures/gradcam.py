@@ -195,6 +195,6 @@ def _caption(run: RunData, network: TrainedNetwork, name: str, right: int, wrong
     image = "Image" if run.pictures else "The axial slice with the most of the map"
     return (
         f"Cases of class {name} in the {run.split} split: the {right} predicted rightly and the {wrong} predicted "
-        f"wrongly of which the network was surest. {image}, {network.method_name} map of the predicted class at the last "
-        f"feature layer, and map over image. Numbers: the network's probability. {NO_PROOF}"
+        f"wrongly of which the network was surest. {image}, {network.method_name} map of the predicted class at the "
+        f"last feature layer, and map over image. Numbers: the network's probability. {NO_PROOF}"
     )

@@ -24,7 +24,9 @@ def build_resnet(table: ResNetTable, channels: int, outputs: int, size: tuple[in
         num_classes=outputs,
         shortcut_type="B",
         bias_downsample=False,
-        conv1_t_stride=2,
+        conv1_t_stride=1 if table.stem == 1 else 2,
+        no_max_pool=table.stem < 4,
+        widen_factor=table.width,
         norm=MONAI_NORMS[table.norm],
     )
     if table.dropout:

@@ -1,4 +1,4 @@
-"""The plan of a classification: size of the pictures and network, as far as the minutes go."""
+"""The plan of a classification: size of the images and network, as far as the minutes go."""
 
 import math
 from collections.abc import Iterator
@@ -9,12 +9,15 @@ from engine.errors import DataError, counted
 from engine.planning import plan
 from engine.planning.facts import Facts
 from engine.planning.machine import Pace
-from engine.planning.plan import Line, Measure, Plan, Wish
+from engine.planning.plan import Line, Measure, Plan, Wish, intensity_lines
 
 _SIZES = (224, 192, 160, 128, 96, 64)  # sides: ImageNet's down to the least that cls_best_hour begins with
 _LEAST = 30  # passes over the cases: what cls_best has
 _MOST = 600  # passes at most: the longest of the usual trainings from random weights
+_VOLUME_SIZES = (128, 96, 80, 64, 48, 32)  # the longest sides of volumes; by no measurement
+_DEEP = 64  # voxels of the shortest side from which torchvision's stem leaves something for the last layers
 _BATCH, _FEWEST = 64, 16  # cls_best_hour's, and the least that batch norm and MixUp are worth something with
+_VOLUME_BATCH = 8  # by no measurement: group norm asks for no more
 _STEPS = 10  # an epoch has at least so many, where the cases allow: of few cases smaller batches, not fewer steps
 _OF_ONE = 2  # cases of a class in the mean, at least: one to learn it by and one to test it
 _UNLIKE = 1.1  # times the cases of the rarest class, from which the loss weighs them
@@ -25,7 +28,11 @@ class Shape:
     """A network and what it sees."""
 
     name: str
-    side: int
+    size: tuple[int, ...]
+
+    @property
+    def words(self) -> str:
+        return "x".join(map(str, self.size))
 
 
 def plan_classification(wish: Wish, measure: Measure, pretrained: frozenset[str]) -> Plan:
@@ -35,11 +42,9 @@ def plan_classification(wish: Wish, measure: Measure, pretrained: frozenset[str]
         pretrained: networks of which ImageNet weights are here already: nothing is fetched.
 
     Raises:
-        DataError: no network classifies such images, or there are fewer than two classes.
+        DataError: there are fewer than two classes, or too few cases of them; or no network fits into the memory.
     """
     facts = wish.facts
-    if facts.dataset.spatial_dims != 2:
-        raise DataError("no network here classifies volumes", "pictures of slices can be classified; see docs/data.md")
     if sum(count > 0 for count in facts.present.values()) < 2:
         names = ", ".join(facts.dataset.classes)
         raise DataError(f"all cases are of one class: {names}", "a classification needs two classes or more")
@@ -62,7 +67,8 @@ def plan_classification(wish: Wish, measure: Measure, pretrained: frozenset[str]
         raise DataError("no network of this plan fits into the memory of this machine", "free some of it")
     shape, pace = best[0], plan.watched(wish, best[1], _lines(wish, best[0], None, pretrained), measure)
     start = "from ImageNet weights" if shape.name in pretrained else "from random weights"
-    words = f"pictures of {shape.side}x{shape.side}, {shape.name} {start}; {plan.pace_words(pace, wish.machine)}"
+    kind = "volumes" if facts.dataset.spatial_dims == 3 else "pictures"
+    words = f"{kind} of {shape.words}, {shape.name} {start}; {plan.pace_words(pace, wish.machine)}"
     time = _span(wish, pace)
     said = (words, *plan.said(wish, time), plan.UNMIRRORED)
     return Plan(tuple(_lines(wish, shape, pace, pretrained)), said, time.minutes)
@@ -70,14 +76,29 @@ def plan_classification(wish: Wish, measure: Measure, pretrained: frozenset[str]
 
 def _shapes(wish: Wish) -> Iterator[Shape]:
     longest = max(wish.facts.size)
+    if wish.facts.dataset.spatial_dims == 3:
+        yield from (Shape("resnet18", size) for size in dict.fromkeys(_volume_sizes(wish.facts)))
+        return
     sides = [side for side in _SIZES if side <= longest] or [max(32, longest // 32 * 32)]
     if wish.machine.gpu:
-        yield Shape("resnet50", sides[0])
-    yield from (Shape("resnet18", side) for side in sides)
+        yield Shape("resnet50", (sides[0],) * 2)
+    yield from (Shape("resnet18", (side,) * 2) for side in sides)
+
+
+def _volume_sizes(facts: Facts) -> Iterator[tuple[int, ...]]:
+    """Sizes with the proportions of the median volume in space, in multiples of 8; none finer than its own voxels."""
+    extent = [side * step for side, step in zip(facts.size, facts.spacing or (1.0,) * 3, strict=True)]
+    for longest in _VOLUME_SIZES:
+        shares = [longest * part / max(extent) for part in extent]
+        yield tuple(
+            8 * max(2, min(round(share / 8), -(-side // 8))) for share, side in zip(shares, facts.size, strict=True)
+        )
 
 
 def _batch(facts: Facts) -> int:
     train = facts.count("train")
+    if facts.dataset.spatial_dims == 3:
+        return max(1, min(_VOLUME_BATCH, train))
     return min(_BATCH, max(_FEWEST, 2 ** int(math.log2(max(1, train / _STEPS))))) if train >= _FEWEST else max(1, train)
 
 
@@ -94,7 +115,7 @@ def _span(wish: Wish, pace: Pace | None) -> plan.Span:
 
 
 def _grows(shape: Shape) -> bool:
-    return shape.side % 32 == 0 and shape.side >= 64
+    return all(side % 32 == 0 and side >= 64 for side in shape.size)
 
 
 def _lines(wish: Wish, shape: Shape, pace: Pace | None, pretrained: frozenset[str]) -> list[Line]:
@@ -102,22 +123,45 @@ def _lines(wish: Wish, shape: Shape, pace: Pace | None, pretrained: frozenset[st
     time = _span(wish, pace)
     steps, epoch = time.steps, time.epoch
     batch = Line("train.batch_size", _batch(facts), f"{counted(epoch, 'step')} an epoch")
-    height, width = facts.size
-    seen = f"pictures are {height}x{width} in the median; {plan.pace_words(pace, wish.machine)}" if pace else ""
-    normal = "as the ImageNet weights know them" if ready else "by fixed means, so that tints stay what they are"
+    volumes = facts.dataset.spatial_dims == 3
+    kind = "volume" if volumes else "picture"
+    sizes = "x".join(map(str, facts.size))
+    seen = f"{kind}s are {sizes} in the median; {plan.pace_words(pace, wish.machine)}" if pace else ""
     return [
         *plan.data_lines(facts),
-        Line("data.size", [shape.side] * 2, seen),
-        Line("data.resize", "stretch", "the whole picture: nothing at its border is lost"),
-        Line("data.intensity", "imagenet", normal)
-        if facts.dataset.colour
-        else Line("data.intensity", "zscore", "each picture by itself"),
-        *_model_lines(shape, plan.about(steps / epoch), ready=ready),
+        Line("data.size", list(shape.size), seen),
+        Line("data.resize", "stretch", f"the whole {kind}: nothing at its border is lost"),
+        *_intensity_lines(facts, ready=ready),
+        *(_volume_model if volumes else _model_lines)(shape, plan.about(steps / epoch), ready=ready),
         *_loss_lines(facts),
         *_optimizer_lines(steps, epoch, ready=ready),
         *plan.time_lines(wish, pace, time, batch=batch),
         *_augment_lines(facts, shape, batch=_batch(facts)),
         plan.LAST,
+    ]
+
+
+def _intensity_lines(facts: Facts, *, ready: bool) -> list[Line]:
+    if facts.dataset.colour:
+        normal = "as the ImageNet weights know them" if ready else "by fixed means, so that tints stay what they are"
+        return [Line("data.intensity", "imagenet", normal)]
+    if facts.dataset.spatial_dims == 3:
+        return intensity_lines(facts)
+    return [Line("data.intensity", "zscore", "each picture by itself")]
+
+
+def _volume_model(shape: Shape, passes: str, *, ready: bool) -> list[Line]:  # noqa: ARG001  (one signature for both)
+    few = min(shape.size) < _DEEP
+    return [
+        Line("model.name", shape.name, f"about {passes} passes over the cases"),
+        Line(
+            "model.width",
+            0.5,
+            "half of the features, which take a third of the time: volumes have many voxels",
+        ),
+        *([Line("model.stem", 2, f"of {shape.words} voxels, 4 would leave almost nothing at the end")] if few else []),
+        Line("model.norm", "group", "batches are small: their mean says little of other volumes"),
+        Line("model.dropout", 0.2),
     ]
 
 
@@ -160,6 +204,19 @@ def _augment_lines(facts: Facts, shape: Shape, batch: int) -> list[Line]:
         Line("augment.mixup", 0.2, "keeps the network from being sure (Zhang et al. 2018)"),
         Line("augment.mix_probability", 0.5),
     ]
+    if facts.dataset.spatial_dims == 3:
+        return [
+            Line("augment.rotate_degrees", 15.0),
+            Line("augment.scale", 0.1),
+            Line("augment.translate", 0.05),
+            Line("augment.affine_probability", 0.7),
+            Line("augment.flip", [], "[0] where left and right are alike"),
+            Line("augment.noise", 0.1),
+            Line("augment.brightness", 0.2),
+            Line("augment.contrast", 0.2),
+            Line("augment.intensity_probability", 0.3),
+            *(mixed if batch > 1 else []),
+        ]
     return [
         Line("augment.rotate_degrees", 20.0),
         Line("augment.affine_probability", 0.5),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import counted
-from engine.planning.facts import Facts, rounded
+from engine.planning.facts import Facts, percentiles, rounded
 from engine.planning.machine import Machine, Pace
 
 TEST_FRACTION, VALIDATION_FRACTION = 0.2, 0.1
@@ -17,6 +17,9 @@ _WATCHED = 0.1  # of the minutes, at most, for all validations together: they ch
 SHORT_MEMORY, LONG_MEMORY = 100, 500  # steps that averaged weights reach back: those of hippocampus, and of seg_best
 _LONG_RUN = 3000  # steps from which the long one is meant: between those recipes' 1,800 and 4,200
 WARM_UP = 0.1  # of the steps, at most
+_PADDED = 0.25  # share of empty voxels from which they are left out of the scale: nnU-Net's rule
+_AIR = (-1100.0, -900.0)  # in Hounsfield units
+_PADDING = -2000.0  # and below: what scanners fill the corners of a CT with
 MARGIN = 0.97  # of the minutes that are steps, as `engine.training.pace` plans
 UNMIRRORED = "nothing is mirrored: augment.flip names the axes along which sides are alike, which only you can tell"
 
@@ -89,6 +92,37 @@ def data_lines(facts: Facts) -> list[Line]:
         why = f"{facts.empty} of {facts.read} masks that were read are empty, and stay; damaged cases are left out"
         lines.append(Line("data.unreadable", "skip", why))
     return lines
+
+
+def intensity_lines(facts: Facts) -> list[Line]:
+    """How the values of an image are put on a scale."""
+    if facts.dataset.colour:
+        return [Line("data.intensity", "imagenet", "colours by fixed means, so that light and tint stay what they are")]
+    means = sorted(each.mean for each in facts.seen)
+    blank = sorted(each.blank for each in facts.seen)[len(means) // 2]
+    if window := _window_lines(facts):
+        return window
+    if blank >= _PADDED:
+        return [Line("data.intensity", "body", f"{blank:.0%} of an image is empty, which must not set the scale")]
+    return [Line("data.intensity", "zscore", f"each image by itself: means run from {means[0]:.3g} to {means[-1]:.3g}")]
+
+
+def _window_lines(facts: Facts) -> list[Line]:
+    """The window of a CT; none where it is no CT."""
+    air = sum(_AIR[0] <= each.low <= _AIR[1] or each.low <= _PADDING for each in facts.seen)
+    named = any(name.strip().lower() == "ct" for name in facts.dataset.channel_names)
+    shown = any(each.foreground for each in facts.seen)
+    if not (named or 2 * air > len(facts.seen)) or facts.dataset.channels > 1 or not shown:
+        return []
+    low, high = map(rounded, percentiles(facts))
+    if high <= low:
+        return []
+    least = sorted(each.low for each in facts.seen)[len(facts.seen) // 2]
+    why = "CT: " + ("the data set says so" if named else f"values begin at {least:.5g}, as air or a scanner's padding")
+    return [
+        Line("data.intensity", "window", why),
+        Line("data.window", [low, high], "99 % of the voxels of the classes lie between: nnU-Net's rule"),
+    ]
 
 
 def _split_lines(facts: Facts) -> list[Line]:

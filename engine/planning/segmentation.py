@@ -11,7 +11,7 @@ from engine.data.order import batch_count
 from engine.data.sources.dataset_json import FILE
 from engine.errors import DataError, counted
 from engine.planning import plan
-from engine.planning.facts import Facts, in_one_piece, percentiles, rounded
+from engine.planning.facts import Facts, in_one_piece, rounded
 from engine.planning.machine import Pace
 from engine.planning.plan import Line, Measure, Plan, Wish
 from engine.planning.shapes import BUDGETS, NARROW, WIDE, RoundTrip, Shape, shape_of, target_spacing
@@ -23,12 +23,9 @@ _MOST = 250_000  # steps at most: nnU-Net's, of all data sets
 _QUICKER = 2  # times the steps that a smaller network or crop must make to be worth it: no measurement, a caution
 _BATCH = {3: 2, 2: 8}  # by the axes of an image: as hippocampus_hour, and as pictures of quickstart_2d
 _EPOCH = 28  # steps of an epoch at least: seg_best's; fewer, and its end takes more than its steps
-_PADDED = 0.25  # share of empty voxels from which they are left out of the scale: nnU-Net's rule
 _WHOLE = 0.999  # share of the truth in its largest piece from which predictions keep one piece: a few stray voxels
 _FLAT = 3  # times the short axis that a long one has, from which crops are turned in their plane only: nnU-Net's
 _MASKS = 10  # in one piece each, before it is believed: islands far from an organ are what a short training makes
-_AIR = (-1100.0, -900.0)  # in Hounsfield units
-_PADDING = -2000.0  # and below: what scanners fill the corners of a CT with
 
 
 def plan_segmentation(wish: Wish, measure: Measure, trip: RoundTrip) -> Plan:
@@ -92,7 +89,7 @@ def _lines(wish: Wish, shape: Shape, pace: Pace | None, width: str) -> list[Line
         *_spacing_line(facts, shape),
         *_crop_lines(wish, shape, pace),
         *([Line("data.samples_per_case", samples, few)] if samples > 1 else []),
-        *_intensity_lines(facts),
+        *plan.intensity_lines(facts),
         *_model_lines(shape, width),
         *_loss_lines(facts, whole=shape.whole),
         Line("optimizer.name", "adamw"),
@@ -156,36 +153,6 @@ def _spacing_line(facts: Facts, shape: Shape) -> list[Line]:
     else:
         why = f"voxels are {found} mm: the medians{thin}{kept}"
     return [Line("data.spacing", list(shape.spacing), why)]
-
-
-def _intensity_lines(facts: Facts) -> list[Line]:
-    if facts.dataset.colour:
-        return [Line("data.intensity", "imagenet", "colours by fixed means, so that light and tint stay what they are")]
-    means = sorted(each.mean for each in facts.seen)
-    blank = sorted(each.blank for each in facts.seen)[len(means) // 2]
-    if window := _window_lines(facts):
-        return window
-    if blank >= _PADDED:
-        return [Line("data.intensity", "body", f"{blank:.0%} of an image is empty, which must not set the scale")]
-    return [Line("data.intensity", "zscore", f"each image by itself: means run from {means[0]:.3g} to {means[-1]:.3g}")]
-
-
-def _window_lines(facts: Facts) -> list[Line]:
-    """The window of a CT; none where it is no CT."""
-    air = sum(_AIR[0] <= each.low <= _AIR[1] or each.low <= _PADDING for each in facts.seen)
-    named = any(name.strip().lower() == "ct" for name in facts.dataset.channel_names)
-    shown = any(each.foreground for each in facts.seen)
-    if not (named or 2 * air > len(facts.seen)) or facts.dataset.channels > 1 or not shown:
-        return []
-    low, high = map(rounded, percentiles(facts))
-    if high <= low:
-        return []
-    least = sorted(each.low for each in facts.seen)[len(facts.seen) // 2]
-    why = "CT: " + ("the data set says so" if named else f"values begin at {least:.5g}, as air or a scanner's padding")
-    return [
-        Line("data.intensity", "window", why),
-        Line("data.window", [low, high], "99 % of the voxels of the classes lie between: nnU-Net's rule"),
-    ]
 
 
 def _model_lines(shape: Shape, width: str) -> list[Line]:

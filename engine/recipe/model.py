@@ -122,16 +122,21 @@ def _by_task(recipe: Recipe) -> Iterator[Contradiction]:
             yield Contradiction((f"{name}.{table.key}", "task"), found, _one_of(sorted(fitting)))
 
 
-def _weights(recipe: Recipe) -> Iterator[Contradiction]:
-    if getattr(recipe.model, "pretrained", False) and recipe.model.weights:
+def _imagenet(recipe: Recipe) -> Iterator[Contradiction]:
+    if recipe.model.weights:
         yield Contradiction(("model.weights", "model.pretrained"), "a file, and pretrained = true", "one of the two")
-    if getattr(recipe.model, "pretrained", False) and getattr(recipe.model, "norm", "batch") != "batch":
-        yield Contradiction(
-            ("model.norm", "model.pretrained"), f'"{recipe.model.norm}"', '"batch", as ImageNet\'s weights'
-        )
-    if getattr(recipe.model, "pretrained", False) and len(recipe.data.size) == 3:
+    for key, theirs in (("norm", "batch"), ("width", 1.0)):
+        if (own := getattr(recipe.model, key, theirs)) != theirs:
+            allowed = f"{theirs}, as ImageNet's weights, or pretrained = false"
+            yield Contradiction((f"model.{key}", "model.pretrained"), f"{own}", allowed)
+    if len(recipe.data.size) == 3:
         allowed = "false: ImageNet's weights are of pictures; medtui run --from RUN starts with those of a run"
         yield Contradiction(("model.pretrained", "data.size"), "true for volumes", allowed)
+
+
+def _weights(recipe: Recipe) -> Iterator[Contradiction]:
+    if getattr(recipe.model, "pretrained", False):
+        yield from _imagenet(recipe)
     loss = recipe.loss
     balanced = getattr(loss, "class_weights", "") == "balanced"
     if not all(getattr(loss, "weights", (1.0,))):

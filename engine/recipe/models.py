@@ -79,6 +79,11 @@ class ResNetTable(_Dropout):
         Literal["V1", "V2"], only("model.name", "resnet50", "resnet101"), any_of("model.pretrained")
     ] = "V1"
     """Which of them: V2, of a newer and longer training, exists of resnet50 and resnet101."""
+    stem: Literal[4, 2, 1] = 4
+    """By how much the first layers shrink each axis: 4 as in torchvision, 2 without its pooling, 1 without its stride
+    too. The other layers shrink by 8 more: of images of 64 or fewer, as many volumes are, 4 leaves almost nothing."""
+    width: Annotated[float, Field(ge=0.125, le=4.0)] = 1.0
+    """Features of every layer, as a share of those of He et al.: half of them take a quarter of the time, nearly."""
     norm: Literal["batch", "group", "instance"] = "batch"
     """The normalisation; ImageNet's weights are of batch norm. group (8 groups): for batches of few images, as volumes
     often ask for, whose mean and deviation say little of the others."""
