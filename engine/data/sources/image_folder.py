@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.data.cases import Case, DatasetIndex
+from engine.data.endings import PLACED
 from engine.data.pictures import PICTURES
 from engine.data.sources import index
 from engine.errors import DataError, Problem
@@ -29,7 +30,7 @@ def image_folder(table: ImageFolderTable, folder: Path, task: str) -> DatasetInd
     classes = table.classes or tuple(sorted(found))
     targets = {name: index.class_of(name, classes) for name in found}
     volumes = _volumes(folder, len(table.size) == 3)
-    endings = index.NIFTI if volumes else PICTURES
+    endings = PLACED if volumes else PICTURES
     problems = [
         Problem(name, "a folder of no class", f"{', '.join(classes)}, as data.classes says")
         for name, target in sorted(targets.items())
@@ -60,7 +61,7 @@ def image_folder(table: ImageFolderTable, folder: Path, task: str) -> DatasetInd
 def _volumes(folder: Path, wanted: bool) -> bool:
     """Whether the images are volumes: as the files are, or as ``wanted`` where both kinds are there, or neither."""
     names = [file.name.lower() for file in index.files_below(folder)]
-    volumes, pictures = (any(name.endswith(kind) for name in names) for kind in (index.NIFTI, PICTURES))
+    volumes, pictures = (any(name.endswith(kind) for name in names) for kind in (PLACED, PICTURES))
     return volumes if volumes != pictures else wanted
 
 
