@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from engine.models.base import build
-from engine.models.layers import MONAI_NORMS
+from engine.models.layers import norm_layer
 from engine.models.weights import load_imagenet
 from engine.recipe.models import ResNetTable
 
@@ -27,13 +27,22 @@ def build_resnet(table: ResNetTable, channels: int, outputs: int, size: tuple[in
         conv1_t_stride=1 if table.stem == 1 else 2,
         no_max_pool=table.stem < 4,
         widen_factor=table.width,
-        norm=MONAI_NORMS[table.norm],
     )
+    if table.norm != "batch":
+        _change_norms(model, table.norm, len(size))
     if table.dropout:
         model.fc = _dropping(model.fc, table.dropout)  # type: ignore[arg-type]
     if table.pretrained:
         load_imagenet(model, table.name, table.imagenet_weights)
     return model
+
+
+def _change_norms(model: nn.Module, name: str, axes: int) -> None:
+    """Put another norm in the place of each batch norm: the ``norm`` of MONAI 1.6's ResNet reaches its first alone."""
+    for module in list(model.modules()):
+        for key, child in module.named_children():
+            if isinstance(child, nn.BatchNorm2d | nn.BatchNorm3d):
+                setattr(module, key, norm_layer(name, child.num_features, axes))
 
 
 class DropLinear(nn.Linear):

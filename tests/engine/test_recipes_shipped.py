@@ -19,7 +19,7 @@ from engine.training.optim import build_optimizer, build_schedule
 FOLDER = Path(__file__).parents[2] / "recipes"
 FILES = sorted(FOLDER.glob("*.toml"))
 NAMES = {
-    "quickstart", "quickstart_2d", "hippocampus", "seg_best", "cls_best",
+    "quickstart", "quickstart_2d", "quickstart_nodules", "hippocampus", "seg_best", "cls_best",
     "hippocampus_hour", "seg_best_hour", "cls_best_hour",
     "cls_ce", "cls_ce_focal", "cls_focal", "seg_bce", "seg_dice", "seg_dice_aug",
 }  # fmt: skip
@@ -163,7 +163,7 @@ def test_those_of_an_hour_are_made_by_the_clock_and_need_nothing_from_elsewhere(
         assert found.evaluate.checkpoint == "last"
 
 
-CLASSES = {"isic2018": 7, "decathlon": 2, "left_atrium": 1, "image_pairs": 1}
+CLASSES = {"isic2018": 7, "decathlon": 2, "left_atrium": 1, "image_pairs": 1, "image_folder": 2}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

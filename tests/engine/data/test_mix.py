@@ -63,3 +63,20 @@ def test_pictures_grow_by_even_steps_and_are_whole_for_the_last_third():
     assert changes().sized(image, 0.0) is image
     pixels = np.mean([min(0.5 + 0.5 * t / (2 / 3), 1) ** 2 for t in np.linspace(0, 1, 100_001)])
     assert grow.small_share * 0.25 + 1 - grow.small_share == pytest.approx(pixels, abs=1e-4)
+
+
+def test_volumes_are_mixed_by_boxes_and_grow_by_means_of_eight():
+    volumes = torch.randn(4, 1, 32, 48, 40, generator=torch.Generator().manual_seed(1))
+    shares = []
+    for iteration in range(60):
+        image, (_, (rest, other)) = changes(cutmix=1.0).mixed(volumes, torch.arange(4), iteration, 0)
+        for i in [i for i in range(4) if int(other[i]) != i][:1]:
+            pasted = (image[i] != volumes[i]).all(0)
+            assert torch.equal(image[i][:, pasted], volumes[other[i]][:, pasted])
+            assert pasted.float().mean().item() == pytest.approx(rest, abs=1e-6)
+            shares.append(rest)
+    assert 0.1 < np.mean(shares) < 0.4
+    small = changes(grow_from=0.5).sized(torch.arange(64.0**3).reshape(1, 1, 64, 64, 64), 0.0)
+    assert small.shape == (1, 1, 32, 32, 32)
+    wanted = np.arange(64.0**3).reshape(32, 2, 32, 2, 32, 2).mean((1, 3, 5))
+    np.testing.assert_allclose(small[0, 0].numpy(), wanted, rtol=1e-5)

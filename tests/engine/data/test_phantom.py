@@ -15,7 +15,7 @@ from engine.data.phantom_volumes import atrium, hippocampus
 from engine.errors import UsageError
 from tests.phantoms import data_table
 
-CASES = {"left_atrium": 4, "hippocampus": 4, "isic2018": 30, "lesions": 8}
+CASES = {"left_atrium": 4, "hippocampus": 4, "isic2018": 30, "lesions": 8, "nodules": 8}
 
 
 def contents(folder: Path) -> dict[str, str]:

@@ -35,6 +35,27 @@ def test_equals_pytorch_grad_cam(model: nn.Module) -> None:
             assert np.corrcoef(mine.ravel(), theirs.ravel())[0, 1] > 0.95
 
 
+def test_equals_pytorch_grad_cam_on_volumes() -> None:
+    from pytorch_grad_cam import GradCAM
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    torch.manual_seed(2)
+    table = ResNetTable(name="resnet18", stem=1, width=0.25, norm="group")
+    model = build_resnet(table, 1, 3, (32, 40, 48)).eval()
+    images, labels = torch.randn(2, 1, 32, 40, 48), np.array([2, 0])
+    found = grad_cam(model, images, labels)
+    assert found.shape == (2, 4, 5, 6)
+    layer, targets = cam_layer(model), [ClassifierOutputTarget(int(label)) for label in labels]
+    with GradCAM(model=model, target_layers=[layer]) as cam:
+        cam(images, targets)
+        kept = cam.activations_and_grads
+        features, slopes = (each[-1].detach().numpy() for each in (kept.activations, kept.gradients))
+        peer = np.maximum(cam.get_cam_image(images, layer, targets, features, slopes), 0)
+    for mine, theirs in zip(found, peer, strict=True):
+        assert theirs.max() > 0
+        np.testing.assert_allclose(mine, theirs / theirs.max(), atol=1e-5)
+
+
 def test_leaves_no_trace(model: nn.Module) -> None:
     before = {name: value.clone() for name, value in model.state_dict().items()}
     first = next(model.parameters())

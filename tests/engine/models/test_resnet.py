@@ -147,3 +147,35 @@ def test_a_damaged_download_is_named(hub):
         build(hub, pretrained=True)
     assert str(path) in str(caught.value)
     assert caught.value.problems[0].key == "model.pretrained"
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_of_a_volume_that_is_one_picture_all_along_it_gives_what_torchvision_gives_of_the_picture(name):
+    theirs = torchvisions(name, classes=5)
+    ours = build_resnet(ResNetTable(name=name), 3, 5, (64, 64, 32)).eval()
+    weights = theirs.state_dict()
+    for key, value in weights.items():
+        if value.ndim == 4:  # a kernel that looks at its own slice only
+            deep = torch.zeros(*value.shape, value.shape[-1])
+            deep[..., value.shape[-1] // 2] = value
+            weights[key] = deep
+    ours.load_state_dict(weights)
+    image = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        found = ours(image[..., None].expand(-1, -1, -1, -1, 32))
+        torch.testing.assert_close(found, theirs(image), atol=1e-5, rtol=1e-5)
+
+
+def test_stem_width_and_norm_are_what_they_say():
+    image = torch.randn(2, 1, 32, 32, 32)
+    for stem, side in ((4, 1), (2, 2), (1, 4)):
+        model = build_resnet(ResNetTable(name="resnet18", stem=stem, width=0.125, norm="group"), 1, 2, (32, 32, 32))
+        sizes = []
+        cam_layer(model).register_forward_hook(lambda _m, _i, output, sizes=sizes: sizes.append(output.shape))
+        assert model(image).shape == (2, 2)
+        assert sizes == [(2, 64, side, side, side)]
+        assert not any(isinstance(module, nn.BatchNorm3d) for module in model.modules())
+    thin, full = (
+        count_parameters(build_resnet(ResNetTable(name="resnet18", width=w), 3, 7, (64, 64))) for w in (0.5, 1)
+    )
+    assert 3.9 < full / thin < 4.1

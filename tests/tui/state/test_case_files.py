@@ -147,3 +147,18 @@ def test_examples_that_cannot_be_shown(tmp_path: Path) -> None:
     folder.examples.rename(tmp_path / "elsewhere")
     folder.examples.symlink_to(tmp_path / "elsewhere")
     assert example_of(folder, "test", "b") is None
+
+
+def test_an_example_of_a_volume_with_its_map(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.examples.mkdir()
+    image = np.random.default_rng(0).integers(0, 255, (20, 30, 9), np.uint8)
+    volume = {"image": image, "true": np.array(0), "predicted": np.array(1)}
+    np.savez(folder.examples / "test_x.npz", heat=255 - image, **volume)
+    np.savez(folder.examples / "test_y.npz", heat=image[..., 0], **volume)
+    read = read_example(folder, "examples/test_x.npz", ["a", "b"])
+    assert isinstance(read, PreviewImages)
+    assert read.heat is not None
+    assert np.array_equal(read.image[4], image[:, :, 4])
+    assert np.array_equal(read.heat[4], 255 - image[:, :, 4])
+    assert "another shape" in str(read_example(folder, "examples/test_y.npz", ["a", "b"]))
