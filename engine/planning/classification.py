@@ -17,7 +17,7 @@ _MOST = 600  # passes at most: the longest of the usual trainings from random we
 _VOLUME_SIZES = (128, 96, 80, 64, 48, 32)  # the longest sides of volumes; by no measurement
 _DEEP = 64  # voxels of the shortest side from which torchvision's stem leaves something for the last layers
 _BATCH, _FEWEST = 64, 16  # cls_best_hour's, and the least that batch norm and MixUp are worth something with
-_VOLUME_BATCH = 8  # by no measurement: group norm asks for no more
+_VOLUME_BATCH = 8  # quickstart_nodules's
 _STEPS = 10  # an epoch has at least so many, where the cases allow: of few cases smaller batches, not fewer steps
 _OF_ONE = 2  # cases of a class in the mean, at least: one to learn it by and one to test it
 _UNLIKE = 1.1  # times the cases of the rarest class, from which the loss weighs them
@@ -160,7 +160,6 @@ def _volume_model(shape: Shape, passes: str, *, ready: bool) -> list[Line]:  # n
             "half of the features, which take a third of the time: volumes have many voxels",
         ),
         *([Line("model.stem", 2, f"of {shape.words} voxels, 4 would leave almost nothing at the end")] if few else []),
-        Line("model.norm", "group", "batches are small: their mean says little of other volumes"),
         Line("model.dropout", 0.2),
     ]
 

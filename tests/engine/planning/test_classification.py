@@ -86,7 +86,7 @@ def volumes_of_classes(size, spacing=(1.0, 1.0, 1.0)):
 def test_volumes_keep_their_proportions_in_space_and_are_no_finer_than_they_are():
     recipe, plan = planned(volumes_of_classes((200, 200, 40), (1.0, 1.0, 5.0)))
     assert recipe.data.size == (128, 128, 40)
-    assert (recipe.model.stem, recipe.model.norm, recipe.data.intensity) == (2, "group", "zscore")
+    assert (recipe.model.stem, recipe.model.width, recipe.data.intensity) == (2, 0.5, "zscore")
     assert reasons(plan)["model.stem"].startswith("of 128x128x40 voxels")
     recipe, _ = planned(volumes_of_classes((160, 160, 160)))
     assert (recipe.data.size, recipe.model.stem) == ((128, 128, 128), 4)
