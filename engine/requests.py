@@ -218,12 +218,17 @@ class Evaluate(_OfWeights, frozen=True, kw_only=True):
 class Predict(_OfWeights, frozen=True, kw_only=True):
     """Apply a run to new files. Masks have the geometry of their input; classes come as a table."""
 
-    examples = ("medtui predict seg_dice scans/*.nii.gz -o masks", "medtui predict cls_ce images -o classes")
+    examples = (
+        "medtui predict seg_dice scans/*.nii.gz -o masks",
+        "medtui predict cls_ce images -o classes",
+        "medtui predict liver ct/patient1 -o masks --dicom-seg",
+    )
 
     run: Annotated[Path, Option(A_RUN, "RUN", place=None)]
     inputs: Annotated[tuple[Path, ...], Option("files or folders", "INPUT", place="+")]
     output: Annotated[Path, Option("where the results go", "DIR", flag=("-o", "--output"))]
     overwrite: Annotated[bool, Option("replace masks that medtui did not write")] = False
+    dicom_seg: Annotated[bool, Option("DICOM series: write DICOM Segmentations too ([dicom])")] = False
 
     def refuse_absent(self) -> None:
         if missing := [path for path in self.inputs if not path.exists()]:

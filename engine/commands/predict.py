@@ -21,6 +21,7 @@ from engine.data.sources.index import volumes_below
 from engine.data.unread import unread
 from engine.device import ELSEWHERE, memory_errors
 from engine.errors import DataError, UsageError, absent_input, printable, raised_as, some
+from engine.evaluation import dicom_seg
 from engine.evaluation.evaluator import evaluate_split, open_evaluation
 from engine.evaluation.protocol import EvalJob
 from engine.evaluation.results import is_predicted, mask_path
@@ -50,6 +51,8 @@ def predict(request: Predict) -> int:
     trained = open_trained(folder, checkpoint=request.checkpoint, device=request.device)
     asked = _dataset(trained, request.inputs)
     _spare_files(asked, output, overwrite=request.overwrite)
+    if request.dicom_seg:
+        dicom_seg.refuse_unfit(asked, output, overwrite=request.overwrite)
     lenient = trained.recipe.data.model_copy(update={"unreadable": "skip"})
     dataset = check_dataset(as_trained(asked, trained), lenient, progress=show_progress("checking the inputs"))
     network = network_for(trained, dataset)
@@ -67,12 +70,31 @@ def predict(request: Predict) -> int:
         purpose="predict",
     )
     evaluation = open_evaluation(job)
+    told = _Told(dataset, output, folder.id, segmentations=request.dicom_seg)
     # A result is named as its input is: that name was good for a file before.
-    results = evaluation.predictions(output, str, lambda path: print(printable(str(path))))
+    results = evaluation.predictions(output, str, told)
     evaluate_split(evaluation, show_progress("predicting"), [results])
-    for note in (*dataset.notes, *unfamiliar(dataset, trained.manifest.data.ranges)):
+    for note in (*dataset.notes, *unfamiliar(dataset, trained.manifest.data.ranges), *told.failed):
         print(printable(note), file=sys.stderr)
-    return 1 if len(dataset.cases) < len(asked.cases) else 0
+    return 1 if told.failed or len(dataset.cases) < len(asked.cases) else 0
+
+
+class _Told:
+    """Prints where a mask is as soon as it is there; with ``segmentations`` writes that of DICOM beside it."""
+
+    def __init__(self, dataset: Dataset, output: Path, run: str, *, segmentations: bool) -> None:
+        self.failed: list[str] = []  # why some were not written
+        self._dataset, self._run = dataset, run
+        chosen = dataset.cases if segmentations else ()
+        self._cases = {mask_path(output, case.id, dataset): case for case in chosen}
+
+    def __call__(self, path: Path) -> None:
+        print(printable(str(path)))
+        if path in self._cases:
+            try:
+                print(printable(str(dicom_seg.segmentation_of(path, self._cases[path], self._dataset, self._run))))
+            except DataError as error:
+                self.failed.append(str(error))
 
 
 def _dataset(trained: Trained, inputs: Sequence[Path]) -> Dataset:

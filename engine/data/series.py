@@ -73,6 +73,14 @@ def series_header(folder: Path) -> Header:
     return Header((columns, rows, len(slices)), 1, np.dtype(np.float32), _affine(slices))
 
 
+def slices_of(folder: Path) -> list[tuple[Path, int]]:
+    """File, and frame in it from 0, of each slice of the series in ``folder``, as its volume has them.
+
+    Raises: as `read_series`.
+    """
+    return [(each.path, each.frame) for each in _slices(folder)]
+
+
 def read_series(folder: Path, key: str = "image") -> tuple[Floats, Affine]:
     """The volume (columns, rows, slices) in ``folder``, rescaled as its headers say (CT: to HU), and its affine.
 

@@ -1,0 +1,137 @@
+"""A DICOM Segmentation is the mask, on the slices of its series, as pydicom and highdicom read it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+
+from engine.commands.predict import predict
+from engine.data.series import slices_of
+from engine.errors import UsageError
+from engine.requests import Predict
+from engine.runfolder import RunFolder
+from tests.engine.data.series import enhanced, save, scan, slices
+from tests.engine.export.exports import VOLUMES
+from tests.engine.export.untrained import untrained
+
+highdicom = pytest.importorskip("highdicom")
+CLASSES = ["liver", "tumour"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    return untrained(tmp_path_factory.mktemp("run"), VOLUMES, classes=CLASSES, label_values=[3, 7], seed=4)
+
+
+def series(folder: Path, seed: int = 0) -> list[Dataset]:
+    """Slices of a scan, in any order, of one study."""
+    made = slices(scan(seed, (18, 24, 28), mirrored=seed % 2 == 1))
+    for one in made:
+        one.StudyInstanceUID = made[0].StudyInstanceUID
+        one.FrameOfReferenceUID = "1.2.3.4"
+    save(folder, made, seed=seed)
+    return made
+
+
+def predicted(run: RunFolder, source: Path, output: Path, **how: bool) -> tuple[np.ndarray, Path]:
+    assert predict(Predict(run=run.root, inputs=(source,), output=output, dicom_seg=True, **how)) == 0
+    return np.asarray(nibabel.load(output / f"{source.name}.nii.gz").dataobj), output / f"{source.name}.dcm"
+
+
+def planes(path: Path) -> dict[tuple[int, ...], np.ndarray]:
+    """Segment and position of each frame of a segmentation -> what it holds, (H, W)."""
+    held = pydicom.dcmread(path)
+    pixels = held.pixel_array.reshape(-1, held.Rows, held.Columns)
+    found = {}
+    for frame, said in zip(pixels, held.PerFrameFunctionalGroupsSequence, strict=True):
+        place = said.PlanePositionSequence[0].ImagePositionPatient
+        number = said.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+        found[number, *np.round(np.array(place, float) * 1e3).astype(int).tolist()] = frame
+    return found
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_each_frame_lies_on_its_slice_and_holds_the_mask(run, tmp_path, seed, capsys):
+    made = series(tmp_path / "ct", seed)
+    mask, path = predicted(run, tmp_path / "ct", tmp_path / "out")
+    assert [line.rsplit("/", 1)[-1] for line in capsys.readouterr().out.splitlines()] == ["ct.nii.gz", "ct.dcm"]
+    found = planes(path)
+    sources = [pydicom.dcmread(file) for file, _ in slices_of(tmp_path / "ct")]
+    assert {one.SOPInstanceUID for one in sources} == {one.SOPInstanceUID for one in made}
+    count = 0
+    for at, one in enumerate(sources):
+        place = np.round(np.array(one.ImagePositionPatient, float) * 1e3).astype(int).tolist()
+        for number, value in enumerate((3, 7), 1):
+            wanted = np.equal(mask[:, :, at].T, value)
+            count += bool(wanted.any())
+            np.testing.assert_array_equal(found.get((number, *place), np.zeros_like(wanted)), wanted)
+    assert len(found) == count > 0
+    held = highdicom.seg.segread(path)
+    back = held.get_volume(combine_segments=True)
+    assert set(np.unique(back.array).tolist()) <= {0, 1, 2}
+    assert int((back.array > 0).sum()) == int((mask > 0).sum()) > 0
+    assert [held.get_segment_description(number).segment_label for number in (1, 2)] == CLASSES
+    assert (held.PatientID, held.StudyInstanceUID) == (made[0].PatientID, made[0].StudyInstanceUID)
+    algorithm = held.SegmentSequence[0].SegmentationAlgorithmIdentificationSequence[0]
+    assert algorithm.AlgorithmName == held.SegmentSequence[0].SegmentAlgorithmName == "medtui"
+    assert run.id in algorithm.AlgorithmParameters
+    assert predict(Predict(run=run.root, inputs=(tmp_path / "ct",), output=tmp_path / "out", dicom_seg=True)) == 0
+
+
+def test_a_file_of_many_frames_has_one_too(run, tmp_path):
+    image = scan(2, (18, 24, 28))
+    path = enhanced(tmp_path / "mr" / "all.dcm", image, np.random.default_rng(0).permutation(18).tolist())
+    held = pydicom.dcmread(path)
+    held.FrameOfReferenceUID = "1.2.3.4"
+    held.save_as(path)
+    mask, made = predicted(run, tmp_path / "mr", tmp_path / "out")
+    found = planes(made)
+    for at, (_, frame) in enumerate(slices_of(tmp_path / "mr")):
+        own = held.PerFrameFunctionalGroupsSequence[frame].PlanePositionSequence[0].ImagePositionPatient
+        key = np.round(np.array(own, float) * 1e3).astype(int).tolist()
+        for number, value in enumerate((3, 7), 1):
+            wanted = np.equal(mask[:, :, at].T, value)
+            np.testing.assert_array_equal(found.get((number, *key), np.zeros_like(wanted)), wanted)
+
+
+def test_what_none_can_be_written_for_is_refused_before_anything_is(run, tmp_path, monkeypatch):
+    series(tmp_path / "ct")
+    nifti = tmp_path / "a.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(np.random.default_rng(0).normal(size=(24, 24, 24)), np.eye(4)), nifti)
+
+    def asked(source: Path, output: Path) -> int:
+        return predict(Predict(run=run.root, inputs=(source,), output=output, dicom_seg=True))
+
+    with pytest.raises(UsageError, match=r"a\.nii\.gz is no folder with a DICOM series"):
+        asked(nifti, tmp_path / "out")
+    with pytest.raises(UsageError, match="ct is an input"):
+        asked(tmp_path / "ct", tmp_path / "ct")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "ct.dcm").write_text("kept")
+    with pytest.raises(UsageError, match=r"ct\.dcm is there already, and not written by medtui"):
+        asked(tmp_path / "ct", tmp_path / "out")
+    monkeypatch.setattr(sys, "path", [])
+    monkeypatch.setattr(sys, "meta_path", [])
+    monkeypatch.delitem(sys.modules, "highdicom")
+    with pytest.raises(UsageError, match="--dicom-seg needs highdicom") as caught:
+        asked(tmp_path / "ct", tmp_path / "new")
+    assert "pip install 'medtui[dicom]'" in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.nii.gz", "ct", "out"]
+
+
+def test_a_series_that_lacks_what_it_must_say_costs_only_its_segmentation(run, tmp_path, capsys):
+    for one in (made := series(tmp_path / "ct")):
+        del one.FrameOfReferenceUID
+    save(tmp_path / "ct", made)
+    asked = Predict(run=run.root, inputs=(tmp_path / "ct",), output=tmp_path / "out", dicom_seg=True)
+    assert predict(asked) == 1
+    said = capsys.readouterr().err
+    assert "no DICOM Segmentation: IM" in said
+    assert "lacks FrameOfReferenceUID" in said
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["ct.nii.gz"]
