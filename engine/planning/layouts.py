@@ -4,6 +4,7 @@ import os
 import re
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,8 @@ def find_layout(folder: Path, source: str | None = None) -> tuple[Layout, tuple[
         own, reasons[name] = _readings(name, folder)
         found += own
     if source is None:
-        found = [each for each in found if not _one_folder(each, reasons) and not _of_masks(each, folder, reasons)]
+        refused = (_one_folder, _of_cases, partial(_of_masks, folder))
+        found = [each for each in found if not any(refuse(each, reasons) for refuse in refused)]
     if not found:
         raise _none(folder, reasons)
     if source is None and all(_by_folders(each, folder) for each in found):
@@ -151,20 +153,37 @@ def _one_folder(layout: Layout, reasons: dict[str, str]) -> bool:
     one = layout.source == "image_folder" and len({case.target for case in layout.index.cases}) == 1
     if one:
         names = ", ".join(layout.index.classes)
-        reasons[layout.source] = f"all pictures are in one folder, {names}: a classification needs two classes"
+        reasons[layout.source] = f"all images are in one folder, {names}: a classification needs two classes"
     return one
 
 
-def _of_masks(layout: Layout, folder: Path, reasons: dict[str, str]) -> bool:
-    """Whether names say that some of the pictures in folders of classes are masks; then that is the reason."""
+def _of_cases(layout: Layout, reasons: dict[str, str]) -> bool:
+    """Whether volumes are called alike in each folder, as the channels of cases are; then that is the reason."""
+    if layout.source != "image_folder" or layout.index.spatial_dims == 2:
+        return False
+    names: dict[int | None, set[str]] = {}
+    for case in layout.index.cases:
+        names.setdefault(case.target, set()).add(case.images[0].name)
+    first, *others = names.values()
+    alike = all(own == first for own in others)
+    if alike:
+        reasons[layout.source] = (
+            f"files are called alike in each folder ({min(first)}): those are cases, and no classes"
+        )
+    return alike
+
+
+def _of_masks(folder: Path, layout: Layout, reasons: dict[str, str]) -> bool:
+    """Whether names say that some of the images in folders of classes are masks, of volumes all; then that is the
+    reason."""
     if layout.source != "image_folder":
         return False
     names = [case.images[0].relative_to(folder).as_posix() for case in layout.index.cases]
     masks = [name for name in names if MASK_WORDS.search(name)]
-    if not 0 < len(masks) < len(names):
+    if not masks or (len(masks) == len(names) and layout.index.spatial_dims == 2):
         return False
     reasons[layout.source] = (
-        f"{counted(len(masks), 'picture')} of {len(names)} are masks by their names ({min(masks)}); "
+        f"{counted(len(masks), 'image')} of {len(names)} are masks by their names ({min(masks)}); "
         "where they are a class: --source image_folder"
     )
     return True

@@ -43,15 +43,18 @@ def test_help_names_every_command_and_exit_code():
     assert max(len(line) for line in said.stdout.splitlines()) <= 100
 
 
+def work_s(*words: str) -> float:
+    """Seconds of a core that a command of Python takes: on a busy machine the clock on the wall says nothing."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, timeout=60).returncode == 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+
 def test_help_answers_at_once():
-    """Under 0.3 s of work: on a busy machine the clock on the wall says nothing."""
-    used = []
-    for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert medtui("--help").returncode == 0
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        used.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
-    assert min(used) < 0.3
+    """About as soon as NumPy is imported, which it does not need; torch takes ten times as long."""
+    pairs = [(work_s("-m", "tui.cli", "--help"), work_s("-c", "import numpy")) for _ in range(3)]
+    assert min(help_s / numpy_s for help_s, numpy_s in pairs) < 2
 
 
 @pytest.mark.parametrize("command", [["data"], *COMMANDS])

@@ -199,5 +199,5 @@ def test_damaged_data_is_told_as_the_check_tells_it_and_nothing_is_written(here)
 def test_one_class_is_no_classification(here):
     for index in range(3):
         builders.picture(here / "data" / "cats" / "cat" / f"{index}.png", index)
-    with pytest.raises(DataError, match="all pictures are in one folder, cat"):
+    with pytest.raises(DataError, match="all images are in one folder, cat"):
         new(New(folder=Path("cats")))

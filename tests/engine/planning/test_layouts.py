@@ -68,7 +68,7 @@ def test_masks_that_belong_to_no_image_are_no_class(tmp_path):
     ) as told:
         find_layout(tmp_path / "apart")
     assert "no mask in masks has the name of an image" in str(told.value)
-    with pytest.raises(DataError, match=r"3 pictures of 6 are masks by their names \(p0/mask.png\)"):
+    with pytest.raises(DataError, match=r"3 images of 6 are masks by their names \(p0/mask.png\)"):
         find_layout(tmp_path / "cases")
     assert find_layout(tmp_path / "cases", "image_folder")[0].index.classes == ("p0", "p1", "p2")
     assert find_layout(tmp_path / "faces")[0].index.classes == ("with_mask", "without_mask")
@@ -112,7 +112,7 @@ def test_why_a_table_is_not_read_is_said_and_one_folder_is_no_class(header, row,
     for index in range(4):
         builders.picture(tmp_path / "d" / "scans" / f"{index}.png", index)
     builders.csv_table(tmp_path / "d", [row.format(at) for at in (0, 1, 2, 3, 0)], header)
-    with pytest.raises(DataError, match=r"all pictures are in one folder, scans") as caught:
+    with pytest.raises(DataError, match=r"all images are in one folder, scans") as caught:
         find_layout(tmp_path / "d")
     assert reason in str(caught.value)
 
@@ -158,6 +158,26 @@ def test_several_readings_of_other_cases_are_for_the_user_to_choose_from(tmp_pat
         find_layout(pictures)
     assert "--source image_pairs: 8 cases" in str(caught.value)
     assert "--source csv: 8 cases, classification of x, y" in str(caught.value)
+
+
+def test_folders_of_volumes_are_classes_where_they_are_not_cases_by_the_names_of_files(tmp_path):
+    for at in range(4):
+        for kind in ("benign", "malignant"):
+            place = tmp_path / "classes" / kind
+            place.mkdir(parents=True, exist_ok=True)
+            builders.write_nifti(place / f"{kind}{at}.nii.gz", builders.volume(at), builders.affine())
+        for name in ("t1", "t2"):
+            (place := tmp_path / "cases" / f"p{at}").mkdir(parents=True, exist_ok=True)
+            builders.write_nifti(place / f"{name}.nii.gz", builders.volume(at), builders.affine())
+        (place := tmp_path / "masks" / f"p{at}").mkdir(parents=True)
+        builders.write_nifti(place / f"{at}_seg.nii.gz", builders.mask(), builders.affine())
+    layout, others = find_layout(tmp_path / "classes")
+    assert (layout.source, layout.task, layout.index.spatial_dims, others) == ("image_folder", "classification", 3, ())
+    assert (layout.index.classes, layout.whole) == (("benign", "malignant"), 8)
+    with pytest.raises(DataError, match=r"called alike in each folder \(t1.nii.gz\): those are cases, and no classes"):
+        find_layout(tmp_path / "cases")
+    with pytest.raises(DataError, match=r"4 images of 4 are masks by their names"):
+        find_layout(tmp_path / "masks")
 
 
 def test_what_is_in_no_layout_is_described(tmp_path):
