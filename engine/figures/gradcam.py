@@ -88,7 +88,10 @@ def _panel(run: RunData, example: Example, heat: np.ndarray) -> _Panel:
     if run.pictures:
         shown = _seen(run, example)
         return _Panel(image, shown, _resized(heat, shown.shape[:2]), image.shape[0] / image.shape[1], "")
-    place, (shown, hot) = across([image, heat], heat, 2, oriented=run.data.unit == "mm")
+    weights = heat.sum(axis=(0, 1)) + 1e-9  # its middle: maps are coarse, and highest in the outermost slices
+    middle = np.zeros(image.shape, bool)
+    middle[..., round(float(np.average(np.arange(len(weights)), weights=weights)))] = True
+    place, (shown, hot) = across([image, heat], middle, 2, oriented=run.data.unit == "mm")
     step = example.arrays["spacing"]
     tall = shown.shape[0] * float(step[1]) / (shown.shape[1] * float(step[0]))
     shown, hot = shown[::-1], hot[::-1]  # rows run down, as in a picture
@@ -121,7 +124,7 @@ def _sheet(run: RunData, right: list[Example], wrong: list[Example], panels: dic
 
 def _triple(panels: list[Axes], run: RunData, example: Example, shown: _Panel) -> None:
     aspect = shown.tall * shown.image.shape[1] / shown.image.shape[0]
-    panels[0].imshow(shown.image, cmap="gray", aspect=aspect)
+    panels[0].imshow(shown.image, cmap="gray", vmin=0, vmax=255, aspect=aspect)
     panels[1].imshow(shown.heat, cmap=style.HEAT, vmin=0, vmax=1, aspect=aspect)
     panels[2].imshow(overlay(shown.seen, shown.heat), aspect=aspect)
     if shown.heat.max() < 1e-6:
@@ -192,7 +195,7 @@ def heat_bar(figure: Figure, **place: Any) -> None:
 
 
 def _caption(run: RunData, network: TrainedNetwork, name: str, right: int, wrong: int) -> str:
-    image = "Image" if run.pictures else "The axial slice with the most of the map"
+    image = "Image" if run.pictures else "The axial slice in the middle of the map"
     return (
         f"Cases of class {name} in the {run.split} split: the {right} predicted rightly and the {wrong} predicted "
         f"wrongly of which the network was surest. {image}, {network.method_name} map of the predicted class at the "
