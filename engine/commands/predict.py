@@ -17,7 +17,7 @@ from engine.data.familiar import unfamiliar
 from engine.data.pictures import PICTURES
 from engine.data.sources.case_folders import cases_below
 from engine.data.sources.dataset_json import channel_names
-from engine.data.sources.index import volumes_below
+from engine.data.sources.index import is_picture_file, stem, volumes_below
 from engine.data.unread import unread
 from engine.device import ELSEWHERE, memory_errors
 from engine.errors import DataError, UsageError, absent_input, printable, raised_as, some
@@ -109,7 +109,8 @@ def _dataset(trained: Trained, inputs: Sequence[Path]) -> Dataset:
     series: list[tuple[Path, Path]] = []  # with the folder that was named
     for path in inputs:
         if path.is_dir():
-            files += sorted(p for p in path.iterdir() if p.name.lower().endswith(endings) and p.name[0] != ".")
+            inside = sorted(p for p in path.iterdir() if p.name[0] != "." and not p.is_dir())
+            files += [p for p in inside if p.name.lower().endswith(endings) or (dims == 2 and is_picture_file(p))]
             series += [(p, path) for p in volumes_below(path) if p.is_dir()] if dims == 3 else []
         elif path.is_file():
             files.append(path)
@@ -152,13 +153,13 @@ def _cases(files: Sequence[Path], channels: int, names: Mapping[Path, str] = Map
     parts: dict[tuple[Path, str], dict[int, Path]] = {}
     found: list[Case] = []
     for path in dict.fromkeys(files):
-        stem = names.get(path) or re.sub(r"(?i)(\.nii)?\.[^.]+$", "", path.name)
-        match = _CHANNEL.match(stem) if channels > 1 else None
+        called = names.get(path) or stem(path)
+        match = _CHANNEL.match(called) if channels > 1 else None
         if match and int(match["channel"]) < channels:
             parts.setdefault((path.parent, match["case"]), {})[int(match["channel"])] = path
         else:
             # In the left atrium's layout the folder is the case.
-            name = path.absolute().parent.name if path.name == "mri_norm2.h5" else stem
+            name = path.absolute().parent.name if path.name == "mri_norm2.h5" else called
             found.append(Case(name, (path,), split="chosen"))
     short = [f"{name} in {folder}" for (folder, name), own in parts.items() if len(own) != channels]
     if short:

@@ -127,7 +127,8 @@ def _refuse_unfit(header: "Dataset", most: int, *, frames: bool) -> None:
     """Raise OSError for a file of which the header describes no single picture, or one of more than ``most`` bytes."""
     count = _whole(header, "NumberOfFrames") if header.get("NumberOfFrames") else 1
     if count > 1 and not frames:
-        raise OSError(f"it holds {count} frames, and one picture is read: save each as a file of its own")
+        way = "save each as a file of its own; where they are slices of a volume, name the folder that holds the file"
+        raise OSError(f"it holds {count} frames, and one picture is read: {way}")
     rows, columns, samples, bits = (
         _whole(header, name) for name in ("Rows", "Columns", "SamplesPerPixel", "BitsStored")
     )

@@ -103,16 +103,25 @@ def _unpacked(stream: BinaryIO, packed: int, wanted: int, *, bzip2: bool) -> byt
     Raises:
         ValueError: the check sum is another.
     """
-    unpacking: Any = bz2.BZ2Decompressor() if bzip2 else zlib.decompressobj(47)  # both gzip and zlib
-    content = bytearray()
-    while len(content) <= wanted and not unpacking.eof and (piece := stream.read(min(_PIECE, packed))):
-        packed -= len(piece)
-        while len(content) <= wanted and not unpacking.eof:
-            try:
-                content += unpacking.decompress(piece, _PIECE)
-            except (zlib.error, OSError) as error:
-                raise ValueError(f"its values are damaged: {error}") from None
-            piece = b"" if bzip2 else unpacking.unconsumed_tail
-            if unpacking.needs_input if bzip2 else not piece:
+    content, unpacking = bytearray(), _unpacking(bzip2)
+    piece, more = b"", False  # what is not unpacked yet, and whether some of what came before may not be out yet
+    while len(content) <= wanted and not (unpacking.eof and len(content) == wanted):
+        if not piece and not more:
+            piece = stream.read(min(_PIECE, packed))
+            packed -= len(piece)
+            if not piece:
                 break
+        if unpacking.eof:  # pigz, bgzip and pbzip2 pack in several parts
+            unpacking = _unpacking(bzip2)
+        try:
+            found = unpacking.decompress(piece, _PIECE)
+        except (zlib.error, OSError) as error:
+            raise ValueError(f"its values are damaged: {error}") from None
+        content += found
+        more = len(found) == _PIECE and not unpacking.eof
+        piece = unpacking.unused_data if unpacking.eof else b"" if bzip2 else unpacking.unconsumed_tail
     return content if unpacking.eof or len(content) > wanted else bytearray()
+
+
+def _unpacking(bzip2: bool) -> Any:
+    return bz2.BZ2Decompressor() if bzip2 else zlib.decompressobj(47)  # both gzip and zlib

@@ -79,7 +79,7 @@ def place_of(path: Path, name: str) -> Path:
         ValueError: it lies elsewhere, is not there, or there are several.
     """
     plain = name.removeprefix("./")
-    if "%" in plain or plain.split(" ")[0] == "LIST":
+    if re.search(r"%\d*[du]", plain) or plain.split(" ")[0] == "LIST":
         raise ValueError(f"it has its values in several files ({name[:60]}): write it anew with SimpleITK")
     if not plain or plain in {".", ".."} or not {"/", "\\", "\0"}.isdisjoint(plain):
         raise ValueError(f'it points to "{name[:100]}": values are read only from a file beside it, under a plain name')

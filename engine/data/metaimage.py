@@ -23,7 +23,7 @@ def of_meta(path: Path, head: bytes) -> Headed:
     end = re.search(rb"^[ \t]*ElementDataFile[ \t]*[=:][^\n]*(\n|\Z)", head, re.MULTILINE)
     if end is None:
         raise ValueError("its header names no ElementDataFile")
-    known = fields(head[: end.end()].decode("latin-1").splitlines(), r"\s*([^=:]+?)\s*[=:](.*)", str)
+    known = fields(head[: end.end()].decode("utf-8", "surrogateescape").splitlines(), r"\s*([^=:]+?)\s*[=:](.*)", str)
     kind = known.get("ElementType", "of no type")
     if kind not in _TYPES:
         raise ValueError(f"it holds values {kind[:40]}, in place of integers or real numbers")

@@ -44,7 +44,7 @@ def of_nrrd(path: Path, head: bytes) -> Headed:
     end = re.search(rb"\r?\n\r?\n", head)
     if end is None and len(head) == MOST_HEADER:
         raise ValueError(f"its header does not end within {MOST_HEADER >> 20} MB")
-    lines = (head[: end.start()] if end else head).decode("latin-1").splitlines()[1:]
+    lines = (head[: end.start()] if end else head).decode("utf-8", "surrogateescape").splitlines()[1:]
     known = fields(lines, r"([^:#][^:]*):(?!=)(.*)", lambda name: re.sub(r"\s", "", name.lower()))
     if "datafile" not in known and end is None:
         raise ValueError("it ends within its header")

@@ -6,9 +6,10 @@ Of headers only geometry and the way in which values are stored are read: no nam
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,13 @@ _TAGS = [
     *("PhotometricInterpretation", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 ]
-_NO_ENDING = re.compile(r"(\.\d*)?")
+NO_ENDING = re.compile(r"(\.\d*)?")
+"""What stands in the place of an ending where a file has none: nothing, or a number."""
 _SAME_PLACE = 1e-3  # share of the usual distance between slices below which two of them lie at one place
 _SAME_WAY = 1e-3  # difference of a direction cosine above which slices are turned to each other
 _SHOWN = 5
+_ELSEWISE = "take it out, or write the volume as NIfTI, for instance with 3D Slicer"
+_ASKED = 5  # files of a folder, of which one may be a report or a picture of the screen
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +59,7 @@ def is_slice(path: Path) -> bool:
     ending = path.suffix.lower()
     if ending in SLICES:
         return True
-    return bool(_NO_ENDING.fullmatch(ending)) and path.name.upper() != "DICOMDIR" and begins_as_dicom(path)
+    return bool(NO_ENDING.fullmatch(ending)) and path.name.upper() != "DICOMDIR" and begins_as_dicom(path)
 
 
 def is_series(folder: Path) -> bool:
@@ -64,6 +68,17 @@ def is_series(folder: Path) -> bool:
         return folder.is_dir() and any(is_slice(path) for path in sorted(folder.iterdir()) if path.name[0] != ".")
     except OSError:
         return False
+
+
+def is_placed(folder: Path) -> bool:
+    """Whether some of the first DICOM files in ``folder`` say where they lie: slices of volumes do, X-ray does not."""
+    slices = (path for path in sorted(folder.iterdir()) if path.name[0] != "." and is_slice(path))
+    for path in islice(slices, _ASKED):
+        with suppress(OSError):
+            header = read_tags(path, ["ImagePositionPatient", "PerFrameFunctionalGroupsSequence"])
+            if any(header.get(name) for name in ("ImagePositionPatient", "PerFrameFunctionalGroupsSequence")):
+                return True
+    return False
 
 
 def series_header(folder: Path) -> Header:
@@ -98,7 +113,7 @@ def read_series(folder: Path, key: str = "image") -> tuple[Floats, Affine]:
         with open_regular(path) as stream:
             most += most_unpacked(stream)
     refuse_more((columns, rows, len(slices)), np.dtype(np.float32), key, most)
-    return (_of_frames if slices[0].scale else _of_files)(slices), _affine(slices)
+    return _values(slices), _affine(slices)
 
 
 def _slices(folder: Path) -> list[_Slice]:
@@ -134,11 +149,13 @@ def _read_geometry(path: Path) -> list[_Slice]:
     if "Rows" not in header or "Columns" not in header:
         return []
     if header.get("SamplesPerPixel", 1) != 1 or header.get("PhotometricInterpretation") != "MONOCHROME2":
-        raise OSError("it is in colours, or in grey of which 0 is white: a volume is in grey (MONOCHROME2)")
+        raise OSError(
+            "it is in colours, or in grey of which 0 is white: a volume is in grey (MONOCHROME2); take it out"
+        )
     groups = header.get("PerFrameFunctionalGroupsSequence")
     frames = int(header.get("NumberOfFrames") or 1)
     if groups is None and frames > 1:
-        raise OSError(f"it holds {frames} frames, and not where each of them lies")
+        raise OSError(f"it holds {frames} frames, and not where each of them lies: {_ELSEWISE}")
     if groups is None:
         return [_slice(path, header, partial(_of_header, header))]
     if len(groups) != frames:
@@ -162,7 +179,7 @@ def _slice(path: Path, header: Any, said: Any, frame: int | None = None) -> _Sli
     sides = said("PixelMeasuresSequence", "PixelSpacing")
     if not place or not axes or not sides:
         lacks = "place" if not place else "orientation" if not axes else "size of a pixel"
-        raise OSError(f"it does not say the {lacks} of its slice")
+        raise OSError(f"it does not say the {lacks} of its slice: {_ELSEWISE}")
     numbers = np.array([*map(float, (*place, *axes, *sides))])
     if len(numbers) != 11 or not np.isfinite(numbers).all() or min(numbers[9:]) <= 0:
         raise OSError("it says no possible place of its slice")
@@ -202,10 +219,14 @@ def _refuse_unlike(found: Sequence[_Slice]) -> None:
         ways.append([each]) if own is None else own.append(each)
     if len(ways) > 1:
         sizes = _some(f"{len(way)} as {way[0].path.name}" for way in ways)
-        raise ValueError(f"its slices lie in {len(ways)} directions, as those of a localizer do: {sizes}")
-    if len(sides := {each.sides for each in found}) > 1:
         raise ValueError(
-            f"its slices have {len(sides)} sizes of a pixel: {_some(f'{s[1]:g}x{s[0]:g} mm' for s in sides)}"
+            f"its slices lie in {len(ways)} directions, as those of a localizer do ({sizes}): take them out"
+        )
+    sides = np.array([each.sides for each in found])
+    if (np.ptp(sides, axis=0) * max(found[0].shape) > AFFINE_TOLERANCE * sides.min()).any():  # apart at the far corner
+        least, most = sides[np.lexsort(sides.T)][[0, -1]]
+        raise ValueError(
+            f"its slices have pixels of different size: {least[1]:g}x{least[0]:g} to {most[1]:g}x{most[0]:g} mm"
         )
     first = found[0].axes
     if abs(first[0] @ first[1]) > _SAME_WAY or np.abs((first**2).sum(axis=1) - 1).max() > _SAME_WAY:
@@ -220,7 +241,8 @@ def _refuse_uneven(ordered: Sequence[_Slice], normal: npt.NDArray[np.float64]) -
         at = int(np.argmin(gaps))
         names = f"{_named(ordered[at])} and {_named(ordered[at + 1])}"
         raise ValueError(
-            f"slices lie at one place ({names}): are there several time points, echoes or reconstructions?"
+            f"slices lie at one place ({names}): put time points, echoes or reconstructions each into a folder of its "
+            "own; of copies leave one"
         )
     if (gaps > (1 + AFFINE_TOLERANCE) * usual).any() or (gaps < (1 - AFFINE_TOLERANCE) * usual).any():
         at = int(np.argmax(gaps))
@@ -245,22 +267,17 @@ def _affine(slices: Sequence[_Slice]) -> Affine:
     return affine_of(axes, first.place, LPS)
 
 
-def _of_files(slices: Sequence[_Slice]) -> Floats:
-    volume = _empty(slices)
-    for at, each in enumerate(slices):
-        with _of(each.path):
-            volume[:, :, at] = read_mask(each.path)[0].T
-    return volume
-
-
-def _of_frames(slices: Sequence[_Slice]) -> Floats:
-    volume = _empty(slices)
-    places = {(each.path, each.frame): (at, each.scale or (1.0, 0.0)) for at, each in enumerate(slices)}
-    for path in dict.fromkeys(each.path for each in slices):
+def _values(slices: Sequence[_Slice]) -> Floats:
+    rows, columns = slices[0].shape
+    volume = np.empty((columns, rows, len(slices)), np.float32, order="F")
+    places = {(each.path, each.frame): (at, each.scale) for at, each in enumerate(slices)}
+    for path, scale in {each.path: each.scale for each in slices}.items():
         with _of(path):
-            for frame, stored in enumerate(decoded_frames(path)):
-                at, (slope, intercept) = places[path, frame]
-                volume[:, :, at] = (stored.astype(np.float64) * slope + intercept).T
+            frames = [read_mask(path)[0]] if scale is None else decoded_frames(path)
+            for frame, stored in enumerate(frames):
+                at, own = places[path, frame]
+                values = stored if own is None else stored.astype(np.float64) * own[0] + own[1]
+                volume[:, :, at] = values.T
     return volume
 
 
@@ -271,11 +288,6 @@ def _of(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ValueError(f"{path.name}: {error.strerror or error}") from None
-
-
-def _empty(slices: Sequence[_Slice]) -> Floats:
-    rows, columns = slices[0].shape
-    return np.empty((columns, rows, len(slices)), np.float32, order="F")
 
 
 def _named(each: _Slice) -> str:

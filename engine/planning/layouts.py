@@ -70,7 +70,7 @@ def find_layout(folder: Path, source: str | None = None) -> tuple[Layout, tuple[
         own, reasons[name] = _readings(name, folder)
         found += own
     if source is None:
-        refused = (_one_folder, _of_cases, partial(_of_masks, folder))
+        refused = (_one_folder, partial(_of_cases, folder), partial(_of_masks, folder))
         found = [each for each in found if not any(refuse(each, reasons) for refuse in refused)]
     if not found:
         raise _none(folder, reasons)
@@ -157,15 +157,21 @@ def _one_folder(layout: Layout, reasons: dict[str, str]) -> bool:
     return one
 
 
-def _of_cases(layout: Layout, reasons: dict[str, str]) -> bool:
-    """Whether volumes are called alike in each folder, as the channels of cases are; then that is the reason."""
+def _of_cases(folder: Path, layout: Layout, reasons: dict[str, str]) -> bool:
+    """Whether volumes are called alike in each folder, as the channels of cases are; then that is the reason.
+
+    Of few folders with many volumes the names may be alike too, where they, or those of patients, are numbers.
+    """
     if layout.source != "image_folder" or layout.index.spatial_dims == 2:
         return False
-    names: dict[int | None, set[str]] = {}
+    names: dict[str, set[str]] = {}
     for case in layout.index.cases:
-        names.setdefault(case.target, set()).add(case.images[0].name)
+        kind, parts = layout.index.classes[case.target or 0], case.images[0].relative_to(folder).parts
+        names.setdefault(kind, set()).add("/".join(parts[parts.index(kind) + 1 :]))
     first, *others = names.values()
-    alike = all(own == first for own in others)
+    forms = {re.sub(r"\d+", "", name) for name in first}
+    numbered = len(first) > len(names) and 2 * len(forms) <= len(first)
+    alike = all(own == first for own in others) and not numbered
     if alike:
         reasons[layout.source] = (
             f"files are called alike in each folder ({min(first)}): those are cases, and no classes"

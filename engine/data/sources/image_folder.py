@@ -3,12 +3,14 @@
 Folders in that of a class are those of patients, or of other groups that must stay together, where it has several.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from engine.data.cases import Case, DatasetIndex
 from engine.data.endings import PLACED
 from engine.data.pictures import PICTURES
+from engine.data.series import is_placed
 from engine.data.sources import index
 from engine.errors import DataError, Problem
 from engine.recipe.sources import ImageFolderTable
@@ -29,7 +31,7 @@ def image_folder(table: ImageFolderTable, folder: Path, task: str) -> DatasetInd
         raise DataError(f"{folder} has no folders of images", "put the images of each class in a folder of its name")
     classes = table.classes or tuple(sorted(found))
     targets = {name: index.class_of(name, classes) for name in found}
-    volumes = _volumes(folder, len(table.size) == 3)
+    images, volumes = _images([path for part, _ in parts for path in _folders(part)], wanted=len(table.size) == 3)
     endings = PLACED if volumes else PICTURES
     problems = [
         Problem(name, "a folder of no class", f"{', '.join(classes)}, as data.classes says")
@@ -40,10 +42,10 @@ def image_folder(table: ImageFolderTable, folder: Path, task: str) -> DatasetInd
     for part, split in parts:
         for path in _folders(part):
             if (target := targets[path.name]) is not None:
-                files = [file for file in index.files_below(path) if file.name.lower().endswith(endings)]
-                cases += _cases(path, files, target, split)
-                if not files:
+                cases += _cases(path, images[path], target, split)
+                if not images[path]:
                     where, allowed = path.relative_to(folder).as_posix(), f"files that end with {', '.join(endings)}"
+                    allowed += ", or folders of DICOM series" if volumes else ""
                     problems.append(Problem(where, "no images in it", allowed))
     index.refuse(folder, problems)
     names = index.identities([case.images[0] for case in cases], folder, endings)
@@ -58,11 +60,23 @@ def image_folder(table: ImageFolderTable, folder: Path, task: str) -> DatasetInd
     )
 
 
-def _volumes(folder: Path, wanted: bool) -> bool:
-    """Whether the images are volumes: as the files are, or as ``wanted`` where both kinds are there, or neither."""
-    names = [file.name.lower() for file in index.files_below(folder)]
-    volumes, pictures = (any(name.endswith(kind) for name in names) for kind in (PLACED, PICTURES))
-    return volumes if volumes != pictures else wanted
+def _images(places: Sequence[Path], *, wanted: bool) -> tuple[dict[Path, list[Path]], bool]:
+    """The images in each of ``places``, and whether they are volumes: as the files are, or as ``wanted`` where both
+    kinds are there, or neither. Slices of DICOM are pictures too, and a series only where volumes are wanted.
+    """
+    pictures = {place: index.pictures_below(place) for place in places}
+    volumes = {place: _volumes(place, series=wanted) for place in places}
+    any_pictures, any_volumes = (any(found.values()) for found in (pictures, volumes))
+    is_volumes = wanted if any_pictures == any_volumes else any_volumes
+    return (volumes if is_volumes else pictures), is_volumes
+
+
+def _volumes(place: Path, *, series: bool) -> list[Path]:
+    """The volumes in ``place`` and its folders, of those with one name one; with ``series`` those of DICOM too."""
+    named = {path.with_name(index.stem(path, PLACED)): path for path in index.volumes_below(place)}
+    return sorted(
+        path for path in named.values() if not path.is_dir() or (series and path != place and is_placed(path))
+    )
 
 
 def _cases(path: Path, files: list[Path], target: int, split: str) -> list[Case]:

@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from engine.data.cases import Case, DatasetIndex
 from engine.data.endings import DETACHED, PLACED
-from engine.data.series import is_slice
+from engine.data.pictures import PICTURES
+from engine.data.series import NO_ENDING, is_slice
 from engine.data.signs import kind_of
 from engine.errors import DataError, Problem, counted, some
 from engine.recipe.base import folded
@@ -150,6 +151,16 @@ def volumes_below(place: Path) -> list[Path]:
     return [*series, *(path for _, path in sorted(found))]
 
 
+def pictures_below(place: Path) -> list[Path]:
+    """Every picture in ``place`` and its folders, see `is_picture_file`."""
+    return [path for path in files_below(place) if is_picture_file(path)]
+
+
+def is_picture_file(path: Path) -> bool:
+    """Whether ``path`` is a picture by its ending, or where it has none by how it begins: so DICOM is often saved."""
+    return path.name.lower().endswith(PICTURES) or is_slice(path)
+
+
 def _ending(path: Path) -> str:
     """That of `PLACED` which the file has, or none."""
     name = path.name.lower()
@@ -179,12 +190,13 @@ def group_below(path: Path, place: Path) -> str | None:
 
 
 def stem(path: Path, endings: Collection[str] = (".nii.gz",)) -> str:
-    """The file name without its ending, ``.nii.gz`` counting as one; that of a folder as it is."""
+    """The file name without its ending, ``.nii.gz`` counting as one; that of a folder as it is, and so that of a file
+    whose last part is a number: DICOM files are called by identifiers, such as ``1.2.840.7``."""
     name = path.name
     for ending in endings:
         if name.lower().endswith(ending):
             return name[: -len(ending)]
-    return name if path.is_dir() else path.stem
+    return name if NO_ENDING.fullmatch(path.suffix) or path.is_dir() else path.stem
 
 
 def foreground(table: DataTable, said: dict[int, str]) -> tuple[tuple[str, ...], tuple[int, ...]]:

@@ -172,7 +172,7 @@ def _by_name(folder: Path, name: str, endings: Sequence[str]) -> dict[str, Path]
     if endings == PLACED:
         files = [path for path in index.volumes_below(place) if path != place]
     else:
-        files = [path for path in index.files_below(place) if path.name.lower().endswith(tuple(endings))]
+        files = index.pictures_below(place)
     return {path.with_name(index.stem(path, endings)).relative_to(place).as_posix(): path for path in files}
 
 

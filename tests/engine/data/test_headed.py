@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import gzip
 import os
 import re
 from dataclasses import replace
@@ -158,6 +159,10 @@ ODD = {
     "big": (".mha", "ByteOrderMSB = False", "ByteOrderMSB = True"),
     "big nrrd": (".nrrd", "little", "big"),
     "bz2": (".nhdr", "raw\n", "bz2\n"),
+    "bz2 in parts": (".nhdr", "raw\n", "bz2\n"),
+    "gzip in parts": (".nhdr", "raw\n", "gzip\n"),
+    "a name of other letters": (".mhd", "a.raw", "5 \u00c5\u00df.raw"),
+    "such a name in nrrd": (".nhdr", "a.raw", "5 \u00c5\u00df.raw"),
     "text": (".nhdr", "raw\n", "text\n"),
 }
 
@@ -175,12 +180,17 @@ def test_odd_headers_mean_what_itk_takes_them_for(name, tmp_path):
         values.is_file() and values.write_bytes(b"1\n34\n6"[: 4 if "behind" in name else 6] + values.read_bytes())
     if name == "values after lines":
         values.write_bytes(values.read_bytes()[:5] + values.read_bytes()[6:])
-    if name == "bz2":
+    if name.endswith("in parts"):  # as pigz, bgzip and pbzip2 write
+        packing, content = (bz2 if "bz2" in name else gzip), values.read_bytes()
+        values.write_bytes(b"".join(packing.compress(part) for part in (content[:100], content[100:101], content[101:])))
+    elif name == "bz2":
         values.write_bytes(bz2.compress(values.read_bytes()))
+    if "\u00c5" in new:
+        values.rename(tmp_path / new)
     if name == "text":
         values.write_text(" ".join(map(str, SimpleITK.GetArrayFromImage(image).ravel())))
     found, affine = read_volume(path)
-    if name != "bz2":
+    if "bz2" not in name:
         image = SimpleITK.ReadImage(os.fspath(path))
     wanted = SimpleITK.GetArrayFromImage(image)
     np.testing.assert_array_equal(found, wanted.transpose(2, 1, 0, *range(3, wanted.ndim)))

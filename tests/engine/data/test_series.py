@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK
 from pydicom.dataset import Dataset
@@ -96,6 +97,24 @@ def test_a_file_of_many_frames_is_a_volume(slope, packed, tmp_path):
     np.testing.assert_array_equal(read_volume(mixed.parent)[0], found[0])  # which GDCM does not put in order
 
 
+def test_files_of_many_frames_and_of_one_are_one_volume(tmp_path):
+    image = scan(4)
+    whole = enhanced(tmp_path / "s" / "many.dcm", image, [0, 2, 1])
+    for one in slices(image, 0.5)[3:]:
+        one.SeriesInstanceUID = pydicom.dcmread(whole).SeriesInstanceUID
+        one.save_as(tmp_path / "s" / f"{one.InstanceNumber}.dcm", enforce_file_format=True)
+    values, wanted = read_volume(tmp_path / "s")[0], SimpleITK.GetArrayFromImage(image).T
+    np.testing.assert_allclose(values, wanted, atol=1)  # whole numbers by a slope of 2
+    np.testing.assert_array_equal(values[..., 3:], wanted[..., 3:])
+
+
+def test_sizes_of_pixels_that_differ_by_rounding_are_one(tmp_path):
+    made = slices(scan(0))
+    for at, one in enumerate(made):
+        one.PixelSpacing = [round(float(side) + 1e-6 * (at % 2), 6) for side in one.PixelSpacing]
+    assert read_volume(save(tmp_path / "s", made))[0].shape == (8, 7, 6)
+
+
 def _without(at: int) -> Callable[[list[Dataset]], None]:
     return lambda made: made.pop(at)
 
@@ -124,9 +143,9 @@ def _cut(made: list[Dataset]) -> None:
 BAD = {
     "a slice lacks": (_without(2), r"are missing: .* mm lie between IM\d+.dcm and IM\d+.dcm, where .* are usual"),
     "two series": (_set(0, SeriesInstanceUID="1.2", SeriesNumber=9), r"2 series \(.*5 slices of number 3.*\): put"),
-    "a localizer": (_set(1, ImageOrientationPatient=[1, 0, 0, 0, 0, 1]), "2 directions, as those of a localizer do: "),
+    "a localizer": (_set(1, ImageOrientationPatient=[1, 0, 0, 0, 0, 1]), "2 directions, as those of a localizer do .*take"),
     "another size": (_set(1, Rows=4, Columns=14), "2 sizes: 14x4, 8x7"),
-    "other pixels": (_set(1, PixelSpacing=[1.5, 7]), "2 sizes of a pixel"),
+    "other pixels": (_set(1, PixelSpacing=[1.5, 7]), "pixels of different size: .* to 7x1.5 mm"),
     "colours": (_set(1, PhotometricInterpretation="RGB", SamplesPerPixel=3), r"it is in colours"),
     "twice": (_copied, "at one place"),
     "aside": (_aside, "not in one line"),
