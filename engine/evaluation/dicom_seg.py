@@ -96,7 +96,7 @@ def write_segmentation(
         warnings.simplefilter("ignore")
         try:
             made = Segmentation(
-                source_images=_sources(files),
+                source_images=_sources(files, path.stem),
                 pixel_array=frames.astype(np.uint8 if len(classes) < 256 else np.uint16),
                 segmentation_type=SegmentationTypeValues.BINARY,
                 segment_descriptions=[_segment(number, name, run) for number, name in enumerate(classes, 1)],
@@ -117,7 +117,7 @@ def write_segmentation(
             raise DataError(f"no DICOM Segmentation of {path.stem}: {_words(error)}", _KEPT) from None
 
 
-def _sources(files: Sequence[Path]) -> list[Any]:
+def _sources(files: Sequence[Path], name: str) -> list[Any]:
     """The headers of a series. What may be empty, and was taken out to make it anonymous, is; a thickness is given.
 
     Raises:
@@ -127,11 +127,11 @@ def _sources(files: Sequence[Path]) -> list[Any]:
 
     headers = [pydicom.dcmread(each, stop_before_pixels=True) for each in files]
     for path, header in zip(files, headers, strict=True):
-        if lacking := [name for name in _NEEDED if not header.get(name)]:
-            raise DataError(f"no DICOM Segmentation: {path.name} lacks {', '.join(lacking)}", _KEPT)
-        for name in _MAY_BE_EMPTY:
-            if name not in header:
-                setattr(header, name, None)
+        if lacking := [tag for tag in _NEEDED if not header.get(tag)]:
+            raise DataError(f"no DICOM Segmentation of {name}: {path.name} lacks {', '.join(lacking)}", _KEPT)
+        for tag in _MAY_BE_EMPTY:
+            if tag not in header:
+                setattr(header, tag, None)
         if len(headers) > 1 and not header.get("SliceThickness"):
             apart = np.subtract(headers[-1].ImagePositionPatient, headers[0].ImagePositionPatient)
             header.SliceThickness = f"{np.linalg.norm(apart) / (len(headers) - 1):.6g}"

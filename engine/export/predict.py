@@ -50,6 +50,7 @@ KEYS = {"format", "task", "classes", "label_values", "image", "output", "network
 PICTURES = (".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".dicom")
 DICOM = (".dcm", ".dicom")
 VOLUMES = (".nii.gz", ".nii")
+OTHERS = (".nrrd", ".nhdr", ".mha", ".mhd", ".h5", ".hdf5")  # volumes that medtui reads, and this script does not
 DEEP = {"I", "I;16", "I;16B", "I;16L", "I;16N", "F"}  # Pillow's names of pictures of more than 8 bits
 GREY = {"1", "L", "LA", "La", *DEEP}
 MOST_PACKED = 1100  # times the size of a file: deflate packs a byte of a thousand at best
@@ -107,16 +108,16 @@ def find_cases(inputs: Sequence[Path], axes: int, channels: int) -> list[Case]:
     files: list[Path] = []
     for path in inputs:
         if path.is_dir():
-            files += sorted(p for p in path.iterdir() if p.name.lower().endswith(endings) and p.name[0] != ".")
+            files += sorted(p for p in path.iterdir() if is_taken(p, axes) and p.name[0] != ".")
         elif not path.is_file():
             raise UnusableError(f"no input at {path}")
-        elif not path.name.lower().endswith(endings):
+        elif not is_taken(path, axes):
             raise UnusableError(f"{path} is not read: convert it to one of {' '.join(endings)}")
         else:
             files.append(path)
     cases: dict[tuple[Path, str], dict[int, Path]] = {}
     for path in dict.fromkeys(files):
-        stem = re.sub(r"(?i)(\.nii)?\.[^.]+$", "", path.name)
+        stem = re.sub(r"(?i)(\.nii)?\.(?!\d*$)[^.]+$", "", path.name)  # a number ends an identifier, as DICOM has them
         part = re.match(r"^(.+)_(\d{4})$", stem) if axes == 3 and channels > 1 else None
         if part and int(part[2]) < channels:
             cases.setdefault((path.parent, part[1]), {})[int(part[2])] = path
@@ -124,7 +125,8 @@ def find_cases(inputs: Sequence[Path], axes: int, channels: int) -> list[Case]:
             cases[path, stem] = dict.fromkeys(range(channels), path)
     names = [name for _, name in cases]
     if not names:
-        raise UnusableError(f"the inputs hold no files to predict: {' '.join(endings)}")
+        other = f"; {others}" if (others := not_taken(inputs, axes)) else ""
+        raise UnusableError(f"the inputs hold no files to predict: {' '.join(endings)}{other}")
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UnusableError(
             f"several inputs are called {twice[0]}: predict them one after the other, each with its own -o"
@@ -133,6 +135,34 @@ def find_cases(inputs: Sequence[Path], axes: int, channels: int) -> list[Case]:
         raise UnusableError(f"{short[0]} lacks channels: a case is one file, or {channels} files {short[0]}_0000, ...")
     found = [Case(name, list(dict.fromkeys(own[n] for n in sorted(own)))) for (_, name), own in cases.items()]
     return sorted(found, key=lambda case: case.name)
+
+
+def is_taken(path: Path, axes: int) -> bool:
+    """Whether a file is read: by its ending, and DICOM of one picture without an ending by how it begins."""
+    return path.name.lower().endswith(VOLUMES if axes == 3 else PICTURES) or (axes == 2 and begins_as_dicom(path))
+
+
+def not_taken(inputs: Sequence[Path], axes: int) -> str:
+    """What lies in folders that were named and is not read, though it looks like volumes, in words; "" for nothing."""
+    if axes == 2:
+        return ""
+    files = [p for path in inputs if path.is_dir() for p in sorted(path.iterdir()) if p.name[0] != "."]
+    files = [p for p in files if p.name.lower().endswith((*OTHERS, *DICOM)) or begins_as_dicom(p) or holds_dicom(p)]
+    some = ", ".join(p.name for p in files[:3]) + (", ..." if len(files) > 3 else "")
+    return f"not read, convert to NIfTI: {len(files)} of the inputs ({some})" if files else ""
+
+
+def holds_dicom(folder: Path) -> bool:
+    """Whether a folder holds files of DICOM."""
+    return folder.is_dir() and any(p.name.lower().endswith(DICOM) or begins_as_dicom(p) for p in folder.iterdir())
+
+
+def begins_as_dicom(path: Path) -> bool:
+    """Whether a file without an ending, or with a number for one, begins as DICOM does."""
+    if not re.fullmatch(r"(\.\d*)?", path.suffix) or path.name.upper() == "DICOMDIR" or not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return stream.read(132)[128:] == b"DICM"
 
 
 def read_volume(case: Case, expected: dict[str, Any]) -> None:
@@ -289,7 +319,7 @@ def looked_up(values: Array, item: Any, held: Any) -> tuple[Array, float]:
 
 def read_picture(path: Path, channels: int) -> tuple[Array, tuple[float, float] | None]:
     """A picture upright, at the depth of its file, (channels, H, W); and its own black and white where it says them."""
-    if path.name.lower().endswith(DICOM):
+    if path.name.lower().endswith(DICOM) or begins_as_dicom(path):
         values, ends = read_dicom(path)
         return in_channels(values, channels), ends
     return in_channels(read_plain(path), channels), None
@@ -338,7 +368,7 @@ def open_picture(path: Path) -> Any:
 
 def is_deep(path: Path) -> bool:
     """Whether a picture has more than 8 bits, or may have them, by its header."""
-    if path.name.lower().endswith(DICOM):
+    if path.name.lower().endswith(DICOM) or begins_as_dicom(path):
         return True
     try:
         with open_picture(path) as file:
@@ -872,6 +902,8 @@ def run(asked: argparse.Namespace) -> int:
     network = Network(threads=asked.threads, cpu=asked.cpu)
     importlib.import_module("nibabel" if network.expected["axes"] == 3 else "PIL")  # once, not for every case
     cases = find_cases(asked.inputs, network.expected["axes"], network.expected["channels"])
+    if others := not_taken(asked.inputs, network.expected["axes"]):
+        say(others, sys.stderr)
     left = predict(network, cases, asked.output, overwrite=asked.overwrite)
     return 0 if not left else 1 if left < len(cases) else 2
 

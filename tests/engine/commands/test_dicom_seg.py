@@ -132,6 +132,6 @@ def test_a_series_that_lacks_what_it_must_say_costs_only_its_segmentation(run, t
     asked = Predict(run=run.root, inputs=(tmp_path / "ct",), output=tmp_path / "out", dicom_seg=True)
     assert predict(asked) == 1
     said = capsys.readouterr().err
-    assert "no DICOM Segmentation: IM" in said
+    assert "no DICOM Segmentation of ct: IM" in said
     assert "lacks FrameOfReferenceUID" in said
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["ct.nii.gz"]

@@ -182,7 +182,9 @@ def test_odd_headers_mean_what_itk_takes_them_for(name, tmp_path):
         values.write_bytes(values.read_bytes()[:5] + values.read_bytes()[6:])
     if name.endswith("in parts"):  # as pigz, bgzip and pbzip2 write
         packing, content = (bz2 if "bz2" in name else gzip), values.read_bytes()
-        values.write_bytes(b"".join(packing.compress(part) for part in (content[:100], content[100:101], content[101:])))
+        values.write_bytes(
+            b"".join(packing.compress(part) for part in (content[:100], content[100:101], content[101:]))
+        )
     elif name == "bz2":
         values.write_bytes(bz2.compress(values.read_bytes()))
     if "\u00c5" in new:

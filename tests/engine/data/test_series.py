@@ -143,7 +143,10 @@ def _cut(made: list[Dataset]) -> None:
 BAD = {
     "a slice lacks": (_without(2), r"are missing: .* mm lie between IM\d+.dcm and IM\d+.dcm, where .* are usual"),
     "two series": (_set(0, SeriesInstanceUID="1.2", SeriesNumber=9), r"2 series \(.*5 slices of number 3.*\): put"),
-    "a localizer": (_set(1, ImageOrientationPatient=[1, 0, 0, 0, 0, 1]), "2 directions, as those of a localizer do .*take"),
+    "a localizer": (
+        _set(1, ImageOrientationPatient=[1, 0, 0, 0, 0, 1]),
+        "2 directions, as those of a localizer do .*take",
+    ),
     "another size": (_set(1, Rows=4, Columns=14), "2 sizes: 14x4, 8x7"),
     "other pixels": (_set(1, PixelSpacing=[1.5, 7]), "pixels of different size: .* to 7x1.5 mm"),
     "colours": (_set(1, PhotometricInterpretation="RGB", SamplesPerPixel=3), r"it is in colours"),
