@@ -185,13 +185,16 @@ ELSEWHERE = "free some of it, or compute on the CPU: --device cpu"
 """Advice where memory runs out and no recipe can be changed."""
 TOO_SMALL = "Expected more than 1 value per channel when training"
 """How torch begins to say that a batch norm has nothing to take a deviation of."""
+ONE_VOXEL = "Expected more than 1 spatial element"
+"""And an instance norm."""
 
 
 @contextlib.contextmanager
 def memory_errors(advice: str) -> Iterator[None]:
     """Turn running out of memory, on the GPU or the CPU, into a `MemoryShortError` with ``advice``.
 
-    And a batch that is too small for batch norm into a `RunError`: that depends on size, depth and cases together.
+    And a batch that is too small for batch norm, or an image for instance norm, into a `RunError`: that depends on
+    size, depth and cases together.
     """
     try:
         yield
@@ -204,6 +207,10 @@ def memory_errors(advice: str) -> Iterator[None]:
             raise MemoryShortError("the machine ran out of memory, or of threads (ulimit -u)", advice) from error
         raise
     except ValueError as error:
+        if str(error).startswith(ONE_VOXEL):
+            text = "instance norm cannot learn where the last level of the network is a single pixel or voxel"
+            hint = 'a larger data.size, a smaller model.stem or fewer levels, or another model.norm, such as "group"'
+            raise RunError(text, hint) from error
         if not str(error).startswith(TOO_SMALL):
             raise
         text = "batch norm cannot learn from a batch of one case of which the last level is a single pixel"

@@ -128,7 +128,8 @@ def _slices(folder: Path) -> list[_Slice]:
         with _of(path):
             found += _read_geometry(path)
     if not found:
-        raise ValueError("it holds no DICOM slices")
+        inner = next((f": name {each.relative_to(folder)} in it" for each in folder.rglob("*") if is_series(each)), "")
+        raise ValueError(f"it holds no DICOM slices{inner}")
     series: defaultdict[tuple[str, str], list[_Slice]] = defaultdict(list)
     for each in found:
         series[each.series].append(each)

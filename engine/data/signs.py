@@ -17,6 +17,7 @@ _SIGNS = (
     (0, b"\x89PNG", "a PNG picture"),
     (0, b"\xff\xd8\xff", "a JPEG picture"),
     (344, b"n+1\0", "a NIfTI volume"),
+    (4, b"n+2\0", "a NIfTI volume"),
     (0, b"<!DOCTYPE", "a web page: its download failed"),
     (0, b"<!doctype", "a web page: its download failed"),
     (0, b"<html", "a web page: its download failed"),

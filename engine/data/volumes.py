@@ -126,7 +126,7 @@ def open_nifti(path: Path) -> nibabel.Nifti1Image:
     with open_regular(path) as stream:
         packed, named = stream.read(2) == b"\x1f\x8b", path.name.lower().endswith(".gz")
         kind = kind_in(stream, packed=packed)
-    if packed != named and kind in {"", ": it is a NIfTI volume"}:
+    if packed != named and kind == ": it is a NIfTI volume":
         kind = "; gzip packed it: call it .nii.gz" if packed else "; it is not packed: call it .nii"
     raise ValueError(f"it is no NIfTI file{kind}")
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.instancenorm import _InstanceNorm
 
+from engine.device import ONE_VOXEL
 from engine.errors import misfit
 
 GROUPS = 8
@@ -25,14 +26,18 @@ CONVOLUTIONS: dict[int, tuple[type[nn.Conv2d | nn.Conv3d], type[nn.ConvTranspose
 
 
 def norm_layer(name: str, channels: int, spatial_dims: int = 3) -> nn.Module:
-    """A normalisation with weight and bias: "instance", "batch", "group" (8 groups) or "none"."""
+    """A normalisation with weight and bias: "instance", "batch", "group" or "none".
+
+    Groups are 8, or as many below as the features can be parted into evenly.
+    """
     match name:
         case "instance":
             return InstanceNorm(channels, spatial_dims)
         case "batch":
             return nn.BatchNorm2d(channels) if spatial_dims == 2 else nn.BatchNorm3d(channels)
         case "group":
-            return nn.GroupNorm(min(GROUPS, channels), channels)
+            groups = next(count for count in range(GROUPS, 0, -1) if channels % count == 0)
+            return nn.GroupNorm(groups, channels)
         case "none":
             return nn.Identity()
     raise ValueError(f'"{name}" is no norm')
@@ -64,6 +69,8 @@ class InstanceNorm(_InstanceNorm):
         """``(B, C, *S)`` to the same shape."""
         if input.is_cuda or input.is_contiguous():
             return super().forward(input)
+        if input.shape[2:].numel() == 1:
+            raise ValueError(f"{ONE_VOXEL}: {[*input.shape]}")  # as torch's own, and not as its batch norm
         parts = torch.split(input, 1)
         cases = [functional.batch_norm(case, None, None, self.weight, self.bias, True) for case in parts]
         return torch.cat(cases) if len(cases) > 1 else cases[0]

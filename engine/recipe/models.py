@@ -85,8 +85,8 @@ class ResNetTable(_Dropout):
     width: Annotated[float, Field(ge=0.125, le=4.0)] = 1.0
     """Features of every layer, as a share of those of He et al.: half of them take a quarter of the time, nearly."""
     norm: Literal["batch", "group", "instance"] = "batch"
-    """The normalisation; ImageNet's weights are of batch norm. group (8 groups): for batches of few images, as volumes
-    often ask for, whose mean and deviation say little of the others."""
+    """The normalisation; ImageNet's weights are of batch norm. group (8 groups, or as many below as part the features
+    evenly): for batches of few images, as volumes often ask for, whose mean and deviation say little of the others."""
 
 
 class UNet3dTable(_UNet):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.data.cases import MOST_LABELS, Case, DatasetIndex
+from engine.data.dicom import DICOM
 from engine.data.endings import PLACED
 from engine.data.pictures import PICTURES, is_picture
 from engine.data.sources import index
@@ -16,6 +17,8 @@ from engine.recipe.sources import CsvTable
 
 ENDINGS = (*PLACED, *PICTURES)
 _COLUMNS = ("path_column", "label_column", "group_column", "split_column")
+_WITHOUT = "a path with its ending, as .png, or a folder that holds a DICOM series"
+_SLICE = "; of slices of DICOM, and of files of many frames, the folder that holds them"
 _SAID = {"true": 1.0, "false": 0.0, "": 0.0}
 _Truths = tuple[tuple[str, ...], tuple[int, ...], list[tuple[Path | None, int | None]]]
 """Classes, their mask values, and mask or class of each row."""
@@ -93,7 +96,7 @@ def _targets(folder: Path, table: CsvTable, rows: list[Row], problems: list[Prob
 def _geometry(rows: list[Row], problems: list[Problem]) -> tuple[int, str]:
     """Axes of the images and the unit of distances, from the endings of their files."""
     bare = [row for row in rows if not row.image.suffix and not row.image.exists()]
-    problems += [Problem(row.where, f'found "{row.image.name}"', "a path with its ending, as .png") for row in bare]
+    problems += [Problem(row.where, f'found "{row.image.name}"', _WITHOUT) for row in bare]
     if bare:
         return 2, "pixel"
     pictures = [row for row in rows if is_picture(row.image)]
@@ -101,7 +104,8 @@ def _geometry(rows: list[Row], problems: list[Problem]) -> tuple[int, str]:
         return 2, "pixel"
     if pictures:
         found = f'found "{pictures[0].image.name}" beside volumes'
-        problems.append(Problem(pictures[0].where, found, "all volumes, or all pictures"))
+        slices = "" if pictures[0].image.name.lower().endswith(PICTURES[: -len(DICOM)]) else _SLICE
+        problems.append(Problem(pictures[0].where, found, f"all volumes, or all pictures{slices}"))
     return 3, "mm" if all(map(_placed, (row.image for row in rows))) else "voxel"
 
 

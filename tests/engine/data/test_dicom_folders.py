@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from engine.data import check_dataset, open_dataset
-from engine.errors import RecipeError
+from engine.errors import DataError, RecipeError
 from engine.planning.layouts import find_layout
 from tests.engine.data import builders as b
 from tests.engine.data.dicoms import dicom
@@ -123,3 +123,23 @@ def test_volumes_that_are_numbered_in_each_class_are_classes(tmp_path: Path) -> 
     for name in ("d", "p"):
         layout, _ = find_layout(tmp_path / name)
         assert (layout.source, layout.index.classes, layout.whole) == ("image_folder", ("a", "b"), 8)
+
+
+def test_a_table_of_series_says_what_to_name_in_place_of_a_slice_or_of_a_folder_above(tmp_path: Path) -> None:
+    for at in range(4):
+        save(tmp_path / "d" / "scans" / f"p{at}" / "ct", slices(scan(at)))
+    rows = [f"scans/p{at}/ct,{'ab'[at % 2]}" for at in range(4)]
+    keys = b.table("csv", size=(8, 8, 8), split="fraction")
+    for row, said in (
+        (
+            "scans/p0/ct/IM0000.dcm,a",
+            r'"IM0000.dcm" beside volumes.*\n.*slices of DICOM, .* the folder that holds them',
+        ),
+        ("scans/p9,a", r'found "p9"\n.*or a folder that holds a DICOM series'),
+    ):
+        b.csv_table(tmp_path / "d", [*rows, row])
+        with pytest.raises(DataError, match=said):
+            open_dataset(keys, "classification", tmp_path)
+    b.csv_table(tmp_path / "d", [*rows[:3], "scans/p3,b"])
+    with pytest.raises(DataError, match=r"scans/p3: image cannot be read: it holds no DICOM slices: name ct in it"):
+        check_dataset(open_dataset(keys, "classification", tmp_path), keys)

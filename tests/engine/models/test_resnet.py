@@ -9,8 +9,10 @@ import torch
 import torchvision
 from torch import nn
 
+from engine.device import ONE_VOXEL
 from engine.errors import RecipeError
 from engine.models import build_model, cam_layer, count_parameters
+from engine.models.layers import InstanceNorm
 from engine.models.resnet import build_resnet
 from engine.models.weights import adapt_channels
 from engine.recipe import ModelTable
@@ -179,3 +181,18 @@ def test_stem_width_and_norm_are_what_they_say():
         count_parameters(build_resnet(ResNetTable(name="resnet18", width=w), 3, 7, (64, 64))) for w in (0.5, 1)
     )
     assert 3.9 < full / thin < 4.1
+
+
+def test_group_norm_takes_any_width():
+    for width, groups in ((0.3, {1, 2, 3, 4}), (0.1875, {6, 8}), (0.5, {8})):  # 19, 38, 76, 153 features; 12, ...
+        model = build_resnet(ResNetTable(name="resnet18", width=width, norm="group"), 1, 2, (64, 64))
+        norms = [module for module in model.modules() if isinstance(module, nn.GroupNorm)]
+        assert {module.num_groups for module in norms} <= groups
+        assert all(module.num_channels % module.num_groups == 0 for module in norms)
+
+
+def test_instance_norm_of_one_voxel_says_what_torch_says_in_either_layout():
+    image = torch.randn(2, 4, 1, 1)
+    for one in (image, image.transpose(0, 1).contiguous().transpose(0, 1)):  # the second is not contiguous
+        with pytest.raises(ValueError, match=f"^{ONE_VOXEL}"):
+            InstanceNorm(4, 2)(one)

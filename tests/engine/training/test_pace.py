@@ -133,3 +133,10 @@ def test_a_batch_that_batch_norm_cannot_learn_from_is_one_message(tmp_path, leng
     code, folder = run(tmp_path, CLASSIFICATION, "train.batch_size=1", length)
     assert (code, read_status(folder).message) == (1, caught.value.text)
     assert "train.batch_size" in read_status(folder).hint
+
+
+def test_an_image_that_instance_norm_cannot_learn_from_is_one_message(tmp_path):
+    asked = request(tmp_path, CLASSIFICATION, "model.norm=instance")
+    with pytest.raises(RunError, match=r"instance norm cannot learn .* single pixel") as caught:
+        check(Check(recipe=asked.recipe, overrides=asked.overrides, data=asked.data))
+    assert "model.stem" in caught.value.hint
