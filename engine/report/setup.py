@@ -15,6 +15,8 @@ from engine.runfolder import Manifest
 from engine.runfolder.manifest import CheckpointFacts, Hardware
 
 _SPLITS = ("train", "validation", "test")
+_OF_WEIGHTS = ("weights", "pretrained", "imagenet_weights")
+"""Keys of a model that say with which weights it began."""
 
 
 def setup(run: RunData, recipe: Recipe | None = None) -> Section:
@@ -113,7 +115,7 @@ def _data(run: RunData) -> str:
 
 def _model(run: RunData, recipe: Recipe) -> str:
     model = run.manifest.model
-    text: str = recipe.model.name
+    text = _changed(run, recipe, "model", recipe.model.name, *_OF_WEIGHTS, "output")
     if getattr(recipe.model, "pretrained", False):
         text += f", ImageNet weights {recipe.model.model_dump().get('imagenet_weights', '')}".rstrip()
     elif recipe.model.weights:

@@ -35,6 +35,20 @@ def test_the_report_of_each_shipped_recipe_names_only_what_applied(path, tmp_pat
         assert not (every - {*type(own).model_fields}) & {*words}
 
 
+def test_what_makes_a_network_another_one_is_told(tmp_path):
+    nodules = RECIPES[0].with_name("quickstart_nodules.toml")
+    own = ["model.stem=2", "model.width=0.25", 'model.norm="group"', "model.dropout=0.1"]
+    told = facts(tmp_path, recipe_toml(load_recipe(nodules, own)))["Model"]
+    assert told == "resnet18, dropout 0.1, stem 2, width 0.25, norm group, random weights to begin with"
+    own = ["model.stem=4", "model.width=1.0", 'model.norm="batch"', "model.dropout=0.0"]
+    told = facts(tmp_path, recipe_toml(load_recipe(nodules, own)))["Model"]
+    assert told == "resnet18, random weights to begin with"
+    unet = RECIPES[0].with_name("quickstart.toml")
+    told = facts(tmp_path, recipe_toml(load_recipe(unet, ["model.channels=[8, 16]", 'model.norm="batch"'])))["Model"]
+    assert "channels (8, 16)" in told
+    assert "norm batch" in told
+
+
 def test_a_setting_of_an_old_run_that_did_nothing_is_not_told(tmp_path):
     """Verified before: "cross_entropy, gamma 9, weights (0, 0), batch_dice on, smooth 100"; "adam, nesterov on"."""
     text = recipe_toml(load_recipe(next(path for path in RECIPES if path.stem == "cls_ce")))
