@@ -30,7 +30,9 @@ from engine.runfolder import read_manifest
 
 _OWN = re.compile(r"model(_\d+)?\.onnx|model\.json|predict\.py|requirements\.txt|README\.md|__pycache__")
 SCRIPT = Path(__file__).with_name("predict.py")
-REQUIREMENTS = {"numpy": "1.26", "onnxruntime": "1.20", "scipy": "1.11", "nibabel": "5.2", "pillow": "11.0"}
+REQUIREMENTS = {
+    "numpy": "1.26", "onnxruntime": "1.20", "scipy": "1.11", "nibabel": "5.2", "pillow": "11.0", "pydicom": "3.0",
+}  # fmt: skip
 """The oldest versions with which ``predict.py`` was tried."""
 
 
@@ -113,7 +115,8 @@ def _write_texts(
 def _libraries(content: dict[str, Any]) -> list[str]:
     """What ``predict.py`` imports for such images."""
     volumes, masks = content["image"]["axes"] == 3, content["task"] == "segmentation"
-    return ["numpy", "onnxruntime", *(["scipy"] if masks or volumes else []), "nibabel" if volumes else "pillow"]
+    scipy = ["scipy"] if masks or volumes else []
+    return ["numpy", "onnxruntime", *scipy, "nibabel" if volumes else "pillow", "pydicom"]
 
 
 def _sum(path: Path) -> str:

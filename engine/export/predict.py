@@ -4,13 +4,15 @@
     pip install -r requirements.txt
     python predict.py IMAGE... -o OUT
 
-An IMAGE is a file, or a folder of files: NIfTI of volumes, PNG, JPEG, TIFF, BMP or WebP of pictures, and DICOM files of
-one picture each, where pydicom is there. Several files <case>_0000, <case>_0001, ... are the channels of one volume.
-Masks have the geometry of their input; classes come as one table, OUT/predictions.csv. What the network expects stands
-in model.json, and here is what is done with it. This is no medical device.
+An IMAGE is a file, or a folder of files. Volumes are NIfTI, NRRD or MetaImage, or a folder with the slices of a DICOM
+series; a folder of such folders gives a case each. Pictures are PNG, JPEG, TIFF, BMP, WebP or DICOM. Several files or
+series <case>_0000, <case>_0001, ... are the channels of one volume. Masks have the geometry of their input, and are
+NIfTI of volumes, PNG of pictures; classes come as one table, OUT/predictions.csv. What the network expects stands in
+model.json, and here is what is done with it. This is no medical device.
 """
 
 import argparse
+import bz2
 import csv
 import gzip
 import hashlib
@@ -28,7 +30,9 @@ import tempfile
 import threading
 import unicodedata
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,10 +53,15 @@ FORMAT = 1  # of model.json
 KEYS = {"format", "task", "classes", "label_values", "image", "output", "networks", "ranges"}
 PICTURES = (".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".dicom")
 DICOM = (".dcm", ".dicom")
-VOLUMES = (".nii.gz", ".nii")
-OTHERS = (".nrrd", ".nhdr", ".mha", ".mhd", ".h5", ".hdf5")  # volumes that medtui reads, and this script does not
+SLICES = (*DICOM, ".ima")
+NRRD, META = (".nrrd", ".nhdr"), (".mha", ".mhd")
+VOLUMES = (".nii.gz", ".nii", *NRRD, *META)
+OTHERS = (".h5", ".hdf5")  # volumes that medtui reads, and this script does not
 DEEP = {"I", "I;16", "I;16B", "I;16L", "I;16N", "F"}  # Pillow's names of pictures of more than 8 bits
 GREY = {"1", "L", "LA", "La", *DEEP}
+MOST_HEADER = 1 << 20  # bytes of a header in text
+LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # from axes to the left and the back, as ITK and DICOM have them, to RAS+
+APART = 0.1  # share of a voxel by which grids may differ and count as the same
 MOST_PACKED = 1100  # times the size of a file: deflate packs a byte of a thousand at best
 LOW_BYTES = {f"{kind};16{own}": f"{kind};16{other}" for kind in ("RGB", "RGBA") for own, other in ("BL", "LB", "NB")}
 COLOURS = (
@@ -106,18 +115,24 @@ def find_cases(inputs: Sequence[Path], axes: int, channels: int) -> list[Case]:
     """The cases in files and folders, by name."""
     endings = VOLUMES if axes == 3 else PICTURES
     files: list[Path] = []
+    series: dict[Path, Path] = {}  # folders with slices of DICOM, and the named folder that each lies in
     for path in inputs:
         if path.is_dir():
-            files += sorted(p for p in path.iterdir() if is_taken(p, axes) and p.name[0] != ".")
+            files += sorted(p for p in path.iterdir() if is_taken(p, axes) and p.name[0] != "." and not p.is_dir())
+            series |= dict.fromkeys(series_below(path), path) if axes == 3 else {}
         elif not path.is_file():
             raise UnusableError(f"no input at {path}")
-        elif not is_taken(path, axes):
-            raise UnusableError(f"{path} is not read: convert it to one of {' '.join(endings)}")
-        else:
+        elif is_taken(path, axes) or (axes == 2 and is_dicom(path)):
             files.append(path)
+        elif axes == 3 and is_slice(path):
+            raise UnusableError(f"{path} is a slice of DICOM: name the folder that holds its series")
+        else:
+            raise UnusableError(f"{path} is not read: convert it to one of {' '.join(endings)}")
     cases: dict[tuple[Path, str], dict[int, Path]] = {}
-    for path in dict.fromkeys(files):
-        stem = re.sub(r"(?i)(\.nii)?\.(?!\d*$)[^.]+$", "", path.name)  # a number ends an identifier, as DICOM has them
+    called = series_names(series)
+    for path in dict.fromkeys([*files, *series]):
+        # a number ends an identifier, as DICOM has them
+        stem = called.get(path) or re.sub(r"(?i)(\.nii)?\.(?!\d*$)[^.]+$", "", path.name)
         part = re.match(r"^(.+)_(\d{4})$", stem) if axes == 3 and channels > 1 else None
         if part and int(part[2]) < channels:
             cases.setdefault((path.parent, part[1]), {})[int(part[2])] = path
@@ -125,7 +140,8 @@ def find_cases(inputs: Sequence[Path], axes: int, channels: int) -> list[Case]:
             cases[path, stem] = dict.fromkeys(range(channels), path)
     names = [name for _, name in cases]
     if not names:
-        other = f"; {others}" if (others := not_taken(inputs, axes)) else ""
+        other = ", or folders with slices of DICOM" if axes == 3 else ""
+        other += f"; {others}" if (others := not_taken(inputs, axes)) else ""
         raise UnusableError(f"the inputs hold no files to predict: {' '.join(endings)}{other}")
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UnusableError(
@@ -139,50 +155,91 @@ def find_cases(inputs: Sequence[Path], axes: int, channels: int) -> list[Case]:
 
 def is_taken(path: Path, axes: int) -> bool:
     """Whether a file is read: by its ending, and DICOM of one picture without an ending by how it begins."""
-    return path.name.lower().endswith(VOLUMES if axes == 3 else PICTURES) or (axes == 2 and begins_as_dicom(path))
+    return path.name.lower().endswith(VOLUMES if axes == 3 else PICTURES) or (axes == 2 and is_slice(path))
 
 
 def not_taken(inputs: Sequence[Path], axes: int) -> str:
-    """What lies in folders that were named and is not read, though it looks like volumes, in words; "" for nothing."""
-    if axes == 2:
-        return ""
+    """Volumes that lie in folders that were named and are not read, in words; "" for none."""
     files = [p for path in inputs if path.is_dir() for p in sorted(path.iterdir()) if p.name[0] != "."]
-    files = [p for p in files if p.name.lower().endswith((*OTHERS, *DICOM)) or begins_as_dicom(p) or holds_dicom(p)]
-    some = ", ".join(p.name for p in files[:3]) + (", ..." if len(files) > 3 else "")
-    return f"not read, convert to NIfTI: {len(files)} of the inputs ({some})" if files else ""
+    files = [p for p in files if axes == 3 and p.name.lower().endswith(OTHERS)]
+    return f"not read, convert to NIfTI: {len(files)} of the inputs ({some(p.name for p in files)})" if files else ""
 
 
-def holds_dicom(folder: Path) -> bool:
-    """Whether a folder holds files of DICOM."""
-    return folder.is_dir() and any(p.name.lower().endswith(DICOM) or begins_as_dicom(p) for p in folder.iterdir())
+def series_below(place: Path) -> list[Path]:
+    """The folders in and below ``place`` that hold slices of DICOM."""
+    found = []
+    for at, folders, names in os.walk(place):
+        folders[:] = sorted(name for name in folders if name[0] != "." and name not in {"__MACOSX", "@eaDir"})
+        if any(name[0] != "." and is_slice(Path(at, name)) for name in names):
+            found.append(Path(at))
+    return found
+
+
+def series_names(series: dict[Path, Path]) -> dict[Path, str]:
+    """What results are called: as the folder of the series, with those above it where several are called alike."""
+    counts = Counter(path.absolute().name for path in series)
+    return {
+        path: path.absolute().name
+        if path == named or counts[path.absolute().name] == 1
+        else "__".join(path.relative_to(named).parts)
+        for path, named in series.items()
+    }
+
+
+def is_slice(path: Path) -> bool:
+    """Whether a file is DICOM by its ending, or where that is none or a number by how it begins."""
+    ending = path.suffix.lower()
+    unnamed = re.fullmatch(r"(\.\d*)?", ending) and path.name.upper() != "DICOMDIR"
+    return ending in SLICES or bool(unnamed and begins_as_dicom(path))
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a picture is DICOM by its ending, or under another name by how it begins."""
+    name = path.name.lower()
+    return name.endswith(DICOM) or (not name.endswith(PICTURES) and begins_as_dicom(path))
 
 
 def begins_as_dicom(path: Path) -> bool:
-    """Whether a file without an ending, or with a number for one, begins as DICOM does."""
-    if not re.fullmatch(r"(\.\d*)?", path.suffix) or path.name.upper() == "DICOMDIR" or not path.is_file():
+    """Whether a file begins with 128 bytes and ``DICM``."""
+    try:
+        with path.open("rb") as stream:
+            return path.is_file() and stream.read(132)[128:] == b"DICM"
+    except OSError:
         return False
-    with path.open("rb") as stream:
-        return stream.read(132)[128:] == b"DICM"
 
 
 def read_volume(case: Case, expected: dict[str, Any]) -> None:
-    """Fill ``case`` from its NIfTI files."""
+    """Fill ``case`` from its files, or from its series of DICOM."""
     parts: list[Array] = []
     for path in case.files:
-        values, affine, header = read_nifti(path)
+        if path.is_dir():
+            values, affine, header = *read_series(path), None
+        elif path.name.lower().endswith((*NRRD, *META)):
+            with named(path):
+                values, affine, turned = read_headed(path)
+            header, told = (
+                None,
+                f"{path.name} says nothing of its orientation: x is taken to run to the left",
+            )
+            case.notes += [] if turned else [told]
+        else:
+            values, affine, header = read_nifti(path)
+        if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) <= 1e-12:
+            raise UnusableError(f"{path.name} has an affine that is not invertible")
         if parts and values.shape[1:] != parts[0].shape[1:]:
             raise UnusableError(f"{path.name} has another shape than {case.files[0].name}")
         if case.affine is None:
             case.affine, case.header = affine, header
         ends = np.array([*itertools.product(*((0, side - 1) for side in values.shape[1:]))])
         apart = np.abs((affine - case.affine)[:3] @ np.c_[ends, np.ones(len(ends))].T).max()
-        if apart > 0.1 * min(case.spacing or (math.inf,)):
+        if apart > APART * min(case.spacing or (math.inf,)):
             raise UnusableError(f"{path.name} lies up to {apart:.3g} mm from {case.files[0].name}")
         parts.append(values)
     image = np.concatenate(parts)
     if len(image) != expected["channels"]:
         raise UnusableError(f"{len(image)} channels; the network takes {expected['channels']}")
-    order, case.notes = channel_order(case.files[0].absolute().parent, expected["channel_names"])
+    order, notes = channel_order(case.files[0].absolute().parent, expected["channel_names"])
+    case.notes += notes
     image = image[order] if order else image
     case.values = np.ascontiguousarray(image, dtype=np.float32)
 
@@ -204,8 +261,6 @@ def read_nifti(path: Path) -> tuple[Array, Array, Any]:
         raise UnusableError(f"{path.name} holds {values.dtype}, in place of integers or real numbers")
     affine = np.array(file.affine, dtype=np.float64)
     affine[:3] *= {1: 1e3, 3: 1e-3}.get(int(file.header["xyzt_units"]) & 7, 1.0)  # from metres, from micrometres
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) <= 1e-12:
-        raise UnusableError(f"{path.name} has an affine that is not invertible")
     if values.ndim == 5 and values.shape[3] == 1:
         values = values[:, :, :, 0]
     if values.ndim not in {3, 4} or not values.size:
@@ -261,19 +316,445 @@ def folded(name: str) -> str:
     return unicodedata.normalize("NFC", " ".join(name.split()).casefold())
 
 
+# Reading NRRD and MetaImage: a header in text, and the values behind it or in a file beside it
+
+
+@dataclass
+class Stored:
+    """How the values of a file are stored, as its header says."""
+
+    sizes: list[int]  # along all axes, the fastest first
+    channels: int | None  # which of these axes is no axis of space
+    kind: Any  # of a value, with the order of its bytes
+    affine: Array  # (4, 4), from voxels to mm
+    turned: bool  # whether the header says how the axes lie; else they are taken for ITK's own
+    place: Path  # of the file that holds the values
+    packing: str  # "raw", "gzip" (zlib too), "bzip2" or "text"
+    start: int = 0  # the byte there at which they begin, packed or not
+    lines: int = 0  # to be skipped then
+    skip: int = 0  # bytes to be skipped once they are unpacked; -1: all but the last ones
+
+
+NRRD_KINDS = {
+    "i1": "signed char|int8|int8_t",
+    "u1": "uchar|unsigned char|uint8|uint8_t",
+    "i2": "short|short int|signed short|signed short int|int16|int16_t",
+    "u2": "ushort|unsigned short|unsigned short int|uint16|uint16_t",
+    "i4": "int|signed int|int32|int32_t",
+    "u4": "uint|unsigned int|uint32|uint32_t",
+    "i8": "longlong|long long|long long int|signed long long|signed long long int|int64|int64_t",
+    "u8": "ulonglong|unsigned long long|unsigned long long int|uint64|uint64_t",
+    "f4": "float",
+    "f8": "double",
+}
+NRRD_PACKINGS = {
+    "raw": "raw", "gzip": "gzip", "gz": "gzip", "bzip2": "bzip2", "bz2": "bzip2", "ascii": "text", "text": "text",
+    "txt": "text",
+}  # fmt: skip
+META_KINDS = {
+    "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4",
+    "MET_LONG": "i4", "MET_ULONG": "u4", "MET_LONG_LONG": "i8", "MET_ULONG_LONG": "u8",
+    "MET_FLOAT": "f4", "MET_DOUBLE": "f8",
+}  # fmt: skip
+
+
+def read_headed(path: Path) -> tuple[Array, Array, bool]:
+    """Values (C, *S), affine in mm, and `Stored.turned`, of an NRRD or MetaImage file."""
+    with path.open("rb") as stream:
+        head = stream.read(MOST_HEADER)
+    found = (nrrd_header if path.name.lower().endswith(NRRD) else meta_header)(path, head)
+    count, wanted = math.prod(found.sizes), math.prod(found.sizes) * found.kind.itemsize
+    if wanted > MOST_PACKED * found.place.stat().st_size:
+        raise UnusableError(f"its header asks for {found.sizes} values, far more than it holds")
+    with found.place.open("rb") as stream:
+        stream.seek(found.start)
+        for _ in range(found.lines):
+            stream.readline(MOST_HEADER)
+        content = stream.read()
+    if found.packing == "text":
+        values = np.array(content.split()[:count]).astype(found.kind)
+    else:
+        if found.packing != "raw":
+            content = unpacked(content, wanted + max(found.skip, 0), found.packing)
+        begin = len(content) - wanted if found.skip < 0 else found.skip
+        whole = 0 <= begin <= len(content) - wanted
+        values = np.frombuffer(content, found.kind, count if whole else 0, begin if whole else 0)
+    if len(values) < count:
+        raise UnusableError(f"it is cut off: its values are less than the {count} that its header asks for")
+    values = values.reshape(found.sizes, order="F").astype(found.kind.newbyteorder("="), copy=False)
+    values = values[None] if found.channels is None else np.moveaxis(values, found.channels, 0)
+    return values, found.affine, found.turned
+
+
+def unpacked(content: bytes, most: int, packing: str) -> bytes:
+    """At most ``most`` bytes of what ``content`` holds, of which the check sum is right; none where its end lacks."""
+    found = bytearray()
+    while content and len(found) < most:  # pigz, bgzip and pbzip2 pack in several parts
+        tool: Any = bz2.BZ2Decompressor() if packing == "bzip2" else zlib.decompressobj(47)  # both gzip and zlib
+        try:
+            found += tool.decompress(content, most - len(found))
+            more = b"more"
+            while more and not tool.eof:  # it counts for the check sum alone
+                more = tool.decompress(b"" if packing == "bzip2" else tool.unconsumed_tail, 1 << 20)
+        except (zlib.error, OSError) as error:
+            raise UnusableError(f"its values are damaged: {error}") from None
+        if not tool.eof:
+            return b""
+        content = tool.unused_data
+    return bytes(found)
+
+
+def nrrd_header(path: Path, head: bytes) -> Stored:
+    """What https://teem.sourceforge.net/nrrd/format.html says, as ITK reads it."""
+    end = re.search(rb"\r?\n\r?\n", head)
+    lines = (head[: end.start()] if end else head).decode("utf-8", "surrogateescape").splitlines()
+    known = fields(lines[1:], r"([^:#][^:]*):(?!=)(.*)", lambda name: re.sub(r"\s", "", name.lower()))
+    if not head.startswith(b"NRRD") or not (end or "datafile" in known):
+        raise UnusableError("it is no NRRD file, or ends within its header")
+    (number,) = wholes(known, "dimension", 1)
+    kinds = known.get("kinds", " ".join(["???"] * number)).lower().split()
+    vectors = re.findall(r"none|\([^()]*\)", known.get("spacedirections", "").lower())
+    others = [axis for axis, kind in enumerate(kinds) if kind not in {"domain", "space", "time", "none", "???"}]
+    if not others and number == len(vectors) == 4:
+        others = [axis for axis, vector in enumerate(vectors) if vector == "none"]
+    if number - len(others) != 3 or len(others) > 1 or len(kinds) != number or "complex" in kinds:
+        raise UnusableError("it has not 3 axes of space and at most one of channels")
+    space = known.get("space", "").lower().split(" ")[0]
+    if known.get("spacedimension", "3") != "3" or space.endswith("time") or space in {"rast", "last", "lpst"}:
+        raise UnusableError("it lies in a space that has not 3 dimensions")
+    if vectors:
+        own = [each for axis, each in enumerate(vectors) if axis not in others or each != "none"]
+        axes = np.array([numbers(each.strip("()"), 3, "space directions") for each in own]).T
+    else:
+        sides = (known.get("spacings") or " ".join(["1"] * number)).split()
+        axes = np.diag(numbers(" ".join(each for at, each in enumerate(sides) if at not in others), 3, "spacings"))
+    turns = {"right-anterior-superior": (1, 1, 1, 1), "left-anterior-superior": (-1, 1, 1, 1)}
+    turns |= {"ras": turns["right-anterior-superior"], "las": turns["left-anterior-superior"]}
+    origin = numbers(known.get("spaceorigin", "0,0,0").strip("() "), 3, "space origin")
+    kind, packing = nrrd_kind(known)
+    return Stored(
+        sizes=wholes(known, "sizes", number, least=1),
+        channels=others[0] if others else None,
+        kind=kind,
+        affine=affine_of(axes, origin, np.diag(turns[space]) if space in turns else LPS),
+        turned=bool(vectors),
+        place=beside(path, known["datafile"]) if "datafile" in known else path,
+        packing=packing,
+        start=end.end() if end and "datafile" not in known else 0,
+        lines=wholes(known, "lineskip", 1, "0")[0],
+        skip=wholes(known, "byteskip", 1, "0", least=-1)[0],
+    )
+
+
+def nrrd_kind(known: dict[str, str]) -> tuple[Any, str]:
+    """The type of a value, with the order of its bytes; and how all of them are packed."""
+    named = " ".join(known.get("type", "").lower().split())
+    kind = next((kind for kind, names in NRRD_KINDS.items() if named in names.split("|")), "")
+    packing = NRRD_PACKINGS.get(known.get("encoding", "").lower(), "")
+    if not kind or not packing:
+        what = f'values of type "{named[:40]}", packed as "{known.get("encoding", "")[:40]}"'
+        raise UnusableError(f"it holds {what}: write it anew, for instance with SimpleITK")
+    order = known.get("endian", "").lower()
+    if kind[1] != "1" and packing != "text" and order not in {"little", "big"}:
+        raise UnusableError("its header does not say in which order bytes are (endian)")
+    return np.dtype(kind).newbyteorder(">" if order == "big" else "<"), packing
+
+
+def meta_header(path: Path, head: bytes) -> Stored:
+    """What the header of a MetaImage file says, as ITK reads it."""
+    end = re.search(rb"^[ \t]*ElementDataFile[ \t]*[=:][^\n]*(\n|\Z)", head, re.MULTILINE)
+    lines = head[: end.end() if end else 0].decode("utf-8", "surrogateescape").splitlines()
+    known = fields(lines, r"\s*([^=:]+?)\s*[=:](.*)", str)
+    if not end or "NDims" not in known:
+        raise UnusableError("it is no MetaImage file, or ends within its header")
+    kind = known.get("ElementType", "of no type")
+    if kind not in META_KINDS or known.get("ObjectType", "Image") != "Image":
+        raise UnusableError(f"it is no image, or holds values {kind[:40]}")
+    if known["NDims"] != "3":
+        raise UnusableError(f"it has {known['NDims'][:9]} axes, in place of 3")
+
+    def first(names: str, default: str) -> tuple[str, str]:
+        return next(((known[name], name) for name in names.split() if name in known), (default, ""))
+
+    def true(name: str, default: str = "False") -> bool:
+        return known.get(name, default)[:1] in {"T", "t", "1"}
+
+    matrix, turned = first("TransformMatrix Rotation Orientation", "1 0 0 0 1 0 0 0 1")
+    sides = np.array(numbers(first("ElementSpacing ElementSize", "1 1 1")[0], 3, "ElementSpacing"))
+    origin = numbers(first("Offset Position Origin", "0 0 0")[0], 3, "Offset")
+    (channels,) = wholes(known, "ElementNumberOfChannels", 1, "1", least=1)
+    (begin,) = wholes(known, "HeaderSize", 1, "0", least=-1)
+    sizes, local = wholes(known, "DimSize", 3, least=1), known["ElementDataFile"].upper() == "LOCAL"
+    packed, big = true("CompressedData"), true("BinaryDataByteOrderMSB") or true("ElementByteOrderMSB")
+    return Stored(
+        sizes=[channels, *sizes] if channels > 1 else sizes,
+        channels=0 if channels > 1 else None,
+        kind=np.dtype(META_KINDS[kind]).newbyteorder(">" if big else "<"),
+        affine=affine_of(np.reshape(numbers(matrix, 9, turned), (3, 3)).T * sides, origin, LPS),
+        turned=bool(turned),
+        place=path if local else beside(path, known["ElementDataFile"]),
+        packing="gzip" if packed else "raw" if true("BinaryData", "True") else "text",
+        start=end.end() if local else max(0, begin),
+        skip=-1 if begin < 0 and not packed else 0,
+    )
+
+
+def fields(lines: Sequence[str], form: str, called: Callable[[str], str]) -> dict[str, str]:
+    """Name -> value of the lines that have the ``form``; ``called`` gives a name its one spelling."""
+    found: dict[str, str] = {}
+    for line in lines:
+        if match := re.fullmatch(form, line):
+            name, value = called(match[1]), match[2].strip()
+            if found.setdefault(name, value) != value:  # two readers might take different ones
+                raise UnusableError(f"its header has {match[1][:40]} twice")
+    return found
+
+
+def wholes(known: dict[str, str], name: str, number: int, default: str = "", *, least: int = 0) -> list[int]:
+    """The whole numbers of a field, each at least ``least``."""
+    parts = known.get(name, default).split()
+    if len(parts) != number or not all(re.fullmatch(r"-?\d{1,12}", part) and int(part) >= least for part in parts):
+        raise UnusableError(f'"{known.get(name, default)[:60]}" is not {number} whole numbers for {name}')
+    return [*map(int, parts)]
+
+
+def numbers(text: str, number: int, name: str) -> list[float]:
+    """The finite numbers in ``text``, with spaces or commas between them; ``name`` is what they stand for."""
+    try:
+        found = [float(part) for part in re.split(r"[\s,]+", text.strip())]
+    except ValueError:
+        found = []
+    if len(found) != number or not all(map(math.isfinite, found)):
+        raise UnusableError(f'"{text[:60]}" is not {number} numbers for {name}')
+    return found
+
+
+def beside(path: Path, name: str) -> Path:
+    """The file beside ``path`` that its header names."""
+    plain = name.removeprefix("./")
+    if re.search(r"%\d*[du]", plain) or plain.split(" ")[0] == "LIST":
+        raise UnusableError("it has its values in several files: write it anew, for instance with SimpleITK")
+    if plain in {"", ".", ".."} or not {"/", "\\", "\0"}.isdisjoint(plain):
+        raise UnusableError(f'it points to "{name[:100]}": values are read only from a file beside it')
+    if not path.with_name(plain).is_file():
+        raise UnusableError(f"the file of its values, {plain[:100]}, is not beside it")
+    return path.with_name(plain)
+
+
+def affine_of(axes: Any, origin: Any, to_ras: Array) -> Array:
+    """(4, 4) of axes (3, 3), of which columns are steps of a voxel, and the place (3) of the first voxel."""
+    affine = np.eye(4)
+    affine[:3, :3], affine[:3, 3] = axes, origin
+    return np.asarray(to_ras @ affine, np.float64) + 0.0  # no -0
+
+
+# Reading DICOM
+
+
+@dataclass
+class Slice:
+    """One slice of a series as its header has it. Nothing of a patient is looked at."""
+
+    path: Path
+    frame: int  # in its file
+    series: tuple[str, str]  # its identifier, which is never shown, and its number
+    shape: tuple[int, int]  # rows, columns
+    place: Array  # (3), of the first pixel, in mm to the left, the back, the top
+    axes: Array  # (2, 3), directions of a row and of a column
+    sides: tuple[float, float]  # mm from row to row, and from column to column
+    scale: tuple[float, float] | None  # slope and intercept of one of many frames
+
+
+TAGS = [
+    *("SeriesInstanceUID", "SeriesNumber", "NumberOfFrames", "Rows", "Columns", "SamplesPerPixel"),
+    *("PhotometricInterpretation", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+]
+SAME = 1e-3  # of directions, and as a share of the distance of slices: what differs less is the same
+
+
+def dicom_library() -> Any:
+    """The library that reads DICOM, which says nothing itself: its words may hold what nobody should see."""
+    try:
+        library = importlib.import_module("pydicom")
+        importlib.import_module("pydicom.pixels.utils")
+    except ImportError:
+        raise UnusableError("DICOM is read by pydicom 3: pip install 'pydicom>=3'") from None
+    warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+    library.config.settings.reading_validation_mode = library.config.IGNORE
+    return library
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """What is wrong with a file, with its name before it."""
+    try:
+        yield
+    except (UnusableError, OSError) as error:
+        raise UnusableError(f"{path.name}: {getattr(error, 'strerror', None) or error}") from None
+    except Exception:  # noqa: BLE001  (of a damaged file anything; the words may hold the name of a patient)
+        raise UnusableError(f"{path.name}: it is damaged or cut off, or not what its name says") from None
+
+
+def decoded(held: Any) -> Array:
+    """The values that are stored, (H, W), (F, H, W) of many frames, or (H, W, 3) in red, green and blue."""
+    pixels, packed = dicom_library().pixels, held.file_meta.TransferSyntaxUID
+    plugin = ""
+    if packed.is_compressed and not packed.is_deflated:
+        # Pillow where it can, as medtui, since losses are undone in several ways; GDCM ends the process over damage
+        known = pixels.get_decoder(packed).available_plugins
+        if not known:
+            raise UnusableError(f"its pixels are packed as {packed.name}: pip install 'pylibjpeg[all]'")
+        plugin = min(known, key=lambda name: {"pillow": 0, "gdcm": 2}.get(name, 1))
+    try:
+        return np.asarray(pixels.utils.pixel_array(held, decoding_plugin=plugin))
+    except Exception:  # noqa: BLE001  (of damaged pixels anything)
+        raise UnusableError(f"its pixels ({packed.name}) are damaged or cut off") from None
+
+
+def read_series(folder: Path) -> tuple[Array, Array]:
+    """Values (1, columns, rows, slices), rescaled as the headers say (CT: to HU), and affine in mm."""
+    slices = slices_of(folder)
+    rows, columns = slices[0].shape
+    places = {(each.path, each.frame): (at, each.scale) for at, each in enumerate(slices)}
+    volume = np.empty((columns, rows, len(slices)), np.float32, order="F")
+    for path in dict.fromkeys(each.path for each in slices):
+        with named(path):
+            held = dicom_library().dcmread(path)
+            for frame, stored in enumerate(decoded(held).reshape(-1, rows, columns)):
+                at, scale = places[path, frame]
+                volume[:, :, at] = rescaled(stored, held, scale).T
+    step = (slices[-1].place - slices[0].place) / (len(slices) - 1)
+    (along_row, along_column), (row, column) = slices[0].axes, slices[0].sides
+    return volume[None], affine_of(np.stack([along_row * column, along_column * row, step], 1), slices[0].place, LPS)
+
+
+def rescaled(stored: Array, held: Any, scale: tuple[float, float] | None) -> Array:
+    """What the values that are stored stand for."""
+    if scale is None and (table := held.get("ModalityLUTSequence")):
+        return looked_up(stored, table[0], held)[0]
+    if scale is None:
+        slope = held.get("RescaleSlope")
+        scale = 1.0 if slope is None else float(slope), float(held.get("RescaleIntercept") or 0)
+    if not scale[0]:
+        raise UnusableError("its header is damaged: values are rescaled by 0")
+    return np.asarray(stored.astype(np.float64) * scale[0] + scale[1])
+
+
+def slices_of(folder: Path) -> list[Slice]:
+    """The slices of the one series in ``folder``, along the normal of their planes."""
+    found: list[Slice] = []
+    for path in sorted(folder.iterdir()):
+        if path.name[0] != "." and is_slice(path):
+            with named(path):
+                found += slices_in(path)
+    series: defaultdict[tuple[str, str], int] = defaultdict(int)
+    for each in found:
+        series[each.series] += 1
+    if len(series) > 1:
+        known = some(f"{count} slices of {number}" for (_, number), count in series.items())
+        raise UnusableError(f"it holds {len(series)} series ({known}): put each into a folder of its own")
+    if len(found) < 2:
+        raise UnusableError(f"it holds {'one slice' if found else 'no slices'}, where a volume is wanted")
+    refuse_unlike(found)
+    normal = np.cross(*found[0].axes)
+    found.sort(key=lambda each: float(each.place @ normal))
+    refuse_uneven(found, normal)
+    return found
+
+
+def slices_in(path: Path) -> Iterator[Slice]:
+    """What the header of a file says of its slices; nothing of what has no pixels, such as a report."""
+    held = dicom_library().dcmread(path, stop_before_pixels=True, specific_tags=TAGS)
+    if "Rows" not in held or "Columns" not in held:
+        return
+    if held.get("SamplesPerPixel", 1) != 1 or held.get("PhotometricInterpretation") != "MONOCHROME2":
+        raise UnusableError("it is in colours, or in grey of which 0 is white: take it out")
+    count, frames = int(held.get("NumberOfFrames") or 1), held.get("PerFrameFunctionalGroupsSequence")
+    if (frames is None and count > 1) or (frames is not None and len(frames) != count):
+        raise UnusableError(f"it holds {count} frames, and not where each of them lies")
+    number = str(held.get("SeriesNumber", ""))
+    series = str(held.get("SeriesInstanceUID", "")), f"number {number}" if number.isdecimal() else "no number"
+    for at in range(count):
+        groups = frames and [frames[at], *(held.get("SharedFunctionalGroupsSequence") or [])]
+        place = said(held, groups, "PlanePositionSequence", "ImagePositionPatient")
+        axes = said(held, groups, "PlaneOrientationSequence", "ImageOrientationPatient")
+        sides = said(held, groups, "PixelMeasuresSequence", "PixelSpacing")
+        for what, found in (("place", place), ("orientation", axes), ("size of a pixel", sides)):
+            if not found:
+                raise UnusableError(f"it does not say the {what} of its slice")
+        known = np.array([*map(float, (*place, *axes, *sides))])
+        if len(known) != 11 or not np.isfinite(known).all() or min(known[9:]) <= 0:
+            raise UnusableError("it says no possible place of its slice")
+        slope, shift = (
+            said(held, groups, "PixelValueTransformationSequence", f"Rescale{name}") for name in ("Slope", "Intercept")
+        )
+        yield Slice(
+            path, at, series, (int(held.Rows), int(held.Columns)), known[:3], known[3:9].reshape(2, 3),
+            (float(known[9]), float(known[10])),
+            (1.0 if slope is None else float(slope), float(shift or 0)) if groups else None,
+        )  # fmt: skip
+
+
+def said(held: Any, groups: Sequence[Any] | None, group: str, name: str) -> Any:
+    """What a header says of a slice: at its top, or of one of many frames in the first of its ``groups`` that does."""
+    if not groups:
+        return held.get(name)
+    return next((each[group][0].get(name) for each in groups if each.get(group)), None)
+
+
+def refuse_unlike(found: Sequence[Slice]) -> None:
+    """Refuse slices of different size, or turned to each other."""
+    if len(shapes := {each.shape for each in found}) > 1:
+        raise UnusableError(f"its slices have {len(shapes)} sizes: {some(f'{s[1]}x{s[0]}' for s in sorted(shapes))}")
+    first = found[0].axes
+    if turned := [each for each in found if np.abs(each.axes - first).max() > SAME]:
+        names = f"{found[0].path.name} and {turned[0].path.name}"
+        raise UnusableError(
+            f"its slices lie in several directions, as those of a localizer do ({names}): take them out"
+        )
+    sides = np.array([each.sides for each in found])
+    if (np.ptp(sides, axis=0) * max(found[0].shape) > APART * sides.min()).any():  # apart at the far corner
+        least, most = sides[np.lexsort(sides.T)][[0, -1]]
+        known = f"{least[1]:g}x{least[0]:g} to {most[1]:g}x{most[0]:g} mm"
+        raise UnusableError(f"its slices have pixels of different size: {known}")
+    if abs(first[0] @ first[1]) > SAME or np.abs((first**2).sum(axis=1) - 1).max() > SAME:
+        raise UnusableError("the directions of its rows and columns are not at right angles, or not of length 1")
+
+
+def refuse_uneven(ordered: Sequence[Slice], normal: Array) -> None:
+    """Refuse slices of which some lack, that lie at one place, or not in one line."""
+    gaps = np.diff([float(each.place @ normal) for each in ordered])
+    usual, close, wide = float(np.median(gaps)), int(gaps.argmin()), int(gaps.argmax())
+    names = [each.path.name + (f", frame {each.frame + 1}" if each.scale else "") for each in ordered]
+    if gaps[close] <= SAME * max(usual, SAME):
+        where = f"{names[close]} and {names[close + 1]}"
+        way = "put time points or echoes each into a folder of its own; of copies leave one"
+        raise UnusableError(f"slices lie at one place ({where}): {way}")
+    if gaps[wide] > (1 + APART) * usual or gaps[close] < (1 - APART) * usual:
+        where = f"between {names[wide]} and {names[wide + 1]}"
+        raise UnusableError(f"slices are missing: {gaps[wide]:.4g} mm lie {where}, where {usual:.4g} mm are usual")
+    places = np.stack([each.place for each in ordered])
+    line = np.linspace(places[0], places[-1], len(places))
+    if np.abs(places - line).max() > APART * min(usual, *ordered[0].sides):
+        raise UnusableError("its slices are not in one line, or not at even distances")
+
+
+def some(words: Iterable[str]) -> str:
+    """The first few."""
+    shown = [*words]
+    return ", ".join(shown[:5]) + (", ..." if len(shown) > 5 else "")
+
+
 def read_dicom(path: Path) -> tuple[Array, tuple[float, float] | None]:
     """The picture in a DICOM file, dense bright, (H, W) or (H, W, 3); and its black and white where it says them."""
-    try:
-        import pydicom
-        from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
-        from pydicom.pixels.utils import pixel_array
-    except ImportError:
-        raise UnusableError("DICOM is read by pydicom 3: pip install pydicom pylibjpeg[all]") from None
-    warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
-    held = pydicom.dcmread(path)
+    held = dicom_library().dcmread(path)
+    from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
+
     if int(held.get("NumberOfFrames") or 1) > 1:
-        raise UnusableError("it holds several frames: save each as a file of its own")
-    values, bits, kind = pixel_array(held), int(held.BitsStored), str(held.PhotometricInterpretation)
+        raise UnusableError("it holds several frames, and one picture is read: save each as a file of its own")
+    values, bits, kind = decoded(held), int(held.BitsStored), str(held.PhotometricInterpretation)
     if kind == "PALETTE COLOR":
         values = apply_color_lut(values, held)[..., :3]
         return (values >> 8 if values.max() > 255 else values).astype(np.uint8), None
@@ -319,8 +800,9 @@ def looked_up(values: Array, item: Any, held: Any) -> tuple[Array, float]:
 
 def read_picture(path: Path, channels: int) -> tuple[Array, tuple[float, float] | None]:
     """A picture upright, at the depth of its file, (channels, H, W); and its own black and white where it says them."""
-    if path.name.lower().endswith(DICOM) or begins_as_dicom(path):
-        values, ends = read_dicom(path)
+    if is_dicom(path):
+        with named(path):
+            values, ends = read_dicom(path)
         return in_channels(values, channels), ends
     return in_channels(read_plain(path), channels), None
 
@@ -368,7 +850,7 @@ def open_picture(path: Path) -> Any:
 
 def is_deep(path: Path) -> bool:
     """Whether a picture has more than 8 bits, or may have them, by its header."""
-    if path.name.lower().endswith(DICOM) or begins_as_dicom(path):
+    if is_dicom(path):
         return True
     try:
         with open_picture(path) as file:
@@ -739,7 +1221,13 @@ def write_mask(path: Path, mask: Array, case: Case, values: Sequence[int]) -> No
         else:
             import nibabel
 
-            image = nibabel.Nifti1Image(data, None, case.header.copy())
+            if case.header is not None:
+                image = nibabel.Nifti1Image(data, None, case.header.copy())
+            else:
+                image = nibabel.Nifti1Image(data, case.affine)
+                image.set_sform(case.affine, 1)  # 1: scanner coordinates
+                image.set_qform(case.affine, 1)
+                image.header.set_xyzt_units("mm")
             image.set_data_dtype(data.dtype)
             image.header.set_slope_inter(1, 0)
             image.header["descrip"] = MADE_BY
@@ -904,6 +1392,8 @@ def run(asked: argparse.Namespace) -> int:
     cases = find_cases(asked.inputs, network.expected["axes"], network.expected["channels"])
     if others := not_taken(asked.inputs, network.expected["axes"]):
         say(others, sys.stderr)
+    if any(path.is_dir() or is_dicom(path) for case in cases for path in case.files):
+        dicom_library()
     left = predict(network, cases, asked.output, overwrite=asked.overwrite)
     return 0 if not left else 1 if left < len(cases) else 2
 

@@ -64,7 +64,7 @@ def readme(trained: Trained, content: Mapping[str, Any]) -> str:
     """The text, from what ``model.json`` says and what was measured."""
     masks, volumes = content["task"] == "segmentation", content["image"]["axes"] == 3
     kind = "scan" if volumes else "picture"
-    result = f"Each {kind} gets a mask in its own geometry"
+    result = f"Each {kind} gets a mask in its own geometry{', as NIfTI' if volumes else ''}"
     labels = ", ".join(
         f"{value} {name}" for value, name in zip(content["label_values"], content["classes"], strict=False)
     )
@@ -97,13 +97,16 @@ def _images(content: Mapping[str, Any]) -> Iterator[str]:
     volumes = image["axes"] == 3
     names = f" ({', '.join(image['channel_names'])})" if image["channel_names"] else ""
     if volumes:
-        yield f"NIfTI (`.nii`, `.nii.gz`) of {counted(image['channels'], 'channel')}{names}"
+        formats = "NIfTI (`.nii`, `.nii.gz`), NRRD (`.nrrd`, `.nhdr`), MetaImage (`.mha`, `.mhd`), or a DICOM series"
+        yield f"{formats}, of {counted(image['channels'], 'channel')}{names}"
+        yield "A DICOM series is the folder that holds its slices and no others; a folder of such gives a case each"
         if image["channels"] > 1:
             yield "The channels of a case are one file, or `<case>_0000.nii.gz`, `<case>_0001.nii.gz`, ... in order"
     else:
         taken = "RGB" if image["channels"] == 3 else "grey values"
-        yield f"PNG, JPEG, TIFF, BMP or WebP, and with pydicom DICOM files of one picture, taken as {taken}"
+        yield f"PNG, JPEG, TIFF, BMP, WebP, or DICOM files of one picture each, taken as {taken}"
     sides = [_ends(known[f"size {axis}"]) for axis in range(image["axes"]) if f"size {axis}" in known]
+    yield "Packed DICOM (JPEG, JPEG-LS, JPEG 2000) needs `pip install 'pylibjpeg[all]'` where it says so"
     if sides:
         yield f"In training: {' x '.join(sides)} {'voxels' if volumes else 'pixels'}"
     if spacing := [_ends(known[f"spacing {axis}"]) for axis in range(image["axes"]) if f"spacing {axis}" in known]:

@@ -167,15 +167,15 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize("name", ODD)
-def test_odd_headers_mean_what_itk_takes_them_for(name, tmp_path):
+def odd(name: str, folder: Path) -> tuple[Path, SimpleITK.Image]:
+    """A file with the header `ODD` calls ``name``, and the image that it was made of."""
     ending, old, new = ODD[name]
     image = oblique(7)
-    path = written(image, tmp_path / f"a{ending}")
+    path = written(image, folder / f"a{ending}")
     content = path.read_bytes()
     assert re.search(old.encode(), content)
     path.write_bytes(re.sub(old.encode(), new.encode(), content, count=1))
-    values = tmp_path / "a.raw"
+    values = folder / "a.raw"
     if "behind" in name or "after" in name or "at the end" in name:
         values.is_file() and values.write_bytes(b"1\n34\n6"[: 4 if "behind" in name else 6] + values.read_bytes())
     if name == "values after lines":
@@ -188,9 +188,15 @@ def test_odd_headers_mean_what_itk_takes_them_for(name, tmp_path):
     elif name == "bz2":
         values.write_bytes(bz2.compress(values.read_bytes()))
     if "\u00c5" in new:
-        values.rename(tmp_path / new)
+        values.rename(folder / new)
     if name == "text":
         values.write_text(" ".join(map(str, SimpleITK.GetArrayFromImage(image).ravel())))
+    return path, image
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_headers_mean_what_itk_takes_them_for(name, tmp_path):
+    path, image = odd(name, tmp_path)
     found, affine = read_volume(path)
     if "bz2" not in name:
         image = SimpleITK.ReadImage(os.fspath(path))

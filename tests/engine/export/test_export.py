@@ -35,10 +35,11 @@ def test_the_folder_says_what_the_network_is(volumes):
     text = (folder / "README.md").read_text()
     assert "no medical device" in text
     assert "Resampled to 1.5 x 1.2 x 1" in text
+    assert "MetaImage (`.mha`, `.mhd`), or a DICOM series, of 1 channel" in text
     assert "not resampled" not in text
     assert "| Dice |" in text
     assert (folder / "requirements.txt").read_text().split() == [
-        "numpy>=1.26", "onnxruntime>=1.20", "scipy>=1.11", "nibabel>=5.2"
+        "numpy>=1.26", "onnxruntime>=1.20", "scipy>=1.11", "nibabel>=5.2", "pydicom>=3.0"
     ]  # fmt: skip
 
 

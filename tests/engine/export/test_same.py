@@ -148,7 +148,7 @@ def test_dicom_is_read_as_medtui_does(tmp_path, monkeypatch):
     assert np.abs(found - known).max() < 1e-5
     monkeypatch.setitem(sys.modules, "pydicom", None)
     done = here(folder, images[0], "-o", tmp_path / "none")
-    assert (done.returncode, "pip install pydicom" in done.stderr) == (2, True)
+    assert (done.returncode, "pip install 'pydicom>=3'" in done.stderr) == (2, True)
 
 
 LESIONS = PICTURES.replace("overlap = 0.25", "overlap = 0.25\nthreshold = 0.45\nflips = true")
