@@ -7,17 +7,15 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from engine.data.dicom import begins_as_dicom, read_mask
-from engine.data.dicom_pixels import decoded_frames, faults_told, read_tags
+from engine.data.dicom_pixels import decoded_frames, read_tags
+from engine.data.dicom_slices import Slice, kind_of_object, read_slices
 from engine.data.headers import AFFINE_TOLERANCE, LPS, Affine, Header, affine_of, refuse_more
 from engine.errors import counted
 from engine.runfolder import most_unpacked, open_regular
@@ -25,33 +23,12 @@ from engine.runfolder import most_unpacked, open_regular
 Floats = npt.NDArray[np.float32]
 SLICES = (".dcm", ".dicom", ".ima")
 """Endings of slices, in lower case; files without one, or with numbers in its place, are known by how they begin."""
-
-_TAGS = [
-    *("SOPClassUID", "SeriesInstanceUID", "SeriesNumber", "NumberOfFrames", "Rows", "Columns", "SamplesPerPixel"),
-    *("PhotometricInterpretation", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"),
-    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
-]
 NO_ENDING = re.compile(r"(\.\d*)?")
 """What stands in the place of an ending where a file has none: nothing, or a number."""
 _SAME_PLACE = 1e-3  # share of the usual distance between slices below which two of them lie at one place
 _SAME_WAY = 1e-3  # difference of a direction cosine above which slices are turned to each other
 _SHOWN = 5
-_ELSEWISE = "take it out, or write the volume as NIfTI, for instance with 3D Slicer"
 _ASKED = 5  # files of a folder, of which one may be a report or a picture of the screen
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Slice:
-    """One slice as its header has it."""
-
-    path: Path
-    frame: int  # in its file, from 0
-    series: tuple[str, str]  # identifier, which is never shown, and number
-    shape: tuple[int, int]  # rows, columns
-    place: npt.NDArray[np.float64]  # (3), of the first pixel, in mm to the left, the back, the top
-    axes: npt.NDArray[np.float64]  # (2, 3), directions of a row and of a column
-    sides: tuple[float, float]  # mm from row to row, and from column to column
-    scale: tuple[float, float] | None = None  # slope and intercept of a frame; None: read with its file
 
 
 def is_slice(path: Path) -> bool:
@@ -116,21 +93,23 @@ def read_series(folder: Path, key: str = "image") -> tuple[Floats, Affine]:
     return _values(slices), _affine(slices)
 
 
-def _slices(folder: Path) -> list[_Slice]:
+def _slices(folder: Path) -> list[Slice]:
     """The slices of the one series in ``folder``, along the normal of their planes.
 
     Raises:
         OSError, ValueError: as `read_series`.
     """
     paths = [path for path in sorted(folder.iterdir()) if path.name[0] != "." and is_slice(path)]
-    found: list[_Slice] = []
+    found: list[Slice] = []
     for path in paths:
         with _of(path):
-            found += _read_geometry(path)
+            found += read_slices(path)
     if not found:
         inner = next((f": name {each.relative_to(folder)} in it" for each in folder.rglob("*") if is_series(each)), "")
+        with suppress(OSError, IndexError):
+            inner = inner or f", but {kind_of_object(paths[0])}: not read; take it out, or write a mask of it as NIfTI"
         raise ValueError(f"it holds no DICOM slices{inner}")
-    series: defaultdict[tuple[str, str], list[_Slice]] = defaultdict(list)
+    series: defaultdict[tuple[str, str], list[Slice]] = defaultdict(list)
     for each in found:
         series[each.series].append(each)
     if len(series) > 1:
@@ -143,78 +122,13 @@ def _slices(folder: Path) -> list[_Slice]:
     return ordered
 
 
-@faults_told()
-def _read_geometry(path: Path) -> list[_Slice]:
-    """What the header of ``path`` says of its slices; nothing for what has no pixels, such as a report."""
-    header = read_tags(path, _TAGS)
-    if "Rows" not in header or "Columns" not in header:
-        return []
-    if header.get("SamplesPerPixel", 1) != 1 or header.get("PhotometricInterpretation") != "MONOCHROME2":
-        raise OSError(
-            "it is in colours, or in grey of which 0 is white: a volume is in grey (MONOCHROME2); take it out"
-        )
-    groups = header.get("PerFrameFunctionalGroupsSequence")
-    frames = int(header.get("NumberOfFrames") or 1)
-    if groups is None and frames > 1:
-        raise OSError(f"it holds {frames} frames, and not where each of them lies: {_ELSEWISE}")
-    if groups is None:
-        return [_slice(path, header, partial(_of_header, header))]
-    if len(groups) != frames:
-        raise OSError(f"it holds {frames} frames, and says where {len(groups)} of them lie")
-    shared = [*(header.get("SharedFunctionalGroupsSequence") or [])]
-    return [_slice(path, header, partial(_of_group, [own, *shared]), at) for at, own in enumerate(groups)]
-
-
-def _of_header(header: Any, _group: str, name: str) -> Any:
-    return header.get(name)
-
-
-def _of_group(groups: Sequence[Any], group: str, name: str) -> Any:
-    """What the first of the ``groups`` of a frame that has a ``group`` says of ``name``."""
-    return next((each[group][0].get(name) for each in groups if each.get(group)), None)
-
-
-def _slice(path: Path, header: Any, said: Any, frame: int | None = None) -> _Slice:
-    place = said("PlanePositionSequence", "ImagePositionPatient")
-    axes = said("PlaneOrientationSequence", "ImageOrientationPatient")
-    sides = said("PixelMeasuresSequence", "PixelSpacing")
-    if not place or not axes or not sides:
-        lacks = "place" if not place else "orientation" if not axes else "size of a pixel"
-        raise OSError(f"it does not say the {lacks} of its slice: {_ELSEWISE}")
-    numbers = np.array([*map(float, (*place, *axes, *sides))])
-    if len(numbers) != 11 or not np.isfinite(numbers).all() or min(numbers[9:]) <= 0:
-        raise OSError("it says no possible place of its slice")
-    scale = None
-    if frame is not None:
-        slope, intercept = (
-            said("PixelValueTransformationSequence", name) for name in ("RescaleSlope", "RescaleIntercept")
-        )
-        scale = (1.0 if slope is None else float(slope), float(intercept or 0))
-    return _Slice(
-        path=path,
-        frame=frame or 0,
-        series=(str(header.get("SeriesInstanceUID", "")), _number(header)),
-        shape=(int(header.Rows), int(header.Columns)),
-        place=numbers[:3],
-        axes=numbers[3:9].reshape(2, 3),
-        sides=(float(numbers[9]), float(numbers[10])),
-        scale=scale,
-    )
-
-
-def _number(header: Any) -> str:
-    """The number of the series, which may be shown: nothing but digits."""
-    text = str(header.get("SeriesNumber", ""))
-    return f"number {text}" if re.fullmatch(r"\d{1,9}", text) else "no number"
-
-
-def _refuse_unlike(found: Sequence[_Slice]) -> None:
+def _refuse_unlike(found: Sequence[Slice]) -> None:
     """Raises: ValueError: slices are of different size, or turned to each other."""
     if len(found) == 1:
         raise ValueError("it holds one slice, where a volume is wanted")
     if len(shapes := {each.shape for each in found}) > 1:
         raise ValueError(f"its slices have {len(shapes)} sizes: {_some(f'{s[1]}x{s[0]}' for s in sorted(shapes))}")
-    ways: list[list[_Slice]] = []
+    ways: list[list[Slice]] = []
     for each in found:
         own = next((way for way in ways if np.abs(way[0].axes - each.axes).max() <= _SAME_WAY), None)
         ways.append([each]) if own is None else own.append(each)
@@ -234,7 +148,7 @@ def _refuse_unlike(found: Sequence[_Slice]) -> None:
         raise ValueError("the directions of its rows and columns are not at right angles, or of another length than 1")
 
 
-def _refuse_uneven(ordered: Sequence[_Slice], normal: npt.NDArray[np.float64]) -> None:
+def _refuse_uneven(ordered: Sequence[Slice], normal: npt.NDArray[np.float64]) -> None:
     """Raises: ValueError: slices lack, lie at one place, or not in one line."""
     gaps = np.diff([float(each.place @ normal) for each in ordered])
     usual = float(np.median(gaps))
@@ -260,7 +174,7 @@ def _refuse_uneven(ordered: Sequence[_Slice], normal: npt.NDArray[np.float64]) -
         raise ValueError("its slices are not in one line, or not at even distances")
 
 
-def _affine(slices: Sequence[_Slice]) -> Affine:
+def _affine(slices: Sequence[Slice]) -> Affine:
     """From (column, row, slice) to mm in RAS+."""
     first, last = slices[0], slices[-1]
     step = (last.place - first.place) / (len(slices) - 1)
@@ -268,7 +182,7 @@ def _affine(slices: Sequence[_Slice]) -> Affine:
     return affine_of(axes, first.place, LPS)
 
 
-def _values(slices: Sequence[_Slice]) -> Floats:
+def _values(slices: Sequence[Slice]) -> Floats:
     rows, columns = slices[0].shape
     volume = np.empty((columns, rows, len(slices)), np.float32, order="F")
     places = {(each.path, each.frame): (at, each.scale) for at, each in enumerate(slices)}
@@ -291,7 +205,7 @@ def _of(path: Path) -> Iterator[None]:
         raise ValueError(f"{path.name}: {error.strerror or error}") from None
 
 
-def _named(each: _Slice) -> str:
+def _named(each: Slice) -> str:
     return each.path.name if each.scale is None else f"frame {each.frame + 1} of {each.path.name}"
 
 

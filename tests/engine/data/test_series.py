@@ -140,9 +140,17 @@ def _cut(made: list[Dataset]) -> None:
     made[2].PixelData = made[2].PixelData[:50]
 
 
+def _contours(made: list[Dataset]) -> None:
+    for one in made:
+        one.SOPClassUID = "1.2.840.10008.5.1.4.1.1.481.3"
+        del one.Rows
+
+
 BAD = {
     "a slice lacks": (_without(2), r"are missing: .* mm lie between IM\d+.dcm and IM\d+.dcm, where .* are usual"),
     "two series": (_set(0, SeriesInstanceUID="1.2", SeriesNumber=9), r"2 series \(.*5 slices of number 3.*\): put"),
+    "a mask": (_set(2, SOPClassUID="1.2.840.10008.5.1.4.1.1.66.4"), r"IM\d+.dcm: it is a DICOM Segmentation, which is"),
+    "contours": (_contours, "no DICOM slices, but RT Structure Set Storage: not read; take it out"),
     "a localizer": (
         _set(1, ImageOrientationPatient=[1, 0, 0, 0, 0, 1]),
         "2 directions, as those of a localizer do .*take",
