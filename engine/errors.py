@@ -65,6 +65,11 @@ def some(names: Collection[str], most: int = 3) -> str:
     return ", ".join(list(names)[:most]) + (f" and {more} more" if more > 0 else "")
 
 
+def ends(low: str, high: str) -> str:
+    """``1 to 3``, of numbers as they are written; one of them where both read alike."""
+    return low if low == high else f"{low} to {high}"
+
+
 class MedtuiError(Exception):
     """A message for the user, a hint that says what to do, and the exit code of the command."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from engine.data.cases import CaseFacts, Dataset
+from engine.errors import ends
 
 Ranges = Mapping[str, tuple[float, float]]
 """Least and greatest ``low``, ``high`` and ``blank`` (see `CaseFacts`) of the training cases, and of every axis
@@ -38,8 +39,8 @@ def unfamiliar(dataset: Dataset, known: Ranges) -> tuple[str, ...]:
             f'{most:.0%}: where it was padded, crop it; data.intensity = "body" leaves such voxels out of the scale'
         )
     if other := [name for name, facts in cases.items() if _other_voxels(facts, known)]:
-        ends = [known[f"spacing {axis}"] for axis in range(dataset.spatial_dims)]
-        sides = [f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}" for low, high in ends]
+        known_sides = [known[f"spacing {axis}"] for axis in range(dataset.spatial_dims)]
+        sides = [ends(f"{low:.4g}", f"{high:.4g}") for low, high in known_sides]
         notes.append(
             f"{_named(other)}: voxels of {' x '.join(f'{side:.4g}' for side in cases[other[0]].spacing or ())} mm; the "
             f"network was trained on {' x '.join(sides)} mm, and nothing resamples them: train with data.spacing"

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from engine.data.cases import Dataset
 from engine.data.familiar import Ranges, far_off, ranges
-from engine.errors import counted, some
+from engine.errors import counted, ends, some
 from engine.recipe import DataTable
 from engine.recipe.base import folded
 
@@ -68,7 +68,7 @@ def _other_voxels(table: DataTable, known: DataTable, dataset: Dataset, before: 
     pairs = list(zip(*sides, strict=False))
     if not any(now[0] < then[0] / _ALIKE or now[1] > then[1] * _ALIKE for then, now in pairs):
         return ""
-    then, now = (" x ".join(f"{a:.4g}" if a == b else f"{a:.4g} to {b:.4g}" for a, b in of) for of in sides)
+    then, now = (" x ".join(ends(f"{a:.4g}", f"{b:.4g}") for a, b in of) for of in sides)
     wanted = known.spacing or [round((low + high) / 2, 3) for low, high in sides[0]]
     return f"voxels are {now} mm, and the weights were trained on {then} mm: {_set('spacing', wanted)}"
 

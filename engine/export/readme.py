@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from engine.errors import counted, printable
+from engine.errors import counted, ends, printable
 from engine.evaluation.trained import Trained
 from engine.measures import find, in_tables, title
 from engine.readers.numbers import digits, interval
@@ -126,7 +126,7 @@ def _images(content: Mapping[str, Any]) -> Iterator[str]:
 
 def _ends(pair: list[float]) -> str:
     low, high = pair
-    return f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
+    return ends(f"{low:.4g}", f"{high:.4g}")
 
 
 def _results(trained: Trained) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from engine.errors import counted
+from engine.errors import counted, ends
 from engine.measures import better_up, title
 from engine.readers.numbers import digits
 from engine.readers.run import RunData
@@ -57,8 +57,8 @@ def _images(run: RunData, known: dict[str, tuple[float, float]]) -> str:
     """Sizes, voxel sizes and values of the images of a split, as the files have them."""
 
     def sides(name: str) -> str:
-        ends = [known[f"{name} {axis}"] for axis in range(run.data.spatial_dims) if f"{name} {axis}" in known]
-        return " x ".join(_ends(low, high) for low, high in ends)
+        found = [known[f"{name} {axis}"] for axis in range(run.data.spatial_dims) if f"{name} {axis}" in known]
+        return " x ".join(_ends(low, high) for low, high in found)
 
     voxels = f", voxels of {spacing} mm" if (spacing := sides("spacing")) else ""
     values = f", values from {_plain(known['low'][0])} to {_plain(known['high'][1])}" if "low" in known else ""
@@ -66,7 +66,7 @@ def _images(run: RunData, known: dict[str, tuple[float, float]]) -> str:
 
 
 def _ends(low: float, high: float) -> str:
-    return _plain(low) if low == high else f"{_plain(low)} to {_plain(high)}"
+    return ends(_plain(low), _plain(high))
 
 
 def _plain(value: float) -> str:
