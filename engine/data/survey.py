@@ -159,7 +159,7 @@ def _padded(dataset: Dataset, table: DataTable, sizes: Sequence[Range]) -> Itera
 def _geometry(spacings: Sequence[Range], orientations: Counter[str], table: DataTable) -> Iterator[Advice]:
     mixed = [(low, high) for low, _, high in spacings if high > 1.1 * low]
     if mixed and table.spacing is None:
-        text = ", ".join(f"{low:.3g} to {middle:.3g} to {high:.3g}" for low, middle, high in spacings)
+        text = ", ".join(" to ".join(dict.fromkeys(f"{side:.3g}" for side in sides)) for sides in spacings)
         wanted = ", ".join(f"{middle:.3g}" for _, middle, _ in spacings)
         yield Advice(f"voxels of different sizes, in mm: {text}", f"data.spacing = [{wanted}], the medians")
     if len(orientations) > 1:
