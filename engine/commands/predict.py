@@ -17,10 +17,10 @@ from engine.data.familiar import unfamiliar
 from engine.data.pictures import PICTURES
 from engine.data.sources.case_folders import cases_below
 from engine.data.sources.dataset_json import channel_names
-from engine.data.sources.index import is_picture_file, stem, volumes_below
+from engine.data.sources.index import files_below, is_picture_file, stem, volumes_below
 from engine.data.unread import unread
 from engine.device import ELSEWHERE, memory_errors
-from engine.errors import DataError, UsageError, absent_input, printable, raised_as, some
+from engine.errors import DataError, UsageError, absent_input, counted, printable, raised_as, some
 from engine.evaluation import dicom_seg
 from engine.evaluation.evaluator import evaluate_split, open_evaluation
 from engine.evaluation.protocol import EvalJob
@@ -118,7 +118,7 @@ def _dataset(trained: Trained, inputs: Sequence[Path]) -> Dataset:
             raise absent_input(path)
     if not files and not series:
         others = unread((file for path in inputs for file in path.iterdir()), dims)
-        hint = "files are known by their ending: " + " ".join(endings)
+        hint = _deeper(inputs, endings, dims) or "files are known by their ending: " + " ".join(endings)
         raise DataError("the inputs hold no files to predict", hint, others)
     if foreign := unread(files, dims):
         raise DataError("inputs cannot be read:", "name only files that can be, or convert them", foreign)
@@ -126,6 +126,14 @@ def _dataset(trained: Trained, inputs: Sequence[Path]) -> Dataset:
     channels = dataset.channels if dims == 3 else 1  # the colours of a picture are in one file
     cases = _cases([*files, *dict(series)], channels, _names(series))
     return replace(dataset, cases=cases, channel_names=_channel_names([*files, *dict(series)]))
+
+
+def _deeper(inputs: Sequence[Path], endings: tuple[str, ...], dims: int) -> str:
+    """Which folder to name, where files lie in folders of one that was named; "" where there are none."""
+    for path in (found for folder in inputs for found in files_below(folder)):
+        if path.name.lower().endswith(endings) or (dims == 2 and is_picture_file(path)):
+            return f"folders in a folder are not looked into: name those that hold files, such as {path.parent}"
+    return ""
 
 
 def _channel_names(files: Sequence[Path]) -> tuple[str, ...]:
@@ -164,7 +172,7 @@ def _cases(files: Sequence[Path], channels: int, names: Mapping[Path, str] = Map
     short = [f"{name} in {folder}" for (folder, name), own in parts.items() if len(own) != channels]
     if short:
         raise DataError(
-            f"{len(short)} inputs lack channels: {some(short, 5)}",
+            f"{counted(len(short), 'input')} without all channels: {some(short, 5)}",
             f"a case is one file, or {channels} files <case>_0000, <case>_0001, ... in one folder",
         )
     found += [Case(name, tuple(own[n] for n in sorted(own)), split="chosen") for (_, name), own in parts.items()]
@@ -176,7 +184,7 @@ def _unlike(found: Sequence[Case]) -> tuple[Case, ...]:
     twice = [name for name, count in Counter(case.id for case in found).items() if count > 1]
     if twice:
         raise DataError(
-            f"{len(twice)} inputs share a name: {some(sorted(twice), 5)}",
+            f"{counted(len(twice), 'name')} for several inputs, which share a name: {some(sorted(twice), 5)}",
             "results are named after their inputs: predict these one after the other, each with its own -o DIR",
         )
     return tuple(sorted(found, key=lambda case: case.id))

@@ -316,9 +316,9 @@ def test_channels_of_a_case_lie_in_one_folder_and_are_all_there(tmp_path):
     assert [path.name for path in case.images] == ["x_0000.nii.gz", "x_0001.nii.gz"]
     assert [case.id for case in _cases([tmp_path / "scan_2023.nii.gz"], 2)] == ["scan_2023"]  # one file, all channels
     assert [case.id for case in _cases([tmp_path / f"X_000{n}.NII.GZ" for n in (0, 1)], 2)] == ["X"]
-    with pytest.raises(DataError, match="lack channels"):
+    with pytest.raises(DataError, match="without all channels"):
         _cases([tmp_path / "a_0001.nii.gz", tmp_path / "a_0002.nii.gz"], 2)
-    with pytest.raises(DataError, match="lack channels"):
+    with pytest.raises(DataError, match="without all channels"):
         _cases([tmp_path / "p1" / "x_0000.nii.gz", tmp_path / "p2" / "x_0001.nii.gz"], 2)
     with pytest.raises(DataError, match="share a name"):
         _cases([tmp_path / "p1" / "scan.nii.gz", tmp_path / "p2" / "scan.nii.gz"], 2)

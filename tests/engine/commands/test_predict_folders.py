@@ -44,3 +44,15 @@ def test_channels_are_taken_by_what_their_files_are_called(tmp_path):
     with pytest.raises(DataError, match="share a name: BraTS20_000"):
         predict(Predict(run=run.root, inputs=(cases, twice), output=tmp_path / "none"))
     assert not (tmp_path / "none").exists()
+
+
+def test_a_folder_whose_folders_hold_the_files_says_which_to_name(tmp_path):
+    run = untrained(tmp_path, SEGMENTATION, classes=["organ"])
+    folder = builders.pairs(tmp_path / "above")
+    with pytest.raises(DataError, match="no files to predict") as told:
+        predict(Predict(run=run.root, inputs=(folder,), output=tmp_path / "out"))
+    assert told.value.hint.endswith(f"name those that hold files, such as {folder / 'images'}")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no files to predict") as told:
+        predict(Predict(run=run.root, inputs=(tmp_path / "empty",), output=tmp_path / "out"))
+    assert told.value.hint.startswith("files are known by their ending")

@@ -49,9 +49,7 @@ def test_mixed_spacing_and_turned_axes_are_said_with_what_to_do(tmp_path: Path) 
     found = volumes(tmp_path)
     assert found.orientations == {"RAS": 7, "LAS": 1}
     words = {advice.what: advice.remedy for advice in found.advice}
-    assert words["voxels of different sizes, in mm: 1, 2, 3 to 6"].startswith(
-        "data.spacing = [1, 2, 3]"
-    )
+    assert words["voxels of different sizes, in mm: 1, 2, 3 to 6"].startswith("data.spacing = [1, 2, 3]")
     assert "axes that run in different directions: RAS 7, LAS 1" in words
     assert "spacing far from that of the others: train0 (z 23)" in words  # 0.6745 * ln 2 / 0.02
 
