@@ -13,7 +13,7 @@ from engine.console import show_progress
 from engine.data import Dataset, check_dataset
 from engine.data.cases import Case
 from engine.data.endings import VOLUMES
-from engine.data.familiar import unfamiliar
+from engine.data.familiar import is_stretched, unfamiliar
 from engine.data.pictures import PICTURES
 from engine.data.sources.case_folders import cases_below
 from engine.data.sources.dataset_json import channel_names
@@ -74,7 +74,11 @@ def predict(request: Predict) -> int:
     # A result is named as its input is: that name was good for a file before.
     results = evaluation.predictions(output, str, told)
     evaluate_split(evaluation, show_progress("predicting"), [results])
-    for note in (*dataset.notes, *unfamiliar(dataset, trained.manifest.data.ranges), *told.failed):
+    for note in (
+        *dataset.notes,
+        *unfamiliar(dataset, trained.manifest.data.ranges, stretched=is_stretched(dataset, trained.recipe.data)),
+        *told.failed,
+    ):
         print(printable(note), file=sys.stderr)
     return 1 if told.failed or len(dataset.cases) < len(asked.cases) else 0
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from engine.data.cases import CaseFacts, Dataset
 from engine.errors import ends
+from engine.recipe import DataTable
 
 Ranges = Mapping[str, tuple[float, float]]
 """Least and greatest ``low``, ``high`` and ``blank`` (see `CaseFacts`) of the training cases, and of every axis
@@ -24,8 +25,16 @@ def ranges(dataset: Dataset, split: str, *, resampled: bool = False) -> dict[str
     return {name: (min(own), max(own)) for name, own in values.items()} if facts else {}
 
 
-def unfamiliar(dataset: Dataset, known: Ranges) -> tuple[str, ...]:
-    """A note for each way in which cases of a data set that was checked are far from ``known``."""
+def is_stretched(dataset: Dataset, table: DataTable) -> bool:
+    """Whether images come at ``table.size`` whatever their voxels are: ``data.spacing`` is refused then."""
+    return not dataset.dense and table.resize == "stretch"
+
+
+def unfamiliar(dataset: Dataset, known: Ranges, *, stretched: bool = False) -> tuple[str, ...]:
+    """A note for each way in which cases of a data set that was checked are far from ``known``.
+
+    ``stretched``: see `is_stretched`.
+    """
     if not {"low", "high", "blank"} <= known.keys():
         return ()
     cases = {case.id: case.facts for case in dataset.cases if case.facts is not None}
@@ -38,7 +47,7 @@ def unfamiliar(dataset: Dataset, known: Ranges) -> tuple[str, ...]:
             f"{_named(empty)}: {cases[empty[0]].blank:.0%} of the image is 0 or its least value, in training at most "
             f'{most:.0%}: where it was padded, crop it; data.intensity = "body" leaves such voxels out of the scale'
         )
-    if other := [name for name, facts in cases.items() if _other_voxels(facts, known)]:
+    if other := [name for name, facts in cases.items() if not stretched and _other_voxels(facts, known)]:
         known_sides = [known[f"spacing {axis}"] for axis in range(dataset.spatial_dims)]
         sides = [ends(f"{low:.4g}", f"{high:.4g}") for low, high in known_sides]
         notes.append(

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from engine.data.cases import Dataset
-from engine.data.familiar import Ranges, far_off, ranges
+from engine.data.familiar import Ranges, far_off, is_stretched, ranges
 from engine.errors import counted, ends, some
 from engine.recipe import DataTable
 from engine.recipe.base import folded
@@ -49,7 +49,7 @@ def other_values(
         cases = {case.id: case.facts for case in dataset.split("train") if case.facts is not None}
         if far := far_off(cases, before):
             yield far
-    if voxels := _other_voxels(table, known, dataset, before):
+    if not is_stretched(dataset, table) and (voxels := _other_voxels(table, known, dataset, before)):
         yield voxels
     own, theirs = list(dataset.channel_names), list(channel_names)
     if own and len(own) == len(theirs) > 1 and [*map(folded, own)] != [*map(folded, theirs)]:

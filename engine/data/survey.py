@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from engine.data.cases import SPLITS, CaseFacts, Dataset
+from engine.data.familiar import is_stretched
 from engine.data.known import only_known
 from engine.data.prepare import on_grid
 from engine.data.read import read_case
@@ -86,7 +87,7 @@ def survey(dataset: Dataset, table: DataTable) -> Survey:
             *_inverted(dataset),
             *_rare(classes, dense=dataset.dense),
             *_padded(dataset, table, _ranges([each.shape[1:] for each in facts])),
-            *_geometry(_ranges(spacings), orientations, table),
+            *_geometry(_ranges(spacings), orientations, table, stretched=is_stretched(dataset, table)),
             *_coarse(trip, dataset.ignore),
             *_two_groups(facts),
             *_far(dataset, facts),
@@ -156,12 +157,17 @@ def _padded(dataset: Dataset, table: DataTable, sizes: Sequence[Range]) -> Itera
         yield Advice(what, "the rest is padding, which takes time and memory: a smaller data.size shows the same")
 
 
-def _geometry(spacings: Sequence[Range], orientations: Counter[str], table: DataTable) -> Iterator[Advice]:
+def _geometry(
+    spacings: Sequence[Range], orientations: Counter[str], table: DataTable, *, stretched: bool
+) -> Iterator[Advice]:
     mixed = [(low, high) for low, _, high in spacings if high > 1.1 * low]
     if mixed and table.spacing is None:
         text = ", ".join(" to ".join(dict.fromkeys(f"{side:.3g}" for side in sides)) for sides in spacings)
         wanted = ", ".join(f"{middle:.3g}" for _, middle, _ in spacings)
-        yield Advice(f"voxels of different sizes, in mm: {text}", f"data.spacing = [{wanted}], the medians")
+        remedy = f"data.spacing = [{wanted}], the medians"
+        if stretched:
+            remedy = f'where size tells the class: data.resize = "crop" with {remedy}; else the whole of each is right'
+        yield Advice(f"voxels of different sizes, in mm: {text}", remedy)
     if len(orientations) > 1:
         found = ", ".join(f"{name} {count}" for name, count in orientations.most_common())
         turned = "volumes are turned to RAS by their headers"

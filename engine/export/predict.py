@@ -1255,8 +1255,8 @@ def escaped(cell: str) -> str:
     return cell
 
 
-def warned(case: Case, known: dict[str, Sequence[float]]) -> Iterator[str]:
-    """In what an image is unlike those that the network was trained on."""
+def warned(case: Case, known: dict[str, Sequence[float]], *, stretched: bool = False) -> Iterator[str]:
+    """In what an image is unlike those that the network was trained on; ``stretched``: to one size, with its voxels."""
     yield from case.notes
     image = case.values
     if not {"low", "high", "blank"} <= known.keys():
@@ -1269,7 +1269,7 @@ def warned(case: Case, known: dict[str, Sequence[float]]) -> Iterator[str]:
     blank = np.count_nonzero((rows == 0) | (rows == image.dtype.type(low)) if low else rows == 0) / rows.size
     if blank > known["blank"][1] + 0.2:
         yield f"{blank:.0%} of it is 0 or its least value; in training at most {known['blank'][1]:.0%}"
-    for axis, side in enumerate(case.spacing or ()):
+    for axis, side in enumerate(() if stretched else case.spacing or ()):
         least, most = known.get(f"spacing {axis}", (side, side))
         if not least / 1.1 <= side <= most * 1.1:
             yield f"voxels of {side:.4g} mm along axis {axis}; trained on {least:.4g} to {most:.4g} mm"
@@ -1297,7 +1297,8 @@ def predict(network: Network, cases: Sequence[Case], output: Path, *, overwrite:
             say(f"left out: case {case.name}: {problem}", sys.stderr)
             left += 1
             continue
-        for note in warned(case, network.facts["ranges"]):
+        stretched = not masks and how["resize"] == "stretch"
+        for note in warned(case, network.facts["ranges"], stretched=stretched):
             say(f"case {case.name}: {note}", sys.stderr)
         make_folder(output)
         if how["axes"] == 2:

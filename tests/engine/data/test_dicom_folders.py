@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 from engine.data import check_dataset, open_dataset
+from engine.data.familiar import is_stretched
+from engine.data.survey import survey
 from engine.errors import DataError, RecipeError
 from engine.planning.layouts import find_layout
 from tests.engine.data import builders as b
@@ -120,6 +122,17 @@ def test_volumes_that_are_numbered_in_each_class_are_classes(tmp_path: Path) -> 
             (tmp_path / "p" / kind / f"patient {at}").mkdir(parents=True)
             b.write_nifti(tmp_path / "d" / kind / f"{at:03d}.nii.gz", b.volume(at + 9 * (kind == "b")), b.affine())
             b.write_nifti(tmp_path / "p" / kind / f"patient {at}" / "ct.nii.gz", b.volume(at), b.affine())
+    b.write_nifti(tmp_path / "d" / "b" / "003.nii.gz", b.volume(5), b.affine(1, 1, 2))
+    keys = {"split": "fraction", "size": (8, 8, 8)}
+    for resize, said in (
+        ("stretch", 'where size tells the class: data.resize = "crop" with data.sp'),
+        ("crop", "data.sp"),
+    ):
+        table = b.table("image_folder", resize=resize, **keys)
+        dataset = check_dataset(open_dataset(table, "classification", tmp_path), table)
+        (remedy,) = (each.remedy for each in survey(dataset, table).advice if "voxels of different" in each.what)
+        assert remedy.startswith(said)
+        assert is_stretched(dataset, table) == (resize == "stretch")
     for name in ("d", "p"):
         layout, _ = find_layout(tmp_path / name)
         assert (layout.source, layout.index.classes, layout.whole) == ("image_folder", ("a", "b"), 8)

@@ -462,6 +462,7 @@ def test_images_that_are_far_from_those_of_the_training_are_named(tmp_path: Path
     (said,) = unfamiliar(replace(dataset, cases=tuple(coarse)), known)
     assert "voxels of 1 x 2 x 4 mm; the network was trained on 1 x 2 x 3 mm" in said
     assert unfamiliar(replace(dataset, cases=tuple(coarse)), ranges(dataset, "train", resampled=True)) == ()
+    assert unfamiliar(replace(dataset, cases=tuple(coarse)), known, stretched=True) == ()
     rounded = known | {"spacing 1": (2.0, 2.00000001)}  # as oblique scans have it
     assert "on 1 x 2 x 3 mm" in unfamiliar(replace(dataset, cases=tuple(coarse)), rounded)[0]
 
