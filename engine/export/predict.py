@@ -566,10 +566,11 @@ class Slice:
 
 
 TAGS = [
-    *("SeriesInstanceUID", "SeriesNumber", "NumberOfFrames", "Rows", "Columns", "SamplesPerPixel"),
+    *("SOPClassUID", "SeriesInstanceUID", "SeriesNumber", "NumberOfFrames", "Rows", "Columns", "SamplesPerPixel"),
     *("PhotometricInterpretation", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 ]
+MASKS = "1.2.840.10008.5.1.4.1.1.66."  # how the kinds of Segmentations begin
 SAME = 1e-3  # of directions, and as a share of the distance of slices: what differs less is the same
 
 
@@ -645,16 +646,19 @@ def rescaled(stored: Array, held: Any, scale: tuple[float, float] | None) -> Arr
 def slices_of(folder: Path) -> list[Slice]:
     """The slices of the one series in ``folder``, along the normal of their planes."""
     found: list[Slice] = []
+    others: list[str] = []
     for path in sorted(folder.iterdir()):
         if path.name[0] != "." and is_slice(path):
             with named(path):
-                found += slices_in(path)
+                found += slices_in(path, others)
     series: defaultdict[tuple[str, str], int] = defaultdict(int)
     for each in found:
         series[each.series] += 1
     if len(series) > 1:
         known = some(f"{count} slices of {number}" for (_, number), count in series.items())
         raise UnusableError(f"it holds {len(series)} series ({known}): put each into a folder of its own")
+    if not found and any(others):
+        raise UnusableError(f"it holds no DICOM slices, but {next(filter(None, others))}: not read; take it out")
     if len(found) < 2:
         raise UnusableError(f"it holds {'one slice' if found else 'no slices'}, where a volume is wanted")
     refuse_unlike(found)
@@ -664,11 +668,14 @@ def slices_of(folder: Path) -> list[Slice]:
     return found
 
 
-def slices_in(path: Path) -> Iterator[Slice]:
-    """What the header of a file says of its slices; nothing of what has no pixels, such as a report."""
+def slices_in(path: Path, others: list[str]) -> Iterator[Slice]:
+    """What the header of a file says of its slices; of what has no pixels, such as a report, its kind to ``others``."""
     held = dicom_library().dcmread(path, stop_before_pixels=True, specific_tags=TAGS)
     if "Rows" not in held or "Columns" not in held:
+        others.append(getattr(held.get("SOPClassUID"), "name", ""))
         return
+    if str(held.get("SOPClassUID", "")).startswith(MASKS):
+        raise UnusableError("it is a DICOM Segmentation, which is not read: take it out")
     if held.get("SamplesPerPixel", 1) != 1 or held.get("PhotometricInterpretation") != "MONOCHROME2":
         raise UnusableError("it is in colours, or in grey of which 0 is white: take it out")
     count, frames = int(held.get("NumberOfFrames") or 1), held.get("PerFrameFunctionalGroupsSequence")
