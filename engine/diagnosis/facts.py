@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from statistics import median
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -166,6 +167,11 @@ def noise(values: Sequence[float]) -> float:
     """Standard deviation of what jumps to and fro in a curve, from its third differences, which a smooth fall or turn
     hardly has: the mean of the lower four fifths of them, 0.559 standard deviations of a normal one; the more careful
     the fewer they are, and 0 where there is none."""
+    return _noise(tuple(values))
+
+
+@lru_cache(256)  # the rule on a plateau asks for that of the same curves at each place where it may begin
+def _noise(values: tuple[float, ...]) -> float:
     four = zip(values, values[1:], values[2:], values[3:], strict=False)
     jumps = sorted(abs(a - 3 * b + 3 * c - d) / math.sqrt(20) for a, b, c, d in four)
     kept = jumps[: math.ceil(0.8 * len(jumps))]

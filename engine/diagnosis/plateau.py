@@ -169,10 +169,13 @@ def _stops(facts: Facts, curve: Sequence[tuple[int, float]], values: Sequence[fl
     checked = [seen for seen in (logs, metric) if len(seen) == len(values)]
     high = sum(epoch <= facts.decayed for epoch in epochs)
     for after in range(max(2, len(values) + 2 - high), min(len(values) - _STEADY + 1, 4 * _STEADY)):
-        odds, rises = zip(_stopped(trained, after, 0.5), *(_stopped(seen, after) for seen in checked), strict=True)
+        training = _stopped(trained, after, 0.5)
+        if training[0] <= (1.0 if after == 2 else -1.0):
+            continue
+        odds, rises = zip(training, *(_stopped(seen, after) for seen in checked), strict=True)
         moves = sum(max(0.0, rise) for rise in rises) > 2 * math.sqrt(len(rises))
         moves |= sum(min(0.0, rise) for rise in rises[1:]) < -2 * math.sqrt(len(checked))
-        if not moves and sum(min(_SURE, x) for x in odds) > _SURE and odds[0] > (1.0 if after == 2 else -1.0):
+        if not moves and sum(min(_SURE, x) for x in odds) > _SURE:
             return len(values) - 1 - after
     return None
 

@@ -57,12 +57,12 @@ CASES = [
 ]
 
 
-def looks(plan: Plan, last: int = 10**6) -> list[tuple[ev.Event, tuple[Finding, ...]]]:
-    """The findings after each event of work up to the epoch ``last``, as of a live run."""
+def looks(plan: Plan, last: int = 10**6, every: int = 5) -> list[tuple[ev.Event, tuple[Finding, ...]]]:
+    """The findings of a live run after each validation and ``every`` steps, up to the epoch ``last``."""
     view, waiting, found = EMPTY, [], []
     for event in itertools.takewhile(lambda event: getattr(event, "epoch", 0) <= last, stream(plan)):
         waiting.append(event)
-        if isinstance(event, ev.Validation) or (isinstance(event, ev.Iteration) and event.iteration % 5 == 0):
+        if isinstance(event, ev.Validation) or (isinstance(event, ev.Iteration) and event.iteration % every == 0):
             view, waiting = fold(view, waiting), []
             found.append((event, findings_of(view, Status(state="running"), event.time_s)))
     return found
@@ -475,7 +475,7 @@ def test_a_plateau_of_a_high_learning_rate_is_one_when_it_has_decayed_and_one_of
 @pytest.mark.parametrize("name", ["long", "sparse", "skin"])
 def test_a_run_that_has_learned_its_training_cases_is_on_no_plateau(name):
     plan = replace(PLANS[name], fault=streams.converged, top=0.7, epochs=80, onset=30)
-    assert [found for _, found in looks(plan) if found] == []
+    assert [found for _, found in looks(plan, every=200) if found] == []
     assert finished(plan) == ()
 
 
@@ -602,7 +602,7 @@ def test_a_fault_of_the_second_epoch_of_few_steps_is_said(code, fault):
 @pytest.mark.parametrize("seed", range(4))
 def test_a_validation_loss_that_jumps_for_two_hundred_epochs_is_no_overfitting(seed):
     plan = Plan(epochs=200, per_epoch=3, seed=seed, noise=0.1)
-    assert [found for _, found in looks(plan) if "overfitting" in codes(found)] == []
+    assert [found for _, found in looks(plan, every=200) if "overfitting" in codes(found)] == []
 
 
 def test_overfitting_is_said_in_time_though_the_monitored_metric_gets_better():
@@ -640,7 +640,7 @@ def test_a_finding_goes_with_its_cause(code, plan):
     plan = replace(plan, end=2 * plan.onset + 5 * plan.every, epochs=2 * plan.epochs, onset=2 * plan.onset)
     if code == "overfitting":
         plan = replace(plan, end=plan.onset + 8)
-    seen = [codes(found) for _, found in looks(plan)]
+    seen = [codes(found) for _, found in looks(plan, every=200)]
     assert {code} in seen
     assert seen[-1] == set()
     assert finished(plan) == ()
