@@ -85,11 +85,11 @@ def _values(found: Headed, stream: BinaryIO) -> Array:
     if found.packing == "raw":
         stream.seek(skip, os.SEEK_CUR)
         content = bytearray(wanted)
-        held = stream.readinto(content)  # type: ignore[attr-defined]
+        held, skip = stream.readinto(content), 0  # type: ignore[attr-defined]
     else:
-        content = _unpacked(stream, end - stream.tell(), wanted + skip, bzip2=found.packing == "bzip2")[skip:]
-        held = len(content)
-    return np.frombuffer(content, found.dtype, count) if held >= wanted else _short(found, f"{wanted} bytes")
+        content = _unpacked(stream, end - stream.tell(), wanted + skip, bzip2=found.packing == "bzip2")
+        held = len(content) - skip
+    return np.frombuffer(content, found.dtype, count, skip) if held >= wanted else _short(found, f"{wanted} bytes")
 
 
 def _short(found: Headed, wanted: str) -> Array:
