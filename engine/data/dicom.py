@@ -65,11 +65,11 @@ def read_dicom(path: Path) -> tuple[Array, Range | None]:
 
 
 @faults_told()
-def read_mask(path: Path) -> tuple[Array, bool]:
-    """The values of a mask (H, W), rescaled as the header says; and whether they were packed with losses.
+def read_values(path: Path) -> tuple[Array, bool]:
+    """The values of a mask or a slice (H, W), rescaled as the header says; and whether they were packed with losses.
 
     Raises:
-        OSError: the mask has colours, or 0 is white in it. And as `read_dicom`.
+        OSError: it has colours, or 0 is white in it. And as `read_dicom`.
     """
     header = read_header(path, pixels=True)
     if header.PhotometricInterpretation != "MONOCHROME2":
@@ -92,6 +92,7 @@ def _coloured(indices: Array, header: "Dataset") -> Array:
 def _shown(stored: Array, header: "Dataset") -> tuple[Array, Range | None]:
     """The grey values (H, W) with dense bright, and what is black and white there; see `read_dicom`."""
     values, (low, high) = _rescaled(stored, header)
+    values = _plain(values) if values.dtype == np.float64 else values
     ends = (low, high) if _names_its_range(header) else None
     if header.get("VOILUTSequence"):
         values, high = _looked_up(values, header, "VOILUTSequence")
@@ -112,7 +113,7 @@ def _shown(stored: Array, header: "Dataset") -> tuple[Array, Range | None]:
 
 
 def _rescaled(stored: Array, header: "Dataset") -> tuple[Array, Range]:
-    """The values that ``stored`` stands for, and the least and the greatest that could be stored."""
+    """The values that ``stored`` stands for, float64 where they are rescaled; the least and the greatest possible."""
     if header.get("ModalityLUTSequence"):
         values, high = _looked_up(stored, header, "ModalityLUTSequence")
         return values, (0.0, high)
@@ -126,7 +127,7 @@ def _rescaled(stored: Array, header: "Dataset") -> tuple[Array, Range]:
     if (slope, intercept) == (1, 0):
         return (stored.astype(np.uint8, copy=False) if ends == (0, 255) else _plain(stored)), ends
     low, high = sorted(end * slope + intercept for end in ends)
-    return _plain(stored.astype(np.float64) * slope + intercept), (low, high)
+    return stored.astype(np.float64) * slope + intercept, (low, high)
 
 
 def _stored_ends(header: "Dataset") -> Range:

@@ -142,7 +142,7 @@ def read_mask_picture(path: Path) -> Array:
     Raises:
         ValueError: the mask has colours, of which nothing says the classes; or what it shows is not in its values.
     """
-    values, lossy = dicom.read_mask(path) if _is_dicom(path) else _mask_values(path)
+    values, lossy = dicom.read_values(path) if _is_dicom(path) else _mask_values(path)
     if not lossy:
         return values
     if values.max() > 255:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from engine.data.dicom import begins_as_dicom, read_mask
+from engine.data.dicom import DICOM, begins_as_dicom, read_values
 from engine.data.dicom_pixels import decoded_frames, read_tags
 from engine.data.dicom_slices import Slice, kind_of_object, read_slices
 from engine.data.headers import AFFINE_TOLERANCE, LPS, Affine, Header, affine_of, refuse_more
@@ -21,7 +21,7 @@ from engine.errors import counted
 from engine.runfolder import most_unpacked, open_regular
 
 Floats = npt.NDArray[np.float32]
-SLICES = (".dcm", ".dicom", ".ima")
+SLICES = (*DICOM, ".ima")
 """Endings of slices, in lower case; files without one, or with numbers in its place, are known by how they begin."""
 NO_ENDING = re.compile(r"(\.\d*)?")
 """What stands in the place of an ending where a file has none: nothing, or a number."""
@@ -42,20 +42,24 @@ def is_slice(path: Path) -> bool:
 def is_series(folder: Path) -> bool:
     """Whether ``folder`` holds DICOM files."""
     try:
-        return folder.is_dir() and any(is_slice(path) for path in sorted(folder.iterdir()) if path.name[0] != ".")
+        return folder.is_dir() and any(_files(folder))
     except OSError:
         return False
 
 
 def is_placed(folder: Path) -> bool:
     """Whether some of the first DICOM files in ``folder`` say where they lie: slices of volumes do, X-ray does not."""
-    slices = (path for path in sorted(folder.iterdir()) if path.name[0] != "." and is_slice(path))
-    for path in islice(slices, _ASKED):
+    for path in islice(_files(folder), _ASKED):
         with suppress(OSError):
             header = read_tags(path, ["ImagePositionPatient", "PerFrameFunctionalGroupsSequence"])
             if any(header.get(name) for name in ("ImagePositionPatient", "PerFrameFunctionalGroupsSequence")):
                 return True
     return False
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """The DICOM files in ``folder``, by name."""
+    return (path for path in sorted(folder.iterdir()) if path.name[0] != "." and is_slice(path))
 
 
 def series_header(folder: Path) -> Header:
@@ -99,7 +103,7 @@ def _slices(folder: Path) -> list[Slice]:
     Raises:
         OSError, ValueError: as `read_series`.
     """
-    paths = [path for path in sorted(folder.iterdir()) if path.name[0] != "." and is_slice(path)]
+    paths = [*_files(folder)]
     found: list[Slice] = []
     for path in paths:
         with _of(path):
@@ -188,7 +192,7 @@ def _values(slices: Sequence[Slice]) -> Floats:
     places = {(each.path, each.frame): (at, each.scale) for at, each in enumerate(slices)}
     for path, scale in {each.path: each.scale for each in slices}.items():
         with _of(path):
-            frames = [read_mask(path)[0]] if scale is None else decoded_frames(path)
+            frames = [read_values(path)[0]] if scale is None else decoded_frames(path)
             for frame, stored in enumerate(frames):
                 at, own = places[path, frame]
                 values = stored if own is None else stored.astype(np.float64) * own[0] + own[1]
