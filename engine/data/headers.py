@@ -3,7 +3,7 @@
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -88,7 +88,7 @@ def place_of(path: Path, name: str) -> Path:
     return path.parent / plain
 
 
-def fields(lines: list[str], form: str, called: Any) -> dict[str, str]:
+def fields(lines: list[str], form: str, called: Callable[[str], str]) -> dict[str, str]:
     """Name -> value of those lines of a header that have the ``form``; ``called`` gives a name its one spelling.
 
     Raises:

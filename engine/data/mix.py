@@ -76,9 +76,9 @@ class BatchChanges:
             return torch.lerp(images[other], image, share), [(share, label), (1 - share, labels[other])]
         sides = image.shape[2:]
         box = [_span(side, (1 - share) ** (1 / len(sides)), rng) for side in sides]
-        place: tuple[slice, ...] = (slice(None), *(slice(*span) for span in box))
+        place = (slice(None), slice(None), *(slice(*span) for span in box))
         image = image.clone()
-        image[(slice(None), *place)] = images[other][(slice(None), *place)]
+        image[place] = images[place][other]
         pasted = math.prod(end - start for start, end in box) / math.prod(sides)
         return image, [(1 - pasted, label), (pasted, labels[other])]
 

@@ -56,10 +56,11 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
 
 def is_picture(path: Path) -> bool:
     """Whether ``path`` is called as pictures are, or under any other name begins as DICOM does."""
-    return path.name.lower().endswith(PICTURES) or _is_dicom(path)
+    return path.name.lower().endswith(PICTURES) or is_dicom(path)
 
 
-def _is_dicom(path: Path) -> bool:
+def is_dicom(path: Path) -> bool:
+    """Whether ``path`` is called as DICOM is, or as no picture and begins as DICOM does."""
     name = path.name.lower()
     return name.endswith(dicom.DICOM) or (not name.endswith(PICTURES) and dicom.begins_as_dicom(path))
 
@@ -74,7 +75,7 @@ def read_with_range(path: Path) -> tuple[Array, Range | None]:
 
     See `_read_plain`, and `engine.data.dicom.read_dicom`.
     """
-    return dicom.read_dicom(path) if _is_dicom(path) else (_read_plain(path), None)
+    return dicom.read_dicom(path) if is_dicom(path) else (_read_plain(path), None)
 
 
 def _read_plain(path: Path) -> Array:
@@ -118,7 +119,7 @@ def _low_bytes(file: Any) -> list[Any]:
 
 def picture_channels(path: Path) -> int:
     """1 for a grey picture, 3 for one in colour, from its header."""
-    if _is_dicom(path):
+    if is_dicom(path):
         return dicom.shape_of(path)[2]
     with open_picture(path) as file:
         return 1 if file.mode in _GREY else 3
@@ -126,7 +127,7 @@ def picture_channels(path: Path) -> int:
 
 def picture_size(path: Path) -> tuple[int, int]:
     """Height and width of the upright picture, from its header."""
-    if _is_dicom(path):
+    if is_dicom(path):
         return dicom.shape_of(path)[:2]
     with open_picture(path) as file:
         turned = file.getexif().get(ExifTags.Base.Orientation) in _TURNED
@@ -142,7 +143,7 @@ def read_mask_picture(path: Path) -> Array:
     Raises:
         ValueError: the mask has colours, of which nothing says the classes; or what it shows is not in its values.
     """
-    values, lossy = dicom.read_values(path) if _is_dicom(path) else _mask_values(path)
+    values, lossy = dicom.read_values(path) if is_dicom(path) else _mask_values(path)
     if not lossy:
         return values
     if values.max() > 255:

@@ -15,10 +15,10 @@ import numpy.typing as npt
 from nibabel.orientations import apply_orientation, io_orientation
 from PIL import Image
 
-from engine.data.headers import MAX_VOXELS
+from engine.data.headers import MAX_VOXELS, Affine
 from engine.data.read import Floats, Masks, RawCase
 from engine.data.resampling import resample, resample_label
-from engine.data.volumes import Affine, Array
+from engine.data.volumes import Array
 from engine.errors import DataError
 from engine.recipe import DataTable
 

@@ -11,10 +11,10 @@ from PIL import ExifTags
 from engine.data.dicom import DICOM
 from engine.data.endings import ITK, NIFTI
 from engine.data.headed import open_headed
-from engine.data.headers import AFFINE_TOLERANCE
+from engine.data.headers import AFFINE_TOLERANCE, Affine
 from engine.data.pictures import PICTURES, open_picture
 from engine.data.read import UNREADABLE
-from engine.data.volumes import Affine, corners_apart, invertible, open_nifti, read_header, spacing_of
+from engine.data.volumes import corners_apart, invertible, open_nifti, read_header, spacing_of
 
 _BLURRED = (
     "a mask as JPEG, which blurs values: black and white are told apart, and a class that is grey in areas under 8 by "

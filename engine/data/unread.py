@@ -8,9 +8,9 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-from engine.data.dicom import begins_as_dicom
 from engine.data.endings import VOLUMES
 from engine.data.pictures import PICTURES, is_picture
+from engine.data.series import SLICES, is_slice
 from engine.errors import Problem
 
 _DICOM = ("slices of DICOM are not read one by one", "name the folder that holds their series")
@@ -18,7 +18,7 @@ _ITK = "convert to NIfTI (.nii.gz), for instance with SimpleITK or 3D Slicer"
 _PICTURE = ("pictures of this kind are not read", "convert them to PNG, for instance with ImageMagick")
 _SLIDE = ("whole-slide images are not read", "export tiles as PNG")
 _KNOWN = {
-    **dict.fromkeys((".dcm", ".dicom", ".ima"), _DICOM),
+    **dict.fromkeys(SLICES, _DICOM),
     **dict.fromkeys((".mgz", ".mgh", ".img", ".hdr", ".mnc"), ("volumes of this kind are not read", _ITK)),
     **dict.fromkeys((".gif", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".psd", ".ppm", ".pgm"), _PICTURE),
     **dict.fromkeys((".npy", ".npz"), ("arrays of NumPy are not read", "write them as NIfTI with nibabel")),
@@ -42,7 +42,7 @@ def unread(paths: Iterable[Path], spatial_dims: int) -> tuple[Problem, ...]:
             continue
         if ending in _KNOWN:
             found[f"*{path.suffix}", _KNOWN[ending]].append(path)
-        elif not ending and begins_as_dicom(path):
+        elif is_slice(path):  # by how it begins
             found["without an ending", _DICOM].append(path)
         elif path.name.lower().endswith(other):
             wanted = VOLUMES if spatial_dims == 3 else PICTURES

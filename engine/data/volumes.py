@@ -13,13 +13,12 @@ from nibabel.openers import ImageOpener
 
 from engine.data.endings import HDF5, ITK
 from engine.data.headed import open_headed, read_headed
-from engine.data.headers import Header, refuse_huge
+from engine.data.headers import Affine, Header, refuse_huge
 from engine.data.series import read_series, series_header
 from engine.data.signs import kind_in
 from engine.runfolder import open_regular
 
 Array = npt.NDArray[np.generic]
-Affine = npt.NDArray[np.float64]
 
 _KINDS = (nibabel.Nifti1Image, nibabel.Nifti2Image)
 _MILLIMETRES = {1: 1e3, 3: 1e-3}  # in the units of length of NIfTI-1 that are not mm: metre and micron
@@ -60,7 +59,7 @@ def read_header(path: Path) -> Header:
         return open_headed(path).header
     file = open_nifti(path)
     channels = int(file.shape[-1]) if len(file.shape) > 3 else 1
-    return Header(tuple(map(int, file.shape[:3])), channels, file.get_data_dtype(), affine_of(file))
+    return Header(tuple(map(int, file.shape[:3])), channels, file.get_data_dtype(), _nifti_affine(file))
 
 
 def channels_first(volume: Array) -> Array | None:
@@ -139,7 +138,7 @@ def _nifti(path: Path, key: str) -> tuple[Array, Affine | None]:
     if array.dtype == np.float64:
         with np.errstate(over="ignore"):  # infinite values are found, and said, as such
             array = array.astype(np.float32)
-    return array, affine_of(file)
+    return array, _nifti_affine(file)
 
 
 def _unpacked(path: Path, file: nibabel.Nifti1Image) -> Array:
@@ -160,7 +159,7 @@ def _unpacked(path: Path, file: nibabel.Nifti1Image) -> Array:
     return array
 
 
-def affine_of(file: nibabel.Nifti1Image) -> Affine:
+def _nifti_affine(file: nibabel.Nifti1Image) -> Affine:
     """From voxel indices to mm, (4, 4), in whatever unit the header is; an unknown one is mm, as in ITK."""
     affine = np.array(file.affine, dtype=np.float64)
     affine[:3] *= _MILLIMETRES.get(int(file.header["xyzt_units"]) & 7, 1.0)

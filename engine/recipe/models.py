@@ -83,7 +83,7 @@ class ResNetTable(_Dropout):
     """By how much the first layers shrink each axis: 4 as in torchvision, 2 without its pooling, 1 without its stride
     too. The other layers shrink by 8 more: of images of 64 or fewer, as many volumes are, 4 leaves almost nothing."""
     width: Annotated[float, Field(ge=0.125, le=4.0)] = 1.0
-    """Features of every layer, as a share of those of He et al.: half of them take a quarter of the time, nearly."""
+    """Features of every layer, as a share of those of He et al.: half of them take a third of the time."""
     norm: Literal["batch", "group", "instance"] = "batch"
     """The normalisation; ImageNet's weights are of batch norm. group (8 groups, or as many below as part the features
     evenly): for batches of few images, as volumes often ask for, whose mean and deviation say little of the others."""

@@ -126,7 +126,7 @@ class DataTable(NamedTable):
     limit_test: Annotated[Count | None, _TESTED] = None
     """Use at most this many test cases."""
     size: tuple[Annotated[int, Field(ge=8, le=4096)], ...] = Field(min_length=2, max_length=3)
-    """What the network sees: the crop of a volume (3 numbers) or the size of an image (2)."""
+    """What the network sees, 3 numbers of a volume and 2 of a picture: a crop of it, or in classification all of it."""
     crop: Annotated[Literal["center", "random", "foreground"], _SEGMENTATION] = "center"
     """Training: where the crop is taken. foreground: around a voxel of a foreground class in a share of
     `foreground_share` of the crops, else anywhere. Where there are voxels whose truth is not known (`ignore`), random

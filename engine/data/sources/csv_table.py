@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.data.cases import MOST_LABELS, Case, DatasetIndex
-from engine.data.dicom import DICOM
 from engine.data.endings import PLACED
-from engine.data.pictures import PICTURES, is_picture
+from engine.data.pictures import PICTURES, is_dicom, is_picture
 from engine.data.sources import index
 from engine.data.sources.pairs import named_classes
 from engine.data.sources.rows import plain, table_rows
@@ -104,7 +103,7 @@ def _geometry(rows: list[Row], problems: list[Problem]) -> tuple[int, str]:
         return 2, "pixel"
     if pictures:
         found = f'found "{pictures[0].image.name}" beside volumes'
-        slices = "" if pictures[0].image.name.lower().endswith(PICTURES[: -len(DICOM)]) else _SLICE
+        slices = _SLICE if is_dicom(pictures[0].image) else ""
         problems.append(Problem(pictures[0].where, found, f"all volumes, or all pictures{slices}"))
     return 3, "mm" if all(map(_placed, (row.image for row in rows))) else "voxel"
 

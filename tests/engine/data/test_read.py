@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -238,3 +239,15 @@ def test_hundreds_of_classes_come_through_to_files_and_back(tmp_path: Path) -> N
     write_mask(tmp_path / "o.nii.gz", mask, case=case, dataset=data, affine=sample.affine)
     np.testing.assert_array_equal(np.asarray(nibabel.load(tmp_path / "o.nii.gz").dataobj), label)
     np.testing.assert_array_equal(read_mask(tmp_path / "o.nii.gz", data), sample.label)
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.float32])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_the_values_of_the_last_axis_lie_side_by_side(kind: type, channels: int, tmp_path: Path) -> None:
+    stored = np.random.default_rng(0).integers(-1000, 3000, (5, 6, 7, channels)).astype(kind)
+    nibabel.save(nibabel.Nifti1Image(stored[..., 0] if channels == 1 else stored, np.eye(4)), tmp_path / "a.nii")
+    case = Case("a", (tmp_path / "a.nii",), target=0, split="train")
+    image = read_case(replace(dataset("segmentation", tmp_path), channels=channels), case).image
+    assert image.flags.c_contiguous
+    assert image.dtype == np.float32
+    np.testing.assert_array_equal(image, np.moveaxis(stored, -1, 0))

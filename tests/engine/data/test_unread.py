@@ -15,14 +15,24 @@ from engine.data.volumes import read_volume
 def test_each_format_is_one_line_with_the_way_out(tmp_path):
     odd = tmp_path / "IM0001"
     odd.write_bytes(b"\0" * 128 + b"DICM")
+    called = tmp_path / "1.2.840.7"  # by its identifier
+    called.write_bytes(odd.read_bytes())
     plain = tmp_path / "README"
     plain.write_text("words")
-    paths = [*(Path(f"{n}.dcm") for n in range(412)), Path("a.MGZ"), Path("b.nii.gz"), Path("b.nrrd"), odd, plain]
+    paths = [
+        *(Path(f"{n}.dcm") for n in range(412)),
+        Path("a.MGZ"),
+        Path("b.nii.gz"),
+        Path("b.nrrd"),
+        odd,
+        called,
+        plain,
+    ]
     lines = [str(problem) for problem in unread(paths, 3)]
     assert lines[0].startswith("412 files *.dcm (0.dcm, ...): slices of DICOM are not read")
     assert "name the folder" in lines[0]
     assert lines[1].startswith("a.MGZ: volumes of this kind are not read")
-    assert lines[2].startswith(f"{odd}: slices of DICOM are not read")
+    assert lines[2].startswith("2 files without an ending (IM0001, ...): slices of DICOM are not read")
     assert len(lines) == 3
 
 
