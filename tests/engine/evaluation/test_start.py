@@ -106,7 +106,7 @@ def test_cases_that_the_weights_have_seen_are_said_also_of_runs_that_start_from_
     page = write_report(folder)[1].read_text()
     assert f"Of the validation cases, {len(seen)} w" in page
     assert f"in the training of {first.id}, whose weights training began with" in page
-    assert f"resunet, weights of another run (19 of 19 tensors from {first.id} (best, epoch 3)" in page
+    assert f"residual_units 1, weights of another run (19 of 19 tensors from {first.id} (best, epoch 3)" in page
     assert trained_before(folder) == trained
     grandchild = started(folder, tmp_path, "data.split_seed=2", "data.limit_train=1", name="grandchild")
     assert trained_before(grandchild) == trained | {row.image for row in read_splits(folder) if row.split == "train"}
