@@ -101,7 +101,7 @@ def open_device(table: RuntimeTable, amp: Literal["off", "auto", "bf16", "fp16"]
     torch.backends.cudnn.benchmark = not table.deterministic
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
     # Some 3-D kernels have no deterministic form on a GPU: then torch warns, and the log shows it.
-    # Not by use_deterministic_algorithms, which imports the compiler to tell it of this: seconds of every command that does not train.
+    # Not by use_deterministic_algorithms, which imports the compiler to tell it of this: two seconds on slow cores.
     torch.set_deterministic_debug_mode("warn" if table.deterministic else "default")
     # Filling new memory with NaN, which that switch brings, finds bugs in kernels and costs time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
