@@ -12,7 +12,7 @@ from engine import runfolder
 from engine.console import show_progress
 from engine.data import Dataset, check_dataset, open_dataset
 from engine.data.dataset import open_elsewhere
-from engine.data.familiar import is_stretched, unfamiliar
+from engine.data.familiar import unfamiliar
 from engine.data.identity import changed, seen_in_training, split_rows
 from engine.device import ELSEWHERE, memory_errors
 from engine.errors import DataError, RunError, UsageError, printable
@@ -51,7 +51,7 @@ def evaluate(request: Evaluate) -> int:
     news: list[Event] = []
     for note in (
         *dataset.notes,
-        *unfamiliar(dataset, trained.manifest.data.ranges, stretched=is_stretched(dataset, trained.recipe.data)),
+        *unfamiliar(dataset, trained.manifest.data.ranges, trained.recipe.data),
     ):
         if request.data or note not in opened.notes:  # a case that was left out is not left out in silence
             news.append(Log(level="warning", message=f"{label}: {note}"))

@@ -13,7 +13,7 @@ from engine.console import show_progress
 from engine.data import Dataset, check_dataset
 from engine.data.cases import Case
 from engine.data.endings import VOLUMES
-from engine.data.familiar import is_stretched, unfamiliar
+from engine.data.familiar import unfamiliar
 from engine.data.pictures import PICTURES
 from engine.data.sources.case_folders import cases_below
 from engine.data.sources.dataset_json import channel_names
@@ -76,7 +76,7 @@ def predict(request: Predict) -> int:
     evaluate_split(evaluation, show_progress("predicting"), [results])
     for note in (
         *dataset.notes,
-        *unfamiliar(dataset, trained.manifest.data.ranges, stretched=is_stretched(dataset, trained.recipe.data)),
+        *unfamiliar(dataset, trained.manifest.data.ranges, trained.recipe.data),
         *told.failed,
     ):
         print(printable(note), file=sys.stderr)
@@ -188,7 +188,7 @@ def _unlike(found: Sequence[Case]) -> tuple[Case, ...]:
     twice = [name for name, count in Counter(case.id for case in found).items() if count > 1]
     if twice:
         raise DataError(
-            f"{counted(len(twice), 'name')} for several inputs, which share a name: {some(sorted(twice), 5)}",
+            f"several inputs share a name: {some(sorted(twice), 5)}",
             "results are named after their inputs: predict these one after the other, each with its own -o DIR",
         )
     return tuple(sorted(found, key=lambda case: case.id))

@@ -30,11 +30,8 @@ def is_stretched(dataset: Dataset, table: DataTable) -> bool:
     return not dataset.dense and table.resize == "stretch"
 
 
-def unfamiliar(dataset: Dataset, known: Ranges, *, stretched: bool = False) -> tuple[str, ...]:
-    """A note for each way in which cases of a data set that was checked are far from ``known``.
-
-    ``stretched``: see `is_stretched`.
-    """
+def unfamiliar(dataset: Dataset, known: Ranges, table: DataTable) -> tuple[str, ...]:
+    """A note for each way in which cases of a checked data set, read as ``table`` says, are far from ``known``."""
     if not {"low", "high", "blank"} <= known.keys():
         return ()
     cases = {case.id: case.facts for case in dataset.cases if case.facts is not None}
@@ -47,7 +44,8 @@ def unfamiliar(dataset: Dataset, known: Ranges, *, stretched: bool = False) -> t
             f"{_named(empty)}: {cases[empty[0]].blank:.0%} of the image is 0 or its least value, in training at most "
             f'{most:.0%}: where it was padded, crop it; data.intensity = "body" leaves such voxels out of the scale'
         )
-    if other := [name for name, facts in cases.items() if not stretched and _other_voxels(facts, known)]:
+    other = [name for name, facts in cases.items() if _other_voxels(facts, known)]
+    if other and not is_stretched(dataset, table):
         known_sides = [known[f"spacing {axis}"] for axis in range(dataset.spatial_dims)]
         sides = [ends(f"{low:.4g}", f"{high:.4g}") for low, high in known_sides]
         notes.append(

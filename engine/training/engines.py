@@ -155,6 +155,7 @@ def build_step(recipe: Recipe, network: Network, labels: int, iterations_per_epo
         join_norms(model)
     join_dropout(model)
     if recipe.runtime.compile:
+        # `open_device` has told the kernels, and not the compiler, whose import takes time.
         torch.use_deterministic_algorithms(torch.are_deterministic_algorithms_enabled(), warn_only=True)
         model.compile()
     return TrainStep(

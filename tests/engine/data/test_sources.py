@@ -453,18 +453,20 @@ def test_images_that_are_far_from_those_of_the_training_are_named(tmp_path: Path
     dataset = opened(tmp_path, "nifti_pairs", "segmentation", classes=("organ",))
     known = ranges(dataset, "train")
     assert known["blank"][1] < 0.01
-    notes = unfamiliar(replace(dataset, cases=dataset.split("test")), known)
+    table = b.table("nifti_pairs")
+    notes = unfamiliar(replace(dataset, cases=dataset.split("test")), known, table)
     assert notes[0].startswith("2 cases (test1, ...): values from -")
     assert "case test0: 56% of the image is 0" in notes[1]
-    assert unfamiliar(replace(dataset, cases=dataset.split("train")), known) == ()
-    assert unfamiliar(dataset, {}) == ()
+    assert unfamiliar(replace(dataset, cases=dataset.split("train")), known, table) == ()
+    assert unfamiliar(dataset, {}, table) == ()
     coarse = [replace(case, facts=replace(case.facts, spacing=(1.0, 2.0, 4.0))) for case in dataset.split("train")]
-    (said,) = unfamiliar(replace(dataset, cases=tuple(coarse)), known)
+    (said,) = unfamiliar(replace(dataset, cases=tuple(coarse)), known, table)
     assert "voxels of 1 x 2 x 4 mm; the network was trained on 1 x 2 x 3 mm" in said
-    assert unfamiliar(replace(dataset, cases=tuple(coarse)), ranges(dataset, "train", resampled=True)) == ()
-    assert unfamiliar(replace(dataset, cases=tuple(coarse)), known, stretched=True) == ()
+    assert unfamiliar(replace(dataset, cases=tuple(coarse)), ranges(dataset, "train", resampled=True), table) == ()
+    stretched = replace(dataset, cases=tuple(coarse), task="classification")
+    assert unfamiliar(stretched, known, table) == ()
     rounded = known | {"spacing 1": (2.0, 2.00000001)}  # as oblique scans have it
-    assert "on 1 x 2 x 3 mm" in unfamiliar(replace(dataset, cases=tuple(coarse)), rounded)[0]
+    assert "on 1 x 2 x 3 mm" in unfamiliar(replace(dataset, cases=tuple(coarse)), rounded, table)[0]
 
 
 def test_missing_groups_are_no_group_and_names_that_agree_but_for_case_are_noted(tmp_path: Path) -> None:
