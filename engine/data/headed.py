@@ -98,14 +98,15 @@ def _short(found: Headed, wanted: str) -> Array:
 
 
 def _unpacked(stream: BinaryIO, packed: int, wanted: int, *, bzip2: bool) -> bytearray:
-    """The ``wanted`` bytes, or a piece more, that come out of the next ``packed`` ones, which are read to their end.
+    """The first ``wanted`` bytes that come out of the next ``packed`` ones; of the part in which they end all is
+    unpacked, since its check sum stands behind it. Fewer where the file is cut off.
 
     Raises:
-        ValueError: the check sum is another.
+        ValueError: the check sum is another, or far more comes out than the file takes on the disk.
     """
-    content, unpacking = bytearray(), _unpacking(bzip2)
+    content, unpacking, most = bytearray(), _unpacking(bzip2), most_unpacked(stream)
     piece, more = b"", False  # what is not unpacked yet, and whether some of what came before may not be out yet
-    while len(content) <= wanted and not (unpacking.eof and len(content) == wanted):
+    while not (unpacking.eof and len(content) == wanted):
         if not piece and not more:
             piece = stream.read(min(_PIECE, packed))
             packed -= len(piece)
@@ -117,10 +118,13 @@ def _unpacked(stream: BinaryIO, packed: int, wanted: int, *, bzip2: bool) -> byt
             found = unpacking.decompress(piece, _PIECE)
         except (zlib.error, OSError) as error:
             raise ValueError(f"its values are damaged: {error}") from None
-        content += found
+        most -= len(found)
+        if most < 0:
+            raise ValueError("far more is packed in it than its header asks for, and than its size on the disk")
+        content += found[: wanted - len(content)]
         more = len(found) == _PIECE and not unpacking.eof
         piece = unpacking.unused_data if unpacking.eof else b"" if bzip2 else unpacking.unconsumed_tail
-    return content if unpacking.eof or len(content) > wanted else bytearray()
+    return content if unpacking.eof else bytearray()
 
 
 def _unpacking(bzip2: bool) -> Any:

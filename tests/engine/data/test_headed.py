@@ -6,6 +6,7 @@ import bz2
 import gzip
 import os
 import re
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -220,6 +221,46 @@ def test_what_is_damaged_or_leads_away_is_one_line(name, tmp_path, capfd):
     assert "\n" not in str(told.value)
     assert "0x" not in str(told.value)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("packing", [gzip, bz2, zlib])
+@pytest.mark.parametrize("more", [0, 1, 1_200_000])
+def test_a_flipped_bit_is_found_also_behind_the_values(packing, more, tmp_path):
+    """The check sum is that of all that is packed, as the libraries that packed it find."""
+    path = written(oblique(2), tmp_path / "a.nhdr", packed=True)
+    wanted, place = read_volume(path)[0], tmp_path / "a.raw.gz"
+    path.write_bytes(path.read_bytes().replace(b"gzip", b"bz2" if packing is bz2 else b"gzip"))
+    whole = gzip.decompress(place.read_bytes()) + np.random.default_rng(0).bytes(more)
+    content = packing.compress(whole)
+    place.write_bytes(content)
+    np.testing.assert_array_equal(read_volume(path)[0], wanted)
+    rng = np.random.default_rng(1)
+    for at in (*rng.integers(20, len(content), 5).tolist(), len(content) - 5):
+        flipped = bytearray(content)
+        flipped[at] ^= 1 << int(rng.integers(8))
+        try:
+            same = packing.decompress(bytes(flipped)) == whole  # a bit that means nothing, such as of padding
+        except (zlib.error, OSError, EOFError, ValueError):
+            same = False
+        place.write_bytes(flipped)
+        if same:
+            np.testing.assert_array_equal(read_volume(path)[0], wanted)
+        else:
+            with pytest.raises(ValueError, match="its values are damaged|cut off"):
+                read_volume(path)
+    place.write_bytes(content[:-4])
+    with pytest.raises(ValueError, match="cut off"):
+        read_volume(path)
+
+
+def test_a_bomb_behind_the_values_is_one_line(tmp_path):
+    path = written(oblique(2), tmp_path / "a.nhdr", packed=True)
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    begin = packer.compress(bytes(672)) + packer.flush(zlib.Z_FULL_FLUSH)
+    more = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)  # may stand there any number of times
+    (tmp_path / "a.raw.gz").write_bytes(begin + 600 * more)
+    with pytest.raises(ValueError, match="far more is packed in it than its header asks for"):
+        read_volume(path)
 
 
 def test_a_name_that_teem_has_no_room_for_is_passed_over(tmp_path):
