@@ -246,7 +246,7 @@ def test_a_flipped_bit_is_found_also_behind_the_values(packing, more, tmp_path):
         if same:
             np.testing.assert_array_equal(read_volume(path)[0], wanted)
         else:
-            with pytest.raises(ValueError, match="its values are damaged|cut off"):
+            with pytest.raises(ValueError, match=r"its values are damaged|cut off"):
                 read_volume(path)
     place.write_bytes(content[:-4])
     with pytest.raises(ValueError, match="cut off"):
