@@ -12,6 +12,7 @@ from types import MappingProxyType
 from engine.console import show_progress
 from engine.data import Dataset, check_dataset
 from engine.data.cases import Case
+from engine.data.dicom_folders import is_slice, named_volume, series_name, volumes_in
 from engine.data.endings import VOLUMES
 from engine.data.familiar import unfamiliar
 from engine.data.pictures import PICTURES
@@ -110,12 +111,15 @@ def _dataset(trained: Trained, inputs: Sequence[Path]) -> Dataset:
             return replace(inputs_of(trained), cases=_unlike(cases), channel_names=_channel_names(list(inputs)))
     endings = VOLUMES if dims == 3 else PICTURES
     files: list[Path] = []
-    series: list[tuple[Path, Path]] = []  # with the folder that was named
+    series: list[tuple[Path, Path]] = []  # with the folder, or the file, that was named
     for path in inputs:
         if path.is_dir():
             inside = sorted(p for p in path.iterdir() if p.name[0] != "." and not p.is_dir())
             files += [p for p in inside if p.name.lower().endswith(endings) or (dims == 2 and is_picture_file(p))]
-            series += [(p, path) for p in volumes_below(path) if p.is_dir()] if dims == 3 else []
+            held = [p for p in volumes_below(path) if p.is_dir()] if dims == 3 else []
+            series += [(volume, path) for p in held for volume in volumes_in(p)]
+        elif path.is_file() and dims == 3 and is_slice(path):
+            series.append((named_volume(path), path))
         elif path.is_file():
             files.append(path)
         else:
@@ -151,14 +155,14 @@ def _channel_names(files: Sequence[Path]) -> tuple[str, ...]:
 
 
 def _names(series: Sequence[tuple[Path, Path]]) -> dict[Path, str]:
-    """What results of series are called: as their folders, by all folders below the named one where two share it."""
-    counts = Counter(path.absolute().name for path in dict(series))
-    return {
-        path: path.absolute().name
-        if counts[path.absolute().name] == 1 or path == named
-        else "__".join(path.relative_to(named).parts)
-        for path, named in series
-    }
+    """What results of series are called: see `series_name`; by all folders below the named one where two share it."""
+    names = {path: series_name(path) for path in dict(series)}
+    counts = Counter(names.values())
+    for path, named in series:
+        folder = path if path.is_dir() else path.parent
+        if counts[names[path]] > 1 and folder != named and folder.is_relative_to(named):
+            names[path] = "__".join([*folder.relative_to(named).parts[:-1], names[path]])
+    return names
 
 
 def _cases(files: Sequence[Path], channels: int, names: Mapping[Path, str] = MappingProxyType({})) -> tuple[Case, ...]:

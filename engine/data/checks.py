@@ -111,7 +111,7 @@ def _facts(dataset: Dataset, case: Case, sample: RawCase, low: float, high: floa
         remarks=tuple(
             (remark, dataset.where(path))
             for path in case.files
-            for remark in remarks(path, masks=dataset.dense, mask=path == case.label)
+            for remark in remarks(path, masks=dataset.dense, mask=path == case.label, volumes=dataset.spatial_dims == 3)
         ),
         shape=image.shape,
         spacing=sample.spacing,

@@ -65,8 +65,19 @@ def read_dicom(path: Path) -> tuple[Array, Range | None]:
 
 
 @faults_told()
+def read_slice(path: Path) -> Array:
+    """The values of a slice (H, W), rescaled as the header says; turned about where 0 is white.
+
+    Raises: as `read_dicom`.
+    """
+    header = read_header(path, pixels=True)
+    values, (low, high) = _rescaled(decoded(header), header)
+    return low + high - values.astype(np.float64) if header.PhotometricInterpretation == "MONOCHROME1" else values
+
+
+@faults_told()
 def read_values(path: Path) -> tuple[Array, bool]:
-    """The values of a mask or a slice (H, W), rescaled as the header says; and whether they were packed with losses.
+    """The values of a mask (H, W), rescaled as the header says; and whether they were packed with losses.
 
     Raises:
         OSError: it has colours, or 0 is white in it. And as `read_dicom`.

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.data.dicom_pixels import faults_told, read_tags
+from engine.data.dicom_pixels import GREY, faults_told, read_tags
 
 _TAGS = [
-    *("SOPClassUID", "SeriesInstanceUID", "SeriesNumber", "NumberOfFrames", "Rows", "Columns", "SamplesPerPixel"),
-    *("PhotometricInterpretation", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"),
+    *("SOPClassUID", "SeriesInstanceUID", "SeriesNumber", "Modality", "NumberOfFrames", "Rows", "Columns"),
+    *("SamplesPerPixel", "PhotometricInterpretation", "BitsStored", "PixelRepresentation"),
+    *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 ]
 _ELSEWISE = "take it out, or write the volume as NIfTI, for instance with 3D Slicer"
@@ -27,26 +28,53 @@ class Slice:
 
     path: Path
     frame: int  # in its file, from 0
-    series: tuple[str, str]  # identifier, which is never shown, and number
     shape: tuple[int, int]  # rows, columns
     place: npt.NDArray[np.float64]  # (3), of the first pixel, in mm to the left, the back, the top
     axes: npt.NDArray[np.float64]  # (2, 3), directions of a row and of a column
     sides: tuple[float, float]  # mm from row to row, and from column to column
     scale: tuple[float, float] | None = None  # slope and intercept of a frame; None: read with its file
+    white: int | None = None  # where 0 is white: from which stored values are taken, so that dense is bright
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Held:
+    """What a DICOM file holds, as its header has it."""
+
+    path: Path
+    series: str  # identifier, which is never shown
+    number: str  # of the series: digits; "" without one
+    modality: str  # such as "CT"; "" where it says none
+    slices: tuple[Slice, ...]  # none of what has no pixels, such as a report
+    fault: str = ""  # why its slices cannot be read
 
 
 @faults_told()
-def read_slices(path: Path) -> list[Slice]:
-    """What the header of ``path`` says of its slices; nothing for what has no pixels, such as a report."""
+def read_file(path: Path) -> Held:
+    """What the header of ``path`` says of its slices.
+
+    Raises:
+        OSError: it is no DICOM, or damaged.
+    """
     header = read_tags(path, _TAGS)
-    if "Rows" not in header or "Columns" not in header:
-        return []
+    slices: list[Slice] = []
+    fault = ""
+    if "Rows" in header and "Columns" in header:
+        try:
+            slices = _slices(path, header)
+        except OSError as error:
+            fault = str(error)
+    series, modality = str(header.get("SeriesInstanceUID", "")), str(header.get("Modality", ""))
+    known = modality if re.fullmatch(r"[A-Z]{2,8}", modality) else ""
+    return Held(path, series, _number(header), known, tuple(slices), fault)
+
+
+@faults_told()
+def _slices(path: Path, header: Any) -> list[Slice]:
+    """Raises: OSError: it holds what is no slice of a volume."""
     if header.get("SOPClassUID") in _MASKS:  # of frames that hold nothing many are left out
         raise OSError("it is a DICOM Segmentation, which is not read: take it out, or write it as NIfTI in 3D Slicer")
-    if header.get("SamplesPerPixel", 1) != 1 or header.get("PhotometricInterpretation") != "MONOCHROME2":
-        raise OSError(
-            "it is in colours, or in grey of which 0 is white: a volume is in grey (MONOCHROME2); take it out"
-        )
+    if header.get("SamplesPerPixel", 1) != 1 or header.get("PhotometricInterpretation") not in GREY:
+        raise OSError("it is in colours: a volume is in grey; take it out")
     groups = header.get("PerFrameFunctionalGroupsSequence")
     frames = int(header.get("NumberOfFrames") or 1)
     if groups is None and frames > 1:
@@ -93,16 +121,21 @@ def _slice(path: Path, header: Any, said: Any, frame: int | None = None) -> Slic
     return Slice(
         path=path,
         frame=frame or 0,
-        series=(str(header.get("SeriesInstanceUID", "")), _number(header)),
         shape=(int(header.Rows), int(header.Columns)),
         place=numbers[:3],
         axes=numbers[3:9].reshape(2, 3),
         sides=(float(numbers[9]), float(numbers[10])),
         scale=scale,
+        white=_white(header) if header.PhotometricInterpretation == "MONOCHROME1" else None,
     )
+
+
+def _white(header: Any) -> int:
+    """The sum of the least and the greatest value that the bits of a file hold."""
+    return -1 if header.get("PixelRepresentation") else 2 ** int(header.BitsStored) - 1
 
 
 def _number(header: Any) -> str:
     """The number of the series, which may be shown: nothing but digits."""
     text = str(header.get("SeriesNumber", ""))
-    return f"number {text}" if re.fullmatch(r"\d{1,9}", text) else "no number"
+    return text if re.fullmatch(r"\d{1,9}", text) else ""

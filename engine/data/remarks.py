@@ -9,12 +9,14 @@ from nibabel.openers import ImageOpener
 from PIL import ExifTags
 
 from engine.data.dicom import DICOM
+from engine.data.dicom_folders import is_slice, left_aside
 from engine.data.endings import ITK, NIFTI
 from engine.data.headed import open_headed
 from engine.data.headers import AFFINE_TOLERANCE, Affine
 from engine.data.pictures import PICTURES, open_picture
 from engine.data.read import UNREADABLE
 from engine.data.volumes import corners_apart, invertible, open_nifti, read_header, spacing_of
+from engine.errors import some
 
 _BLURRED = (
     "a mask as JPEG, which blurs values: black and white are told apart, and a class that is grey in areas under 8 by "
@@ -24,24 +26,24 @@ _SHEARED = 0.01
 """Cosine between two axes, about half a degree off, from which a grid counts as sheared: ITK refuses such from 1e-4."""
 
 
-def remarks(path: Path, *, masks: bool = True, mask: bool = False) -> tuple[str, ...]:
+def remarks(path: Path, *, masks: bool = True, mask: bool = False, volumes: bool = True) -> tuple[str, ...]:
     """What to say of the picture or volume ``path``, from its header and its size; nothing where that fails.
 
     ``masks``: whether there are masks, which lie elsewhere than a turned picture. Without, what hardly ever has pages
     is not opened: of small pictures that takes a quarter of the time of reading them. ``mask``: whether this is one.
+    ``volumes``: whether a file of DICOM stands for its series.
     """
     lossy = mask and path.suffix.lower() in {".jpg", ".jpeg", ".jfif"}
+    pictures = PICTURES if masks else (".tif", ".tiff", ".webp")
     try:
-        return (*([_BLURRED] if lossy else []), *_found(path, PICTURES if masks else (".tif", ".tiff", ".webp")))
+        found = _of_series(path) if path.is_dir() or (volumes and is_slice(path)) else _found(path, pictures)
+        return (*([_BLURRED] if lossy else []), *found)
     except UNREADABLE:  # such as a second page that is damaged: what is used has been read
         return ()
 
 
 def _found(path: Path, pictures: tuple[str, ...]) -> list[str]:
     name = path.name.lower()
-    if path.is_dir():
-        affine = read_header(path).affine
-        return [] if affine is None else _sheared(affine)
     if name.endswith(NIFTI):
         return _of_nifti(path, open_nifti(path))
     if name.endswith(ITK):
@@ -76,6 +78,14 @@ def _of_nifti(path: Path, file: Nifti1Image) -> list[str]:
     wanted = int(stored["vox_offset"]) + math.prod(file.shape) * header.get_data_dtype().itemsize
     if 0 < wanted < _unpacked(path):
         found.append("holds more values than its header says: the rest is not read")
+    return found
+
+
+def _of_series(path: Path) -> list[str]:
+    affine = read_header(path).affine
+    found = [] if affine is None else _sheared(affine)
+    if aside := left_aside(path):
+        found.append(f"in its folder lie series of no volume, which are not read: {some([s.shown for s in aside], 5)}")
     return found
 
 

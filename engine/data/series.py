@@ -1,124 +1,77 @@
-"""A series of DICOM slices, or one DICOM file of many frames, as one volume: the folder that holds it stands for it.
+"""A series of DICOM slices, or one DICOM file of many frames, as one volume: the folder that holds it stands for it,
+or where that holds several one of its files.
 
 Of headers only geometry and the way in which values are stored are read: no names, dates or identifiers of patients.
 """
 
-import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from itertools import islice
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from engine.data.dicom import DICOM, begins_as_dicom, read_values
-from engine.data.dicom_pixels import decoded_frames, read_tags
-from engine.data.dicom_slices import Slice, kind_of_object, read_slices
+from engine.data.dicom import read_slice
+from engine.data.dicom_folders import SAME_WAY, chosen_series, naming
+from engine.data.dicom_pixels import decoded_frames
+from engine.data.dicom_slices import Slice
 from engine.data.headers import AFFINE_TOLERANCE, LPS, Affine, Header, affine_of, refuse_more
 from engine.errors import counted
 from engine.runfolder import most_unpacked, open_regular
 
 Floats = npt.NDArray[np.float32]
-SLICES = (*DICOM, ".ima")
-"""Endings of slices, in lower case; files without one, or with numbers in its place, are known by how they begin."""
-NO_ENDING = re.compile(r"(\.\d*)?")
-"""What stands in the place of an ending where a file has none: nothing, or a number."""
 _SAME_PLACE = 1e-3  # share of the usual distance between slices below which two of them lie at one place
-_SAME_WAY = 1e-3  # difference of a direction cosine above which slices are turned to each other
 _SHOWN = 5
-_ASKED = 5  # files of a folder, of which one may be a report or a picture of the screen
 
 
-def is_slice(path: Path) -> bool:
-    """Whether ``path`` is a DICOM file by its ending, or where it has none by how it begins."""
-    ending = path.suffix.lower()
-    if ending in SLICES:
-        return True
-    return bool(NO_ENDING.fullmatch(ending)) and path.name.upper() != "DICOMDIR" and begins_as_dicom(path)
-
-
-def is_series(folder: Path) -> bool:
-    """Whether ``folder`` holds DICOM files."""
-    try:
-        return folder.is_dir() and any(_files(folder))
-    except OSError:
-        return False
-
-
-def is_placed(folder: Path) -> bool:
-    """Whether some of the first DICOM files in ``folder`` say where they lie: slices of volumes do, X-ray does not."""
-    for path in islice(_files(folder), _ASKED):
-        with suppress(OSError):
-            header = read_tags(path, ["ImagePositionPatient", "PerFrameFunctionalGroupsSequence"])
-            if any(header.get(name) for name in ("ImagePositionPatient", "PerFrameFunctionalGroupsSequence")):
-                return True
-    return False
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """The DICOM files in ``folder``, by name."""
-    return (path for path in sorted(folder.iterdir()) if path.name[0] != "." and is_slice(path))
-
-
-def series_header(folder: Path) -> Header:
-    """What the headers of the series in ``folder`` say of its volume. Raises as `read_series`."""
-    slices = _slices(folder)
+def series_header(path: Path) -> Header:
+    """What the headers of the series ``path`` say of its volume. Raises as `read_series`."""
+    slices = _slices(path)
     rows, columns = slices[0].shape
     return Header((columns, rows, len(slices)), 1, np.dtype(np.float32), _affine(slices))
 
 
-def slices_of(folder: Path) -> list[tuple[Path, int]]:
-    """File, and frame in it from 0, of each slice of the series in ``folder``, as its volume has them.
+def slices_of(path: Path) -> list[tuple[Path, int]]:
+    """File, and frame in it from 0, of each slice of the series ``path``, as its volume has them.
 
     Raises: as `read_series`.
     """
-    return [(each.path, each.frame) for each in _slices(folder)]
+    return [(each.path, each.frame) for each in _slices(path)]
 
 
-def read_series(folder: Path, key: str = "image") -> tuple[Floats, Affine]:
-    """The volume (columns, rows, slices) in ``folder``, rescaled as its headers say (CT: to HU), and its affine.
+def read_series(path: Path, key: str = "image") -> tuple[Floats, Affine]:
+    """The volume (columns, rows, slices) that ``path`` names, and its affine.
+
+    Values are rescaled as the headers say (CT: to HU); where 0 is white (MONOCHROME1) they are turned about before.
 
     Args:
-        folder: of one series; its other files are none of DICOM.
+        path: the folder of a series, or one of its files where there are several; see `chosen_series`.
         key: "image" or "label".
 
     Raises:
-        OSError, ValueError: it holds several series, slices lack, do not fit together or are damaged.
+        OSError, ValueError: there are several series, slices lack, do not fit together or are damaged.
     """
-    slices = _slices(folder)
+    slices = _slices(path)
+    if key == "label" and (white := next((each for each in slices if each.white is not None), None)):
+        raise ValueError(f"{white.path.name}: a mask in which 0 is white: save it as MONOCHROME2")
     rows, columns = slices[0].shape
     most = 0
-    for path in {each.path: None for each in slices}:
-        with open_regular(path) as stream:
+    for file in {each.path: None for each in slices}:
+        with open_regular(file) as stream:
             most += most_unpacked(stream)
     refuse_more((columns, rows, len(slices)), np.dtype(np.float32), key, most)
     return _values(slices), _affine(slices)
 
 
-def _slices(folder: Path) -> list[Slice]:
-    """The slices of the one series in ``folder``, along the normal of their planes.
+def _slices(path: Path) -> list[Slice]:
+    """The slices of the series ``path``, along the normal of their planes.
 
     Raises:
         OSError, ValueError: as `read_series`.
     """
-    paths = [*_files(folder)]
-    found: list[Slice] = []
-    for path in paths:
-        with _of(path):
-            found += read_slices(path)
-    if not found:
-        inner = next((f": name {each.relative_to(folder)} in it" for each in folder.rglob("*") if is_series(each)), "")
-        with suppress(OSError, IndexError):
-            inner = inner or f", but {kind_of_object(paths[0])}: not read; take it out, or write a mask of it as NIfTI"
-        raise ValueError(f"it holds no DICOM slices{inner}")
-    series: defaultdict[tuple[str, str], list[Slice]] = defaultdict(list)
-    for each in found:
-        series[each.series].append(each)
-    if len(series) > 1:
-        known = [f"{counted(len(own), 'slice')} of {key[1]}" for key, own in series.items()]
-        raise ValueError(f"it holds {len(series)} series ({_some(known)}): put each into a folder of its own")
+    series = chosen_series(path)
+    if wrong := next((held for held in series.files if held.fault), None):
+        raise ValueError(f"{wrong.path.name}: {wrong.fault}")
+    found = series.slices
     _refuse_unlike(found)
     normal = np.cross(*found[0].axes)
     ordered = sorted(found, key=lambda each: float(each.place @ normal))
@@ -134,7 +87,7 @@ def _refuse_unlike(found: Sequence[Slice]) -> None:
         raise ValueError(f"its slices have {len(shapes)} sizes: {_some(f'{s[1]}x{s[0]}' for s in sorted(shapes))}")
     ways: list[list[Slice]] = []
     for each in found:
-        own = next((way for way in ways if np.abs(way[0].axes - each.axes).max() <= _SAME_WAY), None)
+        own = next((way for way in ways if np.abs(way[0].axes - each.axes).max() <= SAME_WAY), None)
         ways.append([each]) if own is None else own.append(each)
     if len(ways) > 1:
         sizes = _some(f"{len(way)} as {way[0].path.name}" for way in ways)
@@ -148,7 +101,7 @@ def _refuse_unlike(found: Sequence[Slice]) -> None:
             f"its slices have pixels of different size: {least[1]:g}x{least[0]:g} to {most[1]:g}x{most[0]:g} mm"
         )
     first = found[0].axes
-    if abs(first[0] @ first[1]) > _SAME_WAY or np.abs((first**2).sum(axis=1) - 1).max() > _SAME_WAY:
+    if abs(first[0] @ first[1]) > SAME_WAY or np.abs((first**2).sum(axis=1) - 1).max() > SAME_WAY:
         raise ValueError("the directions of its rows and columns are not at right angles, or of another length than 1")
 
 
@@ -189,24 +142,18 @@ def _affine(slices: Sequence[Slice]) -> Affine:
 def _values(slices: Sequence[Slice]) -> Floats:
     rows, columns = slices[0].shape
     volume = np.empty((columns, rows, len(slices)), np.float32, order="F")
-    places = {(each.path, each.frame): (at, each.scale) for at, each in enumerate(slices)}
+    places = {(each.path, each.frame): (at, each) for at, each in enumerate(slices)}
     for path, scale in {each.path: each.scale for each in slices}.items():
-        with _of(path):
-            frames = [read_values(path)[0]] if scale is None else decoded_frames(path)
-            for frame, stored in enumerate(frames):
-                at, own = places[path, frame]
-                values = stored if own is None else stored.astype(np.float64) * own[0] + own[1]
-                volume[:, :, at] = values.T
+        with naming(path):
+            if scale is None:
+                volume[:, :, places[path, 0][0]] = read_slice(path).T
+                continue
+            for frame, stored in enumerate(decoded_frames(path)):
+                at, each = places[path, frame]
+                slope, intercept = each.scale or (1.0, 0.0)
+                values = stored.astype(np.float64)
+                volume[:, :, at] = ((values if each.white is None else each.white - values) * slope + intercept).T
     return volume
-
-
-@contextmanager
-def _of(path: Path) -> Iterator[None]:
-    """What is wrong with a file, with its name before it."""
-    try:
-        yield
-    except OSError as error:
-        raise ValueError(f"{path.name}: {error.strerror or error}") from None
 
 
 def _named(each: Slice) -> str:

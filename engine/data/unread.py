@@ -8,17 +8,15 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
+from engine.data.dicom_folders import is_slice
 from engine.data.endings import VOLUMES
 from engine.data.pictures import PICTURES, is_picture
-from engine.data.series import SLICES, is_slice
 from engine.errors import Problem
 
-_DICOM = ("slices of DICOM are not read one by one", "name the folder that holds their series")
 _ITK = "convert to NIfTI (.nii.gz), for instance with SimpleITK or 3D Slicer"
 _PICTURE = ("pictures of this kind are not read", "convert them to PNG, for instance with ImageMagick")
 _SLIDE = ("whole-slide images are not read", "export tiles as PNG")
 _KNOWN = {
-    **dict.fromkeys(SLICES, _DICOM),
     **dict.fromkeys((".mgz", ".mgh", ".img", ".hdr", ".mnc"), ("volumes of this kind are not read", _ITK)),
     **dict.fromkeys((".gif", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".psd", ".ppm", ".pgm"), _PICTURE),
     **dict.fromkeys((".npy", ".npz"), ("arrays of NumPy are not read", "write them as NIfTI with nibabel")),
@@ -38,12 +36,10 @@ def unread(paths: Iterable[Path], spatial_dims: int) -> tuple[Problem, ...]:
     other = PICTURES if spatial_dims == 3 else VOLUMES
     for path in dict.fromkeys(map(_stand_in, paths)):
         ending = path.suffix.lower()
-        if spatial_dims == 2 and is_picture(path):
+        if is_slice(path) if spatial_dims == 3 else is_picture(path):  # a slice stands for its series
             continue
         if ending in _KNOWN:
             found[f"*{path.suffix}", _KNOWN[ending]].append(path)
-        elif is_slice(path):  # by how it begins
-            found["without an ending", _DICOM].append(path)
         elif path.name.lower().endswith(other):
             wanted = VOLUMES if spatial_dims == 3 else PICTURES
             kind = "pictures, where volumes are wanted" if spatial_dims == 3 else "volumes, where pictures are wanted"

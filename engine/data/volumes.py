@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from nibabel.openers import ImageOpener
 
+from engine.data.dicom_folders import is_slice
 from engine.data.endings import HDF5, ITK
 from engine.data.headed import open_headed, read_headed
 from engine.data.headers import Affine, Header, refuse_huge
@@ -31,14 +32,14 @@ def read_volume(path: Path, key: str = "image") -> tuple[Array, Affine | None]:
     """The array (*S) or (*S, C) and its affine, or that called ``key`` in an h5 file and None.
 
     Args:
-        path: a file, or the folder of a series of DICOM.
+        path: a file, or the folder of a series of DICOM; where that holds several, one of its files.
         key: "image" or "label".
 
     Raises:
         OSError, ValueError and others that a damaged file causes.
     """
     ending = path.suffix.lower()
-    if path.is_dir():
+    if path.is_dir() or is_slice(path):
         return read_series(path, key)
     if ending in HDF5:
         return _h5(path, key), None
@@ -50,7 +51,7 @@ def read_volume(path: Path, key: str = "image") -> tuple[Array, Affine | None]:
 def read_header(path: Path) -> Header:
     """What the file, or the series, ``path`` says of its volume. Raises as `read_volume`."""
     ending = path.suffix.lower()
-    if path.is_dir():
+    if path.is_dir() or is_slice(path):
         return series_header(path)
     if ending in HDF5:
         with open_regular(path) as stream, h5py.File(stream, "r") as file:

@@ -11,8 +11,9 @@ import numpy as np
 import engine
 from engine.data import Dataset
 from engine.data.cases import Case
+from engine.data.dicom_folders import is_series, is_slice
 from engine.data.read import Masks
-from engine.data.series import is_series, slices_of
+from engine.data.series import slices_of
 from engine.errors import DataError, UsageError
 from engine.evaluation.results import read_mask
 from engine.runfolder import write_with
@@ -37,11 +38,12 @@ def refuse_unfit(dataset: Dataset, output: Path, *, overwrite: bool) -> None:
     """
     if not dataset.dense or dataset.spatial_dims == 2:
         raise UsageError("--dicom-seg is for masks of volumes", "predict without it")
-    if other := [case.images[0] for case in dataset.cases if not is_series(case.images[0])]:
-        raise UsageError(f"--dicom-seg: {other[0]} is no folder with a DICOM series", "predict others without it")
+    images = [image for case in dataset.cases for image in case.images]
+    if other := [image for image in images if not is_series(image) and not is_slice(image)]:
+        raise UsageError(f"--dicom-seg: {other[0]} is no DICOM series", "predict others without it")
     if importlib.util.find_spec("highdicom") is None:
         raise UsageError("--dicom-seg needs highdicom, which is not installed", "pip install 'medtui[dicom]'")
-    if output.resolve() in {image.resolve() for case in dataset.cases for image in case.images}:
+    if output.resolve() in {(image if image.is_dir() else image.parent).resolve() for image in images}:
         raise UsageError(f"{output} is an input", "name another folder with -o DIR")
     paths = [output / f"{case.id}.dcm" for case in dataset.cases]
     there = [path for path in paths if path.exists() and not is_segmentation(path)]

@@ -5,7 +5,7 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from engine.data.series import is_series
+from engine.data.dicom_folders import is_series
 from engine.data.sources.index import files_below, inside, missing, split_named, stem
 from engine.data.sources.rows import plain, table_rows
 from engine.data.traits import GROUPS, SPLIT_COLUMNS

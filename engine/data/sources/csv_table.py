@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.data.cases import MOST_LABELS, Case, DatasetIndex
+from engine.data.dicom_folders import is_placed, is_slice, named_volume, series_name
 from engine.data.endings import PLACED
-from engine.data.pictures import PICTURES, is_dicom, is_picture
+from engine.data.pictures import PICTURES, is_picture
 from engine.data.sources import index
 from engine.data.sources.pairs import named_classes
 from engine.data.sources.rows import plain, table_rows
@@ -17,7 +18,6 @@ from engine.recipe.sources import CsvTable
 ENDINGS = (*PLACED, *PICTURES)
 _COLUMNS = ("path_column", "label_column", "group_column", "split_column")
 _WITHOUT = "a path with its ending, as .png, or a folder that holds a DICOM series"
-_SLICE = "; of slices of DICOM, and of files of many frames, the folder that holds them"
 _SAID = {"true": 1.0, "false": 0.0, "": 0.0}
 _Truths = tuple[tuple[str, ...], tuple[int, ...], list[tuple[Path | None, int | None]]]
 """Classes, their mask values, and mask or class of each row."""
@@ -52,9 +52,10 @@ def csv_table(table: CsvTable, folder: Path, task: str) -> DatasetIndex:
     ]
     index.refuse(folder, problems)
     classes, values, truths = truths_of(folder, table, rows, problems)
-    dims, unit = _geometry(rows, problems)
+    dims, unit = _geometry(rows, problems, wanted=len(table.size) == 3)
     index.refuse(folder, problems)
-    names = index.identities([row.image for row in rows], folder, ENDINGS)
+    series = {row.image: series_name(row.image) for row in rows if dims == 3 and is_slice(row.image)}
+    names = index.identities([row.image for row in rows], folder, ENDINGS, series)
     return DatasetIndex(
         name=folder.name,
         cases=tuple(
@@ -92,25 +93,40 @@ def _targets(folder: Path, table: CsvTable, rows: list[Row], problems: list[Prob
     return classes, (), [(None, targets[row.label]) for row in rows]
 
 
-def _geometry(rows: list[Row], problems: list[Problem]) -> tuple[int, str]:
-    """Axes of the images and the unit of distances, from the endings of their files."""
+def _geometry(rows: list[Row], problems: list[Problem], *, wanted: bool) -> tuple[int, str]:
+    """Axes of the images and the unit of distances, from the endings of their files.
+
+    Files of DICOM are pictures; beside volumes, or where these are ``wanted``, each may stand for its series.
+    """
     bare = [row for row in rows if not row.image.suffix and not row.image.exists()]
     problems += [Problem(row.where, f'found "{row.image.name}"', _WITHOUT) for row in bare]
     if bare:
         return 2, "pixel"
     pictures = [row for row in rows if is_picture(row.image)]
-    if len(pictures) == len(rows):
+    if len(pictures) == len(rows) and not (wanted and _are_series(rows)):
         return 2, "pixel"
-    if pictures:
-        found = f'found "{pictures[0].image.name}" beside volumes'
-        slices = _SLICE if is_dicom(pictures[0].image) else ""
-        problems.append(Problem(pictures[0].where, found, f"all volumes, or all pictures{slices}"))
+    if others := [row for row in pictures if not is_slice(row.image)]:
+        found = f'found "{others[0].image.name}" beside volumes'
+        problems.append(Problem(others[0].where, found, "all volumes, or all pictures"))
     return 3, "mm" if all(map(_placed, (row.image for row in rows))) else "voxel"
 
 
 def _placed(path: Path) -> bool:
     """Whether the volume ``path`` says where it lies."""
-    return path.name.lower().endswith(PLACED) or path.is_dir()
+    return path.name.lower().endswith(PLACED) or path.is_dir() or is_slice(path)
+
+
+def _are_series(rows: list[Row]) -> bool:
+    """Whether each row names a file of DICOM that says where it lies, and none two files of one series."""
+    seen: set[Path] = set()
+    for row in rows:
+        if not is_slice(row.image) or not is_placed(row.image):
+            return False
+        volume = named_volume(row.image)
+        if volume in seen:
+            return False
+        seen.add(volume)
+    return True
 
 
 def _rows(folder: Path, table: CsvTable, problems: list[Problem], *, named: bool) -> Iterator[Row]:

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.data.cases import Case, DatasetIndex
+from engine.data.dicom_folders import is_placed, is_slice, series_name, volumes_in
 from engine.data.endings import PLACED
 from engine.data.pictures import PICTURES
-from engine.data.series import is_placed
 from engine.data.sources import index
 from engine.errors import DataError, Problem
 from engine.recipe.sources import ImageFolderTable
@@ -48,7 +48,8 @@ def image_folder(table: ImageFolderTable, folder: Path, task: str) -> DatasetInd
                     allowed += ", or folders of DICOM series" if volumes else ""
                     problems.append(Problem(where, "no images in it", allowed))
     index.refuse(folder, problems)
-    names = index.identities([case.images[0] for case in cases], folder, endings)
+    series = {file: series_name(file) for case in cases if volumes and is_slice(file := case.images[0])}
+    names = index.identities([case.images[0] for case in cases], folder, endings, series)
     return DatasetIndex(
         name=folder.name,
         cases=tuple(replace(case, id=name) for name, case in zip(names, cases, strict=True)),
@@ -56,7 +57,7 @@ def image_folder(table: ImageFolderTable, folder: Path, task: str) -> DatasetInd
         channels=0 if volumes else 3,  # a classifier of pictures sees colours, also where these are grey
         spatial_dims=3 if volumes else 2,
         spacing_unit="mm" if volumes else "pixel",
-        notes=index.left_over(folder, [folder], cases),
+        notes=index.left_over(folder, [folder], cases, [file.parent for file in series]),
     )
 
 
@@ -72,11 +73,15 @@ def _images(places: Sequence[Path], *, wanted: bool) -> tuple[dict[Path, list[Pa
 
 
 def _volumes(place: Path, *, series: bool) -> list[Path]:
-    """The volumes in ``place`` and its folders, of those with one name one; with ``series`` those of DICOM too."""
+    """The volumes in ``place`` and its folders, of those with one name one; with ``series`` those of DICOM too.
+
+    In ``place`` itself nothing says whether slices are meant, or volumes.
+    """
     named = {path.with_name(index.stem(path, PLACED)): path for path in index.volumes_below(place)}
-    return sorted(
-        path for path in named.values() if not path.is_dir() or (series and path != place and is_placed(path))
-    )
+    folders = [path for path in named.values() if path.is_dir()]
+    held = [path for path in folders if series and path != place and is_placed(path)]
+    files = [path for path in named.values() if path not in folders]
+    return sorted([*files, *(volume for path in held for volume in volumes_in(path))])
 
 
 def _cases(path: Path, files: list[Path], target: int, split: str) -> list[Case]:

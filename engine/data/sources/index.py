@@ -4,15 +4,16 @@ import codecs
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import singledispatch
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 from engine.data.cases import Case, DatasetIndex
+from engine.data.dicom_folders import NO_ENDING, is_slice
 from engine.data.endings import DETACHED, PLACED
 from engine.data.pictures import PICTURES
-from engine.data.series import NO_ENDING, is_slice
 from engine.data.signs import kind_of
 from engine.errors import DataError, Problem, counted, some
 from engine.recipe.base import folded
@@ -172,9 +173,12 @@ def hidden(name: str) -> bool:
     return name[0] == "." or name in {"__MACOSX", "@eaDir"}
 
 
-def left_over(folder: Path, places: Collection[Path], cases: Sequence[Case]) -> tuple[str, ...]:
-    """A note that counts and names the files in ``places`` that are of no case, texts and tables apart."""
-    used = {path for case in cases for path in case.files}
+def left_over(
+    folder: Path, places: Collection[Path], cases: Sequence[Case], series: Collection[Path] = ()
+) -> tuple[str, ...]:
+    """A note that counts and names the files in ``places`` that are of no case, texts and tables apart, and what lies
+    in the folders ``series`` of which files stand for several."""
+    used = {*series, *(path for case in cases for path in case.files)}
     heads = {path.with_suffix("") for path in used if path.suffix.lower() in DETACHED}  # their values lie beside them
     rest = [path for place in places for path in files_below(place) if used.isdisjoint((path, path.parent))]
     rest = [path for path in rest if path.suffix and path.suffix.lower() not in _TEXTS]
@@ -249,16 +253,22 @@ def refuse(folder: Path, problems: Sequence[Problem]) -> None:
         raise DataError(f"{folder} cannot be used: {counted(len(problems), 'problem')}", problems=tuple(problems))
 
 
-def identities(paths: Sequence[Path], folder: Path, endings: Collection[str]) -> list[str]:
+def identities(
+    paths: Sequence[Path], folder: Path, endings: Collection[str], names: Mapping[Path, str] = MappingProxyType({})
+) -> list[str]:
     """A name for each file: its stem where that is unique among them, else its path below ``folder``.
 
     Slashes of a path become ``__``, so that a name can be part of a file name.
+
+    Args:
+        names: of those that are called otherwise than their files: by that of their folder, with more behind it.
     """
-    stems = [stem(path, endings) for path in paths]
+    stems = [names.get(path) or stem(path, endings) for path in paths]
     counts = Counter(stems)
-    longer = [path.relative_to(folder).parent.as_posix().replace("/", "__") for path in paths]
-    parts = zip(stems, longer, paths, strict=True)
-    return [name if counts[name] == 1 else f"{above}__{path.name}" for name, above, path in parts]
+    places = [path.parent.with_name(names[path]) if path in names else path for path in paths]
+    longer = [place.relative_to(folder).parent.as_posix().replace("/", "__") for place in places]
+    parts = zip(stems, longer, places, strict=True)
+    return [name if counts[name] == 1 else f"{above}__{place.name}" for name, above, place in parts]
 
 
 def split_named(text: str) -> str | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.data.cases import Case, DatasetIndex
+from engine.data.dicom_folders import is_slice
 from engine.data.endings import PLACED
 from engine.data.pictures import PICTURES
 from engine.data.sources import index
@@ -145,6 +146,9 @@ def _pairs(folder: Path, images: str, labels: str, split: str, endings: Sequence
             raise DataError(f"two masks of the image {owner}: {found}", "leave one of them there; nothing says which")
     if masks and not scans:
         foreign = unread(index.files_below(folder / images), 3 if endings == PLACED else 2)
+        if not foreign and any(map(is_slice, index.files_below(folder / images))):
+            way = "each series in a folder of its own, which is called as its mask"
+            foreign = (Problem(images, "slices of DICOM side by side", way),)
         raise DataError(
             f"no image that can be read in {folder / images}, beside {counted(len(masks), 'mask')}", problems=foreign
         )

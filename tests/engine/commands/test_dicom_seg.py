@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from engine.errors import UsageError
 from engine.requests import Predict
 from engine.runfolder import RunFolder
 from tests.engine.data.series import enhanced, save, scan, slices
+from tests.engine.data.test_studies import study
 from tests.engine.export.exports import VOLUMES
 from tests.engine.export.untrained import untrained
 
@@ -108,7 +110,7 @@ def test_what_none_can_be_written_for_is_refused_before_anything_is(run, tmp_pat
     def asked(source: Path, output: Path) -> int:
         return predict(Predict(run=run.root, inputs=(source,), output=output, dicom_seg=True))
 
-    with pytest.raises(UsageError, match=r"a\.nii\.gz is no folder with a DICOM series"):
+    with pytest.raises(UsageError, match=r"a\.nii\.gz is no DICOM series"):
         asked(nifti, tmp_path / "out")
     with pytest.raises(UsageError, match="ct is an input"):
         asked(tmp_path / "ct", tmp_path / "ct")
@@ -135,3 +137,34 @@ def test_a_series_that_lacks_what_it_must_say_costs_only_its_segmentation(run, t
     assert "no DICOM Segmentation of ct: IM" in said
     assert "lacks FrameOfReferenceUID" in said
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["ct.nii.gz"]
+
+
+def test_of_a_folder_of_a_study_each_series_has_its_mask(run, tmp_path, capsys):
+    folder = study(tmp_path / "study", shape=(18, 24, 28))
+    for path in folder.iterdir():
+        held = pydicom.dcmread(path)
+        held.StudyInstanceUID, held.FrameOfReferenceUID = "1.2.3", "1.2.3.4"
+        held.save_as(path)
+    asked = Predict(run=run.root, inputs=(folder,), output=tmp_path / "out", dicom_seg=True)
+    assert predict(asked) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        *("study__2.dcm", "study__2.nii.gz", "study__5.dcm", "study__5.nii.gz"),
+    ]
+    assert "in its folder lie series of no volume, which are not read: 3 slices of number 1" in capsys.readouterr().err
+    for number, name in ((2, "A0"), (5, "B1")):
+        made = pydicom.dcmread(tmp_path / "out" / f"study__{number}.dcm")
+        series = pydicom.dcmread(folder / f"{name}_0000.dcm").SeriesInstanceUID
+        assert made.ReferencedSeriesSequence[0].SeriesInstanceUID == series
+        apart = tmp_path / "apart" / f"study__{number}"
+        apart.mkdir(parents=True)
+        for path in folder.glob(f"{name}_*"):
+            shutil.copy(path, apart)
+    wanted = Predict(run=run.root, inputs=(tmp_path / "apart",), output=tmp_path / "wanted")
+    named = Predict(run=run.root, inputs=tuple(folder.glob("A0*")), output=tmp_path / "named")  # of one all files
+    assert predict(wanted) == predict(named) == 0
+    for place, names in (("out", ("2", "5")), ("named", ("2",))):
+        for number in names:
+            found, own = (nibabel.load(tmp_path / at / f"study__{number}.nii.gz") for at in (place, "wanted"))
+            np.testing.assert_array_equal(np.asarray(found.dataobj), np.asarray(own.dataobj))
+            np.testing.assert_allclose(found.affine, own.affine)
+    assert [path.name for path in (tmp_path / "named").iterdir()] == ["study__2.nii.gz"]

@@ -144,10 +144,7 @@ def test_a_table_of_series_says_what_to_name_in_place_of_a_slice_or_of_a_folder_
     rows = [f"scans/p{at}/ct,{'ab'[at % 2]}" for at in range(4)]
     keys = b.table("csv", size=(8, 8, 8), split="fraction")
     for row, said in (
-        (
-            "scans/p0/ct/IM0000.dcm,a",
-            r'"IM0000.dcm" beside volumes.*\n.*slices of DICOM, .* the folder that holds them',
-        ),
+        ("scans/p0/a.png,a", r'"a.png" beside volumes.*\n.*all volumes, or all pictures'),
         ("scans/p9,a", r'found "p9"\n.*or a folder that holds a DICOM series'),
     ):
         b.csv_table(tmp_path / "d", [*rows, row])

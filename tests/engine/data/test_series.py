@@ -14,8 +14,8 @@ import SimpleITK
 from pydicom.dataset import Dataset
 
 from engine.data import check_dataset, open_dataset
+from engine.data.dicom_folders import is_series, is_slice
 from engine.data.remarks import remarks
-from engine.data.series import is_series, is_slice
 from engine.data.volumes import read_header, read_volume
 from engine.errors import DataError
 from engine.planning.layouts import find_layout
@@ -23,9 +23,9 @@ from tests.engine.data import builders as b
 from tests.engine.data.series import enhanced, save, scan, slices
 
 
-def by_itk(folder: Path) -> SimpleITK.Image:
+def by_itk(folder: Path, series: str = "") -> SimpleITK.Image:
     reader = SimpleITK.ImageSeriesReader()
-    reader.SetFileNames(reader.GetGDCMSeriesFileNames(os.fspath(folder)))
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(os.fspath(folder), series))
     reader.SetOutputPixelType(SimpleITK.sitkFloat32)
     return reader.Execute()
 
@@ -140,6 +140,11 @@ def _cut(made: list[Dataset]) -> None:
     made[2].PixelData = made[2].PixelData[:50]
 
 
+def _two(made: list[Dataset]) -> None:
+    for one in made[:2]:
+        one.SeriesInstanceUID, one.SeriesNumber = "1.2", 9
+
+
 def _contours(made: list[Dataset]) -> None:
     for one in made:
         one.SOPClassUID = "1.2.840.10008.5.1.4.1.1.481.3"
@@ -148,7 +153,7 @@ def _contours(made: list[Dataset]) -> None:
 
 BAD = {
     "a slice lacks": (_without(2), r"are missing: .* mm lie between IM\d+.dcm and IM\d+.dcm, where .* are usual"),
-    "two series": (_set(0, SeriesInstanceUID="1.2", SeriesNumber=9), r"2 series \(.*5 slices of number 3.*\): put"),
+    "two series": (_two, r"2 series \(.*4 slices of number 3.*\): put each into a folder of its own"),
     "a mask": (_set(2, SOPClassUID="1.2.840.10008.5.1.4.1.1.66.4"), r"IM\d+.dcm: it is a DICOM Segmentation, which is"),
     "contours": (_contours, "no DICOM slices, but RT Structure Set Storage: not read; take it out"),
     "a localizer": (
@@ -303,3 +308,36 @@ def test_slices_are_unpacked(syntax, tmp_path, capfd):
     with pytest.raises(ValueError, match=f"{path.name}: its (pixels cannot be read: packed as|header is damaged)"):
         read_volume(folder)
     assert "Secret" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("bits", [12, 16])
+def test_where_0_is_white_values_are_turned_about_as_by_itk(signed, bits, tmp_path):
+    made = slices(scan(3))
+    for at, one in enumerate(made):
+        one.PhotometricInterpretation, one.PixelRepresentation = "MONOCHROME1", int(signed)
+        one.BitsStored, one.HighBit = bits, bits - 1
+        one.RescaleSlope, one.RescaleIntercept = (2 + at, -1000) if bits == 12 else (1, 0)
+        low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1)) if signed else (0, 2**bits)
+        values = np.random.default_rng(at).integers(low, high, (one.Rows, one.Columns))
+        one.PixelData = values.astype("i2" if signed else "u2").tobytes()
+    folder = save(tmp_path / "s", made)
+    found = read_volume(folder)[0]
+    stored = made[2].pixel_array.astype(float)
+    wanted = (-1 - stored if signed else 2**bits - 1 - stored) * made[2].RescaleSlope + made[2].RescaleIntercept
+    np.testing.assert_array_equal(found[:, :, 2].T, wanted)
+    if bits == 16 or not signed:  # GDCM refuses to turn signed values of fewer bits
+        assert_is(read_volume(folder), by_itk(folder))
+    with pytest.raises(ValueError, match="a mask in which 0 is white"):
+        read_volume(folder, "label")
+
+
+def test_so_are_those_of_many_frames(tmp_path):
+    image = SimpleITK.Cast(SimpleITK.Abs(scan(2)), SimpleITK.sitkInt16) * 2
+    path = enhanced(tmp_path / "e" / "one.dcm", image, [3, 1, 0, 5, 4, 2])
+    wanted = read_volume(path.parent)[0]
+    held = pydicom.dcmread(path)
+    held.PhotometricInterpretation = "MONOCHROME1"
+    held.PixelData = (65535 - held.pixel_array).astype("u2").tobytes()
+    held.save_as(path)
+    np.testing.assert_array_equal(read_volume(path.parent)[0], wanted)

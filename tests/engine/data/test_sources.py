@@ -400,7 +400,7 @@ def test_images_in_a_format_that_is_not_read_are_said_once_and_not_missing(tmp_p
         path.with_name(path.name[0]).write_bytes(bytes(128) + b"DICM")
     with pytest.raises(DataError, match=r"(?s)no image that can be read in .*images, beside 4 masks") as caught:
         opened(tmp_path, "nifti_pairs", "segmentation", classes=("organ",), split="fraction")
-    assert [problem.what for problem in caught.value.problems] == ["slices of DICOM are not read one by one"]
+    assert [problem.what for problem in caught.value.problems] == ["slices of DICOM side by side"]
 
 
 def test_accents_have_one_form(tmp_path: Path) -> None:

@@ -28,12 +28,8 @@ def test_each_format_is_one_line_with_the_way_out(tmp_path):
         called,
         plain,
     ]
-    lines = [str(problem) for problem in unread(paths, 3)]
-    assert lines[0].startswith("412 files *.dcm (0.dcm, ...): slices of DICOM are not read")
-    assert "name the folder" in lines[0]
-    assert lines[1].startswith("a.MGZ: volumes of this kind are not read")
-    assert lines[2].startswith("2 files without an ending (IM0001, ...): slices of DICOM are not read")
-    assert len(lines) == 3
+    (line,) = [str(problem) for problem in unread(paths, 3)]  # a slice of DICOM stands for its series
+    assert line.startswith("a.MGZ: volumes of this kind are not read")
 
 
 SIGNS = {

@@ -1,0 +1,137 @@
+"""A folder that holds all files of a study: each series is a volume, as SimpleITK finds them; localizers are none."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK
+
+from engine.data import check_dataset, open_dataset
+from engine.data.dicom_folders import named_volume, series_name, volumes_in
+from engine.data.remarks import remarks
+from engine.data.volumes import read_header, read_volume
+from engine.errors import DataError
+from engine.planning.layouts import find_layout
+from tests.engine.data import builders as b
+from tests.engine.data.series import enhanced, save, scan, slices
+from tests.engine.data.test_series import assert_is, by_itk
+
+PLANES = ([1, 0, 0, 0, 1, 0], [1, 0, 0, 0, 0, -1], [0, 1, 0, 0, 0, -1])
+
+
+def study(
+    folder: Path, seed: int = 0, numbers: tuple[int | None, ...] = (2, 5), shape: tuple[int, int, int] = (6, 7, 8)
+) -> Path:
+    """A series of ``shape`` for each of ``numbers``, a localizer, a picture of the screen and a report."""
+    for at, number in enumerate(numbers):
+        made = slices(scan(100 * seed + at, shape))
+        for one in made:
+            one.Modality = "CT"
+            one.SeriesNumber = number
+        save(folder, made, f"{'AB'[at % 2]}{at}_{{:04d}}.dcm")
+    localizer = slices(scan(100 * seed + 50, (3, 9, 9)))
+    for one, plane in zip(localizer, PLANES, strict=True):
+        one.SeriesNumber, one.ImageOrientationPatient = 1, plane
+    save(folder, localizer, "L{}.dcm")
+    (screen,) = slices(scan(3, (1, 9, 9)))
+    screen.PhotometricInterpretation, screen.SamplesPerPixel, screen.SeriesNumber = "RGB", 3, 999
+    (report,) = slices(scan(3, (1, 9, 9)))
+    del report.Rows, report.Columns, report.PixelData
+    save(folder, [screen, report], "S{}.dcm")
+    return folder
+
+
+def test_each_series_is_the_volume_that_itk_finds_in_the_folder(tmp_path):
+    folder = study(tmp_path / "1.2.study", numbers=(2, 5, 6))
+    found = volumes_in(folder)
+    assert [series_name(path) for path in found] == ["1.2.study__2", "1.2.study__5", "1.2.study__6"]
+    for path in found:
+        assert_is(read_volume(path), by_itk(folder, str(pydicom.dcmread(path).SeriesInstanceUID)))
+        assert read_header(path).shape == (8, 7, 6)
+        (said,) = remarks(path)
+        assert said.startswith("in its folder lie series of no volume, which are not read: 3 slices of number 1 (MR")
+        assert "Secret" not in said
+    known = SimpleITK.ImageSeriesReader.GetGDCMSeriesIDs(os.fspath(folder))
+    assert {str(pydicom.dcmread(path).SeriesInstanceUID) for path in found} <= {*known}
+    assert {named_volume(path) for path in folder.glob("B*")} == {found[1]}
+
+
+@pytest.mark.parametrize("numbers", [(3, 3), (None, 3), (None, None)])
+def test_series_without_numbers_of_their_own_are_counted(numbers, tmp_path):
+    folder = study(tmp_path / "p1", numbers=numbers)
+    names = [series_name(path) for path in volumes_in(folder)]
+    assert len({*names}) == 2
+    assert all(name.startswith("p1__") and name[4:].isdigit() for name in names)
+
+
+def test_of_several_one_must_be_named_and_of_one_beside_a_localizer_none(tmp_path):
+    folder = study(tmp_path / "p1")
+    with pytest.raises(
+        ValueError, match=r"2 series \(6 slices of number 2 \(CT of 8x7, A0_0000.dcm\), 6 .*name a file"
+    ):
+        read_volume(folder)
+    alone = study(tmp_path / "p2", numbers=(7,))
+    assert volumes_in(alone) == [alone]
+    assert named_volume(alone / "A0_0003.dcm") == alone
+    wanted = by_itk(alone, str(pydicom.dcmread(alone / "A0_0000.dcm").SeriesInstanceUID))
+    assert_is(read_volume(alone), wanted)
+    with pytest.raises(ValueError, match="lie in 3 directions, as those of a localizer do"):
+        read_volume(alone / "L1.dcm")
+    with pytest.raises(ValueError, match=r"S\d.dcm: it is in colours: a volume is in grey"):
+        read_volume(next(path for path in alone.glob("S*") if pydicom.dcmread(path).get("Rows")))
+    with pytest.raises(FileNotFoundError):
+        read_volume(alone / "A9.dcm")
+
+
+def test_files_of_many_frames_side_by_side_are_a_volume_each(tmp_path):
+    for at in range(3):
+        enhanced(tmp_path / "mr" / f"{at}.dcm", scan(at), [*range(6)])
+    for at, path in enumerate(volumes_in(tmp_path / "mr")):
+        reader = SimpleITK.ImageFileReader()
+        reader.SetFileName(os.fspath(tmp_path / "mr" / f"{at}.dcm"))
+        reader.SetOutputPixelType(SimpleITK.sitkFloat32)
+        assert path.name == f"{at}.dcm"
+        assert_is(read_volume(path), reader.Execute())
+
+
+def test_series_of_classes_lie_side_by_side_in_folders_of_patients(tmp_path):
+    for at in range(6):
+        kind = ("benign", "malignant")[at % 2]
+        study(tmp_path / "d" / kind / f"p{at}", at, (2, 5) if at > 1 else (2,))
+    layout, others = find_layout(tmp_path / "d")
+    assert (layout.source, layout.index.spatial_dims, layout.whole, others) == ("image_folder", 3, 10, ())
+    table = layout.table("d", split="fraction", test_fraction=0.4)
+    dataset = check_dataset(open_dataset(table, "classification", tmp_path), table)
+    assert {case.facts.shape for case in dataset.cases if case.facts} == {(1, 8, 7, 6)}
+    assert {case.id for case in dataset.cases} == {
+        *("p0", "p1"),
+        *(f"p{at}__{number}" for at in range(2, 6) for number in (2, 5)),
+    }
+    assert {case.group for case in dataset.cases if "p2" in case.id} == {"p2"}
+    assert not [note for note in dataset.notes if "not used" in note]
+    assert any("series of no volume, which are not read" in note for note in dataset.notes)
+
+
+def test_a_table_names_a_file_of_the_series_that_is_meant(tmp_path):
+    for at in range(4):
+        study(tmp_path / "d" / f"p{at}", at)
+    keys = b.table("csv", size=(8, 8, 8), split="fraction")
+    b.csv_table(tmp_path / "d", [f"p{at}/B1_0004.dcm,{'ab'[at % 2]}" for at in range(4)])
+    assert find_layout(tmp_path / "d", "csv")[0].index.spatial_dims == 3
+    dataset = check_dataset(open_dataset(keys, "classification", tmp_path), keys)
+    assert sorted(case.id for case in dataset.cases) == [f"p{at}__5" for at in range(4)]
+    assert dataset.spacing_unit == "mm"
+    np.testing.assert_allclose(
+        [case.facts.spacing for case in sorted(dataset.cases, key=lambda case: case.id) if case.facts],
+        [scan(100 * at + 1).GetSpacing() for at in range(4)],
+        atol=1e-6,
+    )
+    b.csv_table(tmp_path / "d", [f"p{at}/{name}.dcm,a" for at in range(4) for name in ("B1_0001", "B1_0002")])
+    assert find_layout(tmp_path / "d", "csv")[0].index.spatial_dims == 2  # several of one series: pictures
+    b.csv_table(tmp_path / "d", [f"p{at},{'ab'[at % 2]}" for at in range(4)])
+    with pytest.raises(DataError, match=r"p0, .*: image cannot be read: it holds 2 series"):
+        check_dataset(open_dataset(keys, "classification", tmp_path), keys)
