@@ -148,7 +148,7 @@ def _stored_ends(header: "Dataset") -> Range:
 
 
 def _names_its_range(header: "Dataset") -> bool:
-    """Whether black and white are the ends of the bits that are stored: 8, or fewer than there is room for.
+    """Whether black and white are the ends of the bits that are stored: 1 or 8, or fewer than there is room for.
 
     Not of signed values, of which neither end has a meaning, and not where all of 16 bits are stored: so it is written
     too where less is meant, and the file knows no more than a PNG.
@@ -156,7 +156,7 @@ def _names_its_range(header: "Dataset") -> bool:
     bits = int(header.BitsStored)
     if header.get("ModalityLUTSequence"):
         return True
-    return not header.get("PixelRepresentation") and (bits == 8 or bits < int(header.BitsAllocated))
+    return not header.get("PixelRepresentation") and (bits in {1, 8} or bits < int(header.BitsAllocated))
 
 
 def _window(header: "Dataset") -> tuple[float, float, bool] | None:

@@ -206,7 +206,8 @@ def _unlocked() -> None:
     _lock = threading.Lock()
 
 
-os.register_at_fork(after_in_child=_unlocked)
+if hasattr(os, "register_at_fork"):  # not on Windows, where no process begins as a copy
+    os.register_at_fork(after_in_child=_unlocked)
 
 
 def _headers(folder: Path) -> tuple[Held, ...]:

@@ -192,10 +192,23 @@ def decoded_frames(path: Path) -> Iterator[Array]:
         for name in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
             header.pop(name, None)
         coded = generate_frames(content, number_of_frames=count) if packed else iter(())
+    if header.BitsAllocated == 1 and not packed:  # frames begin within a byte
+        yield from _bits(header, content, count)
+        return
     for at in range(count):
         with faults_told():
             header.PixelData = encapsulate([next(coded)]) if packed else content[at * size : (at + 1) * size]
         yield decoded(header)
+
+
+def _bits(header: "Dataset", content: bytes, count: int) -> Iterator[Array]:
+    """Frames (H, W) of one bit a value, the first of each byte last."""
+    size = header.Rows * header.Columns
+    bits = np.unpackbits(np.frombuffer(content, np.uint8), bitorder="little")
+    if len(bits) < count * size:
+        raise OSError(f"it is cut off: {len(content):,} of {-(-count * size // 8):,} bytes of pixels")
+    for at in range(count):
+        yield bits[at * size : (at + 1) * size].reshape(header.Rows, header.Columns)
 
 
 def _lossless(header: "Dataset") -> Array:

@@ -12,13 +12,14 @@ import numpy as np
 import pydicom
 import pytest
 from PIL import Image
-from pydicom.pixels import apply_modality_lut, apply_voi_lut
+from pydicom.pixels import apply_modality_lut, apply_voi_lut, pack_bits
 
 from engine.data import check_dataset, open_dataset
 from engine.data.cases import Dataset
 from engine.data.dicom import read_dicom
+from engine.data.dicom_pixels import decoded_frames
 from engine.data.lossless_jpeg import unpack
-from engine.data.pictures import picture_channels, picture_size, read_mask_picture, read_picture
+from engine.data.pictures import picture_channels, picture_size, read_mask_picture, read_picture, to_shades
 from engine.data.read import read_case
 from engine.errors import DataError
 from tests.engine.data import builders as b
@@ -301,3 +302,37 @@ def test_changed_bytes_are_read_or_told_and_pydicom_says_nothing(tmp_path: Path)
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
     assert "pydicom" not in done.stderr
     assert "Warning" not in done.stderr
+
+
+def _one_bit(path: Path, frames: np.ndarray, **tags: object) -> Path:
+    """``frames`` (N, H, W) of 0 and 1, a bit a value."""
+    dicom(path, frames[0])
+    count = {"NumberOfFrames": len(frames)} if len(frames) > 1 else {}
+    raw = pack_bits(frames, pad=True)
+    return again(path, BitsAllocated=1, BitsStored=1, HighBit=0, PixelData=raw, **count, **tags)
+
+
+@pytest.mark.parametrize("kind", ["MONOCHROME1", "MONOCHROME2"])
+def test_one_bit_a_value_is_black_and_white_as_in_png(kind: str, tmp_path: Path) -> None:
+    values = _random(1, np.uint8)
+    path = _one_bit(tmp_path / "a.dcm", values[None], PhotometricInterpretation=kind)
+    shown = 255 * (values if kind[-1] == "2" else 1 - values)
+    Image.fromarray(shown).convert("1").save(tmp_path / "a.png")
+    assert np.array_equal(read_picture(tmp_path / "a.png"), shown)
+    found, ends = read_dicom(path)
+    assert np.array_equal(to_shades(found, ends), shown)
+    if kind[-1] == "2":
+        Image.fromarray(values * 255).convert("1").save(tmp_path / "m.png")
+        assert np.array_equal(read_mask_picture(path), values)
+        assert np.array_equal(read_mask_picture(tmp_path / "m.png"), values)
+
+
+def test_frames_of_one_bit_begin_within_bytes(tmp_path: Path) -> None:
+    values = _random(1, np.uint8, (5, 7, 9))  # 63 bits each
+    path = _one_bit(tmp_path / "a.dcm", values)
+    found = np.stack([*decoded_frames(path)])
+    assert np.array_equal(found, values)
+    assert np.array_equal(found, pydicom.dcmread(path).pixel_array)
+    again(path, PixelData=bytes(38))
+    with pytest.raises(OSError, match="it is cut off: 38 of 40 bytes of pixels"):
+        list(decoded_frames(path))
