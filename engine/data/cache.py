@@ -30,10 +30,13 @@ class LoadedVolume:
     # pictures: (scale, shift), see `intensity_map`; None: the image is normalised already
     intensity: tuple[Floats, Floats] | None = None
     known: Voxels = ()  # where its truth is known; empty where it is everywhere
+    shared: bool = False  # whether all cases have this one mask
 
     @property
     def nbytes(self) -> int:
-        return self.image.nbytes + self.label.nbytes + sum(voxels.nbytes for voxels in (*self.voxels, *self.known))
+        """What keeping it costs."""
+        own = 0 if self.shared else self.label.nbytes
+        return self.image.nbytes + own + sum(voxels.nbytes for voxels in (*self.voxels, *self.known))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +63,7 @@ def load(dataset: Dataset, case: Case, table: DataTable, *, resize: bool) -> Loa
     if not dataset.dense:
         if dataset.spatial_dims == 3:
             volume, spacing = whole_volume(read_case(dataset, case), table)
-            return LoadedVolume(volume, _no_mask(table.size), (), spacing)
+            return LoadedVolume(volume, _no_mask(table.size), (), spacing, shared=True)
         image = read_image(dataset, case)
         return LoadedImage(resize_image(image, table) if resize else image)
     prepared = on_grid(read_case(dataset, case), table)

@@ -12,9 +12,9 @@ import engine
 from engine.data import Dataset
 from engine.data.cases import Case
 from engine.data.dicom_folders import is_series, is_slice
-from engine.data.read import Masks
+from engine.data.read import Masks, why
 from engine.data.series import slices_of
-from engine.errors import DataError, UsageError
+from engine.errors import DataError, UsageError, counted
 from engine.evaluation.results import read_mask
 from engine.runfolder import write_with
 
@@ -25,6 +25,7 @@ _MAY_BE_EMPTY = (
 )
 _NEEDED = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID")
 _KEPT = "its NIfTI mask is written"
+_GONE = "cannot be read any more"
 _LONGEST = 64  # letters of a label or a description
 _NUMBER = 900  # of the series: behind those of scanners
 
@@ -53,9 +54,17 @@ def refuse_unfit(dataset: Dataset, output: Path, *, overwrite: bool) -> None:
 
 
 def segmentation_of(mask: Path, case: Case, dataset: Dataset, run: str) -> Path:
-    """Write the DICOM Segmentation of ``case`` beside the file ``mask``; its path. Raises as `write_segmentation`."""
+    """Write the DICOM Segmentation of ``case`` beside the file ``mask``; its path.
+
+    Raises:
+        DataError: as `write_segmentation`; or the series changed or is gone since it was read.
+    """
     path = mask.with_name(f"{case.id}.dcm")
-    write_segmentation(path, read_mask(mask, dataset), slices_of(case.images[0]), dataset.classes, run)
+    try:
+        slices = slices_of(case.images[0])
+    except (OSError, ValueError) as error:
+        raise DataError(f"no DICOM Segmentation of {path.stem}: its series {_GONE}: {why(error)}", _KEPT) from None
+    write_segmentation(path, read_mask(mask, dataset), slices, dataset.classes, run)
     return path
 
 
@@ -84,11 +93,15 @@ def write_segmentation(
         run: id of the run, which stands beside the name and version of the program.
 
     Raises:
-        DataError: the headers of the series lack what such an object must say.
+        DataError: the headers of the series lack what such an object must say, or cannot be read; or the file cannot
+            be written.
     """
     import pydicom
     from highdicom.seg import Segmentation, SegmentationTypeValues
 
+    if len(slices) != mask.shape[2]:
+        found = f"its series has {counted(len(slices), 'slice')} now, and its mask {mask.shape[2]}"
+        raise DataError(f"no DICOM Segmentation of {path.stem}: {found}", _KEPT)
     files = list(dict.fromkeys(file for file, _ in slices))
     order = np.argsort([frame for _, frame in slices]) if len(files) == 1 else np.arange(len(files))
     if len(order) != mask.shape[2]:
@@ -117,17 +130,22 @@ def write_segmentation(
             write_with(path, lambda temporary: made.save_as(temporary, enforce_file_format=True))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"no DICOM Segmentation of {path.stem}: {_words(error)}", _KEPT) from None
+        except OSError as error:
+            raise DataError(f"no DICOM Segmentation of {path.stem}: {error.strerror or error}", _KEPT) from None
 
 
 def _sources(files: Sequence[Path], name: str) -> list[Any]:
     """The headers of a series. What may be empty, and was taken out to make it anonymous, is; a thickness is given.
 
     Raises:
-        DataError: one lacks what is in every image of a study.
+        DataError: one lacks what is in every image of a study, or cannot be read.
     """
     import pydicom
 
-    headers = [pydicom.dcmread(each, stop_before_pixels=True) for each in files]
+    try:
+        headers = [pydicom.dcmread(each, stop_before_pixels=True) for each in files]
+    except (OSError, ValueError, pydicom.errors.InvalidDicomError) as error:
+        raise DataError(f"no DICOM Segmentation of {name}: its series {_GONE}: {why(error)}", _KEPT) from None
     for path, header in zip(files, headers, strict=True):
         if lacking := [tag for tag in _NEEDED if not header.get(tag)]:
             raise DataError(f"no DICOM Segmentation of {name}: {path.name} lacks {', '.join(lacking)}", _KEPT)

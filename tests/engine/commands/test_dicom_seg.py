@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel
@@ -168,3 +170,45 @@ def test_of_a_folder_of_a_study_each_series_has_its_mask(run, tmp_path, capsys):
             np.testing.assert_array_equal(np.asarray(found.dataobj), np.asarray(own.dataobj))
             np.testing.assert_allclose(found.affine, own.affine)
     assert [path.name for path in (tmp_path / "named").iterdir()] == ["study__2.nii.gz"]
+
+
+class Gone(io.StringIO):
+    """What is printed; once a line ends with ``word``, ``action`` is done."""
+
+    def __init__(self, word: str, action: Callable[[], object]) -> None:
+        super().__init__()
+        self.word, self.action = word, action
+
+    def write(self, text: str) -> int:
+        if text.endswith(self.word):
+            self.action()
+        return super().write(text)
+
+
+@pytest.mark.parametrize("how", ["folder", "slice", "damaged"])
+def test_a_series_that_is_gone_when_its_segmentation_is_written_costs_no_other(run, tmp_path, monkeypatch, capsys, how):
+    for at, name in enumerate(("a", "b", "c")):
+        series(tmp_path / "in" / name, at)
+    place = tmp_path / "in" / "b"
+    end = slices_of(place)[-1][0]
+    actions = {
+        "folder": lambda: shutil.rmtree(place),
+        "slice": end.unlink,
+        "damaged": lambda: end.write_bytes(end.read_bytes()[:200]),
+    }
+    printed = Gone("b.nii.gz", actions[how])
+    monkeypatch.setattr(sys, "stdout", printed)
+    asked = Predict(run=run.root, inputs=(tmp_path / "in",), output=tmp_path / "out", dicom_seg=True)
+    assert predict(asked) == 1
+    names = [line.rpartition("/")[2] for line in printed.getvalue().splitlines()]
+    assert names == ["a.nii.gz", "a.dcm", "b.nii.gz", "c.nii.gz", "c.dcm"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(names)
+    said = capsys.readouterr().err
+    words = {
+        "folder": "its series cannot be read any more: ",
+        "slice": "its series has 17 slices now, and its mask 18",
+        "damaged": f"its series cannot be read any more: {end.name}: ",
+    }
+    assert said.count(f"no DICOM Segmentation of b: {words[how]}") == said.count("no DICOM Segmentation") == 1
+    assert "Secret" not in said
+    assert "Traceback" not in said

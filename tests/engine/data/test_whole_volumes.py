@@ -13,6 +13,7 @@ from PIL import Image
 from scipy import ndimage
 
 from engine.data import check_dataset, open_dataset
+from engine.data.cache import CachedDataset, LoadedVolume
 from engine.data.loaders import EvalLoader, build_train_loader
 from engine.data.prepare import whole_volume
 from engine.data.read import RawCase
@@ -151,3 +152,13 @@ def test_keys_that_do_nothing_with_volumes_are_refused() -> None:
     with pytest.raises(RecipeError, match="spacing"):
         parse_recipe(text.replace("\nsize =", "\nspacing = [1.0, 1.0, 1.0]\nsize ="))
     assert parse_recipe(text.replace("\nsize =", '\nresize = "crop"\nspacing = [1.0, 1.0, 1.0]\nsize =')).data.spacing
+
+
+def test_the_cache_counts_the_mask_that_all_volumes_share_once_at_most(tmp_path: Path) -> None:
+    keys = table()
+    dataset = check_dataset(open_dataset(keys, "classification", folders(tmp_path)), keys)
+    kept = CachedDataset(dataset, dataset.cases, keys, resize=True)
+    kept.fill("memory", 1.0, lambda *_: None)
+    held = [each for each in kept.kept.values() if isinstance(each, LoadedVolume)]
+    assert len(held) == len({id(each.image) for each in held}) == 6
+    assert sum(each.nbytes for each in held) == 6 * 4 * 8 * 10 * 12  # float32
