@@ -197,7 +197,8 @@ def _files(folder: Path) -> Iterator[Path]:
     return (path for path in sorted(folder.iterdir()) if path.name[0] != "." and is_slice(path))
 
 
-_kept: OrderedDict[Path, tuple[int, tuple[Held, ...]]] = OrderedDict()
+_kept: OrderedDict[Path, tuple[int, int, tuple[Held, ...]]] = OrderedDict()
+"""Folder -> `_state`, how much is kept, and what its files hold; what was asked for last stands last."""
 _lock = threading.Lock()
 
 
@@ -221,7 +222,7 @@ def _headers(folder: Path) -> tuple[Held, ...]:
         known = _kept.get(folder)
         if known is not None and known[0] == state:
             _kept.move_to_end(folder)
-            return known[1]
+            return known[2]
     found: list[Held] = []
     for path in _files(folder):
         with naming(path):
@@ -229,15 +230,11 @@ def _headers(folder: Path) -> tuple[Held, ...]:
     held = tuple(found)
     if state is not None:
         with _lock:
-            _kept[folder] = state, held
+            _kept[folder] = state, sum(max(1, len(each.slices)) for each in held), held
             _kept.move_to_end(folder)
-            while len(_kept) > 1 and sum(map(_weight, _kept.values())) > _MOST_KEPT:
+            while len(_kept) > 1 and sum(weight for _, weight, _ in _kept.values()) > _MOST_KEPT:
                 _kept.popitem(last=False)
     return held
-
-
-def _weight(known: tuple[int, tuple[Held, ...]]) -> int:
-    return sum(max(1, len(held.slices)) for held in known[1])
 
 
 def _state(folder: Path) -> int | None:

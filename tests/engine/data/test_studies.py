@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,8 @@ import pydicom
 import pytest
 import SimpleITK
 
-from engine.data import check_dataset, open_dataset
-from engine.data.dicom_folders import named_volume, series_name, volumes_in
+from engine.data import check_dataset, dicom_folders, open_dataset
+from engine.data.dicom_folders import named_volume, series_in, series_name, volumes_in
 from engine.data.remarks import remarks
 from engine.data.volumes import read_header, read_volume
 from engine.errors import DataError
@@ -135,3 +137,53 @@ def test_a_table_names_a_file_of_the_series_that_is_meant(tmp_path):
     b.csv_table(tmp_path / "d", [f"p{at},{'ab'[at % 2]}" for at in range(4)])
     with pytest.raises(DataError, match=r"p0, .*: image cannot be read: it holds 2 series"):
         check_dataset(open_dataset(keys, "classification", tmp_path), keys)
+
+
+def _remembered(folder: Path) -> bool:
+    return series_in(folder)[0].files[0] is series_in(folder)[0].files[0]
+
+
+def test_headers_are_remembered_until_a_file_changes(tmp_path):
+    made = slices(scan(1))
+    folder = save(tmp_path / "s", made)
+    assert not _remembered(folder)  # a file that has just changed may change again within a tick of the clock
+    time.sleep(2.1)
+    before = read_volume(folder)
+    assert _remembered(folder)
+    names = sorted(path for path in folder.iterdir() if pydicom.dcmread(path).InstanceNumber in {1, 6})
+    old = names[0].stat()
+    held = pydicom.dcmread(names[0])
+    held.RescaleIntercept = str(held.RescaleIntercept).replace("4", "5")  # -1025: as many bytes
+    held.PixelSpacing = [round(float(side) + 0.5, 3) for side in held.PixelSpacing]
+    held.save_as(names[0])
+    os.utime(names[0], ns=(old.st_atime_ns, old.st_mtime_ns))
+    with pytest.raises(ValueError, match="pixels of different size"):
+        read_volume(folder)
+    names[0].unlink()
+    values, _ = read_volume(folder)
+    assert values.shape == (8, 7, 5)
+    save(folder, made)
+    np.testing.assert_array_equal(read_volume(folder)[0], before[0])
+
+
+def test_what_is_remembered_is_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(dicom_folders, "_MOST_KEPT", 13)
+    places = [save(tmp_path / str(at), slices(scan(at))) for at in range(3)]
+    time.sleep(2.1)
+    for place in places:
+        read_header(place)
+    assert [_remembered(place) for place in places[::-1]] == [True] * 3
+    first = series_in(places[0])[0].files[0]
+    read_header(places[1])
+    read_header(places[2])
+    assert series_in(places[0])[0].files[0] is not first
+
+
+def test_threads_read_a_folder_at_once(tmp_path):
+    folder = study(tmp_path / "s")
+    time.sleep(2.1)
+    wanted = {path: read_volume(path)[0] for path in volumes_in(folder)}
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda path: (path, read_volume(path)[0]), 8 * [*wanted]))
+    for path, values in found:
+        np.testing.assert_array_equal(values, wanted[path])
