@@ -4,7 +4,7 @@ or where that holds several one of its files.
 Of headers only geometry and the way in which values are stored are read: no names, dates or identifiers of patients.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from engine.data.dicom import read_slice
 from engine.data.dicom_folders import SAME_WAY, chosen_series, naming
-from engine.data.dicom_pixels import decoded_frames
+from engine.data.dicom_pixels import Array, decoded_frames
 from engine.data.dicom_slices import Slice
 from engine.data.headers import AFFINE_TOLERANCE, LPS, Affine, Header, affine_of, refuse_more
+from engine.data.planes import volume_of
 from engine.errors import counted
 from engine.runfolder import most_unpacked, open_regular
 
@@ -59,7 +60,7 @@ def read_series(path: Path, key: str = "image") -> tuple[Floats, Affine]:
         with open_regular(file) as stream:
             most += most_unpacked(stream)
     refuse_more((columns, rows, len(slices)), np.dtype(np.float32), key, most)
-    return _values(slices), _affine(slices)
+    return volume_of((columns, rows, len(slices)), _planes(slices)), _affine(slices)
 
 
 def _slices(path: Path) -> list[Slice]:
@@ -139,21 +140,19 @@ def _affine(slices: Sequence[Slice]) -> Affine:
     return affine_of(axes, first.place, LPS)
 
 
-def _values(slices: Sequence[Slice]) -> Floats:
-    rows, columns = slices[0].shape
-    volume = np.empty((columns, rows, len(slices)), np.float32, order="F")
+def _planes(slices: Sequence[Slice]) -> Iterator[tuple[int, Array]]:
+    """Place and values (rows, columns) of each slice."""
     places = {(each.path, each.frame): (at, each) for at, each in enumerate(slices)}
     for path, scale in {each.path: each.scale for each in slices}.items():
         with naming(path):
             if scale is None:
-                volume[:, :, places[path, 0][0]] = read_slice(path).T
+                yield places[path, 0][0], read_slice(path)
                 continue
             for frame, stored in enumerate(decoded_frames(path)):
                 at, each = places[path, frame]
                 slope, intercept = each.scale or (1.0, 0.0)
                 values = stored.astype(np.float64)
-                volume[:, :, at] = ((values if each.white is None else each.white - values) * slope + intercept).T
-    return volume
+                yield at, (values if each.white is None else each.white - values) * slope + intercept
 
 
 def _named(each: Slice) -> str:

@@ -2,7 +2,8 @@
 
 import gzip
 import logging
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import h5py
@@ -10,11 +11,13 @@ import nibabel
 import numpy as np
 import numpy.typing as npt
 from nibabel.openers import ImageOpener
+from nibabel.volumeutils import apply_read_scaling
 
 from engine.data.dicom_folders import is_slice
 from engine.data.endings import HDF5, ITK
 from engine.data.headed import open_headed, read_headed
 from engine.data.headers import Affine, Header, refuse_huge
+from engine.data.planes import volume_of
 from engine.data.series import read_series, series_header
 from engine.data.signs import kind_in
 from engine.runfolder import open_regular
@@ -135,6 +138,8 @@ def _nifti(path: Path, key: str) -> tuple[Array, Affine | None]:
     file = open_nifti(path)
     with open_regular(path) as stream:
         refuse_huge(file.shape, file.get_data_dtype(), key, stream)
+    if key == "image" and len(file.shape) >= 3 and 0 < math.prod(file.shape) == math.prod(file.shape[:3]):
+        return _by_planes(path, file).reshape(file.shape), _nifti_affine(file)
     array = _unpacked(path, file) if path.name.lower().endswith(".gz") else np.asanyarray(file.dataobj)
     if array.dtype == np.float64:
         with np.errstate(over="ignore"):  # infinite values are found, and said, as such
@@ -150,14 +155,50 @@ def _unpacked(path: Path, file: nibabel.Nifti1Image) -> Array:
     """
     with ImageOpener(path) as stream:
         array: Array = np.asanyarray(type(file).from_stream(stream.fobj).dataobj)
-        try:
-            for _ in range(_MOST_BEHIND >> 20):
-                if not stream.read(1 << 20):
-                    break
-        except gzip.BadGzipFile as error:
-            if "gzipped" not in str(error):  # other bytes behind what is packed do not matter, as to gzip itself
-                raise
+        _read_on(stream)
     return array
+
+
+def _by_planes(path: Path, file: nibabel.Nifti1Image) -> npt.NDArray[np.float32]:
+    """The values (X, Y, Z) of ``file`` as nibabel scales them, as float32.
+
+    Raises:
+        OSError: it is cut off. And as `_read_on`.
+    """
+    proxy = file.dataobj
+    columns, rows, count = map(int, file.shape[:3])
+    slope, intercept = np.asanyarray(proxy.slope), np.asanyarray(proxy.inter)
+    wanted = columns * rows * proxy.dtype.itemsize
+
+    def planes(stream: ImageOpener) -> Iterator[tuple[int, Array]]:
+        stream.seek(proxy.offset)
+        for at in range(count):
+            content = stream.read(wanted)
+            if len(content) < wanted:
+                raise OSError(f"it is cut off: its values are less than the {wanted * count} bytes of its header")
+            stored = np.frombuffer(content, proxy.dtype).reshape(rows, columns)
+            yield at, apply_read_scaling(stored, slope, intercept)
+
+    with ImageOpener(path) as stream, np.errstate(over="ignore"):  # infinite values are found, and said, as such
+        volume = volume_of((columns, rows, count), planes(stream))
+        if path.name.lower().endswith(".gz"):
+            _read_on(stream)
+    return volume
+
+
+def _read_on(stream: ImageOpener) -> None:
+    """Read the file to where gzip keeps its check sum.
+
+    Raises:
+        gzip.BadGzipFile: the values are others than were packed.
+    """
+    try:
+        for _ in range(_MOST_BEHIND >> 20):
+            if not stream.read(1 << 20):
+                break
+    except gzip.BadGzipFile as error:
+        if "gzipped" not in str(error):  # other bytes behind what is packed do not matter, as to gzip itself
+            raise
 
 
 def _nifti_affine(file: nibabel.Nifti1Image) -> Affine:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -13,6 +14,7 @@ import h5py
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -24,6 +26,7 @@ from engine.data.remarks import remarks
 from engine.data.volumes import read_volume, spacing_of
 from engine.errors import DataError
 from tests.engine.data import builders as b
+from tests.engine.data import series
 
 NOWHERE = "its header says nothing of its orientation: x is taken to run to the left, as older programs do"
 LONGER = "holds more values than its header says: the rest is not read"
@@ -116,6 +119,58 @@ def test_scaled_integers_are_read_with_their_scale(tmp_path: Path) -> None:
     sample = read_case(dataset("segmentation", tmp_path), Case("ct", (tmp_path / "ct.nii",)))
     wanted = np.asarray(nibabel.load(tmp_path / "ct.nii").get_fdata(), np.float32)
     np.testing.assert_array_equal(sample.image[0], wanted)
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("scale", [(1, 0), (0.3, -7.1), (2, 0), (1e-3, 1e4)])
+@pytest.mark.parametrize("kind", ["u1", "<i2", ">i2", ">f4", "<f8", "u4", "i8"])
+def test_a_volume_that_is_read_plane_by_plane_has_nibabels_values_bit_for_bit(
+    kind: str, scale: tuple[float, float], ending: str, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(len(kind))
+    values = (rng.normal(size=(5, 7, 37)) * 100).astype(kind)
+    header = nibabel.Nifti1Header(endianness=">" if kind[0] == ">" else "<")
+    header.set_data_dtype(values.dtype)
+    path = tmp_path / "a.nii"
+    content = bytearray(nibabel.Nifti1Image(values, b.affine(), header).to_bytes())
+    content[112:120] = struct.pack(f"{header.endianness}ff", *scale)
+    path.write_bytes(content)
+    if ending == ".nii.gz":
+        path = path.with_suffix(".nii.gz")
+        path.write_bytes(gzip.compress(content))
+    wanted = np.asanyarray(nibabel.load(path).dataobj).astype(np.float32)
+    found, _ = read_volume(path)
+    assert found.dtype == np.float32
+    assert found.flags.c_contiguous
+    np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("kind", ["series", "frames", "a.nii", "a.nii.gz", "scaled.nii"])
+def test_a_large_volume_is_in_memory_once(kind: str, tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(-1000, 2000, (160, 96, 128)).astype(np.int16)
+    image = SimpleITK.GetImageFromArray(values)
+    path = tmp_path / kind
+    if kind == "series":
+        series.save(path, series.slices(image))
+    elif kind == "frames":
+        series.enhanced(path / "a.dcm", SimpleITK.Abs(image), [*range(160)])
+    else:
+        write_nifti(path, values.T, np.eye(4))
+    if kind == "scaled.nii":
+        content = bytearray(path.read_bytes())
+        content[112:120] = struct.pack("<ff", 0.5, 3)
+        path.write_bytes(content)
+    case, within = Case("ct", (path,)), dataset("segmentation", tmp_path)
+    read_case(within, case)  # what the libraries keep for themselves
+    tracemalloc.start()
+    try:
+        sample = read_case(within, case)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    stored = values.nbytes if kind == "frames" else 0  # all frames are in one file
+    assert peak < 1.25 * sample.image.nbytes + 2 * stored
+    assert sample.image.nbytes == 4 * values.size
 
 
 def test_what_gzip_packed_is_what_comes_out(tmp_path: Path) -> None:
