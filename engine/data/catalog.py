@@ -9,7 +9,7 @@ from engine.data.dataset import MARKER
 from engine.data.phantom import PHANTOMS, Phantom
 from engine.data.sources.dataset_json import said
 from engine.errors import UsageError
-from engine.recipe.base import folded
+from engine.recipe.names import folded
 
 
 @dataclass(frozen=True, slots=True)

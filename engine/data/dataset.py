@@ -17,7 +17,7 @@ from engine.data.traits import with_traits
 from engine.data.unread import unread
 from engine.errors import DataError, Problem, RecipeError, absent_dataset
 from engine.recipe import DataTable
-from engine.recipe.base import folded
+from engine.recipe.names import folded
 
 _LOOKED_AT = 10_000
 MARKER = "PHANTOM"  # a file of this name in a data folder says that its cases are made

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.data.dicom_pixels import GREY, PALETTE, Array, decoded, faults_told, read_header
-from engine.runfolder import open_regular
+from engine.runfolder.regular import open_regular
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.data.signs import kind_in
-from engine.runfolder import most_unpacked, open_regular
+from engine.runfolder.regular import most_unpacked, open_regular
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -163,15 +164,15 @@ def decoded(header: "Dataset") -> Array:
     """
     from pydicom.pixels.utils import pixel_array
 
-    packed = header.file_meta.TransferSyntaxUID
+    packed, plugin = header.file_meta.TransferSyntaxUID, ""
     if packed.is_compressed:
         if packed not in _PLUGINS or (packed == _JPEG_12 and header.BitsStored != 8):
             raise OSError(f"its pixels are packed as {packed.name}, which is not read: unpack it with gdcmconv --raw")
+        plugin = _plugin(packed)
         _refuse_another_size(header)
     elif (held := len(header.PixelData)) < (wanted := _least_bytes(header)):
         raise OSError(f"it is cut off: {held:,} of {wanted:,} bytes of pixels")
     try:
-        plugin = _PLUGINS.get(packed, "")
         values: Array = _lossless(header) if plugin == _OWN else pixel_array(header, decoding_plugin=plugin)
     except (AttributeError, LookupError, RuntimeError, ValueError, struct.error) as error:
         what = f"packed as {packed.name}, and damaged or cut off" if packed.is_compressed else _first_line(error)
@@ -179,6 +180,23 @@ def decoded(header: "Dataset") -> Array:
     if values.shape[:2] != (header.Rows, header.Columns) or values.ndim > 3:
         raise OSError(f"its pixels are {'x'.join(map(str, values.shape))}, and its header says otherwise")
     return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+def _plugin(packed: Any) -> str:
+    """What unpacks pixels: our own choice, or where that is not installed, as beside an exported network, pylibjpeg.
+
+    Raises:
+        OSError: neither is there.
+    """
+    from pydicom.pixels.decoders.base import get_decoder
+
+    own = _PLUGINS[packed]
+    there = get_decoder(packed).available_plugins
+    if own in there or (own == _OWN and find_spec("numba")):
+        return own
+    if "pylibjpeg" not in there:
+        raise OSError(f"its pixels are packed as {packed.name}: pip install 'pylibjpeg[all]'")
+    return "pylibjpeg"
 
 
 def decoded_frames(path: Path) -> Iterator[Array]:

@@ -19,7 +19,7 @@ from engine.data.headers import MOST_HEADER, Affine, Headed, refuse_huge
 from engine.data.metaimage import of_meta
 from engine.data.nrrd import of_nrrd
 from engine.data.signs import kind_in
-from engine.runfolder import most_unpacked, open_regular
+from engine.runfolder.regular import most_unpacked, open_regular
 
 Array = npt.NDArray[np.generic]
 

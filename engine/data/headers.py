@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from engine.runfolder import most_unpacked
+from engine.runfolder.regular import most_unpacked
 
 Affine = npt.NDArray[np.float64]
 

@@ -10,16 +10,16 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from engine.data import dicom
+from engine.data.dicom import DICOM, begins_as_dicom, read_dicom, read_values, shape_of
 from engine.data.signs import kind_in
-from engine.runfolder import most_unpacked, open_regular
+from engine.runfolder.regular import most_unpacked, open_regular
 
 warnings.filterwarnings("ignore", module=r"PIL\.")  # its remarks on headers; faults are raised
 
 Array = npt.NDArray[np.generic]
 Range = tuple[float, float]
 
-PICTURES = (".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".bmp", ".webp", *dicom.DICOM)
+PICTURES = (".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".bmp", ".webp", *DICOM)
 """Endings of picture files, in lower case."""
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 """What Pillow opens, whatever a file is called: it also knows formats that run programs (PostScript)."""
@@ -62,7 +62,7 @@ def is_picture(path: Path) -> bool:
 def is_dicom(path: Path) -> bool:
     """Whether ``path`` is called as DICOM is, or as no picture and begins as DICOM does."""
     name = path.name.lower()
-    return name.endswith(dicom.DICOM) or (not name.endswith(PICTURES) and dicom.begins_as_dicom(path))
+    return name.endswith(DICOM) or (not name.endswith(PICTURES) and begins_as_dicom(path))
 
 
 def read_picture(path: Path) -> Array:
@@ -75,7 +75,7 @@ def read_with_range(path: Path) -> tuple[Array, Range | None]:
 
     See `_read_plain`, and `engine.data.dicom.read_dicom`.
     """
-    return dicom.read_dicom(path) if is_dicom(path) else (_read_plain(path), None)
+    return read_dicom(path) if is_dicom(path) else (_read_plain(path), None)
 
 
 def _read_plain(path: Path) -> Array:
@@ -117,10 +117,21 @@ def _low_bytes(file: Any) -> list[Any]:
     return low
 
 
+def is_deep(path: Path) -> bool:
+    """Whether a picture has more than 8 bits, or being DICOM may have them, from its header.
+
+    Raises: as `open_picture`.
+    """
+    if is_dicom(path):
+        return True
+    with open_picture(path) as file:
+        return file.mode in _DEEP or bool(_low_bytes(file))
+
+
 def picture_channels(path: Path) -> int:
     """1 for a grey picture, 3 for one in colour, from its header."""
     if is_dicom(path):
-        return dicom.shape_of(path)[2]
+        return shape_of(path)[2]
     with open_picture(path) as file:
         return 1 if file.mode in _GREY else 3
 
@@ -128,7 +139,7 @@ def picture_channels(path: Path) -> int:
 def picture_size(path: Path) -> tuple[int, int]:
     """Height and width of the upright picture, from its header."""
     if is_dicom(path):
-        return dicom.shape_of(path)[:2]
+        return shape_of(path)[:2]
     with open_picture(path) as file:
         turned = file.getexif().get(ExifTags.Base.Orientation) in _TURNED
         return (file.width, file.height) if turned else (file.height, file.width)
@@ -143,7 +154,7 @@ def read_mask_picture(path: Path) -> Array:
     Raises:
         ValueError: the mask has colours, of which nothing says the classes; or what it shows is not in its values.
     """
-    values, lossy = dicom.read_values(path) if is_dicom(path) else _mask_values(path)
+    values, lossy = read_values(path) if is_dicom(path) else _mask_values(path)
     if not lossy:
         return values
     if values.max() > 255:

@@ -2,12 +2,15 @@
 
 import math
 import warnings
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
-from engine.data.read import Floats, Masks
-from engine.data.volumes import Array
+Array = npt.NDArray[np.generic]
+Floats = npt.NDArray[np.float32]
+Masks = npt.NDArray[np.integer[Any]]
 
 _TRUNCATE = 4.0
 

@@ -17,7 +17,7 @@ from engine.data.dicom_slices import Slice
 from engine.data.headers import AFFINE_TOLERANCE, LPS, Affine, Header, affine_of, refuse_more
 from engine.data.planes import volume_of
 from engine.errors import counted
-from engine.runfolder import most_unpacked, open_regular
+from engine.runfolder.regular import most_unpacked, open_regular
 
 Floats = npt.NDArray[np.float32]
 _SAME_PLACE = 1e-3  # share of the usual distance between slices below which two of them lie at one place

@@ -6,7 +6,7 @@ from engine.data.cases import Dataset
 from engine.data.familiar import Ranges, far_off, is_stretched, ranges
 from engine.errors import counted, ends, some
 from engine.recipe import DataTable
-from engine.recipe.base import folded
+from engine.recipe.names import folded
 
 _ALIKE = 1.1  # as in `engine.data.familiar`
 _BY_ITSELF = frozenset({"zscore", "body", "minmax"})  # scale each image by its own values: whatever these are

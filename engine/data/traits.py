@@ -9,7 +9,7 @@ from engine.data.cases import Case
 from engine.data.sources.index import missing
 from engine.data.sources.rows import plain, table_rows
 from engine.errors import DataError
-from engine.recipe.base import folded
+from engine.recipe.names import folded
 
 _COLUMNS = {
     "site": ("site", "centre", "center", "hospital", "institution", "clinic"),

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import h5py
 import nibabel
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +19,7 @@ from engine.data.headers import Affine, Header, refuse_huge
 from engine.data.planes import volume_of
 from engine.data.series import read_series, series_header
 from engine.data.signs import kind_in
-from engine.runfolder import open_regular
+from engine.runfolder.regular import open_regular
 
 Array = npt.NDArray[np.generic]
 
@@ -57,6 +56,8 @@ def read_header(path: Path) -> Header:
     if path.is_dir() or is_slice(path):
         return series_header(path)
     if ending in HDF5:
+        import h5py
+
         with open_regular(path) as stream, h5py.File(stream, "r") as file:
             return Header(tuple(map(int, file["image"].shape[:3])), 1, file["image"].dtype, None)
     if ending in ITK:
@@ -94,6 +95,8 @@ def corners_apart(found: Affine, wanted: Affine, shape: Sequence[int]) -> float:
 
 
 def _h5(path: Path, key: str) -> Array:
+    import h5py
+
     with open_regular(path) as stream, h5py.File(path, "r") as file:
         link = file.get(key, getlink=True)
         if link is None:

@@ -22,7 +22,7 @@ from engine.evaluation.trained import chosen_path, open_trained
 from engine.models.weights import Start, read_start
 from engine.network import Network, build_network, fetch_weights, rehearse
 from engine.recipe import ModelTable, Recipe, parse_recipe, toml_value
-from engine.recipe.base import folded
+from engine.recipe.names import folded
 from engine.runfolder import RunFolder, file_name, read_manifest, read_splits
 from engine.runfolder.careful import lenient
 

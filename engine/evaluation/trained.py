@@ -7,13 +7,14 @@ from pathlib import Path
 
 from engine.checkpoint import Content, load_checkpoint, load_weights
 from engine.data import Dataset, data_root
+from engine.data.channels import order_of
 from engine.distributed import broadcast, rank
 from engine.errors import DataError, RunError, UsageError
 from engine.evaluation.inference import Predictor, build_predictor
 from engine.network import Network, build_network
 from engine.recipe import Recipe, load_run_recipe
-from engine.recipe.base import folded
 from engine.recipe.document import there
+from engine.recipe.names import folded
 from engine.runfolder import ENDED, Manifest, RunFolder, read_manifest, read_status
 from engine.runfolder.study import read_study, voters
 
@@ -106,21 +107,20 @@ def as_trained(dataset: Dataset, trained: Trained) -> Dataset:
 
 
 def _by_channel_names(dataset: Dataset, trained: Sequence[str]) -> Dataset:
-    own, wanted = [folded(name) for name in dataset.channel_names], [folded(name) for name in trained]
-    if own == wanted or not own or not wanted:
-        return dataset
+    order = order_of(dataset.channel_names, trained)
     found, allowed = ", ".join(dataset.channel_names), ", ".join(trained)
-    if len(own) == len(wanted) == 1:  # nothing can be in another order: MR, MRI and T1 may be the same
-        return replace(dataset, notes=(*dataset.notes, f"the images are called {found}, those of training {allowed}"))
-    if {*own} != {*wanted}:
+    if order is None:
         raise DataError(
             f"the channels differ: the run has {allowed}; the data {found}",
             "evaluate and predict images with the same channels; where they are the same under other names, change "
             'the names in "channel_names" of dataset.json',
         )
-    note = f"the channels lie in another order ({found}) than in training: put in order by their names"
-    order = tuple(own.index(name) for name in wanted)
-    return replace(dataset, channel_order=order, notes=(*dataset.notes, note))
+    if order:
+        note = f"the channels lie in another order ({found}) than in training: put in order by their names"
+        return replace(dataset, channel_order=order, notes=(*dataset.notes, note))
+    if found and allowed and [*map(folded, dataset.channel_names)] != [*map(folded, trained)]:  # of the only channel
+        return replace(dataset, notes=(*dataset.notes, f"the images are called {found}, those of training {allowed}"))
+    return dataset
 
 
 def network_for(trained: Trained, dataset: Dataset) -> Network:

@@ -23,17 +23,20 @@ from engine.evaluation.trained import (
     load_predictors,
     network_for,
 )
+from engine.export.copied import PACKAGE, program
 from engine.export.facts import facts
 from engine.export.network import refuse_missing, write_network
 from engine.export.readme import readme
 from engine.runfolder import read_manifest
 
-_OWN = re.compile(r"model(_\d+)?\.onnx|model\.json|predict\.py|requirements\.txt|README\.md|__pycache__")
+_OWN = re.compile(
+    r"model(_\d+)?\.onnx|model\.json|predict\.py|requirements\.txt|README\.md|program(/\w+\.py)?|(program/)?__pycache__"
+)
 SCRIPT = Path(__file__).with_name("predict.py")
 REQUIREMENTS = {
     "numpy": "1.26", "onnxruntime": "1.20", "scipy": "1.11", "nibabel": "5.2", "pillow": "11.0", "pydicom": "3.0",
 }  # fmt: skip
-"""The oldest versions with which ``predict.py`` was tried."""
+"""The oldest versions with which the program was tried."""
 
 
 def write_folder(trained: Trained, output: Path, *, force: bool = False) -> list[float]:
@@ -72,7 +75,8 @@ def refuse_present(output: Path, *, force: bool) -> None:
     if output.is_symlink() or not output.is_dir():
         raise UsageError(f"{output} is there and is no folder", "name another with -o DIR")
     with raised_as(UsageError, f"cannot read {output}", "name another folder with -o DIR"):
-        names = sorted(path.name for path in output.iterdir())
+        paths = [*output.iterdir(), *(output / PACKAGE).glob("*")]
+        names = sorted(path.relative_to(output).as_posix() for path in paths)
     if not names:
         return
     if not force:
@@ -107,13 +111,15 @@ def _write_texts(
         "predict.py": SCRIPT.read_text(encoding="utf-8"),
         "requirements.txt": "".join(f"{name}>={REQUIREMENTS[name]}\n" for name in wanted),
         "README.md": readme(trained, content),
+        **{f"{PACKAGE}/{name}": text for name, text in program().items()},
     }
+    (folder / PACKAGE).mkdir()
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
 
 
 def _libraries(content: dict[str, Any]) -> list[str]:
-    """What ``predict.py`` imports for such images."""
+    """What the program imports for such images."""
     volumes, masks = content["image"]["axes"] == 3, content["task"] == "segmentation"
     scipy = ["scipy"] if masks or volumes else []
     return ["numpy", "onnxruntime", *scipy, "nibabel" if volumes else "pillow", "pydicom"]

@@ -172,7 +172,8 @@ def _origin(trained: Trained, content: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _files(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "predict.py", "the program; one file, to be read"
+    yield "predict.py", "the program"
+    yield "program/", "what it is made of, to be read: medtui's own readers of images, and what becomes of them"
     yield "model.json", "what the network expects and gives, and what it comes from"
     for network in content["networks"]:
         yield network["file"], "the network, with its weights: `image` (1, C, size) to `logits`, float32"

@@ -8,7 +8,6 @@ A key that does something only beside certain values of other keys says so with 
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self, TypeAlias, get_args
@@ -178,11 +177,6 @@ def any_of(*keys: str) -> When:
 def above(key: str, least: int = 0) -> When:
     """The condition that ``key`` is greater than ``least``."""
     return When((key,), lambda value: value > least, f"{key} above {least}")
-
-
-def folded(name: str) -> str:
-    """``name`` without what people write now so, now so: case, the form of accents, spaces at its ends or repeated."""
-    return unicodedata.normalize("NFC", " ".join(name.split()).casefold())
 
 
 def conditions(table: type[Table], name: str) -> tuple[When, ...]:

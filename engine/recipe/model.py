@@ -7,9 +7,10 @@ from pydantic import Field
 
 from engine import measures
 from engine.plugins import load_plugins
-from engine.recipe.base import Members, NamedTable, Table, folded
+from engine.recipe.base import Members, NamedTable, Table
 from engine.recipe.losses import LossTable
 from engine.recipe.models import ModelTable
+from engine.recipe.names import folded
 from engine.recipe.optim import AdamTable, ConstantTable, OptimizerTable, ScheduleTable
 from engine.recipe.sources import DataTable
 from engine.recipe.tables import AugmentTable, EvaluateTable, FiguresTable, RuntimeTable, TrainTable

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from engine.errors import Problem, RecipeError
-from engine.recipe.base import folded
 from engine.recipe.explain import nearest
+from engine.recipe.names import folded
 from engine.recipe.tables import EvaluateTable, SegmentationEvaluateTable
 
 

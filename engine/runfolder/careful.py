@@ -4,8 +4,6 @@ Whoever reads from a run folder goes through here, so that no such file can hang
 """
 
 import errno
-import os
-import stat
 import typing
 import zipfile
 from pathlib import Path
@@ -13,11 +11,10 @@ from typing import Annotated, Any, BinaryIO, TypeVar
 
 import msgspec
 
-SMALL_BYTES = 16 << 20  # largest JSON file or recipe that is read
+from engine.runfolder.regular import SMALL_BYTES, read_small
+
 MOST_PARTS = 50_000  # lists and objects of a JSON file that is read: millions of them take minutes and gigabytes
 MOST_LEVELS = 64  # deepest nesting of JSON that is read
-MOST_UNPACKED, MOST_RATIO = 512 << 20, 512
-"""Bytes that any file may hold once it is unpacked, and how many times its own size a large one may."""
 MOST_CONTENTS = 4 << 20  # bytes of the table of contents of a zip file
 UNREADABLE = (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What the readers of JSON raise over files that are missing, damaged, or no files."""
@@ -27,54 +24,9 @@ Count = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]  # a whole number th
 T = TypeVar("T")
 
 
-def open_regular(path: Path, largest: int | None = None, *, links: bool = True) -> BinaryIO:
-    """Open a regular file to read it; never blocks.
-
-    Args:
-        largest: size in bytes above which it is refused.
-        links: whether the file itself may be a symbolic link.
-
-    Raises:
-        OSError: it is not there, no regular file, or too big.
-    """
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY | (0 if links else os.O_NOFOLLOW)
-    try:
-        handle = os.open(path, flags)
-    except ValueError as error:  # a null byte in its name
-        raise OSError(errno.EINVAL, str(error), str(path)) from error
-    try:
-        state = os.fstat(handle)
-        if not stat.S_ISREG(state.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
-        if largest is not None and state.st_size > largest:
-            raise OSError(errno.EFBIG, f"larger than the {largest >> 20} MB that are read", str(path))
-        return os.fdopen(handle, "rb")
-    except BaseException:
-        os.close(handle)
-        raise
-
-
-def read_small(path: Path, largest: int = SMALL_BYTES, *, links: bool = True) -> bytes:
-    """The whole content of a small regular file; see `open_regular`.
-
-    Raises:
-        OSError: it is not there, no regular file, or too big.
-    """
-    with open_regular(path, largest, links=links) as stream:
-        # Python sets aside all that it is asked for; what is added to the file meanwhile may come too.
-        return stream.read(min(largest, os.fstat(stream.fileno()).st_size + (1 << 16)))
-
-
 def read_text(path: Path, largest: int = SMALL_BYTES) -> str:
     """The text of a small file; bytes that are not UTF-8 are replaced. Raises as `read_small`."""
     return read_small(path, largest).decode("utf-8", errors="replace")
-
-
-def most_unpacked(stream: BinaryIO) -> int:
-    """Bytes that a file may hold once it is unpacked: bombs, and holes of gigabytes, are small on a disk."""
-    state = os.fstat(stream.fileno())
-    stored = min(state.st_size, state.st_blocks * 512 or state.st_size)  # some file systems count no blocks
-    return max(MOST_UNPACKED, MOST_RATIO * stored)
 
 
 def zip_members(stream: BinaryIO) -> list[zipfile.ZipInfo]:

@@ -11,9 +11,9 @@ import msgspec
 
 from engine.events import number
 from engine.runfolder.atomic import write_text
-from engine.runfolder.careful import open_regular
 from engine.runfolder.lock import updating
 from engine.runfolder.paths import RunFolder
+from engine.runfolder.regular import open_regular
 
 LARGEST_CSV = 64 << 20
 MOST_CELLS, MOST_COLUMNS = 3_000_000, 20_000

@@ -15,10 +15,11 @@ from engine.errors import MedtuiError, well_formed
 from engine.events import Seconds
 from engine.hardware import Kills, killed_words
 from engine.runfolder.atomic import write_bytes
-from engine.runfolder.careful import UNREADABLE, read_small
+from engine.runfolder.careful import UNREADABLE
 from engine.runfolder.lock import is_locked, release_lock, take_lock
 from engine.runfolder.mirror import place_of
 from engine.runfolder.paths import RunFolder
+from engine.runfolder.regular import read_small
 
 State = Literal["starting", "running", "paused", "finished", "stopped", "failed", "lost", "silent"]
 """``lost`` and ``silent`` are words of others: the process is gone; it is elsewhere and gives no sign of life."""

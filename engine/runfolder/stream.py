@@ -12,8 +12,8 @@ import msgspec
 
 from engine.errors import RunError, raised_as
 from engine.events import AnyEvent, Event
-from engine.runfolder.careful import open_regular
 from engine.runfolder.lines import decode, encode, sequence_number
+from engine.runfolder.regular import open_regular
 
 _CHUNK = 1 << 20
 _BEFORE = 200

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from engine.data.channels import names_in, whole_number
 from engine.data.sources.index import LONGEST_NAME, read_text
 from engine.errors import DataError, Problem
-from engine.recipe.base import folded
+from engine.recipe.names import folded
 
 FILE = "dataset.json"
 FOLDS = "splits_final.json"
@@ -84,8 +85,8 @@ def labels_of(value: Any, problems: list[Problem], named: Sequence[str] | None =
         return _of_regions(value, problems)
     said: dict[int, str] = {}
     for key, item in value.items():
-        by_name = isinstance(item, int | float) or _integer(key) is None
-        number, name = (_integer(item), str(key)) if by_name else (_integer(key), str(item))
+        by_name = isinstance(item, int | float) or whole_number(key) is None
+        number, name = (whole_number(item), str(key)) if by_name else (whole_number(key), str(item))
         if number is None or not 0 <= number <= 65535:
             problems.append(Problem(FILE, f"found {key!r}: {item!r}", "one mask value a class", "labels"))
         elif not number and folded(name) == IGNORE:
@@ -109,7 +110,7 @@ def ignored_by(value: Any) -> int | None:
     """The mask value that labels, as in `labels_of`, give to voxels whose truth is not known: nnU-Net's "ignore"."""
     pairs = ((key, item) for key, item in value.items()) if isinstance(value, dict) else ()
     numbers = (
-        _integer(pair[folded(str(pair[0])) == IGNORE]) for pair in pairs if IGNORE in map(folded, map(str, pair))
+        whole_number(pair[folded(str(pair[0])) == IGNORE]) for pair in pairs if IGNORE in map(folded, map(str, pair))
     )
     return next((number for number in numbers if number), None)
 
@@ -139,7 +140,7 @@ def _value_sets(value: Any) -> dict[str, frozenset[int]]:
     """Label -> its mask values, without the background and what is ignored; -1 for what is none."""
     items = value.items() if isinstance(value, dict) else ()
     listed = {str(name): item if isinstance(item, list) else [item] for name, item in items}
-    sets = {name: frozenset(-1 if (v := _integer(i)) is None else v for i in item) for name, item in listed.items()}
+    sets = {name: frozenset(-1 if (v := whole_number(i)) is None else v for i in item) for name, item in listed.items()}
     return {name: values for name, values in sets.items() if values != {0} and folded(name) != IGNORE}
 
 
@@ -159,13 +160,7 @@ def channel_names(folder: Path) -> tuple[str, ...]:
 
     Nothing where there is none, where it has no names, or where a name stands for two channels.
     """
-    table = said(folder)
-    found = table.get("channel_names") or table.get("modality")
-    if isinstance(found, dict):
-        places = {_integer(key): str(name) for key, name in found.items()}
-        found = [places.get(place) for place in range(len(found))]
-    names = tuple(str(name) for name in found if name) if isinstance(found, list) else ()
-    return names if len({folded(name) for name in names}) == channels_of(found) else ()
+    return names_in(said(folder))
 
 
 def said(folder: Path) -> dict[str, Any]:
@@ -174,12 +169,3 @@ def said(folder: Path) -> dict[str, Any]:
         return read_json(folder) if (folder / FILE).exists() else {}
     except DataError:
         return {}
-
-
-def _integer(value: Any) -> int | None:
-    """The whole number that ``value`` is or spells, 1.0 and "1" too."""
-    try:
-        number = None if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        return None
-    return int(number) if number is not None and number.is_integer() else None

@@ -16,7 +16,7 @@ from engine.data.endings import DETACHED, PLACED
 from engine.data.pictures import PICTURES
 from engine.data.signs import kind_of
 from engine.errors import DataError, Problem, counted, some
-from engine.recipe.base import folded
+from engine.recipe.names import folded
 from engine.recipe.sources import DataTable
 from engine.runfolder import read_small
 

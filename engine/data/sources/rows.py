@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine.data.sources.index import read_text
 from engine.errors import DataError
-from engine.recipe.base import folded
+from engine.recipe.names import folded
 
 _SEPARATORS = (",", ";", "\t", "|")
 _ANSI = "cp1252"  # what Excel calls "CSV" in Western Europe; Latin-1 but for signs that Latin-1 lacks

@@ -1,0 +1,134 @@
+"""Which images the inputs of a command line are: files, files of a channel each, and folders with slices of DICOM."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.data.dicom import begins_as_dicom
+from engine.data.endings import HDF5, PLACED
+from engine.data.series import is_slice
+from engine.errors import some
+from engine.export.program.faults import UnusableError
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass
+class Case:
+    """One image as its files have it."""
+
+    name: str
+    files: list[Path]
+    values: Array = field(default_factory=lambda: np.zeros(0))  # (C, *S)
+    affine: Array | None = None  # (4, 4), from voxels to mm
+    header: Any = None  # of the NIfTI file
+    ends: tuple[float, float] | None = None  # black and white, where the file says them (DICOM)
+    notes: list[str] = field(default_factory=list)  # what its reader should tell
+
+    @property
+    def spacing(self) -> tuple[float, ...] | None:
+        """Size of a voxel along each axis in mm."""
+        return None if self.affine is None else tuple(np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0)).tolist())
+
+
+def find_cases(inputs: Sequence[Path], axes: int, channels: int) -> list[Case]:
+    """The cases in files and folders, by name.
+
+    Args:
+        inputs: as they were typed.
+        axes: 3 where volumes are read, else 2.
+        channels: of an image.
+
+    Raises:
+        UnusableError: there are none, some lack channels, or two would give results of one name.
+    """
+    files, series = _found(inputs, axes)
+    called = _series_names(series)
+    cases: dict[tuple[Path, str], dict[int, Path]] = {}
+    for path in dict.fromkeys([*files, *series]):
+        # a number ends an identifier, as DICOM has them
+        stem = called.get(path) or re.sub(r"(?i)(\.nii)?\.(?!\d*$)[^.]+$", "", path.name)
+        part = re.match(r"^(.+)_(\d{4})$", stem) if axes == 3 and channels > 1 else None
+        if part and int(part[2]) < channels:
+            cases.setdefault((path.parent, part[1]), {})[int(part[2])] = path
+        else:
+            cases[path, stem] = dict.fromkeys(range(channels), path)
+    names = [name for _, name in cases]
+    if not names:
+        other = ", or folders with slices of DICOM" if axes == 3 else ""
+        other += f"; {others}" if (others := not_taken(inputs, axes)) else ""
+        raise UnusableError(f"the inputs hold no files to predict: {' '.join(_endings(axes))}{other}")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UnusableError(
+            f"several inputs are called {twice[0]}: predict them one after the other, each with its own -o"
+        )
+    if short := [name for (_, name), own in cases.items() if len(own) < channels]:
+        raise UnusableError(f"{short[0]} lacks channels: a case is one file, or {channels} files {short[0]}_0000, ...")
+    found = [Case(name, list(dict.fromkeys(own[n] for n in sorted(own)))) for (_, name), own in cases.items()]
+    return sorted(found, key=lambda case: case.name)
+
+
+def _found(inputs: Iterable[Path], axes: int) -> tuple[list[Path], dict[Path, Path]]:
+    """Files, and folders with slices of DICOM with the named folder that each lies in."""
+    files: list[Path] = []
+    series: dict[Path, Path] = {}
+    for path in inputs:
+        if path.is_dir():
+            files += sorted(p for p in path.iterdir() if _is_taken(p, axes) and p.name[0] != "." and not p.is_dir())
+            series |= dict.fromkeys(_series_below(path), path) if axes == 3 else {}
+        elif not path.is_file():
+            raise UnusableError(f"no input at {path}")
+        elif _is_taken(path, axes) or (axes == 2 and begins_as_dicom(path)):
+            files.append(path)
+        elif axes == 3 and is_slice(path):
+            raise UnusableError(f"{path} is a slice of DICOM: name the folder that holds its series")
+        else:
+            raise UnusableError(f"{path} is not read: convert it to one of {' '.join(_endings(axes))}")
+    return files, series
+
+
+def _endings(axes: int) -> tuple[str, ...]:
+    if axes == 3:
+        return PLACED
+    from engine.data.pictures import PICTURES
+
+    return PICTURES
+
+
+def _is_taken(path: Path, axes: int) -> bool:
+    """Whether a file is read: by its ending, and DICOM of one picture without an ending by how it begins."""
+    return path.name.lower().endswith(_endings(axes)) or (axes == 2 and is_slice(path))
+
+
+def not_taken(inputs: Sequence[Path], axes: int) -> str:
+    """Volumes that lie in folders that were named and are not read, in words; "" for none."""
+    files = [p for path in inputs if path.is_dir() for p in sorted(path.iterdir()) if p.name[0] != "."]
+    names = [p.name for p in files if axes == 3 and p.name.lower().endswith(HDF5)]
+    return f"not read, convert to NIfTI: {len(names)} of the inputs ({some(names)})" if names else ""
+
+
+def _series_below(place: Path) -> list[Path]:
+    """The folders in and below ``place`` that hold slices of DICOM."""
+    found = []
+    for at, folders, names in os.walk(place):
+        folders[:] = sorted(name for name in folders if name[0] != "." and name not in {"__MACOSX", "@eaDir"})
+        if any(name[0] != "." and is_slice(Path(at, name)) for name in names):
+            found.append(Path(at))
+    return found
+
+
+def _series_names(series: dict[Path, Path]) -> dict[Path, str]:
+    """What results are called: as the folder of the series, with those above it where several are called alike."""
+    counts = Counter(path.absolute().name for path in series)
+    return {
+        path: path.absolute().name
+        if path == named or counts[path.absolute().name] == 1
+        else "__".join(path.relative_to(named).parts)
+        for path, named in series.items()
+    }
