@@ -41,10 +41,7 @@ def load(package: Path) -> Any:
 def main(words: Sequence[str] | None = None) -> int:
     """Exit code: 0 done, 1 some inputs could not be read and were left out, 2 something is wrong and the rest was not
     predicted, 130 interrupted, 143 terminated."""
-    again, install = (
-        f"{HERE / 'program'} is damaged: copy the folder again",
-        f"pip install -r {HERE / 'requirements.txt'}",
-    )
+    again = f"{HERE / 'program'} is damaged: copy the folder again"
     try:
         command = load(HERE / "program")
         return int(command.main(words, HERE, __doc__))

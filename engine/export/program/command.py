@@ -150,7 +150,8 @@ def run(asked: argparse.Namespace, folder: Path) -> int:
         say(others, sys.stderr)
     if any(is_dicom(path, axes) for case in cases for path in case.files):
         try:
-            importlib.import_module("pydicom.pixels.utils")
+            for name in ("pydicom", "pydicom.pixels.utils"):
+                importlib.import_module(name)
         except ImportError:
             raise UnusableError("DICOM is read by pydicom 3: pip install 'pydicom>=3'") from None
     left = predict(network, cases, asked.output, overwrite=asked.overwrite)

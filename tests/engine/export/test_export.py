@@ -22,7 +22,7 @@ for library in ("onnx", "onnxscript", "onnxruntime"):
 
 def test_the_folder_says_what_the_network_is(volumes):
     run_folder, folder = volumes
-    names = {"model.onnx", "model.json", "predict.py", "requirements.txt", "README.md"}
+    names = {"model.onnx", "model.json", "predict.py", "program", "requirements.txt", "README.md"}
     assert {path.name for path in folder.iterdir()} == names
     facts = json.loads((folder / "model.json").read_text())
     assert facts["classes"] == ["Anterior", "Posterior"]

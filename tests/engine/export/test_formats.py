@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import re
-import runpy
 import shutil
 import sys
 from pathlib import Path
@@ -19,13 +17,11 @@ from pydicom.pixels import get_decoder
 from pydicom.uid import JPEGLosslessSV1
 
 from engine.data.phantom_volumes import hippocampus
-from engine.data.volumes import channels_first, read_volume
-from engine.export.folder import SCRIPT
 from engine.runfolder import RunFolder
 from tests.engine.data import dicoms
 from tests.engine.data import series as dicom
 from tests.engine.data.test_headed import BAD as BAD_FILES
-from tests.engine.data.test_headed import ENDINGS, ODD, oblique, odd, written
+from tests.engine.data.test_headed import ENDINGS, oblique, written
 from tests.engine.data.test_series import BAD as BAD_SERIES
 from tests.engine.export.exports import alone, both, exported, here
 from tests.engine.export.test_same import shares
@@ -37,12 +33,6 @@ for library in ("onnx", "onnxscript", "onnxruntime"):
     pytest.importorskip(library)
 
 PRIVATE = ("Secret", "4711", "1970", "1.2.826")
-
-
-@pytest.fixture(scope="module")
-def script() -> dict[str, Any]:
-    """The functions of ``predict.py``."""
-    return runpy.run_path(str(SCRIPT))
 
 
 def head(seed: int = 0) -> SimpleITK.Image:
@@ -108,32 +98,6 @@ def test_channels_may_be_of_several_formats(tmp_path):
     np.testing.assert_allclose(found[0], found[1], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", [*ODD, *ENDINGS])
-def test_a_header_means_what_it_means_to_medtui(script, name, tmp_path):
-    if name in ODD:
-        path, _ = odd(name, tmp_path)
-    else:
-        path = written(oblique(3, channels=3, kind=np.float64), tmp_path / f"a{name}")
-    found, affine, _ = script["read_headed"](path)
-    wanted, known = read_volume(path)
-    np.testing.assert_array_equal(found.astype(np.float32), channels_first(wanted).astype(np.float32))
-    np.testing.assert_array_equal(affine, known)
-
-
-def test_more_values_than_a_header_asks_for_are_not_read_but_their_check_sum_is(script, tmp_path):
-    path = written(oblique(2), tmp_path / "a.nhdr", packed=True)
-    wanted, values = read_volume(path)[0], tmp_path / "a.raw.gz"
-    more = gzip.compress(gzip.decompress(values.read_bytes()) + np.random.default_rng(0).bytes(3 << 20))
-    values.write_bytes(more)
-    np.testing.assert_array_equal(script["read_headed"](path)[0][0], wanted)
-    values.write_bytes(more[:-8] + bytes(4) + more[-4:])
-    with pytest.raises(Exception, match=r"its values are damaged: .*incorrect data check"):
-        script["read_headed"](path)
-    values.write_bytes(more[:-8])
-    with pytest.raises(Exception, match="cut off"):
-        script["read_headed"](path)
-
-
 def in_one_line(done: Any, name: str) -> str:
     """What is said of the case ``name``, which is left out."""
     (said,) = [line for line in done.stderr.splitlines() if line.startswith(f"left out: case {name}: ")]
@@ -144,16 +108,15 @@ def in_one_line(done: Any, name: str) -> str:
 def test_files_that_are_damaged_or_lead_away_are_one_line_each(volumes, tmp_path):
     image = SimpleITK.Cast(oblique(2), SimpleITK.sitkInt16)
     image.SetDirection((1, 0, 0, 0, 1, 0, 0, 0, 1))
-    names = []
-    for at, (ending, packed, spoil, _) in enumerate(BAD_FILES.values()):
+    names = {}
+    for at, (ending, packed, spoil, said) in enumerate(BAD_FILES.values()):
         path = written(image, tmp_path / str(at) / f"a{ending}", packed=packed)
         spoil(path)
-        names.append(path.rename(path.with_name(f"{at}{ending}")))
+        names[path.rename(path.with_name(f"{at}{ending}"))] = said.replace("points to ", 'points to "')
     done = here(volumes[1], *names, "-o", tmp_path / "out")
     assert (done.returncode, len(done.stderr.splitlines())) == (2, len(names)), done.stderr
-    words = r"values are damaged|cut off|is no |ends within|beside|twice|several files|far more|not \d|axes"
-    for path in names:
-        assert re.search(words, in_one_line(done, path.stem))
+    for path, said in names.items():
+        assert re.search(f"{path.name}: .*(?:{said})", in_one_line(done, path.stem))
     assert not (tmp_path / "out").exists()
 
 
@@ -172,9 +135,7 @@ def test_folders_that_are_no_volume_are_one_line_each_and_cost_no_other(volumes,
     done = here(volumes[1], tmp_path / "in", "-o", tmp_path / "out")
     assert done.returncode == 1
     for name, (_, said) in BAD_SERIES.items():
-        words = said.replace("2 directions", "several directions")
-        words = words.replace("it is cut off: 50 of 112 bytes", "its pixels .* are damaged or cut off")
-        assert re.search(words, in_one_line(done, name)), name
+        assert re.search(said, in_one_line(done, name)), name
     for word in ("value", "header", "tail"):
         assert re.search(r"damaged|size of a pixel|cut off|Rows", in_one_line(done, word))
     assert len(done.stderr.splitlines()) == len(BAD_SERIES) + 3 + done.stderr.count("case good: ")
@@ -224,12 +185,13 @@ def test_pictures_of_dicom_are_unpacked_as_medtui_does_and_known_under_any_name(
     made[2].write_bytes(made[2].read_bytes()[:-400])
     done = here(classes[1], made[2], "-o", tmp_path / "out")
     assert done.returncode == 2
-    assert in_one_line(done, "rle").endswith("rle.dcm: its pixels (RLE Lossless) are damaged or cut off")
+    assert in_one_line(done, "rle").endswith("rle.dcm: its header is damaged")
 
 
 def test_what_unpacks_pixels_is_told_where_it_lacks(classes, tmp_path, monkeypatch):
     path = dicoms.dicom(tmp_path / "x.dcm", np.arange(4800, dtype=np.uint16).reshape(60, 80), packed="lossless")
     monkeypatch.setattr(get_decoder(JPEGLosslessSV1), "_available", {})
+    monkeypatch.setitem(sys.modules, "numba", None)
     done = here(classes[1], path, "-o", tmp_path / "out")
     assert done.returncode == 2
     assert in_one_line(done, "x").endswith("pip install 'pylibjpeg[all]'")

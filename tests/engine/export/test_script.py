@@ -29,7 +29,7 @@ def test_a_file_that_cannot_be_read_costs_no_other_and_results_are_not_replaced(
     (tmp_path / "in" / "bad.nii.gz").write_text("no scan")
     done = here(volumes[1], tmp_path / "in", "-o", tmp_path / "out")
     assert done.returncode == 1
-    assert "left out: case bad: bad.nii.gz is no NIfTI file" in done.stderr
+    assert "left out: case bad: bad.nii.gz: it is no NIfTI file" in done.stderr
     assert "left out: case cut: " in done.stderr
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.nii.gz"]
     again = here(volumes[1], tmp_path / "in" / "good.nii.gz", "-o", tmp_path / "out")
@@ -107,10 +107,10 @@ def test_what_cannot_be_done_is_said_in_one_line(volumes, tmp_path):
     (tmp_path / "header.nii.gz").write_bytes(gzip.compress(asked))
     wrong = {
         ("nowhere",): "no input at", ("empty",): "hold no files to predict", ("picture.png",): "is not read",
-        (good, twin): "several inputs are called x", ("flat.nii.gz",): "flat.nii.gz has the shape 9x9",
+        (good, twin): "several inputs are called x", ("flat.nii.gz",): "flat.nii.gz: it has the shape 9x9",
         ("colours.nii.gz",): "3 channels; the network takes 1", ("nan.nii.gz",): "NaN or infinite",
         ("huge.nii.gz",): "NaN or infinite", ("same.nii.gz",): "one value throughout",
-        ("header.nii.gz",): "far more than it holds",
+        ("header.nii.gz",): "far more than its size on the disk",
     }  # fmt: skip
     for inputs, words in wrong.items():
         done = here(volumes[1], *(tmp_path / each for each in inputs), "-o", tmp_path / "out")
@@ -120,7 +120,7 @@ def test_what_cannot_be_done_is_said_in_one_line(volumes, tmp_path):
     for name in ("p1/IM1", "p1/1.2.3", "DICOMDIR"):
         (tmp_path / "series" / name).write_bytes(bytes(128) + b"DICM")
     done = here(volumes[1], tmp_path / "series", "-o", tmp_path / "out")
-    assert done.stderr.startswith("left out: case p1: it holds no slices, where a volume is wanted")
+    assert done.stderr.startswith("left out: case p1: 1.2.3: its header does not say how it is written")
     assert not (tmp_path / "out").exists()
     (good.parent / "y.H5").touch()
     assert here(volumes[1], good.parent, "-o", tmp_path / "o").stderr.startswith("not read, convert to NIfTI: 1 of ")
