@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from engine.data.resampling import resample
 from engine.export.program.cases import Array
 from engine.export.program.faults import UnusableError, first_line, refuse_ended
 from engine.export.program.preparing import Seen
@@ -109,6 +108,8 @@ class Network:
 
     def mask(self, seen: Seen) -> Array:
         """Class indices (*S) of an image, on the grid of its file."""
+        from engine.data.resampling import resample
+
         alone, same = len(self.sessions) == 1, tuple(s.stop - s.start for s in seen.inner) == seen.turned
         scores: Array | None = None
         for session in self.sessions:

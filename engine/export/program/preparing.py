@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from engine.data.resampling import resample
 from engine.export.program.cases import Array, Case
 
 
@@ -118,6 +117,8 @@ def prepared(case: Case, how: dict[str, Any], stretched: Sequence[int] | None = 
         shape = tuple(max(1, round(n * a / b)) for n, a, b in zip(turned, spacing, how["spacing"], strict=True))
     shape = shape if stretched is None else tuple(stretched)
     if how["axes"] == 3:
+        from engine.data.resampling import resample
+
         image = np.stack([resample(normalised(channel, how), shape) for channel in image]).astype(np.float32)
     elif shape != turned:
         image = np.stack([resized(channel.astype(np.float32), shape) for channel in image])

@@ -20,6 +20,8 @@ def unreadable(case: Case, expected: dict[str, Any]) -> str:
     """Read a case; what keeps it from being predicted, or nothing."""
     try:
         _read(case, expected)
+    except ImportError:  # of what all cases need
+        raise
     except Exception as error:  # noqa: BLE001  (damaged files raise anything, and cost no other case)
         return first_line(error)
     return ""

@@ -29,14 +29,17 @@ Script = Callable[..., subprocess.CompletedProcess[str]]
 VOLUMES = SEGMENTATION.replace('"left_atrium"', '"decathlon"', 1).replace('"left_atrium"', '"hippocampus"')
 VOLUMES = VOLUMES.replace("validation_fraction", 'spacing = [1.5, 1.2, 1.0]\nsplit = "fraction"\nvalidation_fraction')
 VOLUMES = VOLUMES.replace('"dice_bce"', '"dice_ce"').replace("overlap = 0.0", "overlap = 0.4\nflips = true")
+IMPORTED = {"scipy": "scipy", "nibabel": "nibabel", "PIL": "pillow", "pydicom": "pydicom"}
+OTHERS = ("torch", "monai", "ignite", "engine", "tui", "numba", "h5py", "msgspec", "pydantic", "SimpleITK", "pyjpegls")
 ALONE = """
 import runpy, sys
 class Refuse:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"torch", "monai", "ignite", "engine", "tui"}:
+        if name.partition(".")[0] in REFUSED:
             raise ImportError(f"{name} is not to be imported")
+REFUSED = set(sys.argv[1].split())
 sys.meta_path.insert(0, Refuse())
-sys.argv = sys.argv[1:]
+sys.argv = sys.argv[2:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
@@ -47,8 +50,10 @@ def exported(folder: RunFolder, output: Path) -> Path:
 
 
 def alone(folder: Path, *words: object) -> subprocess.CompletedProcess[str]:
-    """``predict.py`` of an exported folder."""
-    typed = [sys.executable, "-P", "-c", ALONE, folder / "predict.py", *words, "--threads", "1"]
+    """``predict.py`` of an exported folder, where of our own libraries only those of its requirements are installed."""
+    needs = (folder / "requirements.txt").read_text()
+    refused = [*OTHERS, *(module for module, name in IMPORTED.items() if f"{name}>=" not in needs)]
+    typed = [sys.executable, "-P", "-c", ALONE, " ".join(refused), folder / "predict.py", *words, "--threads", "1"]
     return subprocess.run(list(map(str, typed)), capture_output=True, text=True, cwd=folder.parent, timeout=120)
 
 

@@ -59,8 +59,13 @@ def test_a_folder_that_is_there_is_kept_unless_it_is_an_export_and_force_says_so
 
 def test_an_export_in_which_other_things_lie_is_not_replaced(volumes, tmp_path):
     again = Path(shutil.copytree(volumes[1], tmp_path / "again"))
-    (again / "__pycache__").mkdir()
+    for place in (again, again / "program"):
+        (place / "__pycache__").mkdir(exist_ok=True)
     assert export(Export(run=volumes[0].root, output=again, force=True)) == 0
+    (again / "program" / "notes.txt").write_text("what was changed")
+    with pytest.raises(UsageError, match=r"also holds program/notes.txt: it is not replaced"):
+        export(Export(run=volumes[0].root, output=again, force=True))
+    (again / "program" / "notes.txt").unlink()
     (again / "masks").mkdir()
     (again / "masks" / "a.nii.gz").write_text("hours of work")
     with pytest.raises(UsageError, match="also holds masks: it is not replaced"):
@@ -70,7 +75,7 @@ def test_an_export_in_which_other_things_lie_is_not_replaced(volumes, tmp_path):
 
 def test_a_disk_that_takes_no_more_is_told_and_leaves_what_was_there(volumes, tmp_path):
     again = Path(shutil.copytree(volumes[1], tmp_path / "again"))
-    before = {path.name: path.read_bytes() for path in again.iterdir()}
+    before = files_in(again)
     (tmp_path / "file").write_text("")
     with full_disk(8192):
         for output, force in ((tmp_path / "out", False), (again, True)):
@@ -79,7 +84,11 @@ def test_a_disk_that_takes_no_more_is_told_and_leaves_what_was_there(volumes, tm
     with pytest.raises(UsageError, match="cannot write"):
         export(Export(run=volumes[0].root, output=tmp_path / "file" / "out"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["again", "file"]
-    assert {path.name: path.read_bytes() for path in again.iterdir()} == before
+    assert files_in(again) == before
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize(

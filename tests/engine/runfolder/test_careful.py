@@ -103,6 +103,15 @@ def test_a_link_may_be_refused(tmp_path):
         open_regular(tmp_path / "link", links=False)
 
 
+def test_files_are_opened_where_the_system_has_few_flags(tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(b"a\r\n")
+    for name in ("O_CLOEXEC", "O_NONBLOCK", "O_NOCTTY", "O_NOFOLLOW"):  # exported folders run on Windows, too
+        monkeypatch.delattr(os, name)
+    assert read_small(tmp_path / "a", links=False) == b"a\r\n"
+    with pytest.raises(OSError, match="not a regular file"):
+        open_regular(tmp_path)
+
+
 def test_objects_are_bounded_in_depth(tmp_path):
     path = tmp_path / "o.json"
     path.write_text('{"a":' * 60 + "1" + "}" * 60)
