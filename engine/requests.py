@@ -238,7 +238,7 @@ class Predict(_OfWeights, frozen=True, kw_only=True):
 class Export(Request, frozen=True, kw_only=True):
     """Write a folder that predicts with ONNX Runtime: neither PyTorch nor medtui is needed there.
 
-    It holds the networks, one readable script, what they expect, and a README with the results of the test.
+    It holds the networks, a readable program, what they expect, and a README with the results of the test.
     """
 
     studies = True
