@@ -12,7 +12,7 @@ from types import MappingProxyType
 from engine.console import show_progress
 from engine.data import Dataset, check_dataset
 from engine.data.cases import Case
-from engine.data.dicom_folders import is_slice, named_volume, series_name, volumes_in
+from engine.data.dicom_folders import is_slice, named_volume, series_names, volumes_in
 from engine.data.endings import VOLUMES
 from engine.data.familiar import unfamiliar
 from engine.data.pictures import PICTURES
@@ -132,7 +132,7 @@ def _dataset(trained: Trained, inputs: Sequence[Path]) -> Dataset:
         raise DataError("inputs cannot be read:", "name only files that can be, or convert them", foreign)
     dataset = inputs_of(trained)
     channels = dataset.channels if dims == 3 else 1  # the colours of a picture are in one file
-    cases = _cases([*files, *dict(series)], channels, _names(series))
+    cases = _cases([*files, *dict(series)], channels, series_names(series))
     return replace(dataset, cases=cases, channel_names=_channel_names([*files, *dict(series)]))
 
 
@@ -152,17 +152,6 @@ def _channel_names(files: Sequence[Path]) -> tuple[str, ...]:
         which = "the inputs are of data sets that name their channels differently"
         raise DataError(which, "predict them one after the other")
     return found.pop()
-
-
-def _names(series: Sequence[tuple[Path, Path]]) -> dict[Path, str]:
-    """What results of series are called: see `series_name`; by all folders below the named one where two share it."""
-    names = {path: series_name(path) for path in dict(series)}
-    counts = Counter(names.values())
-    for path, named in series:
-        folder = path if path.is_dir() else path.parent
-        if counts[names[path]] > 1 and folder != named and folder.is_relative_to(named):
-            names[path] = "__".join([*folder.relative_to(named).parts[:-1], names[path]])
-    return names
 
 
 def _cases(files: Sequence[Path], channels: int, names: Mapping[Path, str] = MappingProxyType({})) -> tuple[Case, ...]:

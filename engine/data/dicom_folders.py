@@ -8,7 +8,7 @@ import re
 import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -168,6 +168,17 @@ def series_name(path: Path) -> str:
         place = next(at for at, each in enumerate(found, 1) if each.files[0].path == own.files[0].path)
         label = own.number if unlike else str(place)
     return f"{path.absolute().parent.name}__{label}"
+
+
+def series_names(series: Sequence[tuple[Path, Path]]) -> dict[Path, str]:
+    """`series_name` of each, with what was named for it; by all folders below that where two would be called alike."""
+    names = {path: series_name(path) for path in dict(series)}
+    counts = Counter(names.values())
+    for path, named in series:
+        folder = path if path.is_dir() else path.parent
+        if counts[names[path]] > 1 and folder != named and folder.is_relative_to(named):
+            names[path] = "__".join([*folder.relative_to(named).parts[:-1], names[path]])
+    return names
 
 
 def left_aside(path: Path) -> list[Series]:

@@ -99,7 +99,7 @@ def _images(content: Mapping[str, Any]) -> Iterator[str]:
     if volumes:
         formats = "NIfTI (`.nii`, `.nii.gz`), NRRD (`.nrrd`, `.nhdr`), MetaImage (`.mha`, `.mhd`), or a DICOM series"
         yield f"{formats}, of {counted(image['channels'], 'channel')}{names}"
-        yield "A DICOM series is the folder that holds its slices and no others; a folder of such gives a case each"
+        yield "A DICOM series is the folder that holds its slices; a folder of such, or with several, gives a case each"
         if image["channels"] > 1:
             yield "The channels of a case are one file, or `<case>_0000.nii.gz`, `<case>_0001.nii.gz`, ... in order"
     else:

@@ -2,17 +2,17 @@
 
 import os
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from engine.data.dicom import begins_as_dicom
+from engine.data.dicom_folders import is_slice, named_volume, series_names, volumes_in
 from engine.data.endings import HDF5, PLACED
-from engine.data.series import is_slice
 from engine.errors import some
 from engine.export.program.faults import UnusableError
 
@@ -49,7 +49,7 @@ def find_cases(inputs: Sequence[Path], axes: int, channels: int) -> list[Case]:
         UnusableError: there are none, some lack channels, or two would give results of one name.
     """
     files, series = _found(inputs, axes)
-    called = _series_names(series)
+    called = series_names([*series.items()])
     cases: dict[tuple[Path, str], dict[int, Path]] = {}
     for path in dict.fromkeys([*files, *series]):
         # a number ends an identifier, as DICOM has them
@@ -75,19 +75,21 @@ def find_cases(inputs: Sequence[Path], axes: int, channels: int) -> list[Case]:
 
 
 def _found(inputs: Iterable[Path], axes: int) -> tuple[list[Path], dict[Path, Path]]:
-    """Files, and folders with slices of DICOM with the named folder that each lies in."""
+    """Files, and series of DICOM, each a folder or of several in one its first file, with what was named for it."""
     files: list[Path] = []
     series: dict[Path, Path] = {}
     for path in inputs:
         if path.is_dir():
             files += sorted(p for p in path.iterdir() if _is_taken(p, axes) and p.name[0] != "." and not p.is_dir())
-            series |= dict.fromkeys(_series_below(path), path) if axes == 3 else {}
+            held = _series_below(path) if axes == 3 else []
+            series |= {volume: path for folder in held for volume in volumes_in(folder)}
         elif not path.is_file():
             raise UnusableError(f"no input at {path}")
         elif _is_taken(path, axes) or (axes == 2 and begins_as_dicom(path)):
             files.append(path)
         elif axes == 3 and is_slice(path):
-            raise UnusableError(f"{path} is a slice of DICOM: name the folder that holds its series")
+            refuse_without_pydicom()
+            series[named_volume(path)] = path
         else:
             raise UnusableError(f"{path} is not read: convert it to one of {' '.join(_endings(axes))}")
     return files, series
@@ -119,16 +121,15 @@ def _series_below(place: Path) -> list[Path]:
     for at, folders, names in os.walk(place):
         folders[:] = sorted(name for name in folders if name[0] != "." and name not in {"__MACOSX", "@eaDir"})
         if any(name[0] != "." and is_slice(Path(at, name)) for name in names):
+            refuse_without_pydicom()
             found.append(Path(at))
     return found
 
 
-def _series_names(series: dict[Path, Path]) -> dict[Path, str]:
-    """What results are called: as the folder of the series, with those above it where several are called alike."""
-    counts = Counter(path.absolute().name for path in series)
-    return {
-        path: path.absolute().name
-        if path == named or counts[path.absolute().name] == 1
-        else "__".join(path.relative_to(named).parts)
-        for path, named in series.items()
-    }
+def refuse_without_pydicom() -> None:
+    """Raises: UnusableError: what reads DICOM is not installed, or too old."""
+    try:
+        for name in ("pydicom", "pydicom.pixels.utils"):
+            import_module(name)
+    except ImportError:
+        raise UnusableError("DICOM is read by pydicom 3: pip install 'pydicom>=3'") from None

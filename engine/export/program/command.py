@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.export.program.cases import Array, Case, find_cases, not_taken
+from engine.export.program.cases import Array, Case, find_cases, not_taken, refuse_without_pydicom
 from engine.export.program.faults import EndedError, UnusableError, refuse_ended, say, told_to_end
 from engine.export.program.network import Network
 from engine.export.program.preparing import prepared, seen_whole
@@ -148,11 +148,7 @@ def run(asked: argparse.Namespace, folder: Path) -> int:
     cases = find_cases(asked.inputs, axes, network.expected["channels"])
     if others := not_taken(asked.inputs, axes):
         say(others, sys.stderr)
-    if any(is_dicom(path, axes) for case in cases for path in case.files):
-        try:
-            for name in ("pydicom", "pydicom.pixels.utils"):
-                importlib.import_module(name)
-        except ImportError:
-            raise UnusableError("DICOM is read by pydicom 3: pip install 'pydicom>=3'") from None
+    if axes == 2 and any(is_dicom(path) for case in cases for path in case.files):
+        refuse_without_pydicom()
     left = predict(network, cases, asked.output, overwrite=asked.overwrite)
     return 0 if not left else 1 if left < len(cases) else 2

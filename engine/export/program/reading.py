@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from engine.data.channels import names_in, order_of
+from engine.errors import some
 from engine.export.program.cases import Array, Case
 from engine.export.program.faults import UnusableError, first_line, named
 from engine.recipe.names import folded
@@ -27,10 +28,8 @@ def unreadable(case: Case, expected: dict[str, Any]) -> str:
     return ""
 
 
-def is_dicom(path: Path, axes: int) -> bool:
-    """Whether a series, or a picture, is read by pydicom."""
-    if axes == 3:
-        return path.is_dir()
+def is_dicom(path: Path) -> bool:
+    """Whether a picture is read by pydicom."""
     from engine.data.pictures import is_dicom as of_dicom
 
     return of_dicom(path)
@@ -81,12 +80,16 @@ def _read_volume(case: Case, expected: dict[str, Any]) -> None:
 
 def _volume(case: Case, path: Path) -> tuple[Array, Array]:
     """Values (C, *S) and affine in mm of a file, or of the series in a folder; the header of NIfTI goes to ``case``."""
+    from engine.data.dicom_folders import is_slice, left_aside
     from engine.data.endings import ITK, NIFTI
     from engine.data.headed import open_headed
     from engine.data.volumes import channels_first, invertible, open_nifti, read_volume
 
     with named(path):
         stored, affine = read_volume(path)
+        if (path.is_dir() or is_slice(path)) and (aside := left_aside(path)):
+            told = some([each.shown for each in aside], 5)
+            case.notes.append(f"in its folder lie series of no volume, which are not read: {told}")
         if path.name.lower().endswith(NIFTI):
             case.header = case.header or open_nifti(path).header
         elif path.name.lower().endswith(ITK) and not open_headed(path).turned:

@@ -142,10 +142,22 @@ def test_folders_that_are_no_volume_are_one_line_each_and_cost_no_other(volumes,
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.nii.gz"]
 
 
-def test_what_is_named_in_place_of_a_series_is_told(volumes, tmp_path, monkeypatch):
+def test_each_series_of_a_study_is_a_case_and_a_slice_names_its_own(volumes, tmp_path):
+    for at in (3, 4):
+        made = dicom.slices(dicom.scan(at, (20, 24, 22)))
+        for one in made:
+            one.SeriesInstanceUID, one.SeriesNumber = f"1.2.{at}", at
+        dicom.save(tmp_path / "in", made, f"{at}_{{}}.dcm")
+    ours, theirs = both(*volumes, [tmp_path / "in"], tmp_path)
+    assert {path.name for path in theirs.iterdir()} == {"in__3.nii.gz", "in__4.nii.gz"}
+    for path in theirs.iterdir():
+        assert np.array_equal(*(np.asarray(nibabel.load(each / path.name).dataobj) for each in (ours, theirs)))
+    done = here(volumes[1], tmp_path / "in" / "4_7.dcm", "-o", tmp_path / "one")
+    assert (done.returncode, [path.name for path in (tmp_path / "one").iterdir()]) == (0, ["in__4.nii.gz"])
+
+
+def test_without_what_reads_dicom_that_is_told_once(volumes, tmp_path, monkeypatch):
     folder = dicom.save(tmp_path / "in", dicom.slices(dicom.scan(4)), "IM{}")
-    alone_slice = here(volumes[1], folder / "IM0", "-o", tmp_path / "out")
-    assert (alone_slice.returncode, "name the folder that holds its series" in alone_slice.stderr) == (2, True)
     shutil.copytree(folder, tmp_path / "other")
     monkeypatch.setitem(sys.modules, "pydicom", None)
     lacking = here(volumes[1], folder, tmp_path / "other", "-o", tmp_path / "out")
