@@ -5,10 +5,10 @@
     python predict.py IMAGE... -o OUT
 
 An IMAGE is a file, or a folder of files. Volumes are NIfTI, NRRD or MetaImage, or a folder with the slices of a DICOM
-series; a folder of such, or with several, gives a case each. Pictures are PNG, JPEG, TIFF, BMP, WebP or DICOM. Several files or
-series <case>_0000, <case>_0001, ... are the channels of one volume. Masks have the geometry of their input, and are
-NIfTI of volumes, PNG of pictures; classes come as one table, OUT/predictions.csv. What the network expects stands in
-model.json, and what is done with it in the folder program. This is no medical device.
+series; a folder of such, or with several, gives a case each. Pictures are PNG, JPEG, TIFF, BMP, WebP or DICOM. Several
+files or series <case>_0000, <case>_0001, ... are the channels of one volume. Masks have the geometry of their input,
+and are NIfTI of volumes, PNG of pictures; classes come as one table, OUT/predictions.csv. What the network expects
+stands in model.json, and what is done with it in the folder program. This is no medical device.
 """
 
 import hashlib

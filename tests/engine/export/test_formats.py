@@ -122,7 +122,8 @@ def test_files_that_are_damaged_or_lead_away_are_one_line_each(volumes, tmp_path
 
 def test_folders_that_are_no_volume_are_one_line_each_and_cost_no_other(volumes, tmp_path):
     dicom.save(tmp_path / "in" / "good", dicom.slices(dicom.scan(4, (20, 24, 22))))
-    for name, (spoil, _) in BAD_SERIES.items():
+    bad = {name: each for name, each in BAD_SERIES.items() if name != "two series"}  # which are two cases
+    for name, (spoil, _) in bad.items():
         made = dicom.slices(dicom.scan(4))
         spoil(made)
         dicom.save(tmp_path / "in" / name, made)
@@ -134,11 +135,11 @@ def test_folders_that_are_no_volume_are_one_line_each_and_cost_no_other(volumes,
         path.write_bytes({"value": worse, "header": content[:at], "tail": content[:-9]}[word])
     done = here(volumes[1], tmp_path / "in", "-o", tmp_path / "out")
     assert done.returncode == 1
-    for name, (_, said) in BAD_SERIES.items():
+    for name, (_, said) in bad.items():
         assert re.search(said, in_one_line(done, name)), name
     for word in ("value", "header", "tail"):
         assert re.search(r"damaged|size of a pixel|cut off|Rows", in_one_line(done, word))
-    assert len(done.stderr.splitlines()) == len(BAD_SERIES) + 3 + done.stderr.count("case good: ")
+    assert len(done.stderr.splitlines()) == len(bad) + 3 + done.stderr.count("case good: ")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.nii.gz"]
 
 
