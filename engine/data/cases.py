@@ -28,6 +28,9 @@ class CaseFacts:
     outside: bool = False  # whether the foreground of the mask fills its corners and more than half of it
     known: float = 1.0  # share of the voxels whose truth is known, see `Dataset.ignore`
     remarks: tuple[tuple[str, str], ...] = ()  # what is odd in a file, and how messages name that file
+    # of volumes that say how they lie: a hash of what they show, the same whichever way their axes run, and whether
+    # their values were rescaled, as those of a series of DICOM and its copy as NIfTI; else ""
+    alike: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from nibabel.orientations import aff2axcodes
 
 from engine.data.cases import Case, CaseFacts, Dataset
 from engine.data.daemons import Daemons
-from engine.data.identity import digest, without_copies
+from engine.data.identity import digest, likeness, without_copies
 from engine.data.known import known_share, without_unknown
 from engine.data.pictures import Range, full_range
 from engine.data.read import Masks, RawCase, read_case
@@ -108,6 +108,7 @@ def _facts(dataset: Dataset, case: Case, sample: RawCase, low: float, high: floa
     return CaseFacts(
         image=digest(stored),
         truth="" if truth is None else digest(truth),
+        alike=likeness(image, sample.affine) if dataset.spatial_dims == 3 else "",
         remarks=tuple(
             (remark, dataset.where(path))
             for path in case.files

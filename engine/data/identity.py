@@ -7,12 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 import xxhash
+from nibabel.orientations import apply_orientation, io_orientation
 
 from engine.data.cases import SPLITS, Case, Dataset
+from engine.data.headers import Affine
 from engine.data.volumes import Array
 from engine.errors import DataError, Problem, counted, some, well_formed
 from engine.recipe import DataTable
 from engine.runfolder import SplitRow
+
+_LEVELS, _INSIDE = 15.3, 0.37  # of values, and how far below the least one the first of them begins
+_SAMPLE, _EVEN = 1_000_000, 0.99  # voxels that are looked at, and the most of them that may be of one level
 
 
 def digest(values: Array | str) -> str:
@@ -21,6 +26,34 @@ def digest(values: Array | str) -> str:
         return str(xxhash.xxh3_128_hexdigest(values.encode("utf-8", "surrogateescape")))
     found = xxhash.xxh3_128(repr(values.shape).encode())
     found.update(np.ascontiguousarray(values).data)
+    return str(found.hexdigest())
+
+
+def likeness(volume: Array, affine: Affine | None) -> str:
+    """128 bits (hex) of a volume (C, *S), the same for a copy whose axes run otherwise or whose values were rescaled.
+
+    It is of coarse levels between the least and the greatest value, turned to RAS+: a copy as NIfTI keeps slope and
+    values in 32 bits, so that finer ones would differ by rounding. "" without an affine, and where nearly all voxels
+    are of one level, as beside a single hot one: others may look like that.
+    """
+    if affine is None:
+        return ""
+    image = np.asarray(volume, np.float32)
+    low, high = float(image.min()), float(image.max())
+    orientation = io_orientation(affine)
+    if not high > low or not np.isfinite(orientation).all():
+        return ""
+    scale = np.float32(_LEVELS / (high - low))
+    shift = np.float32(_INSIDE - low * _LEVELS / (high - low))  # neither end lies at the edge of a level
+    sample = image.reshape(-1)[:: max(1, image.size // _SAMPLE)]
+    if np.bincount((sample * scale + shift).astype(np.uint8)).max() > _EVEN * sample.size:
+        return ""
+    found = xxhash.xxh3_128()
+    for channel in image:
+        turned = apply_orientation(channel, orientation)
+        found.update(repr(turned.shape).encode())
+        for plane in turned:  # one by one: no second volume is held
+            found.update(np.ascontiguousarray((plane * scale + shift).astype(np.uint8)).data)
     return str(found.hexdigest())
 
 
@@ -93,11 +126,7 @@ def without_copies(dataset: Dataset, table: DataTable) -> Dataset:
     Raises:
         DataError: an image is in two splits, and ``data.duplicates`` is "refuse".
     """
-    same: dict[str, list[Case]] = defaultdict(list)
-    for case in dataset.cases:
-        if case.facts is not None and case.split:
-            same[case.facts.image].append(case)
-    copies = [found for found in same.values() if len(found) > 1]
+    copies = _copies(dataset.cases)
     leaks = [found for found in copies if len({case.split for case in found}) > 1]
     if leaks and table.duplicates == "refuse":
         raise _leaking(leaks)
@@ -109,8 +138,7 @@ def without_copies(dataset: Dataset, table: DataTable) -> Dataset:
     if within:
         pairs = [" = ".join(case.id for case in found) for found in within]
         notes.append(f"{_are(len(within), 'image')} more than once in a split: {some(pairs)}")
-    truths = [{case.facts.truth for case in found if case.facts} for found in copies]
-    other = [" and ".join(case.id for case in found) for found, of in zip(copies, truths, strict=True) if len(of) > 1]
+    other = [" and ".join(case.id for case in found) for found in copies if _unlike_truths(found, dense=dataset.dense)]
     if other:
         notes.append(f"the same image has different truths: {some(other)}")
     if dataset.dense and (shared := _shared_masks(dataset, gone)):
@@ -119,6 +147,31 @@ def without_copies(dataset: Dataset, table: DataTable) -> Dataset:
         return dataset
     cases = tuple(case for case in dataset.cases if case.id not in gone)
     return replace(dataset, cases=cases, notes=tuple(dict.fromkeys((*dataset.notes, *notes))))
+
+
+def _copies(cases: Iterable[Case]) -> list[list[Case]]:
+    """The cases in splits whose images are the same, or `likeness` says so: each image that is there more than once."""
+    same: dict[str, list[Case]] = {}
+    for case in cases:
+        if case.facts is None or not case.split:
+            continue
+        keys = [f"image {case.facts.image}", *([f"alike {case.facts.alike}"] if case.facts.alike else [])]
+        known: list[list[Case]] = [*{id(found): found for found in map(same.get, keys) if found is not None}.values()]
+        first = known[0] if known else []
+        for other in known[1:]:  # two images that this one tells to be the same
+            first += other
+            same |= {key: first for key, found in same.items() if found is other}
+        first.append(case)
+        same |= dict.fromkeys(keys, first)
+    return [found for found in {id(found): found for found in same.values()}.values() if len(found) > 1]
+
+
+def _unlike_truths(copies: Sequence[Case], *, dense: bool) -> bool:
+    """Whether one image has several truths; masks are compared where the images' own values are the same."""
+    truths: dict[str, set[str]] = defaultdict(set)
+    for facts in (case.facts for case in copies if case.facts):
+        truths[facts.image if dense else ""].add(facts.truth)
+    return any(len(found) > 1 for found in truths.values())
 
 
 def _shared_masks(dataset: Dataset, gone: set[str]) -> list[str]:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK
 from PIL import Image
 
 from engine.data import check_dataset, fingerprint, open_dataset
 from engine.data.cases import Dataset
-from engine.data.identity import changed, digest, split_rows
+from engine.data.identity import changed, digest, likeness, split_rows
 from engine.errors import DataError
 from engine.runfolder import RunFolder, SplitRow, read_splits, write_splits
-from tests.engine.data.builders import image_folder, mask, pairs, rewrite, table
+from tests.engine.data.builders import csv_table, image_folder, mask, pairs, rewrite, table, write_nifti
+from tests.engine.data.series import save, scan, slices
 
 PARTS = ("train", "test")
 
@@ -58,6 +61,71 @@ def test_the_same_picture_in_train_and_test_is_refused_with_both_names(tmp_path:
     assert "other" in {case.id for case in dataset.split("test")}
     assert any("left out: case cattrain0" in note for note in dataset.notes)
     assert any("different truths" in note for note in dataset.notes)
+
+
+def as_converters_write(image: SimpleITK.Image, path: Path, slope: float, intercept: float) -> Path:
+    """``image`` as NIfTI with its rows from the bottom, as dcm2niix has them, and the slope in the header."""
+    SimpleITK.WriteImage(image, os.fspath(path))
+    read = nibabel.load(path)
+    values = np.rint((np.asarray(read.dataobj) - intercept) / slope).astype(np.int16)
+    turned = nibabel.Nifti1Image(values, read.affine).as_reoriented([[0, 1], [1, -1], [2, 1]])
+    turned.header.set_data_dtype(np.int16)
+    content = bytearray(turned.to_bytes())
+    content[112:120] = struct.pack("<ff", slope, intercept)
+    path = path.with_name(path.name.replace(".nii", "_flipped.nii"))
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("slope", [1.0, 0.3])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_series_of_dicom_and_its_copy_as_nifti_are_one_image(tmp_path: Path, seed: int, slope: float) -> None:
+    image = SimpleITK.Cast(scan(seed, (9, 10, 11)), SimpleITK.sitkFloat64) * slope
+    save(tmp_path / "d" / "dicom", slices(image, slope, -1024 * slope))
+    as_converters_write(image, tmp_path / "d" / "a.nii", slope, -1024 * slope)
+    rewritten = nibabel.as_closest_canonical(nibabel.load(tmp_path / "d" / "a_flipped.nii"))
+    values = rewritten.get_fdata().astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(values, rewritten.affine), tmp_path / "d" / "b.nii.gz")
+    SimpleITK.WriteImage(scan(seed + 10, (9, 10, 11)), os.fspath(tmp_path / "d" / "other.nrrd"))
+    rows = ["a_flipped.nii,x,test", "dicom,x,train", "b.nii.gz,y,train", "other.nrrd,y,train"]
+    csv_table(tmp_path / "d", rows, "path,label,part")
+    keys = {"source": "csv", "task": "classification", "split_column": "part", "split": "given", "size": (8, 8, 8)}
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, **keys)
+    assert [problem.where for problem in caught.value.problems] == ["the same image"]
+    assert all(f"{name} (" in str(caught.value) for name in ("dicom", "a_flipped", "b"))
+    dataset = read(tmp_path, duplicates="drop", **keys)
+    assert {case.id for case in dataset.cases} == {"a_flipped", "other"}
+    assert any("the same image has different truths" in note for note in dataset.notes)
+
+
+def test_volumes_of_one_hot_voxel_are_not_alike() -> None:
+    made = []
+    for seed in (1, 2):
+        volume = np.random.default_rng(seed).integers(0, 500, (1, 20, 20, 20)).astype(np.float32)
+        made.append(likeness(volume, np.eye(4)))
+        volume[0, 0, 0, 0] = 32_000
+        assert likeness(volume, np.eye(4)) == ""
+    assert made[0] != made[1] != "" != made[0]
+    assert likeness(volume, None) == ""
+
+
+def test_images_are_one_where_others_tell_so(tmp_path: Path) -> None:
+    """Two affines of the same values, and a copy turned about of one: all are one image."""
+    values = np.random.default_rng(0).normal(size=(8, 9, 10)).astype(np.float32)
+    (tmp_path / "d").mkdir()
+    for name, kept, affine in (
+        ("c", values[:, ::-1], np.diag([1, -1, 1, 1])),
+        ("b", values, np.diag([-1, 1, 1, 1])),
+        ("a", values, np.eye(4)),
+    ):
+        write_nifti(tmp_path / "d" / f"{name}.nii", kept, affine)
+    csv_table(tmp_path / "d", ["c.nii,x,test", "b.nii,x,train", "a.nii,x,train"], "path,label,part")
+    keys = {"source": "csv", "task": "classification", "split_column": "part", "split": "given", "size": (8, 8, 8)}
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, **keys)
+    assert len(caught.value.problems) == 1
+    assert all(f"{name}.nii" in str(caught.value) for name in "abc")
 
 
 def test_a_copy_within_a_split_is_noted(tmp_path: Path) -> None:
