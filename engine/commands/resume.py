@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from engine import runfolder
 from engine.commands.train import build, facts_of, in_processes, open_checked, refuse_uneven, shake_hands
 from engine.commands.work import Handshake, work
 from engine.data import SPLITS, data_root, fingerprint
-from engine.data.identity import changed, split_rows
+from engine.data.identity import changed, fingerprint_of_test, split_rows
 from engine.errors import DataError, Problem, RecipeError, RunError, UsageError
 from engine.readers.fold import read_view
 from engine.recipe import Recipe, load_run_recipe, parse_recipe, recipe_toml, toml_value
@@ -31,6 +32,9 @@ _STREAM = 1 << 30
 _MOST = 64  # processes that a manifest, which may be a stranger's, can start
 _FREE = ("runtime.", "figures.", "train.checkpoint_", "name", "description")
 """Keys that may change when a run goes on: none of them changes what is learned."""
+_NOT_COMPARED = (
+    "whether the data is what the run began on is not known: an earlier version began it, and kept no hashes of cases"
+)
 _CHOICE = ("data.", "evaluate.", "loss.", "train.monitor", "train.validate_every")
 """Keys that change what "best so far" means: a fork that changes one of them begins to look for it anew."""
 
@@ -86,7 +90,11 @@ def _go_on(request: Resume, handshake: Handshake, processes: int) -> int:
         if not manifest.data.fingerprint:  # it was killed before its manifest was written
             runfolder.update_manifest(folder, **first_manifest(recipe, dataset, command_line()))
         if not known:
+            if manifest.data.fingerprint:
+                network = replace(network, doubts=(*network.doubts, _NOT_COMPARED))
             runfolder.write_splits(folder, split_rows(dataset.cases))
+            prints = {"fingerprint": fingerprint(dataset), "test_fingerprint": fingerprint_of_test(dataset)}
+            runfolder.update_manifest(folder, data=prints)  # before, it was of names and sizes
         now = facts_of(network, recipe, root)
         earlier = _earlier(manifest, now)
         runfolder.update_manifest(folder, sessions=manifest.sessions + 1, measured=False, earlier=earlier, **now)

@@ -120,8 +120,8 @@ def on_grid(sample: RawCase, table: DataTable, stretched: tuple[int, ...] | None
     if len(turned) == 2:
         image = np.stack([_resample_picture(channel, resampled) for channel in image])
     else:
-        image = np.stack([resample(normalise(channel, table), resampled) for channel in image])
-    label_net = None if label is None else pad(resample_label(label, resampled), table.size)
+        image = np.stack([resample(normalise(channel, table), resampled, smooth=table.smooth) for channel in image])
+    label_net = None if label is None else pad(resample_label(label, resampled, smooth=table.smooth), table.size)
     return Prepared(
         id=sample.id,
         image=np.ascontiguousarray(

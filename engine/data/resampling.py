@@ -15,8 +15,8 @@ Masks = npt.NDArray[np.integer[Any]]
 _TRUNCATE = 4.0
 
 
-def resample(volume: Array, shape: tuple[int, ...]) -> Array:
-    """``volume`` (*S) on a grid of ``shape`` over the same extent: linear, of a coarser one smoothed before.
+def resample(volume: Array, shape: tuple[int, ...], *, smooth: bool = True) -> Array:
+    """``volume`` (*S) on a grid of ``shape`` over the same extent: linear, for a coarser one smoothed before.
 
     The Gaussian makes the point spread of a voxel that of a voxel ``f`` times as long: a deviation of
     ``sqrt(f**2 - 1) / 2.355`` voxels (Cardoso et al., Scale factor point spread function matching, MICCAI 2015).
@@ -24,7 +24,8 @@ def resample(volume: Array, shape: tuple[int, ...]) -> Array:
     if volume.shape == tuple(shape):
         return volume
     zoom = [new / old for new, old in zip(shape, volume.shape, strict=True)]
-    resized: Array = ndimage.zoom(_smoothed(volume, volume.shape, shape), zoom, order=1, mode="nearest", grid_mode=True)
+    volume = _smoothed(volume, volume.shape, shape) if smooth else volume
+    resized: Array = ndimage.zoom(volume, zoom, order=1, mode="nearest", grid_mode=True)
     return resized
 
 
@@ -68,10 +69,15 @@ def _smoothed(volume: Array, old: tuple[int, ...], new: tuple[int, ...]) -> Arra
     return np.asarray(ndimage.gaussian_filter(volume, deviations, mode="nearest", truncate=_TRUNCATE))
 
 
-def resample_label(label: Masks, shape: tuple[int, ...]) -> Masks:
-    """``label`` (*S) on a grid of ``shape``: of each voxel the class of which `resample` finds most there."""
+def resample_label(label: Masks, shape: tuple[int, ...], *, smooth: bool = True) -> Masks:
+    """``label`` (*S) on a grid of ``shape``: of each voxel the class of which `resample` finds most there; or with
+    ``smooth`` off that of the nearest voxel."""
     if label.shape == tuple(shape):
         return label
+    if not smooth:
+        zoom = [new / old for new, old in zip(shape, label.shape, strict=True)]
+        nearest: Masks = ndimage.zoom(label, zoom, order=0, mode="nearest", grid_mode=True)
+        return nearest
 
     def share(value: int) -> Floats:
         return np.asarray(resample((label == value).astype(np.float32), shape), np.float32)

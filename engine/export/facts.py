@@ -47,6 +47,7 @@ def _image(trained: Trained, channels: int) -> dict[str, Any]:
         "channel_names": list(known.channel_names),
         "orientation": "RAS" if axes == 3 else None,
         "spacing": None if spacing is None else list(spacing),
+        "smooth": table.smooth,
         "size": list(table.size),
         "resize": getattr(table, "resize", None),
         "value_range": None if known.value_range is None else list(known.value_range),

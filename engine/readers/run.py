@@ -15,6 +15,8 @@ from engine.readers.examples import Example, ExampleHead, example_files, example
 from engine.readers.fold import read_view
 from engine.readers.run_view import RunView
 from engine.recipe import FiguresTable, Recipe, load_run_recipe
+from engine.recipe.earlier import of_newer
+from engine.toml import parse
 
 
 class CaseTable:
@@ -79,6 +81,14 @@ class RunData:
             return load_run_recipe(self.folder.recipe)
         except RecipeError:
             return None
+
+    @property
+    def of_newer(self) -> bool:
+        """Whether a newer version wrote the recipe."""
+        try:
+            return of_newer(parse(self.recipe_text, self.folder.recipe.name))
+        except RecipeError:
+            return False
 
     @cached_property
     def options(self) -> FiguresTable:

@@ -12,6 +12,7 @@ from engine.errors import Problem, ProblemsError, RecipeError, counted
 from engine.recipe.base import Values
 from engine.recipe.dead import dead_keys
 from engine.recipe.document import Document, leaves, merge, override, read, there
+from engine.recipe.earlier import FORMAT, as_then, format_of, refuse_newer
 from engine.recipe.explain import bad_keys, explain, path_keys, show
 from engine.recipe.lines import key_lines
 from engine.recipe.model import FAMILIES, TABLES, Recipe, contradictions, refresh, table_class
@@ -37,7 +38,8 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, outside: bool = Fa
 
 
 def load_run_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe of a run folder, which may be one of an earlier version: keys that do nothing are left out.
+    """The recipe of a run folder, which may be one of an earlier version: keys that do nothing are left out, and what
+    it lacks is as it was then (`engine.recipe.earlier`).
 
     Args and errors are those of `load_recipe`; ``overrides`` are checked as they are there.
     """
@@ -69,7 +71,7 @@ def placed(path: Path, overrides: Sequence[str]) -> Iterator[None]:
 def parse_recipe(text: str, name: str = "recipe.toml", *, outside: bool = False, stored: bool = False) -> Recipe:
     """Check a recipe given as text; it cannot extend another.
 
-    ``outside``: see `load_recipe`. ``stored``: leave out keys that do nothing, as `load_run_recipe` does.
+    ``outside``: see `load_recipe`. ``stored``: it is that of a run, and read as `load_run_recipe` does.
     """
     document = Document(file=name)
     values = parse(text, name)
@@ -79,6 +81,7 @@ def parse_recipe(text: str, name: str = "recipe.toml", *, outside: bool = False,
         problem = Problem(place, "has no meaning in a recipe that is not a file", "all keys in one text", "extends")
         raise RecipeError(f"{name} cannot be used:", problems=(problem,))
     merge(document, values, lines, name)
+    override(document, ())
     return _check(document, outside, stored)
 
 
@@ -90,6 +93,7 @@ def _frozen(value: Any) -> Any:
 
 def _check(document: Document, outside: bool, stored: bool = False) -> Recipe:
     refresh()
+    _as_then(document, stored)
     values = _frozen(document.values)
     problems = [*_one_length(document, values), *_leave_out_dead(document, values, stored)]
     bad: set[tuple[str, str]] = set()
@@ -108,6 +112,17 @@ def _check(document: Document, outside: bool, stored: bool = False) -> Recipe:
         message = f"{document.file} cannot be used: {counted(len(problems), 'problem')}"
         raise RecipeError(message, "every key: medtui schema", tuple(problems))
     return recipe
+
+
+def _as_then(document: Document, stored: bool) -> None:
+    """Give a recipe of an earlier format, as that of a run may be, what it meant then. Raises as `refuse_newer`."""
+    said = document.values.get("format")
+    kept = {key for key, layer in document.layers.items() if layer < document.layer}  # not from --set
+    written = said if type(said) is int else format_of(kept) if stored else FORMAT
+    refuse_newer(written, document.file, document.place("format"))
+    as_then(document.values, written, kept)
+    if type(said) is int and said > 0:
+        document.values["format"] = FORMAT
 
 
 def _leave_out_dead(document: Document, values: Values, stored: bool) -> list[Problem]:

@@ -8,6 +8,7 @@ from pydantic import Field
 from engine import measures
 from engine.plugins import load_plugins
 from engine.recipe.base import Members, NamedTable, Table
+from engine.recipe.earlier import FORMAT
 from engine.recipe.losses import LossTable
 from engine.recipe.models import ModelTable
 from engine.recipe.names import folded
@@ -27,6 +28,9 @@ class Recipe(Table):
     """Seed of everything that is drawn in training."""
     description: Annotated[str, Field(max_length=2000)] = ""
     """What a reader of the report should know."""
+    format: Annotated[int, Field(ge=1, le=FORMAT)] = FORMAT
+    """Of the recipe of a run, written by medtui: keys that it lacks mean what they did in runs of that format, and a
+    version that knows no such format refuses it. In a recipe of your own leave it out."""
     data: Annotated[DataTable, Members()]
     model: Annotated[ModelTable, Members()]
     loss: Annotated[LossTable, Members()]

@@ -76,6 +76,7 @@ _GRIDDED = When(
     lambda task, resize, size: task == "segmentation" or (resize == "crop" and len(size) == 3),
     'task = "segmentation", or volumes (3 numbers in data.size) with data.resize = "crop"',
 )
+_SOLID = When(("data.size",), lambda size: len(size) == 3, "volumes: 3 numbers in data.size")
 VOLUMES = frozenset({3})
 PICTURES = frozenset({2})
 
@@ -145,6 +146,9 @@ class DataTable(NamedTable):
     spacing: Annotated[tuple[Positive, ...] | None, Field(min_length=2, max_length=3), _GRIDDED, _SPACED] = None
     """Resample volumes to this voxel size in mm; pictures to steps of this many of their own pixels. Predictions go
     back to their own geometry."""
+    smooth: Annotated[bool, any_of("data.spacing"), _SOLID] = True
+    """Volumes that go to a coarser `spacing`: smooth the image before, and give a voxel of the mask the class of most
+    of it. Off: the nearest voxels alone, as medtui did before 26 November 2026; runs of then go on so."""
     intensity: Literal["none", "zscore", "body", "minmax", "imagenet", "window"] = "zscore"
     """zscore, minmax: of each image by itself. body: zscore by the voxels that are neither 0 nor the least value, so
     that air and padding do not count. imagenet: means and deviations of ImageNet.

@@ -13,6 +13,7 @@ from engine.readers.run_view import finite
 from engine.report.blocks import Alert
 from engine.report.statement import limits, times
 from engine.runfolder.manifest import StartFacts
+from engine.runfolder.summary import DEFINITIONS
 
 _MOST_LOGS = 8
 _FEW_CASES = 10
@@ -108,6 +109,10 @@ def _numbers(run: RunData) -> Iterator[Alert]:
         if len(run.classes) < 2:
             text = f"{missed} of {cases} cases were missed altogether (empty prediction)"
         yield Alert("warning", f"{text}; they count with Dice 0 and the diagonal of the image as distance.")
+    if not result.empty and result.definitions < DEFINITIONS:
+        again = f"medtui evaluate {run.folder.id}" + ("" if run.split == "test" else f" --split {run.split}")
+        text = "An earlier version of medtui measured this: means count classes too that a case does not have, and "
+        yield Alert("note", f"{text}intervals are percentiles of a bootstrap. Measure it as now: {again}")
     unknown = [title(name) for name, value in result.values.items() if value is None]
     if unknown:
         yield Alert("note", f"Could not be measured: {', '.join(unknown)}.")
@@ -116,7 +121,8 @@ def _numbers(run: RunData) -> Iterator[Alert]:
 def _protocol(run: RunData) -> Iterator[Alert]:
     recipe = run.recipe
     if run.recipe_text and recipe is None:
-        yield Alert("warning", "The recipe of this run cannot be read by this version of medtui; it is shown as it is.")
+        text = "The recipe of this run cannot be read by this version of medtui; it is shown as it is."
+        yield Alert("warning", text + (" A newer one wrote it." if run.of_newer else ""))
     if recipe is None:
         return
     if getattr(recipe.evaluate, "mode", "") == "center_crop" and not run.result.empty:

@@ -12,7 +12,7 @@ from engine.report.blocks import Alert, Block, Code, Document, Picture, Section
 from engine.report.compare_tables import differences, metrics_table, per_class, seeds, settings
 from engine.report.page import private, write_pages
 from engine.report.paired import compare
-from engine.report.shared import barrier, other_unions
+from engine.report.shared import barrier, earlier, other_unions
 from engine.report.verdict import verdicts
 from engine.runfolder import RunFolder
 
@@ -100,7 +100,8 @@ def _alerts(together: Runs) -> Iterator[Alert]:
 def _paired(together: Runs) -> Iterator[Alert]:
     """What is shared, and by what it was found out."""
     runs, split = together.runs, together.split
-    prints = {run.data.fingerprint for run in runs if run.data.fingerprint}
+    # without a table of contents it is a fingerprint of another kind, of names and sizes
+    prints = {run.data.fingerprint for run in runs if run.data.fingerprint and run.splits}
     counts = [len(run.cases(split)) for run in runs]
     common = len(together.common)
     if any(count != common for count in counts):
@@ -117,6 +118,10 @@ def _paired(together: Runs) -> Iterator[Alert]:
         yield Alert("warning", text)
     if not together.by_content:
         yield Alert("note", "Cases are paired by their ids: a run of an earlier version does not say what they hold.")
+    if older := earlier(together):
+        names = ", ".join(run.folder.id for run in older)
+        text = f"Measured by an earlier version of medtui: {names}. Means and intervals here are computed again."
+        yield Alert("note", text)
     if common < 10 and common:
         yield Alert("note", f"Only {counted(common, 'case')} shared: small differences cannot be found with so few.")
 

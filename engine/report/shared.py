@@ -11,7 +11,7 @@ from engine.measures import find, in_tables, is_distance, of_task, title
 from engine.metrics import classification
 from engine.metrics.intervals import mean_interval
 from engine.readers.numbers import digits
-from engine.readers.run import CaseTable
+from engine.readers.run import CaseTable, RunData
 from engine.readers.scores import read_scores
 from engine.readers.together import Runs
 from engine.report.blocks import Alert
@@ -31,6 +31,9 @@ def barrier(together: Runs) -> str:
         return f"the runs were measured in different ways ({'; '.join(sorted(wholes))})"
     if len({tuple(run.classes) for run in together.runs}) > 1:
         return "the runs have different classes"
+    if earlier := _of_other_means(together):
+        again = ", ".join(f"medtui evaluate {run.folder.id}" for run in earlier)
+        return f"an earlier version of medtui counted classes that a case does not have; measure again: {again}"
     if together.task == "classification":
         truths = zip(*([row.true for row in together.table(at).rows] for at in range(len(together.runs))), strict=True)
         other = sum(len(set(each)) > 1 for each in truths)
@@ -38,6 +41,19 @@ def barrier(together: Runs) -> str:
             shared = counted(len(together.common), "case")
             return f"{other} of the {shared} that the runs share have another true class in each"
     return ""
+
+
+def earlier(together: Runs) -> list[RunData]:
+    """The runs whose numbers an earlier version measured, by other definitions than the newest of them."""
+    kinds = [run.metrics[together.split].definitions for run in together.runs]
+    return [run for run, kind in zip(together.runs, kinds, strict=True) if kind < max(kinds)]
+
+
+def _of_other_means(together: Runs) -> list[RunData]:
+    """Those of `earlier` whose means are other ones: where a case lacks one of several classes."""
+    rows = [(run, run.metrics[together.split].per_class) for run in earlier(together)]
+    lacking = [(run, sum(row.get("absent") or 0 for row in classes.values())) for run, classes in rows]
+    return [run for run, count in lacking if count and len(run.classes) > 1]
 
 
 def comparable(together: Runs, metric: str) -> bool:
@@ -66,7 +82,7 @@ def summaries(together: Runs) -> list[SplitSummary]:
     """What each run measured on the cases that all measured."""
     measured = [run.metrics[together.split] for run in together.runs]
     alike = all(len(run.cases(together.split)) == len(together.common) for run in together.runs)
-    if alike or not together.common:
+    if (alike and not earlier(together)) or not together.common:
         return measured
     part = _segmented if together.task == "segmentation" else _classified
     return [part(together, index) for index in range(len(measured))]

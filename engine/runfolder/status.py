@@ -6,7 +6,7 @@ import os
 import socket
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -15,7 +15,7 @@ from engine.errors import MedtuiError, well_formed
 from engine.events import Seconds
 from engine.hardware import Kills, killed_words
 from engine.runfolder.atomic import write_bytes
-from engine.runfolder.careful import UNREADABLE
+from engine.runfolder.careful import UNREADABLE, lenient, read_object
 from engine.runfolder.lock import is_locked, release_lock, take_lock
 from engine.runfolder.mirror import place_of
 from engine.runfolder.paths import RunFolder
@@ -135,7 +135,7 @@ def read_status(folder: RunFolder, *, held: bool = False) -> Status:
     ``held``: the run's lock is ours, and so no trainer's.
     """
     status = stored_status(folder)
-    if status.state in ENDED:
+    if status.state in {*ENDED, "silent"}:
         return status
     judged = _judged(folder, status, held=held)
     if judged.state != "lost":
@@ -156,7 +156,18 @@ def stored_status(folder: RunFolder) -> Status:
             return Status(state="lost", message="status.json is missing: it was removed, or not copied with the rest")
         return Status(state="lost", message="no status.json: the trainer never started")
     except UNREADABLE as error:
-        return Status(state="lost", message=f"status.json cannot be read: {error}")
+        return _of_newer(folder) or Status(state="lost", message=f"status.json cannot be read: {error}")
+
+
+def _of_newer(folder: RunFolder) -> Status | None:
+    """The status of a run that is in a state which is not known here: whether it lives nobody here can say."""
+    content = read_object(folder.status)
+    state = content.get("state")
+    if not isinstance(state, str) or state in get_args(State):
+        return None
+    message = f'its state "{well_formed(state[:40])}" is of a newer version of medtui than this one'
+    hint = "update medtui here, or look at it with the version that made it"
+    return lenient(content | {"state": "silent", "message": message, "hint": hint}, Status)
 
 
 def record_death(folder: RunFolder, pid: int, number: int, before: Kills) -> None:

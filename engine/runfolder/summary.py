@@ -12,14 +12,21 @@ from engine.runfolder.atomic import write_text
 from engine.runfolder.careful import Count, lenient, read_object
 from engine.runfolder.lock import updating
 from engine.runfolder.paths import RunFolder
+from engine.runfolder.status import ENDED, Status
 
 Value: TypeAlias = Count | float | None  # a metric or a count; None: not measured
 Bounds: TypeAlias = tuple[Value, Value]
 
 
+DEFINITIONS = 2
+"""What the numbers of `metrics.json` mean, raised where one of them gets another meaning. 1: before 26 November 2026,
+when a case's Dice counted classes too that it does not have, and intervals were percentiles of a bootstrap."""
+
+
 class SplitSummary(msgspec.Struct, frozen=True, kw_only=True):
     """What was measured of one split."""
 
+    definitions: Count = DEFINITIONS
     n: Count | None = None  # number of cases
     # pairs of case and class that are in the truth and nowhere in the prediction; None in classification
     missed: Count | None = None
@@ -38,13 +45,18 @@ class SplitSummary(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, part: Mapping[str, Any]) -> "SplitSummary":
         """A split as ``metrics.json`` has it; entries of another type are left out."""
-        own = {name: part[name] for name in _OWN if name in part}
+        own = {"definitions": _first(part), **{name: part[name] for name in _OWN if name in part}}
         values = {name: value for name, value in part.items() if name not in _OWN}
         return lenient(own | {"values": values}, cls)
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in ``metrics.json``: values beside the other fields, None for what is not finite."""
-        content: dict[str, Any] = {**self.counts, "protocol": self.protocol, "unit": self.unit}
+        content: dict[str, Any] = {
+            "definitions": self.definitions,
+            **self.counts,
+            "protocol": self.protocol,
+            "unit": self.unit,
+        }
         content = {name: value for name, value in content.items() if value not in {None, ""}}
         content |= {name: _plain(self.values[name]) for name in ordered(self.values)}
         if self.confusion is not None:
@@ -79,6 +91,15 @@ class SplitSummary(msgspec.Struct, frozen=True, kw_only=True):
         return self.ci95.get(metric if label is None else f"{metric}:{label}")
 
 
+def _first(part: Mapping[str, Any]) -> int:
+    """The definitions of a split that does not name them: the first ones counted less of a class."""
+    rows = part.get("per_class")
+    named = [row.keys() for row in rows.values() if isinstance(row, dict)] if isinstance(rows, dict) else []
+    first = any(old in row and new not in row for row in named for old, new in _COUNTED)
+    return 1 if first else DEFINITIONS
+
+
+_COUNTED = (("absent", "present"), ("support", "predicted"))  # of a class: at first, and since 2
 _OWN = frozenset(SplitSummary.__struct_fields__) - {"values"}
 
 
@@ -93,6 +114,13 @@ def write_metrics(folder: RunFolder, split: str, summary: SplitSummary) -> None:
     with updating(folder):
         content = read_object(folder.metrics) | {split: summary.to_json()}
         write_text(folder.metrics, json.dumps(content, indent=1) + "\n")
+
+
+def with_test(folder: RunFolder, status: Status) -> Status:
+    """``status`` with the value of the test, which runs of earlier versions have in ``metrics.json`` alone."""
+    if status.test is not None or status.state not in ENDED or folder.is_study:
+        return status
+    return msgspec.structs.replace(status, test=read_metrics(folder).get("test", SplitSummary()).value(status.metric))
 
 
 def _plain(value: Value) -> Value:

@@ -16,7 +16,7 @@ from engine.events import EpochDone, Result, Validation
 from engine.measures import Measure
 from tests.engine.runs import CLASSIFICATION, SEGMENTATION, events, run
 
-NOT_NUMBERS = {"protocol", "unit", "ci95", "ci95_reason", "per_class", "per_region", "confusion"}
+NOT_NUMBERS = {"definitions", "protocol", "unit", "ci95", "ci95_reason", "per_class", "per_region", "confusion"}
 NOT_METRICS = {"id", "group", "split", "true", "predicted", "prob"}
 _EVERY = {SEGMENTATION: ["evaluate.all_voxel_distances=true", "evaluate.surface_validation=true"]}
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,6 +11,7 @@ from typing import Any
 from engine.errors import MedtuiError, printable
 from engine.measures import spoken
 from engine.runfolder import ENDED, RunFolder, Status, list_runs, read_label, read_status, shown_name
+from engine.runfolder.summary import with_test
 from tui.arguments import Commands, runs_option
 from tui.ascii import to_ascii, wants_ascii
 from tui.text import age, figure, finding_line
@@ -55,7 +56,7 @@ def print_runs(runs: Path, words: str = "", studies: bool = True, *, as_json: bo
 
         wanted = wanted_ids(runs, words)
         folders = [folder for folder in folders if folder.id in wanted]
-    rows = [(folder, read_status(folder)) for folder in folders]
+    rows = [(folder, with_test(folder, read_status(folder))) for folder in folders]
     rows.sort(key=lambda row: row[1].started_s or row[0].stamp_s)
     now_s = time.time()
     if as_json:

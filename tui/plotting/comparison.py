@@ -13,7 +13,8 @@ from engine.events import number
 from engine.measures import better_up, find, is_count, is_distance, spoken
 from engine.readers.columns import Columns
 from engine.readers.run_view import EMPTY, RunView, Tracks, best
-from engine.runfolder import RunFolder, read_manifest, read_small
+from engine.runfolder import RunFolder, read_manifest, read_metrics, read_small
+from engine.runfolder.summary import DEFINITIONS
 from engine.toml import flat, parse
 from tui.plotting.charts import Chart, Curve, Mode, end_of, steps_of
 from tui.text import clock, figure, one_line
@@ -34,6 +35,7 @@ class ComparedRun:
     recipe: Mapping[str, Any] = field(default_factory=dict)  # flat: "optimizer.lr" -> value
     problem: str = ""  # why the recipe cannot be compared
     data: str = ""  # fingerprint of the data, "" where unknown
+    definitions: int = DEFINITIONS  # what its numbers mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,15 @@ def read_compared_run(folder: RunFolder, label: str) -> ComparedRun:
         problem = "recipe.toml is not there"
     except (UnicodeDecodeError, RecipeError):
         problem = "recipe.toml cannot be read"
-    return ComparedRun(folder, label, recipe=recipe, problem=problem, data=read_manifest(folder).data.fingerprint)
+    measured = read_metrics(folder).values()
+    return ComparedRun(
+        folder,
+        label,
+        recipe=recipe,
+        problem=problem,
+        data=read_manifest(folder).data.fingerprint if folder.splits.exists() else "",  # else it is of another kind
+        definitions=min((part.definitions for part in measured), default=DEFINITIONS),
+    )
 
 
 # --- curves --------------------------------------------------------------------------------------
@@ -177,7 +187,9 @@ def _unit(sides: Sequence[ComparedRun]) -> str:
 
 def _told_apart(name: str, sides: Sequence[ComparedRun]) -> bool:
     """Whether one value of a metric is better than another: losses of one loss, distances in one unit, means over
-    regions where these are the same."""
+    regions where these are the same, means over classes by one definition."""
+    if name != "loss" and len({side.definitions for side in sides}) > 1 and any(len(s.view.classes) > 1 for s in sides):
+        return False
     if name == "loss" or name.endswith("_regions"):
         keys = "loss." if name == "loss" else "evaluate.regions."
         found = {str([item for item in side.recipe.items() if item[0].startswith(keys)]) for side in sides}
@@ -239,6 +251,9 @@ def warnings(sides: Sequence[ComparedRun]) -> list[str]:
         "the classes differ": {view.classes for view in views},
         "the runs saw different data: their numbers are not of the same cases": {s.data for s in sides if s.data},
         "distances are in different units": _units(sides),
+        "an earlier version measured some, by other means and intervals: medtui evaluate RUN does it as now": {
+            side.definitions for side in sides
+        },
     }
     found = [f"{side.label}: {side.problem}" for side in sides if side.problem]
     return [*found, *(words for words, values in differences.items() if len(values) > 1)]

@@ -18,6 +18,7 @@ from engine.measures import better_up
 from engine.runfolder import ENDED, Label, RunFolder, Status, list_runs, read_label, read_status, size_of
 from engine.runfolder.mirror import ask, is_mirror, lost
 from engine.runfolder.study import read_study, study_file
+from engine.runfolder.summary import with_test
 from tui.settings import Kept
 from tui.state.run_filter import RunFilter, Value, parse_filter
 from tui.state.run_values import ASKED_OF, read_values
@@ -117,7 +118,7 @@ class RunsIndex:
         told = row is not None and (row.read is not None or not self.reads)
         if row is not None and told and not row.live and self._marks[folder.id] == mark:
             return
-        status = read_status(folder)
+        status = with_test(folder, read_status(folder))
         self._marks[folder.id] = mark
         if folder.is_study:
             with contextlib.suppress(RunError):

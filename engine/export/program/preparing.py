@@ -119,7 +119,9 @@ def prepared(case: Case, how: dict[str, Any], stretched: Sequence[int] | None = 
     if how["axes"] == 3:
         from engine.data.resampling import resample
 
-        image = np.stack([resample(normalised(channel, how), shape) for channel in image]).astype(np.float32)
+        smooth = how.get("smooth", True)
+        values = [resample(normalised(channel, how), shape, smooth=smooth) for channel in image]
+        image = np.stack(values).astype(np.float32)
     elif shape != turned:
         image = np.stack([resized(channel.astype(np.float32), shape) for channel in image])
     outer = tuple(max(side, least) for side, least in zip(shape, size, strict=True))

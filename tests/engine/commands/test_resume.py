@@ -104,6 +104,23 @@ def test_stopped_and_resumed_is_the_same_as_left_alone(tmp_path, alone, mark, at
     assert folder.cases.read_text() == alone.cases.read_text()
 
 
+def test_a_run_of_a_version_that_kept_no_hashes_goes_on_twice(tmp_path, at):
+    """It had no splits.csv, and the fingerprint in its manifest was of names and sizes."""
+
+    def stop_at(mark: str) -> Callable[[RunFolder], None]:
+        return lambda folder: at(folder, mark, lambda: send(folder, "stop_now"))
+
+    code, folder = run(tmp_path, SEGMENTATION, then=stop_at('"iteration":1,'))
+    assert code == 3
+    folder.splits.unlink()
+    update_manifest(folder, data={"fingerprint": "of names and sizes"})
+    stop_at('"iteration":2,')(folder)
+    assert go_on(folder, tmp_path / "data") == 3
+    assert read_manifest(folder).data.fingerprint != "of names and sizes"
+    assert go_on(folder, tmp_path / "data") == 0
+    assert folder.events.read_text().count("kept no hashes of cases") == 1
+
+
 def test_a_job_that_is_preempted_in_a_validation_says_that_it_goes_on_by_itself(tmp_path, monkeypatch):
     def notice(folder: RunFolder) -> None:
         seen = '"phase":"validation"'

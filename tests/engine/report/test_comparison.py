@@ -25,6 +25,7 @@ from engine.report.paired import Comparison, compare, corrected
 from engine.report.shared import barrier, seed_notes, summaries
 from engine.report.verdict import sentence
 from engine.runfolder import RunFolder, read_splits, write_splits
+from engine.runfolder.summary import DEFINITIONS
 from tests import recorded_runs
 from tests.engine.figures.pictures import looks_drawn
 from tests.engine.report.pages import Page, value
@@ -187,6 +188,44 @@ def test_across_protocols_there_is_no_bold_and_no_verdict(tmp_path: Path) -> Non
     assert "bold: the best value" not in text
     assert "**0." not in markdown
     assert compare(open_runs(runs)) == []
+
+
+def _of_first_version(folder: RunFolder, absent: int) -> RunFolder:
+    """As versions before 26 November 2026 wrote what they measured: with other counts of a class."""
+    part = json.loads(folder.metrics.read_text())["test"]
+    part.pop("definitions", None)
+    for row in part["per_class"].values():
+        for later in ("present", "false_positive_cases", "predicted"):
+            row.pop(later, None)
+        row.update({"absent": absent} if "absent" in row else {})
+    folder.metrics.write_text(json.dumps({"test": part}))
+    return folder
+
+
+def test_means_of_the_first_version_are_measured_again_before_a_verdict(tmp_path: Path) -> None:
+    classes = ("anterior", "posterior")
+    runs = [
+        recorded_runs.segmentation_run(tmp_path, name=name, classes=classes, epochs=2, quality=quality)
+        for name, quality in (("old", 0.3), ("new", 0.8))
+    ]
+    _of_first_version(runs[0], absent=2)
+    text = Page(write_comparison(runs, tmp_path / "out")[0].read_text()).text
+    assert "No verdict: an earlier version of medtui counted classes that a case does not have" in text
+    assert f"medtui evaluate {runs[0].id}" in text
+    _of_first_version(runs[0], absent=0)  # then the means are the same
+    assert barrier(open_runs(runs)) == ""
+
+
+def test_intervals_of_the_first_version_are_computed_again(tmp_path: Path) -> None:
+    runs = [recorded_runs.classification_run(tmp_path, name=name, cases=40, epochs=2) for name in "ab"]
+    right = summaries(open_runs(runs))[0].interval("accuracy")
+    _of_first_version(runs[0], absent=0)
+    _measured(runs[0], ci95={"accuracy": [0.1, 0.2]})
+    together = open_runs(runs)
+    assert [run.metrics["test"].definitions for run in together.runs] == [1, DEFINITIONS]
+    assert summaries(together)[0].interval("accuracy") == right
+    text = Page(write_comparison(runs, tmp_path / "out")[0].read_text()).text
+    assert f"Measured by an earlier version of medtui: {runs[0].id}." in text
 
 
 def test_distances_of_different_units_bear_their_own(tmp_path: Path) -> None:

@@ -177,6 +177,14 @@ def test_any_content_is_a_status(tmp_path_factory, content):
     assert isinstance(read_status(folder), Status)
 
 
+def test_a_state_of_a_newer_version_is_not_lost(folder):
+    folder.status.write_text('{"state": "hibernating", "name": "seg", "epoch": 7, "since": [1]}')
+    status = read_status(folder)
+    assert (status.state, status.name, status.epoch) == ("silent", "seg", 7)  # not lost: it may be at work
+    assert status.message == 'its state "hibernating" is of a newer version of medtui than this one'
+    assert "update medtui" in status.hint
+
+
 def test_texts_that_are_not_unicode_can_be_told(folder):
     told(folder, state="failed", message="no file \udcff\udcfe", hint="x\udcff")
     assert read_status(folder).message == "no file \\udcff\\udcfe"

@@ -142,7 +142,11 @@ def test_only_different_keys_are_shown(tmp_path: Path) -> None:
         ("train.epochs", ("3", "4")),
         ("train.flip", ("–", "[0, true]")),
     ]
-    assert any("different data" in text for text in warnings([one, two]))
+    assert not any("different data" in text for text in warnings([one, two]))  # neither knows what its cases hold
+    for name in "ab":
+        (tmp_path / name / "splits.csv").write_text("id,group,split,image,truth\n")
+    read = [read_compared_run(RunFolder(tmp_path / name), name) for name in "ab"]
+    assert any("different data" in text for text in warnings(read))
     assert recipe_rows([one, replace(one, label="c")]) == []
     assert warnings([one, one]) == []
 
@@ -155,6 +159,20 @@ def test_a_broken_recipe_is_told_and_hides_nothing_else(tmp_path: Path) -> None:
     assert missing.problem == "recipe.toml is not there"
     (row,) = recipe_rows([broken, *good, missing])
     assert row.cells == ("?", "1", "2", "?")
+
+
+def test_what_an_earlier_version_measured_is_no_better(tmp_path: Path) -> None:
+    both = sides(view(0.8), view(0.7))
+    old = [replace(both[0], definitions=1), both[1]]
+    assert [row.best for row in metric_rows(old) if row.name == "dice"] == [frozenset()] * 2
+    assert any("medtui evaluate RUN" in words for words in warnings(old))
+    assert [row.best for row in metric_rows(both) if row.name == "dice"] == [frozenset({0})] * 2
+    folder = RunFolder(tmp_path)
+    folder.manifest.write_text('{"data": {"fingerprint": "of names and sizes"}}')
+    rows = {"liver": {"dice": 0.5, "absent": 1, "missed": 0}}
+    folder.metrics.write_text(json.dumps({"test": {"n": 3, "dice": 0.5, "per_class": rows}}))
+    read = read_compared_run(folder, "old")
+    assert (read.definitions, read.data) == (1, "")  # no table of cases beside it: not to be compared with others
 
 
 def test_units_and_tasks_are_compared() -> None:

@@ -56,6 +56,15 @@ def test_an_ended_run_is_read_again_only_when_its_status_changes(tmp_path: Path)
     assert whole(index)[0].status.best == 0.7
 
 
+def test_the_test_of_a_run_of_an_earlier_version_is_found(tmp_path: Path) -> None:
+    """Its status.json had no place for it."""
+    old, none = run(tmp_path, 1, best=0.5), run(tmp_path, 2, best=0.5)
+    old.metrics.write_text('{"test": {"n": 3, "dice": 0.25}, "validation": {"dice": 0.5}}')
+    none.metrics.write_text('{"validation": {"dice": 0.5}}')
+    found = {row.id: row.status.test for row in whole(RunsIndex(tmp_path))}
+    assert found == {old.id: 0.25, none.id: None}
+
+
 def test_a_live_run_whose_process_dies_is_lost(tmp_path: Path) -> None:
     folder = run(tmp_path, 1, "running", pid=os.getpid(), host=socket.gethostname())
     index = RunsIndex(tmp_path)
