@@ -28,6 +28,7 @@ NO_ENDING = re.compile(r"(\.\d*)?")
 SAME_WAY = 1e-3  # difference of a direction cosine above which slices are turned to each other
 _ASKED = 5  # files of a folder, of which one may be a report or a picture of the screen
 _SHOWN = 5
+_SAMPLED = 16  # files of a folder, of which a series of as many slices as another is missed in one of 30,000
 _MOST_KEPT = 60_000  # files and slices whose headers are remembered, of less than 1 kB each
 _SETTLED_NS = 2_000_000_000  # a file that changed so short ago may change again within the same tick of the clock
 
@@ -88,6 +89,23 @@ def is_placed(path: Path) -> bool:
             if any(header.get(name) for name in ("ImagePositionPatient", "PerFrameFunctionalGroupsSequence")):
                 return True
     return False
+
+
+def series_of(path: Path) -> str:
+    """The identifier of the series that the file ``path`` is of, which is never shown; "" where it cannot be read."""
+    with suppress(OSError):
+        return str(read_tags(path, ["SeriesInstanceUID"]).get("SeriesInstanceUID", ""))
+    return ""
+
+
+def seems_alone(folder: Path) -> bool:
+    """Whether files that lie evenly among those of ``folder`` are of one series.
+
+    It spares the headers of all the others, where data sets are large; a series that is missed is said when the volume
+    is read.
+    """
+    paths = [*_files(folder)]
+    return len({series_of(path) for path in paths[:: max(1, len(paths) // _SAMPLED)]}) == 1
 
 
 def series_in(folder: Path) -> list[Series]:
@@ -163,8 +181,9 @@ def series_name(path: Path) -> str:
     label = path.stem
     with suppress(OSError, ValueError):
         found, own = series_in(path.parent), chosen_series(path)
-        numbers = Counter(each.number for each in found)
-        unlike = "" not in numbers and len(numbers) == len(found)
+        peers = [each for each in found if each.is_volume or not own.is_volume]
+        numbers = {each.number for each in peers}
+        unlike = "" not in numbers and len(numbers) == len(peers)
         place = next(at for at, each in enumerate(found, 1) if each.files[0].path == own.files[0].path)
         label = own.number if unlike else str(place)
     return f"{path.absolute().parent.name}__{label}"

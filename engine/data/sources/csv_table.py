@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.data.cases import MOST_LABELS, Case, DatasetIndex
-from engine.data.dicom_folders import is_placed, is_slice, named_volume, series_name
+from engine.data.dicom_folders import is_placed, is_slice, series_name, series_of
 from engine.data.endings import PLACED
 from engine.data.pictures import PICTURES, is_picture
 from engine.data.sources import index
@@ -118,14 +118,11 @@ def _placed(path: Path) -> bool:
 
 def _are_series(rows: list[Row]) -> bool:
     """Whether each row names a file of DICOM that says where it lies, and none two files of one series."""
-    seen: set[Path] = set()
-    for row in rows:
-        if not is_slice(row.image) or not is_placed(row.image):
+    seen: set[str] = set()
+    for row in rows:  # slices in a table of pictures are many of a series: few of them are looked at
+        if not is_slice(row.image) or not is_placed(row.image) or (series := series_of(row.image)) in seen:
             return False
-        volume = named_volume(row.image)
-        if volume in seen:
-            return False
-        seen.add(volume)
+        seen.add(series)
     return True
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.data.cases import Case, DatasetIndex
-from engine.data.dicom_folders import is_placed, is_slice, series_name, volumes_in
+from engine.data.dicom_folders import is_placed, is_slice, seems_alone, series_name, volumes_in
 from engine.data.endings import PLACED
 from engine.data.pictures import PICTURES
 from engine.data.sources import index
@@ -81,7 +81,9 @@ def _volumes(place: Path, *, series: bool) -> list[Path]:
     folders = [path for path in named.values() if path.is_dir()]
     held = [path for path in folders if series and path != place and is_placed(path)]
     files = [path for path in named.values() if path not in folders]
-    return sorted([*files, *(volume for path in held for volume in volumes_in(path))])
+    return sorted(
+        [*files, *(volume for path in held for volume in ([path] if seems_alone(path) else volumes_in(path)))]
+    )
 
 
 def _cases(path: Path, files: list[Path], target: int, split: str) -> list[Case]:

@@ -62,6 +62,15 @@ def test_each_series_is_the_volume_that_itk_finds_in_the_folder(tmp_path):
     assert {named_volume(path) for path in folder.glob("B*")} == {found[1]}
 
 
+def test_numbers_are_those_of_volumes_whatever_else_has_none(tmp_path):
+    folder = study(tmp_path / "p1")
+    for path in folder.glob("[LS]*"):
+        held = pydicom.dcmread(path)
+        held.SeriesNumber = None
+        held.save_as(path)
+    assert [series_name(path) for path in volumes_in(folder)] == ["p1__2", "p1__5"]
+
+
 @pytest.mark.parametrize("numbers", [(3, 3), (None, 3), (None, None)])
 def test_series_without_numbers_of_their_own_are_counted(numbers, tmp_path):
     folder = study(tmp_path / "p1", numbers=numbers)
