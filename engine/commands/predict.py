@@ -18,7 +18,8 @@ from engine.data.familiar import unfamiliar
 from engine.data.pictures import PICTURES
 from engine.data.sources.case_folders import cases_below
 from engine.data.sources.dataset_json import channel_names
-from engine.data.sources.index import files_below, is_picture_file, stem, volumes_below
+from engine.data.sources.index import is_picture_file
+from engine.data.sources.walk import files_below, stem, volumes_below
 from engine.data.unread import unread
 from engine.device import ELSEWHERE, memory_errors
 from engine.errors import DataError, UsageError, absent_input, counted, printable, raised_as, some

@@ -8,6 +8,7 @@ from engine.data.prepare import CLIP, IMAGENET_MEAN, IMAGENET_STD
 from engine.evaluation.inference import Predictor
 from engine.evaluation.trained import Trained
 from engine.recipe import SegmentationEvaluateTable
+from engine.recipe.sources import CaseFoldersTable
 
 
 def facts(trained: Trained, predictor: Predictor, networks: Sequence[dict[str, Any]], channels: int) -> dict[str, Any]:
@@ -53,6 +54,8 @@ def _image(trained: Trained, channels: int) -> dict[str, Any]:
         "value_range": None if known.value_range is None else list(known.value_range),
         "intensity": table.intensity,
     }
+    if isinstance(table, CaseFoldersTable):
+        found["channel_files"] = list(table.channels)
     if table.intensity == "window" and table.window is not None:
         found["window"] = list(table.window)
     if table.intensity == "imagenet":

@@ -100,6 +100,9 @@ def _images(content: Mapping[str, Any]) -> Iterator[str]:
         formats = "NIfTI (`.nii`, `.nii.gz`), NRRD (`.nrrd`, `.nhdr`), MetaImage (`.mha`, `.mhd`), or a DICOM series"
         yield f"{formats}, of {counted(image['channels'], 'channel')}{names}"
         yield "A DICOM series is the folder that holds its slices; a folder of such, or with several, gives a case each"
+        if files := image.get("channel_files"):
+            called = ", ".join(files)
+            yield f"A folder with a folder a case, in which files are called {called}, or `<case>_{files[0]}`, ..."
         if image["channels"] > 1:
             yield "The channels of a case are one file, or `<case>_0000.nii.gz`, `<case>_0001.nii.gz`, ... in order"
     else:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from engine.data.sources.case_folders import called_alike
-from engine.data.sources.index import hidden, split_named
+from engine.data.sources.alike import called_alike
+from engine.data.sources.walk import hidden, split_named
 from engine.planning.tables import table_keys
 from engine.recipe.base import Values
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from engine.data.cases import Case, DatasetIndex
 from engine.data.sources import open_source
 from engine.data.sources.dataset_json import FILE
-from engine.data.sources.index import files_below, hidden
+from engine.data.sources.walk import files_below, hidden
 from engine.data.unread import unread
 from engine.errors import DataError, UsageError, counted, some
 from engine.planning.guesses import MASK_WORDS, guesses

@@ -6,8 +6,9 @@ from itertools import islice
 from pathlib import Path
 
 from engine.data.dicom_folders import is_series
-from engine.data.sources.index import files_below, inside, missing, split_named, stem
+from engine.data.sources.index import inside, missing
 from engine.data.sources.rows import plain, table_rows
+from engine.data.sources.walk import files_below, split_named, stem
 from engine.data.traits import GROUPS, SPLIT_COLUMNS
 from engine.errors import DataError
 from engine.recipe.base import Values

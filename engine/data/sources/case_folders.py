@@ -11,13 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.data.cases import Case, DatasetIndex
-from engine.data.endings import PLACED
 from engine.data.sources import index
+from engine.data.sources.alike import called_alike, cases_alike
 from engine.data.sources.pairs import named_classes
 from engine.errors import DataError, some
 from engine.recipe.sources import CaseFoldersTable
-
-_BETWEEN = "_-. "
 
 
 @index.read_index.register
@@ -53,30 +51,7 @@ def case_folders(table: CaseFoldersTable, folder: Path, task: str) -> DatasetInd
 
 def cases_below(folder: Path, table: CaseFoldersTable, *, labelled: bool) -> Iterator[Case]:
     """The cases in ``folder`` and its folders, with a mask if ``labelled``."""
-    wanted = [name.lower() for name in (*table.channels, *([table.mask] if labelled else []))]
-    found = [(place, kinds) for place, kinds in called_alike(folder) if any(name in kinds for name in wanted)]
-    names = Counter(place.name for place, _ in found)
-    several = len({index.group_below(place, folder) for place, _ in found}) > 1
-    for place, kinds in found:
-        endings = [path.name[len(index.stem(path, PLACED)) :] for path in sorted(kinds.values())]
-        ending = next(filter(None, endings), PLACED[0])
-        files = [kinds.get(name, place / f"{place.name}_{name}{ending}") for name in wanted]
-        inner = place.relative_to(folder).parts
-        split = index.split_named(inner[0]) if inner else None
-        inner = inner[1:] if split else inner
-        name = place.name if names[place.name] == 1 else "__".join(inner)
-        group = inner[0] if several and len(inner) > 1 else None
-        images, mask = tuple(files[: len(table.channels)]), files[-1] if labelled else None
-        yield Case(name, images, mask, group=group, split=split or "")
-
-
-def called_alike(folder: Path) -> Iterator[tuple[Path, dict[str, Path]]]:
-    """Each folder with volumes, ``folder`` too, and these by what they are called beside its name, in lower case."""
-    places: dict[Path, dict[str, Path]] = {}
-    for path in index.volumes_below(folder):
-        if path == folder:
-            continue
-        name, before = index.stem(path, PLACED).lower(), path.absolute().parent.name.lower()
-        kind = name.removeprefix(before).lstrip(_BETWEEN) or name
-        places.setdefault(path.parent, {})[kind] = path
-    yield from sorted(places.items())
+    count = len(table.channels)
+    for each in cases_alike(folder, (*table.channels, *([table.mask] if labelled else []))):
+        mask = each.files[-1] if labelled else None
+        yield Case(each.name, each.files[:count], mask, group=each.group, split=each.split)

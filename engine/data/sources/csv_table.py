@@ -9,7 +9,7 @@ from engine.data.cases import MOST_LABELS, Case, DatasetIndex
 from engine.data.dicom_folders import is_placed, is_slice, series_name, series_of
 from engine.data.endings import PLACED
 from engine.data.pictures import PICTURES, is_picture
-from engine.data.sources import index
+from engine.data.sources import index, walk
 from engine.data.sources.pairs import named_classes
 from engine.data.sources.rows import plain, table_rows
 from engine.errors import Problem, counted
@@ -218,7 +218,7 @@ def _row(folder: Path, table: CsvTable, where: str, cells: list[str | None], pro
             "a class, or the path of a mask; take out rows without (data.classes may name one that reads like none)"
         )
         problems.append(Problem(where, "found nothing", allowed, table.label_column))
-    named = "" if split is None else index.split_named(split)
+    named = "" if split is None else walk.split_named(split)
     if named is None:
         allowed = "train, validation or test"
         allowed += '; folds are drawn: data.split = "kfold"' if (split or "").isdigit() else ""

@@ -11,7 +11,8 @@ from typing import Any
 
 from engine.data.cases import Case, DatasetIndex
 from engine.data.sources.dataset_json import FILE, channels_of, labels_of, read_json
-from engine.data.sources.index import foreground, inside, outside, read_index, refuse, split_named, stem
+from engine.data.sources.index import foreground, inside, outside, read_index, refuse
+from engine.data.sources.walk import split_named, stem
 from engine.errors import Problem, counted
 from engine.recipe.sources import DecathlonTable
 

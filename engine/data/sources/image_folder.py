@@ -11,7 +11,7 @@ from engine.data.cases import Case, DatasetIndex
 from engine.data.dicom_folders import is_placed, is_slice, seems_alone, series_name, volumes_in
 from engine.data.endings import PLACED
 from engine.data.pictures import PICTURES
-from engine.data.sources import index
+from engine.data.sources import index, walk
 from engine.errors import DataError, Problem
 from engine.recipe.sources import ImageFolderTable
 
@@ -23,7 +23,7 @@ def image_folder(table: ImageFolderTable, folder: Path, task: str) -> DatasetInd
     Raises:
         DataError: no class folders, a class that the recipe does not name, a class without images.
     """
-    parts = [(path, split) for path in _folders(folder) if (split := index.split_named(path.name))] or [(folder, "")]
+    parts = [(path, split) for path in _folders(folder) if (split := walk.split_named(path.name))] or [(folder, "")]
     if parts[0][1] and not any(split == "train" for _, split in parts):
         raise DataError(f"{folder} has no folder train beside {parts[0][0].name}", "a split needs a training part")
     found = {path.name for part, _ in parts for path in _folders(part)}
@@ -77,7 +77,7 @@ def _volumes(place: Path, *, series: bool) -> list[Path]:
 
     In ``place`` itself nothing says whether slices are meant, or volumes.
     """
-    named = {path.with_name(index.stem(path, PLACED)): path for path in index.volumes_below(place)}
+    named = {path.with_name(walk.stem(path, PLACED)): path for path in walk.volumes_below(place)}
     folders = [path for path in named.values() if path.is_dir()]
     held = [path for path in folders if series and path != place and is_placed(path)]
     files = [path for path in named.values() if path not in folders]
@@ -87,10 +87,10 @@ def _volumes(place: Path, *, series: bool) -> list[Path]:
 
 
 def _cases(path: Path, files: list[Path], target: int, split: str) -> list[Case]:
-    groups = {file: index.group_below(file, path) for file in files}
+    groups = {file: walk.group_below(file, path) for file in files}
     groups = groups if len({*groups.values()}) > 1 else dict.fromkeys(files)
     return [Case(file.name, (file,), target=target, group=groups[file], split=split) for file in files]
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not index.hidden(path.name))
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not walk.hidden(path.name))

@@ -1,7 +1,6 @@
 """What a source hands over: the cases it found, and what the data set says of them."""
 
 import codecs
-import os
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -11,20 +10,16 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
 from engine.data.cases import Case, DatasetIndex
-from engine.data.dicom_folders import NO_ENDING, is_slice
-from engine.data.endings import DETACHED, PLACED
+from engine.data.dicom_folders import is_slice
+from engine.data.endings import DETACHED
 from engine.data.pictures import PICTURES
 from engine.data.signs import kind_of
+from engine.data.sources.walk import files_below, hidden, stem
 from engine.errors import DataError, Problem, counted, some
 from engine.recipe.names import folded
 from engine.recipe.sources import DataTable
 from engine.runfolder import read_small
 
-_SPLIT_NAMES = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("validation", "valid", "val", "validate", "dev", "development"), "validation"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
 _TEXTS = frozenset((".txt", ".md", ".json", ".csv", ".tsv", ".xml", ".html", ".pdf", ".db", ".ini", ".xlsx", ".list"))
 _MISSING = frozenset(
     ("nan", "na", "n/a", "none", "null", "nil", "<na>", "#n/a", "#nv", "#n/v", "-nan", "-", "--", "?", "missing")
@@ -126,32 +121,6 @@ def listed(folder: Path, name: str, endings: Collection[str]) -> list[Path]:
     return sorted(path for path in files if path.name.lower().endswith(tuple(endings)))
 
 
-def files_below(place: Path) -> list[Path]:
-    """Every file in ``place`` and its folders, by path; what is hidden, or below a hidden folder, left out.
-
-    Raises:
-        DataError: ``place`` is a link to a folder around it, such as ``/``.
-    """
-    if place.is_symlink() and place.parent.resolve().is_relative_to(place.resolve()):
-        raise DataError(f"{place} is a link to a folder around itself", "remove it, or link the folder that is meant")
-    found: list[Path] = []
-    for at, folders, names in os.walk(place):
-        folders[:] = [name for name in folders if not hidden(name)]
-        links = [name for name in folders if Path(at, name).is_symlink()]
-        found += [Path(at, name) for name in (*names, *links) if name[0] != "."]
-    return sorted(path for path in found if path.is_symlink() or path.is_file())
-
-
-def volumes_below(place: Path) -> list[Path]:
-    """Every volume in ``place`` and its folders, a folder with slices of DICOM as one; of those with one name, the one
-    that stands for all is the last."""
-    files = files_below(place)
-    rank = {ending: -at for at, ending in enumerate(PLACED)}
-    found = [(rank[ending], path) for path in files if (ending := _ending(path))]
-    series = dict.fromkeys(path.parent for path in files if not _ending(path) and is_slice(path))
-    return [*series, *(path for _, path in sorted(found))]
-
-
 def pictures_below(place: Path) -> list[Path]:
     """Every picture in ``place`` and its folders, see `is_picture_file`."""
     return [path for path in files_below(place) if is_picture_file(path)]
@@ -160,17 +129,6 @@ def pictures_below(place: Path) -> list[Path]:
 def is_picture_file(path: Path) -> bool:
     """Whether ``path`` is a picture by its ending, or where it has none by how it begins: so DICOM is often saved."""
     return path.name.lower().endswith(PICTURES) or is_slice(path)
-
-
-def _ending(path: Path) -> str:
-    """That of `PLACED` which the file has, or none."""
-    name = path.name.lower()
-    return next((ending for ending in PLACED if name.endswith(ending)), "")
-
-
-def hidden(name: str) -> bool:
-    """Whether a file or folder is no part of the data: what begins with a dot, or macOS and file servers add."""
-    return name[0] == "." or name in {"__MACOSX", "@eaDir"}
 
 
 def left_over(
@@ -185,22 +143,6 @@ def left_over(
     rest = [path for path in rest if {path.with_suffix(""), path.with_suffix("").with_suffix("")}.isdisjoint(heads)]
     named = ", ".join(path.relative_to(folder).as_posix() for path in rest[:3])
     return (f"files that are not used: {len(rest)} ({named}{', ...' if len(rest) > 3 else ''})",) if rest else ()
-
-
-def group_below(path: Path, place: Path) -> str | None:
-    """The folder of a patient: the first below ``place`` in which ``path`` lies; None where there is none between."""
-    parts = path.relative_to(place).parts
-    return parts[0] if len(parts) > 1 else None
-
-
-def stem(path: Path, endings: Collection[str] = (".nii.gz",)) -> str:
-    """The file name without its ending, ``.nii.gz`` counting as one; that of a folder as it is, and so that of a file
-    whose last part is a number: DICOM files are called by identifiers, such as ``1.2.840.7``."""
-    name = path.name
-    for ending in endings:
-        if name.lower().endswith(ending):
-            return name[: -len(ending)]
-    return name if NO_ENDING.fullmatch(path.suffix) or path.is_dir() else path.stem
 
 
 def foreground(table: DataTable, said: dict[int, str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -269,8 +211,3 @@ def identities(
     longer = [place.relative_to(folder).parent.as_posix().replace("/", "__") for place in places]
     parts = zip(stems, longer, places, strict=True)
     return [name if counts[name] == 1 else f"{above}__{place.name}" for name, above, place in parts]
-
-
-def split_named(text: str) -> str | None:
-    """The split that a folder or a cell of a table means; None for any other text."""
-    return _SPLIT_NAMES.get(text.strip().lower())

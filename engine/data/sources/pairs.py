@@ -15,7 +15,7 @@ from engine.data.cases import Case, DatasetIndex
 from engine.data.dicom_folders import is_slice
 from engine.data.endings import PLACED
 from engine.data.pictures import PICTURES
-from engine.data.sources import index
+from engine.data.sources import index, walk
 from engine.data.sources.dataset_json import FILE, labels_of, read_json
 from engine.data.unread import unread
 from engine.errors import DataError, Problem, counted
@@ -106,7 +106,7 @@ def _parts(folder: Path, images: str, labels: str) -> list[tuple[str, str, str]]
     """(folder of images, folder of masks, split) of each part; one part without a split where there are none."""
     for above in (False, True):
         found = _called(folder, images, above)
-        named = [(path, index.split_named("".join(path.relative_to(folder).parts[:1])) or "") for path in found]
+        named = [(path, walk.split_named("".join(path.relative_to(folder).parts[:1])) or "") for path in found]
         parts = [(path, split) for path, split in named if split or not above]
         if parts:
             break
@@ -118,7 +118,7 @@ def _parts(folder: Path, images: str, labels: str) -> list[tuple[str, str, str]]
         if not beside.is_dir():
             raise index.absent(beside, folder, "name the folder of the masks in data.labels")
         inner = [
-            (sub.name, own) for sub in sorted(path.iterdir()) if sub.is_dir() and (own := index.split_named(sub.name))
+            (sub.name, own) for sub in sorted(path.iterdir()) if sub.is_dir() and (own := walk.split_named(sub.name))
         ]
         for name, own in ([] if above else inner) or [("", split)]:
             pair = [(place / name).relative_to(folder).as_posix() for place in (path, beside)]
@@ -128,7 +128,7 @@ def _parts(folder: Path, images: str, labels: str) -> list[tuple[str, str, str]]
 
 def _called(folder: Path, name: str, below: bool) -> list[Path]:
     """The folders ``name`` in ``folder``, or ``below`` in its folders. A name is none of a pattern."""
-    above = sorted(path for path in folder.iterdir() if not index.hidden(path.name)) if below else [folder]
+    above = sorted(path for path in folder.iterdir() if not walk.hidden(path.name)) if below else [folder]
     return [path / name for path in above if (path / name).is_dir()]
 
 
@@ -145,8 +145,8 @@ def _pairs(folder: Path, images: str, labels: str, split: str, endings: Sequence
             found = f"{first.name} and {path.name}, both in {path.parent}"
             raise DataError(f"two masks of the image {owner}: {found}", "leave one of them there; nothing says which")
     if masks and not scans:
-        foreign = unread(index.files_below(folder / images), 3 if endings == PLACED else 2)
-        if not foreign and any(map(is_slice, index.files_below(folder / images))):
+        foreign = unread(walk.files_below(folder / images), 3 if endings == PLACED else 2)
+        if not foreign and any(map(is_slice, walk.files_below(folder / images))):
             way = "each series in a folder of its own, which is called as its mask"
             foreign = (Problem(images, "slices of DICOM side by side", way),)
         raise DataError(
@@ -159,7 +159,7 @@ def _pairs(folder: Path, images: str, labels: str, split: str, endings: Sequence
             f"{', '.join(SUFFIXES)} after it, and the channels of an image a_0000, a_0001, ... beside a mask a",
         )
     orphans = [name for name in masks if _image_of(name, scans, shared=images == labels) is None]
-    groups = {name: index.group_below(paths[0], folder / images) for name, paths in scans.items()}
+    groups = {name: walk.group_below(paths[0], folder / images) for name, paths in scans.items()}
     several = len({*groups.values()}) > 1
     cases = []
     for name, paths in scans.items():
@@ -174,14 +174,14 @@ def _pairs(folder: Path, images: str, labels: str, split: str, endings: Sequence
 def _by_name(folder: Path, name: str, endings: Sequence[str]) -> dict[str, Path]:
     place = folder / name
     if endings == PLACED:
-        files = [path for path in index.volumes_below(place) if path != place]
+        files = [path for path in walk.volumes_below(place) if path != place]
     else:
         files = index.pictures_below(place)
-    return {path.with_name(index.stem(path, endings)).relative_to(place).as_posix(): path for path in files}
+    return {path.with_name(walk.stem(path, endings)).relative_to(place).as_posix(): path for path in files}
 
 
 def _ending(path: Path, endings: Sequence[str]) -> str:
-    return path.name[len(index.stem(path, endings)) :] or endings[0]  # none of a folder
+    return path.name[len(walk.stem(path, endings)) :] or endings[0]  # none of a folder
 
 
 def _joined(files: dict[str, Path], masks: dict[str, Path]) -> dict[str, tuple[Path, ...]]:

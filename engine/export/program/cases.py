@@ -1,10 +1,10 @@
 """Which images the inputs of a command line are: files, files of a channel each, and folders with slices of DICOM."""
 
-import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ import numpy as np
 from engine.data.dicom import begins_as_dicom
 from engine.data.dicom_folders import is_slice, named_volume, series_names, volumes_in
 from engine.data.endings import HDF5, PLACED
+from engine.data.sources.alike import cases_alike
+from engine.data.sources.walk import volumes_below
 from engine.errors import some
 from engine.export.program.faults import UnusableError
 
@@ -30,6 +32,7 @@ class Case:
     header: Any = None  # of the NIfTI file
     ends: tuple[float, float] | None = None  # black and white, where the file says them (DICOM)
     notes: list[str] = field(default_factory=list)  # what its reader should tell
+    in_order: bool = False  # whether its files are known to be the channels in the order of the network
 
     @property
     def spacing(self) -> tuple[float, ...] | None:
@@ -37,17 +40,22 @@ class Case:
         return None if self.affine is None else tuple(np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0)).tolist())
 
 
-def find_cases(inputs: Sequence[Path], axes: int, channels: int) -> list[Case]:
+def find_cases(inputs: Sequence[Path], axes: int, channels: int, alike: Sequence[str] = ()) -> list[Case]:
     """The cases in files and folders, by name.
 
     Args:
         inputs: as they were typed.
         axes: 3 where volumes are read, else 2.
         channels: of an image.
+        alike: what the files of the channels are called in each folder of a case, where training had such folders.
 
     Raises:
         UnusableError: there are none, some lack channels, or two would give results of one name.
     """
+    if alike and all(path.is_dir() for path in inputs):
+        found = [each for path in inputs for each in cases_alike(path, alike)]
+        if found:
+            return _unlike(Case(each.name, [*each.files], in_order=True) for each in found)
     files, series = _found(inputs, axes)
     called = series_names([*series.items()])
     cases: dict[tuple[Path, str], dict[int, Path]] = {}
@@ -64,14 +72,19 @@ def find_cases(inputs: Sequence[Path], axes: int, channels: int) -> list[Case]:
         other = ", or folders with slices of DICOM" if axes == 3 else ""
         other += f"; {others}" if (others := not_taken(inputs, axes)) else ""
         raise UnusableError(f"the inputs hold no files to predict: {' '.join(_endings(axes))}{other}")
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    if short := [name for (_, name), own in cases.items() if len(own) < channels]:
+        raise UnusableError(f"{short[0]} lacks channels: a case is one file, or {channels} files {short[0]}_0000, ...")
+    return _unlike(Case(name, list(dict.fromkeys(own[n] for n in sorted(own)))) for (_, name), own in cases.items())
+
+
+def _unlike(cases: Iterable[Case]) -> list[Case]:
+    """The cases, by name, if each has one of its own."""
+    found = sorted(cases, key=lambda case: case.name)
+    if twice := [a.name for a, b in pairwise(found) if a.name == b.name]:
         raise UnusableError(
             f"several inputs are called {twice[0]}: predict them one after the other, each with its own -o"
         )
-    if short := [name for (_, name), own in cases.items() if len(own) < channels]:
-        raise UnusableError(f"{short[0]} lacks channels: a case is one file, or {channels} files {short[0]}_0000, ...")
-    found = [Case(name, list(dict.fromkeys(own[n] for n in sorted(own)))) for (_, name), own in cases.items()]
-    return sorted(found, key=lambda case: case.name)
+    return found
 
 
 def _found(inputs: Iterable[Path], axes: int) -> tuple[list[Path], dict[Path, Path]]:
@@ -81,7 +94,9 @@ def _found(inputs: Iterable[Path], axes: int) -> tuple[list[Path], dict[Path, Pa
     for path in inputs:
         if path.is_dir():
             files += sorted(p for p in path.iterdir() if _is_taken(p, axes) and p.name[0] != "." and not p.is_dir())
-            held = _series_below(path) if axes == 3 else []
+            held = [p for p in volumes_below(path) if p.is_dir()] if axes == 3 else []
+            if held:
+                refuse_without_pydicom()
             series |= {volume: path for folder in held for volume in volumes_in(folder)}
         elif not path.is_file():
             raise UnusableError(f"no input at {path}")
@@ -113,17 +128,6 @@ def not_taken(inputs: Sequence[Path], axes: int) -> str:
     files = [p for path in inputs if path.is_dir() for p in sorted(path.iterdir()) if p.name[0] != "."]
     names = [p.name for p in files if axes == 3 and p.name.lower().endswith(HDF5)]
     return f"not read, convert to NIfTI: {len(names)} of the inputs ({some(names)})" if names else ""
-
-
-def _series_below(place: Path) -> list[Path]:
-    """The folders in and below ``place`` that hold slices of DICOM."""
-    found = []
-    for at, folders, names in os.walk(place):
-        folders[:] = sorted(name for name in folders if name[0] != "." and name not in {"__MACOSX", "@eaDir"})
-        if any(name[0] != "." and is_slice(Path(at, name)) for name in names):
-            refuse_without_pydicom()
-            found.append(Path(at))
-    return found
 
 
 def refuse_without_pydicom() -> None:

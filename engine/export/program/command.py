@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.errors import MedtuiError
 from engine.export.program.cases import Array, Case, find_cases, not_taken, refuse_without_pydicom
 from engine.export.program.faults import EndedError, UnusableError, refuse_ended, say, told_to_end
 from engine.export.program.network import Network
@@ -128,8 +129,8 @@ def main(words: Sequence[str] | None, folder: Path, about: str | None) -> int:
             return run(asked, folder)
     except ImportError:
         raise
-    except (UnusableError, OSError) as error:
-        say(f"error: {error}", sys.stderr)
+    except (UnusableError, MedtuiError, OSError) as error:
+        say(f"error: {'; '.join(str(error).splitlines())}", sys.stderr)
         return 2
     except EndedError as told:
         word = "interrupted" if told.args[0] == signal.SIGINT else "terminated"
@@ -145,7 +146,8 @@ def run(asked: argparse.Namespace, folder: Path) -> int:
     network = Network(folder, threads=asked.threads, cpu=asked.cpu)
     axes = network.expected["axes"]
     importlib.import_module("nibabel" if axes == 3 else "PIL")  # once, not for every case
-    cases = find_cases(asked.inputs, axes, network.expected["channels"])
+    alike = network.expected.get("channel_files", ())  # versions before knew no folders of cases
+    cases = find_cases(asked.inputs, axes, network.expected["channels"], alike)
     if others := not_taken(asked.inputs, axes):
         say(others, sys.stderr)
     if axes == 2 and any(is_dicom(path) for case in cases for path in case.files):

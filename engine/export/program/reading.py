@@ -74,7 +74,7 @@ def _read_volume(case: Case, expected: dict[str, Any]) -> None:
     image = np.concatenate(parts) if len(parts) > 1 else parts[0]
     if len(image) != expected["channels"]:
         raise UnusableError(f"{len(image)} channels; the network takes {expected['channels']}")
-    order = _channel_order(case, expected["channel_names"])
+    order = () if case.in_order else _channel_order(case, expected["channel_names"])
     case.values = np.ascontiguousarray(image[list(order)] if order else image, dtype=np.float32)
 
 

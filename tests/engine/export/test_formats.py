@@ -18,7 +18,8 @@ from pydicom.uid import JPEGLosslessSV1
 
 from engine.data.phantom_volumes import hippocampus
 from engine.runfolder import RunFolder
-from tests.engine.data import dicoms
+from tests.engine.commands.test_predict_folders import KEYS as CASE_FOLDERS
+from tests.engine.data import builders, dicoms
 from tests.engine.data import series as dicom
 from tests.engine.data.test_headed import BAD as BAD_FILES
 from tests.engine.data.test_headed import ENDINGS, oblique, written
@@ -26,7 +27,7 @@ from tests.engine.data.test_series import BAD as BAD_SERIES
 from tests.engine.export.exports import alone, both, exported, here
 from tests.engine.export.test_same import shares
 from tests.engine.export.untrained import untrained
-from tests.engine.runs import CLASSIFICATION
+from tests.engine.runs import CLASSIFICATION, SEGMENTATION
 from tests.engine.test_volume_classes import TEXT as VOLUME_CLASSES
 
 for library in ("onnx", "onnxscript", "onnxruntime"):
@@ -165,6 +166,28 @@ def test_without_what_reads_dicom_that_is_told_once(volumes, tmp_path, monkeypat
     assert lacking.returncode == 2
     assert lacking.stderr == "error: DICOM is read by pydicom 3: pip install 'pydicom>=3'\n"
     assert not (tmp_path / "out").exists()
+
+
+def test_folders_of_cases_are_taken_by_what_their_files_are_called(tmp_path):
+    named: dict[str, Any] = {"channels": 2, "classes": ["organ"], "channel_names": ["t2", "ct"]}
+    finished = untrained(tmp_path, SEGMENTATION.replace('source = "left_atrium"', CASE_FOLDERS), **named)
+    cases, folder = builders.case_folders(tmp_path / "in", ("ct", "t2"), "seg", cases=2), tmp_path / "export"
+    exported(finished, folder)
+    assert "files are called t2, ct, or `<case>_t2`" in (folder / "README.md").read_text()
+    (cases / "dataset.json").write_text('{"channel_names": {"0": "ct", "1": "t2"}}')  # says nothing of such files
+    ours, theirs = both(finished, folder, [cases], tmp_path)
+    assert len([*theirs.iterdir()]) == 2
+    for path in theirs.iterdir():
+        pair = [np.asarray(nibabel.load(each / path.name).dataobj) for each in (ours, theirs)]
+        assert np.array_equal(*pair)
+        assert {*np.unique(pair[0])} == {0, 1}
+    first, second = sorted(path for path in cases.iterdir() if path.is_dir())
+    (first / f"{first.name}_ct.nii.gz").unlink()
+    done = here(folder, first, second, "-o", tmp_path / "out")
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert done.stderr.startswith(f"left out: case {first.name}: {first.name}_ct.nii.gz: No such file")
+    again = here(folder, cases, second, "-o", tmp_path / "none")
+    assert (again.returncode, f"several inputs are called {second.name}" in again.stderr) == (2, True)
 
 
 def test_a_header_without_axes_is_noted(volumes, tmp_path):
