@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +63,18 @@ _sharers = [1]
 def share_cores(processes: int) -> None:
     """Say that so many processes of the run divide the cores that this one may use."""
     _sharers[:] = [processes]
+
+
+def keep_niceness() -> None:
+    """Let the niceness of this process, if it leads a session, hold beside processes of other sessions too.
+
+    Many a Linux groups processes by session (sched(7), "The autogroup feature"), and a group has a niceness of its own,
+    0 at first. A run has its own session, so ``nice medtui run`` gave way to nobody.
+    """
+    niceness = os.nice(0)
+    if niceness > 0 and os.getsid(0) == os.getpid():
+        with suppress(OSError):  # no Linux, or one without such groups
+            Path("/proc/self/autogroup").write_text(str(niceness))
 
 
 def cores() -> int:

@@ -136,3 +136,24 @@ def test_another_python_finds_this_copy_and_none_of_its_rooms_as_a_package_of_it
     given = {**os.environ, "PYTHONPATH": python_path()}
     done = subprocess.run([sys.executable, "-P", "-c", code], env=given, cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout.split() == [hardware.__file__, "None"]
+
+
+GROUP = Path("/proc/self/autogroup")
+
+
+@pytest.mark.skipif(not GROUP.exists(), reason="a kernel that does not group tasks by session")
+@pytest.mark.parametrize(("leads", "niceness"), [(True, 7), (True, 0), (False, 7)])
+def test_a_run_that_is_nice_is_so_beside_other_sessions(leads, niceness):
+    code = """
+import os, sys
+from engine.__main__ import main
+os.setsid()
+if not int(sys.argv[2]) and (child := os.fork()):
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+os.nice(int(sys.argv[1]))
+main(["data-list"])
+print(open("/proc/self/autogroup").read())
+"""
+    words = [sys.executable, "-c", code, str(niceness), str(int(leads))]
+    done = subprocess.run(words, env={**os.environ, "PYTHONPATH": python_path()}, capture_output=True, text=True)
+    assert done.stdout.split()[-1] == str(niceness if leads else 0), done.stderr
