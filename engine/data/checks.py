@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from nibabel.orientations import aff2axcodes
@@ -191,8 +192,9 @@ def _refused(dataset: Dataset, findings: list[Finding], *, measured: bool = Fals
     if len(findings) == len(dataset.cases):
         way = "mend the files, or say with --source what they are"
         hint = f"it is so in every case: {way if measured else 'look first at what [data] in the recipe says of them'}"
+    place = "" if dataset.root == Path() else f" in {dataset.root}"  # inputs that were named one by one
     return DataError(
-        f"{counted(len(findings), 'case')} of {len(dataset.cases)} in {dataset.root} cannot be used:",
+        f"{counted(len(findings), 'case')} of {len(dataset.cases)}{place} cannot be used:",
         hint,
         tuple(problem for finding in findings for problem in finding.problems),
     )

@@ -9,7 +9,7 @@ import torch
 
 from engine.checkpoint import save_checkpoint
 from engine.models import build_model
-from engine.recipe import load_recipe
+from engine.recipe import load_recipe, recipe_toml
 from engine.runfolder import RunFolder, create, update_manifest
 from tests.engine.runs import write_recipe
 
@@ -27,7 +27,7 @@ def untrained(place: Path, text: str, *, seed: int = 0, channels: int = 1, **dat
     path = write_recipe(place, text)
     recipe = load_recipe(path)
     folder = create(place / "runs", f"untrained-{seed}")
-    folder.recipe.write_bytes(path.read_bytes())
+    folder.recipe.write_text(recipe_toml(recipe))
     update_manifest(folder, name=folder.id, data={"name": "made up", "channels": channels, **data})
     torch.manual_seed(seed)
     size, classes = recipe.data.size, len(data["classes"])

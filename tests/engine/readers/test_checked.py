@@ -32,7 +32,8 @@ NAMES = st.sampled_from(["n", "dice", "protocol", "ci95", "per_class", "confusio
 
 def split() -> dict[str, Any]:
     return {
-        "n": 2, "protocol": "whole volume", "unit": "mm", "dice": 0.5, "asd": None, "confusion": [[1, 0], [0, 1]],
+        "definitions": 1, "n": 2, "protocol": "whole volume", "unit": "mm", "dice": 0.5, "asd": None,
+        "confusion": [[1, 0], [0, 1]],
         "ci95": {"dice": [0.4, 0.6], "asd": [None, None]}, "per_class": {"atrium": {"dice": 0.5, "asd": None}},
     }  # fmt: skip
 
