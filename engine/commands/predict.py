@@ -12,7 +12,7 @@ from types import MappingProxyType
 from engine.console import show_progress
 from engine.data import Dataset, check_dataset
 from engine.data.cases import Case
-from engine.data.dicom_folders import is_slice, named_volume, series_names, volumes_in
+from engine.data.dicom_folders import is_slice, named_volumes, series_names, volumes_in
 from engine.data.endings import VOLUMES
 from engine.data.familiar import unfamiliar
 from engine.data.pictures import PICTURES
@@ -113,14 +113,15 @@ def _dataset(trained: Trained, inputs: Sequence[Path]) -> Dataset:
     endings = VOLUMES if dims == 3 else PICTURES
     files: list[Path] = []
     series: list[tuple[Path, Path]] = []  # with the folder, or the file, that was named
+    named = named_volumes(path for path in inputs if dims == 3 and path.is_file() and is_slice(path))
     for path in inputs:
         if path.is_dir():
             inside = sorted(p for p in path.iterdir() if p.name[0] != "." and not p.is_dir())
             files += [p for p in inside if p.name.lower().endswith(endings) or (dims == 2 and is_picture_file(p))]
             held = [p for p in volumes_below(path) if p.is_dir()] if dims == 3 else []
             series += [(volume, path) for p in held for volume in volumes_in(p)]
-        elif path.is_file() and dims == 3 and is_slice(path):
-            series.append((named_volume(path), path))
+        elif path in named:
+            series.append((named[path], path))
         elif path.is_file():
             files.append(path)
         else:

@@ -36,6 +36,6 @@ def whole_number(value: Any) -> int | None:
     """The whole number that ``value`` is or spells, 1.0 and "1" too."""
     try:
         number = None if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return int(number) if number is not None and number.is_integer() else None

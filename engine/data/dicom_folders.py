@@ -8,7 +8,7 @@ import re
 import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -161,14 +161,28 @@ def volumes_in(folder: Path) -> list[Path]:
     return [folder]
 
 
-def named_volume(path: Path) -> Path:
-    """What `volumes_in` calls the series that the file ``path`` is of."""
+def named_volumes(paths: Iterable[Path]) -> dict[Path, Path]:
+    """What `volumes_in` calls the series that each of the files ``paths`` is of, which may be all files of a folder."""
+    known: dict[Path, dict[str, Path]] = {}
+    found: dict[Path, Path] = {}
+    for path in paths:
+        if path.parent not in known:
+            known[path.parent] = _volumes_of_files(path.parent)
+        found[path] = known[path.parent].get(path.name, path)
+    return found
+
+
+def _volumes_of_files(folder: Path) -> dict[str, Path]:
+    """Name of each file in ``folder`` -> what `volumes_in` calls its series."""
     with suppress(OSError, ValueError):
-        own, volumes = chosen_series(path), volumes_in(path.parent)
-        if len(volumes) > 1 or not own.is_volume:
-            return own.files[0].path
-        return path.parent
-    return path
+        series = [(each, each.is_volume) for each in series_in(folder)]
+        several = sum(is_volume for _, is_volume in series) > 1
+        return {
+            held.path.name: each.files[0].path if several or not is_volume else folder
+            for each, is_volume in series
+            for held in each.files
+        }
+    return {}
 
 
 def series_name(path: Path) -> str:

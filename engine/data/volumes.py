@@ -141,7 +141,8 @@ def _nifti(path: Path, key: str) -> tuple[Array, Affine | None]:
     file = open_nifti(path)
     with open_regular(path) as stream:
         refuse_huge(file.shape, file.get_data_dtype(), key, stream)
-    if key == "image" and len(file.shape) >= 3 and 0 < math.prod(file.shape) == math.prod(file.shape[:3]):
+    single = len(file.shape) >= 3 and 0 < math.prod(file.shape) == math.prod(file.shape[:3])
+    if key == "image" and single and file.get_data_dtype().kind in "biuf":  # others are refused, with their kind
         return _by_planes(path, file).reshape(file.shape), _nifti_affine(file)
     array = _unpacked(path, file) if path.name.lower().endswith(".gz") else np.asanyarray(file.dataobj)
     if array.dtype == np.float64:

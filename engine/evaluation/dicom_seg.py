@@ -39,12 +39,13 @@ def refuse_unfit(dataset: Dataset, output: Path, *, overwrite: bool) -> None:
     """
     if not dataset.dense or dataset.spatial_dims == 2:
         raise UsageError("--dicom-seg is for masks of volumes", "predict without it")
-    images = [image for case in dataset.cases for image in case.images]
+    images = [case.images[0] for case in dataset.cases]  # the mask lies on the slices of the first channel
     if other := [image for image in images if not is_series(image) and not is_slice(image)]:
         raise UsageError(f"--dicom-seg: {other[0]} is no DICOM series", "predict others without it")
     if importlib.util.find_spec("highdicom") is None:
         raise UsageError("--dicom-seg needs highdicom, which is not installed", "pip install 'medtui[dicom]'")
-    if output.resolve() in {(image if image.is_dir() else image.parent).resolve() for image in images}:
+    inputs = [image for case in dataset.cases for image in case.images]
+    if output.resolve() in {(image if image.is_dir() else image.parent).resolve() for image in inputs}:
         raise UsageError(f"{output} is an input", "name another folder with -o DIR")
     paths = [output / f"{case.id}.dcm" for case in dataset.cases]
     there = [path for path in paths if path.exists() and not is_segmentation(path)]

@@ -207,7 +207,8 @@ def identities(
     """
     stems = [names.get(path) or stem(path, endings) for path in paths]
     counts = Counter(stems)
-    places = [path.parent.with_name(names[path]) if path in names else path for path in paths]
-    longer = [place.relative_to(folder).parent.as_posix().replace("/", "__") for place in places]
-    parts = zip(stems, longer, places, strict=True)
-    return [name if counts[name] == 1 else f"{above}__{place.name}" for name, above, place in parts]
+    # a name that is of the folder already stands below what is above that
+    above = [path.parent.parent if path in names and path.parent != folder else path.parent for path in paths]
+    longer = [place.relative_to(folder).as_posix().replace("/", "__") for place in above]
+    parts = zip(stems, longer, paths, strict=True)
+    return [name if counts[name] == 1 else f"{place}__{names.get(path) or path.name}" for name, place, path in parts]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from engine.data.dicom import begins_as_dicom
-from engine.data.dicom_folders import is_slice, named_volume, series_names, volumes_in
+from engine.data.dicom_folders import is_slice, named_volumes, series_names, volumes_in
 from engine.data.endings import HDF5, PLACED
 from engine.data.sources.alike import cases_alike
 from engine.data.sources.walk import volumes_below
@@ -87,10 +87,13 @@ def _unlike(cases: Iterable[Case]) -> list[Case]:
     return found
 
 
-def _found(inputs: Iterable[Path], axes: int) -> tuple[list[Path], dict[Path, Path]]:
+def _found(inputs: Sequence[Path], axes: int) -> tuple[list[Path], dict[Path, Path]]:
     """Files, and series of DICOM, each a folder or of several in one its first file, with what was named for it."""
     files: list[Path] = []
     series: dict[Path, Path] = {}
+    if slices := [path for path in inputs if axes == 3 and path.is_file() and is_slice(path)]:
+        refuse_without_pydicom()
+    named = named_volumes(slices)
     for path in inputs:
         if path.is_dir():
             files += sorted(p for p in path.iterdir() if _is_taken(p, axes) and p.name[0] != "." and not p.is_dir())
@@ -102,9 +105,8 @@ def _found(inputs: Iterable[Path], axes: int) -> tuple[list[Path], dict[Path, Pa
             raise UnusableError(f"no input at {path}")
         elif _is_taken(path, axes) or (axes == 2 and begins_as_dicom(path)):
             files.append(path)
-        elif axes == 3 and is_slice(path):
-            refuse_without_pydicom()
-            series[named_volume(path)] = path
+        elif path in named:
+            series[named[path]] = path
         else:
             raise UnusableError(f"{path} is not read: convert it to one of {' '.join(_endings(axes))}")
     return files, series

@@ -6,6 +6,8 @@ import io
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -15,11 +17,14 @@ import pytest
 from pydicom.dataset import Dataset
 
 from engine.commands.predict import predict
+from engine.data.cases import Case
 from engine.data.series import slices_of
 from engine.errors import UsageError
+from engine.evaluation.dicom_seg import refuse_unfit
 from engine.requests import Predict
 from engine.runfolder import RunFolder
 from tests.engine.data.series import enhanced, save, scan, slices
+from tests.engine.data.test_read import dataset as of_volumes
 from tests.engine.data.test_studies import study
 from tests.engine.export.exports import VOLUMES
 from tests.engine.export.untrained import untrained
@@ -170,6 +175,16 @@ def test_of_a_folder_of_a_study_each_series_has_its_mask(run, tmp_path, capsys):
             np.testing.assert_array_equal(np.asarray(found.dataobj), np.asarray(own.dataobj))
             np.testing.assert_allclose(found.affine, own.affine)
     assert [path.name for path in (tmp_path / "named").iterdir()] == ["study__2.nii.gz"]
+
+
+def test_only_the_first_channel_has_to_be_dicom(tmp_path):
+    """The mask lies on its slices; others may be registered to it, and NIfTI."""
+    series(tmp_path / "t1")
+    flair = tmp_path / "flair.nii.gz"
+    for images, fit in (((tmp_path / "t1", flair), True), ((flair, tmp_path / "t1"), False)):
+        dataset = replace(of_volumes("segmentation", tmp_path), cases=(Case("a", images),))
+        with nullcontext() if fit else pytest.raises(UsageError, match=r"flair\.nii\.gz is no DICOM series"):
+            refuse_unfit(dataset, tmp_path / "out", overwrite=False)
 
 
 class Gone(io.StringIO):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import h5py
 import nibabel
@@ -143,6 +144,15 @@ def test_a_volume_that_is_read_plane_by_plane_has_nibabels_values_bit_for_bit(
     assert found.dtype == np.float32
     assert found.flags.c_contiguous
     np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("kind", ["c8", [("R", "u1"), ("G", "u1"), ("B", "u1")]])
+def test_values_that_are_no_real_numbers_are_refused_by_their_kind(kind: Any, ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a{ending}"
+    nibabel.save(nibabel.Nifti1Image(np.zeros((4, 5, 6), kind), b.affine()), path)
+    with pytest.raises(DataError, match=r"image holds .*\n?.*integers or real numbers"):
+        read_case(dataset("segmentation", tmp_path), Case("a", (path,)))
 
 
 @pytest.mark.parametrize("kind", ["series", "frames", "a.nii", "a.nii.gz", "scaled.nii"])

@@ -98,6 +98,7 @@ def test_names_of_the_recipe_keep_the_values_that_the_data_set_gives_them() -> N
         ({"1": "lesion", "2": " Lesion"}, 'the name " Lesion" twice'),
         ({"lesion": 1.5}, "found 'lesion': 1.5"),
         ({"lesion": True}, "found 'lesion': True"),
+        ({"lesion": 10**400}, f"found 'lesion': {10**400}"),  # more than a float holds
     ],
 )
 def test_labels_of_a_dataset_json(labels: dict[str, object], wanted: object) -> None:

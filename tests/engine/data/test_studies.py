@@ -13,7 +13,7 @@ import pytest
 import SimpleITK
 
 from engine.data import check_dataset, dicom_folders, open_dataset
-from engine.data.dicom_folders import named_volume, series_in, series_name, volumes_in
+from engine.data.dicom_folders import named_volumes, series_in, series_name, volumes_in
 from engine.data.remarks import remarks
 from engine.data.volumes import read_header, read_volume
 from engine.errors import DataError
@@ -59,7 +59,7 @@ def test_each_series_is_the_volume_that_itk_finds_in_the_folder(tmp_path):
         assert "Secret" not in said
     known = SimpleITK.ImageSeriesReader.GetGDCMSeriesIDs(os.fspath(folder))
     assert {str(pydicom.dcmread(path).SeriesInstanceUID) for path in found} <= {*known}
-    assert {named_volume(path) for path in folder.glob("B*")} == {found[1]}
+    assert {*named_volumes(folder.glob("B*")).values()} == {found[1]}
 
 
 def test_numbers_are_those_of_volumes_whatever_else_has_none(tmp_path):
@@ -87,7 +87,9 @@ def test_of_several_one_must_be_named_and_of_one_beside_a_localizer_none(tmp_pat
         read_volume(folder)
     alone = study(tmp_path / "p2", numbers=(7,))
     assert volumes_in(alone) == [alone]
-    assert named_volume(alone / "A0_0003.dcm") == alone
+    files = [alone / name for name in ("A0_0003.dcm", "L1.dcm", "A9.dcm")]
+    localizer = min(alone.glob("L*"))
+    assert [*named_volumes(files).values()] == [alone, localizer, alone / "A9.dcm"]  # the last is not there
     wanted = by_itk(alone, str(pydicom.dcmread(alone / "A0_0000.dcm").SeriesInstanceUID))
     assert_is(read_volume(alone), wanted)
     with pytest.raises(ValueError, match="lie in 3 directions, as those of a localizer do"):
@@ -146,6 +148,13 @@ def test_a_table_names_a_file_of_the_series_that_is_meant(tmp_path):
     b.csv_table(tmp_path / "d", [f"p{at},{'ab'[at % 2]}" for at in range(4)])
     with pytest.raises(DataError, match=r"p0, .*: image cannot be read: it holds 2 series"):
         check_dataset(open_dataset(keys, "classification", tmp_path), keys)
+
+
+def test_series_may_lie_beside_the_table(tmp_path):
+    study(tmp_path / "d")
+    b.csv_table(tmp_path / "d", ["A0_0002.dcm,a", "B1_0004.dcm,b"])
+    dataset = open_dataset(b.table("csv", size=(8, 8, 8), split="fraction"), "classification", tmp_path)
+    assert sorted(case.id for case in dataset.cases) == ["d__2", "d__5"]
 
 
 def _remembered(folder: Path) -> bool:
