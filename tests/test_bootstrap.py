@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,19 @@ def test_an_installation_that_fails_is_told(machine):
     code, said = machine.boot()
     assert code == 2
     assert "installation failed" in said or "cannot make" in said
+
+
+def test_libraries_are_compiled_but_for_their_tests_wherever_the_environment_lies(tmp_path):
+    (tmp_path / "test").mkdir()
+    machine = Machine(tmp_path / "test")
+    machine.stub(
+        "python3.12", NO_VENV.replace('case "$*" in', f'case "$*" in\n    *compileall*) {sys.executable} "$@" ;;', 1)
+    )
+    (machine.folder / "venv-module").touch()
+    place = machine.folder / "venv" / "lib" / "python3.12" / "site-packages" / "library"
+    (place / "tests").mkdir(parents=True)
+    for folder in (place, place / "tests"):
+        (folder / "a.py").write_text("")
+    (machine.folder / "venv" / "pyvenv.cfg").touch()
+    assert machine.boot()[0] == 0
+    assert [path.parent for path in place.rglob("__pycache__")] == [place]

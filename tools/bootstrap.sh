@@ -112,6 +112,6 @@ fi
 say "installing into $venv; the first time this takes minutes and some gigabytes"
 "$venv/bin/python" -m pip install --quiet --no-compile --disable-pip-version-check --editable ".${extra:+[$extra]}" \
     || fail "the installation failed: see above. Is there a network, and room on the disk?"
-# pip would compile them one after the other, and their tests too, which took minutes.
-"$venv/bin/python" -m compileall -qq -j 0 -x '/tests?/' "$venv/lib" || true
+# pip would compile them one after the other, and their tests too, which took minutes. $venv may lie below a "test" too.
+"$venv/bin/python" -m compileall -qq -j 0 -x '/site-packages/(.*/)?tests?/' "$venv/lib" || true
 rendering

@@ -49,7 +49,7 @@ def main(words: Sequence[str] | None = None) -> int:
         own = (absent.name or "").startswith(PROGRAM)
         why = again if own else f"{absent}: pip install -r {HERE / 'requirements.txt'}"
         print(f"error: {why}", file=sys.stderr)
-    except (OSError, SyntaxError):
+    except (OSError, SyntaxError, NameError, AttributeError):  # a file that is cut off may still be Python
         print(f"error: {again}", file=sys.stderr)
     except KeyboardInterrupt:
         return 130

@@ -74,12 +74,14 @@ def test_it_runs_from_anywhere_and_by_a_link(volumes, tmp_path):
 
 def test_a_program_of_which_a_part_lacks_or_is_cut_off_is_one_line(volumes, tmp_path):
     source = scan(tmp_path / "in" / "x.nii.gz", "RAS", (1, 1, 1), cut=20)
-    for name in ("all", "__init__", "headers", "cut"):
+    for name in ("all", "__init__", "headers", "cut", "empty"):
         folder = Path(shutil.copytree(volumes[1], tmp_path / name))
         if name == "all":
             shutil.rmtree(folder / "program")
         elif name == "cut":
             (folder / "program" / "network.py").write_text("def read(")
+        elif name == "empty":
+            (folder / "program" / "command.py").write_text("")
         else:
             (folder / "program" / f"{name}.py").unlink()
         done = here(folder, source, "-o", tmp_path / "out")
