@@ -18,7 +18,7 @@ class Since(NamedTuple):
     """A key whose default is not what was done before there was the key."""
 
     key: str  # its table and its name
-    format: int  # the first that has it
+    format: int  # the first of which the default is what was done
     before: Any  # what was done before, as a value of the key
 
 

@@ -22,6 +22,7 @@ from PIL import Image
 
 from engine.data.cases import Case, Dataset
 from engine.data.phantom_volumes import write_nifti
+from engine.data.planes import volume_of
 from engine.data.read import read_case, read_image
 from engine.data.remarks import remarks
 from engine.data.volumes import read_volume, spacing_of
@@ -153,6 +154,15 @@ def test_values_that_are_no_real_numbers_are_refused_by_their_kind(kind: Any, en
     nibabel.save(nibabel.Nifti1Image(np.zeros((4, 5, 6), kind), b.affine()), path)
     with pytest.raises(DataError, match=r"image holds .*\n?.*integers or real numbers"):
         read_case(dataset("segmentation", tmp_path), Case("a", (path,)))
+
+
+def test_planes_of_a_file_that_changes_meanwhile_make_no_volume() -> None:
+    planes = [(at, np.full((5, 4), at)) for at in range(20)]
+    np.testing.assert_array_equal(volume_of((4, 5, 20), planes)[1, 2], np.arange(20))
+    with pytest.raises(ValueError, match="it has 19 slices, in place of 20"):
+        volume_of((4, 5, 20), planes[:-1])
+    with pytest.raises(ValueError, match="a slice of it is 4x1, in place of 4x5"):  # NumPy would repeat it
+        volume_of((4, 5, 20), [*planes[:-1], (19, np.zeros((1, 4)))])
 
 
 @pytest.mark.parametrize("kind", ["series", "frames", "a.nii", "a.nii.gz", "scaled.nii"])
