@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import xxhash
 from nibabel.orientations import apply_orientation, io_orientation
 
@@ -43,18 +44,22 @@ def likeness(volume: Array, affine: Affine | None) -> str:
     orientation = io_orientation(affine)
     if not high > low or not np.isfinite(orientation).all():
         return ""
-    scale = np.float32(_LEVELS / (high - low))
-    shift = np.float32(_INSIDE - low * _LEVELS / (high - low))  # neither end lies at the edge of a level
+    least, scale = np.float32(low), np.float32(_LEVELS / (high - low))
     sample = image.reshape(-1)[:: max(1, image.size // _SAMPLE)]
-    if np.bincount((sample * scale + shift).astype(np.uint8)).max() > _EVEN * sample.size:
+    if np.bincount(_levels(sample, least, scale)).max() > _EVEN * sample.size:
         return ""
     found = xxhash.xxh3_128()
     for channel in image:
         turned = apply_orientation(channel, orientation)
         found.update(repr(turned.shape).encode())
         for plane in turned:  # one by one: no second volume is held
-            found.update(np.ascontiguousarray((plane * scale + shift).astype(np.uint8)).data)
+            found.update(np.ascontiguousarray(_levels(plane, least, scale)).data)
     return str(found.hexdigest())
+
+
+def _levels(values: Array, least: np.float32, scale: np.float32) -> npt.NDArray[np.uint8]:
+    """Of values from ``least`` on; neither end lies at the edge of a level. Scaled first, a large one loses digits."""
+    return ((values - least) * scale + np.float32(_INSIDE)).astype(np.uint8)
 
 
 def split_rows(cases: Iterable[Case], split: str | None = None) -> list[SplitRow]:

@@ -251,7 +251,7 @@ def warnings(sides: Sequence[ComparedRun]) -> list[str]:
         "the classes differ": {view.classes for view in views},
         "the runs saw different data: their numbers are not of the same cases": {s.data for s in sides if s.data},
         "distances are in different units": _units(sides),
-        "an earlier version measured some, by other means and intervals: medtui evaluate RUN does it as now": {
+        "an earlier version measured some, by other means: medtui evaluate RUN [--split validation] does it as now": {
             side.definitions for side in sides
         },
     }

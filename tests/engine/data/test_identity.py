@@ -110,6 +110,13 @@ def test_volumes_of_one_hot_voxel_are_not_alike() -> None:
     assert likeness(volume, None) == ""
 
 
+def test_a_large_offset_takes_nothing_of_what_differs() -> None:
+    values = np.random.default_rng(0).integers(0, 9, (1, 20, 20, 20)).astype(np.float32)
+    assert likeness(values + 10_000_000, np.eye(4)) == likeness(values / 2, np.eye(4)) != ""
+    values[0, :10] = values[0, 10:]
+    assert likeness(values + 10_000_000, np.eye(4)) == likeness(values / 2, np.eye(4)) != ""
+
+
 def test_images_are_one_where_others_tell_so(tmp_path: Path) -> None:
     """Two affines of the same values, and a copy turned about of one: all are one image."""
     values = np.random.default_rng(0).normal(size=(8, 9, 10)).astype(np.float32)
