@@ -57,7 +57,7 @@ def likeness(volume: Array, affine: Affine | None) -> str:
     return str(found.hexdigest())
 
 
-def _levels(values: Array, least: np.float32, scale: np.float32) -> npt.NDArray[np.uint8]:
+def _levels(values: npt.NDArray[np.float32], least: np.float32, scale: np.float32) -> npt.NDArray[np.uint8]:
     """Of values from ``least`` on; neither end lies at the edge of a level. Scaled first, a large one loses digits."""
     return ((values - least) * scale + np.float32(_INSIDE)).astype(np.uint8)
 
