@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor, nn
 
 from engine.data.read import Masks, index_type
@@ -109,23 +108,6 @@ def to_mask(probabilities: NDArray[np.float32], kind: str, threshold: float) -> 
     if kind == "sigmoid":
         return np.asarray(probabilities[0] >= threshold, dtype=np.uint8)
     return np.asarray(np.argmax(probabilities, axis=0), dtype=index_type(len(probabilities) - 1))
-
-
-def largest_component(mask: Masks, classes: int, *, faces_only: bool = False) -> Masks:
-    """``mask`` (*S) with only the largest connected component of each class 1 .. ``classes``.
-
-    Voxels that touch by a face, an edge or a corner are connected (26 neighbours in 3-D, 8 in 2-D), or
-    with ``faces_only`` those that touch by a face (6 and 4).
-    """
-    kept = np.zeros_like(mask)
-    touching = ndimage.generate_binary_structure(mask.ndim, 1 if faces_only else mask.ndim)
-    for value, box in enumerate(ndimage.find_objects(mask, classes), 1):
-        if box is not None:
-            labels, _ = ndimage.label(mask[box] == value, touching)
-            sizes = np.bincount(labels.ravel())
-            sizes[0] = 0
-            kept[box][labels == sizes.argmax()] = value
-    return kept
 
 
 def center_slices(shape: Sequence[int], size: Sequence[int]) -> tuple[slice, ...]:

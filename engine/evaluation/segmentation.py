@@ -22,7 +22,8 @@ from engine.data.prepare import Prepared, prepare
 from engine.data.read import Masks, read_case
 from engine.distributed import gather, rank, world
 from engine.errors import DataError, some
-from engine.evaluation.inference import center_slices, largest_component
+from engine.evaluation.components import largest_component
+from engine.evaluation.inference import center_slices
 from engine.evaluation.labels import Sample, predict_labels
 from engine.evaluation.previews import ExampleWriter, PreviewWriter, preview_slices
 from engine.evaluation.protocol import EvalJob, Handler, Listener, SplitEvaluation

@@ -142,17 +142,9 @@ class Network:
 
     def cleaned(self, mask: Array) -> Array:
         """``mask`` with only the largest connected component of each class."""
-        from scipy import ndimage
+        from engine.evaluation.components import largest_component  # SciPy is loaded where it is needed
 
-        kept = np.zeros_like(mask)
-        touching = ndimage.generate_binary_structure(mask.ndim, 1 if self.output["connectivity"] == 6 else mask.ndim)
-        for value, box in enumerate(ndimage.find_objects(mask, len(self.facts["classes"])), 1):
-            if box is not None:
-                labels, _ = ndimage.label(mask[box] == value, touching)
-                sizes = np.bincount(labels.ravel())
-                sizes[0] = 0
-                kept[box][labels == sizes.argmax()] = value
-        return kept
+        return largest_component(mask, len(self.facts["classes"]), faces_only=self.output["connectivity"] == 6)
 
     def shares(self, image: Array) -> Array:
         """Probabilities of the classes of a picture (C, H, W)."""

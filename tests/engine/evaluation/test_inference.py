@@ -7,7 +7,8 @@ from scipy import ndimage
 from torch import nn
 
 from engine.device import Device
-from engine.evaluation.inference import Predictor, center_slices, largest_component, to_mask
+from engine.evaluation.components import largest_component
+from engine.evaluation.inference import Predictor, center_slices, to_mask
 
 CPU = Device(torch.device("cpu"), None, channels_last=False)
 
