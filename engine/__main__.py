@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from engine.console import guarded
-from engine.hardware import keep_niceness, unwatched
+from engine.hardware import keep_niceness, large_pages, unwatched
 from engine.requests import REQUESTS, Request, decode, options_of
 
 _USAGE = """\
@@ -34,6 +34,7 @@ def _main(words: list[str]) -> int:
     command, text = words[0], "{}" if len(words) == 1 else " ".join(words[1:])
     request = decode(command, _read_request() if text == "-" else text)
     keep_niceness()
+    large_pages(kept=command in {"train", "resume", "check"})
     return function_of(type(request))(request)
 
 

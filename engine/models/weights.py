@@ -23,10 +23,7 @@ def load_imagenet(model: nn.Module, name: str, version: str = "V1") -> None:
     """Give ``model``, a ResNet, torchvision's ImageNet weights, all but the final layer.
 
     The weights are torchvision's ``IMAGENET1K_V1``, which all four ResNets have, or those of another
-    ``version``. They are read from the cache of torch hub, and downloaded there on first use. With
-    other than three input channels the kernels of the first convolution are repeated over them in turn
-    and scaled by ``3 / channels`` (one channel gets their sum), so that a grey image gives the features
-    that it gives in colour.
+    ``version``. They are read from the cache of torch hub, and downloaded there on first use.
 
     Raises:
         RecipeError: there is no such file in the cache, and it cannot be downloaded.
@@ -34,11 +31,22 @@ def load_imagenet(model: nn.Module, name: str, version: str = "V1") -> None:
     url, path = imagenet_file(name, version)
     if not path.is_file():
         _download(url, path)
-    state = read_state(path, "model.pretrained")
-    channels = model.get_parameter("conv1.weight").shape[1]
-    state["conv1.weight"] = adapt_channels(state["conv1.weight"], channels)
-    head = [key for key in state if key.startswith("fc.")]
-    load_state(model, {key: value for key, value in state.items() if key not in head}, path, "model.pretrained", "fc.")
+    fit_imagenet(model, read_state(path, "model.pretrained"), path, "conv1.weight")
+
+
+def fit_imagenet(model: nn.Module, state: dict[str, Tensor], path: Path, first: str) -> None:
+    """Give ``model`` the weights of ``state``, read from ``path``, all but those of the final layer, ``fc``.
+
+    The kernels of its ``first`` convolution are repeated over other than three channels of the images in turn and
+    scaled by ``3 / channels`` (one channel gets their sum), so that a grey image gives the features that it gives in
+    colour.
+
+    Raises:
+        RecipeError: they are those of another network.
+    """
+    state = state | {first: adapt_channels(state[first], model.get_parameter(first).shape[1])}
+    state = {key: value for key, value in state.items() if not key.startswith("fc.")}
+    load_state(model, state, path, "model.pretrained", "fc.")
 
 
 def imagenet_file(name: str, version: str = "V1") -> tuple[str, Path]:
@@ -50,7 +58,7 @@ def imagenet_file(name: str, version: str = "V1") -> tuple[str, Path]:
 
 
 def adapt_channels(weight: Tensor, channels: int) -> Tensor:
-    """First convolution ``(O, C, *K)`` for another number of input channels, see `load_imagenet`."""
+    """First convolution ``(O, C, *K)`` for another number of input channels, see `fit_imagenet`."""
     given = weight.shape[1]
     if channels == given:
         return weight

@@ -89,6 +89,18 @@ class ResNetTable(_Dropout):
     evenly): for batches of few images, as volumes often ask for, whose mean and deviation say little of the others."""
 
 
+class EfficientNetTable(_Dropout):
+    """EfficientNet-Lite0 (Tan and Le 2019; Liu 2020) of pictures: its ImageNet weights are installed with medtui."""
+
+    tasks = CLASSIFICATION
+    head = "fc."
+    dims = frozenset({2})
+
+    name: Literal["efficientnet_lite0"]
+    pretrained: bool = False
+    """Start from its ImageNet weights; nothing is fetched."""
+
+
 class UNet3dTable(_UNet):
     """The plain 3-D U-Net of the experiments, without norm."""
 
