@@ -8,11 +8,12 @@ from engine.data.order import batch_count
 from engine.errors import DataError, counted
 from engine.planning import plan
 from engine.planning.facts import Facts
-from engine.planning.machine import Pace
+from engine.planning.machine import LITE, Pace
 from engine.planning.plan import Line, Measure, Plan, Wish, intensity_lines
 
 _SIZES = (224, 192, 160, 128, 96, 64)  # sides: ImageNet's down to the least that cls_best_hour begins with
 _LEAST = 30  # passes over the cases: what cls_best has
+_LEAST_LITE = 12  # what cls_lite_hour has: from ImageNet weights fewer will do
 _MOST = 600  # passes at most: the longest of the usual trainings from random weights
 _VOLUME_SIZES = (128, 96, 80, 64, 48, 32)  # the longest sides of volumes; by no measurement
 _DEEP = 64  # voxels of the shortest side from which torchvision's stem leaves something for the last layers
@@ -56,12 +57,12 @@ def plan_classification(wish: Wish, measure: Measure, pretrained: frozenset[str]
     if len(targets) < 2:
         raise DataError("all training cases are of one class", "add cases, or give a split with classes in each part")
     best: tuple[Shape, Pace] | None = None
-    for shape in _shapes(wish):
+    for shape in _shapes(wish, pretrained):
         pace = measure(_lines(wish, shape, None, pretrained), False)
         if pace is None:
             continue
         best = (shape, pace)
-        if plan.planned_steps(wish, pace) >= _LEAST * _epoch(facts):
+        if plan.planned_steps(wish, pace) >= (_LEAST_LITE if shape.name == LITE else _LEAST) * _epoch(facts):
             break
     if best is None:
         raise DataError("no network of this plan fits into the memory of this machine", "free some of it")
@@ -74,15 +75,16 @@ def plan_classification(wish: Wish, measure: Measure, pretrained: frozenset[str]
     return Plan(tuple(_lines(wish, shape, pace, pretrained)), said, time.minutes)
 
 
-def _shapes(wish: Wish) -> Iterator[Shape]:
+def _shapes(wish: Wish, pretrained: frozenset[str]) -> Iterator[Shape]:
     longest = max(wish.facts.size)
     if wish.facts.dataset.spatial_dims == 3:
         yield from (Shape("resnet18", size) for size in dict.fromkeys(_volume_sizes(wish.facts)))
         return
     sides = [side for side in _SIZES if side <= longest] or [max(32, longest // 32 * 32)]
-    if wish.machine.gpu:
+    small = LITE if LITE in pretrained else "resnet18"  # ImageNet weights are worth more than features
+    if wish.machine.gpu and (small != LITE or "resnet50" in pretrained):
         yield Shape("resnet50", (sides[0],) * 2)
-    yield from (Shape("resnet18", (side,) * 2) for side in sides)
+    yield from (Shape(small, (side,) * 2) for side in sides)
 
 
 def _volume_sizes(facts: Facts) -> Iterator[tuple[int, ...]]:
@@ -134,7 +136,7 @@ def _lines(wish: Wish, shape: Shape, pace: Pace | None, pretrained: frozenset[st
         *_intensity_lines(facts, ready=ready),
         *(_volume_model if volumes else _model_lines)(shape, plan.about(steps / epoch), ready=ready),
         *_loss_lines(facts),
-        *_optimizer_lines(steps, epoch, ready=ready),
+        *_optimizer_lines(shape, steps, epoch, ready=ready),
         *plan.time_lines(wish, pace, time, batch=batch),
         *_augment_lines(facts, shape, batch=_batch(facts)),
         plan.LAST,
@@ -184,13 +186,16 @@ def _loss_lines(facts: Facts) -> list[Line]:
     return lines
 
 
-def _optimizer_lines(steps: int, epoch: int, *, ready: bool) -> list[Line]:
+def _optimizer_lines(shape: Shape, steps: int, epoch: int, *, ready: bool) -> list[Line]:
+    rate, why = (3e-4, "at which ImageNet weights survive") if ready else (0.002, "")
+    if shape.name == LITE:
+        rate, why = 0.001, "as cls_lite_hour.toml, which was measured"
     lines = [
         Line("optimizer.name", "adamw"),
-        Line("optimizer.lr", 3e-4 if ready else 0.002, "at which ImageNet weights survive" if ready else ""),
+        Line("optimizer.lr", rate, why),
         Line("optimizer.weight_decay", 0.05),
     ]
-    if ready:
+    if ready and shape.name != LITE:
         return [*lines, Line("schedule.name", "cosine"), *plan.warmup_lines(steps, epoch)]
     return [*lines, Line("schedule.name", "one_cycle")]
 

@@ -13,6 +13,8 @@ from engine.hardware import cores, total_memory
 if TYPE_CHECKING:
     from engine.recipe import Recipe
 
+LITE = "efficientnet_lite0"
+"""The network whose ImageNet weights are installed with medtui."""
 _MINUTES = 0.2  # of training, as if: `engine.training.pace` spends half a second on it, and three steps at least
 _BATCHES = 2  # of cases that steps are timed on, over and over: cached, as in a training from its second epoch on
 
@@ -97,7 +99,9 @@ def measure(recipe: Recipe, dataset: Dataset, root: Path, precision: str = "", *
 
 
 def ready_weights() -> frozenset[str]:
-    """The ResNets of which ImageNet weights lie in the cache already."""
+    """The networks of which ImageNet weights are here already: in the cache, or installed with medtui."""
+    from engine.models.efficientnet import packaged_weights
     from engine.models.weights import imagenet_file
 
-    return frozenset(name for name in ("resnet18", "resnet50") if imagenet_file(name)[1].is_file())
+    files = {LITE: packaged_weights(), **{name: imagenet_file(name)[1] for name in ("resnet18", "resnet50")}}
+    return frozenset(name for name, path in files.items() if path.is_file())

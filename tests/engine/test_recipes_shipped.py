@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parents[2] / "recipes"
 FILES = sorted(FOLDER.glob("*.toml"))
 NAMES = {
     "quickstart", "quickstart_2d", "quickstart_nodules", "hippocampus", "seg_best", "cls_best",
-    "hippocampus_hour", "seg_best_hour", "cls_best_hour",
+    "hippocampus_hour", "seg_best_hour", "cls_best_hour", "cls_lite_hour",
     "cls_ce", "cls_ce_focal", "cls_focal", "seg_bce", "seg_dice", "seg_dice_aug",
 }  # fmt: skip
 

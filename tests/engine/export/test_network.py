@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from engine.errors import RunError
 from engine.export.network import write_network
 from engine.models import build_model
-from engine.recipe.models import DynUNetTable, ModelTable, ResUNetTable, SegResNetTable, UNet3dTable
+from engine.recipe.models import DynUNetTable, EfficientNetTable, ModelTable, ResUNetTable, SegResNetTable, UNet3dTable
 
 for library in ("onnx", "onnxscript", "onnxruntime"):
     pytest.importorskip(library)
@@ -40,6 +40,15 @@ def test_every_network_computes_the_same(tmp_path: Path, table: ModelTable, shap
     difference = write_network(tmp_path / "model.onnx", model, shape, table.name)
     assert difference < 1e-4
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]  # the weights are in it
+
+
+def test_a_classifier_of_odd_sizes_computes_the_same(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    table = EfficientNetTable(name="efficientnet_lite0", pretrained=True)
+    model = build_model(
+        table, task="classification", channels=3, classes=4, spatial_dims=2, size=(50, 77), root=tmp_path
+    )
+    assert write_network(tmp_path / "model.onnx", model, (3, 50, 77), table.name) < 1e-4
 
 
 class Wilful(nn.Module):

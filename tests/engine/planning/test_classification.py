@@ -63,6 +63,22 @@ def test_weights_that_are_here_are_used_and_none_are_fetched():
     assert "true fetches ImageNet weights" in reasons(plan)["model.pretrained"]
 
 
+def test_weights_that_are_installed_are_worth_more_than_a_larger_network():
+    recipe, plan = planned(pictures(), GPU, ready=["efficientnet_lite0"])
+    assert (recipe.model.name, recipe.model.pretrained) == ("efficientnet_lite0", True)
+    assert (recipe.optimizer.lr, recipe.schedule.name) == (0.001, "one_cycle")
+    assert any("efficientnet_lite0 from ImageNet weights" in line for line in plan.said)
+    assert planned(pictures(), GPU, ready=["efficientnet_lite0", "resnet50"])[0].model.name == "resnet50"
+    volumes = planned(volumes_of_classes((64, 64, 64)), ready=["efficientnet_lite0"])[0]
+    assert (volumes.model.name, volumes.model.pretrained) == ("resnet18", False)
+
+    def by_size(tables):
+        return (tables["data"]["size"][0] / 128) ** 2
+
+    fewer = planned(pictures(train=6400), seconds=by_size, ready=["efficientnet_lite0"])[0]
+    assert fewer.data.size == (192, 192)  # 1,552 steps, of 224 pixels 1,140, where twelve passes of 100 are wanted
+
+
 def test_the_loss_knows_of_rare_classes_and_of_none_that_never_is_there():
     recipe, plan = planned(pictures(counts=(400, 100, 0)))
     assert recipe.loss.logit_adjustment == 0.8
