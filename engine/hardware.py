@@ -98,7 +98,8 @@ def large_pages(*, kept: bool = False) -> None:
     is not cleared at all (glibc). Numbers are in docs/benchmarks.md.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    if kept and platform.libc_ver()[0] == "glibc" and not any(name.startswith("MALLOC_") for name in os.environ):
+    told = any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ)
+    if kept and not told and platform.libc_ver()[0] == "glibc":
         library = ctypes.CDLL(None)
         for setting in (_NO_MAPPING, _NO_TRIMMING):
             library.mallopt(*setting)
