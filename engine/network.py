@@ -38,7 +38,9 @@ class Network:
     origin: Mapping[str, Any] = field(default_factory=dict)  # of which run or file they are, for the manifest
     facts: Mapping[str, Any] = field(default_factory=dict)  # what only the data decided, see `engine.recipe.dead`
     levels: Sequence[Sequence[int]] = ((),)  # sizes of the logits of a training sample; more with deep supervision
-    counts: tuple[int, ...] = ()  # cases (or voxels) of each class in training, where the loss asks for them
+    counts: tuple[
+        int, ...
+    ] = ()  # cases (or voxels) of each class in training, where the loss or the evaluation asks for them
 
     @property
     def parameters(self) -> int:
@@ -87,7 +89,8 @@ def build_network(
         own = max(1, recipe.train.batch_size // world())
         device = measured(device, model, (own, dataset.channels, *recipe.data.size))
     kind = output_kind(recipe.model, recipe.task, classes)
-    counted = getattr(recipe.loss, "class_weights", "none") == "balanced" or getattr(recipe.loss, "logit_adjustment", 0)
+    adjusted = any(getattr(table, "logit_adjustment", 0.0) for table in (recipe.loss, recipe.evaluate))
+    counted = adjusted or getattr(recipe.loss, "class_weights", "none") == "balanced"
     counts = tuple(counts or class_counts(dataset)) if counted else ()
     criterion = build_loss(
         recipe.loss,

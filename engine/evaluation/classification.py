@@ -105,6 +105,8 @@ class Classification(SplitEvaluation[Batch, ClassifiedBatch]):
         """What was looked at, and the checkpoint."""
         mirrored = ["test-time mirroring"] if self.job.table.flips else []
         whole = "whole image" if self.job.dataset.spatial_dims == 2 else "whole volume"
+        power = getattr(self.job.table, "logit_adjustment", 0.0)
+        mirrored += [f"logit adjustment {power:g}"] if power else []
         return ", ".join([whole, *mirrored, f"checkpoint {self.job.checkpoint}"])
 
     def _groups(self) -> list[str | None]:

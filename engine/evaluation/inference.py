@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from engine.data.read import Masks, index_type
 from engine.device import Device
+from engine.losses import log_shares
 from engine.network import Network
 from engine.recipe import Recipe
 
@@ -69,6 +70,27 @@ class Predictor:
         return logits.softmax(dim=1 if logits.ndim == 2 else 0)
 
 
+class Adjusted(nn.Module):
+    """A classifier with something added to the logits of each class.
+
+    Args:
+        module: the classifier, (B, C, *S) to (B, K).
+        added: (K,).
+    """
+
+    added: Tensor
+
+    def __init__(self, module: nn.Module, added: Tensor) -> None:
+        super().__init__()
+        self.module = module
+        self.register_buffer("added", added, persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``(B, C, *S)`` to ``(B, K)``."""
+        logits: Tensor = self.module(images)
+        return logits + self.added
+
+
 def voted(voters: Sequence[Predictor], logits: Iterable[Tensor]) -> Tensor:
     """Logits of the mean probability of several networks, of each one's ``logits``; of one network its own."""
     first, *rest = voters
@@ -84,8 +106,13 @@ def voted(voters: Sequence[Predictor], logits: Iterable[Tensor]) -> Tensor:
 
 def build_predictor(recipe: Recipe, network: Network, model: nn.Module | None = None) -> Predictor:
     """How the recipe evaluates ``model``, or the network itself."""
+    model = network.model if model is None else model
+    if power := getattr(recipe.evaluate, "logit_adjustment", 0.0):
+        model = Adjusted(
+            model, torch.tensor([-x for x in log_shares(network.counts, power)], device=network.device.device)
+        )
     return Predictor(
-        model=network.model if model is None else model,
+        model=model,
         device=network.device,
         kind=network.kind,
         size=recipe.data.size,

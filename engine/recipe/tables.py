@@ -230,6 +230,10 @@ class ClassificationEvaluateTable(EvaluateTable):
 
     tasks = CLASSIFICATION
 
+    logit_adjustment: Annotated[float, Field(ge=-2.0, le=2.0)] = 0.0
+    """Divide the probability of each class by its share of the training cases to this power (Menon et al. 2021): above
+    0, rare classes are predicted more often. `medtui sweep --folds` chooses it on cases out of fold."""
+
 
 class FiguresTable(Table):
     """What is drawn."""

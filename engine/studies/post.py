@@ -1,4 +1,4 @@
-"""Post-processing of masks, chosen on cases that the networks were not trained on, and never on the test split."""
+"""Post-processing, chosen on cases that the networks were not trained on, and never on the test split."""
 
 import math
 from collections.abc import Iterator
@@ -18,21 +18,25 @@ from engine.recipe import Recipe, SegmentationEvaluateTable, applies, load_run_r
 from engine.runfolder import RunFolder, read_cases, read_cells, read_manifest
 from engine.runfolder.cases import put_rows
 from engine.runfolder.study import Study, voters
+from engine.studies.post_classes import choose_adjustment
 from engine.studies.work import show
 
 Change = dict[str, bool | float]  # keys of [evaluate] and their values
 
 
 def choose_post(folder: RunFolder, study: Study) -> Study:
-    """The study with the post-processing that helps out of fold: largest component, mirroring, threshold.
+    """The study with the post-processing that helps out of fold: of masks largest component, mirroring, threshold; of
+    classes see `choose_adjustment`.
 
     One change after the other is measured on every member's own fold. It is taken where the interval of the mean
     gain in Dice, case by case, lies above 0. What was measured stands in ``post.csv``, so that it is not measured
     again after a kill.
     """
     runs = voters(folder, study)
-    if study.task != "segmentation" or not study.folds or not runs:
+    if not study.folds or not runs:
         return study
+    if study.task != "segmentation":
+        return choose_adjustment(study, runs)
     recipe, output = load_run_recipe(runs[0].recipe), read_manifest(runs[0]).model.output
     groups = {row.id: row.group or None for run in runs for row in read_cases(run)}
     now = [{row.id: row.values["dice"] for row in read_cases(run) if row.split == "validation"} for run in runs]

@@ -74,8 +74,11 @@ def shares(place: Path) -> tuple[list[list[str]], np.ndarray]:
 def test_members_of_a_study_vote_in_one_table(tmp_path):
     text = CLASSIFICATION.replace("bootstrap = 20", "bootstrap = 20\nflips = true")
     text = text.replace("size = [32, 32]", 'size = [32, 32]\nresize = "crop"')
-    runs = [untrained(tmp_path, text, seed=seed, channels=3, classes=["a", "b", "c"]) for seed in (1, 2)]
-    study = study_of(runs, task="classification")
+    known_cases = {"train": {"a": 30, "b": 5, "c": 1}}
+    runs = [
+        untrained(tmp_path, text, seed=seed, channels=3, classes=["a", "b", "c"], counts=known_cases) for seed in (1, 2)
+    ]
+    study = study_of(runs, task="classification", post={"logit_adjustment": 0.5})
     folder = exported(study, tmp_path / "export")
     assert {path.name for path in folder.glob("*.onnx")} == {"model_0.onnx", "model_1.onnx"}
     assert "scipy" not in (folder / "requirements.txt").read_text()
@@ -87,7 +90,8 @@ def test_members_of_a_study_vote_in_one_table(tmp_path):
     each_alone = []
     for run_folder in runs:
         predict(Predict(run=run_folder.root, inputs=tuple(images), output=tmp_path / run_folder.id))
-        each_alone.append(shares(tmp_path / run_folder.id)[1])
+        likely = shares(tmp_path / run_folder.id)[1] / np.sqrt([30, 5, 1])
+        each_alone.append(likely / likely.sum(axis=1, keepdims=True))
     assert np.abs(each_alone[0] - each_alone[1]).max() > 1e-2
     assert np.abs(np.mean(each_alone, axis=0) - found).max() < 1e-5
 

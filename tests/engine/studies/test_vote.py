@@ -85,6 +85,24 @@ def test_predictions_of_a_study_are_the_mean_of_its_members(classified, tmp_path
     assert not np.allclose(found[0][1], found[1][1], atol=1e-3)
 
 
+def test_a_vote_favours_rare_classes_as_was_chosen_out_of_fold(classified, tmp_path):
+    study = study_of(classified, task="classification", post={"logit_adjustment": 0.5})
+    images = sorted((classified[0].root.parents[1] / "data").rglob("*.jpg"))[:12]
+    by_hand = []
+    for folder in (*classified, study):
+        assert predict(Predict(run=folder.root, inputs=tuple(images), output=tmp_path / folder.id)) == 0
+        found = shares(tmp_path / folder.id)[1]
+        if folder is not study:
+            counts = np.array([*read_manifest(folder).data.counts["train"].values()])
+            assert counts.max() > 2 * counts.min() > 0
+            likely = found / (counts / counts.sum()) ** 0.5
+            by_hand.append(likely / likely.sum(axis=1, keepdims=True))
+    assert np.allclose(np.mean(by_hand, axis=0), found, atol=1e-6)
+    assert evaluate(Evaluate(run=study.root)) == 0
+    assert "logit adjustment 0.5" in read_metrics(study)["test"].protocol
+    assert (study.root / "figures").is_dir()  # activation maps too
+
+
 def test_evaluate_measures_the_vote_in_the_study(alone, tmp_path):
     alone = RunFolder(shutil.copytree(alone.root.parent, tmp_path / "runs") / alone.id)
     assert read_status(alone).test == pytest.approx(read_metrics(alone)["test_members"].value("dice"))
