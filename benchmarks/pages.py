@@ -1,7 +1,7 @@
 """Memory in large pages that a training keeps: ``python -m benchmarks.pages [ROUNDS]``.
 
 Each round takes the steps of a recipe in a process with PyTorch's memory as it comes and in one with
-`engine.hardware.large_pages`, as trainings have it. Prints milliseconds of a step, seconds of the kernel in it, memory
+`engine.training.pages`, as trainings have it. Prints milliseconds of a step, seconds of the kernel in it, memory
 at the peak, and the median and range of the ratios of the rounds.
 """
 
@@ -27,10 +27,11 @@ ROWS: list[tuple[str, int, tuple[int, ...]]] = [
 
 def measure(name: str, classes: int, shape: tuple[int, ...], kept: bool) -> None:
     """Print what a step takes, as JSON."""
-    from engine.hardware import large_pages
+    from engine.training.pages import keep_memory, large_pages
 
     if kept:
-        large_pages(kept=True)
+        large_pages()
+        keep_memory()
     import torch
 
     from benchmarks.step import ours, seconds

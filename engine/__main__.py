@@ -10,8 +10,9 @@ import sys
 from collections.abc import Callable, Sequence
 
 from engine.console import guarded
-from engine.hardware import keep_niceness, large_pages, unwatched
+from engine.hardware import keep_niceness, unwatched
 from engine.requests import REQUESTS, Request, decode, options_of
+from engine.training.pages import keep_memory, large_pages
 
 _USAGE = """\
 usage: python -m engine COMMAND REQUEST
@@ -34,7 +35,9 @@ def _main(words: list[str]) -> int:
     command, text = words[0], "{}" if len(words) == 1 else " ".join(words[1:])
     request = decode(command, _read_request() if text == "-" else text)
     keep_niceness()
-    large_pages(kept=command in {"train", "resume", "check"})
+    large_pages()
+    if command in {"train", "resume", "check"}:
+        keep_memory()
     return function_of(type(request))(request)
 
 

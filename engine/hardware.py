@@ -1,6 +1,5 @@
 """What this process may use of the machine. No torch: also asked before anything heavy is loaded."""
 
-import ctypes
 import gc
 import os
 import platform
@@ -85,24 +84,6 @@ def keep_niceness() -> None:
             except OSError:  # no Linux, or one without such groups
                 pass
             return
-
-
-_NO_MAPPING, _NO_TRIMMING = (-4, 0), (-1, -1)  # M_MMAP_MAX and M_TRIM_THRESHOLD of malloc.h
-
-
-def large_pages(*, kept: bool = False) -> None:
-    """Let PyTorch have its memory in large pages where the kernel gives them when asked; before PyTorch takes any.
-
-    Each step takes and gives back gigabytes for activations, and the kernel clears every page before it hands it out
-    again: of 2 MB instead of 4 kB that takes much less. ``kept``: the C library keeps what was given back, so that it
-    is not cleared at all (glibc). Numbers are in docs/benchmarks.md.
-    """
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    told = any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ)
-    if kept and not told and platform.libc_ver()[0] == "glibc":
-        library = ctypes.CDLL(None)
-        for setting in (_NO_MAPPING, _NO_TRIMMING):
-            library.mallopt(*setting)
 
 
 def cores() -> int:

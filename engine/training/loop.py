@@ -34,9 +34,12 @@ from engine.training.handlers.status import StatusUpdates
 from engine.training.handlers.time_limit import TimeLimit
 from engine.training.handlers.validation import Best, Validate
 from engine.training.pace import measure_pace
+from engine.training.pages import give_memory_back
 from engine.training.session import Session
 from engine.training.state import Stateful, TrainerState, evaluated_weights
 from engine.training.stream import EpochStream
+
+_TIDY = 200  # steps after which memory that is kept is given back: pictures grow, validations come between
 
 
 @dataclass(slots=True)
@@ -122,6 +125,7 @@ class Training:
                         self.last.save("stop")
             raise
         self.session.desk.detach()
+        give_memory_back()  # the test needs other sizes
 
 
 def build_training(session: Session, network: Network) -> Training:
@@ -157,6 +161,7 @@ def build_training(session: Session, network: Network) -> Training:
     last = _attach_last(session, trainer, snapshot, keeper, best)
     session.desk.attach(trainer, last.save)
     Agreement(recipe.seed).attach(trainer)
+    trainer.add_event_handler(Events.ITERATION_COMPLETED(every=_TIDY), give_memory_back)
     return Training(session, trainer, stream, step, snapshot, best, early, clock, last)
 
 

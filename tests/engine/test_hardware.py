@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -25,7 +24,6 @@ from engine.hardware import (
 )
 
 GIB = 1 << 30
-ROOT = Path(__file__).parents[2]
 
 
 def write(folder: Path, **files: str) -> None:
@@ -168,7 +166,6 @@ def test_runs_that_start_at_once_are_all_nice():
     """Of all processes but root's the kernel takes one such niceness in a tenth of a second."""
     code = """
 import os
-import platform
 from pathlib import Path
 from engine.hardware import keep_niceness
 children = []
@@ -185,30 +182,3 @@ print([os.waitpid(child, 0)[1] for child in children])
     words = [*no_root, sys.executable, "-c", code]
     done = subprocess.run(words, env={**os.environ, "PYTHONPATH": python_path()}, capture_output=True, text=True)
     assert done.stdout == "[0, 0, 0]\n", done.stderr
-
-
-def faults_of_memory_taken_again(setting: str, **environment: str) -> int:
-    """Pages that the kernel cleared for 64 MB that had been taken, written and given back just before."""
-    code = f"""
-import resource
-from engine.hardware import large_pages
-{setting}
-letters = bytearray(b"x")
-letters * (64 << 20)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-letters * (64 << 20)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-"""
-    plain = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_TUNABLES"))}
-    found = subprocess.run(
-        [sys.executable, "-c", code], env=plain | environment, capture_output=True, text=True, check=True, cwd=ROOT
-    )
-    return int(found.stdout)
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
-def test_memory_that_is_kept_is_not_cleared_again() -> None:
-    assert faults_of_memory_taken_again("") > 10_000  # of 16,384 pages
-    assert faults_of_memory_taken_again("large_pages(kept=True)") < 100
-    told = faults_of_memory_taken_again("large_pages(kept=True)", MALLOC_TRIM_THRESHOLD_="131072")
-    assert told > 10_000  # who sets the allocator up has the last word
