@@ -38,9 +38,7 @@ class Network:
     origin: Mapping[str, Any] = field(default_factory=dict)  # of which run or file they are, for the manifest
     facts: Mapping[str, Any] = field(default_factory=dict)  # what only the data decided, see `engine.recipe.dead`
     levels: Sequence[Sequence[int]] = ((),)  # sizes of the logits of a training sample; more with deep supervision
-    counts: tuple[
-        int, ...
-    ] = ()  # cases (or voxels) of each class in training, where the loss or the evaluation asks for them
+    counts: tuple[int, ...] = ()  # cases (or voxels) of each class in training, where the recipe asks for them
 
     @property
     def parameters(self) -> int:

