@@ -10,6 +10,7 @@ import torch
 from engine.data import open_dataset
 from engine.errors import DataError
 from engine.hardware import cores
+from engine.models import efficientnet
 from engine.planning.machine import Machine, measure, ready_weights, this_machine
 from engine.recipe import parse_recipe
 from tests.engine.data import builders
@@ -53,8 +54,10 @@ def test_a_step_is_timed_with_the_cases_that_it_is_made_of(tmp_path):
         measure(recipe, dataset, tmp_path, pace.precision)
 
 
-def test_weights_are_ready_where_their_file_lies_in_the_cache(tmp_path, monkeypatch):
+def test_weights_are_ready_where_they_are_installed_or_lie_in_the_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    assert ready_weights() == {"efficientnet_lite0"}
+    monkeypatch.setattr(efficientnet, "_PACKAGE", "no_package_of_this_name")
     assert ready_weights() == frozenset()
     (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
     (tmp_path / "hub" / "checkpoints" / "resnet18-f37072fd.pth").touch()  # the name that torchvision gives it
